@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef BLOB_H
+#define BLOB_H
+
+/*
+ * What one source file says, without reading anything else: exports, definitions,
+ * identifiers used, header inline functions and macros with what they use, includes.
+ * Pure functions of (path, bytes): no I/O, no globals, one scanner a thread.
+ *
+ * A struct blob is one block of memory without pointers: offsets only. Writing its
+ * `size` bytes to a cache and reading them back (8-byte aligned) is the serialisation;
+ * blob_valid() must be asked before a block from outside is trusted. Facts depend on
+ * the path only through blob_kind(path), so a cache key is (blob id, kind, BLOB_VERSION).
+ *
+ * Used by: scan (files from disk), history and gate (git blobs), graph.c (resolver).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BLOB_MAGIC 0x626c6f62u
+#define BLOB_VERSION 1u
+
+enum blob_kind {
+	BLOB_SKIP,   /* not to be read at all */
+	BLOB_C,	     /* translation unit, or a .c that others include */
+	BLOB_HEADER, /* .h and other included text */
+	BLOB_ASM,    /* .S and linker scripts */
+	BLOB_RUST,
+	BLOB_MAKE, /* Makefile, Kbuild and included fragments: kept as text */
+};
+
+enum licence { LICENCE_PLAIN, LICENCE_GPL, LICENCES };
+
+enum variant {
+	VARIANT_PLAIN,	     /* EXPORT_SYMBOL[_GPL] */
+	VARIANT_NS,	     /* EXPORT_SYMBOL_NS[_GPL], or DEFAULT_SYMBOL_NAMESPACE */
+	VARIANT_FOR_MODULES, /* EXPORT_SYMBOL[_GPL]_FOR_MODULES and kin */
+	VARIANT_TESTS,	     /* EXPORT_SYMBOL_IF_KUNIT, _FOR_TESTS_ONLY and kin */
+	VARIANT_PER_CPU,
+	VARIANT_STATIC_CALL,
+	VARIANT_TRACEPOINT,
+	VARIANTS,
+};
+
+/* Offsets named *_str point at NUL-terminated text in the block; 0 is the empty string. */
+
+struct blob_export {
+	uint32_t name_str;
+	uint32_t ns_str;
+	uint32_t macro_str; /* the export macro as written */
+	uint32_t line;
+	uint8_t licence;
+	uint8_t variant;
+	uint16_t pad;
+};
+
+enum { DEF_STATIC = 1, DEF_INLINE = 2, DEF_FUNC = 4, DEF_VAR = 8, DEF_WEAK = 16 };
+
+struct blob_def {
+	uint64_t hash; /* blob_hash() of the name */
+	uint32_t name_str;
+	uint32_t line;
+	uint32_t flags;
+	uint32_t pad;
+};
+
+enum { ENTITY_MACRO, ENTITY_INLINE };
+
+/* A macro (any file) or a header's inline function: counts only through its users. */
+struct blob_entity {
+	uint64_t hash;
+	uint32_t name_str;
+	uint32_t params_str; /* macros with parameters: "a,b,..." ; else 0 */
+	uint32_t body_str;   /* macros: replacement text, blanks folded; else 0 */
+	uint32_t line;
+	uint32_t first_ref; /* into refs */
+	uint32_t n_refs;
+	uint32_t kind;
+	uint32_t flags;
+};
+
+enum { MACRO_FUNCTION = 1, MACRO_PASTES = 2, MACRO_EXPORTS = 4 };
+
+/* A macro invoked at file scope, or inside a macro body that is expanded later. */
+struct blob_invocation {
+	uint64_t hash;
+	uint32_t macro_str;
+	uint32_t args_str; /* text between the outer parentheses, blanks folded */
+	uint32_t line;
+	uint32_t pad;
+};
+
+struct blob_include {
+	uint32_t path_str;
+	uint32_t quoted;
+};
+
+struct blob {
+	uint32_t magic, version;
+	uint32_t size; /* of the whole block in bytes */
+	uint32_t kind;
+	uint32_t flags;
+	uint32_t n_lines;
+	/* n_tu_refs of refs are the file's own; the rest belong to entities */
+	uint32_t n_tu_refs, n_refs, refs; /* uint64_t: sorted within each owner */
+	uint32_t n_strings, strings;	  /* uint64_t: hashes of string literals that are one identifier */
+	uint32_t n_exports, exports;
+	uint32_t n_defs, defs;
+	uint32_t n_entities, entities;
+	uint32_t n_invocations, invocations;
+	uint32_t n_includes, includes;
+	uint32_t text_str; /* BLOB_MAKE: the text, comments kept; else 0 */
+	uint32_t namespace_str; /* DEFAULT_SYMBOL_NAMESPACE of the file, or 0 */
+	uint32_t pad;
+};
+
+enum { BLOB_IS_MODULE = 1 /* says MODULE_LICENSE */, BLOB_TRUNCATED = 2 /* facts dropped at a limit */ };
+
+#define BLOB_ARRAY(b, type, member) ((const struct type *)((const char *)(b) + (b)->member))
+
+static inline const char *blob_str(const struct blob *b, uint32_t str)
+{
+	return str ? (const char *)b + str : "";
+}
+
+static inline const uint64_t *blob_refs(const struct blob *b)
+{
+	return (const uint64_t *)((const char *)b + b->refs);
+}
+
+/* Which kind a path (relative to the root of a kernel tree) is; BLOB_SKIP: do not read it. */
+enum blob_kind blob_kind(const char *path);
+
+/* 64-bit name identity used for all references; stable across runs and machines. */
+uint64_t blob_hash(const char *name, size_t len);
+/* "macro called with this sole identifier (or number) as one of its arguments", as a reference */
+uint64_t blob_hash_pair(uint64_t macro, uint64_t arg);
+
+struct blob_scanner; /* scratch memory, reused from file to file; one a thread */
+
+int blob_scanner_new(struct blob_scanner **out);
+void blob_scanner_free(struct blob_scanner *s);
+
+/*
+ * Scans one file. Never fails on content, only with -ENOMEM, -EFBIG (over 256 MiB) or
+ * -EINVAL (BLOB_SKIP). *out is the caller's, to be freed with free().
+ */
+int blob_scan(struct blob_scanner *s, enum blob_kind kind, const void *data, size_t len,
+	      struct blob **out);
+
+/* Is this block, read from a cache, one that blob_scan could have written? */
+bool blob_valid(const void *block, size_t size);
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* export-audit: which exported symbols have a consumer. Picks the subcommand. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static const struct command commands[] = {
+	{ NULL },
+};
+
+int complain(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("export-audit: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return EXIT_BROKEN;
+}
+
+int command_usage(const struct command *self, const char *options)
+{
+	printf("Usage: export-audit %s %s\n%s.\n", self->name, self->synopsis, self->summary);
+	if (options)
+		printf("\n%s", options);
+	return EXIT_CLEAN;
+}
+
+static int usage(void)
+{
+	puts("Usage: export-audit COMMAND [ARGUMENT]...\n"
+	     "Finds exported symbols without a consumer.\n");
+	for (size_t i = 0; commands[i].name; i++)
+		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+	puts("\n'export-audit COMMAND --help' lists the options of a command.\n"
+	     "Exit status: 0 clean, 1 findings, 2 could not do it.");
+	return EXIT_CLEAN;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage();
+		return EXIT_BROKEN;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return usage();
+	if (!strcmp(argv[1], "--version")) {
+		puts("export-audit " EXPORT_AUDIT_VERSION);
+		return EXIT_CLEAN;
+	}
+	for (size_t i = 0; commands[i].name; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(&commands[i], argc - 1, argv + 1);
+	return complain("no command '%s'; see export-audit --help", argv[1]);
+}
