@@ -279,7 +279,7 @@ int maint_read(const char *path, struct maint **out)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
 	char *buf = NULL;
-	size_t len;
+	size_t len = 0;
 
 	if (fd < 0)
 		return -errno;
