@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Everything. */
+#ifndef HMM_HMM_H
+#define HMM_HMM_H
+#include <hmm/types.h>
+#include <hmm/mm.h>
+#include <hmm/coherence.h>
+#include <hmm/notifier.h>
+#include <hmm/engine.h>
+#include <hmm/range.h>
+#include <hmm/ptable.h>
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * mm: an attached address space. Attach, look at its VMAs, take snapshots, wait until the devices'
+ * view is up to date, say what the program did itself, and ask which guarantee is active.
+ */
+#ifndef HMM_MM_H
+#define HMM_MM_H
+
+#include <hmm/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * struct hmm_mm_options - how to attach
+ * @size: sizeof(struct hmm_mm_options), for later growth
+ * @flags: HMM_MM_*
+ * @pid: the process to attach; 0 is the caller. Others: -EOPNOTSUPP for now
+ * @uffd: a userfaultfd of that process, or -1 to open one. Must not have been through UFFDIO_API
+ *	(or the features it enabled are the features there are). Ownership: taken on success only
+ * @pagemap_fd: /proc/PID/pagemap open for reading, or -1
+ * @maps_fd: /proc/PID/maps open for reading, or -1
+ * @pump_priority: 0, or the SCHED_FIFO priority of the pump (a program that runs SCHED_FIFO itself
+ *	must give one above its own)
+ * @max_regions: how many registered regions the library may create; 0 is half of vm.max_map_count
+ */
+struct hmm_mm_options {
+	uint32_t size;
+	uint32_t flags;
+	int32_t pid;
+	int32_t uffd;
+	int32_t pagemap_fd;
+	int32_t maps_fd;
+	int32_t pump_priority;
+	uint32_t max_regions;
+};
+
+/* Behave as a kernel without the feature: for tests, and to see what less offers. */
+#define HMM_MM_NO_WP_ASYNC (1U << 0)
+#define HMM_MM_NO_PAGEMAP_SCAN (1U << 1)
+#define HMM_MM_NO_PROCMAP_QUERY (1U << 2)
+#define HMM_MM_NO_EVENT_FORK (1U << 3)
+
+#define HMM_MM_OPTIONS_INIT                                                                        \
+	{                                                                                          \
+		sizeof(struct hmm_mm_options), 0, 0, -1, -1, -1, 0, 0                              \
+	}
+
+/**
+ * hmm_mm_attach() - attach an address space so that devices can mirror it
+ * @options: NULL for the calling process with the defaults
+ * @mm: out
+ *
+ * Opens a userfaultfd (system call, or /dev/userfaultfd), probes features, starts the pump and its
+ * watchdog. Pays nothing until a range is mirrored. One process may attach several times.
+ *
+ * Context: any thread; may block; not from a callback. The calling process must not have closed
+ * the signals' default of threads: the two threads block all signals.
+ * Return: 0; -EPERM userfaultfd denied to this process; -ENOSYS no userfaultfd in this kernel or
+ * denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
+ * @options->pid is another process; -EINVAL a bad option; -EMFILE; -ENOMEM.
+ * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
+ * Since: 0.1. Follows: mmu_notifier_register().
+ */
+int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **mm);
+
+/**
+ * hmm_mm_detach() - release an address space
+ * @mm: may be NULL
+ *
+ * Every notifier still inserted gets HMM_EVENT_RELEASE and is dead afterwards (its remove call
+ * stays legal and necessary). All ranges are unregistered and every event is read before it returns.
+ *
+ * Context: may block; not from a callback. In a forked child it frees nothing but the descriptors.
+ * Since: 0.1. Follows: mmu_notifier_unregister(), release.
+ */
+void hmm_mm_detach(struct hmm_mm *mm);
+
+/**
+ * struct hmm_mm_info - what an attached space offers; every field was probed
+ */
+struct hmm_mm_info {
+	uint32_t size;		  /* in: sizeof(struct hmm_mm_info) */
+	uint32_t page_size;	  /* bytes */
+	uint64_t uffd_features;	  /* UFFD_FEATURE_* in use */
+	uint64_t uffd_available;  /* UFFD_FEATURE_* the kernel has */
+	bool user_mode_only;	  /* kernel-mode faults are not delivered */
+	bool wp_async;		  /* ranges of every VMA kind can be registered */
+	bool pagemap_scan;	  /* snapshots by PAGEMAP_SCAN */
+	bool procmap_query;	  /* VMA look-ups by PROCMAP_QUERY */
+	bool event_fork;	  /* every fork is seen, raw clones too */
+	bool reduced;		  /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
+	uint64_t thp_size;	  /* bytes of a transparent huge page, 0 for none */
+};
+
+/**
+ * hmm_mm_get_info() - features of an attached space
+ * Return: 0; -EINVAL for a wrong @info->size.
+ * Since: 0.1.
+ */
+int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
+
+/**
+ * struct hmm_mm_stats - counters since attach, each monotonic
+ */
+struct hmm_mm_stats {
+	uint32_t size; /* in: sizeof(struct hmm_mm_stats) */
+	uint32_t pad;
+	uint64_t pump_cycles;	 /* times the pump ran: one or more events each */
+	uint64_t events[HMM_EVENT_NR]; /* invalidations by cause */
+	uint64_t callbacks;	 /* notifier callbacks run */
+	uint64_t registrations;	 /* UFFDIO_REGISTER calls */
+	uint64_t regions;	 /* registered now */
+	uint64_t probes;	 /* in-flight probes */
+	uint64_t probes_busy;	 /* ... that said a change was in flight */
+	uint64_t doubts;	 /* discards whose end was not proven at once */
+	uint64_t doubts_settled; /* ... and was proven later */
+	uint64_t watchdog_reads; /* cycles the watchdog took over */
+	uint64_t overruns;	 /* engines that did not leave their section in time */
+	uint64_t pump_busy_ns;	 /* time spent with the gate closed */
+};
+
+/**
+ * hmm_mm_get_stats() - counters of an attached space
+ * Return: 0; -EINVAL for a wrong @stats->size.
+ * Since: 0.1.
+ */
+int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
+
+/**
+ * hmm_mm_barrier() - wait until every change that took effect before the call is known to the devices
+ * @mm: the space
+ * @timeout_ns: how long to wait; 0 means for ever
+ *
+ * At some instant within the call no change was in flight and all events were handled: translations
+ * that are still installed then were valid at that instant. A job submission calls it once and needs
+ * no validation of single translations (kinds that are only validated excepted: hmm_mm_check_files(),
+ * HMM_PFN_TRANSIENT).
+ *
+ * Context: any thread outside an engine section; may block; not from a callback.
+ * Return: 0; -ETIME; -ESRCH in a forked child or after the process died.
+ * Since: 0.1. Follows: mmu_notifier_synchronize(), mmu_interval_read_begin().
+ */
+int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns);
+
+/**
+ * hmm_mm_check_files() - invalidate what changed in mirrored files without an event
+ * @mm: the space
+ *
+ * Compares size and change time of every mirrored file (DAX files included) with what they were when
+ * ranges of it were last faulted, and invalidates (HMM_EVENT_CLEAR) the ranges of those that changed:
+ * truncation, hole punching, extension, writes that fill holes; by this process or another.
+ *
+ * Context: as hmm_mm_barrier().
+ * Return: how many files had changed, or -errno.
+ * Since: 0.1.
+ */
+int hmm_mm_check_files(struct hmm_mm *mm);
+
+/**
+ * enum hmm_note - what the program says it did
+ * @HMM_NOTE_PROTECT: permissions of the range were reduced (mprotect, pkey_mprotect)
+ * @HMM_NOTE_DISCARD: a discard of the range has *ended* (MADV_DONTNEED, MADV_FREE, MADV_REMOVE):
+ *	settles the doubt about it
+ * @HMM_NOTE_TRUNCATE: pages of the file mapped here were cut off, punched out or replaced
+ * @HMM_NOTE_DETACH: the range was unmapped without an event (shmdt, remap_file_pages)
+ */
+enum hmm_note {
+	HMM_NOTE_PROTECT,
+	HMM_NOTE_DISCARD,
+	HMM_NOTE_TRUNCATE,
+	HMM_NOTE_DETACH,
+};
+
+/**
+ * hmm_mm_note() - tell the library what the program did to a range itself
+ * @mm: the space; NULL tells every attached space of the process (what the preload object does)
+ * @note: what was done
+ * @start: first address
+ * @end: one past the last
+ *
+ * On return no device has access to what was taken away: the event becomes synchronous for callers
+ * that tell. Call it after the system call returned.
+ *
+ * Context: any thread outside callbacks and engine sections; may block.
+ * Return: 0; -EINVAL an empty or wrapping range or an unknown note; -ESRCH in a forked child.
+ * Since: 0.1.
+ */
+int hmm_mm_note(struct hmm_mm *mm, enum hmm_note note, uint64_t start, uint64_t end);
+
+/**
+ * hmm_mm_note_file() - tell that a file was truncated, punched or otherwise changed under its mappings
+ * @mm: the space; NULL for every attached space of the process
+ * @fd: any descriptor of the file
+ *
+ * Return: 0, also when no range of the file is mirrored; -EBADF; -ESRCH in a forked child.
+ * Since: 0.1.
+ */
+int hmm_mm_note_file(struct hmm_mm *mm, int fd);
+
+/**
+ * struct hmm_vma - one mapping
+ * @start: first address
+ * @end: one past the last
+ * @offset: file offset of @start in bytes
+ * @inode: of the file, 0 for anonymous memory
+ * @dev_major: device of the file
+ * @dev_minor: device of the file
+ * @kind: enum hmm_vma_kind
+ * @prot: PROT_READ | PROT_WRITE | PROT_EXEC
+ * @shared: MAP_SHARED
+ * @page_size: bytes of the kernel's page for this VMA (hugetlb), else the base page size
+ * @name: path or [heap] and the like, cut to fit
+ */
+struct hmm_vma {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset;
+	uint64_t inode;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint32_t kind;
+	uint32_t prot;
+	uint64_t page_size;
+	bool shared;
+	char name[119];
+};
+
+/**
+ * hmm_vma_find() - the VMA that holds an address, or the next one above it
+ * @mm: the space
+ * @addr: where to look
+ * @vma: out
+ *
+ * Context: any thread; may block; not from a callback.
+ * Return: 0; -ENOENT no VMA at or above @addr; -ESRCH.
+ * Since: 0.1. Follows: find_vma().
+ */
+int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma);
+
+/**
+ * hmm_vma_walk() - call a function for each VMA that overlaps a range, in order of address
+ * @mm: the space
+ * @start: first address
+ * @end: one past the last; 0 and UINT64_MAX walk everything
+ * @fn: returns 0 to go on, else its value ends the walk and is returned
+ * @arg: handed to @fn
+ *
+ * The walk is no snapshot: VMAs may change while it goes on.
+ * Since: 0.1. Follows: walk_page_range().
+ */
+int hmm_vma_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		 int (*fn)(const struct hmm_vma *vma, void *arg), void *arg);
+
+/**
+ * hmm_vma_kind_name() - "anon", "hugetlb", "shmem", "sysv", "file", "dax", "special", "hole"
+ * Since: 0.1.
+ */
+const char *hmm_vma_kind_name(enum hmm_vma_kind kind);
+
+/**
+ * hmm_event_name() - "UNMAP", "CLEAR", ...
+ * Since: 0.1.
+ */
+const char *hmm_event_name(enum hmm_event event);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The attached address space, as the layers above mm see it. One lock order, outermost first:
+ *
+ *	L1 fork_lock      fork excludes faults in progress (rwlock: faults read, atfork writes)
+ *	L2 region_lock    the registered regions, and the order kill, register
+ *	L3 gate           closing it: one closer at a time (gate_close / gate_open)
+ *	L4 notifier_lock  the notifiers' interval tree; held while callbacks run
+ *	L5 pool_lock      memory that is never registered
+ *
+ * None of these is ever held while memory of the program is allocated, freed or touched: its owner
+ * may be blocked in an event that only the pump can end.
+ */
+#ifndef LIB_MM_MM_H
+#define LIB_MM_MM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <hmm/mm.h>
+#include <hmm/notifier.h>
+
+struct region_tree;
+struct doubt_list;
+struct file_table;
+
+struct vma_reader {
+	int maps_fd;	    /* /proc/PID/maps */
+	bool procmap_query; /* probed */
+};
+
+struct pagemap {
+	int fd;	   /* /proc/PID/pagemap */
+	bool scan; /* PAGEMAP_SCAN, probed */
+	bool pfns_hidden;
+};
+
+/* --- vma.c: VMA look-ups; the only file that reads maps ---------------------------------------- */
+int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query);
+void vma_reader_close(struct vma_reader *r);
+/* The VMA at or above addr, classified. -ENOENT none. Allocates nothing from the program's heap. */
+int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+
+/* --- pagemap.c: the only file that reads pagemap ------------------------------------------------ */
+int pagemap_open(struct pagemap *p, int fd, bool no_scan);
+void pagemap_close(struct pagemap *p);
+
+/* What a snapshot says of one run of pages; categories are PAGE_IS_* of lib/abi/linux.h */
+struct page_run {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+/*
+ * Scan [start, end): *n runs at most in, how many out; *walked: how far it came. Runs without any
+ * category are left out. Works by PAGEMAP_SCAN or by pagemap words.
+ */
+int pagemap_runs(struct pagemap *p, uint64_t start, uint64_t end, struct page_run *runs, size_t *n,
+		 uint64_t *walked);
+/* Write-protect (asynchronously) the present pages of a range; needs PAGEMAP_SCAN and WP_ASYNC. */
+int pagemap_arm(struct pagemap *p, uint64_t start, uint64_t end);
+/* 1: every page of the range is present and unwritten since armed; 0: not; -errno. One system call. */
+int pagemap_all_armed(struct pagemap *p, uint64_t start, uint64_t end);
+/* 1: every page present. One system call. */
+int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end);
+/* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */
+int pagemap_words(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
+
+/* --- core.c, pump.c, region.c, gate.c, doubt.c, file.c ------------------------------------------ */
+
+/* For layers above: parts of struct hmm_mm, see core.h for the rest. */
+struct vma_reader *mm_vmas(struct hmm_mm *mm);
+struct pagemap *mm_pagemap(struct hmm_mm *mm);
+bool mm_wp_async(const struct hmm_mm *mm);
+struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni);
+bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end);
+/* -ESRCH in a forked child or after the process died; first thing every entry point does. */
+int mm_alive(const struct hmm_mm *mm);
+/* Whether a clock deadline passed; absolute CLOCK_MONOTONIC ns, 0 never. */
+bool mm_deadline_passed(uint64_t deadline);
+uint64_t mm_now_ns(void);
+
+/* The in-flight probe (rule 2): true while a change is in flight. */
+bool mm_in_flight(struct hmm_mm *mm);
+
+/* fork_lock, read side, around a fault. */
+void mm_fault_begin(struct hmm_mm *mm);
+void mm_fault_end(struct hmm_mm *mm);
+
+/*
+ * Make sure that [start, end), which lies inside vma, is registered (rule 3: kill first). Idempotent and cheap when
+ * it already is. *covered is the span now known registered. -EOPNOTSUPP: this kind cannot be (entries
+ * become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look again.
+ */
+int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* Is the whole of it registered, as far as we know? */
+bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+/* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
+bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+/* A range of this file is being faulted: remember the file, stamp its size and change time. Returns
+ * 0; -EOPNOTSUPP: no descriptor of the file can be had: changes of it are unseen. */
+int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. */
+int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+/* Close the gate, run callbacks of every notifier that overlaps, open it. Returns callbacks run. */
+int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);
+
+#endif
