@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#include "base/mutation.h"
+#include "base/hooks.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	const char *text;
+} mutations[] = {
+#define X(id, name, text) { name, text },
+	HMM_MUTATIONS_LIST(X)
+#undef X
+};
+
+#ifdef HMM_MUTATIONS
+unsigned long long hmm_mutations_on; /* written before threads start */
+void (*hmm_hook_fn)(enum hmm_window, void *);
+void *hmm_hook_arg;
+#endif
+
+int hmm_mutation_set(const char *name)
+{
+#ifdef HMM_MUTATIONS
+	if (!name) {
+		hmm_mutations_on = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < HMM_MUTATION_NR; i++) {
+		if (!strcmp(name, mutations[i].name)) {
+			hmm_mutations_on |= 1ULL << i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+#else
+	return name ? -EOPNOTSUPP : 0;
+#endif
+}
+
+const char *hmm_mutation_name(size_t i, const char **text)
+{
+	if (i >= HMM_MUTATION_NR)
+		return NULL;
+	if (text)
+		*text = mutations[i].text;
+	return mutations[i].name;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Mutations: each breaks one rule of the core protocol, so that the tests can show they would notice.
+ * Only in builds with -Dmutations=true; elsewhere every one is the constant false.
+ */
+#ifndef LIB_BASE_MUTATION_H
+#define LIB_BASE_MUTATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* name as given to --break, rule of the design that it breaks */
+#define HMM_MUTATIONS_LIST(X)                                                                      \
+	X(NO_PROBE, "no-probe", "the in-flight probe always answers no")                           \
+	X(READ_FIRST, "read-first", "events are read before devices are quiesced")                 \
+	X(NO_ODD, "no-odd", "the pump does not show that it is busy")                              \
+	X(BLIND_REGISTER, "blind-register", "a range is registered without killing translations")  \
+	X(NO_QUIESCE, "no-quiesce", "the pump does not wait for engines to leave their sections")  \
+	X(NO_GENERATION, "no-generation", "an invalidation does not change the sequence")          \
+	X(HALF_INVALIDATE, "half-invalidate", "only the first page of an event is invalidated")    \
+	X(NO_CALLBACK, "no-callback", "callbacks are not run")                                     \
+	X(NO_MOVE_TARGET, "no-move-target", "a move invalidates only where it came from")          \
+	X(NO_FORK_KILL, "no-fork-kill", "a fork invalidates nothing")                              \
+	X(CACHE_DOUBT, "cache-doubt", "a discard counts as ended when it is announced")            \
+	X(KEEP_REGION, "keep-region", "a region is believed registered after it was unmapped")
+
+enum hmm_mutation {
+#define X(id, name, text) HMM_MUTATION_##id,
+	HMM_MUTATIONS_LIST(X)
+#undef X
+	HMM_MUTATION_NR,
+};
+
+#ifdef HMM_MUTATIONS
+extern unsigned long long hmm_mutations_on;
+static inline bool hmm_mutation(enum hmm_mutation m)
+{
+	return __builtin_expect((hmm_mutations_on >> m) & 1, 0);
+}
+#else
+#define hmm_mutation(m) false
+#endif
+
+/* 0; -EINVAL unknown; -EOPNOTSUPP not in this build. NULL switches all off. */
+int hmm_mutation_set(const char *name);
+/* Name and explanation of number i; NULL past the last. */
+const char *hmm_mutation_name(size_t i, const char **text);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Memory that is never mirrored: the pump, the tables and everything that is used while a lock of
+ * ours is held live here, so that no allocation of ours can wait for an event that we must read.
+ */
+#ifndef LIB_BASE_POOL_H
+#define LIB_BASE_POOL_H
+
+#include <stddef.h>
+#include <pthread.h>
+
+/* Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory. */
+void *hmm_pool_map(size_t size);
+void hmm_pool_unmap(void *ptr, size_t size);
+
+/*
+ * Objects of one size. get() zeroes. Objects are never returned to the system before fini().
+ * Thread-safe; may map pages, never unmaps any: legal under every lock.
+ */
+struct hmm_objpool {
+	pthread_mutex_t lock;
+	size_t size;	   /* of an object, a multiple of 16 */
+	void *free;	   /* list, linked through the first word (lock) */
+	struct slab *slabs; /* (lock) */
+};
+
+void hmm_objpool_init(struct hmm_objpool *pool, size_t size);
+void *hmm_objpool_get(struct hmm_objpool *pool);
+void hmm_objpool_put(struct hmm_objpool *pool, void *obj);
+void hmm_objpool_fini(struct hmm_objpool *pool);
+
+#endif
