@@ -9,4 +9,6 @@
 #include <hmm/engine.h>
 #include <hmm/range.h>
 #include <hmm/ptable.h>
+#include <hmm/device.h>
+#include <hmm/svm.h>
 #endif
