@@ -104,7 +104,7 @@ struct blob {
 	uint32_t flags;
 	uint32_t n_lines;
 	/* n_tu_refs of refs are the file's own; the rest belong to entities */
-	uint32_t n_tu_refs, n_refs, refs; /* uint64_t: sorted within each owner */
+	uint32_t n_tu_refs, n_refs, refs; /* uint64_t, unsorted; once each within an owner */
 	uint32_t n_strings, strings;	  /* uint64_t: hashes of string literals that are one identifier */
 	uint32_t n_exports, exports;
 	uint32_t n_defs, defs;

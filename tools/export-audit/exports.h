@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef EXPORTS_H
+#define EXPORTS_H
+
+/*
+ * The export macros that mean the same in every tree, and their arguments. Macros that
+ * wrap them are expanded by the resolver.
+ */
+
+#include "blob.h"
+
+struct export_macro {
+	const char *name;
+	enum licence licence;
+	enum variant variant;
+	int ns_arg; /* which argument is the namespace, or the modules; 0: none */
+};
+
+/* NULL if the macro is not one of them. */
+const struct export_macro *export_macro(const char *name, size_t len);
+
+struct arg {
+	const char *s;
+	size_t len;
+};
+
+/* Splits at commas outside parentheses and quotes, trims blanks; returns how many, at most max. */
+size_t split_args(const char *s, size_t len, struct arg *args, size_t max);
+
+bool is_identifier(const char *s, size_t len);
+
+#endif
