@@ -53,10 +53,14 @@ struct hmm_invalidation {
  *	lock that the program may hold across free(), no touch of mirrored memory, no call of this
  *	library except hmm_ptable_clear(). Must not block. Return 0; anything else is counted and the
  *	notifier's sequence is bumped all the same.
+ * @holds: optional: does the driver hold a translation in [start, end)? Asked, under the notifier lock
+ *	alone, before a range is registered that nobody can have mirrored: false saves the stop of
+ *	all engines. Same restrictions as @invalidate.
  */
 struct hmm_interval_notifier_ops {
 	uint32_t size;
 	int (*invalidate)(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv);
+	bool (*holds)(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv);
 };
 
 /**

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Attaching and detaching an address space; what is known about it. */
+#include "mm/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t mm_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+bool mm_deadline_passed(uint64_t deadline)
+{
+	return deadline && mm_now_ns() >= deadline;
+}
+
+struct vma_reader *mm_vmas(struct hmm_mm *mm)
+{
+	return &mm->vmas;
+}
+
+struct pagemap *mm_pagemap(struct hmm_mm *mm)
+{
+	return &mm->pagemap;
+}
+
+bool mm_wp_async(const struct hmm_mm *mm)
+{
+	return mm->provider.wp_async;
+}
+
+/* A number from a small file; 0 where there is none. */
+static uint64_t read_number(const char *path)
+{
+	char buf[32] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	return n > 0 ? strtoull(buf, NULL, 10) : 0;
+}
+
+static int open_proc(struct hmm_mm *mm)
+{
+	uint32_t flags = mm->options.flags;
+	int err;
+
+	err = vma_reader_open(&mm->vmas, mm->options.maps_fd, flags & HMM_MM_NO_PROCMAP_QUERY);
+	if (err)
+		return err;
+	err = pagemap_open(&mm->pagemap, mm->options.pagemap_fd, flags & HMM_MM_NO_PAGEMAP_SCAN);
+	if (err)
+		vma_reader_close(&mm->vmas);
+	return err;
+}
+
+static void close_proc(struct hmm_mm *mm)
+{
+	pagemap_close(&mm->pagemap);
+	vma_reader_close(&mm->vmas);
+}
+
+static int init_memory(struct hmm_mm *mm)
+{
+	pthread_mutex_init(&mm->region_lock, NULL);
+	pthread_mutex_init(&mm->notifier_lock, NULL);
+	pthread_mutex_init(&mm->read_lock, NULL);
+	pthread_mutex_init(&mm->doubts.lock, NULL);
+	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
+	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
+	mm->stolen = hmm_pool_map(STOLEN_MAX * sizeof(*mm->stolen));
+	if (!mm->stolen)
+		return -ENOMEM;
+	return gate_init(&mm->gate, mm);
+}
+
+static void free_memory(struct hmm_mm *mm)
+{
+	gate_fini(&mm->gate);
+	hmm_pool_unmap(mm->stolen, STOLEN_MAX * sizeof(*mm->stolen));
+	hmm_objpool_fini(&mm->regions_pool);
+	hmm_objpool_fini(&mm->notifiers_pool);
+	hmm_pool_unmap(mm->token, 4096);
+	hmm_pool_unmap(mm, sizeof(*mm));
+}
+
+void mm_get(struct hmm_mm *mm)
+{
+	atomic_fetch_add(&mm->refs, 1);
+}
+
+void mm_put(struct hmm_mm *mm)
+{
+	if (atomic_fetch_sub(&mm->refs, 1) == 1)
+		free_memory(mm);
+}
+
+static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
+{
+	static const struct hmm_mm_options defaults = HMM_MM_OPTIONS_INIT;
+	uint64_t max_map_count = read_number("/proc/sys/vm/max_map_count");
+
+	mm->options = options ? *options : defaults;
+	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 15 || mm->options.pid < 0 ||
+	    mm->options.pump_priority < 0)
+		return -EINVAL;
+	mm->pid = getpid();
+	if (mm->options.pid && mm->options.pid != mm->pid)
+		return -EOPNOTSUPP;
+	mm->regions_max = mm->options.max_regions;
+	if (!mm->regions_max)
+		mm->regions_max = (uint32_t)(max_map_count ? max_map_count / 2 : 32765);
+	mm->thp_size = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+	return 0;
+}
+
+/* In the order of the layers; undone in reverse. */
+static int bring_up(struct hmm_mm *mm)
+{
+	int err;
+
+	err = open_proc(mm);
+	if (err)
+		return err;
+	err = provider_uffd_open(&mm->options, &mm->provider);
+	if (err)
+		goto no_provider;
+	err = files_init(mm);
+	if (err)
+		goto no_files;
+	err = fork_attach(mm);
+	if (err)
+		goto no_fork;
+	err = pump_start(mm);
+	if (!err)
+		return 0;
+	fork_detach(mm);
+no_fork:
+	files_fini(mm);
+no_files:
+	if (mm->options.uffd < 0)
+		mm->provider.ops->close(&mm->provider);
+no_provider:
+	close_proc(mm);
+	return err;
+}
+
+int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
+{
+	struct hmm_mm *mm = hmm_pool_map(sizeof(*mm));
+	int err;
+
+	if (!mm)
+		return -ENOMEM;
+	err = take_options(mm, options);
+	if (!err)
+		err = init_memory(mm);
+	if (!err)
+		err = bring_up(mm);
+	if (err) {
+		free_memory(mm);
+		return err;
+	}
+	mm_get(mm);
+	*out = mm;
+	return 0;
+}
+
+void hmm_mm_detach(struct hmm_mm *mm)
+{
+	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
+
+	if (!mm)
+		return;
+	if (mm_alive(mm) && getpid() != mm->pid) {
+		mm->provider.ops->close(&mm->provider);
+		close_proc(mm);
+		return;
+	}
+	fork_detach(mm);
+	mm_invalidate(mm, &inv);
+	regions_fini(mm);
+	pump_stop(mm);
+	pump_drain(mm);
+	mm->provider.ops->close(&mm->provider);
+	atomic_store(&mm->dead, 1);
+	files_fini(mm);
+	close_proc(mm);
+	mm_put(mm);
+}
+
+int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
+{
+	if (info->size != sizeof(*info))
+		return -EINVAL;
+	*info = (struct hmm_mm_info){
+		.size = sizeof(*info),
+		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
+		.uffd_features = mm->provider.features,
+		.uffd_available = mm->provider.available,
+		.user_mode_only = mm->provider.user_mode_only,
+		.wp_async = mm->provider.wp_async,
+		.pagemap_scan = mm->pagemap.scan,
+		.procmap_query = mm->vmas.procmap_query,
+		.event_fork = mm->provider.event_fork,
+		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
+		.thp_size = mm->thp_size,
+	};
+	return 0;
+}
+
+int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
+{
+	if (stats->size != sizeof(*stats))
+		return -EINVAL;
+	*stats = (struct hmm_mm_stats){
+		.size = sizeof(*stats),
+		.pump_cycles = mm->stats.pump_cycles,
+		.callbacks = mm->stats.callbacks,
+		.registrations = mm->stats.registrations,
+		.regions = mm->stats.regions,
+		.probes = mm->stats.probes,
+		.probes_busy = mm->stats.probes_busy,
+		.doubts = mm->stats.doubts,
+		.doubts_settled = mm->stats.doubts_settled,
+		.watchdog_reads = mm->stats.watchdog_reads,
+		.overruns = mm->stats.overruns,
+		.pump_busy_ns = mm->stats.pump_busy_ns,
+	};
+	for (int i = 0; i < HMM_EVENT_NR; i++)
+		stats->events[i] = mm->stats.events[i];
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * struct hmm_mm, for the files that make up mm and notifier. Key letters say what guards a field:
+ *	C  constant after attach
+ *	P  written by the pump alone, read by anybody
+ *	R  region_lock
+ *	G  gate.lock
+ *	N  notifier_lock
+ *	D  doubt.lock
+ *	A  atomic
+ */
+#ifndef LIB_MM_CORE_H
+#define LIB_MM_CORE_H
+
+#include "mm/mm.h"
+#include "base/futex.h"
+#include "base/hooks.h"
+#include "base/itree.h"
+#include "base/mutation.h"
+#include "base/pool.h"
+#include "provider/provider.h"
+
+#include <hmm/engine.h>
+
+#define ENGINES_MAX 1024
+#define DOUBTS_MAX 64
+#define STOLEN_MAX 1024
+
+/* Where an engine is. OVERRUN: the pump went on without it; its section does not stand. */
+enum engine_state { ENGINE_OUT, ENGINE_IN, ENGINE_OVERRUN };
+
+struct hmm_engine {
+	_Atomic uint32_t state; /* A: enum engine_state */
+	_Atomic uint32_t used;	/* A */
+	struct hmm_mm *mm;	/* C */
+	char pad[64 - 2 * sizeof(uint32_t) - sizeof(void *)];
+};
+
+struct gate {
+	pthread_mutex_t lock;	   /* one closer at a time */
+	_Atomic uint32_t closed;   /* A: 1 while closed */
+	_Atomic uint32_t waiting;  /* A: the closer sleeps on 'left' */
+	_Atomic uint32_t left;	   /* A: bumped by who leaves while 'waiting' */
+	_Atomic uint32_t commits;  /* A: open commit sections */
+	_Atomic uint32_t engines_top; /* A: slots in use are below this */
+	struct hmm_engine *engines;   /* C: ENGINES_MAX slots */
+	struct hmm_quiescer *quiescers; /* G */
+};
+
+struct hmm_quiescer {
+	struct hmm_quiescer *next; /* G */
+	struct hmm_mm *mm;
+	const struct hmm_quiescer_ops *ops;
+	void *priv;
+};
+
+struct hmm_interval_notifier {
+	struct itree_node node;	   /* N */
+	struct hmm_mm *mm;	   /* C */
+	const struct hmm_interval_notifier_ops *ops;
+	void *priv;
+	_Atomic uint64_t seq;	   /* A: the last invalidation that hit it; written under N */
+};
+
+struct region {
+	struct itree_node node; /* R */
+};
+
+struct doubt {
+	uint64_t start;
+	uint64_t end;
+	uint64_t id;  /* grows: younger is larger */
+	int suspects; /* -1: all threads, else how many of tid[] */
+	pid_t tid[32];
+};
+
+struct doubt_list {
+	pthread_mutex_t lock;
+	_Atomic int n;		      /* A for the cheap look, D for the rest */
+	uint64_t next_id;	      /* D */
+	struct doubt d[DOUBTS_MAX];   /* D */
+};
+
+struct hmm_mm {
+	struct hmm_mm *next;		/* list_lock of fork.c */
+	_Atomic uint32_t refs;		/* A: the attachment, each notifier, engine and quiescer */
+	struct hmm_mm_options options;	/* C */
+	pid_t pid;			/* C */
+	uint64_t *token;		/* C: a page that forking wipes */
+	struct provider provider;	/* C */
+	struct vma_reader vmas;		/* C */
+	struct pagemap pagemap;		/* C */
+	struct file_table *files;	/* file.c */
+	uint64_t thp_size;		/* C */
+
+	pthread_rwlock_t fork_lock;
+	pthread_mutex_t region_lock;
+	struct itree regions;		/* R */
+	uint32_t regions_max;		/* C */
+	struct gate gate;
+	pthread_mutex_t notifier_lock;
+	struct itree notifiers;		/* N */
+	uint64_t invalidate_seq;	/* N */
+	struct doubt_list doubts;
+
+	_Atomic uint64_t pump_seq;	/* P: odd while the pump works on events */
+	_Atomic uint32_t dead;		/* A: the address space is gone */
+	_Atomic uint32_t stopping;	/* A */
+	pthread_t pump;
+	pthread_t watchdog;
+	pid_t pump_tid;			/* C */
+	pid_t watchdog_tid;		/* C */
+	int stop_fd;			/* C: eventfd that ends both threads */
+	pthread_mutex_t read_lock;	/* who reads events: the pump, or the watchdog in its place */
+	struct provider_event *stolen;	/* read_lock: read by the watchdog, for the pump to handle */
+	int n_stolen;			/* read_lock */
+
+	struct hmm_objpool regions_pool;
+	struct hmm_objpool notifiers_pool;
+
+	struct {
+		_Atomic uint64_t pump_cycles, callbacks, callback_errors, registrations, regions, probes,
+			probes_busy, doubts, doubts_settled, watchdog_reads, overruns, pump_busy_ns;
+		_Atomic uint64_t events[HMM_EVENT_NR];
+	} stats;
+};
+
+static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* attach.c: what a driver still holds when the space is detached keeps the memory, and nothing else */
+void mm_get(struct hmm_mm *mm);
+void mm_put(struct hmm_mm *mm);
+
+/* gate.c */
+int gate_init(struct gate *gate, struct hmm_mm *mm);
+void gate_fini(struct gate *gate);
+void gate_close(struct hmm_mm *mm); /* takes gate.lock, returns when no section is open */
+void gate_open(struct hmm_mm *mm);
+/* The two halves, for the pump's mutations. */
+void gate_shut(struct hmm_mm *mm);
+void gate_wait_empty(struct hmm_mm *mm);
+
+/* notifier.c: run the callbacks of all that overlap; the gate is closed */
+bool notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end);
+uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
+
+/* region.c */
+void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end); /* region_lock held */
+void regions_fini(struct hmm_mm *mm);
+
+/* doubt.c */
+void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
+void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+/* pump.c */
+int pump_start(struct hmm_mm *mm);
+void pump_stop(struct hmm_mm *mm);
+void pump_drain(struct hmm_mm *mm);
+/* watchdog.c */
+void *watchdog_main(void *arg);
+
+/* fork.c */
+int fork_attach(struct hmm_mm *mm); /* puts it on the list that atfork walks */
+void fork_detach(struct hmm_mm *mm);
+/* Call fn for every attached space of the process. */
+void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
+
+/* file.c */
+int files_init(struct hmm_mm *mm);
+void files_fini(struct hmm_mm *mm);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Discards in doubt (rule 6). MADV_DONTNEED is announced before it zaps, and nothing marks its end: what
+ * is mapped anew in between can be zapped by it, even if the range was unmapped meanwhile.
+ *
+ * The end is proven thread by thread: the caller sleeps in madvise() when its event is read, so the zap
+ * is over once every thread that lived then has been seen elsewhere, which the kernel tells of any thread
+ * that sleeps (/proc/self/task/TID/syscall). A thread that runs proves nothing and stays a suspect; one that
+ * has exited is none. Workers of io_uring make the call on behalf of others and show no user registers: suspects
+ * while they live. The thread that asks is in this function, not in madvise(). hmm_mm_note() proves it at once.
+ */
+#include "mm/core.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define SUSPECTS_MAX (int)(sizeof(((struct doubt *)0)->tid) / sizeof(pid_t))
+#define ALL_THREADS (-1)
+
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+
+/* Decimal of a tid; no stdio here. */
+static char *put_number(char *p, pid_t tid)
+{
+	char digits[12];
+	int n = 0;
+
+	do {
+		digits[n++] = (char)('0' + tid % 10);
+		tid /= 10;
+	} while (tid);
+	while (n)
+		*p++ = digits[--n];
+	return p;
+}
+
+/* Can this sleeping thread be in the middle of a discard? "NR a1 .. a6 SP PC" or "-1 SP PC". */
+static bool line_suspect(const char *line)
+{
+	const char *pc = strrchr(line, ' ');
+	long nr;
+
+	if (line[0] == 'r' || !pc || !strncmp(pc, " 0x0\n", 5))
+		return true;
+	nr = strtol(line, NULL, 0);
+	/* madvise, process_madvise, madvise of a 32-bit caller */
+	return nr == SYS_madvise || nr == 440 || nr == 219;
+}
+
+static bool thread_suspect(pid_t tid)
+{
+	char path[64] = "/proc/self/task/";
+	char line[256];
+	ssize_t n;
+	int fd;
+
+	strcpy(put_number(path + strlen(path), tid), "/syscall");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT;
+	n = read(fd, line, sizeof(line) - 1);
+	if (n <= 0) {
+		bool gone = n < 0 && errno == ESRCH;
+
+		close(fd);
+		return !gone;
+	}
+	close(fd);
+	line[n] = 0;
+	return line_suspect(line);
+}
+
+static bool is_ours(const struct hmm_mm *mm, pid_t tid)
+{
+	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == (pid_t)syscall(SYS_gettid);
+}
+
+/* Every thread that lives: how many suspects, their tids in out; ALL_THREADS if they do not fit. */
+static int scan_all(const struct hmm_mm *mm, pid_t *out)
+{
+	char buf[2048] __attribute__((aligned(8)));
+	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n = 0;
+	long len;
+
+	if (fd < 0)
+		return ALL_THREADS;
+	while ((len = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < len;) {
+			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
+			pid_t tid = (pid_t)atoi(d->d_name);
+
+			at += d->d_reclen;
+			if (tid <= 0 || is_ours(mm, tid) || !thread_suspect(tid))
+				continue;
+			if (n < SUSPECTS_MAX)
+				out[n] = tid;
+			n++;
+		}
+	}
+	close(fd);
+	return len < 0 || n > SUSPECTS_MAX ? ALL_THREADS : n;
+}
+
+static int scan_again(const struct hmm_mm *mm, const pid_t *tids, int n, pid_t *out)
+{
+	int left = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!is_ours(mm, tids[i]) && thread_suspect(tids[i]))
+			out[left++] = tids[i];
+	}
+	return left;
+}
+
+static bool overlap(const struct doubt *d, uint64_t start, uint64_t end)
+{
+	return d->start < end && d->end > start;
+}
+
+static void drop(struct hmm_mm *mm, int i)
+{
+	struct doubt_list *l = &mm->doubts;
+
+	l->d[i] = l->d[l->n - 1];
+	atomic_fetch_sub(&l->n, 1);
+	stat_add(&mm->stats.doubts_settled, 1);
+}
+
+/* Runs on the pump: no scan here. */
+void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct doubt_list *l = &mm->doubts;
+	struct doubt *d;
+
+	if (hmm_mutation(HMM_MUTATION_CACHE_DOUBT))
+		return;
+	pthread_mutex_lock(&l->lock);
+	if (l->n == DOUBTS_MAX) {
+		/* No room: the last one grows over both. It is younger, so nothing is settled too early. */
+		d = &l->d[DOUBTS_MAX - 1];
+		d->start = start < d->start ? start : d->start;
+		d->end = end > d->end ? end : d->end;
+	} else {
+		d = &l->d[l->n];
+		d->start = start;
+		d->end = end;
+		atomic_fetch_add(&l->n, 1);
+	}
+	d->suspects = ALL_THREADS;
+	d->id = ++l->next_id;
+	pthread_mutex_unlock(&l->lock);
+	stat_add(&mm->stats.doubts, 1);
+}
+
+/*
+ * Scan outside the lock, then take the result over if the doubt is still the same one: each result is
+ * about instants after the event was read, so a smaller set of suspects is always a right one.
+ */
+static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
+{
+	struct doubt_list *l = &mm->doubts;
+	pid_t tids[SUSPECTS_MAX];
+	bool settled = true;
+	int n;
+
+	n = seen->suspects == ALL_THREADS ? scan_all(mm, tids) : scan_again(mm, seen->tid, seen->suspects, tids);
+	pthread_mutex_lock(&l->lock);
+	for (int i = 0; i < l->n; i++) {
+		struct doubt *d = &l->d[i];
+
+		if (d->id != seen->id)
+			continue;
+		settled = n == 0;
+		if (settled) {
+			drop(mm, i);
+		} else if (n != ALL_THREADS) {
+			d->suspects = n;
+			memcpy(d->tid, tids, (size_t)n * sizeof(tids[0]));
+		}
+		break;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return settled;
+}
+
+static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after, struct doubt *out)
+{
+	struct doubt_list *l = &mm->doubts;
+	bool found = false;
+
+	pthread_mutex_lock(&l->lock);
+	for (int i = 0; i < l->n; i++) {
+		if (l->d[i].id <= after || !overlap(&l->d[i], start, end) || (found && l->d[i].id > out->id))
+			continue;
+		*out = l->d[i];
+		found = true;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return found;
+}
+
+bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct doubt d;
+	bool left = false;
+
+	if (!atomic_load(&mm->doubts.n))
+		return false;
+	for (uint64_t id = 0; find(mm, start, end, id, &d); id = d.id)
+		left |= !try_settle(mm, &d);
+	return left;
+}
+
+/* Somebody knows that discards of the range have ended. What reaches beyond it stays in doubt there. */
+void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct doubt_list *l = &mm->doubts;
+
+	pthread_mutex_lock(&l->lock);
+	for (int i = 0; i < l->n;) {
+		if (l->d[i].start >= start && l->d[i].end <= end)
+			drop(mm, i);
+		else
+			i++;
+	}
+	pthread_mutex_unlock(&l->lock);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The gate: engines use translations inside sections; the pump shuts the gate and waits until all
+ * have left. Entering and leaving pair with shutting by sequential consistency:
+ *
+ *	engine				closer
+ *	state = IN			closed = 1
+ *	closed? -> leave, wait		state == IN? -> wait
+ *
+ * One of the two sees the other. Sleeping works the same way with 'waiting' and 'left'.
+ */
+#include "mm/core.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#define SPIN_CLOSER 400	   /* pauses before the closer sleeps: about 10 us */
+#define SPIN_ENGINE 100
+#define OVERRUN_NS 10000000ULL
+
+int gate_init(struct gate *gate, struct hmm_mm *mm)
+{
+	pthread_mutex_init(&gate->lock, NULL);
+	gate->engines = hmm_pool_map(ENGINES_MAX * sizeof(struct hmm_engine));
+	return gate->engines ? 0 : -ENOMEM;
+}
+
+void gate_fini(struct gate *gate)
+{
+	hmm_pool_unmap(gate->engines, ENGINES_MAX * sizeof(struct hmm_engine));
+	pthread_mutex_destroy(&gate->lock);
+}
+
+/* ---- engines --------------------------------------------------------------------------------- */
+
+int hmm_engine_create(struct hmm_mm *mm, struct hmm_engine **engine)
+{
+	struct gate *gate = &mm->gate;
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
+		struct hmm_engine *e = &gate->engines[i];
+		uint32_t top = atomic_load(&gate->engines_top);
+		uint32_t free = 0;
+
+		if (!atomic_compare_exchange_strong(&e->used, &free, 1))
+			continue;
+		e->mm = mm;
+		mm_get(mm);
+		atomic_store(&e->state, ENGINE_OUT);
+		while (top <= i && !atomic_compare_exchange_weak(&gate->engines_top, &top, i + 1))
+			;
+		*engine = e;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void hmm_engine_destroy(struct hmm_engine *engine)
+{
+	struct hmm_mm *mm;
+
+	if (!engine)
+		return;
+	mm = engine->mm;
+	atomic_store(&engine->used, 0);
+	mm_put(mm);
+}
+
+static void tell_closer(struct gate *gate)
+{
+	if (atomic_load(&gate->waiting)) {
+		atomic_fetch_add(&gate->left, 1);
+		futex_wake(&gate->left);
+	}
+}
+
+static void wait_open(struct gate *gate)
+{
+	for (int i = 0; i < SPIN_ENGINE && atomic_load_explicit(&gate->closed, memory_order_relaxed); i++)
+		cpu_relax();
+	while (atomic_load(&gate->closed))
+		futex_wait(&gate->closed, 1, 100000000);
+}
+
+static bool leave(struct hmm_engine *e)
+{
+	uint32_t was = atomic_exchange(&e->state, ENGINE_OUT);
+
+	tell_closer(&e->mm->gate);
+	return was != ENGINE_OVERRUN;
+}
+
+void hmm_engine_enter(struct hmm_engine *e)
+{
+	for (;;) {
+		atomic_exchange(&e->state, ENGINE_IN);
+		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
+			return;
+		leave(e);
+		wait_open(&e->mm->gate);
+	}
+}
+
+bool hmm_engine_exit(struct hmm_engine *e)
+{
+	return leave(e);
+}
+
+bool hmm_engine_poll(const struct hmm_engine *e)
+{
+	return atomic_load_explicit(&e->mm->gate.closed, memory_order_relaxed) != 0 ||
+	       atomic_load_explicit(&e->state, memory_order_relaxed) == ENGINE_OVERRUN;
+}
+
+/* ---- commit sections ------------------------------------------------------------------------- */
+
+void hmm_engine_commit_begin(struct hmm_mm *mm)
+{
+	struct gate *gate = &mm->gate;
+
+	for (;;) {
+		atomic_fetch_add(&gate->commits, 1);
+		if (!atomic_load(&gate->closed))
+			return;
+		hmm_engine_commit_end(mm);
+		wait_open(gate);
+	}
+}
+
+void hmm_engine_commit_end(struct hmm_mm *mm)
+{
+	atomic_fetch_sub(&mm->gate.commits, 1);
+	tell_closer(&mm->gate);
+}
+
+/* ---- the closer ------------------------------------------------------------------------------ */
+
+static bool is_empty(struct gate *gate)
+{
+	uint32_t top = atomic_load(&gate->engines_top);
+
+	if (atomic_load(&gate->commits))
+		return false;
+	for (uint32_t i = 0; i < top; i++) {
+		if (atomic_load(&gate->engines[i].state) == ENGINE_IN)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * An engine that sleeps in a fault cannot be waited for: what would wake it may be the very event that
+ * is not read yet (rule 5). Its section is marked: what it read is thrown away and replayed.
+ */
+static void overrun(struct hmm_mm *mm)
+{
+	struct gate *gate = &mm->gate;
+	uint32_t top = atomic_load(&gate->engines_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		uint32_t in = ENGINE_IN;
+
+		if (atomic_compare_exchange_strong(&gate->engines[i].state, &in, ENGINE_OVERRUN))
+			stat_add(&mm->stats.overruns, 1);
+	}
+}
+
+void gate_wait_empty(struct hmm_mm *mm)
+{
+	struct gate *gate = &mm->gate;
+	uint64_t limit = 0;
+
+	for (int i = 0; i < SPIN_CLOSER; i++) {
+		if (is_empty(gate))
+			return;
+		cpu_relax();
+	}
+	atomic_store(&gate->waiting, 1);
+	for (;;) {
+		uint32_t left = atomic_load(&gate->left);
+
+		if (is_empty(gate))
+			break;
+		if (!limit)
+			limit = mm_now_ns() + OVERRUN_NS;
+		else if (mm_now_ns() > limit)
+			overrun(mm);
+		futex_wait(&gate->left, left, 1000000);
+	}
+	atomic_store(&gate->waiting, 0);
+}
+
+void gate_shut(struct hmm_mm *mm)
+{
+	pthread_mutex_lock(&mm->gate.lock);
+	atomic_store(&mm->gate.closed, 1);
+}
+
+void gate_close(struct hmm_mm *mm)
+{
+	gate_shut(mm);
+	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
+		return;
+	gate_wait_empty(mm);
+	for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
+		q->ops->quiesce(q->priv);
+}
+
+void gate_open(struct hmm_mm *mm)
+{
+	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE)) {
+		for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
+			q->ops->resume(q->priv);
+	}
+	atomic_store(&mm->gate.closed, 0);
+	futex_wake(&mm->gate.closed);
+	pthread_mutex_unlock(&mm->gate.lock);
+}
+
+/* ---- devices that stop as a whole ------------------------------------------------------------ */
+
+int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
+		     struct hmm_quiescer **quiescer)
+{
+	struct hmm_quiescer *q;
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	if (!ops || ops->size < sizeof(*ops) || !ops->quiesce || !ops->resume)
+		return -EINVAL;
+	q = hmm_objpool_get(&mm->notifiers_pool);
+	if (!q)
+		return -ENOMEM;
+	q->mm = mm;
+	mm_get(mm);
+	q->ops = ops;
+	q->priv = priv;
+	pthread_mutex_lock(&mm->gate.lock);
+	q->next = mm->gate.quiescers;
+	mm->gate.quiescers = q;
+	pthread_mutex_unlock(&mm->gate.lock);
+	*quiescer = q;
+	return 0;
+}
+
+void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
+{
+	struct hmm_mm *mm;
+
+	if (!quiescer)
+		return;
+	mm = quiescer->mm;
+	pthread_mutex_lock(&mm->gate.lock);
+	for (struct hmm_quiescer **q = &mm->gate.quiescers; *q; q = &(*q)->next) {
+		if (*q == quiescer) {
+			*q = quiescer->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&mm->gate.lock);
+	hmm_objpool_put(&mm->notifiers_pool, quiescer);
+	mm_put(mm);
+}

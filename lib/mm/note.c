@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* What the program tells about itself: unseen events become synchronous. */
+#include "mm/core.h"
+
+#include <errno.h>
+
+struct told {
+	enum hmm_note note;
+	uint64_t start;
+	uint64_t end;
+};
+
+static void note(struct hmm_mm *mm, void *arg)
+{
+	static const enum hmm_event event[] = {
+		[HMM_NOTE_PROTECT] = HMM_EVENT_PROTECT,
+		[HMM_NOTE_DISCARD] = HMM_EVENT_CLEAR,
+		[HMM_NOTE_TRUNCATE] = HMM_EVENT_CLEAR,
+		[HMM_NOTE_DETACH] = HMM_EVENT_UNMAP,
+	};
+	const struct told *t = arg;
+	struct hmm_invalidation inv = { .start = t->start, .end = t->end, .event = event[t->note] };
+
+	if (mm_alive(mm))
+		return;
+	if (t->note == HMM_NOTE_DETACH) {
+		pthread_mutex_lock(&mm->region_lock);
+		region_forget(mm, t->start, t->end);
+		pthread_mutex_unlock(&mm->region_lock);
+	}
+	mm_invalidate(mm, &inv);
+	/* Last: what was faulted while the discard was in doubt is gone by now. */
+	if (t->note == HMM_NOTE_DISCARD)
+		doubt_settle(mm, t->start, t->end);
+}
+
+int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)
+{
+	struct told t = { what, start, end };
+
+	if ((unsigned int)what > HMM_NOTE_DETACH || start >= end)
+		return -EINVAL;
+	if (mm && mm_alive(mm))
+		return -ESRCH;
+	if (mm)
+		note(mm, &t);
+	else
+		fork_for_each(note, &t);
+	return 0;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Registered regions. Registering changes the program a little (rule 8): whole VMAs of anonymous and
+ * shared memory, so that mremap of a whole VMA keeps working; of files only the touched chunks, since
+ * fault-around is lost there.
+ */
+#include "mm/core.h"
+
+#include <errno.h>
+
+#define FILE_CHUNK (2ULL << 20)
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The first address in [start, end) that no region covers; end if none. */
+static uint64_t first_gap(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct itree_node *r;
+
+	while (start < end && (r = itree_first(&mm->regions, start, start + 1)))
+		start = r->end;
+	return min64(start, end);
+}
+
+bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	bool covered;
+
+	pthread_mutex_lock(&mm->region_lock);
+	covered = first_gap(mm, start, end) == end;
+	pthread_mutex_unlock(&mm->region_lock);
+	return covered;
+}
+
+static int insert_region(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct region *r = hmm_objpool_get(&mm->regions_pool);
+
+	if (!r)
+		return -ENOMEM;
+	r->node.start = start;
+	r->node.end = end;
+	itree_insert(&mm->regions, &r->node);
+	stat_add(&mm->stats.regions, 1);
+	return 0;
+}
+
+static void delete_region(struct hmm_mm *mm, struct itree_node *node)
+{
+	itree_remove(&mm->regions, node);
+	hmm_objpool_put(&mm->regions_pool, node);
+	atomic_fetch_sub_explicit(&mm->stats.regions, 1, memory_order_relaxed);
+}
+
+/* One region where it and its neighbours were; the neighbours' span is known to be registered. */
+static int remember(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct itree_node *r;
+
+	while ((r = itree_first(&mm->regions, start ? start - 1 : 0, end + 1))) {
+		start = min64(start, r->start);
+		end = max64(end, r->end);
+		delete_region(mm, r);
+	}
+	return insert_region(mm, start, end);
+}
+
+void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct itree_node *r;
+
+	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
+		return;
+	while ((r = itree_first(&mm->regions, start, end))) {
+		uint64_t from = r->start;
+		uint64_t to = r->end;
+
+		delete_region(mm, r);
+		/* Out of memory: believing less to be registered is always right. */
+		if (from < start)
+			insert_region(mm, from, start);
+		if (to > end)
+			insert_region(mm, end, to);
+	}
+}
+
+/*
+ * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it. The
+ * question costs little, the answer "yes" is taken seriously.
+ */
+static void kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct hmm_invalidation inv = { .start = start, .end = end, .event = HMM_EVENT_CLEAR };
+
+	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
+		return;
+	if (notifiers_hold(mm, start, end))
+		mm_invalidate(mm, &inv);
+	hmm_hook(HMM_WINDOW_KILLED);
+}
+
+static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (atomic_load(&mm->stats.regions) >= mm->regions_max)
+		return -ENOSPC;
+	kill_first(mm, start, end);
+	stat_add(&mm->stats.registrations, 1);
+	err = mm->provider.ops->watch(&mm->provider, start, end);
+	if (err)
+		return err == -ENOMEM ? -ENOSPC : err == -EBUSY ? -EOPNOTSUPP : err;
+	return remember(mm, start, end);
+}
+
+/* The span to register for a fault of [start, end) in a VMA. */
+static int choose_span(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start, uint64_t *end)
+{
+	switch (vma->kind) {
+	case HMM_VMA_ANON:
+	case HMM_VMA_HUGETLB:
+	case HMM_VMA_SHMEM:
+	case HMM_VMA_SYSV:
+		*start = vma->start;
+		*end = vma->end;
+		return 0;
+	case HMM_VMA_FILE:
+	case HMM_VMA_DAX:
+		if (!mm->provider.wp_async)
+			return -EOPNOTSUPP;
+		*start = max64(*start & ~(FILE_CHUNK - 1), vma->start);
+		*end = min64((*end + FILE_CHUNK - 1) & ~(FILE_CHUNK - 1), vma->end);
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (start < vma->start || end > vma->end || start >= end)
+		return -EAGAIN;
+	err = choose_span(mm, vma, &start, &end);
+	if (err)
+		return err;
+	pthread_mutex_lock(&mm->region_lock);
+	while (!err && (start = first_gap(mm, start, end)) < end) {
+		struct itree_node *next = itree_first(&mm->regions, start, end);
+
+		err = watch_gap(mm, start, next ? next->start : end);
+	}
+	pthread_mutex_unlock(&mm->region_lock);
+	hmm_hook(HMM_WINDOW_REGISTERED);
+	return err;
+}
+
+void regions_fini(struct hmm_mm *mm)
+{
+	struct itree_node *r;
+
+	pthread_mutex_lock(&mm->region_lock);
+	while ((r = itree_first(&mm->regions, 0, UINT64_MAX))) {
+		mm->provider.ops->unwatch(&mm->provider, r->start, r->end);
+		delete_region(mm, r);
+	}
+	pthread_mutex_unlock(&mm->region_lock);
+}

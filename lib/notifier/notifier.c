@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it; it is
+ * written with the gate closed, so a commit section sees it change either before it begins or not at all.
+ */
+#include "mm/core.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static _Thread_local bool in_callback __attribute__((tls_model("initial-exec")));
+
+static const char *const event_names[HMM_EVENT_NR] = {
+	[HMM_EVENT_UNMAP] = "UNMAP",   [HMM_EVENT_CLEAR] = "CLEAR",
+	[HMM_EVENT_MOVE] = "MOVE",     [HMM_EVENT_FORK] = "FORK",
+	[HMM_EVENT_PROTECT] = "PROTECT", [HMM_EVENT_MIGRATE] = "MIGRATE",
+	[HMM_EVENT_EXCLUSIVE] = "EXCLUSIVE", [HMM_EVENT_RELEASE] = "RELEASE",
+};
+
+const char *hmm_event_name(enum hmm_event event)
+{
+	return (unsigned int)event < HMM_EVENT_NR ? event_names[event] : "?";
+}
+
+static struct hmm_interval_notifier *to_ni(struct itree_node *node)
+{
+	return (struct hmm_interval_notifier *)node; /* its first member */
+}
+
+struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni)
+{
+	return ni->mm;
+}
+
+bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end)
+{
+	return start >= ni->node.start && end <= ni->node.end;
+}
+
+int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
+				 const struct hmm_interval_notifier_ops *ops, void *priv,
+				 struct hmm_interval_notifier **out)
+{
+	struct hmm_interval_notifier *ni;
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	if (!length || start + length < start || !ops || ops->size < sizeof(*ops) || !ops->invalidate)
+		return -EINVAL;
+	ni = hmm_objpool_get(&mm->notifiers_pool);
+	if (!ni)
+		return -ENOMEM;
+	ni->mm = mm;
+	mm_get(mm);
+	ni->ops = ops;
+	ni->priv = priv;
+	ni->node.start = start;
+	ni->node.end = start + length;
+	pthread_mutex_lock(&mm->notifier_lock);
+	/* A fresh number: a sequence of a former notifier in the same memory must not fit. */
+	atomic_store(&ni->seq, ++mm->invalidate_seq);
+	itree_insert(&mm->notifiers, &ni->node);
+	pthread_mutex_unlock(&mm->notifier_lock);
+	*out = ni;
+	return 0;
+}
+
+void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
+{
+	struct hmm_mm *mm;
+
+	if (!ni)
+		return;
+	assert(!in_callback);
+	mm = ni->mm;
+	/* Callbacks run under the lock: once it is ours, none of this notifier's runs or will. */
+	pthread_mutex_lock(&mm->notifier_lock);
+	itree_remove(&mm->notifiers, &ni->node);
+	pthread_mutex_unlock(&mm->notifier_lock);
+	hmm_objpool_put(&mm->notifiers_pool, ni);
+	mm_put(mm);
+}
+
+static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv)
+{
+	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
+		atomic_store(&ni->seq, inv->seq);
+	if (hmm_mutation(HMM_MUTATION_NO_CALLBACK))
+		return;
+	in_callback = true;
+	if (ni->ops->invalidate(ni, inv, ni->priv))
+		stat_add(&mm->stats.callback_errors, 1);
+	in_callback = false;
+	stat_add(&mm->stats.callbacks, 1);
+}
+
+uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
+{
+	uint64_t start = inv->start;
+	uint64_t end = inv->end;
+	uint64_t n = 0;
+
+	if (hmm_mutation(HMM_MUTATION_HALF_INVALIDATE) && end - start > HMM_PAGE_SIZE)
+		inv->end = end = start + HMM_PAGE_SIZE;
+	pthread_mutex_lock(&mm->notifier_lock);
+	inv->seq = ++mm->invalidate_seq;
+	stat_add(&mm->stats.events[inv->event], 1);
+	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
+	     node = itree_next(&mm->notifiers, node, start, end), n++)
+		call(mm, to_ni(node), inv);
+	pthread_mutex_unlock(&mm->notifier_lock);
+	return n;
+}
+
+int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
+{
+	struct hmm_invalidation copy = *inv;
+	uint64_t n;
+
+	assert(!in_callback);
+	gate_close(mm);
+	n = notifiers_invalidate(mm, &copy);
+	gate_open(mm);
+	return (int)n;
+}
+
+bool notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	bool held = false;
+
+	pthread_mutex_lock(&mm->notifier_lock);
+	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node && !held;
+	     node = itree_next(&mm->notifiers, node, start, end)) {
+		struct hmm_interval_notifier *ni = to_ni(node);
+
+		held = !ni->ops->holds || ni->ops->holds(ni, start, end, ni->priv);
+	}
+	pthread_mutex_unlock(&mm->notifier_lock);
+	return held;
+}
+
+int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
+{
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	if (!inv || inv->start >= inv->end || inv->event >= HMM_EVENT_NR)
+		return -EINVAL;
+	mm_invalidate(mm, inv);
+	return 0;
+}

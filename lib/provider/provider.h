@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The provider seam: how an address space is watched. One implementation a file; the layers above
+ * see normalised events and four verbs.
+ */
+#ifndef LIB_PROVIDER_PROVIDER_H
+#define LIB_PROVIDER_PROVIDER_H
+
+#include <hmm/mm.h>
+
+enum provider_event_type {
+	PROVIDER_UNMAP,	 /* done: start, end */
+	PROVIDER_MOVE,	 /* done: start, end went to 'to' */
+	PROVIDER_REMOVE, /* announced: pages of start, end will be dropped, the end is unmarked */
+	PROVIDER_FORK,	 /* done */
+};
+
+struct provider_event {
+	uint32_t type;
+	uint64_t start;
+	uint64_t end;
+	uint64_t to;
+};
+
+struct provider {
+	const struct provider_ops *ops;
+	int fd;			 /* readable when events wait */
+	uint64_t features;	 /* in use */
+	uint64_t available;	 /* the kernel has */
+	bool user_mode_only;
+	bool wp_async;
+	bool event_fork;
+};
+
+struct provider_ops {
+	const char *name;
+	/* Is a change in flight: taken effect or about to, its event not read? One system call, never blocks. */
+	bool (*in_flight)(const struct provider *p);
+	/* Watch a span that lies inside one VMA. -EOPNOTSUPP this kind cannot be; -EBUSY somebody else watches it;
+	 * -ENOMEM too many mappings; -EAGAIN no such VMA (any more). */
+	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
+	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);
+	/* Read up to max events without blocking: how many, 0 none, -errno. Reading lets their callers go on. */
+	int (*read)(const struct provider *p, struct provider_event *events, int max);
+	void (*close)(struct provider *p);
+};
+
+/* Opens (or adopts) a userfaultfd. flags: HMM_MM_NO_*; errors as hmm_mm_attach(). */
+int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p);
+
+#endif
