@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Pump, gate, watchdog, doubt, regions, fork. */
+#include "core.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+struct worker {
+	struct hmm_engine *engine;
+	_Atomic int inside;
+	_Atomic int stop;
+	_Atomic int stood; /* -1 not known yet */
+};
+
+static void sleep_ms(int ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* An engine that stays in its section until told. */
+static void *stay_inside(void *arg)
+{
+	struct worker *w = arg;
+
+	hmm_engine_enter(w->engine);
+	w->inside = 1;
+	while (!w->stop)
+		sched_yield();
+	w->stood = hmm_engine_exit(w->engine);
+	return NULL;
+}
+
+static void *unmap_first_page(void *arg)
+{
+	struct space *s = arg;
+
+	munmap(s->p, PAGE);
+	return NULL;
+}
+
+static void munmap_waits_for_an_open_section(void **state)
+{
+	struct space s;
+	struct worker w = { .stood = -1 };
+	pthread_t engine;
+	pthread_t app;
+
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
+	pthread_create(&engine, NULL, stay_inside, &w);
+	while (!w.inside)
+		sched_yield();
+	pthread_create(&app, NULL, unmap_first_page, &s);
+	sleep_ms(3);
+	assert_int_equal(s.seen.calls, 0);
+	assert_true(hmm_engine_poll(w.engine));
+	w.stop = 1;
+	pthread_join(engine, NULL);
+	pthread_join(app, NULL);
+	settle(&s);
+	assert_int_equal(s.seen.calls, 1);
+	assert_true(w.stood);
+	hmm_engine_destroy(w.engine);
+	space_close(&s);
+}
+
+static void a_section_that_does_not_end_is_run_over(void **state)
+{
+	struct space s;
+	struct worker w = { .stood = -1 };
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	pthread_t engine;
+
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
+	pthread_create(&engine, NULL, stay_inside, &w);
+	while (!w.inside)
+		sched_yield();
+	munmap(s.p, PAGE); /* returns all the same */
+	settle(&s);
+	assert_int_equal(s.seen.calls, 1);
+	w.stop = 1;
+	pthread_join(engine, NULL);
+	assert_false(w.stood);
+	hmm_mm_get_stats(s.mm, &stats);
+	assert_int_equal(stats.overruns, 1);
+	hmm_engine_destroy(w.engine);
+	space_close(&s);
+}
+
+static void a_commit_section_holds_the_pump_back(void **state)
+{
+	struct space s;
+	pthread_t app;
+	uint64_t seq;
+
+	space_open(&s, 4, 0);
+	seq = hmm_interval_read_begin(s.ni);
+	hmm_engine_commit_begin(s.mm);
+	pthread_create(&app, NULL, unmap_first_page, &s);
+	sleep_ms(20);
+	assert_int_equal(s.seen.calls, 0);
+	assert_true(hmm_interval_read_retry(s.ni, seq)); /* the probe or the pump knows already */
+	hmm_engine_commit_end(s.mm);
+	pthread_join(app, NULL);
+	settle(&s);
+	assert_int_equal(s.seen.calls, 1);
+	space_close(&s);
+}
+
+static void count_quiesce(void *priv)
+{
+	((int *)priv)[0]++;
+}
+
+static void count_resume(void *priv)
+{
+	((int *)priv)[1]++;
+}
+
+static void a_quiescer_brackets_every_invalidation(void **state)
+{
+	static const struct hmm_quiescer_ops ops = { sizeof(ops), count_quiesce, count_resume };
+	struct hmm_quiescer *q;
+	struct space s;
+	int n[2] = { 0, 0 };
+
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_quiescer_add(s.mm, &ops, n, &q), 0);
+	munmap(s.p, PAGE);
+	settle(&s);
+	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 1), addr(&s, 2)), 0);
+	assert_int_equal(n[0], 2);
+	assert_int_equal(n[1], 2);
+	hmm_quiescer_remove(q);
+	munmap(s.p + PAGE, PAGE);
+	settle(&s);
+	assert_int_equal(n[0], 2);
+	space_close(&s);
+}
+
+static void a_stuck_callback_does_not_hang_the_program(void **state)
+{
+	struct space s;
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	uint64_t seq;
+	uint64_t began;
+
+	space_open(&s, 8, 0);
+	seq = hmm_interval_read_begin(s.ni);
+	s.seen.sleep_ms = 900;
+	munmap(s.p, PAGE);
+	sleep_ms(20); /* the pump is in the callback now */
+	s.seen.sleep_ms = 0;
+	began = mm_now_ns();
+	munmap(s.p + 2 * PAGE, PAGE);
+	assert_true(mm_now_ns() - began < 500000000);
+	assert_false(hmm_interval_valid(s.ni, seq));
+	settle(&s); /* what the watchdog read was not lost */
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 2);
+	assert_int_equal(s.seen.last.start, addr(&s, 2));
+	hmm_mm_get_stats(s.mm, &stats);
+	assert_true(stats.watchdog_reads >= 1);
+	space_close(&s);
+}
+
+static void a_move_invalidates_both_ends(void **state)
+{
+	struct space s;
+	struct seen seen = { 0 };
+	struct hmm_interval_notifier *to;
+	char *dst;
+
+	space_open(&s, 4, 0);
+	dst = mmap(NULL, s.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, (uint64_t)(uintptr_t)dst, s.bytes, &on_ops, &seen, &to), 0);
+	assert_ptr_equal(mremap(s.p, s.bytes, s.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, dst), dst);
+	settle(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_MOVE], 1);
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
+	assert_int_equal(seen.events[HMM_EVENT_MOVE], 1);
+	assert_false(region_covers(s.mm, (uint64_t)(uintptr_t)dst, (uint64_t)(uintptr_t)dst + PAGE));
+	hmm_interval_notifier_remove(to);
+	s.p = dst;
+	space_close(&s);
+}
+
+static void regions_are_whole_and_shrink_with_unmap(void **state)
+{
+	struct space s;
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+
+	space_open(&s, 16, 0);
+	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 16)));
+	assert_int_equal(watch(&s), 0);
+	hmm_mm_get_stats(s.mm, &stats);
+	assert_int_equal(stats.registrations, 1); /* the second call cost none */
+	munmap(s.p + 4 * PAGE, PAGE);
+	settle(&s);
+	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 4)));
+	assert_false(region_covers(s.mm, addr(&s, 4), addr(&s, 5)));
+	assert_true(region_covers(s.mm, addr(&s, 5), addr(&s, 16)));
+	hmm_mm_get_stats(s.mm, &stats);
+	assert_int_equal(stats.regions, 2);
+	space_close(&s);
+}
+
+static void a_budget_of_regions_is_kept(void **state)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct space s = { 0 };
+	struct hmm_vma vma;
+
+	o.max_regions = 1;
+	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
+	map_at(&s, NULL, 8);
+	munmap(s.p + 2 * PAGE, PAGE);
+	vma = anon_vma(s.p, 2 * PAGE);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), 0);
+	vma = anon_vma(s.p + 4 * PAGE, PAGE);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), -ENOSPC);
+	hmm_mm_detach(s.mm);
+	munmap(s.p, s.bytes);
+}
+
+static void special_memory_is_not_registered(void **state)
+{
+	struct space s;
+	struct hmm_vma vma;
+
+	space_open(&s, 4, 0);
+	vma = anon_vma(s.p, s.bytes);
+	vma.kind = HMM_VMA_SPECIAL;
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), -EOPNOTSUPP);
+	vma.kind = HMM_VMA_ANON;
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end + PAGE), -EAGAIN);
+	space_close(&s);
+}
+
+/* ---- discards ---------------------------------------------------------------------------------- */
+
+static void *discard_then_sleep(void *arg)
+{
+	struct space *s = arg;
+
+	madvise(s->p, PAGE, MADV_DONTNEED);
+	sleep_ms(200);
+	return NULL;
+}
+
+static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere(void **state)
+{
+	struct space s;
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	pthread_t app;
+	int rounds = 0;
+
+	space_open(&s, 4, 0);
+	pthread_create(&app, NULL, discard_then_sleep, &s);
+	while (!s.seen.events[HMM_EVENT_CLEAR])
+		sched_yield();
+	while (doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)) && rounds++ < 150)
+		sleep_ms(1);
+	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	pthread_join(app, NULL);
+	hmm_mm_get_stats(s.mm, &stats);
+	assert_int_equal(stats.doubts, 1);
+	assert_int_equal(stats.doubts_settled, 1);
+	space_close(&s);
+}
+
+static void *busy(void *arg)
+{
+	while (!*(_Atomic int *)arg)
+		cpu_relax();
+	return NULL;
+}
+
+static void a_running_thread_proves_nothing(void **state)
+{
+	struct space s;
+	_Atomic int stop = 0;
+	pthread_t other;
+	int doubted = 0;
+
+	space_open(&s, 4, 0);
+	pthread_create(&other, NULL, busy, &stop);
+	sleep_ms(5);
+	madvise(s.p, PAGE, MADV_DONTNEED);
+	settle(&s);
+	for (int i = 0; i < 50; i++)
+		doubted += doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1));
+	assert_int_equal(doubted, 50);
+	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
+	stop = 1;
+	pthread_join(other, NULL);
+	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1))); /* an exited thread is no suspect */
+	space_close(&s);
+}
+
+static void a_note_settles_doubt(void **state)
+{
+	struct space s;
+	_Atomic int stop = 0;
+	pthread_t other;
+
+	space_open(&s, 4, 0);
+	pthread_create(&other, NULL, busy, &stop);
+	sleep_ms(5);
+	madvise(s.p, PAGE, MADV_DONTNEED);
+	settle(&s);
+	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
+	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	stop = 1;
+	pthread_join(other, NULL);
+	space_close(&s);
+}
+
+static void doubts_without_room_are_merged_not_lost(void **state)
+{
+	struct space s;
+	_Atomic int stop = 0;
+	pthread_t other;
+
+	space_open(&s, 2 * DOUBTS_MAX, 0);
+	pthread_create(&other, NULL, busy, &stop);
+	sleep_ms(5);
+	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
+		madvise(s.p + i * PAGE, PAGE, MADV_DONTNEED);
+	settle(&s);
+	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
+		assert_true(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)));
+	stop = 1;
+	pthread_join(other, NULL);
+	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
+		assert_false(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)));
+	space_close(&s);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------- */
+
+static void fork_with(uint32_t flags)
+{
+	struct space s;
+	uint64_t seq;
+	int status;
+	pid_t pid;
+
+	space_open(&s, 4, flags);
+	seq = hmm_interval_read_begin(s.ni);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		int bad = 0;
+
+		bad |= mm_alive(s.mm) != -ESRCH;
+		bad |= hmm_mm_barrier(s.mm, 0) != -ESRCH;
+		bad |= hmm_interval_valid(s.ni, seq);
+		bad |= fcntl(s.mm->provider.fd, F_GETFD) >= 0; /* closed here */
+		bad |= munmap(s.p, PAGE) != 0;		       /* and nobody is waited for */
+		hmm_mm_detach(s.mm);
+		_exit(bad);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(s.seen.events[HMM_EVENT_FORK] >= 1);
+	assert_false(hmm_interval_valid(s.ni, seq));
+	munmap(s.p, PAGE); /* still pumped in the parent */
+	settle(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
+	space_close(&s);
+}
+
+static void fork_through_libc_is_seen_and_the_child_refuses(void **state)
+{
+	fork_with(0);
+}
+
+static void fork_without_the_event_is_seen_too(void **state)
+{
+	fork_with(HMM_MM_NO_EVENT_FORK);
+}
+
+static void a_raw_clone_is_seen_with_privilege_and_its_child_refuses(void **state)
+{
+	struct space s;
+	int status;
+	pid_t pid;
+
+	space_open(&s, 4, 0);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (!pid)
+		_exit(mm_alive(s.mm) != -ESRCH);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	settle(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_FORK], s.mm->provider.event_fork ? 1 : 0);
+	space_close(&s);
+}
+
+static void attach_and_detach_leak_no_descriptor(void **state)
+{
+	int before = dup(0);
+	int after;
+
+	for (int i = 0; i < 20; i++) {
+		struct space s;
+
+		space_open(&s, 4, 0);
+		space_close(&s);
+	}
+	after = dup(0);
+	assert_int_equal(after, before + 1);
+	close(before);
+	close(after);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(munmap_waits_for_an_open_section),
+		cmocka_unit_test(a_section_that_does_not_end_is_run_over),
+		cmocka_unit_test(a_commit_section_holds_the_pump_back),
+		cmocka_unit_test(a_quiescer_brackets_every_invalidation),
+		cmocka_unit_test(a_stuck_callback_does_not_hang_the_program),
+		cmocka_unit_test(a_move_invalidates_both_ends),
+		cmocka_unit_test(regions_are_whole_and_shrink_with_unmap),
+		cmocka_unit_test(a_budget_of_regions_is_kept),
+		cmocka_unit_test(special_memory_is_not_registered),
+		cmocka_unit_test(a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
+		cmocka_unit_test(a_running_thread_proves_nothing),
+		cmocka_unit_test(a_note_settles_doubt),
+		cmocka_unit_test(doubts_without_room_are_merged_not_lost),
+		cmocka_unit_test(fork_through_libc_is_seen_and_the_child_refuses),
+		cmocka_unit_test(fork_without_the_event_is_seen_too),
+		cmocka_unit_test(a_raw_clone_is_seen_with_privilege_and_its_child_refuses),
+		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
