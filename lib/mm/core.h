@@ -108,8 +108,8 @@ struct hmm_mm {
 	_Atomic uint32_t stopping;	/* A */
 	pthread_t pump;
 	pthread_t watchdog;
-	pid_t pump_tid;			/* C */
-	pid_t watchdog_tid;		/* C */
+	_Atomic pid_t pump_tid;		/* A: 0 until it runs */
+	_Atomic pid_t watchdog_tid;	/* A */
 	int stop_fd;			/* C: eventfd that ends both threads */
 	pthread_mutex_t read_lock;	/* who reads events: the pump, or the watchdog in its place */
 	struct provider_event *stolen;	/* read_lock: read by the watchdog, for the pump to handle */

@@ -21,7 +21,7 @@ struct seen {
 	_Atomic int calls;
 	_Atomic int events[HMM_EVENT_NR];
 	struct hmm_invalidation last;
-	int sleep_ms; /* misbehave: the callback takes that long */
+	_Atomic int sleep_ms; /* misbehave: the callback takes that long */
 };
 
 struct space {
