@@ -2,6 +2,7 @@
 /* One call of the kernel's hmm_range_fault() for the caller's own address space, and what its entries mean. */
 #include <linux/ktime.h>
 #include <linux/memremap.h>
+#include <linux/once.h>
 #include <linux/sched/mm.h>
 #include <linux/siphash.h>
 #include <linux/slab.h>
