@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/* place: filesystems to run on: what they are, proven by trying. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "place.h"
+
+#ifndef MAP_SYNC
+#define MAP_SYNC 0x80000
+#endif
+#ifndef STATX_ATTR_DAX
+#define STATX_ATTR_DAX 0x00200000
+#endif
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+static const char *fs_name(const char *path)
+{
+	struct statfs sb;
+
+	if (statfs(path, &sb))
+		return "unknown";
+	switch (sb.f_type) {
+	case EXT4_SUPER_MAGIC:
+		return "ext4";
+	case XFS_SUPER_MAGIC:
+		return "xfs";
+	case TMPFS_MAGIC:
+		return "tmpfs";
+	case BTRFS_SUPER_MAGIC:
+		return "btrfs";
+	}
+	return "other";
+}
+
+/* The attribute alone may be stale and MAP_SYNC alone may be had elsewhere: DAX is both. */
+static bool is_dax(int fd)
+{
+	struct statx sx;
+	void *map;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx) || !(sx.stx_attributes & STATX_ATTR_DAX))
+		return false;
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	if (map == MAP_FAILED)
+		return false;
+	munmap(map, 4096);
+	return true;
+}
+
+static bool can_reflink(int fd, const char *path)
+{
+	char twin[320];
+	bool can;
+	int fd2;
+
+	snprintf(twin, sizeof(twin), "%s.twin", path);
+	fd2 = open(twin, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	can = fd2 >= 0 && !ioctl(fd2, FICLONE, fd);
+	if (fd2 >= 0)
+		close(fd2);
+	unlink(twin);
+	return can;
+}
+
+static bool mounted_inode(const char *path)
+{
+	FILE *f = setmntent("/proc/self/mounts", "r");
+	bool inode = false;
+	struct mntent *m;
+	size_t len;
+
+	while (f && (m = getmntent(f))) {
+		len = strlen(m->mnt_dir);
+		if (!strncmp(path, m->mnt_dir, len) && (!path[len] || path[len] == '/'))
+			inode = strstr(m->mnt_opts, "dax=inode");
+	}
+	if (f)
+		endmntent(f);
+	return inode;
+}
+
+int place_probe(const char *path, struct place *place)
+{
+	char probe[300];
+	int fd;
+
+	memset(place, 0, sizeof(*place));
+	if (snprintf(place->path, sizeof(place->path), "%s", path) >= (int)sizeof(place->path))
+		return -ENAMETOOLONG;
+	snprintf(probe, sizeof(probe), "%s/probe.%d", path, getpid());
+	fd = open(probe, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, 4096)) {
+		close(fd);
+		return -errno;
+	}
+	place->dax = is_dax(fd);
+	place->reflink = can_reflink(fd, probe);
+	place->dax_inode = mounted_inode(path);
+	snprintf(place->name, sizeof(place->name), "%s%s", fs_name(path), place->reflink ? "-reflink" : "");
+	close(fd);
+	unlink(probe);
+	return 0;
+}
+
+size_t place_find(struct place *places, size_t max)
+{
+	FILE *f = setmntent("/proc/self/mounts", "r");
+	struct mntent *m;
+	size_t n = 0;
+
+	while (f && n + 1 < max && (m = getmntent(f)))
+		if (strstr(m->mnt_opts, "dax=") && !place_probe(m->mnt_dir, &places[n]))
+			n++;
+	if (f)
+		endmntent(f);
+	if (!place_probe("/dev/shm", &places[n]))
+		n++;
+	return n;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+void place_remove(const char *dir)
+{
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
