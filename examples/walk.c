@@ -36,7 +36,8 @@ int main(void)
 		sum += n->value, next = n->next;
 		hmm_engine_exit(engine);
 	}
-	stop = 1, pthread_join(t, NULL);
+	stop = 1;
+	pthread_join(t, NULL);
 	printf("1000000 nodes, %ld device faults, sum is %s\n", faults, sum == 499999500000 ? "right" : "WRONG");
 	hmm_engine_destroy(engine), hmm_svm_destroy(svm), hmm_device_destroy(dev), hmm_ptable_destroy(pt), hmm_mm_detach(mm);
 	return sum != 499999500000;
