@@ -9,6 +9,7 @@
 #include <hmm/engine.h>
 #include <hmm/range.h>
 #include <hmm/ptable.h>
+#include <hmm/persist.h>
 #include <hmm/device.h>
 #include <hmm/svm.h>
 #endif

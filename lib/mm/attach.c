@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
 #include "mm/core.h"
+#include "persist/persist.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +82,14 @@ static int init_memory(struct hmm_mm *mm)
 	mm->stolen = hmm_pool_map(STOLEN_MAX * sizeof(*mm->stolen));
 	if (!mm->stolen)
 		return -ENOMEM;
+	if (persist_init(&mm->persist))
+		return -ENOMEM;
 	return gate_init(&mm->gate, mm);
+}
+
+struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
+{
+	return mm->persist;
 }
 
 static void free_memory(struct hmm_mm *mm)
@@ -168,6 +176,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 	if (!err)
 		err = bring_up(mm);
 	if (err) {
+		persist_fini(mm->persist);
 		free_memory(mm);
 		return err;
 	}
@@ -188,6 +197,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	}
 	fork_detach(mm);
+	persist_fini(mm->persist);
 	mm_invalidate(mm, &inv);
 	regions_fini(mm);
 	pump_stop(mm);

@@ -91,6 +91,7 @@ struct hmm_mm {
 	struct vma_reader vmas;		/* C */
 	struct pagemap pagemap;		/* C */
 	struct file_table *files;	/* file.c */
+	struct persist_cache *persist;	/* C: lib/persist */
 	uint64_t thp_size;		/* C */
 
 	pthread_rwlock_t fork_lock;

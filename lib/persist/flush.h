@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Writing cache lines back to memory, where the CPU can and user space may. */
+#ifndef LIB_PERSIST_FLUSH_H
+#define LIB_PERSIST_FLUSH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool flush_available(void);
+/* Write back [start, end) and wait until it has reached the domain of persistence. */
+void flush_range(uint64_t start, uint64_t end);
+
+#endif
