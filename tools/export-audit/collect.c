@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The symbols of a tree: export statements, macros that export, and who defines what. */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "exports.h"
+#include "lex.h"
+#include "resolve.h"
+
+struct statement {
+	uint32_t file, line;
+	struct arg name, ns;
+	uint8_t licence, variant;
+	bool tramp, unexpanded;
+};
+
+static int alias_hash(struct resolver *r, uint32_t symbol, uint64_t h)
+{
+	uint32_t *slot = hmap_slot(&r->by_name, h);
+
+	if (!slot)
+		return -ENOMEM;
+	if (*slot != HMAP_NONE)
+		return 0; /* already another symbol's own name */
+	*slot = symbol;
+	return vec_push(&r->symbols[symbol].names, &h, sizeof(h));
+}
+
+static int aliases(struct resolver *r, uint32_t symbol)
+{
+	static const char *const tracepoint[] = {
+		"__tracepoint_%s",	"__traceiter_%s",      "trace_%s",	    "trace_%s_enabled",
+		"trace_%s_rcuidle",	"register_trace_%s",   "unregister_trace_%s", "__do_trace_%s",
+		"register_trace_prio_%s", "trace_call__%s",
+	};
+	static const char *const static_call[] = { "__SCK__%s", "__SCT__%s", "%s" };
+	static const char *const callers[] = { "static_call",	     "static_call_mod",
+					       "static_call_cond",   "static_call_update",
+					       "static_call_query",  "__static_call_update",
+					       "tracepoint_enabled", "static_call_ro" };
+	struct symbol *s = &r->symbols[symbol];
+	const char *const *formats = s->variant == VARIANT_TRACEPOINT ? tracepoint : static_call;
+	size_t n = s->variant == VARIANT_TRACEPOINT ? 10 : 3;
+	uint64_t stem = blob_hash(s->stem, strlen(s->stem));
+	char name[512];
+	int err = alias_hash(r, symbol, blob_hash(s->name, strlen(s->name)));
+
+	if (s->variant != VARIANT_TRACEPOINT && s->variant != VARIANT_STATIC_CALL)
+		return err;
+	for (size_t i = 0; !err && i < n; i++) {
+		snprintf(name, sizeof(name), formats[i], s->stem);
+		err = alias_hash(r, symbol, blob_hash(name, strlen(name)));
+	}
+	for (size_t i = 0; !err && i < sizeof(callers) / sizeof(*callers); i++)
+		err = alias_hash(r, symbol,
+				 blob_hash_pair(blob_hash(callers[i], strlen(callers[i])), stem));
+	return err;
+}
+
+static int new_symbol(struct resolver *r, const char *name, const struct statement *st, uint32_t *out)
+{
+	struct symbol *s;
+
+	if (r->n_symbols == r->cap_symbols) {
+		uint32_t cap = r->cap_symbols ? r->cap_symbols * 2 : 4096;
+		struct symbol *grown = realloc(r->symbols, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		r->symbols = grown;
+		r->cap_symbols = cap;
+	}
+	*out = r->n_symbols++;
+	s = &r->symbols[*out];
+	*s = (struct symbol){ .name = strdup(name), .stem = strndup(st->name.s, st->name.len),
+			      .ns = strndup(st->ns.s ? st->ns.s : "", st->ns.len),
+			      .licence = st->licence, .variant = st->variant, .via = NO_OWNER,
+			      .unexpanded = st->unexpanded };
+	return s->name && s->stem && s->ns ? 0 : -ENOMEM;
+}
+
+static int add_statement(struct resolver *r, const struct statement *st)
+{
+	static const char *const prefix[VARIANTS] = { [VARIANT_TRACEPOINT] = "__tracepoint_",
+						      [VARIANT_STATIC_CALL] = "__SCK__" };
+	const char *pre = st->tramp ? "__SCT__" : prefix[st->variant] ? prefix[st->variant] : "";
+	struct graph_site site = { st->file, st->line };
+	struct tie tie = { st->file, BOND_EXPORTS };
+	struct symbol *s;
+	char name[512];
+	uint32_t at;
+	int err = 0;
+
+	if (st->name.len > 256)
+		return 0;
+	snprintf(name, sizeof(name), "%s%.*s", pre, (int)st->name.len, st->name.s);
+	at = hmap_get(&r->by_name, blob_hash(name, strlen(name)));
+	if (at == HMAP_NONE || strcmp(r->symbols[at].name, name)) {
+		err = new_symbol(r, name, st, &at);
+		err = err ? err : aliases(r, at);
+	}
+	if (err)
+		return err;
+	s = &r->symbols[at];
+	for (uint32_t i = 0; i < VEC_N(&s->sites, struct graph_site); i++)
+		if (VEC_AT(&s->sites, struct graph_site, i).file == site.file &&
+		    VEC_AT(&s->sites, struct graph_site, i).line == site.line)
+			return 0; /* two branches of one macro */
+	r->n_statements++;
+	/* exported more liberally anywhere: that is what binds users */
+	s->licence = st->licence < s->licence ? st->licence : s->licence;
+	err = vec_push(&s->sites, &site, sizeof(site));
+	return err ? err : vec_push(&s->ties, &tie, sizeof(tie));
+}
+
+static struct arg unquoted(struct arg a)
+{
+	while (a.len && (*a.s == '"' || *a.s == ' '))
+		a = (struct arg){ a.s + 1, a.len - 1 };
+	while (a.len && (a.s[a.len - 1] == '"' || a.s[a.len - 1] == ' '))
+		a.len--;
+	return a;
+}
+
+/* One export macro in expanded text, arguments split. */
+static void statement_of(struct statement *st, const struct token *macro,
+			 const struct export_macro *m, struct arg *args, size_t n)
+{
+	st->name = args[0];
+	st->tramp = memmem(macro->s, macro->len, "TRAMP", 5) != NULL;
+	st->unexpanded = !is_identifier(args[0].s, args[0].len);
+	st->ns = (struct arg){ "", 0 };
+	if (m) {
+		st->licence = (uint8_t)m->licence;
+		st->variant = (uint8_t)m->variant;
+		if (m->ns_arg && (size_t)m->ns_arg < n)
+			st->ns = unquoted(args[m->ns_arg]);
+		return;
+	}
+	/* __EXPORT_SYMBOL(name, "licence", namespace) */
+	st->licence = n > 1 && memmem(args[1].s, args[1].len, "GPL", 3) ? LICENCE_GPL : LICENCE_PLAIN;
+	st->ns = n > 2 ? unquoted(args[2]) : st->ns;
+	st->variant = st->ns.len ? VARIANT_NS : VARIANT_PLAIN;
+}
+
+static bool raw_export(const struct token *t)
+{
+	return (t->len == 15 && !memcmp(t->s, "__EXPORT_SYMBOL", 15)) ||
+	       (t->len == 14 && !memcmp(t->s, "_EXPORT_SYMBOL", 14));
+}
+
+static int from_text(struct resolver *r, uint32_t file, uint32_t line, const char *text)
+{
+	struct lex l = { .p = text, .end = text + strlen(text), .in_body = true };
+	struct token t, next;
+	int err = 0;
+
+	while (!err && lex_next(&l, &t)) {
+		const struct export_macro *m = t.type == T_IDENT ? export_macro(t.s, t.len) : NULL;
+		struct statement st = { .file = file, .line = line };
+		struct lex ahead = l;
+		struct arg args[4];
+		size_t n;
+		int depth = 1;
+
+		if (t.type != T_IDENT || (!m && !raw_export(&t)) || lex_next(&ahead, &next) != '(')
+			continue;
+		l = ahead;
+		while (depth && lex_next(&ahead, &next))
+			depth += (next.type == '(') - (next.type == ')');
+		if (depth)
+			break;
+		n = split_args(l.p, (size_t)(next.s - l.p), args, 4);
+		statement_of(&st, &t, m, args, n);
+		if (args[0].len)
+			err = add_statement(r, &st);
+	}
+	return err;
+}
+
+/* Names of macros that lead to an export; values mean nothing. */
+static int exporting_macros(struct resolver *r, struct hmap *names)
+{
+	bool grown = true;
+	int err = hmap_init(names, 1024);
+
+	for (int round = 0; !err && grown && round < 8; round++) {
+		grown = false;
+		for (uint32_t e = 0; e < r->n_entities; e++) {
+			const struct blob_entity *m = entity(r, e);
+			const struct blob *b = r->files[r->entity_file[e]].blob;
+			const char *name = blob_str(b, m->name_str);
+			bool hit = round == 0 && m->flags & MACRO_EXPORTS;
+			uint32_t *slot;
+
+			if (m->kind != ENTITY_MACRO || !m->body_str ||
+			    hmap_get(names, m->hash) != HMAP_NONE || export_macro(name, strlen(name)))
+				continue;
+			for (uint32_t i = 0; !hit && round && i < m->n_refs; i++)
+				hit = hmap_get(names, blob_refs(b)[m->first_ref + i]) != HMAP_NONE;
+			if (!hit)
+				continue;
+			slot = hmap_slot(names, m->hash);
+			if (!slot)
+				return -ENOMEM;
+			*slot = 0;
+			grown = true;
+		}
+	}
+	return err;
+}
+
+static bool names_any(const struct hmap *names, const char *text)
+{
+	struct lex l = { .p = text, .end = text + strlen(text), .in_body = true };
+	struct token t;
+
+	while (lex_next(&l, &t))
+		if (t.type == T_IDENT && hmap_get(names, t.hash) != HMAP_NONE)
+			return true;
+	return false;
+}
+
+static int expand_one(struct resolver *r, uint32_t file, uint32_t line, const struct blob *b,
+		      const struct blob_invocation *v, struct vec *scratch)
+{
+	int err = expand_invocation(r, file, blob_str(b, v->macro_str), blob_str(b, v->args_str),
+				    scratch);
+
+	return err ? err : from_text(r, file, line, scratch->data);
+}
+
+/* The file's own exporting macros, used by a header it includes for that. */
+static int list_headers(struct resolver *r, const struct hmap *names, uint32_t file,
+			struct vec *scratch)
+{
+	const struct includes *inc = r->includes;
+	int err = 0;
+
+	for (uint32_t e = r->entity_base[file]; !err && e < r->entity_base[file + 1]; e++) {
+		const struct blob_entity *m = entity(r, e);
+
+		if (m->kind != ENTITY_MACRO || hmap_get(names, m->hash) == HMAP_NONE)
+			continue;
+		for (uint32_t i = inc->first[file]; !err && i < inc->first[file + 1]; i++) {
+			const struct blob *b = r->files[inc->targets[i]].blob;
+			const struct blob_invocation *v = BLOB_ARRAY(b, blob_invocation, invocations);
+
+			if (b->kind != BLOB_HEADER)
+				continue;
+			for (uint32_t k = 0; !err && k < b->n_invocations; k++)
+				if (v[k].hash == m->hash)
+					err = expand_one(r, file, m->line, b, &v[k], scratch);
+		}
+	}
+	return err;
+}
+
+static int statements(struct resolver *r, const struct hmap *names, uint32_t file, struct vec *scratch)
+{
+	const struct blob *b = r->files[file].blob;
+	const struct blob_export *x = BLOB_ARRAY(b, blob_export, exports);
+	const struct blob_invocation *v = BLOB_ARRAY(b, blob_invocation, invocations);
+	const char *ns = b->namespace_str ? blob_str(b, b->namespace_str)
+					  : kbuild_namespace(r->kbuild, r->files[file].path);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < b->n_exports; i++) {
+		struct statement st = { .file = file, .line = x[i].line, .licence = x[i].licence,
+					.variant = x[i].variant };
+		const char *name = blob_str(b, x[i].name_str), *own = blob_str(b, x[i].ns_str);
+
+		st.name = (struct arg){ name, strlen(name) };
+		st.ns = (struct arg){ own, strlen(own) };
+		st.tramp = strstr(blob_str(b, x[i].macro_str), "TRAMP");
+		if (ns && st.variant == VARIANT_PLAIN) {
+			st.variant = VARIANT_NS;
+			st.ns = (struct arg){ ns, strlen(ns) };
+		}
+		err = add_statement(r, &st);
+	}
+	for (uint32_t i = 0; !err && i < b->n_invocations; i++) {
+		const char *macro = blob_str(b, v[i].macro_str), *args = blob_str(b, v[i].args_str);
+
+		if (hmap_get(names, v[i].hash) != HMAP_NONE || export_macro(macro, strlen(macro)) ||
+		    (b->kind == BLOB_C && names_any(names, args)))
+			err = expand_one(r, file, v[i].line, b, &v[i], scratch);
+	}
+	return err ? err : list_headers(r, names, file, scratch);
+}
+
+static int definers(struct resolver *r, uint32_t file)
+{
+	const struct blob *b = r->files[file].blob;
+	const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < b->n_defs; i++) {
+		uint32_t s = hmap_get(&r->by_name, d[i].hash);
+		struct tie tie = { file, d[i].flags & DEF_STATIC ? BOND_SHADOWS : BOND_DEFINES };
+
+		if (s != HMAP_NONE)
+			err = vec_push(&r->symbols[s].ties, &tie, sizeof(tie));
+	}
+	return err;
+}
+
+/* An export statement in a header belongs to the files that include it. */
+static int header_sites(struct resolver *r)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < r->n_symbols; i++) {
+		struct symbol *s = &r->symbols[i];
+
+		for (uint32_t k = 0; !err && k < VEC_N(&s->sites, struct graph_site); k++) {
+			uint32_t f = VEC_AT(&s->sites, struct graph_site, k).file;
+
+			if (r->files[f].blob->kind != BLOB_HEADER)
+				continue;
+			for (uint32_t e = r->includes->rfirst[f]; !err && e < r->includes->rfirst[f + 1]; e++) {
+				struct tie tie = { r->includes->rsources[e], BOND_EXPORTS };
+
+				err = vec_push(&s->ties, &tie, sizeof(tie));
+			}
+		}
+	}
+	return err;
+}
+
+int collect(struct resolver *r)
+{
+	struct hmap names = { 0 };
+	struct vec scratch = { 0 };
+	int err = exporting_macros(r, &names);
+
+	for (uint32_t f = 0; !err && f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+
+		if (r->is_tu[f] || (b->kind == BLOB_HEADER && strncmp(r->files[f].path, "tools/", 6)))
+			err = statements(r, &names, f, &scratch);
+	}
+	for (uint32_t f = 0; !err && f < r->n_files; f++)
+		if (r->is_tu[f])
+			err = definers(r, f);
+	err = err ? err : header_sites(r);
+	hmap_fini(&names);
+	free(scratch.data);
+	return err;
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Consumers: files that name a symbol, and files that name a header's code that does. */
+
+#include <errno.h>
+
+#include "resolve.h"
+
+#define NODES 20000u	/* of one symbol's search through headers */
+#define VISITS 3u	/* of one entity, by different ways */
+#define INDIRECT_MAX 64u /* consumers listed through headers */
+
+static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit, bool definers_too)
+{
+	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++) {
+		struct tie t = VEC_AT(&s->ties, struct tie, i);
+		const uint32_t *units;
+		uint32_t n;
+
+		if (t.bond == BOND_SHADOWS || (t.bond == BOND_DEFINES && !definers_too))
+			continue;
+		n = kbuild_units(r->kbuild, t.file, &units);
+		for (uint32_t k = 0; k < n; k++)
+			if (units[k] == unit)
+				return true;
+	}
+	return false;
+}
+
+/* Is it exported by a file that only lists exports? Then its definers are the module. */
+static bool listed_elsewhere(const struct symbol *s)
+{
+	uint32_t n = VEC_N(&s->ties, struct tie);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct tie x = VEC_AT(&s->ties, struct tie, i);
+
+		for (uint32_t k = 0; x.bond == BOND_EXPORTS && k < n; k++)
+			if (VEC_AT(&s->ties, struct tie, k).bond == BOND_DEFINES &&
+			    VEC_AT(&s->ties, struct tie, k).file == x.file)
+				return false;
+	}
+	return true;
+}
+
+bool outside(struct resolver *r, struct symbol *s, uint32_t file)
+{
+	const uint32_t *units;
+	uint32_t n;
+
+	if (!r->is_tu[file])
+		return false;
+	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++)
+		if (VEC_AT(&s->ties, struct tie, i).file == file)
+			return false;
+	n = kbuild_units(r->kbuild, file, &units);
+	for (uint32_t k = 0; k < n; k++)
+		if (!unit_among(r, s, units[k], listed_elsewhere(s)))
+			return true;
+	s->own_module = true;
+	return false;
+}
+
+int consume_direct(struct resolver *r)
+{
+	int err = 0;
+
+	for (uint32_t f = 0; f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+		const uint64_t *refs = blob_refs(b);
+
+		if (!r->is_tu[f])
+			continue;
+		for (uint32_t i = 0; !err && i < b->n_tu_refs; i++) {
+			uint32_t at = hmap_get(&r->by_name, refs[i]);
+
+			if (at != HMAP_NONE && outside(r, &r->symbols[at], f))
+				err = vec_push(&r->symbols[at].direct, &f, sizeof(f));
+		}
+	}
+	return err;
+}
+
+struct node {
+	uint64_t name;
+	uint32_t owner; /* the entity whose name it is */
+	uint32_t parent;
+};
+
+struct search {
+	struct resolver *r;
+	struct index index;
+	struct vec nodes;
+	uint32_t *stamp, *visits; /* by entity */
+	uint32_t *file_stamp;	  /* by file, for walks up the includes */
+	uint32_t round, file_round;
+	struct vec files;
+	int err;
+};
+
+static int wanted(const struct symbol *s, bool pasted_only)
+{
+	return !s->direct.n && !s->indirect.n && (!pasted_only || s->pasted.n);
+}
+
+/* Names of macros and inline functions from which a wanted symbol can be reached. */
+static int closure_keys(struct search *q, bool pasted_only)
+{
+	struct resolver *r = q->r;
+	struct hmap *keys = &q->index.keys;
+	uint8_t *done = calloc(r->n_entities + 1, 1);
+	bool grown = true;
+	int err = done ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < r->n_symbols; i++) {
+		struct symbol *s = &r->symbols[i];
+
+		if (!wanted(s, pasted_only))
+			continue;
+		for (uint32_t k = 0; !err && k < VEC_N(&s->names, uint64_t); k++)
+			err = hmap_slot(keys, VEC_AT(&s->names, uint64_t, k)) ? 0 : -ENOMEM;
+		for (uint32_t k = 0; !err && k < VEC_N(&s->pasted, struct use); k++) {
+			uint32_t e = VEC_AT(&s->pasted, struct use, k).owner;
+
+			if (e != NO_OWNER)
+				err = hmap_slot(keys, entity(r, e)->hash) ? 0 : -ENOMEM;
+		}
+	}
+	for (uint32_t i = 0; !err && i <= keys->mask; i++)
+		keys->values[i] = 0; /* present, whatever the number */
+	while (!err && grown) {
+		grown = false;
+		for (uint32_t f = 0; !err && f < r->n_files; f++) {
+			const struct blob *b = r->files[f].blob;
+			const struct blob_entity *m = BLOB_ARRAY(b, blob_entity, entities);
+			uint8_t *seen = done + r->entity_base[f];
+
+			for (uint32_t i = 0; !err && i < b->n_entities; i++) {
+				const uint64_t *refs = blob_refs(b) + m[i].first_ref;
+				bool hit = false;
+				uint32_t *slot;
+
+				for (uint32_t k = 0; !seen[i] && !hit && k < m[i].n_refs; k++)
+					hit = hmap_get(keys, refs[k]) != HMAP_NONE;
+				if (!hit)
+					continue;
+				seen[i] = 1;
+				grown = true;
+				slot = hmap_slot(keys, m[i].hash);
+				if (slot)
+					*slot = 0;
+				err = slot ? 0 : -ENOMEM;
+			}
+		}
+	}
+	free(done);
+	return err;
+}
+
+static bool chain_visible(struct search *q, uint32_t file, uint32_t node)
+{
+	for (; node != UINT32_MAX; node = VEC_AT(&q->nodes, struct node, node).parent) {
+		uint32_t e = VEC_AT(&q->nodes, struct node, node).owner;
+
+		if (e != NO_OWNER && !entity_visible(q->r, file, e))
+			return false;
+	}
+	return true;
+}
+
+static void consumer(struct search *q, struct symbol *s, uint32_t file, uint32_t node)
+{
+	if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX || !chain_visible(q, file, node) ||
+	    !outside(q->r, s, file))
+		return;
+	q->err = q->err ? q->err : vec_push(&s->indirect, &file, sizeof(file));
+	if (s->via == NO_OWNER)
+		s->via = VEC_AT(&q->nodes, struct node, node).owner;
+}
+
+/* What a header does at file scope, each file that includes it does. */
+static void includers(struct search *q, struct symbol *s, uint32_t header, uint32_t node)
+{
+	const struct includes *inc = q->r->includes;
+
+	q->files.n = 0;
+	q->file_round++;
+	q->err = q->err ? q->err : vec_push(&q->files, &header, sizeof(header));
+	for (uint32_t i = 0; !q->err && i < VEC_N(&q->files, uint32_t); i++) {
+		uint32_t f = VEC_AT(&q->files, uint32_t, i);
+
+		if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX / 8)
+			break;
+		if (q->r->is_tu[f])
+			consumer(q, s, f, node);
+		for (uint32_t e = inc->rfirst[f]; e < inc->rfirst[f + 1]; e++) {
+			uint32_t src = inc->rsources[e];
+
+			if (q->file_stamp[src] == q->file_round)
+				continue;
+			q->file_stamp[src] = q->file_round;
+			q->err = q->err ? q->err : vec_push(&q->files, &src, sizeof(src));
+		}
+	}
+}
+
+static void use(struct search *q, struct symbol *s, uint32_t node, struct use u)
+{
+	struct resolver *r = q->r;
+	struct node n = { .owner = u.owner, .parent = node };
+
+	if (u.owner == NO_OWNER) {
+		if (r->is_tu[u.file])
+			consumer(q, s, u.file, node);
+		else if (r->files[u.file].blob->kind == BLOB_HEADER)
+			includers(q, s, u.file, node);
+		return;
+	}
+	if (q->stamp[u.owner] != q->round) {
+		q->stamp[u.owner] = q->round;
+		q->visits[u.owner] = 0;
+	}
+	if (q->visits[u.owner]++ >= VISITS || q->nodes.n / sizeof(n) >= NODES)
+		return;
+	s->through = true;
+	n.name = entity(r, u.owner)->hash;
+	q->err = q->err ? q->err : vec_push(&q->nodes, &n, sizeof(n));
+}
+
+static void uses_of(struct search *q, struct symbol *s, uint32_t node)
+{
+	uint32_t slot = hmap_get(&q->index.keys, VEC_AT(&q->nodes, struct node, node).name);
+
+	if (slot == HMAP_NONE)
+		return;
+	for (uint32_t i = q->index.first[slot]; i < q->index.first[slot + 1] && !q->err; i++) {
+		if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX)
+			return;
+		use(q, s, node, q->index.uses[i]);
+	}
+}
+
+static int search_symbol(struct search *q, struct symbol *s)
+{
+	struct node root = { .owner = NO_OWNER, .parent = UINT32_MAX };
+	uint32_t names = VEC_N(&s->names, uint64_t);
+
+	q->round++;
+	q->nodes.n = 0;
+	for (uint32_t i = 0; !q->err && i < names; i++) {
+		root.name = VEC_AT(&s->names, uint64_t, i);
+		q->err = vec_push(&q->nodes, &root, sizeof(root));
+	}
+	for (uint32_t i = 0; !q->err && i < VEC_N(&s->pasted, struct use); i++)
+		use(q, s, 0, VEC_AT(&s->pasted, struct use, i));
+	for (uint32_t i = 0; !q->err && i < VEC_N(&q->nodes, struct node); i++)
+		uses_of(q, s, i);
+	return q->err;
+}
+
+int consume_indirect(struct resolver *r, bool pasted_only)
+{
+	struct search q = { .r = r };
+	int err = hmap_init(&q.index.keys, 65536);
+
+	q.stamp = calloc(r->n_entities + 1, sizeof(*q.stamp));
+	q.visits = calloc(r->n_entities + 1, sizeof(*q.visits));
+	q.file_stamp = calloc(r->n_files + 1, sizeof(*q.file_stamp));
+	if (!q.stamp || !q.visits || !q.file_stamp)
+		err = -ENOMEM;
+	err = err ? err : closure_keys(&q, pasted_only);
+	err = err ? err : index_uses(r, &q.index);
+	for (uint32_t i = 0; !err && i < r->n_symbols; i++)
+		if (wanted(&r->symbols[i], pasted_only))
+			err = search_symbol(&q, &r->symbols[i]);
+	index_free(&q.index);
+	free(q.nodes.data);
+	free(q.files.data);
+	free(q.stamp);
+	free(q.visits);
+	free(q.file_stamp);
+	return err;
+}

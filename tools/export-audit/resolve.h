@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef RESOLVE_H
+#define RESOLVE_H
+
+/* What the parts of the resolver share. Private to them; graph.h is the interface. */
+
+#include "facts.h"
+#include "graph.h"
+#include "hmap.h"
+#include "include.h"
+#include "kbuild.h"
+
+#define NO_OWNER UINT32_MAX
+
+/* How a file is bound to a symbol, so that its references are none from outside. */
+enum bond { BOND_EXPORTS, BOND_DEFINES, BOND_SHADOWS /* has a static one of that name */ };
+
+struct tie {
+	uint32_t file;
+	enum bond bond;
+};
+
+struct symbol {
+	char *name, *ns, *reason;
+	char *stem; /* as in the source: of a tracepoint or a static call; else the name */
+	uint8_t licence, variant, verdict;
+	bool unexpanded;   /* exported by a macro that could not be expanded */
+	bool own_module;   /* something in its own module names it */
+	bool through;	   /* a header's inline function or macro uses it */
+	uint32_t via;	   /* entity that uses it, for the reason; NO_OWNER */
+	struct vec sites;  /* struct graph_site */
+	struct vec ties;   /* struct tie */
+	struct vec direct; /* uint32_t: files that name it */
+	struct vec indirect;
+	struct vec pasted; /* struct use: what names it by pasting */
+	struct vec names;  /* uint64_t: all it goes by, hashed */
+};
+
+/* One place that uses a name: a file itself, or a macro or inline function in it. */
+struct use {
+	uint32_t file;
+	uint32_t owner; /* entity number or NO_OWNER */
+};
+
+struct index {
+	struct hmap keys; /* name to slot */
+	uint32_t *first;  /* slot to uses */
+	struct use *uses;
+};
+
+struct resolver {
+	const struct graph_file *files;
+	uint32_t n_files;
+	struct kbuild *kbuild;
+	struct includes *includes;
+	struct symbol *symbols;
+	uint32_t n_symbols, cap_symbols;
+	uint32_t n_statements;
+	struct hmap by_name; /* all names a symbol goes by, to its number */
+	/* entities of all files, numbered through */
+	uint32_t *entity_base; /* by file; n_files + 1 */
+	uint32_t *entity_file; /* by entity */
+	uint32_t *entity_next; /* the same name elsewhere */
+	struct hmap entities;  /* name to the last entity of that name */
+	uint32_t n_entities;
+	uint8_t *is_tu; /* by file: references count for themselves */
+};
+
+static inline const struct blob_entity *entity(const struct resolver *r, uint32_t e)
+{
+	uint32_t f = r->entity_file[e];
+
+	return BLOB_ARRAY(r->files[f].blob, blob_entity, entities) + (e - r->entity_base[f]);
+}
+
+static inline const char *entity_name(const struct resolver *r, uint32_t e)
+{
+	return blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->name_str);
+}
+
+#define VEC_N(v, type) ((uint32_t)((v)->n / sizeof(type)))
+#define VEC_AT(v, type, i) (((type *)(void *)(v)->data)[i])
+
+int vec_push(struct vec *v, const void *item, size_t size);
+
+/* Is the entity the only one of its name, or does the file see it? */
+bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e);
+
+/* Do references from this file count for the symbol? */
+bool outside(struct resolver *r, struct symbol *s, uint32_t file);
+
+/* collect.c: symbols from export statements, those in macros too; then who defines them. */
+int collect(struct resolver *r);
+
+/*
+ * expand.c: text of an invocation in the file with macros expanded, alternative
+ * definitions one after the other; to out, NUL-terminated.
+ */
+int expand_invocation(struct resolver *r, uint32_t file, const char *macro, const char *args,
+		      struct vec *out);
+
+/* index.c: uses of the names in keys (values are ignored), in all files. */
+int index_uses(struct resolver *r, struct index *index);
+void index_free(struct index *index);
+
+/* consume.c: who names the symbols, directly or through headers. */
+int consume_direct(struct resolver *r);
+int consume_indirect(struct resolver *r, bool pasted_only);
+
+/* paste.c: names that macros build. Fills symbol.pasted, and undecided where unsure. */
+int consume_pasted(struct resolver *r);
+
+/* emitted.c: why a compiler would call this without being told to by source; NULL if it would not. */
+const char *emitted_reason(const char *name);
+
+/* verdict.c: verdicts and reasons from what has been found. */
+int judge(struct resolver *r);
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Verdicts, and the one clause that says why. */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "resolve.h"
+
+static bool is_test(const char *path)
+{
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+
+	return !strncmp(path, "samples/", 8) || !strncmp(path, "tools/", 6) ||
+	       strstr(path, "/tests/") || strstr(path, "kunit") || strstr(path, "selftest") ||
+	       !strncmp(base, "test_", 5) || strstr(base, "_test.") || strstr(base, "-test.");
+}
+
+static const char *only_tests(const struct resolver *r, const struct vec *files)
+{
+	for (uint32_t i = 0; i < VEC_N(files, uint32_t); i++)
+		if (!is_test(r->files[VEC_AT(files, uint32_t, i)].path))
+			return "";
+	return ", only samples and tests";
+}
+
+static int say_consumed(struct resolver *r, struct symbol *s)
+{
+	uint32_t n = VEC_N(&s->direct, uint32_t);
+
+	s->verdict = VERDICT_CONSUMED;
+	if (n)
+		return asprintf(&s->reason, "named by %u file%s outside its module%s", n,
+				n > 1 ? "s" : "", only_tests(r, &s->direct));
+	if (s->via == NO_OWNER && s->pasted.n)
+		return asprintf(&s->reason, "named by token pasting in %s%s",
+				r->files[VEC_AT(&s->indirect, uint32_t, 0)].path,
+				only_tests(r, &s->indirect));
+	if (s->via == NO_OWNER)
+		return asprintf(&s->reason, "named at file scope of a header that %s includes%s",
+				r->files[VEC_AT(&s->indirect, uint32_t, 0)].path,
+				only_tests(r, &s->indirect));
+	return asprintf(&s->reason, "through %s %s of %s%s",
+			entity(r, s->via)->kind == ENTITY_MACRO ? "macro" : "inline function",
+			entity_name(r, s->via), r->files[r->entity_file[s->via]].path,
+			only_tests(r, &s->indirect));
+}
+
+static int say_unconsumed(struct symbol *s)
+{
+	s->verdict = VERDICT_UNCONSUMED;
+	if (s->own_module)
+		return asprintf(&s->reason, "only its own module names it");
+	if (s->through)
+		return asprintf(&s->reason, "only macros or inline functions that no other module uses name it");
+	return asprintf(&s->reason, "no file but its own names it");
+}
+
+static int judge_symbol(struct resolver *r, struct symbol *s)
+{
+	const char *emitted = emitted_reason(s->name);
+	char *hint = s->reason;
+	int n;
+
+	s->reason = NULL;
+	if (s->unexpanded) {
+		s->verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->reason, "exported by a macro that could not be expanded");
+	} else if (s->direct.n || s->indirect.n) {
+		n = say_consumed(r, s);
+	} else if (emitted) {
+		s->verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->reason, "%s", emitted);
+	} else if (hint) {
+		s->verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->reason, "%s", hint);
+	} else {
+		n = say_unconsumed(s);
+	}
+	free(hint);
+	return n < 0 ? -ENOMEM : 0;
+}
+
+/* A string that is the name, in another module's file: symbol_get() and kallsyms take such. */
+static int named_in_strings(struct resolver *r)
+{
+	for (uint32_t f = 0; f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+		const uint64_t *strings = (const void *)((const char *)b + b->strings);
+
+		for (uint32_t i = 0; r->is_tu[f] && i < b->n_strings; i++) {
+			uint32_t at = hmap_get(&r->by_name, strings[i]);
+			struct symbol *s = at == HMAP_NONE ? NULL : &r->symbols[at];
+
+			if (!s || s->direct.n || s->indirect.n || s->reason || !outside(r, s, f))
+				continue;
+			if (asprintf(&s->reason, "a string in %s has its name", r->files[f].path) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int judge(struct resolver *r)
+{
+	int err = named_in_strings(r);
+
+	for (uint32_t i = 0; !err && i < r->n_symbols; i++)
+		err = judge_symbol(r, &r->symbols[i]);
+	return err;
+}
