@@ -87,7 +87,7 @@ bool is_identifier(const char *s, size_t len)
 	if (!len || (*s >= '0' && *s <= '9'))
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (s[i] != '_' && !(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'z') &&
+		if (s[i] != '_' && s[i] != '$' && !(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'z') &&
 		    !(s[i] >= 'A' && s[i] <= 'Z'))
 			return false;
 	return true;
