@@ -12,9 +12,9 @@
 
 static void case_is_dax(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	file_create(r, 2 * r->pmd, FILE_SYNC);
+	file_create(r, 2 * r->unit, FILE_SYNC);
 	mirror_start(r);
 	expect_write(r, 0, n, 2);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_WRITE | ENTRY_DAX, r->order);
@@ -22,10 +22,10 @@ static void case_is_dax(struct run *r)
 
 static void case_is_not_dax(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	void *map;
 
-	file_create(r, 2 * r->pmd, 0);
+	file_create(r, 2 * r->unit, 0);
 	map = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, r->fd, 0);
 	CHECK(r, map == MAP_FAILED && errno == EOPNOTSUPP, "MAP_SYNC where there is no DAX did not say EOPNOTSUPP");
 	mirror_start(r);

@@ -65,9 +65,9 @@ static int insert_half(struct actor *a)
 /* One page became a hole; everything else is as it was. */
 static void one_hole(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_drop(r, EVENT_CLEAR, MAY, AT, 1);
 	expect_read(r, AT, 1, 0);
@@ -83,9 +83,9 @@ static void one_hole(struct run *r, act_fn fn)
 
 static void half_hole(struct run *r, act_fn fn)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_drop(r, EVENT_CLEAR, MAY, 0, half);
 	expect_read(r, 0, half, 0);
@@ -122,7 +122,7 @@ static void case_punch_bytes(struct run *r)
 	char buf[3 * 4096], want[3 * 4096];
 	int ret;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, punch_bytes);
 	expect_drop(r, EVENT_CLEAR, MAY, AT + 1, 1);
 	ret = r->ops->access(r->t, (uintptr_t)r->map + AT * r->page, buf, sizeof(buf), false, NULL);
@@ -136,9 +136,9 @@ static void case_punch_bytes(struct run *r)
 
 static void case_collapse(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, collapse);
 	expect_drop(r, EVENT_CLEAR, MAY, AT, n - AT);
 	expect_read(r, 0, AT, 2);
@@ -152,9 +152,9 @@ static void case_collapse(struct run *r)
 
 static void case_collapse_half(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, collapse_half);
 	expect_drop(r, EVENT_CLEAR, MAY, 0, 2 * half);
 	expect_read_as(r, 0, half, half, 2);
@@ -165,9 +165,9 @@ static void case_collapse_half(struct run *r)
 
 static void case_insert(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, insert);
 	expect_drop(r, EVENT_CLEAR, MAY, AT, n - AT);
 	expect_read(r, 0, AT, 2);
@@ -180,9 +180,9 @@ static void case_insert(struct run *r)
 
 static void case_insert_half(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, insert_half);
 	expect_drop(r, EVENT_CLEAR, MAY, 0, 2 * half);
 	expect_read(r, 0, half, 0);

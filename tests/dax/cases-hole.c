@@ -27,7 +27,7 @@ static int pwrite_first(struct actor *a)
 /* Entries of a hole that was only read. */
 static void hole_mirrored(struct run *r)
 {
-	mirror_read(r, 2 * r->pmd, FILE_HOLE);
+	mirror_read(r, 2 * r->unit, FILE_HOLE);
 	expect_entries(r, 0, r->size / r->page, hole_entry(r), r->place->dax ? r->order : ANY_ORDER);
 }
 
@@ -44,7 +44,7 @@ static void case_hole_read(struct run *r)
 /* Somebody fills the first page. On DAX the zero entry there, of whatever size, goes. */
 static void filled(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
 	hole_mirrored(r);
 	act_ok(r, fn);
@@ -70,7 +70,7 @@ static void case_hole_pwrite(struct run *r)
 
 static void case_hole_device_write(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 	struct stat st;
 
 	hole_mirrored(r);
@@ -78,7 +78,7 @@ static void case_hole_device_write(struct run *r)
 	if (r->place->dax)
 		expect_only(r, EVENT_CLEAR);
 	CHECK(r, !fstat(r->fd, &st), "fstat: %s", strerror(errno));
-	CHECK(r, (size_t)st.st_blocks * 512 >= r->pmd, "the device's write allocated %ld blocks", (long)st.st_blocks);
+	CHECK(r, (size_t)st.st_blocks * 512 >= r->unit, "the device's write allocated %ld blocks", (long)st.st_blocks);
 	expect_entries(r, 0, half, write_entry(r), r->place->dax ? r->order : ANY_ORDER);
 	expect_file(r, 0, half, 3);
 	expect_read(r, half, half, 0);
@@ -89,7 +89,7 @@ static void case_hole_snapshot(struct run *r)
 {
 	struct stat st;
 
-	file_create(r, 2 * r->pmd, FILE_HOLE);
+	file_create(r, 2 * r->unit, FILE_HOLE);
 	mirror_start(r);
 	expect_entries(r, 0, r->size / r->page, 0, ANY_ORDER);
 	expect_entries(r, 0, r->size / r->page, 0, ANY_ORDER);
@@ -122,11 +122,11 @@ static void case_no_space(struct run *r)
 	hole_mirrored(r);
 	filler = exhaust(r);
 	/* The filesystem may still find a block or two of its reserve for root; a PMD's worth it cannot. */
-	expect_write_error(r, 0, r->pmd / r->page, -EFAULT);
-	expect_read(r, r->pmd / r->page, r->pmd / r->page, 0);
-	CHECK(r, !ftruncate(filler, 0), "ftruncate: %s", strerror(errno));
-	expect_write(r, 0, r->pmd / r->page, 4);
-	expect_file(r, 0, r->pmd / r->page, 4);
+	expect_write_error(r, 0, r->unit / r->page, -EFAULT);
+	expect_read(r, r->unit / r->page, r->unit / r->page, 0);
+	CHECK(r, !ftruncate(filler, 0) && !syncfs(filler), "ftruncate: %s", strerror(errno));
+	expect_write(r, 0, r->unit / r->page, 4);
+	expect_file(r, 0, r->unit / r->page, 4);
 }
 
 static const struct dax_case cases[] = {

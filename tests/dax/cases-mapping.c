@@ -10,9 +10,9 @@
 
 static void case_munmap(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !munmap(r->map, r->size), "munmap: %s", strerror(errno));
 	expect_drop(r, EVENT_UNMAP, 0, 0, n);
 	/* The room around it is PROT_NONE; what was unmapped is nothing at all. */
@@ -24,9 +24,9 @@ static void case_munmap(struct run *r)
 
 static void case_munmap_part(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !munmap(r->map + 8 * r->page, 8 * r->page), "munmap: %s", strerror(errno));
 	expect_drop(r, EVENT_UNMAP, EVENT_CLEAR, 8, 8);
 	expect_read(r, 0, 8, 2);
@@ -38,11 +38,11 @@ static void case_munmap_part(struct run *r)
 /* Another file at the same place: the mirror may not show the old one. */
 static void case_map_over(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	char path[400], *buf;
 	int fd;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	snprintf(path, sizeof(path), "%s/other", r->dir);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	CHECK(r, fd >= 0 && !ftruncate(fd, r->size), "other: %s", strerror(errno));
@@ -57,10 +57,10 @@ static void case_map_over(struct run *r)
 
 static void case_mremap(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	char *to, *moved;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	to = file_map(r, r->fd, r->size, 0, PROT_READ, MAP_SHARED);
 	moved = mremap(r->map, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	CHECK(r, moved == to, "mremap: %s", strerror(errno));
@@ -76,9 +76,9 @@ static void case_mremap(struct run *r)
 
 static void case_dontneed(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !madvise(r->map, r->size, MADV_DONTNEED), "madvise: %s", strerror(errno));
 	expect_drop(r, EVENT_CLEAR, 0, 0, n);
 	expect_entries(r, 0, n, 0, ANY_ORDER);
@@ -89,10 +89,10 @@ static void case_dontneed(struct run *r)
 
 static void case_madv_remove(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
-	CHECK(r, !madvise(r->map, r->pmd, MADV_REMOVE), "madvise: %s", strerror(errno));
+	mirror_written(r, 2 * r->unit);
+	CHECK(r, !madvise(r->map, r->unit, MADV_REMOVE), "madvise: %s", strerror(errno));
 	expect_drop(r, EVENT_CLEAR, EVENT_PROTECT_PAGE, 0, half);
 	expect_read(r, 0, half, 0);
 	expect_read(r, half, half, 2);
@@ -102,9 +102,9 @@ static void case_madv_remove(struct run *r)
 
 static void case_mprotect_read(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !mprotect(r->map, r->size, PROT_READ), "mprotect: %s", strerror(errno));
 	expect_drop(r, EVENT_PROTECT_VMA, 0, 0, n);
 	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0), ANY_ORDER);
@@ -118,9 +118,9 @@ static void case_mprotect_read(struct run *r)
 
 static void case_mprotect_none(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !mprotect(r->map, r->size, PROT_NONE), "mprotect: %s", strerror(errno));
 	expect_drop(r, EVENT_PROTECT_VMA, 0, 0, n);
 	expect_entries(r, 0, n, ENTRY_ERROR, ANY_ORDER);
@@ -133,9 +133,9 @@ static void case_mprotect_none(struct run *r)
 
 static void case_map_sync(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	file_create(r, 2 * r->pmd, FILE_SYNC | FILE_HOLE);
+	file_create(r, 2 * r->unit, FILE_SYNC | FILE_HOLE);
 	mirror_start(r);
 	expect_read(r, 0, n, 0);
 	expect_entries(r, 0, n, hole_entry(r), r->order);
@@ -148,9 +148,9 @@ static void case_map_sync(struct run *r)
 /* Reads share the file's page; the first write gets a copy that is no longer the file's. */
 static void case_private(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	file_create(r, 2 * r->pmd, FILE_PRIVATE);
+	file_create(r, 2 * r->unit, FILE_PRIVATE);
 	mirror_start(r);
 	expect_read(r, 0, n, 1);
 	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0), r->place->dax ? r->order : ANY_ORDER);
@@ -166,10 +166,10 @@ static void case_private(struct run *r)
 /* A PTE entry that another mapping made keeps a PMD from being used: the walk shows order 0 there, and the PMD beside it stays. */
 static void case_mixed_order(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 	char *odd;
 
-	file_create(r, 2 * r->pmd, 0);
+	file_create(r, 2 * r->unit, 0);
 	odd = file_map(r, r->fd, r->page, 3 * r->page, PROT_READ | PROT_WRITE, MAP_SHARED);
 	pattern_fill(odd, 3, 1, 1);
 	mirror_start(r);
@@ -185,9 +185,9 @@ static void case_mixed_order(struct run *r)
 /* Half a PMD's worth of blocks elsewhere. */
 static void case_fragmented(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_read(r, 2 * r->pmd, FILE_HOLE);
+	mirror_read(r, 2 * r->unit, FILE_HOLE);
 	/* Each page allocated by itself. */
 	expect_write(r, 5, 1, 3);
 	expect_only(r, EVENT_CLEAR);

@@ -50,9 +50,9 @@ static int do_store(struct actor *a)
 
 static void unchanged(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_keep(r, 0, n);
 	expect_read(r, 0, n, 2);
@@ -73,9 +73,9 @@ static void case_chmod(struct run *r)
 
 static void written_elsewhere(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_keep(r, 0, n);
 	expect_read(r, 3, 1, 5);
@@ -96,10 +96,10 @@ static void case_store(struct run *r)
 /* The mapping keeps the file alive; truncation by descriptor is still seen. */
 static void case_unlink(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
 	unchanged(r, do_unlink);
-	CHECK(r, !ftruncate(r->fd, r->pmd), "ftruncate: %s", strerror(errno));
+	CHECK(r, !ftruncate(r->fd, r->unit), "ftruncate: %s", strerror(errno));
 	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, half, half);
 	expect_read_error(r, half, half, -EFAULT);
 	expect_read(r, 0, half, 3);
@@ -108,9 +108,9 @@ static void case_unlink(struct run *r)
 /* The last reference goes: what is left of the mirror is the unmapping. */
 static void case_evict(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !unlink(r->path) && !close(r->fd), "unlink: %s", strerror(errno));
 	expect_keep(r, 0, n);
 	expect_read(r, 0, n, 2);
@@ -137,11 +137,11 @@ static void bind_mount(struct run *r, char *at, size_t size)
 
 static void case_unmount(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	char at[336];
 
 	bind_mount(r, at, sizeof(at));
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, umount2(at, 0) && errno == EBUSY, "umount of a filesystem with a mirrored mapping did not say EBUSY");
 	expect_keep(r, 0, n);
 	expect_write(r, 0, n, 3);
@@ -155,11 +155,11 @@ static void case_unmount(struct run *r)
 /* Without the mapping the mount goes, and the entries are gone before that. */
 static void case_unmount_after(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	char at[336];
 
 	bind_mount(r, at, sizeof(at));
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	close(r->fd);
 	munmap(r->map, r->size);
 	expect_drop(r, EVENT_UNMAP, 0, 0, n);
@@ -169,7 +169,7 @@ static void case_unmount_after(struct run *r)
 
 static void case_remount(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	struct stat root, above;
 	char up[300];
 
@@ -177,7 +177,7 @@ static void case_remount(struct run *r)
 	snprintf(up, sizeof(up), "%s/..", r->place->path);
 	if (stat(r->place->path, &root) || stat(up, &above) || root.st_dev == above.st_dev)
 		run_skip(r, "%s is not a mount point", r->place->path);
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	/* ext4 refuses, xfs ignores it; neither may take DAX from a mapping. */
 	mount(NULL, r->place->path, NULL, MS_REMOUNT, "dax=never");
 	expect_only(r, EVENT_PROTECT_PAGE);
@@ -212,11 +212,11 @@ static int clear_dax_flag(struct actor *a)
 /* With dax=inode the flag takes effect when the file is opened for the first time after the last close. */
 static void case_dax_flag(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
 	if (!r->place->dax_inode)
 		run_skip(r, "%s is not mounted with dax=inode", r->place->path);
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, clear_dax_flag);
 	expect_only(r, EVENT_PROTECT_PAGE | EVENT_CLEAR);
 	CHECK(r, dax_attribute(r, r->fd), "the file stopped being DAX while it was mapped");

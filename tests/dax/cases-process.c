@@ -39,10 +39,10 @@ static void second_mirror(struct run *r, struct run *other)
 
 static void case_two_mirrors(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	struct run other;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	second_mirror(r, &other);
 	act_ok(r, punch_first);
 	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR | EVENT_PROTECT_PAGE, 0, 1);
@@ -63,10 +63,10 @@ static void case_two_mirrors(struct run *r)
 /* A device that was stopped leaves the other working. */
 static void case_second_closes(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	struct run other;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	second_mirror(r, &other);
 	other.ops->unmirror(other.t);
 	munmap(other.map, other.size);
@@ -95,12 +95,12 @@ static void child_mirror(struct run *r, int ready, int go)
 /* The child has a mirror of its own: one truncation, two processes told. */
 static void case_two_processes(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	int up[2], down[2], status;
 	pid_t pid;
 	char c = 0;
 
-	file_create(r, 2 * r->pmd, 0);
+	file_create(r, 2 * r->unit, 0);
 	CHECK(r, !pipe(up) && !pipe(down), "pipe: %s", strerror(errno));
 	pid = fork();
 	if (!pid)
@@ -122,11 +122,11 @@ static void case_two_processes(struct run *r)
 /* The child of a fork sees the same shared pages; the parent's mirror of them stays. */
 static void case_fork_shared(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	int status;
 	pid_t pid;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	pid = fork();
 	if (!pid) {
 		struct target *inherited = r->t;
@@ -153,11 +153,11 @@ static void case_fork_shared(struct run *r)
 /* Copies of private pages become shared with the child: no longer the device's to write. */
 static void case_fork_private(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	int status;
 	pid_t pid;
 
-	file_create(r, 2 * r->pmd, FILE_PRIVATE);
+	file_create(r, 2 * r->unit, FILE_PRIVATE);
 	mirror_start(r);
 	expect_write(r, 0, 8, 2);
 	expect_only(r, EVENT_CLEAR);
@@ -176,9 +176,9 @@ static void case_fork_private(struct run *r)
 
 static void case_bystander(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	r->by_other = true;
 	act_ok(r, nothing);
 	expect_keep(r, 0, n);

@@ -150,7 +150,7 @@ static int refill(struct actor *a, size_t offset, size_t len)
 	return 0;
 }
 
-#define TAIL (32 * 4096)
+#define TAIL (32 * 4096) /* bytes of a file of at least 128 pages */
 
 static int cycle_truncate(struct actor *a)
 {
@@ -205,7 +205,7 @@ static void run_race(struct run *r, act_fn change, size_t ndevices)
 	pthread_t threads[MAX_DEVICES + 1];
 	size_t i;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	race = (struct race){ .r = r, .change = change, .devices = { r->t } };
 	for (i = 1; i < ndevices; i++)
 		CHECK(r, !r->ops->mirror((uintptr_t)r->map, r->size, &race.devices[i]), "a second mirror of the mapping");

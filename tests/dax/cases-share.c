@@ -133,9 +133,9 @@ static void check_twin(struct run *r, uint8_t generation)
 
 static void case_reflink(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	if (!shared(r, reflink))
 		return;
 	expect_drop(r, EVENT_CLEAR | EVENT_PROTECT_PAGE, MAY, 0, n);
@@ -147,9 +147,9 @@ static void case_reflink(struct run *r)
 
 static void case_reflink_write(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	if (!shared(r, reflink))
 		return;
 	expect_drop(r, EVENT_CLEAR | EVENT_PROTECT_PAGE, MAY, 0, n);
@@ -161,11 +161,11 @@ static void case_reflink_write(struct run *r)
 /* What replaces a shared page is another page. */
 static void replaced(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	struct entry *before, *after;
 	int ret;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	before = get_entries(r, 0, 1, 0, &ret);
 	if (!shared(r, fn))
 		return;
@@ -193,11 +193,11 @@ static void case_reflink_pwrite(struct run *r)
 
 static void case_reflink_into(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	r->size = 2 * r->pmd;
+	r->size = 2 * r->unit;
 	close(make_twin(r, 7));
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	if (!shared(r, reflink_into))
 		return;
 	expect_drop(r, EVENT_CLEAR, MAY, 0, n);
@@ -210,14 +210,14 @@ static void case_reflink_into(struct run *r)
 
 static void case_dedupe(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	struct entry *mine, *theirs;
 	char *map;
 	int fd, ret;
 
-	r->size = 2 * r->pmd;
+	r->size = 2 * r->unit;
 	fd = make_twin(r, 2);
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	CHECK(r, !fsync(r->fd), "fsync: %s", strerror(errno));
 	expect_write(r, 0, 1, 2);
 	expect_only(r, MAY);

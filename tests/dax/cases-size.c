@@ -47,9 +47,9 @@ static void past_end(struct run *r, size_t page, size_t n)
 
 static void halved(struct run *r, act_fn fn)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_drop(r, EVENT_CLEAR, r->place->dax ? EVENT_CLEAR : EVENT_CLEAR, half, half);
 	past_end(r, half, half);
@@ -72,7 +72,7 @@ static void case_truncate_path(struct run *r)
 
 static void case_truncate_zero(struct run *r)
 {
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_zero);
 	expect_drop(r, EVENT_CLEAR, 0, 0, r->size / r->page);
 	past_end(r, 0, r->size / r->page);
@@ -81,11 +81,11 @@ static void case_truncate_zero(struct run *r)
 /* The rest of the last page reads as zeroes, and a PMD that would reach past the end is not mapped as one. */
 static void case_truncate_tail(struct run *r)
 {
-	size_t half = r->pmd / r->page, last = half + 3, i;
+	size_t half = r->unit / r->page, last = half + 3, i;
 	char buf[4096], want[4096] = { 0 };
 	int ret;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_tail);
 	expect_drop(r, EVENT_CLEAR, 0, last + 1, half - 4);
 	past_end(r, last + 1, half - 4);
@@ -103,18 +103,18 @@ static void case_truncate_tail(struct run *r)
 /* A file of half the mapping's size. */
 static void half_file(struct run *r)
 {
-	file_create(r, r->pmd, 0);
+	file_create(r, r->unit, 0);
 	munmap(r->map, r->size);
-	r->size = 2 * r->pmd;
+	r->size = 2 * r->unit;
 	r->map = file_map(r, r->fd, r->size, 0, PROT_READ | PROT_WRITE, MAP_SHARED);
 	mirror_start(r);
-	expect_write(r, 0, r->pmd / r->page, 2);
+	expect_write(r, 0, r->unit / r->page, 2);
 	expect_only(r, EVENT_CLEAR);
 }
 
 static void case_extend(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
 	half_file(r);
 	past_end(r, half, half);
@@ -132,9 +132,9 @@ static void case_extend(struct run *r)
 /* What was cut off may never come back. */
 static void case_truncate_extend(struct run *r)
 {
-	size_t half = r->pmd / r->page;
+	size_t half = r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_and_extend);
 	expect_drop(r, EVENT_CLEAR, 0, half, half);
 	expect_read(r, half, half, 0);

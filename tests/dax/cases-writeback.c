@@ -43,9 +43,9 @@ static int do_sync_file_range(struct actor *a)
  */
 static void written_back(struct run *r, act_fn fn)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_written(r, 2 * r->pmd);
+	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_drop_or_unseen(r, EVENT_PROTECT_PAGE, 0, 0, n);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
@@ -87,9 +87,9 @@ static void case_sync_file_range(struct run *r)
 /* Nothing dirty: nothing to protect. */
 static void case_fsync_clean(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 
-	mirror_read(r, 2 * r->pmd, 0);
+	mirror_read(r, 2 * r->unit, 0);
 	CHECK(r, !fsync(r->fd), "fsync: %s", strerror(errno));
 	expect_only(r, EVENT_PROTECT_PAGE);
 	expect_read(r, 0, n, 1);
@@ -100,10 +100,10 @@ static void case_fsync_clean(struct run *r)
 
 static void case_persist(struct run *r)
 {
-	size_t n = 2 * r->pmd / r->page;
+	size_t n = 2 * r->unit / r->page;
 	int ret;
 
-	file_create(r, 2 * r->pmd, FILE_SYNC);
+	file_create(r, 2 * r->unit, FILE_SYNC);
 	mirror_start(r);
 	expect_write(r, 0, n, 3);
 	if (!r->ops->persist)

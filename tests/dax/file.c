@@ -2,9 +2,13 @@
 /* file: what is mapped, where, and what it holds. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -60,6 +64,39 @@ void *file_map(struct run *r, int fd, size_t size, size_t offset, int prot, int 
 	return map;
 }
 
+/* Does every PMD of the file lie in one extent and on a PMD of the device? Where that cannot be known, yes. */
+static bool laid_out_for_pmds(struct run *r, size_t size)
+{
+	struct fiemap *map = calloc(1, sizeof(*map) + 64 * sizeof(map->fm_extents[0]));
+	bool fits = true;
+	uint32_t i;
+
+	CHECK(r, map, "out of memory");
+	map->fm_length = size;
+	map->fm_extent_count = 64;
+	if (!ioctl(r->fd, FS_IOC_FIEMAP, map))
+		for (i = 0; i < map->fm_mapped_extents; i++)
+			fits = fits && !((map->fm_extents[i].fe_physical | map->fm_extents[i].fe_logical) & (r->pmd - 1));
+	free(map);
+	return fits;
+}
+
+/* Blocks that a case before this one freed come back late: until then filesystems may have to take odd ones. */
+static void allocate(struct run *r, size_t size)
+{
+	struct timespec pause = { 0, 100000000 };
+	int tries;
+
+	for (tries = 0; tries < 50; tries++) {
+		CHECK(r, !fallocate(r->fd, 0, 0, size) || errno == EOPNOTSUPP, "fallocate: %s", strerror(errno));
+		if (!r->place->dax || !r->order || laid_out_for_pmds(r, size))
+			return;
+		CHECK(r, !ftruncate(r->fd, 0) && !syncfs(r->fd), "ftruncate: %s", strerror(errno));
+		nanosleep(&pause, NULL);
+	}
+	CHECK(r, false, "%s has no room on PMD boundaries for a file of %zu bytes", r->place->path, size);
+}
+
 static void fill(struct run *r, size_t size)
 {
 	const size_t chunk = 256 * 4096;
@@ -68,7 +105,7 @@ static void fill(struct run *r, size_t size)
 
 	CHECK(r, buf, "out of memory");
 	/* Blocks first, so that they are laid out for PMDs. */
-	CHECK(r, !fallocate(r->fd, 0, 0, size) || errno == EOPNOTSUPP, "fallocate: %s", strerror(errno));
+	allocate(r, size);
 	for (done = 0; done < size; done += n) {
 		n = size - done < chunk ? size - done : chunk;
 		pattern_fill(buf, done / r->page, (n + r->page - 1) / r->page, 1);

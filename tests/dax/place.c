@@ -110,11 +110,23 @@ int place_probe(const char *path, struct place *place)
 	}
 	place->dax = is_dax(fd);
 	place->reflink = can_reflink(fd, probe);
-	place->dax_inode = mounted_inode(path);
-	snprintf(place->name, sizeof(place->name), "%s%s", fs_name(path), place->reflink ? "-reflink" : "");
-	close(fd);
 	unlink(probe);
+	place->dax_inode = mounted_inode(place->path);
+	snprintf(place->name, sizeof(place->name), "%s%s", fs_name(place->path), place->reflink ? "-reflink" : "");
+	close(fd);
 	return 0;
+}
+
+/* The same filesystem mounted twice is one place. */
+static bool place_known(const struct place *places, size_t n, const char *path)
+{
+	struct stat a, b;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!stat(path, &a) && !stat(places[i].path, &b) && a.st_dev == b.st_dev)
+			return true;
+	return false;
 }
 
 size_t place_find(struct place *places, size_t max)
@@ -123,9 +135,14 @@ size_t place_find(struct place *places, size_t max)
 	struct mntent *m;
 	size_t n = 0;
 
-	while (f && n + 1 < max && (m = getmntent(f)))
-		if (strstr(m->mnt_opts, "dax=") && !place_probe(m->mnt_dir, &places[n]))
+	while (f && n + 1 < max && (m = getmntent(f))) {
+		char path[256];
+
+		/* Probing reads the mounts too, and getmntent() has one buffer. */
+		snprintf(path, sizeof(path), "%s", m->mnt_dir);
+		if (strstr(m->mnt_opts, "dax=") && !place_known(places, n, path) && !place_probe(path, &places[n]))
 			n++;
+	}
 	if (f)
 		endmntent(f);
 	if (!place_probe("/dev/shm", &places[n]))

@@ -82,7 +82,7 @@ static void child(struct run *r, const struct variant *v)
 
 static int wait_for(pid_t pid, unsigned int seconds, int *status)
 {
-	struct timespec tick = { 0, 2000000 }, now, begin;
+	struct timespec tick = { 0, 500000 }, now, begin;
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	while (!waitpid(pid, status, WNOHANG)) {
@@ -107,6 +107,7 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 	memset(out, 0, sizeof(*out));
 	r.page = 4096;
 	r.pmd = pmd_size();
+	r.unit = v->pmd ? r.pmd : 64 * r.page;
 	r.order = v->pmd ? order_of(r.pmd) : 0;
 	snprintf(r.dir, sizeof(r.dir), "%s/dmt.%d.%u", v->place->path, getpid(), serial++);
 	snprintf(r.path, sizeof(r.path), "%s/file", r.dir);

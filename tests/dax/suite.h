@@ -82,6 +82,7 @@ struct run {
 	struct target *t;
 	struct outcome *out;
 	size_t page, pmd;
+	size_t unit; /* files are made of these: a PMD, or where they are mapped by PTEs something quicker */
 	unsigned int order; /* of the entries that an undisturbed mapping gets */
 	bool by_other; /* the actor is the other process */
 	bool longer;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "target.h"
@@ -126,17 +127,26 @@ static unsigned int kind_of(uint32_t event)
 
 static int kernel_log(struct target *t, struct mirror_log *log, bool reset)
 {
-	struct uhmm_oracle_event events[LOG_MAX];
+	struct uhmm_oracle_event *events = calloc(LOG_MAX, sizeof(*events));
 	struct uhmm_oracle_log arg = { .events = (uintptr_t)events, .max = LOG_MAX, .reset = reset };
 	unsigned int i;
 
-	if (ioctl(t->fd, UHMM_ORACLE_LOG, &arg))
+	if (!events || ioctl(t->fd, UHMM_ORACLE_LOG, &arg)) {
+		free(events);
 		return -errno;
+	}
 	log->count = arg.count;
 	log->lost = arg.lost;
 	for (i = 0; i < arg.count; i++)
 		log->events[i] = (struct event){ events[i].start, events[i].end, kind_of(events[i].event) };
+	free(events);
 	return 0;
+}
+
+/* What the device wrote is dirty since its write fault, so writing back finds it. */
+static int kernel_persist(struct target *t, uint64_t addr, size_t len)
+{
+	return msync((void *)(uintptr_t)addr, len, MS_SYNC) ? -errno : 0;
 }
 
 /* The notifier has dropped everything already. */
@@ -159,4 +169,5 @@ const struct target_ops target_kernel = {
 	.held = kernel_held,
 	.log = kernel_log,
 	.validate = kernel_validate,
+	.persist = kernel_persist,
 };

@@ -41,7 +41,7 @@ struct event {
 	unsigned int kind;
 };
 
-#define LOG_MAX 256
+#define LOG_MAX 4096
 
 struct mirror_log {
 	unsigned int count; /* in events */
