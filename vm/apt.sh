@@ -24,7 +24,7 @@ private_apt()
 	if [ $# -gt 0 ]; then
 		# shellcheck disable=SC2016 # apt's own variables
 		uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-			awk '$2 == "main" && $1 !~ /-/ && $3 ~ /\/debian\/?$/ { print $3; exit }')
+			awk '$2 == "main" && $1 !~ /-/ && $3 ~ /\/debian\/?$/ && !n++ { print $3 }')
 		[ -n "$uri" ] || die "$* is wanted, and no archive of Debian is among this machine's apt sources"
 		for each; do
 			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $each main"
