@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* export-audit gate: may this series be merged? */
+#include "command.h"
+#include "gate.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_SETTINGS 32
+
+struct options {
+	const char *mbox, *base, *profile, *cache;
+	const char *settings[MAX_SETTINGS];
+	size_t n_settings;
+	bool json;
+};
+
+enum { OPT_MBOX = 256, OPT_BASE, OPT_PROFILE, OPT_RULE, OPT_JSON, OPT_CACHE, OPT_NO_CACHE };
+
+static const struct option long_options[] = {
+	{ "mbox", 1, NULL, OPT_MBOX },
+	{ "base", 1, NULL, OPT_BASE },
+	{ "profile", 1, NULL, OPT_PROFILE },
+	{ "rule", 1, NULL, OPT_RULE },
+	{ "json", 0, NULL, OPT_JSON },
+	{ "cache", 1, NULL, OPT_CACHE },
+	{ "no-cache", 0, NULL, OPT_NO_CACHE },
+	{ "help", 0, NULL, 'h' },
+	{ NULL },
+};
+
+static const char help[] =
+	"  BASE..HEAD               the commits that HEAD has and BASE has not\n"
+	"  --mbox FILE --base BASE  the patches of a mailbox (- is stdin), applied to BASE in memory\n"
+	"  --profile NAME           williams (default) or glisse\n"
+	"  --rule RULE=on|off|N     switch a rule, or set its deadline in merge windows:\n"
+	"                           gpl, consumer=N, functionality, stale=N, ack, nack, overdue=N\n"
+	"  --json                   for programs\n"
+	"  --cache DIR              cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
+	"  --no-cache               keep nothing\n"
+	"Exit status: 0 pass, 1 fail, 2 could not judge.\n";
+
+/* Return: 0, or an exit status and one. */
+static int parse_one(const struct command *self, struct options *o, int c)
+{
+	switch (c) {
+	case OPT_MBOX: o->mbox = optarg; break;
+	case OPT_BASE: o->base = optarg; break;
+	case OPT_PROFILE: o->profile = optarg; break;
+	case OPT_JSON: o->json = true; break;
+	case OPT_CACHE: o->cache = optarg; break;
+	case OPT_NO_CACHE: o->cache = ""; break;
+	case OPT_RULE:
+		if (o->n_settings == MAX_SETTINGS)
+			return 1 + complain("gate: too many --rule");
+		o->settings[o->n_settings++] = optarg;
+		break;
+	case 'h': return 1 + command_usage(self, help);
+	case ':': return 1 + complain("gate: the last option needs an argument");
+	default: return 1 + complain("gate: an option is not known; see export-audit gate --help");
+	}
+	return 0;
+}
+
+static int parse(const struct command *self, int argc, char **argv, struct options *o)
+{
+	int c, stop = 0, rest;
+
+	opterr = 0;
+	optind = 1;
+	while (!stop && (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1)
+		stop = parse_one(self, o, c);
+	rest = argc - optind;
+	if (!stop && (o->mbox ? rest != 1 || !o->base : rest != 2 || o->base))
+		stop = 1 + complain("gate: give REPO BASE..HEAD, or REPO --mbox FILE --base BASE");
+	return stop;
+}
+
+static int choose_rules(const struct options *o, struct rules *rules)
+{
+	if (rules_profile(rules, o->profile))
+		return complain("no profile '%s'; there are williams and glisse", o->profile);
+	for (size_t i = 0; i < o->n_settings; i++)
+		if (rules_set(rules, o->settings[i]))
+			return EXIT_BROKEN;
+	return 0;
+}
+
+static int judge(struct repo *repo, const struct options *o, const struct rules *rules,
+		 const struct series *series)
+{
+	struct harvest h;
+	struct gate g;
+	int status = EXIT_BROKEN;
+
+	if (harvest_open(&h, repo, o->cache))
+		return EXIT_BROKEN;
+	if (!gate_run(&g, &h, series, rules)) {
+		status = g.errors ? EXIT_FINDINGS : EXIT_CLEAN;
+		if (!o->json)
+			gate_print_text(&g);
+		else if (gate_print_json(&g))
+			status = complain("out of memory");
+		if (fflush(stdout) || ferror(stdout))
+			status = complain("the output could not be written");
+	}
+	gate_close(&g);
+	harvest_close(&h);
+	return status;
+}
+
+int cmd_gate(const struct command *self, int argc, char **argv)
+{
+	struct options o = { .profile = "williams" };
+	struct rules rules;
+	struct series series;
+	struct repo repo;
+	int status = parse(self, argc, argv, &o), err;
+
+	if (status)
+		return status - 1;
+	if (choose_rules(&o, &rules) || repo_open(argv[optind], &repo))
+		return EXIT_BROKEN;
+	err = o.mbox ? series_of_mbox(&repo, o.mbox, o.base, &series) :
+		       series_of_range(&repo, argv[optind + 1], &series);
+	status = EXIT_BROKEN;
+	if (!err) {
+		status = judge(&repo, &o, &rules, &series);
+		series_free(&series);
+	}
+	repo_close(&repo);
+	return status;
+}

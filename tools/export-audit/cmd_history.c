@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* export-audit history: when each symbol was exported, consumed and removed. */
+#include "command.h"
+#include "harvest.h"
+#include "history.h"
+#include "history_out.h"
+#include "maintainers.h"
+#include "origin.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+struct options {
+	const char *from, *to, *cache, *symbol, *path, *subsystem, *licence;
+	unsigned int deadline;
+	const char *profile;
+	bool rc, candidates, unconsumed, commits, stats;
+	enum history_format format;
+};
+
+enum { OPT_FROM = 256, OPT_TO, OPT_RC, OPT_JSON, OPT_CSV, OPT_PROFILE, OPT_DEADLINE,
+       OPT_CANDIDATES, OPT_UNCONSUMED, OPT_SYMBOL, OPT_PATH, OPT_SUBSYSTEM, OPT_LICENCE,
+       OPT_COMMITS, OPT_CACHE, OPT_NO_CACHE, OPT_STATS };
+
+static const struct option long_options[] = {
+	{ "from", 1, NULL, OPT_FROM },
+	{ "to", 1, NULL, OPT_TO },
+	{ "rc", 0, NULL, OPT_RC },
+	{ "json", 0, NULL, OPT_JSON },
+	{ "csv", 0, NULL, OPT_CSV },
+	{ "profile", 1, NULL, OPT_PROFILE },
+	{ "deadline", 1, NULL, OPT_DEADLINE },
+	{ "candidates", 0, NULL, OPT_CANDIDATES },
+	{ "unconsumed", 0, NULL, OPT_UNCONSUMED },
+	{ "symbol", 1, NULL, OPT_SYMBOL },
+	{ "path", 1, NULL, OPT_PATH },
+	{ "subsystem", 1, NULL, OPT_SUBSYSTEM },
+	{ "licence", 1, NULL, OPT_LICENCE },
+	{ "commits", 0, NULL, OPT_COMMITS },
+	{ "cache", 1, NULL, OPT_CACHE },
+	{ "no-cache", 0, NULL, OPT_NO_CACHE },
+	{ "stats", 0, NULL, OPT_STATS },
+	{ "help", 0, NULL, 'h' },
+	{ NULL },
+};
+
+static const char help[] =
+	"  --from TAG, --to TAG   look at these releases only\n"
+	"  --rc                   release candidates are releases too\n"
+	"  --profile NAME         williams: 1 window after the one of the export (default); glisse: 3\n"
+	"  --deadline N           that many windows instead\n"
+	"  --candidates           only candidates for a revert\n"
+	"  --unconsumed           only symbols that the last release exports without a consumer\n"
+	"  --commits              with each candidate, the commit that brought the export\n"
+	"  --symbol GLOB, --path GLOB, --subsystem GLOB, --licence gpl|plain\n"
+	"                         only these\n"
+	"  --json, --csv          other formats than the table\n"
+	"  --cache DIR            cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
+	"  --no-cache             keep nothing\n"
+	"  --stats                say on stderr how much was read\n";
+
+static int parse_number(const char *s, unsigned int *out)
+{
+	char *end;
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (*s < '0' || *s > '9' || *end || errno || v > 1000)
+		return complain("'%s' is not a number of windows", s);
+	*out = (unsigned int)v;
+	return 0;
+}
+
+static int parse_profile(struct options *o, const char *name)
+{
+	o->profile = name;
+	if (!strcmp(name, "williams"))
+		o->deadline = 1;
+	else if (!strcmp(name, "glisse"))
+		o->deadline = 3;
+	else
+		return complain("no profile '%s'; there are williams and glisse", name);
+	return 0;
+}
+
+/* Return: 0, or an exit status and one. */
+static int parse_one(const struct command *self, struct options *o, int c)
+{
+	switch (c) {
+	case OPT_FROM: o->from = optarg; break;
+	case OPT_TO: o->to = optarg; break;
+	case OPT_RC: o->rc = true; break;
+	case OPT_JSON: o->format = HISTORY_JSON; break;
+	case OPT_CSV: o->format = HISTORY_CSV; break;
+	case OPT_PROFILE: return parse_profile(o, optarg) ? 1 + EXIT_BROKEN : 0;
+	case OPT_DEADLINE: return parse_number(optarg, &o->deadline) ? 1 + EXIT_BROKEN : 0;
+	case OPT_CANDIDATES: o->candidates = true; break;
+	case OPT_UNCONSUMED: o->unconsumed = true; break;
+	case OPT_SYMBOL: o->symbol = optarg; break;
+	case OPT_PATH: o->path = optarg; break;
+	case OPT_SUBSYSTEM: o->subsystem = optarg; break;
+	case OPT_LICENCE:
+		o->licence = optarg;
+		if (strcasecmp(optarg, "gpl") && strcasecmp(optarg, "plain"))
+			return 1 + complain("no licence class '%s'; there are gpl and plain", optarg);
+		break;
+	case OPT_COMMITS: o->commits = true; break;
+	case OPT_CACHE: o->cache = optarg; break;
+	case OPT_NO_CACHE: o->cache = ""; break;
+	case OPT_STATS: o->stats = true; break;
+	case 'h': return 1 + command_usage(self, help);
+	case ':': return 1 + complain("history: %s needs an argument", "the last option");
+	default: return 1 + complain("history: an option is not known; see export-audit history --help");
+	}
+	return 0;
+}
+
+static int parse(const struct command *self, int argc, char **argv, struct options *o)
+{
+	int c, stop = 0;
+
+	opterr = 0;
+	optind = 1;
+	while (!stop && (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1)
+		stop = parse_one(self, o, c);
+	if (!stop && optind != argc - 1)
+		stop = 1 + complain("history: name one repository; see export-audit history --help");
+	return stop;
+}
+
+static bool selected(const struct options *o, const struct history *h, const struct history_row *row)
+{
+	const struct story *s = row->story;
+
+	if (o->candidates && !s->candidate)
+		return false;
+	if (o->unconsumed && (s->removed != NO_RELEASE || s->last->verdict != VERDICT_UNCONSUMED))
+		return false;
+	if (o->symbol && fnmatch(o->symbol, s->name, 0))
+		return false;
+	if (o->path && fnmatch(o->path, s->path, 0))
+		return false;
+	if (o->subsystem && fnmatch(o->subsystem, row->subsystem, FNM_CASEFOLD))
+		return false;
+	return !o->licence || !strcasecmp(o->licence, licence_name(s->last->licence));
+}
+
+/* The MAINTAINERS of the last release; NULL when it has none that can be read. */
+static struct maint *read_maintainers(struct repo *r, const git_oid *tree)
+{
+	struct maint *m = NULL;
+	git_oid id;
+	char *text;
+	size_t len;
+
+	if (repo_lookup(r, tree, "MAINTAINERS", &id) || repo_read(r, &id, &text, &len))
+		return NULL;
+	if (maint_parse(text, len, &m))
+		m = NULL;
+	free(text);
+	return m;
+}
+
+static char *origin(struct harvest *hv, const struct history *h, const struct story *s)
+{
+	const struct summary *first = h->summaries[s->exported];
+	const struct summary_symbol *sym = summary_find(first, s->name);
+	git_oid commit;
+
+	if (s->exported_earlier ||
+	    origin_find(hv, &h->releases[s->exported].commit, summary_str(first, sym->paths_str),
+			s->name, &commit))
+		return NULL;
+	return origin_quote(hv->repo, &commit);
+}
+
+static int print_rows(struct harvest *hv, const struct history *h, const struct options *o)
+{
+	struct maint *m = read_maintainers(hv->repo, &h->releases[h->n - 1].tree);
+	struct history_printer p = { .format = o->format, .history = h, .profile = o->profile,
+				     .deadline = o->deadline, .out = stdout };
+	size_t candidates = 0;
+	int err = 0;
+
+	history_print_start(&p);
+	for (uint32_t i = 0; !err && i < h->n_names; i++) {
+		struct history_row row = { .subsystem = "" };
+		struct story s;
+
+		err = history_story(h, i, o->deadline, &s);
+		if (err)
+			break;
+		row.story = &s;
+		if (m)
+			row.subsystem = maint_subsystem(m, s.path);
+		if (selected(o, h, &row)) {
+			candidates += s.candidate;
+			if (o->commits && s.candidate)
+				row.commit = origin(hv, h, &s);
+			err = history_print(&p, &row);
+			free(row.commit);
+		}
+		story_free(&s);
+	}
+	history_print_end(&p);
+	maint_free(m);
+	if (err)
+		return complain("out of memory");
+	if (fflush(stdout) || ferror(stdout))
+		return complain("the output could not be written");
+	return candidates ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
+static int tell(struct harvest *hv, const struct releases *v, const struct options *o)
+{
+	const struct summary **summaries = calloc(v->n, sizeof(*summaries));
+	struct history h;
+	int err = 0, status = EXIT_BROKEN;
+
+	if (!summaries)
+		return complain("out of memory");
+	for (size_t i = 0; !err && i < v->n; i++)
+		err = harvest_summary(hv, &v->v[i].tree, &summaries[i]);
+	if (!err && history_new(v->v, summaries, (uint32_t)v->n, &h)) {
+		err = complain("out of memory");
+	} else if (!err) {
+		status = print_rows(hv, &h, o);
+		history_free(&h);
+	}
+	if (o->stats)
+		fprintf(stderr, "export-audit: %llu blobs read, %llu trees resolved\n",
+			(unsigned long long)hv->blobs_read,
+			(unsigned long long)hv->trees_resolved);
+	free(summaries);
+	return status;
+}
+
+/* A tree without one export is no kernel; better said than an empty answer. */
+static int run(struct repo *repo, const struct options *o)
+{
+	struct releases v = { 0 };
+	struct harvest hv;
+	int status = EXIT_BROKEN;
+
+	if (repo_releases(repo, o->rc, &v))
+		return EXIT_BROKEN;
+	if (releases_limit(repo, &v, o->from, o->to))
+		goto out;
+	if (!v.n) {
+		complain("%s has no release tag (vX.Y)", repo->name);
+		goto out;
+	}
+	if (harvest_open(&hv, repo, o->cache))
+		goto out;
+	status = tell(&hv, &v, o);
+	harvest_close(&hv);
+out:
+	releases_free(&v);
+	return status;
+}
+
+int cmd_history(const struct command *self, int argc, char **argv)
+{
+	struct options o = { .profile = "williams", .deadline = 1 };
+	struct repo repo;
+	int status = parse(self, argc, argv, &o);
+
+	if (status)
+		return status - 1;
+	if (repo_open(argv[optind], &repo))
+		return EXIT_BROKEN;
+	status = run(&repo, &o);
+	repo_close(&repo);
+	return status;
+}

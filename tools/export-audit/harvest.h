@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef HARVEST_H
+#define HARVEST_H
+
+/*
+ * From a tree in a repository to the facts of its files and to its verdicts, through
+ * the cache: a blob that was ever scanned, and a tree that was ever resolved, is not
+ * read again.  Functions that fail have complained and return -errno.
+ */
+
+#include "graph.h"
+#include "repo.h"
+#include "store.h"
+#include "summary.h"
+
+struct harvest {
+	struct repo *repo;
+	struct store *store;
+	unsigned int threads;
+	uint64_t blobs_read; /* from git, in this run */
+	uint64_t trees_resolved;
+};
+
+/* CACHE: as store_open().  The repository stays the caller's. */
+int harvest_open(struct harvest *h, struct repo *repo, const char *cache);
+/* Writes what is new to the cache. */
+void harvest_close(struct harvest *h);
+
+/* A tree's files with their facts, and the verdicts on them. */
+struct harvested {
+	struct tree_files files;
+	struct graph_file *facts; /* parallel to files, those without facts left out: nfacts */
+	uint32_t n;
+	struct graph *graph;
+};
+
+/* Ownership: *out is the caller's, to be freed before harvest_close(). */
+int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out);
+void harvested_free(struct harvested *t);
+
+/* The facts of one blob, borrowed from the cache; PATH decides its kind. -EINVAL: not a source file. */
+int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const struct blob **out);
+
+/* What TREE exports.  Ownership: borrowed from the cache until harvest_close(). */
+int harvest_summary(struct harvest *h, const git_oid *tree, const struct summary **out);
+
+#endif
