@@ -12,10 +12,6 @@
 
 #define FLUSH_BYTES (64u << 20)
 
-#ifndef GRAPH_VERSION
-#define GRAPH_VERSION 1u
-#endif
-
 static bool valid(uint32_t kind, const void *block, size_t size)
 {
 	if (kind == SUMMARY_KIND)

@@ -8,6 +8,10 @@
 #include "command.h"
 
 static const struct command commands[] = {
+	{ "history", "REPO [--from TAG] [--to TAG] [OPTION]...",
+	  "When each symbol of a git repository was exported, consumed and removed", cmd_history },
+	{ "gate", "REPO BASE..HEAD | REPO --mbox FILE --base BASE [OPTION]...",
+	  "A verdict on a series of patches", cmd_gate },
 	{ NULL },
 };
 
