@@ -100,7 +100,7 @@ static void case_unlink(struct run *r)
 
 	unchanged(r, do_unlink);
 	CHECK(r, !ftruncate(r->fd, r->unit), "ftruncate: %s", strerror(errno));
-	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, half, half);
+	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR | EVENT_PROTECT_PAGE, half, half);
 	expect_read_error(r, half, half, -EFAULT);
 	expect_read(r, 0, half, 3);
 }

@@ -7,6 +7,9 @@
 
 #include "suite.h"
 
+/* Breaking layouts clears the whole file first; some releases write back before they cut. */
+#define MAY (EVENT_CLEAR | EVENT_PROTECT_PAGE)
+
 static int truncate_half(struct actor *a)
 {
 	return ftruncate(a->fd, a->size / 2) ? -errno : 0;
@@ -51,7 +54,7 @@ static void halved(struct run *r, act_fn fn)
 
 	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
-	expect_drop(r, EVENT_CLEAR, r->place->dax ? EVENT_CLEAR : EVENT_CLEAR, half, half);
+	expect_drop(r, EVENT_CLEAR, MAY, half, half);
 	past_end(r, half, half);
 	expect_read(r, 0, half, 2);
 	expect_entries(r, 0, half, r->place->dax ? ENTRY_VALID | ENTRY_DAX : ENTRY_VALID | ENTRY_ANY_WRITE,
@@ -74,7 +77,7 @@ static void case_truncate_zero(struct run *r)
 {
 	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_zero);
-	expect_drop(r, EVENT_CLEAR, 0, 0, r->size / r->page);
+	expect_drop(r, EVENT_CLEAR, MAY, 0, r->size / r->page);
 	past_end(r, 0, r->size / r->page);
 }
 
@@ -87,7 +90,7 @@ static void case_truncate_tail(struct run *r)
 
 	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_tail);
-	expect_drop(r, EVENT_CLEAR, 0, last + 1, half - 4);
+	expect_drop(r, EVENT_CLEAR, MAY, last + 1, half - 4);
 	past_end(r, last + 1, half - 4);
 	expect_read(r, half, 3, 2);
 	expect_entries(r, half, 3, r->place->dax ? read_entry(r) : ENTRY_VALID | ENTRY_ANY_WRITE, 0);
@@ -109,7 +112,7 @@ static void half_file(struct run *r)
 	r->map = file_map(r, r->fd, r->size, 0, PROT_READ | PROT_WRITE, MAP_SHARED);
 	mirror_start(r);
 	expect_write(r, 0, r->unit / r->page, 2);
-	expect_only(r, EVENT_CLEAR);
+	expect_only(r, MAY);
 }
 
 static void case_extend(struct run *r)
@@ -118,9 +121,9 @@ static void case_extend(struct run *r)
 
 	half_file(r);
 	past_end(r, half, half);
-	expect_only(r, EVENT_CLEAR);
+	expect_only(r, MAY);
 	act_ok(r, extend_whole);
-	expect_only(r, EVENT_CLEAR);
+	expect_only(r, MAY);
 	expect_read(r, 0, half, 2);
 	expect_read(r, half, half, 0);
 	expect_entries(r, half, half, hole_entry(r), r->place->dax ? r->order : ANY_ORDER);
@@ -136,7 +139,7 @@ static void case_truncate_extend(struct run *r)
 
 	mirror_written(r, 2 * r->unit);
 	act_ok(r, truncate_and_extend);
-	expect_drop(r, EVENT_CLEAR, 0, half, half);
+	expect_drop(r, EVENT_CLEAR, MAY, half, half);
 	expect_read(r, half, half, 0);
 	expect_read(r, 0, half, 2);
 	expect_write(r, half, half, 3);
