@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef TOOLS_HMM_INFO_H
+#define TOOLS_HMM_INFO_H
+
+#include <hmm/coherence.h>
+#include <hmm/mm.h>
+
+#include "host.h"
+
+struct info {
+	struct host host;
+	int attach_error; /* -errno; then the rest is unset */
+	struct hmm_mm_info mm;
+	struct hmm_coherence_cell cells[HMM_OP_NR][HMM_VMA_KIND_NR];
+};
+
+/* The i-th known userfaultfd feature; NULL past the last. */
+const char *info_feature(unsigned int i, uint64_t *bit);
+
+int info_print_json(const struct info *info);
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* hmm map: of another process, or of this one with a mapping of each kind mirrored onto a device. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../command.h"
+#include "../options.h"
+#include "../run/session.h"
+#include "map.h"
+#include "sample.h"
+#include "space.h"
+
+static int show(struct space *space, const char *svg)
+{
+	int ret = 0;
+
+	if (svg)
+		ret = space_svg(space, svg);
+	else
+		space_print(space);
+	space_free(space);
+	return ret ? complain(EXIT_INPUT, "cannot write '%s': %s", svg, strerror(-ret)) : EXIT_DONE;
+}
+
+int map_draw_svg(struct hmm_mm *mm, struct hmm_svm *svm, const char *path)
+{
+	struct space space;
+	int ret = space_read(&space, getpid(), svm);
+
+	(void)mm;
+	if (ret)
+		return complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
+	return show(&space, path);
+}
+
+static int draw_other(const char *text, const char *svg)
+{
+	struct space space;
+	char *end;
+	long pid = strtol(text, &end, 10);
+	int ret;
+
+	if (end == text || *end || pid <= 0 || pid > INT32_MAX)
+		return complain(EXIT_INPUT, "'%s' is no process id", text);
+	ret = space_read(&space, (pid_t)pid, NULL);
+	if (ret == -ESRCH)
+		return complain(EXIT_INPUT, "no process %ld", pid);
+	if (ret == -EACCES || ret == -EPERM)
+		return complain(EXIT_INPUT, "no permission to look at process %ld", pid);
+	if (ret)
+		return complain(EXIT_HOST, "cannot read process %ld: %s", pid, strerror(-ret));
+	return show(&space, svg);
+}
+
+static int draw_own(const char *device, const char *svg)
+{
+	struct session session;
+	struct sample sample;
+	struct space space;
+	int ret = session_open(&session, device, 1);
+
+	if (ret)
+		return ret;
+	ret = sample_make(&sample, &session);
+	if (ret)
+		ret = complain(EXIT_HOST, "cannot make the sample mappings: %s", strerror(-ret));
+	else if ((ret = space_read(&space, getpid(), session.svm)))
+		ret = complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
+	else
+		ret = show(&space, svg);
+	sample_free(&sample);
+	session_close(&session);
+	return ret;
+}
+
+int cmd_map(int argc, char **argv)
+{
+	const char *svg = NULL, *device = "soft";
+	const struct option_row rows[] = {
+		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
+		{ "device", 'd', OPTION_STRING, "NAME", "without PID: the device that mirrors (soft)", &device },
+		{ NULL },
+	};
+	const struct option_table table = {
+		"[OPTION]... [PID]", "Draws an address space: kinds of mapping, page orders, what a device holds",
+		rows,
+		"Without PID it draws this program itself, with a mapping of each kind of which a device has\n"
+		"faulted half. Of another process it tells what is mirrored, not what its devices hold.\n"
+	};
+	int status, first = options_parse(&table, argc, argv, &status);
+
+	if (first == OPTIONS_EXIT)
+		return status;
+	if (argc - first > 1)
+		return complain(EXIT_INPUT, "one PID, not %d", argc - first);
+	return first < argc ? draw_other(argv[first], svg) : draw_own(device, svg);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "options.h"
+
+#define MAX_ROWS 32
+#define LONG_ONLY 256 /* values of options without a letter, above every letter */
+
+static void help(const struct option_table *table)
+{
+	printf("Usage: hmm %s %s\n%s.\n\n", command_name, table->synopsis, table->summary);
+	for (const struct option_row *row = table->rows; row->name; row++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", row->letter ? '-' : ' ',
+			 row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+			 row->argument ? " " : "", row->argument ? row->argument : "");
+		printf("  %-26s %s\n", left, row->help);
+	}
+	printf("  %-26s %s\n", "-h, --help", "this text");
+	if (table->more)
+		printf("\n%s", table->more);
+}
+
+static int take(const struct option_row *row, const char *text)
+{
+	unsigned long long number;
+	char *end;
+
+	switch (row->kind) {
+	case OPTION_FLAG:
+		*(bool *)row->value = true;
+		return 0;
+	case OPTION_STRING:
+		*(const char **)row->value = text;
+		return 0;
+	case OPTION_NUMBER:
+		errno = 0;
+		number = strtoull(text, &end, 0);
+		if (errno || end == text || *end || strchr(text, '-') || number < row->min ||
+		    number > row->max) {
+			complain(EXIT_INPUT, "--%s wants a number from %llu to %llu, not '%s'", row->name,
+				 (unsigned long long)row->min, (unsigned long long)row->max, text);
+			return -EINVAL;
+		}
+		*(uint64_t *)row->value = number;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* getopt's tables from ours; returns how many rows. */
+static int translate(const struct option_table *table, struct option *longs, char *shorts)
+{
+	int n = 0;
+
+	*shorts++ = ':';
+	for (const struct option_row *row = table->rows; row->name; row++, n++) {
+		longs[n] = (struct option){ row->name, row->kind != OPTION_FLAG, NULL, LONG_ONLY + n };
+		if (!row->letter)
+			continue;
+		*shorts++ = row->letter;
+		if (row->kind != OPTION_FLAG)
+			*shorts++ = ':';
+	}
+	longs[n] = (struct option){ "help", 0, NULL, 'h' };
+	*shorts++ = 'h';
+	*shorts = 0;
+	return n;
+}
+
+static const struct option_row *find(const struct option_table *table, int value)
+{
+	if (value >= LONG_ONLY)
+		return &table->rows[value - LONG_ONLY];
+	for (const struct option_row *row = table->rows; row->name; row++)
+		if (row->letter == value)
+			return row;
+	return NULL;
+}
+
+int options_parse(const struct option_table *table, int argc, char **argv, int *status)
+{
+	struct option longs[MAX_ROWS + 2] = { 0 };
+	char shorts[2 * MAX_ROWS + 4];
+	int value;
+
+	translate(table, longs, shorts);
+	opterr = 0;
+	optind = 1;
+	*status = EXIT_INPUT;
+	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_row *row;
+
+		if (value == 'h') {
+			help(table);
+			*status = EXIT_DONE;
+			return OPTIONS_EXIT;
+		}
+		if (value == ':') {
+			complain(EXIT_INPUT, "option '%s' needs a value", argv[optind - 1]);
+			return OPTIONS_EXIT;
+		}
+		if (value == '?') {
+			if (optopt && optopt < LONG_ONLY)
+				complain(EXIT_INPUT, "no option '-%c'; see 'hmm %s --help'", optopt, command_name);
+			else
+				complain(EXIT_INPUT, "no such option '%s'; see 'hmm %s --help'", argv[optind - 1],
+					 command_name);
+			return OPTIONS_EXIT;
+		}
+		row = find(table, value);
+		if (!row || take(row, optarg))
+			return OPTIONS_EXIT;
+	}
+	*status = EXIT_DONE;
+	return optind;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A job of `hmm run`: what it does with one input on the device, and the same on the CPU, written
+ * apart so that --verify compares two programs and not one with itself.
+ */
+#ifndef TOOLS_HMM_RUN_JOB_H
+#define TOOLS_HMM_RUN_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <json-c/json.h>
+
+#include "session.h"
+
+struct run_options {
+	const char *device;
+	uint64_t engines; /* 0: one a CPU */
+	bool verify;
+	bool json;
+	bool in_place;
+	const char *output;
+	const char *from;
+	const char *svg;
+	const char *pattern;
+};
+
+/* A file's mapping. */
+struct input {
+	const char *path;
+	int fd;
+	bool writable; /* MAP_SHARED and writable; else private */
+	uint8_t *base;
+	size_t size;
+};
+
+struct work {
+	const struct run_options *options;
+	struct session *session;
+	struct input *input;
+	uint64_t bytes;	    /* what the job works on */
+	unsigned int cpu_threads; /* of the CPU's side, set by it */
+	void *state;	    /* the job's own */
+};
+
+struct job {
+	const char *name;
+	const char *summary;
+	bool takes_pattern;
+	bool writes;	/* to its mapping */
+	bool in_memory; /* works on what it makes of the file, not on the mapping */
+	/* Each: 0 or -errno. prepare may complain itself, see COMPLAINED. */
+	int (*prepare)(struct work *work);
+	int (*device)(struct work *work);
+	int (*cpu)(struct work *work);
+	/* 1: the device's result is the CPU's; 0: it is not; -errno. */
+	int (*same)(struct work *work);
+	/* After it was verified; may be NULL. */
+	int (*finish)(struct work *work);
+	/* The result's own fields; *line is what a person is shown of it, at most LINE bytes. */
+	void (*result)(const struct work *work, struct json_object *fields, char *line);
+	void (*release)(struct work *work);
+};
+
+#define LINE 160
+
+/* An "errno" that says: the sentence was printed already. */
+#define COMPLAINED 4095
+
+extern const struct job job_checksum, job_search, job_sort, job_graph;
+
+/* Maps a file, after every check that bad input needs; complains. 0 or an exit status. */
+int input_open(struct input *input, const char *path, bool shared_writable);
+void input_close(struct input *input);
+/* A second mapping, for the CPU's side: as cold as the device's was. */
+int input_map_again(const struct input *input, uint8_t **base);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../command.h"
+#include "../json.h"
+#include "../term.h"
+#include "report.h"
+
+/* Numbers of several files add up; anything else is only said of a single one. */
+static void merge(struct json_object *sum, struct json_object *fields)
+{
+	json_object_object_foreach(fields, key, value) {
+		struct json_object *before = NULL;
+
+		json_object_object_get_ex(sum, key, &before);
+		if (before && json_object_is_type(value, json_type_int))
+			json_object_int_inc(before, json_object_get_int64(value));
+		else if (before)
+			json_object_object_del(sum, key);
+		else
+			json_object_object_add(sum, key, json_object_is_type(value, json_type_int) ?
+								 json_object_new_int64(json_object_get_int64(value)) :
+								 json_object_get(value));
+	}
+}
+
+void report_file(struct report *report, const struct work *work, double seconds, double cpu_seconds, int same)
+{
+	struct json_object *fields = json_object_new_object(), *file = json_object_new_object();
+	char text[LINE] = "", size[WORDS], time[WORDS];
+
+	report->job->result(work, fields, text);
+	report->bytes += work->bytes;
+	report->seconds += seconds;
+	report->cpu_seconds += cpu_seconds;
+	report->cpu_threads = work->cpu_threads;
+	report->verified = report->verified && same;
+	merge(report->fields, fields);
+	put_text(file, "path", work->input->path);
+	put_number(file, "bytes", (int64_t)work->bytes);
+	put_real(file, "seconds", seconds);
+	merge(file, fields);
+	json_object_array_add(report->files, file);
+	json_object_put(fields);
+	if (report->options->json)
+		return;
+	printf("%s%s%s  %s  %s in %s%s\n", colour(stdout, BOLD), text, colour(stdout, PLAIN), work->input->path,
+	       bytes_in_words(size, work->bytes), seconds_in_words(time, seconds),
+	       same ? "" : "  NOT what the CPU gets");
+}
+
+static double rate(uint64_t bytes, double seconds)
+{
+	return seconds > 0 ? (double)bytes / seconds : NAN;
+}
+
+static int print_json(struct report *r)
+{
+	const struct hmm_device_stats *s = &r->stats;
+	struct json_object *o = json_object_new_object();
+
+	put_text(o, "job", r->job->name);
+	put_text(o, "device", r->options->device);
+	put_number(o, "engines", r->engines);
+	put_number(o, "bytes", (int64_t)r->bytes);
+	put_number(o, "device_faults", (int64_t)s->device_faults);
+	put_number(o, "pages_4k", (int64_t)s->pages_4k);
+	put_number(o, "pages_2m", (int64_t)s->pages_2m);
+	put_number(o, "pages_1g", (int64_t)s->pages_1g);
+	put_number(o, "invalidations", (int64_t)s->invalidations);
+	put_number(o, "retries", (int64_t)s->retries);
+	put_number(o, "stale_accesses", (int64_t)s->stale_accesses);
+	put_real(o, "seconds", r->seconds);
+	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
+	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
+	put_number(o, "cpu_threads", r->cpu_threads);
+	put_bool(o, "verified", r->options->verify && r->verified);
+	merge(o, r->fields);
+	json_object_object_add(o, "files", json_object_get(r->files));
+	return json_print(o);
+}
+
+static void print_table(const struct report *r)
+{
+	const struct hmm_device_stats *s = &r->stats;
+	char text[WORDS], speed[WORDS];
+	const char *bold = colour(stdout, BOLD), *plain = colour(stdout, PLAIN);
+
+	printf("\n  %-16s %s, %u engine%s\n", "device", r->options->device, r->engines, r->engines == 1 ? "" : "s");
+	printf("  %-16s %s in %s%s%s = %s%s%s\n", "worked on", bytes_in_words(text, r->bytes), bold,
+	       seconds_in_words((char[WORDS]){ 0 }, r->seconds), plain, bold,
+	       rate_in_words(speed, rate(r->bytes, r->seconds)), plain);
+	printf("  %-16s %" PRIu64 "\n", "device faults", s->device_faults);
+	printf("  %-16s %" PRIu64 " of 4K, %" PRIu64 " of 2M", "entries", s->pages_4k, s->pages_2m);
+	if (s->pages_1g)
+		printf(", %" PRIu64 " of 1G", s->pages_1g);
+	printf("\n  %-16s %" PRIu64 ", %" PRIu64 " commits tried again\n", "invalidations", s->invalidations,
+	       s->retries);
+	printf("  %-16s %s%" PRIu64 "%s\n", "stale accesses", colour(stdout, s->stale_accesses ? RED : GREEN),
+	       s->stale_accesses, plain);
+	if (!r->options->verify)
+		return;
+	printf("  %-16s %s = %s by %u thread%s; the device has %.2fx of that\n", "CPU",
+	       seconds_in_words(text, r->cpu_seconds), rate_in_words(speed, rate(r->bytes, r->cpu_seconds)),
+	       r->cpu_threads, r->cpu_threads == 1 ? "" : "s", r->cpu_seconds / r->seconds);
+	printf("  %-16s %s%s%s\n", "verified", colour(stdout, r->verified ? GREEN : RED),
+	       r->verified ? "yes, the CPU gets the same" : "NO, the CPU gets something else", plain);
+}
+
+int report_print(struct report *r)
+{
+	int status = EXIT_DONE;
+
+	if (r->options->json)
+		status = print_json(r);
+	else
+		print_table(r);
+	json_object_put(r->fields);
+	json_object_put(r->files);
+	if (r->stats.stale_accesses)
+		status = complain(EXIT_FINDING, "%" PRIu64 " stale accesses", r->stats.stale_accesses);
+	else if (r->options->verify && !r->verified)
+		status = complain(EXIT_FINDING, "the device's result is not the CPU's");
+	return status;
+}

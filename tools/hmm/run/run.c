@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* hmm run: options, then each file through a job on one device. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../command.h"
+#include "../map/map.h"
+#include "../options.h"
+#include "job.h"
+#include "report.h"
+
+static const struct job *const jobs[] = { &job_checksum, &job_search, &job_sort, &job_graph };
+
+#define N_JOBS (sizeof(jobs) / sizeof(jobs[0]))
+
+static const struct job *job_named(const char *name)
+{
+	for (size_t i = 0; i < N_JOBS; i++)
+		if (!strcmp(jobs[i]->name, name))
+			return jobs[i];
+	return NULL;
+}
+
+static int say(const struct work *work, int error)
+{
+	const char *path = work->input->path;
+
+	switch (error) {
+	case -COMPLAINED:
+		return EXIT_INPUT;
+	case -ENOMEM:
+		return complain(EXIT_HOST, "not enough memory for '%s'", path);
+	case -EFAULT:
+		return complain(EXIT_INPUT, "'%s' shrank while it was read", path);
+	case -EHWPOISON:
+		return complain(EXIT_INPUT, "'%s' has a page that is lost to a media or memory error", path);
+	case -EOPNOTSUPP:
+		return complain(EXIT_HOST, "device '%s' cannot run this job", work->options->device);
+	}
+	return complain(EXIT_HOST, "the job failed on '%s': %s", path, strerror(-error));
+}
+
+/* The CPU's side; its time in *seconds. */
+static int on_cpu(const struct job *job, struct work *work, double *seconds)
+{
+	double begin = now_seconds();
+	int ret = job->cpu(work);
+
+	*seconds = now_seconds() - begin;
+	return ret;
+}
+
+/* One file. Returns an exit status. */
+static int run_file(const struct job *job, struct work *work, struct report *report)
+{
+	bool cpu_first = work->options->in_place;
+	double device_seconds, cpu_seconds = 0;
+	int ret = job->prepare(work), same = 1;
+
+	if (!ret && work->options->verify && cpu_first)
+		ret = on_cpu(job, work, &cpu_seconds);
+	work->session->seconds = 0;
+	if (!ret)
+		ret = job->device(work);
+	device_seconds = work->session->seconds;
+	if (!ret && work->options->verify && !cpu_first)
+		ret = on_cpu(job, work, &cpu_seconds);
+	if (!ret && work->options->verify)
+		same = job->same(work);
+	if (!ret && same && job->finish)
+		ret = job->finish(work);
+	if (!ret && work->options->svg)
+		ret = map_draw_svg(work->session->mm, work->session->svm, work->options->svg) ? -COMPLAINED : 0;
+	if (!ret)
+		report_file(report, work, device_seconds, cpu_seconds, same);
+	job->release(work);
+	if (ret == -ECANCELED && interrupted())
+		return EXIT_INPUT; /* the caller ends by the signal */
+	return ret ? say(work, ret) : 0;
+}
+
+static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
+{
+	struct report report = { .job = job, .options = options, .verified = true };
+	struct input inputs[n];
+	struct session session = { 0 };
+	int opened = 0, status = 0;
+
+	/* All are looked at before the first is worked on. */
+	for (; opened < n && !status; opened += !status)
+		status = input_open(&inputs[opened], paths[opened], options->in_place);
+	if (!status)
+		status = session_open(&session, options->device, (unsigned int)options->engines);
+	report.fields = json_object_new_object();
+	report.files = json_object_new_array();
+	report.engines = session.engines;
+	session.progress = !options->json && isatty(STDERR_FILENO);
+	for (int i = 0; i < n && !status && !interrupted(); i++) {
+		struct work work = { .options = options, .session = &session, .input = &inputs[i] };
+
+		status = run_file(job, &work, &report);
+	}
+	if (!status && !interrupted()) {
+		report.stats.size = sizeof(report.stats);
+		hmm_device_get_stats(session.device, &report.stats);
+		status = report_print(&report);
+	} else {
+		json_object_put(report.fields);
+		json_object_put(report.files);
+	}
+	/* Mappings go while they are mirrored: the last thing that the device learns. */
+	for (int i = 0; i < opened; i++)
+		input_close(&inputs[i]);
+	session_close(&session);
+	return status;
+}
+
+static int check(const struct job *job, struct run_options *o, int *argc, char ***argv)
+{
+	if (job->takes_pattern) {
+		if (!*argc)
+			return complain(EXIT_INPUT, "%s needs a PATTERN and a FILE", job->name);
+		o->pattern = *(*argv)++;
+		(*argc)--;
+	}
+	if (!*argc)
+		return complain(EXIT_INPUT, "%s needs a FILE", job->name);
+	if (!job->writes && (o->in_place || o->output))
+		return complain(EXIT_INPUT, "%s writes nothing: --in-place and --output are for sort", job->name);
+	if (o->in_place && o->output)
+		return complain(EXIT_INPUT, "--in-place and --output exclude each other");
+	if (o->output && *argc > 1)
+		return complain(EXIT_INPUT, "--output takes one FILE");
+	if (o->from && job != &job_graph)
+		return complain(EXIT_INPUT, "--from is for graph");
+	return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_options o = { .device = "soft" };
+	const struct option_row rows[] = {
+		{ "device", 'd', OPTION_STRING, "NAME", "which device; 'hmm info' lists them (soft)", &o.device },
+		{ "engines", 'e', OPTION_NUMBER, "N", "execution engines (one a CPU)", &o.engines, 1, 256 },
+		{ "verify", 'v', OPTION_FLAG, NULL, "compute it on the CPU as well, and compare", &o.verify },
+		{ "json", 'j', OPTION_FLAG, NULL, "print one JSON object", &o.json },
+		{ "in-place", 0, OPTION_FLAG, NULL, "sort: write to the file, not to a private copy", &o.in_place },
+		{ "output", 'o', OPTION_STRING, "FILE", "sort: write the sorted lines to FILE", &o.output },
+		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)", &o.from },
+		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended", &o.svg },
+		{ NULL },
+	};
+	const struct option_table table = {
+		"JOB [OPTION]... [PATTERN] FILE...",
+		"Runs a job on a device, through the program's own pointers",
+		rows,
+		"Jobs:\n"
+		"  checksum FILE...        CRC-32 of each file, as gzip and zip compute it\n"
+		"  search PATTERN FILE...  count where PATTERN, a string of bytes, occurs (overlaps count)\n"
+		"  sort FILE...            sort the lines, bytewise, in the mapping: a private one, or --in-place\n"
+		"  graph FILE...           breadth-first search over nodes that malloc made of 'FROM TO' lines\n",
+	};
+	const struct job *job;
+	int status, first = options_parse(&table, argc, argv, &status);
+
+	if (first == OPTIONS_EXIT)
+		return status;
+	if (first == argc)
+		return complain(EXIT_INPUT, "which JOB? checksum, search, sort or graph");
+	job = job_named(argv[first]);
+	if (!job)
+		return complain(EXIT_INPUT, "no job '%s'; there are checksum, search, sort and graph", argv[first]);
+	argc -= first + 1;
+	argv += first + 1;
+	status = check(job, &o, &argc, &argv);
+	if (status)
+		return status;
+	interrupts_catch();
+	status = run_files(job, &o, argc, argv);
+	if (interrupted())
+		interrupts_die();
+	return status;
+}

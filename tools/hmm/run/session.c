@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../command.h"
+#include "../term.h"
+#include "session.h"
+
+#define PROGRESS_NS 100000000ULL /* how often the bar is drawn and interrupts are looked at */
+#define QUIET_S 0.3		 /* no bar for jobs that end sooner */
+
+double now_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int session_open(struct session *s, const char *device, unsigned int engines)
+{
+	struct hmm_device_stats stats = { .size = sizeof(stats) };
+	int ret;
+
+	memset(s, 0, sizeof(*s));
+	ret = hmm_mm_attach(NULL, &s->mm);
+	if (ret)
+		return complain_attach(ret);
+	ret = hmm_device_open(s->mm, device, engines, &s->device);
+	if (ret == -ENODEV)
+		ret = complain(EXIT_INPUT, "no device '%s'; 'hmm info' lists them", device);
+	else if (ret == -EINVAL)
+		ret = complain(EXIT_INPUT, "device '%s': bad option, or wrong stacking", device);
+	else if (ret)
+		ret = complain(EXIT_HOST, "cannot open device '%s': %s", device, strerror(-ret));
+	if (ret)
+		goto out;
+	ret = hmm_svm_create(s->mm, s->device, NULL, &s->svm);
+	if (ret) {
+		ret = complain(EXIT_HOST, "cannot mirror onto device '%s': %s", device, strerror(-ret));
+		goto out;
+	}
+	hmm_device_get_stats(s->device, &stats);
+	s->engines = stats.engines ? stats.engines : 1;
+	return 0;
+out:
+	session_close(s);
+	return ret;
+}
+
+void session_close(struct session *s)
+{
+	hmm_svm_destroy(s->svm);
+	hmm_device_destroy(s->device);
+	hmm_mm_detach(s->mm);
+	memset(s, 0, sizeof(*s));
+}
+
+static void draw(const char *what, uint64_t done, uint64_t items)
+{
+	int width = columns(stderr) - 24, full;
+
+	if (width > 50)
+		width = 50;
+	if (width < 8)
+		width = 8;
+	full = items ? (int)((double)done / (double)items * width) : 0;
+	fprintf(stderr, "\r  %-9s %s", what, colour(stderr, GREEN));
+	for (int i = 0; i < width; i++)
+		fputs(i < full ? "\u2588" : "\u2591", stderr);
+	fprintf(stderr, "%s %3.0f %%", colour(stderr, PLAIN),
+		items ? 100.0 * (double)done / (double)items : 0);
+	fflush(stderr);
+}
+
+int session_run(struct session *s, const char *what, int (*kernel)(struct hmm_ctx *, uint64_t, void *),
+		void *arg, uint64_t items)
+{
+	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = arg, .items = items };
+	double begin = now_seconds();
+	bool drawn = false, cancelled = false;
+	int ret = interrupted() ? -ECANCELED : hmm_svm_submit(s->svm, &job);
+
+	if (ret)
+		return ret;
+	while (hmm_svm_wait(s->svm, &job, PROGRESS_NS) == -ETIME) {
+		if (interrupted() && !cancelled) {
+			cancelled = true;
+			hmm_svm_cancel(s->svm, &job);
+		}
+		if (!s->progress || now_seconds() - begin < QUIET_S)
+			continue;
+		drawn = true;
+		draw(what, __atomic_load_n(&job.done, __ATOMIC_RELAXED), items);
+	}
+	s->seconds += now_seconds() - begin;
+	if (drawn)
+		fputs("\r\033[K", stderr);
+	return cancelled ? -ECANCELED : job.status;
+}
+
+struct crew {
+	void (*fn)(uint64_t item, void *arg);
+	void *arg;
+	uint64_t items;
+	_Atomic uint64_t next;
+};
+
+static void *crew_work(void *arg)
+{
+	struct crew *crew = arg;
+	uint64_t item;
+
+	while (!interrupted() && (item = atomic_fetch_add(&crew->next, 1)) < crew->items)
+		crew->fn(item, crew->arg);
+	return NULL;
+}
+
+int cpu_run(unsigned int threads, void (*fn)(uint64_t item, void *arg), void *arg, uint64_t items)
+{
+	struct crew crew = { .fn = fn, .arg = arg, .items = items };
+	pthread_t others[threads];
+	unsigned int n = 0;
+
+	/* Fewer threads than asked for still do all of it. */
+	while (n + 1 < threads && !pthread_create(&others[n], NULL, crew_work, &crew))
+		n++;
+	crew_work(&crew);
+	for (unsigned int i = 0; i < n; i++)
+		pthread_join(others[i], NULL);
+	return interrupted() ? -ECANCELED : 0;
+}
