@@ -27,28 +27,30 @@ static struct fill bar_fill(const struct area *area, int i)
 	return f;
 }
 
-/*
- * Upper half of a character: the CPU's pages, full for huge ones. What the device holds is underlined by
- * colour on a terminal, and a '#' where there are no colours.
- */
+static const char *glyph(const struct fill *f, uint64_t length, bool coloured)
+{
+	static const char *const shades[] = { "\u2591", "\u2592", "\u2593" };
+
+	/* Without colours what the device holds needs a glyph of its own. */
+	if (f->device && !coloured)
+		return f->huge ? "H" : "#";
+	if (f->huge)
+		return "\u2588";
+	if (f->present)
+		return shades[length && f->present < length ? 3 * f->present / length : 2];
+	return f->swapped ? "s" : "\u00b7";
+}
+
 static void bar(const struct area *area)
 {
 	const char *kind = colour(stdout, kind_colours[area->kind]), *device = colour(stdout, GREEN);
+	uint64_t length = (area->end - area->start) / BAR;
 
 	for (int i = 0; i < BAR; i++) {
 		struct fill f = bar_fill(area, i);
-		const char *cell = "\u00b7";
 
-		if (f.huge)
-			cell = "\u2588";
-		else if (f.present)
-			cell = "\u2592";
-		else if (f.swapped)
-			cell = "s";
-		if (f.device && !*device)
-			cell = f.huge ? "H" : "#";
-		printf("%s%s%s", f.device ? device : f.present ? kind : colour(stdout, DIM), cell,
-		       colour(stdout, PLAIN));
+		printf("%s%s%s", f.device ? device : f.present ? kind : colour(stdout, DIM),
+		       glyph(&f, length, *device), colour(stdout, PLAIN));
 	}
 }
 
@@ -88,8 +90,8 @@ void space_print(const struct space *space)
 	       BAR, "pages", "present", "device", "name", colour(stdout, PLAIN));
 	for (size_t i = 0; i < space->n; i++)
 		row(&space->areas[i], width);
-	printf("\n\u2588 huge pages  \u2592 4K pages  s swapped  \u00b7 not present  %s%s%s the device holds it  "
-	       "* mirrored (registered)\n",
+	printf("\n\u2588 huge pages  \u2591\u2592\u2593 4K pages  s swapped  \u00b7 not present  "
+	       "%s%s%s the device holds it  * mirrored (registered)\n",
 	       colour(stdout, GREEN), *colour(stdout, GREEN) ? "\u2588\u2592" : "H #", colour(stdout, PLAIN));
 	if (space->pages_hidden)
 		puts("No permission to see which pages of this process are present.");

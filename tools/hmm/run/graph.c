@@ -203,7 +203,6 @@ static void graph_release(struct work *work)
 const struct job job_graph = {
 	.name = "graph",
 	.summary = "breadth-first search over nodes that malloc made of each file's edges",
-	.in_memory = true,
 	.prepare = graph_prepare,
 	.device = graph_device,
 	.cpu = graph_cpu,

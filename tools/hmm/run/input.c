@@ -32,12 +32,13 @@ static int cannot(const char *path, int error)
 	return complain(EXIT_INPUT, "cannot open '%s': %s", path, strerror(error));
 }
 
-int input_open(struct input *input, const char *path, bool shared_writable)
+int input_open(struct input *input, const char *path, enum input_use use)
 {
+	bool shared_writable = use == INPUT_WRITE;
 	struct stat st;
 	int status;
 
-	*input = (struct input){ .path = path, .fd = -1, .writable = shared_writable };
+	*input = (struct input){ .path = path, .fd = -1 };
 	if (!strcmp(path, "-"))
 		return complain(EXIT_INPUT, "standard input cannot be mapped; give a file");
 	/* Looked at before it is opened: opening a pipe may block, opening a device may act. */
@@ -55,7 +56,8 @@ int input_open(struct input *input, const char *path, bool shared_writable)
 		status = cannot(path, errno);
 	} else if (!(status = check(path, &st))) {
 		input->size = (size_t)st.st_size;
-		input->base = mmap(NULL, input->size, PROT_READ | PROT_WRITE,
+		/* Only what will be written is writable: a private writable mapping is charged for. */
+		input->base = mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
 				   shared_writable ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
 		if (input->base != MAP_FAILED)
 			return 0;

@@ -29,7 +29,6 @@ struct run_options {
 struct input {
 	const char *path;
 	int fd;
-	bool writable; /* MAP_SHARED and writable; else private */
 	uint8_t *base;
 	size_t size;
 };
@@ -48,7 +47,6 @@ struct job {
 	const char *summary;
 	bool takes_pattern;
 	bool writes;	/* to its mapping */
-	bool in_memory; /* works on what it makes of the file, not on the mapping */
 	/* Each: 0 or -errno. prepare may complain itself, see COMPLAINED. */
 	int (*prepare)(struct work *work);
 	int (*device)(struct work *work);
@@ -70,7 +68,12 @@ struct job {
 extern const struct job job_checksum, job_search, job_sort, job_graph;
 
 /* Maps a file, after every check that bad input needs; complains. 0 or an exit status. */
-int input_open(struct input *input, const char *path, bool shared_writable);
+enum input_use {
+	INPUT_READ,  /* private, read-only */
+	INPUT_COPY,  /* private, writable: what is written is a copy */
+	INPUT_WRITE, /* shared, writable: what is written is the file */
+};
+int input_open(struct input *input, const char *path, enum input_use use);
 void input_close(struct input *input);
 /* A second mapping, for the CPU's side: as cold as the device's was. */
 int input_map_again(const struct input *input, uint8_t **base);

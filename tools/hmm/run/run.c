@@ -85,13 +85,14 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
 {
 	struct report report = { .job = job, .options = options, .verified = true };
-	struct input inputs[n];
+	struct input *inputs = calloc((size_t)n, sizeof(*inputs));
 	struct session session = { 0 };
-	int opened = 0, status = 0;
+	enum input_use use = options->in_place ? INPUT_WRITE : job->writes ? INPUT_COPY : INPUT_READ;
+	int opened = 0, status = inputs ? 0 : complain(EXIT_HOST, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
 	for (; opened < n && !status; opened += !status)
-		status = input_open(&inputs[opened], paths[opened], options->in_place);
+		status = input_open(&inputs[opened], paths[opened], use);
 	if (!status)
 		status = session_open(&session, options->device, (unsigned int)options->engines);
 	report.fields = json_object_new_object();
@@ -114,6 +115,7 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	/* Mappings go while they are mirrored: the last thing that the device learns. */
 	for (int i = 0; i < opened; i++)
 		input_close(&inputs[i]);
+	free(inputs);
 	session_close(&session);
 	return status;
 }

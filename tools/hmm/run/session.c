@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,14 +125,15 @@ static void *crew_work(void *arg)
 int cpu_run(unsigned int threads, void (*fn)(uint64_t item, void *arg), void *arg, uint64_t items)
 {
 	struct crew crew = { .fn = fn, .arg = arg, .items = items };
-	pthread_t others[threads];
+	pthread_t *others = calloc(threads, sizeof(*others));
 	unsigned int n = 0;
 
 	/* Fewer threads than asked for still do all of it. */
-	while (n + 1 < threads && !pthread_create(&others[n], NULL, crew_work, &crew))
+	while (others && n + 1 < threads && !pthread_create(&others[n], NULL, crew_work, &crew))
 		n++;
 	crew_work(&crew);
 	for (unsigned int i = 0; i < n; i++)
 		pthread_join(others[i], NULL);
+	free(others);
 	return interrupted() ? -ECANCELED : 0;
 }

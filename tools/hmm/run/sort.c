@@ -263,7 +263,7 @@ static void sort_result(const struct work *work, struct json_object *fields, cha
 	uint64_t lines = atomic_load(&s->lines);
 
 	put_number(fields, "lines", (int64_t)lines);
-	snprintf(line, LINE, "%" PRIu64 " lines", lines);
+	snprintf(line, LINE, "%" PRIu64 " line%s", lines, lines == 1 ? "" : "s");
 }
 
 static void sort_release(struct work *work)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""Runs the functions named test_* of a script as TAP, one behaviour each, in a folder of their own."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+HMM = os.environ["HMM"]
+NOBODY = 65534
+
+
+class Skip(Exception):
+    """A feature is missing; says which."""
+
+
+def hmm(*arguments, nobody=False, timeout=100, before=None, **more):
+    """Runs the command; its result has returncode, stdout and stderr as text."""
+    command = [HMM, *map(str, arguments)]
+    if nobody and os.geteuid() == 0:
+        command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, preexec_fn=before, **more)
+
+
+def fine(*arguments, **more):
+    result = hmm(*arguments, **more)
+    assert result.returncode == 0, f"{arguments}: status {result.returncode}: {result.stderr}{result.stdout[-500:]}"
+    return result.stdout
+
+
+def refused(status, sentence, *arguments, **more):
+    """The command ends with this status and one line on standard error that holds the sentence."""
+    result = hmm(*arguments, **more)
+    assert result.returncode == status, f"{arguments}: status {result.returncode}, not {status}: {result.stderr}"
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, f"{arguments}: {len(lines)} lines: {result.stderr}"
+    assert sentence in lines[0], f"{arguments}: '{lines[0]}' does not say '{sentence}'"
+    assert lines[0].startswith("hmm"), lines[0]
+
+
+def main(names):
+    tests = [(name, test) for name, test in names.items() if name.startswith("test_")]
+    print(f"1..{len(tests)}")
+    home = os.getcwd()
+    bad = 0
+    for number, (name, test) in enumerate(tests, 1):
+        title = name[5:].replace("_", " ")
+        folder = tempfile.mkdtemp(prefix="hmm-test-")
+        os.chmod(folder, 0o777)
+        os.chdir(folder)
+        try:
+            test(pathlib.Path(folder))
+            print(f"ok {number} - {title}", flush=True)
+        except Skip as reason:
+            print(f"ok {number} - {title} # SKIP {reason}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            bad += 1
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+            print(f"not ok {number} - {title}", flush=True)
+        finally:
+            os.chdir(home)
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if bad else 0)

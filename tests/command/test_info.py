@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""hmm info: host, privilege, limits, features, the coherence table."""
+import json
+import os
+
+import tap
+
+KINDS = {"anon", "hugetlb", "shmem", "sysv", "file", "dax"}
+GUARANTEES = {"synchronous", "validated", "unseen", "not mirrored", "-"}
+
+
+def info(**more):
+    return json.loads(tap.fine("info", "--json", **more))
+
+
+def test_limits_are_the_kernels(folder):
+    with open("/proc/sys/vm/max_map_count", encoding="ascii") as f:
+        assert info()["limits"]["max_map_count"] == int(f.read())
+
+
+def test_kernel_is_the_running_one(folder):
+    assert os.uname().release in info()["host"]["kernel"]
+
+
+def test_every_cell_of_the_coherence_table_is_there(folder):
+    cells = info()["coherence"]
+    operations = {cell["operation"] for cell in cells}
+    assert len(operations) >= 20
+    assert {cell["kind"] for cell in cells} == KINDS
+    assert len(cells) == len(operations) * len(KINDS)
+    for cell in cells:
+        assert cell["guarantee"] in GUARANTEES, cell
+        assert cell["why"], cell
+
+
+def test_munmap_of_anonymous_memory_is_synchronous(folder):
+    cell = [c for c in info()["coherence"] if (c["operation"], c["kind"]) == ("munmap", "anon")]
+    assert cell[0]["guarantee"] == "synchronous"
+
+
+def test_unprivileged_says_what_is_missing(folder):
+    with open("/proc/sys/vm/unprivileged_userfaultfd", encoding="ascii") as f:
+        if f.read().strip() == "1":
+            raise tap.Skip("userfaultfd is open to everyone")
+    got = info(nobody=True)
+    assert got["attached"] is True
+    assert got["privilege"]["uid"] == (tap.NOBODY if not os.geteuid() else os.geteuid())
+    assert got["features"]["user_mode_only"] is True
+    assert got["features"]["event_fork"] is False
+
+
+def test_devices_are_listed(folder):
+    names = {device["name"] for device in info()["devices"]}
+    assert {"soft", "null", "error", "delay"} <= names, names
+
+
+def test_text_names_every_operation_and_kind(folder):
+    got = info()
+    text = tap.fine("info")
+    for cell in got["coherence"]:
+        assert cell["operation"] in text and cell["kind"] in text
+    for word in ("Host", "Limits", "Address space", "Coherence", "seccomp", "vm.max_map_count"):
+        assert word in text, word
+
+
+def test_help_of_every_command(folder):
+    for command in ("info", "run", "map", "bench"):
+        text = tap.fine(command, "--help")
+        assert text.startswith(f"Usage: hmm {command}"), text
+        assert command in tap.fine("--help")
+
+
+def test_version(folder):
+    assert tap.fine("--version").startswith("hmm ")
+
+
+if __name__ == "__main__":
+    tap.main(globals())

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""hmm run: each job's result against Python's own, and what --json says."""
+import json
+import random
+import zlib
+
+import tap
+
+PIECE = 1 << 20
+FIELDS = {
+    "bytes": int, "device_faults": int, "pages_4k": int, "pages_2m": int, "invalidations": int,
+    "retries": int, "stale_accesses": int, "seconds": float, "bytes_per_s": float,
+    "cpu_bytes_per_s": float, "verified": bool,
+}
+
+
+def run(job, *arguments, **more):
+    result = json.loads(tap.fine("run", job, "--verify", "--json", *arguments, **more))
+    for field, kind in FIELDS.items():
+        assert isinstance(result[field], kind), f"{field} is {result[field]!r}"
+    assert result["verified"] is True
+    assert result["stale_accesses"] == 0
+    assert result["seconds"] > 0
+    return result
+
+
+def text(seed, lines, longest=60):
+    rng = random.Random(seed)
+    return b"".join(
+        bytes(rng.choice(b"abcdefgh ") for _ in range(rng.randrange(longest))) + b"\n" for _ in range(lines))
+
+
+def test_checksum_is_the_crc_of_gzip(folder):
+    data = random.Random(1).randbytes(3 * PIECE + 12345)
+    (folder / "f").write_bytes(data)
+    result = run("checksum", "f")
+    assert result["checksum"] == f"{zlib.crc32(data):08x}"
+    assert result["bytes"] == len(data)
+
+
+def test_checksum_of_sizes_around_a_page_and_a_piece(folder):
+    for size in (1, 4095, 4096, 4097, 65536, PIECE - 1, PIECE, PIECE + 1):
+        data = random.Random(size).randbytes(size)
+        (folder / "f").write_bytes(data)
+        assert run("checksum", "f")["checksum"] == f"{zlib.crc32(data):08x}", size
+
+
+def test_checksum_of_several_files_tells_each(folder):
+    for name in "abc":
+        (folder / name).write_bytes(name.encode() * 5000)
+    result = run("checksum", "a", "b", "c")
+    assert result["bytes"] == 15000
+    assert [f["checksum"] for f in result["files"]] == [
+        f"{zlib.crc32(name.encode() * 5000):08x}" for name in "abc"]
+
+
+def test_checksum_faults_the_device_and_fills_entries(folder):
+    (folder / "f").write_bytes(b"x" * 4 * PIECE)
+    result = run("checksum", "f")
+    assert 1 <= result["device_faults"] <= 1024
+    assert result["pages_4k"] + 512 * result["pages_2m"] >= 1024
+
+
+def test_search_counts_overlapping_matches(folder):
+    (folder / "f").write_bytes(b"aaaa")
+    assert run("search", "aa", "f")["matches"] == 3
+
+
+def test_search_finds_what_crosses_the_pieces_of_the_device(folder):
+    data = bytearray(2 * PIECE + 100)
+    for at in (65534, 131068, PIECE - 2, 2 * PIECE - 3, len(data) - 4):
+        data[at:at + 4] = b"word"
+    (folder / "f").write_bytes(data)
+    expected = sum(data[i:i + 4] == b"word" for i in range(len(data)))
+    assert run("search", "word", "f")["matches"] == expected == 5
+
+
+def test_search_for_more_than_the_file_holds(folder):
+    (folder / "f").write_bytes(b"ab")
+    assert run("search", "abc", "f")["matches"] == 0
+
+
+def test_search_sums_matches_over_files(folder):
+    (folder / "a").write_bytes(b"x.x")
+    (folder / "b").write_bytes(b"x")
+    assert run("search", "x", "a", "b")["matches"] == 3
+
+
+def test_search_takes_the_pattern_behind_two_dashes(folder):
+    (folder / "f").write_bytes(b"a --json b")
+    assert run("search", "--", "--json", "f")["matches"] == 1
+
+
+def test_sort_of_a_private_mapping_leaves_the_file(folder):
+    data = text(2, 3000)
+    (folder / "f").write_bytes(data)
+    assert run("sort", "f")["lines"] == 3000
+    assert (folder / "f").read_bytes() == data
+
+
+def test_sort_writes_what_python_sorts(folder):
+    data = text(3, 60000)
+    assert len(data) > PIECE
+    (folder / "f").write_bytes(data)
+    run("sort", "--output", "out", "f")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+
+
+def test_sort_in_place_writes_the_file(folder):
+    data = text(4, 60000)
+    (folder / "f").write_bytes(data)
+    run("sort", "--in-place", "f")
+    assert (folder / "f").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+
+
+def test_sort_keeps_a_last_line_without_end(folder):
+    for data in (b"b\na\nc", b"b\na\na", b"x", b"\n\nz\n", b"b\n\na"):
+        (folder / "f").write_bytes(data)
+        run("sort", "--output", "out", "f")
+        want = b"\n".join(sorted(data.split(b"\n"))) if not data.endswith(b"\n") else b"".join(
+            sorted(data.splitlines(keepends=True)))
+        assert (folder / "out").read_bytes() == want, data
+
+
+def test_sort_of_one_line_longer_than_a_piece(folder):
+    data = b"z" * (2 * PIECE + 5) + b"\nb\na\n" + b"y" * (PIECE + 7) + b"\n"
+    (folder / "f").write_bytes(data)
+    run("sort", "--output", "out", "f")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+
+
+def test_graph_counts_levels_along_the_edges(folder):
+    (folder / "f").write_text("# a comment\na b\nb c\nc d\na d\n\nx y\n")
+    result = run("graph", "f")
+    assert (result["nodes"], result["edges"], result["reached"], result["depth"]) == (6, 5, 4, 2)
+
+
+def test_graph_begins_where_it_is_told(folder):
+    (folder / "f").write_text("a b\nb c\nc a\nx y\n")
+    result = run("graph", "--from", "x", "f")
+    assert (result["reached"], result["depth"]) == (2, 1)
+
+
+def test_graph_of_many_nodes_agrees_with_the_cpu(folder):
+    rng = random.Random(5)
+    (folder / "f").write_text("".join(f"{rng.randrange(20000)} {rng.randrange(20000)}\n" for _ in range(60000)))
+    result = run("graph", "f")
+    assert result["edges"] == 60000
+    assert result["device_faults"] > 0
+    assert result["reached"] > 10000
+
+
+def test_engines_do_not_change_the_result(folder):
+    data = random.Random(6).randbytes(4 * PIECE)
+    (folder / "f").write_bytes(data)
+    for engines in (1, 2, 5):
+        result = run("checksum", "--engines", engines, "f")
+        assert result["engines"] == engines
+        assert result["checksum"] == f"{zlib.crc32(data):08x}"
+
+
+def test_without_verify_nothing_is_claimed(folder):
+    (folder / "f").write_bytes(b"abc")
+    result = json.loads(tap.fine("run", "checksum", "--json", "f"))
+    assert result["verified"] is False
+    assert result["cpu_bytes_per_s"] is None
+
+
+def test_closing_table_for_people(folder):
+    (folder / "f").write_bytes(b"abc" * 5000)
+    out = tap.fine("run", "checksum", "--verify", "f")
+    for word in ("CRC-32", "device faults", "stale accesses", "verified", "14.6 KiB"):
+        assert word in out, word
+    assert "\033" not in out, "colours without a terminal"
+
+
+def test_svg_of_the_address_space_shows_the_file(folder):
+    (folder / "input-file").write_bytes(b"abc" * 50000)
+    tap.fine("run", "checksum", "--svg", "out.svg", "input-file")
+    assert "input-file" in (folder / "out.svg").read_text()
+
+
+def test_unprivileged(folder):
+    data = b"abc" * 100000
+    (folder / "f").write_bytes(data)
+    assert run("checksum", "f", nobody=True)["checksum"] == f"{zlib.crc32(data):08x}"
+    (folder / "g").write_text("a b\nb c\n")
+    assert run("graph", "g", nobody=True)["reached"] == 3
+
+
+if __name__ == "__main__":
+    tap.main(globals())
