@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Nodes of a page table come in slabs of never-mirrored memory, one list of slabs a level (a level has
+ * one size of node). A slab goes back to the system when its last node has.
+ */
+#include <string.h>
+#include "base/pool.h"
+#include "ptable.h"
+
+struct pt_slab {
+	struct pt_slab *next;
+	struct pt_slab **prev;
+	struct pt_node *free;
+	uint32_t used;	/* nodes handed out */
+	uint32_t fresh; /* nodes from the start that were ever handed out: the rest is untouched */
+	uint32_t nodes;
+};
+
+#define SLAB_BYTES (256UL << 10)
+
+void pt_cache_init(struct hmm_ptable *t)
+{
+	for (uint32_t l = 0; l < t->levels; l++) {
+		struct pt_cache *c = &t->cache[l];
+
+		c->node_size = sizeof(struct pt_node) + (sizeof(uint64_t) << t->bits[l]);
+		c->node_size = (c->node_size + 63) & ~63UL;
+		/* The root level has one node only. */
+		c->slab_size = l ? SLAB_BYTES : 0;
+		if (c->slab_size < c->node_size + 64)
+			c->slab_size = (c->node_size + 64 + 4095) & ~4095UL;
+	}
+}
+
+static void slab_link(struct pt_slab *s, struct pt_slab **list)
+{
+	s->next = *list;
+	s->prev = list;
+	if (s->next)
+		s->next->prev = &s->next;
+	*list = s;
+}
+
+static void slab_unlink(struct pt_slab *s)
+{
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+}
+
+static void slab_move(struct pt_slab *s, struct pt_slab **list)
+{
+	slab_unlink(s);
+	slab_link(s, list);
+}
+
+static struct pt_slab *slab_new(struct pt_cache *c)
+{
+	struct pt_slab *s = hmm_pool_map(c->slab_size);
+
+	if (!s)
+		return NULL;
+	s->nodes = (uint32_t)((c->slab_size - 64) / c->node_size);
+	slab_link(s, &c->slabs);
+	return s;
+}
+
+struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
+{
+	struct pt_cache *c = &t->cache[level];
+	struct pt_slab *s = c->slabs;
+	struct pt_node *node;
+
+	if (!s)
+		s = slab_new(c);
+	if (!s)
+		return NULL;
+	if (s->free) {
+		node = s->free;
+		s->free = node->next;
+	} else {
+		node = (struct pt_node *)((char *)s + 64 + s->fresh++ * c->node_size);
+	}
+	s->used++;
+	/* Slots are zero: fresh memory is, and what comes back has been cleared. */
+	node->slab = s;
+	node->next = NULL;
+	node->used = 0;
+	node->level = level;
+	node->lo = UINT32_MAX;
+	node->hi = 0;
+	if (s->used == s->nodes)
+		slab_move(s, &c->full);
+	return node;
+}
+
+void pt_node_put(struct hmm_ptable *t, struct pt_node *node)
+{
+	struct pt_slab *s = node->slab;
+	struct pt_cache *c = &t->cache[node->level];
+
+	if (node->used)
+		memset((void *)node->slot, 0, sizeof(uint64_t) << t->bits[node->level]);
+	node->next = s->free;
+	s->free = node;
+	if (s->used-- == s->nodes)
+		slab_move(s, &c->slabs);
+	if (s->used == 0) {
+		slab_unlink(s);
+		hmm_pool_unmap(s, c->slab_size);
+	}
+}
+
+static void slabs_free(struct pt_slab **list, size_t size)
+{
+	struct pt_slab *s;
+
+	while ((s = *list)) {
+		slab_unlink(s);
+		hmm_pool_unmap(s, size);
+	}
+}
+
+void pt_cache_fini(struct hmm_ptable *t)
+{
+	for (uint32_t l = 0; l < t->levels; l++) {
+		struct pt_cache *c = &t->cache[l];
+		slabs_free(&c->slabs, c->slab_size);
+		slabs_free(&c->full, c->slab_size);
+	}
+}
+
+void pt_put(struct pt_node *node, uint64_t index, uint64_t value)
+{
+	uint64_t old = atomic_load_explicit(&node->slot[index], memory_order_relaxed);
+
+	node->used += (value != 0) - (old != 0);
+	if (value && index < node->lo)
+		node->lo = (uint32_t)index;
+	if (value && index > node->hi)
+		node->hi = (uint32_t)index;
+	/* release: pairs with the acquire in pt_find() */
+	atomic_store_explicit(&node->slot[index], value, memory_order_release);
+}

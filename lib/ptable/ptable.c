@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Create, look up, install. */
+#include <errno.h>
+#include "base/pool.h"
+#include "ptable.h"
+
+/*
+ * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57 bits.
+ * It is 2 MiB of address space of which a program touches one or two pages.
+ */
+static const struct hmm_ptable_geometry default_geometry = { 57, 12, 4, { 18, 9, 9, 9 } };
+
+static int geometry_check(const struct hmm_ptable_geometry *g)
+{
+	uint32_t sum = g->page_shift;
+
+	if (g->va_bits == 0 || g->va_bits > 64 || g->levels == 0 || g->levels > PT_LEVELS)
+		return -EINVAL;
+	for (uint32_t l = 0; l < g->levels; l++) {
+		if (g->bits[l] == 0 || g->bits[l] > 24)
+			return -EINVAL;
+		sum += g->bits[l];
+	}
+	return sum < g->va_bits || sum > 64 || g->page_shift > 30 ? -EINVAL : 0;
+}
+
+int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_ptable **table)
+{
+	const struct hmm_ptable_geometry *g = geometry ? geometry : &default_geometry;
+	struct hmm_ptable *t;
+	uint32_t shift = g->page_shift;
+	int rc = geometry_check(g);
+
+	if (rc)
+		return rc;
+	t = hmm_pool_map(sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->standard = g == &default_geometry;
+	t->levels = g->levels;
+	for (uint32_t l = g->levels; l-- > 0;) {
+		t->bits[l] = g->bits[l];
+		t->shift[l] = shift;
+		shift += g->bits[l];
+	}
+	t->last_addr = g->va_bits == 64 ? UINT64_MAX : (1ULL << g->va_bits) - 1;
+	pthread_mutex_init(&t->lock, NULL);
+	pt_cache_init(t);
+	t->root = pt_node_get(t, 0);
+	if (!t->root) {
+		hmm_pool_unmap(t, sizeof(*t));
+		return -ENOMEM;
+	}
+	*table = t;
+	return 0;
+}
+
+void hmm_ptable_destroy(struct hmm_ptable *table)
+{
+	if (!table)
+		return;
+	pt_cache_fini(table);
+	pthread_mutex_destroy(&table->lock);
+	hmm_pool_unmap(table, sizeof(*table));
+}
+
+uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32_t *shift)
+{
+	const _Atomic uint64_t *slot;
+	uint32_t level;
+	uint64_t entry;
+
+	if (__builtin_expect(addr > table->last_addr, 0))
+		return 0;
+	if (__builtin_expect(table->standard, 1))
+		entry = pt_find_standard(table, addr, &level, &slot);
+	else
+		entry = pt_find(table, addr, &level, &slot);
+	if (shift)
+		*shift = table->shift[level];
+	return entry;
+}
+
+/* The node of a level that holds addr's slot, made if it is missing. A larger entry in the way goes. */
+static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t addr)
+{
+	struct pt_node *node = t->root;
+
+	for (uint32_t l = 0; l < level; l++) {
+		uint64_t index = pt_index(t, l, addr);
+		uint64_t slot = atomic_load_explicit(&node->slot[index], memory_order_relaxed);
+
+		if (slot == 0 || (slot & PT_ENTRY)) {
+			struct pt_node *child = pt_node_get(t, l + 1);
+
+			if (!child)
+				return NULL;
+			pt_put(node, index, (uint64_t)(uintptr_t)child);
+			node = child;
+		} else {
+			node = pt_child(slot);
+		}
+	}
+	return node;
+}
+
+/* Engines may be reading the node: it waits in limbo, with all below it, for a closed gate. */
+static void set_slot(struct hmm_ptable *t, struct pt_node *node, uint64_t index, uint64_t entry)
+{
+	uint64_t old = atomic_load_explicit(&node->slot[index], memory_order_relaxed);
+
+	pt_put(node, index, entry);
+	if (old && !(old & PT_ENTRY)) {
+		pt_child(old)->next = t->limbo;
+		t->limbo = pt_child(old);
+	}
+}
+
+int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, const uint64_t *entries,
+		   uint64_t n)
+{
+	struct pt_node *node = NULL;
+	uint32_t level = 0;
+	uint64_t index, size = 1ULL << (shift & 63);
+	int rc = 0;
+
+	while (level < table->levels && table->shift[level] != shift)
+		level++;
+	if (level == table->levels || (addr & (size - 1)) || addr > table->last_addr ||
+	    (n && (n - 1) > (table->last_addr - addr) >> shift))
+		return -EINVAL;
+	for (uint64_t i = 0; i < n; i++)
+		if (entries[i] && !(entries[i] & PT_ENTRY))
+			return -EINVAL;
+	pthread_mutex_lock(&table->lock);
+	for (uint64_t i = 0; i < n; i++, addr += size) {
+		if (!entries[i])
+			continue;
+		index = pt_index(table, level, addr);
+		if (!node || index == 0 || !entries[i - 1])
+			node = node_for(table, level, addr);
+		if (!node) {
+			rc = -ENOMEM;
+			break;
+		}
+		set_slot(table, node, index, entries[i]);
+	}
+	pthread_mutex_unlock(&table->lock);
+	return rc;
+}
