@@ -77,7 +77,7 @@ struct hmm_device_map {
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  * @engine: which engine waits
  * @cookie: the device's own
- * @flags: out: HMM_FAULT_*
+ * @flags: in: HMM_FAULT_VANISHED; out: HMM_FAULT_ONCE
  * @once_notifier: out, with HMM_FAULT_ONCE: for hmm_range_valid()
  * @once_seq: out, with HMM_FAULT_ONCE: likewise
  * @once_start: out, with HMM_FAULT_ONCE: what may be used once
@@ -102,6 +102,8 @@ struct hmm_device_fault {
  * use [once_start, once_end) in one section after hmm_range_valid(HMM_CHECK_ALL) said 0 inside it.
  */
 #define HMM_FAULT_ONCE (1U << 0)
+/* The device had a translation and the memory was not there: forget it before looking again. */
+#define HMM_FAULT_VANISHED (1U << 1)
 
 /**
  * struct hmm_device_stats - counters since the device was opened, each monotonic
@@ -169,6 +171,8 @@ struct hmm_device_stats {
  * @wait: wait for the end of a job. @timeout_ns 0: for ever. Valid replies: 0 it ended, see
  *	job->status; -ETIME.
  * @cancel: make a job end soon with -ECANCELED. Must not block.
+ * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
+ *	bytes freed.
  * @get_stats: *add* own counters to @stats, which the core has cleared.
  * @destroy: free the device's part. No op is called afterwards. May block.
  */
@@ -189,6 +193,7 @@ struct hmm_device_ops {
 	int (*submit)(struct hmm_device *dev, struct hmm_job *job);
 	int (*wait)(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns);
 	int (*cancel)(struct hmm_device *dev, struct hmm_job *job);
+	uint64_t (*collect)(struct hmm_device *dev);
 	int (*get_stats)(struct hmm_device *dev, struct hmm_device_stats *stats);
 	void (*destroy)(struct hmm_device *dev);
 };
@@ -327,7 +332,7 @@ struct hmm_job_range {
  *	its kin, and calls nothing that may block. @arg and what hangs from it is the job's own memory
  * @arg: for @kernel
  * @items: how many; engines take the next free one. 0: one an engine, the item is its number
- * @ranges: memory that it uses. Required by devices without faults, else a hint to prefetch
+ * @ranges: memory that it uses. Required by devices without faults, else unused
  * @nranges: how many of them
  * @status: out: 0, -ECANCELED, the first error of an item
  * @done: out, atomic: items that ended so far, for progress

@@ -10,6 +10,7 @@ struct clearing {
 	uint64_t first; /* addresses, inclusive: the end of a 64-bit space has no name */
 	uint64_t last;
 	uint64_t keep; /* bits to keep; 0: the entry goes */
+	uint64_t trim; /* bits that an entry which reaches beyond the range gets instead of going */
 	uint64_t n;
 };
 
@@ -23,6 +24,9 @@ static void clear_slot(struct clearing *c, struct pt_node *node, uint64_t index,
 		return;
 	if (!(slot & PT_ENTRY)) {
 		clear_node(c, pt_child(slot), addr);
+	} else if (c->trim && (addr < c->first || c->last - addr < pt_span(c->t, node->level) - 1)) {
+		pt_put(node, index, slot | c->trim);
+		c->n++;
 	} else if (c->keep == 0) {
 		pt_put(node, index, 0);
 		c->n++;
@@ -58,9 +62,9 @@ static void clear_node(struct clearing *c, struct pt_node *node, uint64_t base)
 	}
 }
 
-static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t keep)
+static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t keep, uint64_t trim)
 {
-	struct clearing c = { .t = t, .first = start, .last = end - 1, .keep = keep };
+	struct clearing c = { .t = t, .first = start, .last = end - 1, .keep = keep, .trim = trim };
 
 	if (end <= start || start > t->last_addr)
 		return 0;
@@ -74,13 +78,18 @@ static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64
 
 uint64_t hmm_ptable_clear(struct hmm_ptable *table, uint64_t start, uint64_t end)
 {
-	return clear(table, start, end, 0);
+	return clear(table, start, end, 0, 0);
 }
 
 uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end, uint64_t mask)
 {
 	/* An entry is one by bit 63: that one stays. */
-	return clear(table, start, end, ~mask | PT_ENTRY);
+	return clear(table, start, end, ~mask | PT_ENTRY, 0);
+}
+
+uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bits)
+{
+	return clear(t, start, end, 0, bits);
 }
 
 /* Free a node with all below it. */

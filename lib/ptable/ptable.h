@@ -140,6 +140,14 @@ void pt_node_put(struct hmm_ptable *t, struct pt_node *node);
 void pt_cache_init(struct hmm_ptable *t);
 void pt_cache_fini(struct hmm_ptable *t);
 
+/*
+ * As hmm_ptable_clear(), but an entry that reaches beyond the range stays and gets these bits. Returns
+ * how many entries overlap.
+ */
+uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bits);
+/* Is there any entry in the range? */
+bool pt_any(struct hmm_ptable *t, uint64_t start, uint64_t end);
+
 /* Store a slot and keep the node's books. */
 void pt_put(struct pt_node *node, uint64_t index, uint64_t value);
 

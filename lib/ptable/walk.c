@@ -12,6 +12,7 @@ struct gathered {
 	uint64_t entry[BATCH];
 	uint32_t shift[BATCH];
 	unsigned int n;
+	unsigned int limit;
 };
 
 static void gather(struct hmm_ptable *t, struct pt_node *node, uint64_t base, uint64_t first,
@@ -27,7 +28,7 @@ static void gather(struct hmm_ptable *t, struct pt_node *node, uint64_t base, ui
 		i = node->lo;
 	if (to > node->hi)
 		to = node->hi;
-	for (; i <= to && g->n < BATCH; i++) {
+	for (; i <= to && g->n < g->limit; i++) {
 		uint64_t slot = atomic_load_explicit(&node->slot[i], memory_order_relaxed);
 		uint64_t addr = base + (i << shift);
 
@@ -48,8 +49,9 @@ int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 {
 	uint64_t last = end == UINT64_MAX ? table->last_addr : end - 1;
 	struct gathered g;
-	int rc = 0;
+	int rc;
 
+	g.limit = BATCH;
 	if (last > table->last_addr)
 		last = table->last_addr;
 	while (start < end && start <= last) {
@@ -69,4 +71,19 @@ int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 			break;
 	}
 	return 0;
+}
+
+bool pt_any(struct hmm_ptable *t, uint64_t start, uint64_t end)
+{
+	uint64_t last = end - 1 < t->last_addr ? end - 1 : t->last_addr;
+	struct gathered g;
+
+	if (start >= end || start > last)
+		return false;
+	g.n = 0;
+	g.limit = 1;
+	pthread_mutex_lock(&t->lock);
+	gather(t, t->root, 0, start, last, &g);
+	pthread_mutex_unlock(&t->lock);
+	return g.n != 0;
 }

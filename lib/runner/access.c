@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Accesses of a kernel function. An engine stays in its section from access to access, until the gate
+ * wants to close; what was done inside is good if the section stood when it was looked at *after* the
+ * work:
+ *
+ *	engine				pump (after 10 ms of waiting)
+ *	load from memory
+ *	fence
+ *	poll: neither closed nor overrun	state = OVERRUN, reads the event
+ *
+ * Had the pump gone on before the load, the poll would show it: an overrun is taken back only by leaving.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <hmm/range.h>
+#include "runner/runner.h"
+
+static void enter(struct engine *e)
+{
+	hmm_engine_enter(e->gate);
+	e->in = true;
+	if (e->runner->ops->enter)
+		e->runner->ops->enter(e->runner, e);
+}
+
+bool access_leave(struct engine *e)
+{
+	bool stood;
+
+	guard_disarm();
+	if (!e->in)
+		return true;
+	e->in = false;
+	e->once = false;
+	stood = hmm_engine_exit(e->gate);
+	if (!stood)
+		bump(&e->stats.overruns, 1);
+	return stood;
+}
+
+/* Does what was done in the section so far stand? Leaves it if the gate wants to close. */
+static bool check(struct engine *e)
+{
+	atomic_thread_fence(memory_order_acquire);
+	if (__builtin_expect(!hmm_engine_poll(e->gate) && !e->once, 1))
+		return true;
+	return access_leave(e);
+}
+
+static void __attribute__((noreturn)) restart(struct engine *e, enum restart_reason reason)
+{
+	e->reason = reason;
+	_longjmp(e->guard.landing, 1);
+}
+
+/* Stores into a section that was run over may have landed in what is mapped there now. */
+static void judge_overrun(struct engine *e)
+{
+	void *host;
+
+	if (!e->wrote)
+		return;
+	enter(e);
+	if (e->runner->ops->translate(e->runner, e, e->va, 1, PROT_READ | PROT_WRITE, &host))
+		bump(&e->stats.stale_accesses, 1);
+	access_leave(e);
+}
+
+int access_recover(struct engine *e)
+{
+	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED, .len = 1, .prot = (uint32_t)e->prot };
+	bool stood = access_leave(e);
+
+	bump(&e->stats.restarts, 1);
+	e->used = false;
+	if (e->reason == RESTART_OVERRUN || !stood) {
+		judge_overrun(e);
+		e->wrote = false;
+		if (e->reason == RESTART_OVERRUN)
+			return 0;
+	}
+	e->wrote = false;
+	bump(&e->stats.guard_hits, 1);
+	f.addr = e->va + (e->guard.hit - e->guard.start);
+	if (e->runner->fault_model == HMM_FAULTS_NONE)
+		return -EFAULT;
+	return fault_raise(e, &f);
+}
+
+/* Gives up the pointer that was given out; begins the item again if it was used in vain. */
+static void settle(struct engine *e)
+{
+	guard_disarm();
+	if (__builtin_expect(e->in && !check(e), 0) && e->used)
+		restart(e, RESTART_OVERRUN);
+	e->used = e->wrote = false;
+}
+
+static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
+{
+	for (uint32_t i = 0; i < job->nranges; i++) {
+		const struct hmm_job_range *r = &job->ranges[i];
+
+		if (va >= r->start && va + len <= r->end && !(prot & ~(int)r->prot))
+			return true;
+	}
+	return false;
+}
+
+/* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
+static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len, int prot,
+		    void **host)
+{
+	struct hmm_range range = {
+		.size = sizeof(range),
+		.start = f->once_start,
+		.end = f->once_end,
+		.notifier = f->once_notifier,
+		.notifier_seq = f->once_seq,
+	};
+	int rc = -EAGAIN;
+
+	if (va < f->once_start || va + len > f->once_end)
+		return -EFAULT;
+	enter(e);
+	e->once = true;
+	if (!hmm_range_valid(&range, HMM_CHECK_ALL)) {
+		*host = (void *)(uintptr_t)va;
+		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host) : 0;
+	}
+	if (rc)
+		access_leave(e);
+	else
+		bump(&e->stats.once_uses, 1);
+	return rc;
+}
+
+/* Outside of sections. 0: look again; 1: *host may be used in the section we are in now. */
+static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+{
+	struct hmm_device_fault f = { .addr = va, .len = len, .prot = (uint32_t)prot };
+	int rc;
+
+	if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
+		return -ECANCELED;
+	if (e->runner->fault_model == HMM_FAULTS_NONE) {
+		bump(&e->stats.device_faults, 1);
+		return named(e->job->job, va, len, prot) ? hmm_device_lost(e->runner->dev) : -EFAULT;
+	}
+	rc = fault_raise(e, &f);
+	if (rc || !(f.flags & HMM_FAULT_ONCE))
+		return rc;
+	rc = use_once(e, &f, va, len, prot, host);
+	return rc == -EAGAIN ? 0 : rc ? rc : 1;
+}
+
+/* A pointer, inside a section. No pointer of hmm_access() is unsettled. */
+static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+{
+	struct runner *r = e->runner;
+	int rc;
+
+	if (__builtin_expect(va + len < va, 0))
+		return -EFAULT;
+	for (;;) {
+		if (!e->in)
+			enter(e);
+		if (__builtin_expect(!r->ops->translate(r, e, va, len, prot, host), 1))
+			return 0;
+		access_leave(e);
+		rc = miss(e, va, len, prot, host);
+		if (rc)
+			return rc > 0 ? 0 : rc;
+	}
+}
+
+static int bad_prot(int prot)
+{
+	return !(prot & PROT_READ) || (prot & ~(PROT_READ | PROT_WRITE));
+}
+
+static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, void **ptr)
+{
+	struct engine *e = (struct engine *)ctx;
+	int rc;
+
+	if (__builtin_expect(len - 1 >= HMM_ACCESS_MAX || bad_prot(prot), 0))
+		return -EINVAL;
+	settle(e);
+	if (__builtin_expect(atomic_load_explicit(&e->job->stop, memory_order_relaxed), 0))
+		return -ECANCELED;
+	rc = reach(e, va, len, prot, ptr);
+	if (rc)
+		return rc;
+	bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, len);
+	e->va = va;
+	e->prot = prot;
+	e->used = true;
+	e->wrote = (prot & PROT_WRITE) != 0;
+	e->reason = RESTART_GUARD;
+	guard_arm(&e->guard, *ptr, len);
+	return 0;
+}
+
+static int ctx_settle(struct hmm_ctx *ctx)
+{
+	struct engine *e = (struct engine *)ctx;
+
+	settle(e);
+	return atomic_load_explicit(&e->job->stop, memory_order_relaxed) ? -ECANCELED : 0;
+}
+
+/*
+ * Copy under a guard of its own. Returns 0, or the offset + 1 at which memory had vanished. noinline: what
+ * lives in registers here does not survive the jump, and nothing of the caller does live here.
+ */
+static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src, size_t len,
+						     const void *host)
+{
+	struct guard g;
+
+	if (_setjmp(g.landing))
+		return g.hit - g.start + 1;
+	guard_arm(&g, host, len);
+	memcpy(dst, src, len);
+	guard_disarm();
+	return 0;
+}
+
+static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
+{
+	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED, .len = 1, .prot = (uint32_t)prot };
+	size_t vanished;
+	void *host;
+	int rc;
+
+	for (;;) {
+		if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
+			return -ECANCELED;
+		rc = reach(e, va, len, prot, &host);
+		if (rc)
+			return rc;
+		vanished = prot & PROT_WRITE ? copy_guarded(host, local, len, host) :
+					       copy_guarded(local, host, len, host);
+		if (__builtin_expect(!vanished && check(e), 1))
+			return 0;
+		e->va = va;
+		e->wrote = (prot & PROT_WRITE) != 0;
+		if (!vanished) {
+			judge_overrun(e);
+			continue;
+		}
+		access_leave(e);
+		bump(&e->stats.guard_hits, 1);
+		f.addr = va + vanished - 1;
+		f.flags = HMM_FAULT_VANISHED;
+		rc = e->runner->fault_model == HMM_FAULTS_NONE ? -EFAULT : fault_raise(e, &f);
+		if (rc)
+			return rc;
+	}
+}
+
+static int copy(struct hmm_ctx *ctx, char *local, uint64_t va, size_t len, int prot)
+{
+	struct engine *e = (struct engine *)ctx;
+
+	settle(e);
+	while (len) {
+		size_t n = len < HMM_ACCESS_MAX ? len : HMM_ACCESS_MAX;
+		int rc = copy_piece(e, local, va, n, prot);
+
+		if (rc)
+			return rc;
+		bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, n);
+		local += n;
+		va += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int ctx_load(struct hmm_ctx *ctx, void *dst, uint64_t va, size_t len)
+{
+	return copy(ctx, dst, va, len, PROT_READ);
+}
+
+static int ctx_store(struct hmm_ctx *ctx, uint64_t va, const void *src, size_t len)
+{
+	return copy(ctx, (char *)(uintptr_t)src, va, len, PROT_READ | PROT_WRITE);
+}
+
+const struct hmm_ctx_ops access_ctx_ops = { ctx_access, ctx_settle, ctx_load, ctx_store };

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Claims: of several threads that want a chunk, one populates it. Nothing depends on them for
+ * correctness; two that populate the same chunk only do work twice.
+ */
+#include "svm/svm.h"
+
+static struct svm_claim *find(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	for (int i = 0; i < CLAIMS_MAX; i++) {
+		struct svm_claim *c = &svm->claims[i];
+
+		if (c->start < c->end && c->start < end && c->end > start)
+			return c;
+	}
+	return NULL;
+}
+
+bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	bool free;
+
+	pthread_mutex_lock(&svm->lock);
+	free = !find(svm, start, end);
+	for (int i = 0; free && i < CLAIMS_MAX; i++) {
+		if (svm->claims[i].start < svm->claims[i].end)
+			continue;
+		svm->claims[i] = (struct svm_claim){ start, end };
+		break;
+	}
+	pthread_mutex_unlock(&svm->lock);
+	return free;
+}
+
+void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	pthread_mutex_lock(&svm->lock);
+	while (find(svm, start, end))
+		pthread_cond_wait(&svm->claimed, &svm->lock);
+	pthread_mutex_unlock(&svm->lock);
+}
+
+void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	pthread_mutex_lock(&svm->lock);
+	for (int i = 0; i < CLAIMS_MAX; i++) {
+		if (svm->claims[i].start == start && svm->claims[i].end == end)
+			svm->claims[i].end = start;
+	}
+	pthread_cond_broadcast(&svm->claimed);
+	pthread_mutex_unlock(&svm->lock);
+}

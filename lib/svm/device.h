@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* A device and the registry, from inside. */
+#ifndef LIB_SVM_DEVICE_H
+#define LIB_SVM_DEVICE_H
+
+#include <pthread.h>
+#include <hmm/device.h>
+
+struct hmm_device {
+	struct hmm_device_ops ops; /* complete: no NULL */
+	struct hmm_mm *mm;
+	void *priv;
+	struct hmm_device *inner; /* owned */
+	struct hmm_device *outer;
+	struct hmm_svm *_Atomic svm; /* set on the outermost device only */
+	pthread_mutex_t serial;	     /* HMM_THREADS_SERIAL: held around ops */
+};
+
+/* The device that the svm layer talks to. */
+struct hmm_device *device_outermost(struct hmm_device *dev);
+
+/* Around ops that HMM_THREADS_SERIAL does not allow side by side; taken before a commit section. */
+void device_lock(struct hmm_device *dev);
+void device_unlock(struct hmm_device *dev);
+
+/* Ends with NULL. Made by the build from the folders in devices/. */
+extern const struct hmm_device_driver *const device_drivers[];
+
+/*
+ * For drivers' open(): find "key=value" in a comma-separated list. True if it is there; *value is cut
+ * off at the comma and lies in buf.
+ */
+bool device_option(const char *options, const char *key, char *buf, size_t size);
+/* The same for numbers: -EINVAL if it is there and is no number or out of [min, max]. */
+int device_option_number(const char *options, const char *key, double min, double max, double *value);
+/* -EINVAL if an option is not one of the NULL-terminated keys. */
+int device_options_check(const char *options, const char *const *keys);
+
+#endif

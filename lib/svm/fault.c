@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A span of addresses: chunk by chunk, found or populated; on an error by smaller chunks, so that only
+ * what is really missing fails.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include "mm/core.h"
+#include "svm/svm.h"
+
+bool svm_streaming(struct hmm_svm *svm, uint64_t start)
+{
+	for (int i = 0; i < 8; i++)
+		if (atomic_load_explicit(&svm->streams[i], memory_order_relaxed) == start)
+			return true;
+	return false;
+}
+
+static void stream_note(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		if (atomic_load_explicit(&svm->streams[i], memory_order_relaxed) == start)
+			break;
+	if (i == 8)
+		i = atomic_fetch_add_explicit(&svm->stream_next, 1, memory_order_relaxed) & 7;
+	atomic_store_explicit(&svm->streams[i], end, memory_order_relaxed);
+}
+
+void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max)
+{
+	struct chunk_request rq = { .prefetch = true };
+
+	for (unsigned int i = 0; i < max; i++, addr = rq.end) {
+		if (chunk_choose(svm, addr, prot, CHUNK_MAX_SHIFT, &rq))
+			return;
+		if (rq.end - rq.start < 1ULL << 16)
+			return;
+		if (chunk_found(svm, rq.start, rq.end, prot) || !claim_try(svm, rq.start, rq.end))
+			continue;
+		rq.need_start = rq.start;
+		rq.need_end = rq.end;
+		if (chunk_populate(svm, &rq) == 0)
+			stream_note(svm, rq.start, rq.end);
+		claim_end(svm, rq.start, rq.end);
+	}
+}
+
+/* Another thread populates our chunk: make ourselves useful with the next one of the stream, then wait. */
+static void wait_usefully(struct hmm_svm *svm, const struct chunk_request *rq)
+{
+	if (svm->options.prefetch && svm_streaming(svm, rq->start))
+		svm_fault_ahead(svm, rq->end, rq->prot, 1);
+	claim_wait(svm, rq->start, rq->end);
+}
+
+static unsigned int smaller(unsigned int shift)
+{
+	return shift > 16 ? 16 : HMM_PAGE_SHIFT;
+}
+
+static bool may_be_elsewhere(int rc)
+{
+	return rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON || rc == -EACCES;
+}
+
+/* The chunk at addr; *next: where the following one begins. */
+static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
+		       unsigned int *walks)
+{
+	struct chunk_request rq = { .prefetch = false };
+	unsigned int max_shift = CHUNK_MAX_SHIFT;
+	int rc;
+
+	for (;;) {
+		rc = chunk_choose(svm, addr, prot, max_shift, &rq);
+		if (rc)
+			return rc;
+		rq.need_start = addr;
+		rq.need_end = end < rq.end ? end : rq.end;
+		*next = rq.end;
+		if (chunk_found(svm, rq.need_start, rq.need_end, prot)) {
+			count(&svm->stats.chunks_found, 1);
+			return 0;
+		}
+		if (!claim_try(svm, rq.start, rq.end)) {
+			wait_usefully(svm, &rq);
+			continue;
+		}
+		if (chunk_found(svm, rq.need_start, rq.need_end, prot)) {
+			claim_end(svm, rq.start, rq.end);
+			continue;
+		}
+		(*walks)++;
+		rc = chunk_populate(svm, &rq);
+		claim_end(svm, rq.start, rq.end);
+		if (rc == 0)
+			stream_note(svm, rq.start, rq.end);
+		if (!may_be_elsewhere(rc) || rq.end - rq.start == HMM_PAGE_SIZE)
+			return rc;
+		max_shift = smaller((unsigned int)__builtin_ctzll(rq.end - rq.start));
+	}
+}
+
+int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, unsigned int *walks)
+{
+	uint64_t next;
+	int worst = 0;
+
+	for (addr &= ~(HMM_PAGE_SIZE - 1); addr < end; addr = next) {
+		int rc = fault_chunk(svm, addr, end, prot, &next, walks);
+
+		if (rc < 0)
+			return rc;
+		worst |= rc;
+	}
+	return worst;
+}
+
+int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
+{
+	unsigned int walks = 0;
+
+	if (!len || addr + len < addr || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
+		return -EINVAL;
+	svm_collect_maybe(svm);
+	return svm_fault_span(svm, addr, addr + len, prot, &walks);
+}
+
+int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
+{
+	int64_t bytes = 0;
+	uint64_t next;
+
+	if (start >= end || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
+		return -EINVAL;
+	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
+		unsigned int walks = 0;
+		struct hmm_vma vma;
+		int rc = hmm_vma_find(svm->mm, start, &vma);
+
+		if (rc == -ENOENT)
+			break;
+		if (rc)
+			return rc;
+		next = vma.start > start ? vma.start : start + HMM_PAGE_SIZE;
+		if (vma.start > start)
+			continue;
+		rc = fault_chunk(svm, start, end, prot, &next, &walks);
+		if (rc == -ENOMEM || rc == -ESRCH)
+			return rc;
+		if (rc == 0)
+			bytes += (int64_t)((next < end ? next : end) - start);
+		if (walks)
+			count(&svm->stats.prefetched, 1);
+	}
+	return bytes;
+}
+
+int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	int rc = mm_alive(svm->mm);
+
+	if (rc)
+		return rc;
+	if (start >= end)
+		return -EINVAL;
+	gate_close(svm->mm);
+	svm_forget(svm, start, end, HMM_EVENT_MIGRATE);
+	gate_open(svm->mm);
+	return 0;
+}

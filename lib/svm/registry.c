@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Devices by name. "error:rate=0.1,seed=7,soft" is read from the left and opened from the right: the
+ * device at the end first, then each one around it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "svm/device.h"
+
+#define SPEC_MAX 256
+#define STACK_MAX 8
+
+struct layer {
+	const struct hmm_device_driver *driver;
+	char options[SPEC_MAX];
+};
+
+const struct hmm_device_driver *hmm_device_driver_at(unsigned int i)
+{
+	for (unsigned int n = 0; device_drivers[n]; n++)
+		if (n == i)
+			return device_drivers[n];
+	return NULL;
+}
+
+static const struct hmm_device_driver *find_driver(const char *name)
+{
+	for (unsigned int n = 0; device_drivers[n]; n++)
+		if (!strcmp(device_drivers[n]->name, name))
+			return device_drivers[n];
+	return NULL;
+}
+
+/* One token between commas: an option of the last layer, or the next device with its first option. */
+static int parse_token(char *token, struct layer *layers, int *n)
+{
+	char *colon = strchr(token, ':');
+	char *equals = strchr(token, '=');
+
+	if (equals && (!colon || colon > equals)) {
+		if (*n == 0 || !*layers[*n - 1].options)
+			return -EINVAL;
+		strcat(layers[*n - 1].options, ",");
+		strcat(layers[*n - 1].options, token);
+		return 0;
+	}
+	if (*n == STACK_MAX)
+		return -EINVAL;
+	if (colon)
+		*colon = '\0';
+	layers[*n].driver = find_driver(token);
+	layers[*n].options[0] = '\0';
+	if (!layers[*n].driver)
+		return -ENODEV;
+	if (colon) {
+		if (!colon[1])
+			return -EINVAL;
+		strcpy(layers[*n].options, colon + 1);
+	}
+	(*n)++;
+	return 0;
+}
+
+static int parse(const char *spec, struct layer *layers, int *n)
+{
+	char buf[SPEC_MAX];
+	char *rest = buf;
+	char *token;
+	int rc = 0;
+
+	if (!spec || strlen(spec) >= sizeof(buf))
+		return -EINVAL;
+	strcpy(buf, spec);
+	while (!rc && (token = strsep(&rest, ",")))
+		rc = parse_token(token, layers, n);
+	/* Each but the last needs one below it, and the last must not. */
+	for (int i = 0; !rc && i < *n; i++)
+		if (layers[i].driver->stacks != (i < *n - 1))
+			rc = -EINVAL;
+	return rc;
+}
+
+int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines, struct hmm_device **dev)
+{
+	struct layer layers[STACK_MAX];
+	struct hmm_device *inner = NULL;
+	struct hmm_device *outer;
+	int n = 0;
+	int rc = parse(spec, layers, &n);
+
+	if (engines == 0) {
+		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+		engines = cpus > 0 ? (unsigned int)cpus : 1;
+	}
+	for (int i = n - 1; !rc && i >= 0; i--) {
+		const struct hmm_device_driver *driver = layers[i].driver;
+
+		rc = driver->open(mm, inner, layers[i].options, engines, &outer);
+		if (!rc)
+			inner = outer;
+	}
+	if (rc) {
+		hmm_device_destroy(inner);
+		return rc;
+	}
+	*dev = inner;
+	return 0;
+}
+
+bool device_option(const char *options, const char *key, char *buf, size_t size)
+{
+	size_t len = strlen(key);
+
+	while (options && *options) {
+		const char *end = strchrnul(options, ',');
+
+		if (!strncmp(options, key, len) && options[len] == '=') {
+			size_t n = (size_t)(end - options) - len - 1;
+
+			if (n >= size)
+				n = size - 1;
+			memcpy(buf, options + len + 1, n);
+			buf[n] = '\0';
+			return true;
+		}
+		options = *end ? end + 1 : end;
+	}
+	return false;
+}
+
+int device_option_number(const char *options, const char *key, double min, double max, double *value)
+{
+	char buf[64];
+	char *end;
+	double v;
+
+	if (!device_option(options, key, buf, sizeof(buf)))
+		return 0;
+	v = strtod(buf, &end);
+	if (end == buf || *end || !(v >= min && v <= max))
+		return -EINVAL;
+	*value = v;
+	return 0;
+}
+
+int device_options_check(const char *options, const char *const *keys)
+{
+	while (options && *options) {
+		const char *end = strchrnul(options, ',');
+		const char *const *k = keys;
+
+		while (*k && (strncmp(options, *k, strlen(*k)) || options[strlen(*k)] != '='))
+			k++;
+		if (!*k)
+			return -EINVAL;
+		options = *end ? end + 1 : end;
+	}
+	return 0;
+}

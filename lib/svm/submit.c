@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Jobs. Submission is the point of validation: what the program changed before it is known to the device
+ * when the job starts. For devices without faults it is also the point of population:
+ *
+ *	invalidate: engines are outside their sections, entries go		(pump)
+ *	an engine finds an entry missing: hmm_device_lost()			(engine)
+ *	every running job's ranges are populated again, under retry		(engine)
+ *	the engine looks again; what is missing now was never named: -EFAULT
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include "svm/device.h"
+#include "svm/svm.h"
+
+static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job)
+{
+	unsigned int walks = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < job->nranges && rc >= 0; i++) {
+		const struct hmm_job_range *r = &job->ranges[i];
+
+		rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, &walks);
+		/* What cannot be cached cannot be named beforehand. */
+		if (rc == 1)
+			rc = -EOPNOTSUPP;
+	}
+	if (walks)
+		count(&svm->stats.restores, 1);
+	return rc;
+}
+
+static int job_add(struct hmm_svm *svm, struct hmm_job *job)
+{
+	struct svm_job *j = hmm_objpool_get(&svm->small_pool);
+
+	if (!j)
+		return -ENOMEM;
+	j->job = job;
+	pthread_mutex_lock(&svm->lock);
+	j->next = svm->jobs;
+	svm->jobs = j;
+	pthread_mutex_unlock(&svm->lock);
+	return 0;
+}
+
+static void job_remove(struct hmm_svm *svm, const struct hmm_job *job)
+{
+	struct svm_job *found = NULL;
+
+	pthread_mutex_lock(&svm->lock);
+	for (struct svm_job **j = &svm->jobs; *j; j = &(*j)->next) {
+		if ((*j)->job != job)
+			continue;
+		found = *j;
+		*j = found->next;
+		break;
+	}
+	/* After this the caller may free the job: nobody may be reading its ranges. */
+	while (found && svm->restoring)
+		pthread_cond_wait(&svm->claimed, &svm->lock);
+	pthread_mutex_unlock(&svm->lock);
+	if (found)
+		hmm_objpool_put(&svm->small_pool, found);
+}
+
+/* Job number n of those that run. */
+static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
+{
+	const struct hmm_job *job = NULL;
+
+	pthread_mutex_lock(&svm->lock);
+	for (struct svm_job *j = svm->jobs; j; j = j->next)
+		if (n-- == 0) {
+			job = j->job;
+			break;
+		}
+	pthread_mutex_unlock(&svm->lock);
+	return job;
+}
+
+int svm_restore(struct hmm_svm *svm)
+{
+	const struct hmm_job *job;
+	int rc = 0;
+
+	pthread_mutex_lock(&svm->lock);
+	svm->restoring++;
+	pthread_mutex_unlock(&svm->lock);
+	for (unsigned int n = 0; !rc && (job = job_at(svm, n)); n++)
+		rc = populate_ranges(svm, job);
+	pthread_mutex_lock(&svm->lock);
+	svm->restoring--;
+	pthread_cond_broadcast(&svm->claimed);
+	pthread_mutex_unlock(&svm->lock);
+	return rc;
+}
+
+static int barrier(struct hmm_svm *svm)
+{
+	uint64_t dropped;
+	int rc = hmm_mm_barrier(svm->mm, 0);
+
+	if (rc)
+		return rc;
+	rc = hmm_mm_check_files(svm->mm);
+	if (rc < 0)
+		return rc;
+	dropped = svm_check_chunks(svm);
+	count(&svm->stats.barriers, 1);
+	count(&svm->stats.dropped_at_submit, dropped);
+	return 0;
+}
+
+static int check_job(const struct hmm_job *job)
+{
+	if (job->size != sizeof(*job) || job->flags || !job->kernel || (job->nranges && !job->ranges))
+		return -EINVAL;
+	for (uint32_t i = 0; i < job->nranges; i++)
+		if (job->ranges[i].start >= job->ranges[i].end || !(job->ranges[i].prot & PROT_READ))
+			return -EINVAL;
+	return 0;
+}
+
+int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
+{
+	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
+	int rc = check_job(job);
+
+	if (!rc)
+		rc = barrier(svm);
+	if (rc)
+		return rc;
+	svm_collect_maybe(svm);
+	job->status = 0;
+	__atomic_store_n(&job->done, 0, __ATOMIC_RELAXED);
+	if (no_faults) {
+		rc = populate_ranges(svm, job);
+		if (!rc)
+			rc = job_add(svm, job);
+		if (rc)
+			return rc;
+	}
+	device_lock(svm->dev);
+	rc = svm->dev->ops.submit(svm->dev, job);
+	device_unlock(svm->dev);
+	if (rc && no_faults)
+		job_remove(svm, job);
+	return rc;
+}
+
+int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
+{
+	int rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
+
+	if (!rc)
+		job_remove(svm, job);
+	return rc;
+}
+
+int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
+{
+	int rc;
+
+	device_lock(svm->dev);
+	rc = svm->dev->ops.cancel(svm->dev, job);
+	device_unlock(svm->dev);
+	return rc;
+}
+
+int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
+{
+	int rc = hmm_svm_submit(svm, job);
+
+	if (!rc)
+		rc = hmm_svm_wait(svm, job, 0);
+	return rc ? rc : job->status;
+}

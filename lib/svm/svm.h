@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A mirror, from inside. Locks, outermost first; none is held while memory of the program is allocated,
+ * freed or touched, nor across hmm_range_fault():
+ *
+ *	device_lock	ops of a serial device
+ *	commit section, or the gate closed
+ *	svm->lock	windows, claims, allowed ranges, jobs
+ *
+ * The chunk table says where the device may hold entries, and never too little: a chunk is in it before
+ * its commit section ends and leaves it only with the gate closed, together with the device's entries.
+ *
+ * Each fault has a notifier of its own, as long as the chunk it populates: a collision with an event
+ * elsewhere in the 512 MiB window is none. The window's notifier does the invalidation.
+ */
+#ifndef LIB_SVM_SVM_H
+#define LIB_SVM_SVM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <hmm/mm.h>
+#include <hmm/notifier.h>
+#include <hmm/svm.h>
+#include "base/itree.h"
+#include "base/pool.h"
+
+#define CHUNK_MAX_SHIFT 21
+#define CHUNK_MAX_PAGES (1U << (CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT))
+#define BATCH_MAX 256
+#define CLAIMS_MAX 64
+
+/* Words of the chunk table. */
+#define CHUNK_PRESENT (1ULL << 63)
+#define CHUNK_WRITE (1ULL << 62)   /* every page is writable */
+#define CHUNK_PARTIAL (1ULL << 61) /* some pages are not installed */
+#define CHUNK_CHECKED (1ULL << 60) /* a kind without events */
+
+struct svm_window {
+	struct itree_node node; /* L */
+	struct hmm_svm *svm;
+	struct hmm_interval_notifier *ni;
+	bool once; /* L: an access may still ask this notifier: keep it */
+};
+
+/* A chunk that a thread is populating: others wait or do something else. */
+struct svm_claim {
+	uint64_t start;
+	uint64_t end;
+};
+
+struct svm_allowed {
+	struct svm_allowed *next;
+	uint64_t start;
+	uint64_t end;
+	int prot;
+};
+
+/* What a CHUNK_CHECKED chunk mapped when it was populated. */
+struct svm_checked {
+	struct svm_checked *next;
+	uint64_t start;
+	uint64_t end;
+	uint64_t inode;
+	uint64_t offset; /* of start */
+};
+
+struct svm_job {
+	struct svm_job *next;
+	struct hmm_job *job;
+};
+
+struct svm_stats {
+	_Atomic uint64_t batches, faults, coalesced, range_faults, chunks_2m, chunks_64k, chunks_4k,
+		chunks_found, upgrades, commit_retries, prefetched, replays, cancels, once,
+		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores, collections,
+		collected_bytes, collected_notifiers;
+};
+
+/* Key letters: C constant, L lock, A atomic. */
+struct hmm_svm {
+	struct hmm_mm *mm;		 /* C */
+	struct hmm_device *dev;		 /* C: the outermost */
+	struct hmm_svm_options options;	 /* C: with the defaults filled in */
+	struct hmm_ptable *chunks;	 /* own locking */
+	struct hmm_quiescer *quiescer;	 /* C */
+	pthread_mutex_t lock;
+	pthread_cond_t claimed;		 /* a claim or a restore ended */
+	struct itree windows;		 /* L */
+	uint64_t n_windows;		 /* L */
+	struct svm_claim claims[CLAIMS_MAX]; /* L: start == end is free */
+	struct svm_allowed *allowed;	 /* L */
+	struct svm_checked *checked;	 /* L */
+	struct svm_job *jobs;		 /* L */
+	unsigned int restoring;		 /* L: threads that read jobs */
+	struct hmm_objpool pfns_pool;	 /* of CHUNK_MAX_PAGES words */
+	struct hmm_objpool batch_pool;	 /* of struct svm_batch */
+	struct hmm_objpool small_pool;	 /* windows, allowed, checked, jobs */
+	_Atomic uint64_t unmapped;	 /* A: chunks that went by UNMAP since the last collection */
+	_Atomic bool stopping;		 /* A */
+	pthread_t threads[16];		 /* C */
+	unsigned int n_threads;		 /* C */
+	pid_t pid;			 /* C */
+	_Atomic uint64_t streams[8];	 /* A: where recently populated chunks ended */
+	_Atomic uint32_t stream_next;	 /* A */
+	struct svm_stats stats;		 /* A */
+};
+
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* window.c */
+struct svm_window *window_ensure(struct hmm_svm *svm, uint64_t addr);
+void windows_fini(struct hmm_svm *svm);
+uint64_t windows_collect(struct hmm_svm *svm);
+/* The device loses [start, end). The gate is closed. Returns how many chunks it concerned. */
+uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event);
+
+/* chunk.c */
+struct chunk_request {
+	uint64_t start; /* the chunk */
+	uint64_t end;
+	int prot;
+	bool prefetch;
+	struct hmm_vma vma;
+	uint64_t need_start; /* what somebody waits for */
+	uint64_t need_end;
+};
+/* The chunk to populate for an address: at most 1 << max_shift bytes. 0; -EFAULT; -EACCES; -ESRCH. */
+int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
+		 struct chunk_request *rq);
+/* Does the device hold all of [addr, end) with that permission as far as the table knows? */
+bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
+int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
+
+/* populate.c: 0; 1 what is needed cannot be cached; -errno */
+int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
+
+/* check.c: remember what a chunk of a kind without events maps; in the commit section */
+int checked_add(struct hmm_svm *svm, const struct chunk_request *rq);
+
+/* claim.c */
+/* True: it is ours. False: somebody populates an overlapping chunk. */
+bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end);
+void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
+void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
+
+/* fault.c */
+/*
+ * 0; 1 a part cannot be cached; -errno. *walks grows by the calls of hmm_range_fault().
+ */
+int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, unsigned int *walks);
+/* Populate up to max chunks from addr on, all in the VMA; skips what is claimed or there. */
+void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max);
+/* Does a chunk that starts here continue a stream of faults? */
+bool svm_streaming(struct hmm_svm *svm, uint64_t start);
+
+/* service.c */
+int svm_faults_pending(struct hmm_svm *svm);
+int service_start(struct hmm_svm *svm);
+void service_stop(struct hmm_svm *svm);
+size_t svm_batch_size(void);
+
+/* submit.c */
+int svm_restore(struct hmm_svm *svm);
+
+/* allow.c */
+/* Is prot allowed at addr? Narrows [*start, *end) to where it is. */
+bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, uint64_t *end);
+
+/* collect.c */
+void svm_collect_maybe(struct hmm_svm *svm);
+
+/* check.c: what has no events is looked at; returns chunks dropped */
+uint64_t svm_check_chunks(struct hmm_svm *svm);
+
+/* svm.c */
+uint64_t svm_commit_retries(struct hmm_svm *svm);
+
+#endif
