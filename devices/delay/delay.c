@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* delay: latency, around any device. See README in this folder. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include "base/futex.h"
+#include "base/pool.h"
+#include "svm/device.h"
+
+enum { ON_FETCH = 1, ON_DONE = 2, ON_MAP = 4, ON_SUBMIT = 8 };
+
+struct slow {
+	uint64_t ns;
+	int on;
+	_Atomic uint64_t injected;
+};
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void wait_for(struct slow *s, int where)
+{
+	uint64_t until;
+
+	if (!(s->on & where))
+		return;
+	atomic_fetch_add(&s->injected, 1);
+	for (until = now() + s->ns; now() < until;)
+		cpu_relax();
+}
+
+static int delay_map(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+
+	wait_for(hmm_device_priv(dev), ON_MAP);
+	return hmm_device_get_ops(inner)->map(inner, map);
+}
+
+static int delay_fetch(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,
+		       uint64_t timeout_ns)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+	int rc = hmm_device_get_ops(inner)->fetch_faults(inner, faults, n, timeout_ns);
+
+	if (rc > 0)
+		wait_for(hmm_device_priv(dev), ON_FETCH);
+	return rc;
+}
+
+static int delay_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+
+	wait_for(hmm_device_priv(dev), ON_DONE);
+	return hmm_device_get_ops(inner)->fault_done(inner, fault, error);
+}
+
+static int delay_submit(struct hmm_device *dev, struct hmm_job *job)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+
+	wait_for(hmm_device_priv(dev), ON_SUBMIT);
+	return hmm_device_get_ops(inner)->submit(inner, job);
+}
+
+static int delay_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
+{
+	struct slow *s = hmm_device_priv(dev);
+
+	stats->injected += atomic_load(&s->injected);
+	return 0;
+}
+
+static void delay_destroy(struct hmm_device *dev)
+{
+	hmm_pool_unmap(hmm_device_priv(dev), sizeof(struct slow));
+}
+
+static const struct hmm_device_ops delay_ops = {
+	.size = sizeof(delay_ops),
+	.abi = HMM_DEVICE_ABI,
+	.name = "delay",
+	.thread_model = HMM_THREADS_PARALLEL,
+	.map = delay_map,
+	.fetch_faults = delay_fetch,
+	.fault_done = delay_done,
+	.submit = delay_submit,
+	.get_stats = delay_get_stats,
+	.destroy = delay_destroy,
+};
+
+static int parse(const char *options, struct slow *s)
+{
+	static const char *const keys[] = { "us", "on", NULL };
+	double us = 50;
+	char buf[16];
+	int rc = device_options_check(options, keys);
+
+	if (!rc)
+		rc = device_option_number(options, "us", 0, 100000, &us);
+	if (rc)
+		return rc;
+	s->ns = (uint64_t)(us * 1000);
+	s->on = ON_FETCH | ON_DONE | ON_MAP | ON_SUBMIT;
+	if (!device_option(options, "on", buf, sizeof(buf)) || !strcmp(buf, "all"))
+		return 0;
+	s->on = !strcmp(buf, "fetch")  ? ON_FETCH :
+		!strcmp(buf, "done")   ? ON_DONE :
+		!strcmp(buf, "map")    ? ON_MAP :
+		!strcmp(buf, "submit") ? ON_SUBMIT :
+					 0;
+	return s->on ? 0 : -EINVAL;
+}
+
+static int delay_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
+		      unsigned int engines, struct hmm_device **dev)
+{
+	struct slow *s = hmm_pool_map(sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	rc = parse(options, s);
+	if (!rc)
+		rc = hmm_device_create(mm, &delay_ops, s, inner, dev);
+	if (rc)
+		hmm_pool_unmap(s, sizeof(*s));
+	return rc;
+}
+
+const struct hmm_device_driver hmm_delay_driver = {
+	.size = sizeof(hmm_delay_driver),
+	.name = "delay",
+	.summary = "latency, around any device",
+	.stacks = true,
+	.open = delay_open,
+};

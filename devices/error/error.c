@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* error: failures on purpose, around any device. See README in this folder. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "base/pool.h"
+#include "svm/device.h"
+
+enum { ON_MAP = 1, ON_FAULT = 2, ON_SUBMIT = 4 };
+
+struct faulty {
+	double rate;
+	int on;
+	int error;
+	uint64_t limit;
+	_Atomic uint64_t state; /* of the generator */
+	_Atomic uint64_t injected;
+};
+
+/* splitmix64: one atomic addition gives each caller its own number of the sequence. */
+static double draw(struct faulty *f)
+{
+	uint64_t z = atomic_fetch_add(&f->state, 0x9e3779b97f4a7c15ULL) + 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
+/* 0, or the error to fail with. */
+static int strike(struct faulty *f, int where)
+{
+	if (!(f->on & where) || draw(f) >= f->rate)
+		return 0;
+	if (f->injected++ < f->limit)
+		return f->error;
+	f->injected--;
+	return 0;
+}
+
+static int error_map(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+	int rc = strike(hmm_device_priv(dev), ON_MAP);
+
+	return rc ? rc : hmm_device_get_ops(inner)->map(inner, map);
+}
+
+static int error_fault_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+
+	if (!error)
+		error = strike(hmm_device_priv(dev), ON_FAULT);
+	return hmm_device_get_ops(inner)->fault_done(inner, fault, error);
+}
+
+static int error_submit(struct hmm_device *dev, struct hmm_job *job)
+{
+	struct hmm_device *inner = hmm_device_inner(dev);
+	int rc = strike(hmm_device_priv(dev), ON_SUBMIT);
+
+	return rc ? rc : hmm_device_get_ops(inner)->submit(inner, job);
+}
+
+static int error_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
+{
+	struct faulty *f = hmm_device_priv(dev);
+
+	stats->injected += atomic_load(&f->injected);
+	return 0;
+}
+
+static void error_destroy(struct hmm_device *dev)
+{
+	hmm_pool_unmap(hmm_device_priv(dev), sizeof(struct faulty));
+}
+
+static const struct hmm_device_ops error_ops = {
+	.size = sizeof(error_ops),
+	.abi = HMM_DEVICE_ABI,
+	.name = "error",
+	.thread_model = HMM_THREADS_PARALLEL,
+	.map = error_map,
+	.fault_done = error_fault_done,
+	.submit = error_submit,
+	.get_stats = error_get_stats,
+	.destroy = error_destroy,
+};
+
+static int parse_words(const char *options, struct faulty *f)
+{
+	char buf[16];
+
+	f->on = ON_MAP | ON_FAULT | ON_SUBMIT;
+	if (device_option(options, "on", buf, sizeof(buf)) && strcmp(buf, "all")) {
+		f->on = !strcmp(buf, "map")    ? ON_MAP :
+			!strcmp(buf, "fault")  ? ON_FAULT :
+			!strcmp(buf, "submit") ? ON_SUBMIT :
+						 0;
+		if (!f->on)
+			return -EINVAL;
+	}
+	f->error = -EIO;
+	if (device_option(options, "error", buf, sizeof(buf)) && strcmp(buf, "EIO")) {
+		f->error = !strcmp(buf, "ENOMEM") ? -ENOMEM : !strcmp(buf, "EFAULT") ? -EFAULT : 0;
+		if (!f->error)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse(const char *options, struct faulty *f)
+{
+	static const char *const keys[] = { "rate", "on", "error", "seed", "count", NULL };
+	double seed = 1;
+	double limit = 1e18;
+	int rc = device_options_check(options, keys);
+
+	f->rate = 0.01;
+	if (!rc)
+		rc = device_option_number(options, "rate", 0, 1, &f->rate);
+	if (!rc)
+		rc = device_option_number(options, "seed", 0, 1e15, &seed);
+	if (!rc)
+		rc = device_option_number(options, "count", 0, 1e18, &limit);
+	if (!rc)
+		rc = parse_words(options, f);
+	f->state = (uint64_t)seed;
+	f->limit = (uint64_t)limit;
+	return rc;
+}
+
+static int error_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
+		      unsigned int engines, struct hmm_device **dev)
+{
+	struct faulty *f = hmm_pool_map(sizeof(*f));
+	int rc;
+
+	if (!f)
+		return -ENOMEM;
+	rc = parse(options, f);
+	if (!rc)
+		rc = hmm_device_create(mm, &error_ops, f, inner, dev);
+	if (rc)
+		hmm_pool_unmap(f, sizeof(*f));
+	return rc;
+}
+
+const struct hmm_device_driver hmm_error_driver = {
+	.size = sizeof(hmm_error_driver),
+	.name = "error",
+	.summary = "failures on purpose, around any device",
+	.stacks = true,
+	.open = error_open,
+};

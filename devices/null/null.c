@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * null: the shortest legal device. What a device owes the svm layer:
+ *
+ *   map		After it returns 0, [start, start + (n << shift)) may be used, with the permission
+ *		that each word says, until
+ *   invalidate	returns for a range that overlaps. Not one use later, by any engine, TLB or queue.
+ *
+ * Engines use translations only inside sections of hmm_engine_enter() and hmm_engine_exit() and keep
+ * none from one to the next. The svm layer calls map in a commit section and invalidate with the gate
+ * closed, so neither ever meets the other, nor an engine at work.
+ */
+#include <hmm/ptable.h>
+#include "svm/device.h"
+
+static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	return hmm_ptable_set(hmm_device_priv(dev), map->start, map->shift, map->pfns, map->n);
+}
+
+static void null_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	hmm_ptable_clear(hmm_device_priv(dev), start, end);
+}
+
+static void null_destroy(struct hmm_device *dev)
+{
+	hmm_ptable_destroy(hmm_device_priv(dev));
+}
+
+static const struct hmm_device_ops null_ops = {
+	.size = sizeof(null_ops),
+	.abi = HMM_DEVICE_ABI,
+	.name = "null",
+	.thread_model = HMM_THREADS_PARALLEL,
+	.map = null_map,
+	.invalidate = null_invalidate,
+	.destroy = null_destroy,
+};
+
+static int null_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
+		     unsigned int engines, struct hmm_device **dev)
+{
+	static const char *const none[] = { NULL };
+	struct hmm_ptable *table;
+	int rc = device_options_check(options, none);
+
+	if (!rc)
+		rc = hmm_ptable_create(NULL, &table);
+	if (rc)
+		return rc;
+	rc = hmm_device_create(mm, &null_ops, table, NULL, dev);
+	if (rc)
+		hmm_ptable_destroy(table);
+	return rc;
+}
+
+const struct hmm_device_driver hmm_null_driver = {
+	.size = sizeof(hmm_null_driver),
+	.name = "null",
+	.summary = "takes translations, runs nothing",
+	.open = null_open,
+};

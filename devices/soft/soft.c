@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* soft: a page-faulting accelerator in software. See README in this folder. */
+#include <errno.h>
+#include <string.h>
+#include "svm/device.h"
+#include "soft.h"
+
+static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	struct soft *soft = hmm_device_priv(dev);
+	uint64_t n = 0;
+	int rc = hmm_ptable_set(soft->table, map->start, map->shift, map->pfns, map->n);
+
+	for (uint64_t i = 0; i < map->n; i++)
+		n += map->pfns[i] != 0;
+	atomic_fetch_add_explicit(map->shift == 12 ? &soft->pages_4k :
+				  map->shift == 21 ? &soft->pages_2m :
+				  map->shift == 30 ? &soft->pages_1g :
+						     &soft->pages_other,
+				  n, memory_order_relaxed);
+	return rc;
+}
+
+/* Runs on the pump. */
+static void soft_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	struct soft *soft = hmm_device_priv(dev);
+
+	atomic_fetch_add_explicit(&soft->invalidate_calls, 1, memory_order_relaxed);
+	/* TLBs hold nothing that the table does not: what was not there needs no flush. */
+	if (!hmm_ptable_clear(soft->table, start, end))
+		return;
+	atomic_fetch_add_explicit(&soft->invalidations, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&soft->flush_gen, 1, memory_order_release);
+}
+
+static uint64_t soft_collect(struct hmm_device *dev)
+{
+	struct soft *soft = hmm_device_priv(dev);
+
+	return hmm_ptable_reclaim(soft->table);
+}
+
+static int soft_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
+{
+	struct soft *soft = hmm_device_priv(dev);
+
+	runner_stats(soft->runner, stats);
+	stats->pages_4k += atomic_load(&soft->pages_4k);
+	stats->pages_2m += atomic_load(&soft->pages_2m);
+	stats->pages_1g += atomic_load(&soft->pages_1g);
+	stats->pages_other += atomic_load(&soft->pages_other);
+	stats->invalidations += atomic_load(&soft->invalidations);
+	stats->invalidate_calls += atomic_load(&soft->invalidate_calls);
+	return 0;
+}
+
+static void soft_free(struct soft *soft)
+{
+	runner_destroy(soft->runner);
+	hmm_ptable_destroy(soft->table);
+	hmm_pool_unmap(soft, sizeof(*soft));
+}
+
+static void soft_destroy(struct hmm_device *dev)
+{
+	soft_free(hmm_device_priv(dev));
+}
+
+static const struct hmm_device_ops soft_ops = {
+	.size = sizeof(soft_ops),
+	.abi = HMM_DEVICE_ABI,
+	.name = "soft",
+	.thread_model = HMM_THREADS_PARALLEL,
+	.map = soft_map,
+	.invalidate = soft_invalidate,
+	.fetch_faults = runner_op_fetch_faults,
+	.fault_done = runner_op_fault_done,
+	.submit = runner_op_submit,
+	.wait = runner_op_wait,
+	.cancel = runner_op_cancel,
+	.collect = soft_collect,
+	.get_stats = soft_get_stats,
+	.destroy = soft_destroy,
+};
+
+static const struct runner_ops soft_runner = {
+	.translate = tlb_translate,
+	.enter = tlb_enter,
+	.engine_init = tlb_create,
+	.engine_fini = tlb_destroy,
+};
+
+static int parse(const char *options, enum hmm_fault_model *model, bool *tlb)
+{
+	static const char *const keys[] = { "faults", "tlb", NULL };
+	double use_tlb = 1;
+	char buf[16];
+	int rc = device_options_check(options, keys);
+
+	if (!rc)
+		rc = device_option_number(options, "tlb", 0, 1, &use_tlb);
+	if (rc)
+		return rc;
+	*tlb = use_tlb != 0;
+	*model = HMM_FAULTS_REPLAY;
+	if (!device_option(options, "faults", buf, sizeof(buf)) || !strcmp(buf, "replay"))
+		return 0;
+	*model = HMM_FAULTS_NONE;
+	return strcmp(buf, "none") ? -EINVAL : 0;
+}
+
+static int soft_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
+		     unsigned int engines, struct hmm_device **dev)
+{
+	struct hmm_device_ops ops = soft_ops;
+	enum hmm_fault_model model;
+	struct soft *soft;
+	bool tlb;
+	int rc = parse(options, &model, &tlb);
+
+	if (rc)
+		return rc;
+	soft = hmm_pool_map(sizeof(*soft));
+	if (!soft)
+		return -ENOMEM;
+	soft->tlb = tlb;
+	ops.fault_model = model;
+	rc = hmm_ptable_create(NULL, &soft->table);
+	if (!rc)
+		rc = runner_create(&soft_runner, model, engines, &soft->runner);
+	if (!rc)
+		rc = hmm_device_create(mm, &ops, soft, NULL, dev);
+	if (rc) {
+		soft_free(soft);
+		return rc;
+	}
+	rc = runner_start(soft->runner, *dev);
+	if (rc)
+		hmm_device_destroy(*dev);
+	return rc;
+}
+
+const struct hmm_device_driver hmm_soft_driver = {
+	.size = sizeof(hmm_soft_driver),
+	.name = "soft",
+	.summary = "a page-faulting accelerator in software",
+	.open = soft_open,
+};
