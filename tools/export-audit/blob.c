@@ -74,6 +74,8 @@ void scan_def(struct blob_scanner *s, const char *name, size_t len, uint64_t has
 	uint32_t str = facts_str(f, name, len);
 	struct blob_def *d = facts_add(f, &f->defs, sizeof(*d));
 
+	if (s->conds && s->kind == BLOB_C)
+		flags |= DEF_CONDITIONAL;
 	if (d)
 		*d = (struct blob_def){ .hash = hash, .name_str = str, .line = line, .flags = flags };
 }
@@ -112,7 +114,7 @@ void scan_invocation(struct blob_scanner *s, const struct token *macro, const ch
 	if (macro->len == 14 && !memcmp(macro->s, "MODULE_LICENSE", 14))
 		f->flags |= BLOB_IS_MODULE;
 	n = split_args(args, len, split, 3);
-	if (m && is_identifier(split[0].s, split[0].len)) {
+	if (m && is_word(split[0].s, split[0].len)) {
 		add_export(s, m, macro, split, n, line);
 		return;
 	}
@@ -121,7 +123,8 @@ void scan_invocation(struct blob_scanner *s, const struct token *macro, const ch
 
 		if (at < n && is_identifier(split[at].s, split[at].len))
 			scan_def(s, split[at].s, split[at].len,
-				 hash_bytes(split[at].s, split[at].len), line, DEF_VAR);
+				 hash_bytes(split[at].s, split[at].len), line,
+				 DEF_VAR | (s->c.is_static ? DEF_STATIC : 0));
 	}
 	if (len > ARGS_LIMIT || (macro->len > 7 && !memcmp(macro->s, "MODULE_", 7)))
 		return;
@@ -167,6 +170,7 @@ int blob_scan(struct blob_scanner *s, enum blob_kind kind, const void *data, siz
 	facts_reset(&s->facts);
 	s->kind = kind;
 	s->conds = 0;
+	memset(&s->c, 0, sizeof(s->c));
 	s->lex = (struct lex){ .p = data, .end = (const char *)data + len, .start = data,
 			       .line = 1, .bol = true };
 	if (kind == BLOB_C || kind == BLOB_HEADER)

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define BLOB_MAGIC 0x626c6f62u
-#define BLOB_VERSION 1u
+#define BLOB_VERSION 2u
 
 enum blob_kind {
 	BLOB_SKIP,   /* not to be read at all */
@@ -56,7 +56,13 @@ struct blob_export {
 	uint16_t pad;
 };
 
-enum { DEF_STATIC = 1, DEF_INLINE = 2, DEF_FUNC = 4, DEF_VAR = 8, DEF_WEAK = 16 };
+enum {
+	DEF_STATIC = 1,
+	DEF_INLINE = 2,
+	DEF_FUNC = 4,
+	DEF_VAR = 8,
+	DEF_CONDITIONAL = 16, /* inside #if: perhaps what stands in for the real one */
+};
 
 struct blob_def {
 	uint64_t hash; /* blob_hash() of the name */
@@ -81,7 +87,7 @@ struct blob_entity {
 	uint32_t flags;
 };
 
-enum { MACRO_FUNCTION = 1, MACRO_PASTES = 2, MACRO_EXPORTS = 4 };
+enum { MACRO_FUNCTION = 1, MACRO_PASTES = 2 /* with ## or in asm */, MACRO_EXPORTS = 4 };
 
 /* A macro invoked at file scope, or inside a macro body that is expanded later. */
 struct blob_invocation {
@@ -137,6 +143,7 @@ enum blob_kind blob_kind(const char *path);
 uint64_t blob_hash(const char *name, size_t len);
 /* "macro called with this sole identifier (or number) as one of its arguments", as a reference */
 uint64_t blob_hash_pair(uint64_t macro, uint64_t arg);
+#define BLOB_NESTED 1u /* as arg: an argument has a call in it */
 
 struct blob_scanner; /* scratch memory, reused from file to file; one a thread */
 

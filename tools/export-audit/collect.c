@@ -129,7 +129,7 @@ static void statement_of(struct statement *st, const struct token *macro,
 {
 	st->name = args[0];
 	st->tramp = memmem(macro->s, macro->len, "TRAMP", 5) != NULL;
-	st->unexpanded = !is_identifier(args[0].s, args[0].len);
+	st->unexpanded = !is_word(args[0].s, args[0].len);
 	st->ns = (struct arg){ "", 0 };
 	if (m) {
 		st->licence = (uint8_t)m->licence;
@@ -257,6 +257,23 @@ static int list_headers(struct resolver *r, const struct hmap *names, uint32_t f
 	return err;
 }
 
+/* "#define NAME real" in the file itself: the export is of the other name. */
+static struct arg alias_of(const struct resolver *r, uint32_t file, struct arg name)
+{
+	uint64_t hash = blob_hash(name.s, name.len);
+
+	for (uint32_t e = r->entity_base[file]; e < r->entity_base[file + 1]; e++) {
+		const struct blob_entity *m = entity(r, e);
+		const char *body = blob_str(r->files[file].blob, m->body_str);
+
+		body += *body == ' ';
+		if (m->hash == hash && m->kind == ENTITY_MACRO && !(m->flags & MACRO_FUNCTION) &&
+		    is_identifier(body, strlen(body)))
+			return (struct arg){ body, strlen(body) };
+	}
+	return name;
+}
+
 static int statements(struct resolver *r, const struct hmap *names, uint32_t file, struct vec *scratch)
 {
 	const struct blob *b = r->files[file].blob;
@@ -271,7 +288,7 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 					.variant = x[i].variant };
 		const char *name = blob_str(b, x[i].name_str), *own = blob_str(b, x[i].ns_str);
 
-		st.name = (struct arg){ name, strlen(name) };
+		st.name = alias_of(r, file, (struct arg){ name, strlen(name) });
 		st.ns = (struct arg){ own, strlen(own) };
 		st.tramp = strstr(blob_str(b, x[i].macro_str), "TRAMP");
 		if (ns && st.variant == VARIANT_PLAIN) {
@@ -290,6 +307,18 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 	return err ? err : list_headers(r, names, file, scratch);
 }
 
+static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)
+{
+	for (uint32_t e = r->entity_base[file]; e < r->entity_base[file + 1]; e++)
+		if (entity(r, e)->hash == hash && entity(r, e)->kind == ENTITY_MACRO)
+			return true;
+	return false;
+}
+
+/*
+ * A stand-in for another configuration, or a function whose name a macro changes, does
+ * not make the file the symbol's own.
+ */
 static int definers(struct resolver *r, uint32_t file)
 {
 	const struct blob *b = r->files[file].blob;
@@ -300,7 +329,7 @@ static int definers(struct resolver *r, uint32_t file)
 		uint32_t s = hmap_get(&r->by_name, d[i].hash);
 		struct tie tie = { file, d[i].flags & DEF_STATIC ? BOND_SHADOWS : BOND_DEFINES };
 
-		if (s != HMAP_NONE)
+		if (s != HMAP_NONE && !(d[i].flags & DEF_CONDITIONAL) && !renamed(r, file, d[i].hash))
 			err = vec_push(&r->symbols[s].ties, &tie, sizeof(tie));
 	}
 	return err;

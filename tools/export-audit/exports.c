@@ -82,13 +82,16 @@ size_t split_args(const char *s, size_t len, struct arg *args, size_t max)
 	return n < max ? n : max;
 }
 
+bool is_word(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (s[i] != '_' && s[i] != '$' && !(s[i] >= '0' && s[i] <= '9') &&
+		    !(s[i] >= 'a' && s[i] <= 'z') && !(s[i] >= 'A' && s[i] <= 'Z'))
+			return false;
+	return len > 0;
+}
+
 bool is_identifier(const char *s, size_t len)
 {
-	if (!len || (*s >= '0' && *s <= '9'))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (s[i] != '_' && s[i] != '$' && !(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'z') &&
-		    !(s[i] >= 'A' && s[i] <= 'Z'))
-			return false;
-	return true;
+	return is_word(s, len) && !(*s >= '0' && *s <= '9');
 }

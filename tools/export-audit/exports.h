@@ -27,6 +27,8 @@ struct arg {
 /* Splits at commas outside parentheses and quotes, trims blanks; returns how many, at most max. */
 size_t split_args(const char *s, size_t len, struct arg *args, size_t max);
 
+/* Letters, digits, _ and $; is_identifier() wants no digit in front. */
+bool is_word(const char *s, size_t len);
 bool is_identifier(const char *s, size_t len);
 
 #endif

@@ -37,7 +37,10 @@ static void close_argument(struct facts *f, struct expr *x, const struct locals 
 
 	if (fr->callee && fr->items == 1 && !(x->in_macro && locals_has(l, fr->arg)))
 		refset_add(f, &f->refs[x->owner], blob_hash_pair(fr->callee, fr->arg));
+	if (fr->callee && fr->nested)
+		refset_add(f, &f->refs[x->owner], blob_hash_pair(fr->callee, BLOB_NESTED));
 	fr->items = 0;
+	fr->nested = false;
 }
 
 void expr_asm_text(struct facts *f, struct expr *x, const char *s, size_t len)
@@ -79,7 +82,7 @@ static void name(struct facts *f, struct expr *x, const struct locals *l, const 
 	fr->arg = t->hash;
 	x->saw_name = true;
 	if (kw == KW_ASM)
-		x->in_asm = true;
+		x->in_asm = x->saw_asm = true;
 	if (kw != KW_NONE && kw != KW_ATTRIBUTE && kw != KW_ASM) {
 		if (kw == KW_CONTROL || kw == KW_GOTO)
 			x->decl = NO_DECL;
@@ -125,6 +128,7 @@ static void open_paren(struct facts *f, struct expr *x, const struct locals *l)
 
 	expr_flush(f, x, l);
 	frame(x)->items += 2;
+	frame(x)->nested |= callee != 0;
 	x->paren++;
 	*frame(x) = (struct frame){ .callee = x->paren < EXPR_FRAMES ? callee : 0 };
 }

@@ -23,13 +23,14 @@ struct locals {
 
 struct frame {
 	uint64_t callee, arg;
-	uint32_t items; /* tokens in the current argument, more than one saturates */
+	uint32_t items; /* tokens in the current argument */
+	bool nested;	/* one of them calls something */
 };
 
 struct expr {
 	enum owner owner;
 	int prev;
-	bool member, paste, in_asm, in_macro, goto_label, saw_name, saw_paste, saw_export;
+	bool member, paste, in_asm, in_macro, goto_label, saw_name, saw_paste, saw_export, saw_asm;
 	uint64_t pend; /* name seen, not known yet to be a reference */
 	uint32_t paren, brace;
 	/* a declaration at the start of a statement: names so far, UINT32_MAX: it is none */

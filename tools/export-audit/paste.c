@@ -13,19 +13,24 @@
 #include "resolve.h"
 
 #define PIECES 7
-#define LITERAL_MIN 2	/* characters of the name that the macro must supply */
-#define EVIDENCE_MIN 5	/* the same, to call it undecided on circumstances */
-#define ROUNDS 3	/* of macros that call macros that paste */
+#define LITERAL_MIN 2  /* characters of the name that the macro must supply */
+#define EVIDENCE_MIN 5 /* the same, to call it undecided on circumstances */
+#define ROUNDS 3       /* of macros that call macros that paste */
+#define CALLERS 48u    /* through which one macro is looked for */
+
+enum piece_kind { PIECE_LITERAL, PIECE_PARAM, PIECE_OPERAND /* %c0 in asm: a number */ };
 
 struct piece {
-	const char *s; /* NULL: a parameter */
-	size_t len;
+	const char *s;
+	uint32_t len;
+	enum piece_kind kind;
 };
 
 struct chain {
 	uint64_t macro;
 	uint32_t entity;
 	uint32_t n, literal;
+	uint32_t bucket;
 	struct piece pieces[PIECES];
 };
 
@@ -34,18 +39,17 @@ struct match {
 	uint32_t chain;
 	uint64_t arg[2];
 	uint32_t n_args, literal;
+	bool counted; /* an argument is a number: it may come from a list made by macros */
 };
 
-struct caller {
-	uint64_t macro;
-	uint32_t match; /* first match of the macro called, by chain */
-};
+#define BUCKETS 513u
 
 struct paste {
 	struct resolver *r;
 	struct vec chains, matches;
-	struct chain *chain; /* being read */
+	struct chain *chain; /* being matched */
 	struct match current;
+	uint32_t start[BUCKETS + 1];
 	int err;
 };
 
@@ -57,12 +61,24 @@ static bool is_param(const struct arg *params, size_t n, const struct token *t)
 	return false;
 }
 
-static void piece(struct chain *c, const struct token *t, bool param)
+static void piece(struct chain *c, const char *at, size_t len, enum piece_kind kind)
 {
 	if (c->n < PIECES)
-		c->pieces[c->n] = (struct piece){ param ? NULL : t->s, t->len };
+		c->pieces[c->n] = (struct piece){ at, (uint32_t)len, kind };
 	c->n++;
-	c->literal += param ? 0 : (uint32_t)t->len;
+	c->literal += kind == PIECE_LITERAL ? (uint32_t)len : 0;
+}
+
+/* By first character if that is the macro's, else by last, else all together. */
+static uint32_t bucket(const struct chain *c)
+{
+	const struct piece *first = &c->pieces[0], *last = &c->pieces[c->n - 1];
+
+	if (first->kind == PIECE_LITERAL)
+		return (uint8_t)*first->s;
+	if (last->kind == PIECE_LITERAL)
+		return 256 + (uint8_t)last->s[last->len - 1];
+	return 512;
 }
 
 static void keep(struct paste *p, struct chain *c)
@@ -70,13 +86,41 @@ static void keep(struct paste *p, struct chain *c)
 	bool any = false;
 
 	for (uint32_t i = 0; i < c->n && i < PIECES; i++)
-		any |= !c->pieces[i].s;
-	if (c->n >= 2 && c->n <= PIECES && any && c->literal >= LITERAL_MIN)
+		any |= c->pieces[i].kind != PIECE_LITERAL;
+	if (c->n >= 2 && c->n <= PIECES && any && c->literal >= LITERAL_MIN) {
+		c->bucket = bucket(c);
 		p->err = p->err ? p->err : vec_push(&p->chains, c, sizeof(*c));
+	}
 	c->n = c->literal = 0;
 }
 
-/* Chains of one macro's body. */
+/* Text for the assembler: words of it, %-operands in them; other characters end a chain. */
+static void asm_string(struct paste *p, struct chain *c, const struct token *t)
+{
+	const char *s = t->s, *end = t->s + t->len;
+
+	while (s < end) {
+		size_t n = 0;
+
+		while (s + n < end && is_word(s + n, 1) && s[n] != '$')
+			n++;
+		if (n) {
+			piece(c, s, n, PIECE_LITERAL);
+			s += n;
+		} else if (*s == '%' && s + 1 < end && (s[1] == 'c' || s[1] == 'P')) {
+			piece(c, s, 0, PIECE_OPERAND);
+			s += 2;
+			if (s < end && *s == '[')
+				s = memchr(s, ']', (size_t)(end - s)) ?: end - 1;
+			s += s < end;
+		} else {
+			keep(p, c);
+			s++;
+		}
+	}
+}
+
+/* Chains of one macro's body: joined by ##, or strings and #parameters side by side. */
 static void read_chains(struct paste *p, uint32_t e)
 {
 	struct resolver *r = p->r;
@@ -92,15 +136,21 @@ static void read_chains(struct paste *p, uint32_t e)
 
 	while (lex_next(&l, &t)) {
 		bool word = t.type == T_IDENT || t.type == T_NUMBER;
+		bool param = word && is_param(names, n, &t);
 
 		if (t.type == T_PASTE) {
 			if (!c.n && (last.type == T_IDENT || last.type == T_NUMBER))
-				piece(&c, &last, is_param(names, n, &last));
+				piece(&c, last.s, last.len,
+				      is_param(names, n, &last) ? PIECE_PARAM : PIECE_LITERAL);
 			joining = c.n > 0;
 		} else if (joining && word) {
-			piece(&c, &t, is_param(names, n, &t));
+			piece(&c, t.s, t.len, param ? PIECE_PARAM : PIECE_LITERAL);
 			joining = false;
-		} else {
+		} else if (param && last.type == '#') {
+			piece(&c, t.s, t.len, PIECE_PARAM);
+		} else if (t.type == T_STRING) {
+			asm_string(p, &c, &t);
+		} else if (t.type != '#') {
 			keep(p, &c);
 			joining = false;
 		}
@@ -109,31 +159,50 @@ static void read_chains(struct paste *p, uint32_t e)
 	keep(p, &c);
 }
 
-static void try_match(struct paste *p, const char *rest, uint32_t at)
+static void try_match(struct paste *p, const char *rest, size_t left, uint32_t at);
+
+static void try_argument(struct paste *p, const char *rest, size_t n, size_t left, uint32_t at)
 {
-	struct chain *c = p->chain;
-	struct piece *piece = &c->pieces[at];
-	size_t left = strlen(rest);
+	struct match *m = &p->current;
+	bool counted = m->counted;
+
+	if (m->n_args == 2)
+		return;
+	m->arg[m->n_args++] = blob_hash(rest, n);
+	m->counted |= strspn(rest, "0123456789") >= n;
+	try_match(p, rest + n, left - n, at + 1);
+	m->n_args--;
+	m->counted = counted;
+}
+
+static void try_match(struct paste *p, const char *rest, size_t left, uint32_t at)
+{
+	const struct chain *c = p->chain;
+	const struct piece *piece = &c->pieces[at], *next = at + 1 < c->n ? piece + 1 : NULL;
+	size_t n;
 
 	if (at == c->n) {
 		if (!left)
 			p->err = p->err ? p->err : vec_push(&p->matches, &p->current, sizeof(p->current));
-		return;
-	}
-	if (piece->s) {
+	} else if (piece->kind == PIECE_LITERAL) {
 		if (left >= piece->len && !memcmp(rest, piece->s, piece->len))
-			try_match(p, rest + piece->len, at + 1);
-		return;
-	}
-	if (p->current.n_args == 2)
-		return;
-	for (size_t n = at + 1 == c->n ? left : 1; n <= left && left; n++) {
-		/* between two arguments only at an underscore: else everything fits */
-		if (at + 1 < c->n && !c->pieces[at + 1].s && rest[n] != '_' && rest[n - 1] != '_')
-			continue;
-		p->current.arg[p->current.n_args++] = blob_hash(rest, n);
-		try_match(p, rest + n, at + 1);
-		p->current.n_args--;
+			try_match(p, rest + piece->len, left - piece->len, at + 1);
+	} else if (piece->kind == PIECE_OPERAND) {
+		n = strspn(rest, "0123456789");
+		if (n)
+			try_match(p, rest + n, left - n, at + 1);
+	} else if (!next) {
+		if (left)
+			try_argument(p, rest, left, left, at);
+	} else {
+		for (n = 1; n < left; n++) {
+			/* two arguments are told apart only at an underscore: else all fits */
+			if (next->kind == PIECE_LITERAL
+				    ? left - n < next->len || memcmp(rest + n, next->s, next->len)
+				    : rest[n] != '_' && rest[n - 1] != '_')
+				continue;
+			try_argument(p, rest, n, left, at);
+		}
 	}
 }
 
@@ -142,28 +211,49 @@ static bool open_question(const struct symbol *s)
 	return !s->direct.n && !s->indirect.n && !s->unexpanded;
 }
 
+static int by_bucket(const void *a, const void *b)
+{
+	const struct chain *x = a, *y = b;
+
+	if (x->bucket != y->bucket)
+		return x->bucket < y->bucket ? -1 : 1;
+	return x->entity < y->entity ? -1 : x->entity > y->entity;
+}
+
+static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uint32_t b)
+{
+	for (uint32_t k = p->start[b]; k < p->start[b + 1] && !p->err; k++) {
+		p->chain = &VEC_AT(&p->chains, struct chain, k);
+		p->current = (struct match){ .symbol = symbol, .chain = k, .literal = p->chain->literal };
+		try_match(p, name, strlen(name), 0);
+	}
+}
+
 static void match_all(struct paste *p)
 {
 	struct resolver *r = p->r;
+	uint32_t n = VEC_N(&p->chains, struct chain);
 
+	if (n)
+		qsort(p->chains.data, n, sizeof(struct chain), by_bucket);
+	for (uint32_t k = 0; k < n; k++)
+		p->start[VEC_AT(&p->chains, struct chain, k).bucket + 1]++;
+	for (uint32_t b = 0; b < BUCKETS; b++)
+		p->start[b + 1] += p->start[b];
 	for (uint32_t i = 0; i < r->n_symbols; i++) {
 		const char *forms[2] = { r->symbols[i].name, r->symbols[i].stem };
 
 		if (!open_question(&r->symbols[i]))
 			continue;
-		for (int f = 0; f < (strcmp(forms[0], forms[1]) ? 2 : 1); f++)
-			for (uint32_t k = 0; k < VEC_N(&p->chains, struct chain) && !p->err; k++) {
-				p->chain = &VEC_AT(&p->chains, struct chain, k);
-				if (p->chain->pieces[0].s && p->chain->pieces[0].s[0] != forms[f][0])
-					continue;
-				p->current = (struct match){ .symbol = i, .chain = k,
-							     .literal = p->chain->literal };
-				try_match(p, forms[f], 0);
-			}
+		for (int f = 0; f < (strcmp(forms[0], forms[1]) ? 2 : 1); f++) {
+			match_bucket(p, i, forms[f], (uint8_t)*forms[f]);
+			match_bucket(p, i, forms[f], 256 + (uint8_t)forms[f][strlen(forms[f]) - 1]);
+			match_bucket(p, i, forms[f], 512);
+		}
 	}
 }
 
-/* callers[i]: macro names that pass arguments on to the macro of match i. */
+/* Which macros call a macro: lists in a pool, each macro in its own. */
 struct names {
 	struct hmap of; /* macro to a list in pool */
 	struct vec pool;
@@ -189,6 +279,13 @@ static int add_link(struct names *n, uint64_t macro, uint64_t caller)
 	return vec_push(&n->pool, &l, sizeof(l));
 }
 
+static int self_link(struct names *n, uint64_t macro)
+{
+	int err = add_link(n, macro, macro);
+
+	return err < 0 ? err : 0;
+}
+
 static int find_callers(struct paste *p, struct names *n)
 {
 	struct resolver *r = p->r;
@@ -196,10 +293,8 @@ static int find_callers(struct paste *p, struct names *n)
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		uint32_t c = VEC_AT(&p->matches, struct match, i).chain;
-		uint64_t macro = VEC_AT(&p->chains, struct chain, c).macro;
 
-		err = add_link(n, macro, macro);
-		err = err < 0 ? err : 0;
+		err = self_link(n, VEC_AT(&p->chains, struct chain, c).macro);
 	}
 	for (int round = 0; !err && round < ROUNDS; round++)
 		for (uint32_t e = 0; !err && e < r->n_entities; e++) {
@@ -209,12 +304,10 @@ static int find_callers(struct paste *p, struct names *n)
 			if (m->kind != ENTITY_MACRO || !(m->flags & MACRO_FUNCTION))
 				continue;
 			for (uint32_t k = 0; !err && k < m->n_refs; k++) {
-				uint32_t at = hmap_get(&n->of, refs[k]);
-
-				/* only what calls a macro that pastes itself, or through its callers */
-				for (; at != HMAP_NONE && err >= 0; at = VEC_AT(&n->pool, struct link, at).next)
-					err = add_link(n, refs[k], m->hash);
-				err = err < 0 ? err : 0;
+				if (hmap_get(&n->of, refs[k]) == HMAP_NONE)
+					continue;
+				err = add_link(n, refs[k], m->hash);
+				err = err < 0 ? err : self_link(n, m->hash);
 			}
 		}
 	return err;
@@ -240,7 +333,10 @@ static uint32_t callers_of(struct names *n, uint64_t macro, uint64_t *out, uint3
 	return k;
 }
 
-#define CALLERS 48u
+static int want(struct hmap *keys, uint64_t key)
+{
+	return hmap_slot(keys, key) ? 0 : -ENOMEM;
+}
 
 static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 {
@@ -250,16 +346,18 @@ static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		const struct match *m = &VEC_AT(&p->matches, struct match, i);
 		uint64_t macro = VEC_AT(&p->chains, struct chain, m->chain).macro;
+		bool weak = m->literal >= EVIDENCE_MIN;
 		uint32_t k = callers_of(n, macro, macros, CALLERS);
 
+		for (uint32_t a = 0; weak && !err && a < m->n_args; a++)
+			err = want(keys, m->arg[a]);
 		for (uint32_t c = 0; !err && c < k; c++) {
-			for (uint32_t a = 0; !err && a < m->n_args; a++) {
-				err = hmap_slot(keys, blob_hash_pair(macros[c], m->arg[a])) ? 0 : -ENOMEM;
-				if (!err && m->literal >= EVIDENCE_MIN)
-					err = hmap_slot(keys, m->arg[a]) ? 0 : -ENOMEM;
-			}
-			if (!err && m->literal >= EVIDENCE_MIN)
-				err = hmap_slot(keys, macros[c]) ? 0 : -ENOMEM;
+			for (uint32_t a = 0; !err && a < m->n_args; a++)
+				err = want(keys, blob_hash_pair(macros[c], m->arg[a]));
+			if (weak || !m->n_args)
+				err = err ? err : want(keys, macros[c]);
+			if (weak)
+				err = err ? err : want(keys, blob_hash_pair(macros[c], BLOB_NESTED));
 		}
 	}
 	return err;
@@ -297,7 +395,7 @@ static int certain(struct paste *p, const struct index *x, const struct match *m
 	struct resolver *r = p->r;
 	struct symbol *s = &r->symbols[m->symbol];
 	uint32_t n, e = VEC_AT(&p->chains, struct chain, m->chain).entity;
-	const struct use *u = uses(x, blob_hash_pair(macro, m->arg[0]), &n);
+	const struct use *u = uses(x, m->n_args ? blob_hash_pair(macro, m->arg[0]) : macro, &n);
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < n; i++) {
@@ -310,7 +408,10 @@ static int certain(struct paste *p, const struct index *x, const struct match *m
 	return err;
 }
 
-/* The macro and the argument are in one file, but not as such a call. */
+/*
+ * The macro and the argument are in one file, but the call has calls for arguments; or the
+ * argument is a number and the macro itself is handed to something that counts.
+ */
 static int circumstantial(struct paste *p, const struct index *x, const struct match *m, uint64_t macro)
 {
 	struct resolver *r = p->r;
@@ -318,13 +419,15 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 	uint32_t n, e = VEC_AT(&p->chains, struct chain, m->chain).entity;
 	const struct use *u = uses(x, macro, &n);
 
-	if (m->literal < EVIDENCE_MIN || s->reason || n > 4096)
+	if (m->literal < EVIDENCE_MIN || !m->n_args || s->reason || n > 4096)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (u[i].owner != NO_OWNER || !r->is_tu[u[i].file] || !outside(r, s, u[i].file) ||
-		    !used_in(x, m->arg[0], u[i].file) ||
-		    (m->n_args == 2 && !used_in(x, m->arg[1], u[i].file)) ||
 		    !entity_visible(r, u[i].file, e))
+			continue;
+		if (!m->counted && (!used_in(x, blob_hash_pair(macro, BLOB_NESTED), u[i].file) ||
+				    !used_in(x, m->arg[0], u[i].file) ||
+				    (m->n_args == 2 && !used_in(x, m->arg[1], u[i].file))))
 			continue;
 		return asprintf(&s->reason, "macro %s may build the name in %s", entity_name(r, e),
 				r->files[u[i].file].path) < 0 ? -ENOMEM : 0;

@@ -71,7 +71,7 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 		return;
 	made.hash = name.hash;
 	made.name_str = facts_str(f, name.s, name.len);
-	made.flags |= (x.saw_paste ? MACRO_PASTES : 0) | (x.saw_export ? MACRO_EXPORTS : 0);
+	made.flags |= (x.saw_paste || x.saw_asm ? MACRO_PASTES : 0) | (x.saw_export ? MACRO_EXPORTS : 0);
 	if (l.end - body <= BODY_LIMIT)
 		made.body_str = facts_folded(f, body, (size_t)(l.end - body));
 	facts_close_entity(f, &f->refs[OWNER_MACRO], &made);

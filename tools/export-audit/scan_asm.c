@@ -23,8 +23,11 @@ static const char *matching(const struct lex *l)
 	return NULL;
 }
 
-static bool defines(const struct token *t)
+static bool defines(const struct blob_scanner *s, const struct token *t)
 {
+	for (const char *p = t->s; p > s->lex.start && p[-1] != '\n'; p--)
+		if (p[-1] != ' ' && p[-1] != '\t')
+			return false; /* an operand */
 	return contains(t, "ENTRY") || contains(t, "START") || contains(t, "GLOBAL") ||
 	       contains(t, "FUNC") || contains(t, "ALIAS") || contains(t, "_DATA") ||
 	       contains(t, "ENDPROC") || contains(t, "END");
@@ -56,7 +59,7 @@ static void asm_name(struct blob_scanner *s, const struct token *t, int prev, co
 			lex_skip_to(l, close + 1);
 			return;
 		}
-		if (defines(t))
+		if (defines(s, t))
 			first_argument(s, *l);
 	}
 	refset_add(&s->facts, &s->facts.refs[OWNER_TU], t->hash);

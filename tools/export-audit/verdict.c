@@ -45,6 +45,12 @@ static int say_consumed(struct resolver *r, struct symbol *s)
 			only_tests(r, &s->indirect));
 }
 
+/* Rust names what it links by other means than the C bindings. */
+static bool rust_exports(const struct resolver *r, const struct symbol *s)
+{
+	return !strncmp(r->files[VEC_AT(&s->sites, struct graph_site, 0).file].path, "rust/", 5);
+}
+
 static int say_unconsumed(struct symbol *s)
 {
 	s->verdict = VERDICT_UNCONSUMED;
@@ -70,6 +76,9 @@ static int judge_symbol(struct resolver *r, struct symbol *s)
 	} else if (emitted) {
 		s->verdict = VERDICT_UNDECIDED;
 		n = asprintf(&s->reason, "%s", emitted);
+	} else if (rust_exports(r, s)) {
+		s->verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->reason, "exported for Rust modules, which do not name it in source");
 	} else if (hint) {
 		s->verdict = VERDICT_UNDECIDED;
 		n = asprintf(&s->reason, "%s", hint);

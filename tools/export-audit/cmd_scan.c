@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* export-audit scan: one kernel source tree on disk. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "report.h"
+#include "tree.h"
+
+static const char options[] =
+	"Which symbols:\n"
+	"  --path=PATH         exported below PATH, or by files that match a pattern\n"
+	"  --subsystem=TEXT    whose section title in MAINTAINERS contains TEXT\n"
+	"  --symbol=PATTERN    whose name matches, with * and ?\n"
+	"  --licence=gpl|plain\n"
+	"  --verdict=consumed|unconsumed|undecided\n"
+	"Output:\n"
+	"  --consumers         in the table, list the files below each symbol\n"
+	"  --summary           totals only\n"
+	"  --csv, --json, --html\n"
+	"Others:\n"
+	"  --check             exit with 1 if one of the symbols is unconsumed\n"
+	"  --threads=N         for reading; default 2\n"
+	"  --help\n";
+
+enum form { FORM_TABLE, FORM_SUMMARY, FORM_CSV, FORM_JSON, FORM_HTML };
+
+struct request {
+	struct filter filter;
+	enum form form;
+	bool consumers, check, help;
+	unsigned int threads;
+	const char *root;
+};
+
+static int one_of(const char *value, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcasecmp(value, names[i]))
+			return i;
+	return -1;
+}
+
+static int choose(struct request *q, int option, const char *value)
+{
+	static const char *const licences[] = { "plain", "gpl" };
+	static const char *const verdicts[] = { "consumed", "unconsumed", "undecided" };
+	char *end;
+	unsigned long n;
+
+	switch (option) {
+	case 'l':
+		q->filter.licence = one_of(value, licences, 2);
+		return q->filter.licence < 0 ? complain("--licence is gpl or plain, not '%s'", value) : 0;
+	case 'v':
+		q->filter.verdict = one_of(value, verdicts, 3);
+		return q->filter.verdict < 0 ? complain("no verdict '%s'", value) : 0;
+	case 't':
+		n = strtoul(value, &end, 10);
+		if (!*value || *end || n < 1 || n > 16)
+			return complain("--threads is a number from 1 to 16, not '%s'", value);
+		q->threads = (unsigned int)n;
+		return 0;
+	}
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct request *q)
+{
+	static const struct option longs[] = {
+		{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' }, { "symbol", 1, NULL, 'y' },
+		{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
+		{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
+		{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+		{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+	};
+	int c, err = 0;
+
+	*q = (struct request){ .filter = { .licence = -1, .verdict = -1 }, .threads = 2 };
+	opterr = 0;
+	optind = 1;
+	while (!err && (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'p': q->filter.path = optarg; break;
+		case 's': q->filter.subsystem = optarg; break;
+		case 'y': q->filter.symbol = optarg; break;
+		case 'c': q->consumers = true; break;
+		case 'S': q->form = FORM_SUMMARY; break;
+		case 'C': q->form = FORM_CSV; break;
+		case 'j': q->form = FORM_JSON; break;
+		case 'H': q->form = FORM_HTML; break;
+		case 'k': q->check = true; break;
+		case 'h': q->help = true; return 0;
+		case ':': return complain("%s needs a value", argv[optind - 1]);
+		case '?': return complain("no option '%s'; see export-audit scan --help", argv[optind - 1]);
+		default: err = choose(q, c, optarg);
+		}
+	}
+	if (err)
+		return err;
+	if (optind + 1 != argc)
+		return complain("scan wants one kernel source tree, not %d", argc - optind);
+	q->root = argv[optind];
+	return 0;
+}
+
+static int write_out(const struct report *r, const struct request *q)
+{
+	int err = q->form == FORM_CSV	   ? report_csv(r, stdout)
+		  : q->form == FORM_JSON    ? report_json(r, stdout)
+		  : q->form == FORM_HTML    ? report_html(r, stdout)
+		  : q->form == FORM_SUMMARY ? report_summary(r, stdout)
+					    : report_table(r, q->consumers, stdout);
+
+	if (fflush(stdout) || err)
+		return complain("cannot write the result: %s", strerror(EIO));
+	return q->check && (r->counts[VERDICT_UNCONSUMED][0] || r->counts[VERDICT_UNCONSUMED][1])
+		       ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
+static int maintainers(const char *root, struct maint **out)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/MAINTAINERS", root) >= sizeof(path))
+		return -ENAMETOOLONG;
+	return maint_read(path, out);
+}
+
+static int scan(const struct request *q)
+{
+	struct tree *t = NULL;
+	struct graph *g = NULL;
+	struct maint *m = NULL;
+	struct report r = { 0 };
+	int err = tree_scan(q->root, q->threads, &t), status = EXIT_BROKEN;
+
+	if (err == -EINVAL)
+		return complain("%s is not a kernel source tree: it has no Makefile and include/linux",
+				q->root);
+	if (err)
+		return complain("cannot read %s: %s", q->root, strerror(-err));
+	if (t->n_unreadable)
+		complain("%u files or folders of %s could not be read and are left out", t->n_unreadable,
+			 q->root);
+	maintainers(q->root, &m); /* without it, subsystems are empty */
+	err = graph_resolve(t->files, t->n_files, q->threads, &g);
+	if (!err)
+		err = report_build(g, t->files, m, &q->filter, q->root, &r);
+	if (err)
+		complain("%s: %s", q->root, strerror(-err));
+	else
+		status = write_out(&r, q);
+	report_fini(&r);
+	graph_free(g);
+	maint_free(m);
+	tree_free(t);
+	return status;
+}
+
+int cmd_scan(const struct command *self, int argc, char **argv)
+{
+	struct request q;
+	int err = parse(argc, argv, &q);
+
+	if (err)
+		return err;
+	return q.help ? command_usage(self, options) : scan(&q);
+}
