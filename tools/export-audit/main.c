@@ -8,6 +8,8 @@
 #include "command.h"
 
 static const struct command commands[] = {
+	{ "scan", "[OPTION]... TREE", "Consumers of each symbol that a kernel source tree exports",
+	  cmd_scan },
 	{ "history", "REPO [--from TAG] [--to TAG] [OPTION]...",
 	  "When each symbol of a git repository was exported, consumed and removed", cmd_history },
 	{ "gate", "REPO BASE..HEAD | REPO --mbox FILE --base BASE [OPTION]...",
