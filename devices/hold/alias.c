@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * HOLD_ALIAS: the translation is (object, offset), reached through a second mapping of the object. It
+ * follows what happens to the object (truncate, punch) but not what happens to the address: after a
+ * munmap and mmap of something else it still shows the old object.
+ *
+ * A truncated object raises SIGBUS at the access. The handler is process-wide; it knows the accesses
+ * of this file by a thread-local mark and hands everything else to whoever was there before.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include "internal.h"
+
+static __thread sigjmp_buf *guard __attribute__((tls_model("initial-exec")));
+static struct sigaction previous;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	if (guard)
+		siglongjmp(*guard, 1);
+	if (previous.sa_flags & SA_SIGINFO) {
+		previous.sa_sigaction(sig, info, context);
+	} else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+		previous.sa_handler(sig);
+	} else {
+		signal(sig, SIG_DFL); /* the access runs again and kills us, as it should */
+	}
+}
+
+static void install(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	sigaction(SIGBUS, &sa, &previous);
+}
+
+int hold_alias_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	return -pthread_once(&once, install);
+}
+
+static int alias_take(struct hold_device *dev, struct hold_page *page, const struct hmm_vma *vma)
+{
+	if (!dev->find_alias || !vma)
+		return -EOPNOTSUPP;
+	page->alias = dev->find_alias(vma, vma->offset + (page->addr - vma->start), dev->arg);
+	return page->alias ? 0 : -EOPNOTSUPP;
+}
+
+static void alias_drop(struct hold_device *dev, struct hold_page *page)
+{
+	page->alias = NULL;
+}
+
+/* Words are copied one by one: a stamp that another thread writes meanwhile is old or new, never torn. */
+static int guarded_copy(void *dst, const void *src, unsigned int len)
+{
+	sigjmp_buf here;
+	unsigned int i;
+
+	if (sigsetjmp(here, 0)) {
+		guard = NULL;
+		return -EFAULT;
+	}
+	guard = &here;
+	atomic_signal_fence(memory_order_seq_cst);
+	for (i = 0; i + 8 <= len; i += 8) {
+		uint64_t w = __atomic_load_n((const uint64_t *)((const char *)src + i), __ATOMIC_RELAXED);
+
+		__atomic_store_n((uint64_t *)((char *)dst + i), w, __ATOMIC_RELAXED);
+	}
+	memcpy((char *)dst + i, (const char *)src + i, len - i);
+	atomic_signal_fence(memory_order_seq_cst);
+	guard = NULL;
+	return 0;
+}
+
+static int alias_read(struct hold_device *dev, struct hold_page *page, unsigned int offset, void *buf,
+		      unsigned int len)
+{
+	return guarded_copy(buf, page->alias + offset, len);
+}
+
+static int alias_write(struct hold_device *dev, struct hold_page *page, unsigned int offset,
+		       const void *buf, unsigned int len)
+{
+	return guarded_copy(page->alias + offset, buf, len);
+}
+
+const struct hold_method_ops hold_alias_ops = {alias_take, alias_drop, alias_read, alias_write};

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* A hostile thread: owns every HOSTILES-th slot and does one operation after the other to them. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include "ops.h"
+
+#define FORCE_ONE_IN 6
+
+static void choose_pages(struct op_run *run, const struct op *op)
+{
+	run->lo = 0;
+	run->hi = PAGES;
+	switch (op->hits) {
+	case PAGES_ANY:
+		run->lo = rng_below(run->rng, PAGES);
+		run->hi = run->lo + 1 + rng_below(run->rng, PAGES - run->lo);
+		break;
+	case PAGES_TAIL:
+		run->lo = rng_below(run->rng, PAGES);
+		break;
+	case PAGES_TAIL_KEEP:
+		run->lo = 1 + rng_below(run->rng, PAGES - 1);
+		break;
+	case PAGES_HEAD:
+		run->hi = 1 + rng_below(run->rng, PAGES - 1);
+		break;
+	case PAGES_ALL:
+		break;
+	}
+}
+
+static unsigned int choose_op(struct torture *t, const struct slot *slot, struct rng *rng)
+{
+	unsigned int i, sum = 0, pick;
+
+	for (i = 0; i < ops_count; i++)
+		if (t->policy[slot->id][i] >= OP_PLAIN)
+			sum += ops_table[i].weight;
+	pick = rng_below(rng, sum);
+	for (i = 0; i < ops_count; i++) {
+		if (t->policy[slot->id][i] < OP_PLAIN)
+			continue;
+		if (pick < ops_table[i].weight)
+			break;
+		pick -= ops_table[i].weight;
+	}
+	return i;
+}
+
+/* `changed` can be held open where the kernel drops its lock before it frees pages. */
+static enum window choose_window(const struct op *op, struct rng *rng)
+{
+	enum window w;
+
+	do {
+		w = (enum window)rng_below(rng, WINDOW_NR);
+	} while (!window_available(w) || (w == WINDOW_CHANGED && op->effect != EFFECT_BEFORE));
+	return w;
+}
+
+static bool try_force(struct op_run *run, unsigned int op_index)
+{
+	const struct op *op = &ops_table[op_index];
+	enum window w;
+	bool effect;
+
+	if (op->no_event || run->slot->checked || rng_below(run->rng, FORCE_ONE_IN))
+		return false;
+	w = choose_window(op, run->rng);
+	effect = op->effect == EFFECT_BEFORE || (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
+	if (!window_try_arm(run->t, w, run->slot->id, run->hi - 1, op_index, effect))
+		return false;
+	window_wait_ready(run->t);
+	return true;
+}
+
+static int restore(struct op_run *run)
+{
+	int rc = slot_map(run->slot, true, true, run->stamp);
+
+	oracle_removed(run->slot, 0, PAGES, run->stamp);
+	if (!rc)
+		oracle_stamp(run->slot, 0, PAGES, run->stamp);
+	return rc;
+}
+
+static void one_operation(struct torture *t, struct rng *rng, struct slot *slot, struct beat *b)
+{
+	unsigned int i = choose_op(t, slot, rng);
+	const struct op *op = &ops_table[i];
+	struct op_run run = {.t = t, .slot = slot, .rng = rng, .raw = rng_below(rng, 2)};
+	int rc;
+
+	choose_pages(&run, op);
+	run.note = t->policy[slot->id][i] == OP_NOTED;
+	beat(b, op->name);
+	run.forced = try_force(&run, i);
+	run.stamp = oracle_begin(slot);
+	rc = op->run(&run);
+	/* mremap refuses ranges of which only a part is registered: an earlier operation split the slot. */
+	if (rc == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
+	    op->operation <= HMM_OP_MREMAP_DONTUNMAP)
+		rc = restore(&run);
+	if (rc == -EOPNOTSUPP) {
+		atomic_fetch_add(&t->op_unsupported[i], 1);
+		oracle_stamp(slot, 0, PAGES, run.stamp);
+		rc = 0;
+	}
+	oracle_end(slot);
+	if (run.forced)
+		window_finish(t);
+	atomic_fetch_add(&t->op_runs[i], 1);
+	if (run.note)
+		atomic_fetch_add(&t->op_noted[i], 1);
+	atomic_fetch_add(&t->operations, 1);
+	if (rc) {
+		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id, kind_name(slot->kind),
+			op->name, rc);
+		atomic_store(&t->stop, true);
+	}
+}
+
+void *hostile_main(void *arg)
+{
+	struct user_arg *a = arg;
+	struct torture *t = a->t;
+	struct rng rng = {t->opt.seed * 7919 + 1000 + a->id};
+	struct beat *b = &t->beats[USERS + a->id];
+
+	window_not_pump();
+	while (!atomic_load(&t->stop)) {
+		unsigned int i = rng_below(&rng, t->nslots);
+		uint64_t until;
+
+		if (i % HOSTILES != a->id)
+			continue;
+		one_operation(t, &rng, &t->slots[i], b);
+		/* Room for accepted uses: while anything is in flight all are refused. */
+		until = tort_now_ns() + rng_below(&rng, 60000);
+		while (tort_now_ns() < until)
+			sched_yield();
+	}
+	return NULL;
+}

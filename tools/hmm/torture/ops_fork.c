@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Fork: the child checks that it sees the memory as it was, writes, discards and unmaps its copy, and is
+ * refused by the library. The parent writes meanwhile and must not see any of it.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "ops.h"
+
+#define CHILD_LIMIT_NS 10000000000ULL
+
+enum child_status {
+	CHILD_OK,
+	CHILD_WRONG_STAMP = 10,
+	CHILD_WRONG_WORD,
+	CHILD_NOT_REFUSED,
+	CHILD_UNMAP,
+};
+
+/* Only system calls and plain memory: the other threads' locks are held for ever here. */
+static int child_work(struct op_run *run, const uint64_t *current)
+{
+	struct slot *slot = run->slot;
+	unsigned int i, j;
+
+	for (i = 0; i < PAGES; i++) {
+		volatile uint64_t *mem = (volatile uint64_t *)slot_page(slot, i);
+		uint64_t word = oracle_word(slot, i, current[i]);
+
+		/* Shared memory goes on changing in the parent. */
+		if (kind_shared(slot->kind))
+			continue;
+		if (mem[0] != word)
+			return CHILD_WRONG_STAMP;
+		for (j = PATTERN_WORD; j < PAGE_WORDS; j++)
+			if (mem[j] != oracle_pattern(word, j))
+				return CHILD_WRONG_WORD;
+		mem[0] = ~0ULL;
+		mem[DEVICE_WORD] = ~0ULL;
+	}
+	if (hmm_mm_barrier(run->t->mm, 1000000) != -ESRCH)
+		return CHILD_NOT_REFUSED;
+	if (slot->kind == KIND_BRK)
+		return CHILD_OK;
+	if (!kind_shared(slot->kind) &&
+	    syscall(SYS_madvise, slot->base, slot->len, (long)MADV_DONTNEED))
+		return CHILD_UNMAP;
+	return syscall(SYS_munmap, slot->base, slot->len) ? CHILD_UNMAP : CHILD_OK;
+}
+
+static int wait_child(struct op_run *run, pid_t pid)
+{
+	uint64_t limit = tort_now_ns() + CHILD_LIMIT_NS;
+	struct timespec pause = {0, 50000};
+	int status;
+
+	for (;;) {
+		pid_t got = waitpid(pid, &status, WNOHANG);
+
+		if (got == pid)
+			break;
+		if (got < 0)
+			return -errno;
+		if (tort_now_ns() > limit) {
+			finding(FINDING_HANG, "a forked child (%s) did not end in 10 s",
+				run->raw ? "raw clone" : "fork");
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			return 0;
+		}
+		nanosleep(&pause, NULL);
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_OK)
+		return 0;
+	finding(WIFEXITED(status) && WEXITSTATUS(status) <= CHILD_WRONG_WORD ? FINDING_WRONG :
+									       FINDING_ERROR,
+		"slot %u (%s): the forked child ended with %s %d (10 stamp, 11 word, 12 not refused, 13 unmap)",
+		run->slot->id, kind_name(run->slot->kind), WIFEXITED(status) ? "status" : "signal",
+		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	return 0;
+}
+
+static int fork_with(struct op_run *run, bool raw)
+{
+	struct slot *slot = run->slot;
+	uint64_t current[PAGES];
+	unsigned int i;
+	pid_t pid;
+
+	for (i = 0; i < PAGES; i++)
+		current[i] = atomic_load(&slot->page[i].current);
+	run->raw = raw;
+	pid = raw ? (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L) : fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(child_work(run, current));
+	window_returned(run->t);
+	/* Breaks copy-on-write while the child is alive. */
+	oracle_stamp(slot, 0, PAGES, run->stamp);
+	return wait_child(run, pid);
+}
+
+int op_fork(struct op_run *run)
+{
+	return fork_with(run, false);
+}
+
+int op_fork_raw(struct op_run *run)
+{
+	return fork_with(run, true);
+}

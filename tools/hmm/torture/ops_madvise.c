@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Operations by madvise: discards, whose event comes before the change, and hints that keep contents. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "ops.h"
+#include "peer.h"
+
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#define ADV_GUARD_INSTALL 102
+#define ADV_GUARD_REMOVE 103
+
+static uint64_t at(const struct op_run *run)
+{
+	return slot_page(run->slot, run->lo);
+}
+
+static uint64_t length(const struct op_run *run)
+{
+	return (run->hi - run->lo) * run->slot->stride;
+}
+
+/* A discard: contents are gone when the call returns, unless memory is shared and only unmapped here. */
+static int discard(struct op_run *run, int rc, bool peer, bool gone)
+{
+	if (!rc) {
+		if (gone)
+			op_returned(run);
+		window_returned(run->t);
+		if (gone)
+			oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	}
+	if (peer)
+		peer_finish();
+	if (!rc && !gone)
+		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return rc;
+}
+
+static int advise(struct op_run *run, int advice, bool gone)
+{
+	bool peer = gone && peer_start(run->t, run->slot, run->lo, run->hi, run->stamp, PEER_PEEK);
+
+	return discard(run, tort_madvise(run->raw, at(run), length(run), advice), peer, gone);
+}
+
+int op_dontneed(struct op_run *run)
+{
+	return advise(run, MADV_DONTNEED, !kind_shared(run->slot->kind));
+}
+
+int op_dontneed_locked(struct op_run *run)
+{
+	int rc = advise(run, MADV_DONTNEED_LOCKED, !kind_shared(run->slot->kind));
+
+	return rc == -EINVAL ? -EOPNOTSUPP : rc;
+}
+
+/* Of oneself: DONTNEED by process_madvise since Linux 6.13. */
+int op_process_madvise(struct op_run *run)
+{
+	struct iovec iov = {(void *)at(run), length(run)};
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	bool peer, gone = !kind_shared(run->slot->kind);
+	long n;
+
+	if (fd < 0)
+		return -EOPNOTSUPP;
+	peer = gone && peer_start(run->t, run->slot, run->lo, run->hi, run->stamp, PEER_PEEK);
+	n = syscall(SYS_process_madvise, fd, &iov, 1UL, MADV_DONTNEED, 0U);
+	n = n < 0 ? -errno : 0;
+	close(fd);
+	n = discard(run, (int)n, peer, gone);
+	return n == -EINVAL || n == -EPERM ? -EOPNOTSUPP : (int)n;
+}
+
+/* Contents may stay until memory is short: not gone before they are written anew. */
+int op_free(struct op_run *run)
+{
+	return advise(run, MADV_FREE, false);
+}
+
+int op_remove(struct op_run *run)
+{
+	int rc = advise(run, MADV_REMOVE, true);
+
+	return rc == -EOPNOTSUPP || rc == -EINVAL ? -EOPNOTSUPP : rc;
+}
+
+int op_reclaim(struct op_run *run)
+{
+	int rc = tort_madvise(run->raw, at(run), length(run),
+			      rng_below(run->rng, 2) ? MADV_COLD : MADV_PAGEOUT);
+
+	if (!rc)
+		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return rc;
+}
+
+int op_collapse(struct op_run *run)
+{
+	int rc = tort_madvise(run->raw, run->slot->base, run->slot->len, MADV_COLLAPSE);
+
+	/* Held pages cannot be moved: that it refuses is what we rely on. */
+	if (rc && rc != -EAGAIN && rc != -EINVAL && rc != -ENOMEM && rc != -EBUSY)
+		return rc;
+	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return 0;
+}
+
+int op_guard(struct op_run *run)
+{
+	int rc = tort_madvise(true, at(run), length(run), ADV_GUARD_INSTALL);
+
+	if (rc)
+		return -EOPNOTSUPP;
+	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	if (rc)
+		return rc;
+	op_returned(run);
+	rc = tort_madvise(true, at(run), length(run), ADV_GUARD_REMOVE);
+	if (!rc)
+		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return rc;
+}

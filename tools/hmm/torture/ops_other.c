@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Plain stores, changes of the object, and changes of permission. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "ops.h"
+#include "peer.h"
+
+int op_store(struct op_run *run)
+{
+	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return 0;
+}
+
+static int object_gone(struct op_run *run, int fd)
+{
+	int rc = run->note ? hmm_mm_note_file(run->t->mm, fd) : 0;
+
+	if (rc)
+		return rc;
+	op_returned(run);
+	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
+	return 0;
+}
+
+int op_truncate(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	int fd = slot->objects[slot->object].fd;
+
+	if (ftruncate(fd, (off_t)(run->lo * slot->stride)) || ftruncate(fd, (off_t)slot_object_len(slot)))
+		return -errno;
+	run->hi = PAGES;
+	return object_gone(run, fd);
+}
+
+int op_punch(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	int fd = slot->objects[slot->object].fd;
+
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(run->lo * slot->stride),
+		      (off_t)((run->hi - run->lo) * slot->stride)))
+		return errno == EOPNOTSUPP ? -EOPNOTSUPP : -errno;
+	return object_gone(run, fd);
+}
+
+/* After the library was told, no device may write until the permission is back. */
+int op_mprotect(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	uint64_t before[PAGES][DEVICE_WORDS], until;
+	unsigned int i, j;
+	int rc;
+
+	if (mprotect((void *)slot->base, slot->len, PROT_READ))
+		return -errno;
+	rc = hmm_mm_note(run->t->mm, HMM_NOTE_PROTECT, slot->base, slot->base + slot->len);
+	if (rc)
+		return rc;
+	for (i = 0; i < PAGES; i++)
+		for (j = 0; j < DEVICE_WORDS; j++)
+			before[i][j] = ((volatile uint64_t *)slot_page(slot, i))[DEVICE_WORD + j];
+	until = tort_now_ns() + 20000;
+	while (tort_now_ns() < until)
+		;
+	for (i = 0; i < PAGES; i++)
+		for (j = 0; j < DEVICE_WORDS; j++)
+			if (((volatile uint64_t *)slot_page(slot, i))[DEVICE_WORD + j] != before[i][j])
+				finding(FINDING_STALE,
+					"slot %u (%s) page %u: a device wrote after the permission was taken",
+					slot->id, kind_name(slot->kind), i);
+	if (mprotect((void *)slot->base, slot->len, PROT_READ | PROT_WRITE))
+		return -errno;
+	oracle_stamp(slot, run->lo, run->hi, run->stamp);
+	return 0;
+}
+
+/* Pages of the mapping change places without an event. */
+int op_remap_file_pages(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	struct object *o = &slot->objects[slot->object];
+	uint64_t page = slot_page(slot, 0);
+	int rc;
+
+	/* Page 0 shows the object's spare page, then itself again; both times the library is told. */
+	oracle_fill((uint64_t *)(o->alias + slot->len), oracle_word(slot, 0, run->stamp));
+	if (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, (unsigned long)PAGES, 0))
+		return -EOPNOTSUPP;
+	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, page, page + HMM_PAGE_SIZE);
+	if (rc)
+		return rc;
+	oracle_removed(slot, 0, 1, run->stamp);
+	oracle_fill((uint64_t *)o->alias, oracle_word(slot, 0, run->stamp));
+	if (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, 0UL, 0))
+		return -errno;
+	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, page, page + HMM_PAGE_SIZE);
+	if (!rc)
+		oracle_stamp(slot, 0, PAGES, run->stamp);
+	return rc;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * slot: a piece of address space that is torn apart. Each has a kind of memory, a fixed address, and
+ * PAGES stamped pages, `stride` apart. Mappings come and go; the oracle knows which stamp is current.
+ */
+#ifndef TOOLS_HMM_TORTURE_SLOT_H
+#define TOOLS_HMM_TORTURE_SLOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <hmm/types.h>
+
+#define PAGES 4
+#define OBJECTS 3 /* a translation that is two mappings old still shows another object */
+
+enum kind {
+	KIND_ANON,
+	KIND_THP,
+	KIND_SHMEM,
+	KIND_PRIVATE, /* a private mapping of a memfd */
+	KIND_SYSV,
+	KIND_FILE,
+	KIND_BRK,
+	KIND_STACK, /* grows down */
+	KIND_NR,
+};
+
+/* What a slot of shared memory or of a file maps, and the device's second mapping of it. */
+struct object {
+	int fd;	   /* or -1 */
+	int shmid; /* or -1 */
+	uint64_t inode;
+	char *alias;
+};
+
+/*
+ * What is known of one page. A stamp is issued before the operation that brings it; `done` and
+ * `effect` say below which stamp a page is certainly gone:
+ * done: the call that removed it has returned (what the caller of munmap may rely on)
+ * effect: somebody has seen the change take effect, though the call may still be blocked in the event
+ *	(what a validated use must refuse for everyone else); never below done
+ */
+struct page_oracle {
+	_Atomic uint64_t current;
+	_Atomic uint64_t done;
+	_Atomic uint64_t effect;
+};
+
+struct slot {
+	unsigned int id;
+	enum kind kind;
+	bool checked; /* used with hmm_range_valid() and all checks only: gets changes without events */
+	uint64_t base;
+	uint64_t len;
+	uint64_t stride;
+	uint64_t away;	  /* where mappings are moved to */
+	uint64_t ballast; /* bytes mapped behind it that make its next munmap slow */
+	unsigned int object;
+	struct object objects[OBJECTS];
+	_Atomic uint64_t epoch;	 /* odd while an operation is under way */
+	_Atomic uint64_t issued; /* the newest stamp */
+	_Atomic bool read_only;	 /* the library was told so, no device may write */
+	struct page_oracle page[PAGES];
+};
+
+const char *kind_name(enum kind kind);
+enum hmm_vma_kind kind_vma(enum kind kind);
+bool kind_shared(enum kind kind); /* memory is an object with an alias */
+
+int slot_create(struct slot *slot, unsigned int id, enum kind kind, bool checked);
+void slot_destroy(struct slot *slot);
+
+uint64_t slot_page(const struct slot *slot, unsigned int i);
+
+/*
+ * Map the slot afresh, with the content that stamp stands for where it can be there from the first
+ * instant (shared objects), else zero. @over: over what is there, else only into a hole. -EEXIST:
+ * somebody was first.
+ */
+int slot_map(struct slot *slot, bool over, bool raw, uint64_t stamp);
+/* The same at another address. */
+int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t stamp);
+/* Objects have a spare page behind the slot's. */
+uint64_t slot_object_len(const struct slot *slot);
+/* Fill the object that slot_map() will map next. */
+void slot_next_object(struct slot *slot, uint64_t stamp);
+
+/* The stamp that an address shows now, by a read that cannot crash: 0; -errno. */
+int slot_peek(uint64_t addr, uint64_t *word);
+
+/* libc or the system call itself */
+int tort_munmap(bool raw, uint64_t addr, uint64_t len);
+int64_t tort_mmap(bool raw, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t off);
+int64_t tort_mremap(bool raw, uint64_t old, uint64_t old_len, uint64_t len, int flags, uint64_t to);
+int tort_madvise(bool raw, uint64_t addr, uint64_t len, int advice);
+
+#endif

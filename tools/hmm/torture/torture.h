@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * torture: hostile threads change memory, users hold translations of it and use them, a peer watches
+ * for changes that took effect while their caller is still blocked, and the oracle judges every use.
+ */
+#ifndef TOOLS_HMM_TORTURE_TORTURE_H
+#define TOOLS_HMM_TORTURE_TORTURE_H
+
+#include <pthread.h>
+#include <hmm/hmm.h>
+#include "oracle.h"
+#include "window.h"
+
+#define SLOTS_MAX 24
+#define USERS 3
+#define HOSTILES 2
+
+/* --- findings.c --------------------------------------------------------------------------------- */
+enum finding {
+	FINDING_STALE,
+	FINDING_LOST,
+	FINDING_WRONG,
+	FINDING_HANG,
+	FINDING_LEAK,
+	FINDING_ERROR, /* a call of the library or of the kernel failed that must not */
+	FINDING_NR,
+};
+const char *finding_name(enum finding f);
+/* Never allocates; the first ones keep their text. The run ends soon after. */
+void finding(enum finding f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint64_t findings_of(enum finding f);
+uint64_t findings_all(void);
+const char *finding_text(unsigned int i);
+void findings_clear(void);
+
+/* --- a small generator, so that a seed replays each thread's choices ---------------------------------- */
+struct rng {
+	uint64_t s;
+};
+static inline uint64_t rng_next(struct rng *r)
+{
+	uint64_t z = (r->s += 0x9e3779b97f4a7c15ULL);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+static inline unsigned int rng_below(struct rng *r, unsigned int n)
+{
+	return (unsigned int)((rng_next(r) >> 32) * n >> 32);
+}
+
+uint64_t tort_now_ns(void);
+
+/* --- the run ------------------------------------------------------------------------------------- */
+struct options {
+	double seconds;
+	uint64_t seed;
+	const char *mutation;
+	bool json;
+	bool longer;
+};
+
+struct user_counts {
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t refused;
+	_Atomic uint64_t sections;
+	_Atomic uint64_t overrun;
+	_Atomic uint64_t faults;
+	_Atomic uint64_t fault_errors;
+	_Atomic uint64_t transient;
+	_Atomic uint64_t writes;
+};
+
+/* What a thread is doing, for the report of a hang. */
+struct beat {
+	const char *_Atomic doing;
+	_Atomic uint64_t since_ns;
+};
+
+struct torture {
+	struct options opt;
+	struct hmm_mm *mm;
+	struct slot slots[SLOTS_MAX];
+	unsigned int nslots;
+	unsigned int nslots_ran; /* for the report, when the slots are gone */
+	struct windows windows;
+	struct user_counts counts[USERS];
+	struct beat beats[USERS + HOSTILES + 1];
+	_Atomic uint64_t method_uses[3];
+	unsigned char policy[SLOTS_MAX][OPS_MAX]; /* enum op_policy */
+	_Atomic uint64_t op_runs[OPS_MAX];
+	_Atomic uint64_t op_noted[OPS_MAX];
+	_Atomic uint64_t op_unsupported[OPS_MAX];
+	double elapsed;
+	_Atomic uint64_t operations;
+	_Atomic bool stop;
+	struct hmm_mm_stats stats; /* summed over the cycles */
+	bool pins;
+};
+
+static inline void beat(struct beat *b, const char *doing)
+{
+	atomic_store_explicit(&b->doing, doing, memory_order_relaxed);
+	atomic_store_explicit(&b->since_ns, tort_now_ns(), memory_order_relaxed);
+}
+
+/* user.c: uses translations. hostile.c: changes memory. peer.c: see peer.h */
+struct user_arg {
+	struct torture *t;
+	unsigned int id;
+};
+void *user_main(void *arg);
+void *hostile_main(void *arg);
+
+/* run.c: set up, run, take down, check for leaks. 0; -errno when it could not start. */
+int torture_run(struct torture *t);
+/* report.c */
+void torture_report(const struct torture *t);
+void torture_report_json(const struct torture *t);
+
+/* Were enough uses accepted? "Always refused" is no proof of anything. */
+#define ACCEPTED_SHARE 0.3
+uint64_t torture_accepted(const struct torture *t);
+uint64_t torture_refused(const struct torture *t);
+bool torture_passed(const struct torture *t);
+
+int cmd_torture(int argc, char **argv);
+
+#endif
