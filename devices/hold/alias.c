@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * HOLD_ALIAS: the translation is (object, offset), reached through a second mapping of the object. It
- * follows what happens to the object (truncate, punch) but not what happens to the address: after a
- * munmap and mmap of something else it still shows the old object.
+ * HOLD_ALIAS: the translation is (object, offset), reached through a second mapping of the object.
+ * It follows what happens to the object (truncate, punch) but not what happens to the address:
+ * after a munmap and mmap of something else it still shows the old object.
  *
- * A truncated object raises SIGBUS at the access. The handler is process-wide; it knows the accesses
- * of this file by a thread-local mark and hands everything else to whoever was there before.
+ * A truncated object raises SIGBUS at the access. The handler is process-wide; it knows the
+ * accesses of this file by a thread-local mark and hands everything else to whoever was there
+ * before.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,7 +33,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 
 static void install(void)
 {
-	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	sigaction(SIGBUS, &sa, &previous);
 }
@@ -57,11 +58,23 @@ static void alias_drop(struct hold_device *dev, struct hold_page *page)
 	page->alias = NULL;
 }
 
-/* Words are copied one by one: a stamp that another thread writes meanwhile is old or new, never torn. */
-static int guarded_copy(void *dst, const void *src, unsigned int len)
+/* Words are copied one by one: a stamp that another thread writes meanwhile is old or new, never
+ * torn. */
+static __attribute__((noinline)) void copy_words(char *dst, const char *src, unsigned int len)
+{
+	unsigned int i;
+
+	for (i = 0; i + 8 <= len; i += 8) {
+		uint64_t w = __atomic_load_n((const uint64_t *)(src + i), __ATOMIC_RELAXED);
+
+		__atomic_store_n((uint64_t *)(dst + i), w, __ATOMIC_RELAXED);
+	}
+	memcpy(dst + i, src + i, len - i);
+}
+
+static int guarded_copy(char *dst, const char *src, unsigned int len)
 {
 	sigjmp_buf here;
-	unsigned int i;
 
 	if (sigsetjmp(here, 0)) {
 		guard = NULL;
@@ -69,19 +82,14 @@ static int guarded_copy(void *dst, const void *src, unsigned int len)
 	}
 	guard = &here;
 	atomic_signal_fence(memory_order_seq_cst);
-	for (i = 0; i + 8 <= len; i += 8) {
-		uint64_t w = __atomic_load_n((const uint64_t *)((const char *)src + i), __ATOMIC_RELAXED);
-
-		__atomic_store_n((uint64_t *)((char *)dst + i), w, __ATOMIC_RELAXED);
-	}
-	memcpy((char *)dst + i, (const char *)src + i, len - i);
+	copy_words(dst, src, len);
 	atomic_signal_fence(memory_order_seq_cst);
 	guard = NULL;
 	return 0;
 }
 
-static int alias_read(struct hold_device *dev, struct hold_page *page, unsigned int offset, void *buf,
-		      unsigned int len)
+static int alias_read(struct hold_device *dev, struct hold_page *page, unsigned int offset,
+		      void *buf, unsigned int len)
 {
 	return guarded_copy(buf, page->alias + offset, len);
 }
@@ -92,4 +100,4 @@ static int alias_write(struct hold_device *dev, struct hold_page *page, unsigned
 	return guarded_copy(page->alias + offset, buf, len);
 }
 
-const struct hold_method_ops hold_alias_ops = {alias_take, alias_drop, alias_read, alias_write};
+const struct hold_method_ops hold_alias_ops = { alias_take, alias_drop, alias_read, alias_write };

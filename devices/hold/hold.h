@@ -33,19 +33,19 @@ struct hold_range;
 /* One held translation. */
 struct hold_page {
 	_Atomic bool installed; /* in the device's page table: usable inside a section */
-	bool held;		/* the resource below is there, installed or not */
-	bool written;		/* asked for with write */
+	bool held;              /* the resource below is there, installed or not */
+	bool written;           /* asked for with write */
 	enum hold_method method;
-	uint64_t seq;  /* of the notifier when it was committed */
-	uint64_t addr; /* the address it stands for */
-	int pipe[2];   /* HOLD_REF; -1 until first used */
+	uint64_t seq;      /* of the notifier when it was committed */
+	uint64_t addr;     /* the address it stands for */
+	int pipe[2];       /* HOLD_REF; -1 until first used */
 	unsigned int slot; /* HOLD_PIN: index in the table of buffers */
-	char *alias;	   /* HOLD_ALIAS */
+	char *alias;       /* HOLD_ALIAS */
 };
 
 /*
- * Finds the second mapping of what vma maps: its address for byte @offset of the object, NULL unknown.
- * Called between read_begin and read_retry.
+ * Finds the second mapping of what vma maps: its address for byte @offset of the object, NULL
+ * unknown. Called between read_begin and read_retry.
  */
 typedef char *(*hold_find_alias_fn)(const struct hmm_vma *vma, uint64_t offset, void *arg);
 
@@ -69,7 +69,8 @@ struct hold_page *hold_range_page(struct hold_range *range, unsigned int i);
 struct hmm_interval_notifier *hold_range_notifier(struct hold_range *range);
 /* Callbacks seen, for tests. */
 uint64_t hold_range_callbacks(const struct hold_range *range);
-/* Called at the start of each callback, on the thread that runs it; for tests that widen windows. */
+/* Called at the start of each callback, on the thread that runs it; for tests that widen windows.
+ */
 void hold_set_callback_hook(void (*fn)(const struct hmm_invalidation *inv, void *arg), void *arg);
 
 /**
@@ -95,7 +96,8 @@ bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks);
  * The access itself, through the held page: 0; -EFAULT the object no longer has that page;
  * -EOPNOTSUPP the method cannot write.
  */
-int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf, unsigned int len);
+int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf,
+	      unsigned int len);
 int hold_write(struct hold_range *range, unsigned int i, unsigned int offset, const void *buf,
 	       unsigned int len);
 

@@ -12,7 +12,7 @@ struct hold_device {
 	bool pins;
 	unsigned int max_pins;
 	unsigned char *pin_used; /* one byte a buffer */
-	int scratch[2];		 /* bytes on their way between a page and us */
+	int scratch[2];          /* bytes on their way between a page and us */
 	hold_find_alias_fn find_alias;
 	void *arg;
 };

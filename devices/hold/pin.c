@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * HOLD_PIN: a registered buffer of io_uring pins the page that is mapped now. Its bytes travel through
- * a pipe, which io_uring serves in the submitting thread: no worker threads.
+ * HOLD_PIN: a registered buffer of io_uring pins the page that is mapped now. Its bytes travel
+ * through a pipe, which io_uring serves in the submitting thread: no worker threads.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ void hold_pin_exit(struct hold_device *dev)
 
 static int pin_update(struct hold_device *dev, unsigned int slot, void *base, size_t len)
 {
-	struct iovec iov = {base, len};
+	struct iovec iov = { base, len };
 	__u64 tag = 0;
 	int rc = io_uring_register_buffers_update_tag(&dev->ring, slot, &iov, &tag, 1);
 
@@ -80,9 +80,11 @@ static int pin_io(struct hold_device *dev, struct hold_page *page, unsigned int 
 	if (!sqe)
 		return -EBUSY;
 	if (from_memory)
-		io_uring_prep_write_fixed(sqe, dev->scratch[1], addr, len, (__u64)-1, (int)page->slot);
+		io_uring_prep_write_fixed(sqe, dev->scratch[1], addr, len, (__u64)-1,
+					  (int)page->slot);
 	else
-		io_uring_prep_read_fixed(sqe, dev->scratch[0], addr, len, (__u64)-1, (int)page->slot);
+		io_uring_prep_read_fixed(sqe, dev->scratch[0], addr, len, (__u64)-1,
+					 (int)page->slot);
 	rc = io_uring_submit_and_wait(&dev->ring, 1);
 	if (rc < 0)
 		return rc;
@@ -112,4 +114,4 @@ static int pin_write(struct hold_device *dev, struct hold_page *page, unsigned i
 	return pin_io(dev, page, offset, len, false);
 }
 
-const struct hold_method_ops hold_pin_ops = {pin_take, pin_drop, pin_read, pin_write};
+const struct hold_method_ops hold_pin_ops = { pin_take, pin_drop, pin_read, pin_write };

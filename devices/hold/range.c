@@ -2,8 +2,8 @@
 /*
  * Ranges and their translations: fault, take hold, commit; and what an invalidation does to them.
  *
- * The page is taken hold of between the sequence of hmm_range_fault() and read_retry: if nothing was
- * invalidated in between and nothing is in flight, what was taken is what is mapped.
+ * The page is taken hold of between the sequence of hmm_range_fault() and read_retry: if nothing
+ * was invalidated in between and nothing is in flight, what was taken is what is mapped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,8 @@ static int range_invalidate(struct hmm_interval_notifier *ni, const struct hmm_i
 		uint64_t addr = range->start + i * range->stride;
 
 		if (addr < inv->end && addr + HMM_PAGE_SIZE > inv->start)
-			atomic_store_explicit(&range->page[i].installed, false, memory_order_relaxed);
+			atomic_store_explicit(&range->page[i].installed, false,
+					      memory_order_relaxed);
 	}
 	atomic_fetch_add_explicit(&range->callbacks, 1, memory_order_relaxed);
 	return 0;
@@ -71,8 +72,8 @@ int hold_range_create(struct hold_device *dev, uint64_t start, unsigned int n, u
 		range->page[i].addr = start + i * stride;
 		range->page[i].pipe[0] = range->page[i].pipe[1] = -1;
 	}
-	rc = hmm_interval_notifier_insert(dev->mm, start, (n - 1) * stride + HMM_PAGE_SIZE, &range_ops,
-					  range, &range->ni);
+	rc = hmm_interval_notifier_insert(dev->mm, start, (n - 1) * stride + HMM_PAGE_SIZE,
+					  &range_ops, range, &range->ni);
 	if (rc) {
 		free(range);
 		return rc;
@@ -190,7 +191,8 @@ bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks)
 	return hmm_range_valid(&r, checks) == 0;
 }
 
-int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf, unsigned int len)
+int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf,
+	      unsigned int len)
 {
 	struct hold_page *page = &range->page[i];
 

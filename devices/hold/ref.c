@@ -20,7 +20,7 @@ static void ref_drop(struct hold_device *dev, struct hold_page *page)
 
 static int ref_take(struct hold_device *dev, struct hold_page *page, const struct hmm_vma *vma)
 {
-	struct iovec iov = {(void *)page->addr, HMM_PAGE_SIZE};
+	struct iovec iov = { (void *)page->addr, HMM_PAGE_SIZE };
 	ssize_t n;
 	int rc;
 
@@ -54,4 +54,4 @@ static int ref_write(struct hold_device *dev, struct hold_page *page, unsigned i
 	return -EOPNOTSUPP;
 }
 
-const struct hold_method_ops hold_ref_ops = {ref_take, ref_drop, ref_read, ref_write};
+const struct hold_method_ops hold_ref_ops = { ref_take, ref_drop, ref_read, ref_write };

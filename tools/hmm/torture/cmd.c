@@ -19,11 +19,13 @@ static int usage(FILE *out)
 	const char *name, *text;
 	size_t i;
 
-	fprintf(out, "usage: hmm torture [--seconds N] [--seed S] [--break MUTATION] [--long] [--json]\n"
-		     "  --seconds N   how long (10)\n"
-		     "  --seed S      replays the choices of an earlier run (1)\n"
-		     "  --long        until 1,000,000 operations and 1,000,000 accepted uses\n"
-		     "  --break NAME  break one rule of the protocol; only in builds with -Dmutations=true:\n");
+	fprintf(out,
+		"usage: hmm torture [--seconds N] [--seed S] [--break MUTATION] [--long] [--json]\n"
+		"  --seconds N   how long (10)\n"
+		"  --seed S      replays the choices of an earlier run (1)\n"
+		"  --long        until 1,000,000 operations and 1,000,000 accepted uses\n"
+		"  --break NAME  break one rule of the protocol; only in builds with "
+		"-Dmutations=true:\n");
 	for (i = 0; (name = hmm_mutation_name(i, &text)); i++)
 		fprintf(out, "      %-18s %s\n", name, text);
 	return out == stderr ? 2 : 0;
@@ -39,10 +41,13 @@ static int bad(const char *what, const char *value)
 static int parse(int argc, char **argv, struct options *opt, int *status)
 {
 	static const struct option table[] = {
-		{"seconds", required_argument, NULL, 's'}, {"seed", required_argument, NULL, 'r'},
-		{"break", required_argument, NULL, 'b'},   {"json", no_argument, NULL, 'j'},
-		{"long", no_argument, NULL, 'l'},	   {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{ "seconds", required_argument, NULL, 's' },
+		{ "seed", required_argument, NULL, 'r' },
+		{ "break", required_argument, NULL, 'b' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "long", no_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	char *end;
 	int c;

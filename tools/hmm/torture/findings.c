@@ -11,8 +11,8 @@ static _Atomic uint64_t counts[FINDING_NR];
 static _Atomic unsigned int taken;
 static char texts[KEPT][240];
 
-static const char *const names[FINDING_NR] = {"stale access", "lost update", "wrong byte",
-					      "hang",	      "leak",	     "error"};
+static const char *const names[FINDING_NR] = { "stale access", "lost update", "wrong byte",
+					       "hang",         "leak",        "error" };
 
 const char *finding_name(enum finding f)
 {
@@ -69,4 +69,11 @@ uint64_t tort_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+void tort_pause(uint64_t ns)
+{
+	struct timespec ts = { 0, (long)ns };
+
+	nanosleep(&ts, NULL);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A hostile thread: owns every HOSTILES-th slot and does one operation after the other to them. */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include "ops.h"
 
@@ -48,15 +47,29 @@ static unsigned int choose_op(struct torture *t, const struct slot *slot, struct
 	return i;
 }
 
-/* `changed` can be held open where the kernel drops its lock before it frees pages. */
-static enum window choose_window(const struct op *op, struct rng *rng)
+/* The window that this operation was held in least. */
+static enum window choose_window(struct torture *t, unsigned int op, struct rng *rng)
 {
-	enum window w;
+	enum window best = WINDOW_READ;
+	uint64_t least = UINT64_MAX;
+	unsigned int w;
 
-	do {
-		w = (enum window)rng_below(rng, WINDOW_NR);
-	} while (!window_available(w) || (w == WINDOW_CHANGED && op->effect != EFFECT_BEFORE));
-	return w;
+	for (w = 0; w < WINDOW_NR; w++) {
+		uint64_t n = atomic_load(&t->windows.forced[op][w]);
+
+		/*
+		 * `changed` lasts where the kernel lets go of its lock before it frees pages:
+		 * munmap. Elsewhere it is a matter of luck, so it is not tried for ever.
+		 */
+		if (w == WINDOW_CHANGED && (ops_table[op].effect != EFFECT_BEFORE ||
+					    (ops_table[op].run != op_munmap && rng_below(rng, 4))))
+			continue;
+		if (window_available((enum window)w) && n < least) {
+			least = n;
+			best = (enum window)w;
+		}
+	}
+	return best;
 }
 
 static bool try_force(struct op_run *run, unsigned int op_index)
@@ -67,18 +80,20 @@ static bool try_force(struct op_run *run, unsigned int op_index)
 
 	if (op->no_event || run->slot->checked || rng_below(run->rng, FORCE_ONE_IN))
 		return false;
-	w = choose_window(op, run->rng);
-	effect = op->effect == EFFECT_BEFORE || (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
+	w = choose_window(run->t, op_index, run->rng);
+	effect = op->effect == EFFECT_BEFORE ||
+		 (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
 	if (!window_try_arm(run->t, w, run->slot->id, run->hi - 1, op_index, effect))
 		return false;
-	window_wait_ready(run->t);
-	return true;
+	return window_wait_ready(run->t);
 }
 
 static int restore(struct op_run *run)
 {
-	int rc = slot_map(run->slot, true, true, run->stamp);
+	int rc;
 
+	tort_munmap(true, run->slot->away, run->slot->len);
+	rc = slot_map(run->slot, true, true, run->stamp);
 	oracle_removed(run->slot, 0, PAGES, run->stamp);
 	if (!rc)
 		oracle_stamp(run->slot, 0, PAGES, run->stamp);
@@ -89,7 +104,7 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 {
 	unsigned int i = choose_op(t, slot, rng);
 	const struct op *op = &ops_table[i];
-	struct op_run run = {.t = t, .slot = slot, .rng = rng, .raw = rng_below(rng, 2)};
+	struct op_run run = { .t = t, .slot = slot, .rng = rng, .raw = rng_below(rng, 2) };
 	int rc;
 
 	choose_pages(&run, op);
@@ -97,8 +112,10 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 	beat(b, op->name);
 	run.forced = try_force(&run, i);
 	run.stamp = oracle_begin(slot);
+	atomic_store(&slot->history[run.stamp % 4], op->name);
 	rc = op->run(&run);
-	/* mremap refuses ranges of which only a part is registered: an earlier operation split the slot. */
+	/* mremap refuses ranges of which only a part is registered: an earlier operation split the
+	 * slot. */
 	if (rc == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
 	    op->operation <= HMM_OP_MREMAP_DONTUNMAP)
 		rc = restore(&run);
@@ -115,8 +132,8 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 		atomic_fetch_add(&t->op_noted[i], 1);
 	atomic_fetch_add(&t->operations, 1);
 	if (rc) {
-		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id, kind_name(slot->kind),
-			op->name, rc);
+		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id,
+			kind_name(slot->kind), op->name, rc);
 		atomic_store(&t->stop, true);
 	}
 }
@@ -125,21 +142,18 @@ void *hostile_main(void *arg)
 {
 	struct user_arg *a = arg;
 	struct torture *t = a->t;
-	struct rng rng = {t->opt.seed * 7919 + 1000 + a->id};
+	struct rng rng = { t->opt.seed * 7919 + 1000 + a->id };
 	struct beat *b = &t->beats[USERS + a->id];
 
 	window_not_pump();
 	while (!atomic_load(&t->stop)) {
 		unsigned int i = rng_below(&rng, t->nslots);
-		uint64_t until;
 
 		if (i % HOSTILES != a->id)
 			continue;
 		one_operation(t, &rng, &t->slots[i], b);
 		/* Room for accepted uses: while anything is in flight all are refused. */
-		until = tort_now_ns() + rng_below(&rng, 60000);
-		while (tort_now_ns() < until)
-			sched_yield();
+		tort_pause(rng_below(&rng, 60000));
 	}
 	return NULL;
 }

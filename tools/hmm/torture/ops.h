@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * ops: what a program can do to its memory. Each operation leaves its slot mapped, stamped and usable.
+ * ops: what a program can do to its memory. Each operation leaves its slot mapped, stamped and
+ * usable.
  */
 #ifndef TOOLS_HMM_TORTURE_OPS_H
 #define TOOLS_HMM_TORTURE_OPS_H
@@ -12,7 +13,7 @@ struct op_run {
 	struct torture *t;
 	struct slot *slot;
 	struct rng *rng;
-	uint64_t stamp;	 /* of the content that the operation brings */
+	uint64_t stamp;  /* of the content that the operation brings */
 	unsigned int lo; /* pages [lo, hi) are hit */
 	unsigned int hi;
 	bool raw;    /* by the system call itself */
@@ -29,8 +30,8 @@ struct op {
 	unsigned int kinds;
 	unsigned int weight;
 	/*
-	 * By when the change has taken effect: as soon as an event is queued, or only after the event
-	 * was read (discards), or never as far as contents go.
+	 * By when the change has taken effect: as soon as an event is queued, or only after the
+	 * event was read (discards), or never as far as contents go.
 	 */
 	enum { EFFECT_BEFORE, EFFECT_AFTER_READ, EFFECT_NONE } effect;
 	bool no_event; /* nothing to force a window with */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Fork: the child checks that it sees the memory as it was, writes, discards and unmaps its copy, and is
- * refused by the library. The parent writes meanwhile and must not see any of it.
+ * Fork: the child checks that it sees the memory as it was, writes, discards and unmaps its copy,
+ * and is refused by the library. The parent writes meanwhile and must not see any of it.
  */
 #include <errno.h>
 #include <sched.h>
@@ -57,7 +57,7 @@ static int child_work(struct op_run *run, const uint64_t *current)
 static int wait_child(struct op_run *run, pid_t pid)
 {
 	uint64_t limit = tort_now_ns() + CHILD_LIMIT_NS;
-	struct timespec pause = {0, 50000};
+	struct timespec pause = { 0, 50000 };
 	int status;
 
 	for (;;) {
@@ -78,9 +78,10 @@ static int wait_child(struct op_run *run, pid_t pid)
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_OK)
 		return 0;
-	finding(WIFEXITED(status) && WEXITSTATUS(status) <= CHILD_WRONG_WORD ? FINDING_WRONG :
-									       FINDING_ERROR,
-		"slot %u (%s): the forked child ended with %s %d (10 stamp, 11 word, 12 not refused, 13 unmap)",
+	finding(WIFEXITED(status) && WEXITSTATUS(status) <= CHILD_WRONG_WORD ? FINDING_WRONG
+									     : FINDING_ERROR,
+		"slot %u (%s): the forked child ended with %s %d (10 stamp, 11 word, 12 not "
+		"refused, 13 unmap)",
 		run->slot->id, kind_name(run->slot->kind), WIFEXITED(status) ? "status" : "signal",
 		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	return 0;

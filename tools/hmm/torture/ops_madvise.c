@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Operations by madvise: discards, whose event comes before the change, and hints that keep contents. */
+/* Operations by madvise: discards, whose event comes before the change, and hints that keep
+ * contents. */
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -33,7 +34,19 @@ static uint64_t length(const struct op_run *run)
 	return (run->hi - run->lo) * run->slot->stride;
 }
 
-/* A discard: contents are gone when the call returns, unless memory is shared and only unmapped here. */
+/*
+ * Three discards of four are told to the library, as the preload object does: they end the doubt.
+ * The fourth stays in doubt until the library finds a proof itself.
+ */
+static int tell(struct op_run *run)
+{
+	if (!rng_below(run->rng, 4))
+		return 0;
+	return hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+}
+
+/* A discard: contents are gone when the call returns, unless memory is shared and only unmapped
+ * here. */
 static int discard(struct op_run *run, int rc, bool peer, bool gone)
 {
 	if (!rc) {
@@ -47,7 +60,7 @@ static int discard(struct op_run *run, int rc, bool peer, bool gone)
 		peer_finish();
 	if (!rc && !gone)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
-	return rc;
+	return rc ? rc : tell(run);
 }
 
 static int advise(struct op_run *run, int advice, bool gone)
@@ -72,7 +85,7 @@ int op_dontneed_locked(struct op_run *run)
 /* Of oneself: DONTNEED by process_madvise since Linux 6.13. */
 int op_process_madvise(struct op_run *run)
 {
-	struct iovec iov = {(void *)at(run), length(run)};
+	struct iovec iov = { (void *)at(run), length(run) };
 	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	bool peer, gone = !kind_shared(run->slot->kind);
 	long n;

@@ -139,10 +139,12 @@ int op_mremap_shrink(struct op_run *run)
 	if (p < 0)
 		return (int)p;
 	if (kind_shared(slot->kind)) {
-		/* The object is the same, only its tail was out of the mapping; it comes back changed. */
+		/* The object is the same, only its tail was out of the mapping; it comes back
+		 * changed. */
 		for (i = run->lo; i < run->hi; i++)
-			oracle_fill((uint64_t *)(slot->objects[slot->object].alias + i * slot->stride),
-				    oracle_word(slot, i, run->stamp));
+			oracle_fill(
+				(uint64_t *)(slot->objects[slot->object].alias + i * slot->stride),
+				oracle_word(slot, i, run->stamp));
 		p = tort_mremap(run->raw, slot->base, keep, slot->len, 0, 0);
 	} else {
 		p = tort_mmap(run->raw, slot->base + keep, slot->len - keep, RW,

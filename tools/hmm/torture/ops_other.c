@@ -30,7 +30,8 @@ int op_truncate(struct op_run *run)
 	struct slot *slot = run->slot;
 	int fd = slot->objects[slot->object].fd;
 
-	if (ftruncate(fd, (off_t)(run->lo * slot->stride)) || ftruncate(fd, (off_t)slot_object_len(slot)))
+	if (ftruncate(fd, (off_t)(run->lo * slot->stride)) ||
+	    ftruncate(fd, (off_t)slot_object_len(slot)))
 		return -errno;
 	run->hi = PAGES;
 	return object_gone(run, fd);
@@ -41,8 +42,8 @@ int op_punch(struct op_run *run)
 	struct slot *slot = run->slot;
 	int fd = slot->objects[slot->object].fd;
 
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(run->lo * slot->stride),
-		      (off_t)((run->hi - run->lo) * slot->stride)))
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)(run->lo * slot->stride), (off_t)((run->hi - run->lo) * slot->stride)))
 		return errno == EOPNOTSUPP ? -EOPNOTSUPP : -errno;
 	return object_gone(run, fd);
 }
@@ -68,9 +69,11 @@ int op_mprotect(struct op_run *run)
 		;
 	for (i = 0; i < PAGES; i++)
 		for (j = 0; j < DEVICE_WORDS; j++)
-			if (((volatile uint64_t *)slot_page(slot, i))[DEVICE_WORD + j] != before[i][j])
+			if (((volatile uint64_t *)slot_page(slot, i))[DEVICE_WORD + j] !=
+			    before[i][j])
 				finding(FINDING_STALE,
-					"slot %u (%s) page %u: a device wrote after the permission was taken",
+					"slot %u (%s) page %u: a device wrote after the permission "
+					"was taken",
 					slot->id, kind_name(slot->kind), i);
 	if (mprotect((void *)slot->base, slot->len, PROT_READ | PROT_WRITE))
 		return -errno;
@@ -86,7 +89,8 @@ int op_remap_file_pages(struct op_run *run)
 	uint64_t page = slot_page(slot, 0);
 	int rc;
 
-	/* Page 0 shows the object's spare page, then itself again; both times the library is told. */
+	/* Page 0 shows the object's spare page, then itself again; both times the library is told.
+	 */
 	oracle_fill((uint64_t *)(o->alias + slot->len), oracle_word(slot, 0, run->stamp));
 	if (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, (unsigned long)PAGES, 0))
 		return -EOPNOTSUPP;

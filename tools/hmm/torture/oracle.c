@@ -68,12 +68,24 @@ void oracle_stamp(struct slot *slot, unsigned int lo, unsigned int hi, uint64_t 
 	oracle_stamped(slot, lo, hi, stamp);
 }
 
+void oracle_stamp_seen(struct slot *slot, unsigned int lo, unsigned int hi, uint64_t stamp)
+{
+	unsigned int i;
+
+	for (i = lo; i < hi; i++) {
+		oracle_seen(slot, i, stamp);
+		oracle_fill((uint64_t *)slot_page(slot, i), oracle_word(slot, i, stamp));
+		atomic_store(&slot->page[i].current, stamp);
+	}
+}
+
 void oracle_end(struct slot *slot)
 {
 	atomic_fetch_add(&slot->epoch, 1);
 }
 
-void oracle_look(const struct slot *slot, unsigned int page, bool validated, struct oracle_view *view)
+void oracle_look(const struct slot *slot, unsigned int page, bool validated,
+		 struct oracle_view *view)
 {
 	view->epoch = atomic_load(&slot->epoch);
 	view->floor = atomic_load(validated ? &slot->page[page].effect : &slot->page[page].done);
@@ -92,7 +104,8 @@ static enum verdict judge_stamp(const struct slot *slot, unsigned int page,
 	uint64_t stamp = word >> 24;
 
 	if (word && (word & 0xffffff) != (oracle_word(slot, page, 0) & 0xffffff)) {
-		snprintf(why, why_len, "shows word %#llx of another page", (unsigned long long)word);
+		snprintf(why, why_len, "shows word %#llx of another page",
+			 (unsigned long long)word);
 		return VERDICT_WRONG;
 	}
 	if (stable && stamp != current) {
@@ -102,7 +115,8 @@ static enum verdict judge_stamp(const struct slot *slot, unsigned int page,
 	}
 	/* The first content of a new mapping is zero. */
 	if (word && stamp < view->floor) {
-		snprintf(why, why_len, "shows stamp %llu, all below %llu were gone before the use began",
+		snprintf(why, why_len,
+			 "shows stamp %llu, all below %llu were gone before the use began",
 			 (unsigned long long)stamp, (unsigned long long)view->floor);
 		return VERDICT_STALE;
 	}
@@ -114,8 +128,9 @@ static enum verdict judge_stamp(const struct slot *slot, unsigned int page,
 	return VERDICT_OK;
 }
 
-enum verdict oracle_judge(const struct slot *slot, unsigned int page, const struct oracle_view *view,
-			  const uint64_t *words, unsigned int n, char *why, unsigned int why_len)
+enum verdict oracle_judge(const struct slot *slot, unsigned int page,
+			  const struct oracle_view *view, const uint64_t *words, unsigned int n,
+			  char *why, unsigned int why_len)
 {
 	uint64_t current = atomic_load(&slot->page[page].current);
 	bool stable = oracle_stable(slot, view);

@@ -22,8 +22,8 @@ static struct {
 	enum peer_mode mode;
 } job;
 
-bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi, uint64_t stamp,
-		enum peer_mode mode)
+bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi,
+		uint64_t stamp, enum peer_mode mode)
 {
 	if (pthread_mutex_trylock(&job_lock))
 		return false;
@@ -81,7 +81,7 @@ static bool map(struct torture *t)
 {
 	if (slot_map(job.slot, false, true, job.stamp))
 		return false;
-	oracle_stamp(job.slot, 0, PAGES, job.stamp);
+	oracle_stamp_seen(job.slot, 0, PAGES, job.stamp);
 	return true;
 }
 
@@ -102,7 +102,8 @@ void *peer_main(void *arg)
 			sched_yield();
 			continue;
 		}
-		/* Seen first: reading does not need the lock that the kernel keeps while it frees pages. */
+		/* Seen first: reading does not need the lock that the kernel keeps while it frees
+		 * pages. */
 		seen = peek(t);
 		if (seen)
 			window_hold_changed(t);

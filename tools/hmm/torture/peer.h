@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * peer: another thread of the program, that sees a change take effect while the thread that makes it is
- * still blocked in its event: it maps something new into the hole, or reads what is there now.
+ * peer: another thread of the program, that sees a change take effect while the thread that makes
+ * it is still blocked in its event: it maps something new into the hole, or reads what is there
+ * now.
  */
 #ifndef TOOLS_HMM_TORTURE_PEER_H
 #define TOOLS_HMM_TORTURE_PEER_H
@@ -14,8 +15,8 @@ enum peer_mode {
 };
 
 /* One job at a time; false: the peer is busy, go on without. */
-bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi, uint64_t stamp,
-		enum peer_mode mode);
+bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi,
+		uint64_t stamp, enum peer_mode mode);
 /* Ends the job. True: the peer has mapped and stamped the slot. */
 bool peer_finish(void);
 

@@ -9,14 +9,15 @@ static const struct {
 	const char *name;
 	enum window first, last;
 } columns[] = {
-	{"changed", WINDOW_CHANGED, WINDOW_CHANGED},
-	{"queued", WINDOW_POLLED, WINDOW_QUIESCED},
-	{"read", WINDOW_READ, WINDOW_INVALIDATED},
-	{"resumed", WINDOW_RESUMED, WINDOW_RESUMED},
+	{ "changed", WINDOW_CHANGED, WINDOW_CHANGED },
+	{ "queued", WINDOW_POLLED, WINDOW_QUIESCED },
+	{ "read", WINDOW_READ, WINDOW_INVALIDATED },
+	{ "resumed", WINDOW_RESUMED, WINDOW_RESUMED },
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static uint64_t cell(const _Atomic uint64_t (*counts)[WINDOW_NR], unsigned int op, unsigned int column)
+static uint64_t cell(const _Atomic uint64_t (*counts)[WINDOW_NR], unsigned int op,
+		     unsigned int column)
 {
 	uint64_t sum = 0;
 	unsigned int w;
@@ -58,13 +59,15 @@ static void print_windows(const struct torture *t)
 	for (i = 0; i < ops_count; i++) {
 		if (!atomic_load(&t->op_runs[i]))
 			continue;
-		printf("%-22s %9llu", ops_table[i].name, (unsigned long long)atomic_load(&t->op_runs[i]));
+		printf("%-22s %9llu", ops_table[i].name,
+		       (unsigned long long)atomic_load(&t->op_runs[i]));
 		for (j = 0; j < COLUMNS && !ops_table[i].no_event; j++)
 			printf("  %6llu %6llu", (unsigned long long)cell(t->windows.forced, i, j),
 			       (unsigned long long)cell(t->windows.in_window, i, j));
 		if (ops_table[i].no_event)
-			printf("  %s", atomic_load(&t->op_noted[i]) ? "no event: the library is told" :
-								      "no event");
+			printf("  %s", atomic_load(&t->op_noted[i])
+					       ? "no event: the library is told"
+					       : "no event");
 		printf("\n");
 	}
 }
@@ -82,7 +85,8 @@ static void print_excluded(const struct torture *t)
 		printf("\n");
 	for (i = 0; i < ops_count; i++)
 		if (atomic_load(&t->op_unsupported[i]))
-			printf("not supported by this kernel: %s (%llu of %llu)\n", ops_table[i].name,
+			printf("not supported by this kernel: %s (%llu of %llu)\n",
+			       ops_table[i].name,
 			       (unsigned long long)atomic_load(&t->op_unsupported[i]),
 			       (unsigned long long)atomic_load(&t->op_runs[i]));
 }
@@ -104,23 +108,29 @@ void torture_report(const struct torture *t)
 	print_excluded(t);
 	if (!t->pins)
 		printf("io_uring is not available: anonymous memory is held by reference only\n");
-	printf("device faults %llu (%llu collided or refused), transient %llu, sections %llu, writes %llu\n",
+	printf("device faults %llu (%llu collided or refused), transient %llu, sections %llu, "
+	       "writes %llu\n",
 	       faults, errors, transient, sections, writes);
 	printf("uses through a pin %llu, a reference %llu, an alias %llu\n",
 	       (unsigned long long)atomic_load(&t->method_uses[0]),
 	       (unsigned long long)atomic_load(&t->method_uses[1]),
 	       (unsigned long long)atomic_load(&t->method_uses[2]));
-	printf("pump cycles %llu, callbacks %llu, probes %llu (%llu busy), overruns %llu, watchdog %llu\n",
+	printf("pump cycles %llu, callbacks %llu, probes %llu (%llu busy), overruns %llu, watchdog "
+	       "%llu\n",
 	       (unsigned long long)t->stats.pump_cycles, (unsigned long long)t->stats.callbacks,
 	       (unsigned long long)t->stats.probes, (unsigned long long)t->stats.probes_busy,
 	       (unsigned long long)t->stats.overruns, (unsigned long long)t->stats.watchdog_reads);
+	printf("discards in doubt %llu, settled by proof %llu\n",
+	       (unsigned long long)t->stats.doubts, (unsigned long long)t->stats.doubts_settled);
 	for (i = 0; finding_text(i); i++)
 		printf("FOUND %s\n", finding_text(i));
-	printf("%s: %llu hostile operations, %llu accepted uses (%.0f %% of all), %llu stale, %llu lost, "
+	printf("%s: %llu hostile operations, %llu accepted uses (%.0f %% of all), %llu stale, %llu "
+	       "lost, "
 	       "%llu wrong in %.1f s; seed %llu\n",
 	       torture_passed(t) ? "sound" : "UNSOUND",
-	       (unsigned long long)atomic_load(&t->operations), (unsigned long long)torture_accepted(t),
-	       100 * share(t), (unsigned long long)findings_of(FINDING_STALE),
+	       (unsigned long long)atomic_load(&t->operations),
+	       (unsigned long long)torture_accepted(t), 100 * share(t),
+	       (unsigned long long)findings_of(FINDING_STALE),
 	       (unsigned long long)findings_of(FINDING_LOST),
 	       (unsigned long long)findings_of(FINDING_WRONG), t->elapsed,
 	       (unsigned long long)t->opt.seed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A run: twice attach, torture, detach. What the second cycle leaves behind that the first did not is a
- * leak; what a thread does not come back from is a hang.
+ * A run: twice attach, torture, detach. What the second cycle leaves behind that the first did not
+ * is a leak; what a thread does not come back from is a hang.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,9 +26,9 @@ static const struct {
 	enum kind kind;
 	bool checked;
 } layout[] = {
-	{KIND_ANON, false},  {KIND_SHMEM, false}, {KIND_ANON, false},  {KIND_THP, false},
-	{KIND_SYSV, false},  {KIND_FILE, false},  {KIND_STACK, false}, {KIND_PRIVATE, false},
-	{KIND_SHMEM, true},  {KIND_SYSV, true},	  {KIND_FILE, true},   {KIND_BRK, false},
+	{ KIND_ANON, false }, { KIND_SHMEM, false }, { KIND_ANON, false },  { KIND_THP, false },
+	{ KIND_SYSV, false }, { KIND_FILE, false },  { KIND_STACK, false }, { KIND_PRIVATE, false },
+	{ KIND_SHMEM, true }, { KIND_SYSV, true },   { KIND_FILE, true },   { KIND_BRK, false },
 };
 #define LAYOUT_SLOTS (sizeof(layout) / sizeof(layout[0]))
 
@@ -61,10 +62,12 @@ static void check_leaks(const struct usage *before, const struct usage *after)
 		finding(FINDING_LEAK, "%u descriptors after the first cycle, %u after the second",
 			before->fds, after->fds);
 	if (after->heap > before->heap + LEAK_BYTES)
-		finding(FINDING_LEAK, "%zu bytes of heap after the first cycle, %zu after the second",
+		finding(FINDING_LEAK,
+			"%zu bytes of heap after the first cycle, %zu after the second",
 			before->heap, after->heap);
 	if (after->pages > before->pages + LEAK_PAGES)
-		finding(FINDING_LEAK, "%zu pages mapped after the first cycle, %zu after the second",
+		finding(FINDING_LEAK,
+			"%zu pages mapped after the first cycle, %zu after the second",
 			before->pages, after->pages);
 }
 
@@ -134,8 +137,8 @@ static bool over(const struct torture *t, uint64_t deadline, bool longer)
 	if (atomic_load(&t->stop) || findings_all())
 		return true;
 	if (longer)
-		return atomic_load(&t->operations) >= LONG_TARGET && torture_accepted(t) >= LONG_TARGET &&
-		       tort_now_ns() >= deadline;
+		return atomic_load(&t->operations) >= LONG_TARGET &&
+		       torture_accepted(t) >= LONG_TARGET && tort_now_ns() >= deadline;
 	return tort_now_ns() >= deadline;
 }
 
@@ -172,7 +175,7 @@ static int crew_start(struct torture *t, struct crew *crew)
 	for (crew->n = 0; crew->n < USERS + HOSTILES && !rc; crew->n += !rc) {
 		bool user = crew->n < USERS;
 
-		crew->args[crew->n] = (struct user_arg){t, user ? crew->n : crew->n - USERS};
+		crew->args[crew->n] = (struct user_arg){ t, user ? crew->n : crew->n - USERS };
 		rc = -pthread_create(&crew->threads[crew->n], NULL, user ? user_main : hostile_main,
 				     &crew->args[crew->n]);
 	}
@@ -202,7 +205,7 @@ static bool crew_join(struct torture *t, struct crew *crew)
 
 static void add_stats(struct torture *t)
 {
-	struct hmm_mm_stats s = {.size = sizeof(s)};
+	struct hmm_mm_stats s = { .size = sizeof(s) };
 	unsigned int i;
 
 	if (hmm_mm_get_stats(t->mm, &s))
@@ -223,8 +226,8 @@ static void add_stats(struct torture *t)
 /* 0; 1 hangs: do not touch anything any more; -errno. */
 static int cycle(struct torture *t, double seconds, bool longer)
 {
-	struct timespec pause = {0, 5000000};
-	struct crew crew = {.n = 0};
+	struct timespec pause = { 0, 5000000 };
+	struct crew crew = { .n = 0 };
 	uint64_t deadline;
 	bool hang = false;
 	int rc = slots_create(t);
@@ -233,7 +236,8 @@ static int cycle(struct torture *t, double seconds, bool longer)
 		return rc;
 	rc = hmm_mm_attach(NULL, &t->mm);
 	if (rc) {
-		fprintf(stderr, "hmm torture: this process cannot be attached: %s\n", strerror(-rc));
+		fprintf(stderr, "hmm torture: this process cannot be attached: %s\n",
+			strerror(-rc));
 		slots_destroy(t);
 		return rc;
 	}
@@ -271,7 +275,7 @@ static void have_pins(struct torture *t)
 
 int torture_run(struct torture *t)
 {
-	struct rlimit files = {4096, 4096};
+	struct rlimit files = { 4096, 4096 };
 	struct usage first, second;
 	uint64_t start = tort_now_ns();
 	double warm = t->opt.seconds * 0.2;
@@ -280,6 +284,7 @@ int torture_run(struct torture *t)
 	/* One arena: mappings that glibc keeps for threads would look like a leak. */
 	mallopt(M_ARENA_MAX, 1);
 	window_not_pump();
+	prctl(PR_SET_TIMERSLACK, 1000);
 	setrlimit(RLIMIT_NOFILE, &files);
 	have_pins(t);
 	rc = cycle(t, warm, false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Mappings of each kind. Slots lie far below where the kernel places mappings by itself, so that a hole
- * in one is never taken by somebody else's mmap.
+ * Mappings of each kind. Slots lie far below where the kernel places mappings by itself, so that a
+ * hole in one is never taken by somebody else's mmap.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,14 +27,14 @@ static const struct {
 	enum hmm_vma_kind vma;
 	bool shared;
 } kinds[KIND_NR] = {
-	[KIND_ANON] = {"anon", HMM_VMA_ANON, false},
-	[KIND_THP] = {"thp", HMM_VMA_ANON, false},
-	[KIND_SHMEM] = {"shmem", HMM_VMA_SHMEM, true},
-	[KIND_PRIVATE] = {"private", HMM_VMA_SHMEM, false},
-	[KIND_SYSV] = {"sysv", HMM_VMA_SYSV, true},
-	[KIND_FILE] = {"file", HMM_VMA_FILE, true},
-	[KIND_BRK] = {"brk", HMM_VMA_ANON, false},
-	[KIND_STACK] = {"stack", HMM_VMA_ANON, false},
+	[KIND_ANON] = { "anon", HMM_VMA_ANON, false },
+	[KIND_THP] = { "thp", HMM_VMA_ANON, false },
+	[KIND_SHMEM] = { "shmem", HMM_VMA_SHMEM, true },
+	[KIND_PRIVATE] = { "private", HMM_VMA_SHMEM, false },
+	[KIND_SYSV] = { "sysv", HMM_VMA_SYSV, true },
+	[KIND_FILE] = { "file", HMM_VMA_FILE, true },
+	[KIND_BRK] = { "brk", HMM_VMA_ANON, false },
+	[KIND_STACK] = { "stack", HMM_VMA_ANON, false },
 };
 
 const char *kind_name(enum kind kind)
@@ -64,34 +64,35 @@ int tort_munmap(bool raw, uint64_t addr, uint64_t len)
 
 int64_t tort_mmap(bool raw, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t off)
 {
-	int64_t p = raw ? syscall(SYS_mmap, addr, len, prot, flags, fd, off) :
-			  (int64_t)mmap((void *)addr, len, prot, flags, fd, (off_t)off);
+	int64_t p = raw ? syscall(SYS_mmap, addr, len, prot, flags, fd, off)
+			: (int64_t)mmap((void *)addr, len, prot, flags, fd, (off_t)off);
 
 	return p == -1 ? -errno : p;
 }
 
 int64_t tort_mremap(bool raw, uint64_t old, uint64_t old_len, uint64_t len, int flags, uint64_t to)
 {
-	int64_t p = raw ? syscall(SYS_mremap, old, old_len, len, flags, to) :
-			  (int64_t)mremap((void *)old, old_len, len, flags, (void *)to);
+	int64_t p = raw ? syscall(SYS_mremap, old, old_len, len, flags, to)
+			: (int64_t)mremap((void *)old, old_len, len, flags, (void *)to);
 
 	return p == -1 ? -errno : p;
 }
 
 int tort_madvise(bool raw, uint64_t addr, uint64_t len, int advice)
 {
-	return (int)(raw ? syscall(SYS_madvise, addr, len, advice) :
-			   madvise((void *)addr, len, advice)) ?
-		       -errno :
-		       0;
+	return (int)(raw ? syscall(SYS_madvise, addr, len, advice)
+			 : madvise((void *)addr, len, advice))
+		       ? -errno
+		       : 0;
 }
 
 int slot_peek(uint64_t addr, uint64_t *word)
 {
-	struct iovec to = {word, sizeof(*word)};
-	struct iovec from = {(void *)addr, sizeof(*word)};
+	struct iovec to = { word, sizeof(*word) };
+	struct iovec from = { (void *)addr, sizeof(*word) };
 
-	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof(*word) ? 0 : -errno;
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof(*word) ? 0
+											 : -errno;
 }
 
 uint64_t slot_object_len(const struct slot *slot)
@@ -162,11 +163,12 @@ void slot_next_object(struct slot *slot, uint64_t stamp)
 
 static int map_stack(uint64_t addr, uint64_t len, int flags, bool raw)
 {
-	uint64_t top = addr + len - HMM_PAGE_SIZE;
+	uint64_t top = flags & MAP_FIXED ? addr : addr + len - HMM_PAGE_SIZE;
 	int64_t p;
 
-	/* Room for growth is whatever lies free below; NOREPLACE looks at the top page only. */
-	p = tort_mmap(raw, top, HMM_PAGE_SIZE, PROT_READ | PROT_WRITE,
+	/* Into a hole it comes as one page and grows; over something else it must cover all of it.
+	 */
+	p = tort_mmap(raw, top, addr + len - top, PROT_READ | PROT_WRITE,
 		      flags | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_STACK, -1, 0);
 	if (p < 0)
 		return (int)p;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * slot: a piece of address space that is torn apart. Each has a kind of memory, a fixed address, and
- * PAGES stamped pages, `stride` apart. Mappings come and go; the oracle knows which stamp is current.
+ * slot: a piece of address space that is torn apart. Each has a kind of memory, a fixed address,
+ * and PAGES stamped pages, `stride` apart. Mappings come and go; the oracle knows which stamp is
+ * current.
  */
 #ifndef TOOLS_HMM_TORTURE_SLOT_H
 #define TOOLS_HMM_TORTURE_SLOT_H
@@ -28,7 +29,7 @@ enum kind {
 
 /* What a slot of shared memory or of a file maps, and the device's second mapping of it. */
 struct object {
-	int fd;	   /* or -1 */
+	int fd;    /* or -1 */
 	int shmid; /* or -1 */
 	uint64_t inode;
 	char *alias;
@@ -38,8 +39,8 @@ struct object {
  * What is known of one page. A stamp is issued before the operation that brings it; `done` and
  * `effect` say below which stamp a page is certainly gone:
  * done: the call that removed it has returned (what the caller of munmap may rely on)
- * effect: somebody has seen the change take effect, though the call may still be blocked in the event
- *	(what a validated use must refuse for everyone else); never below done
+ * effect: somebody has seen the change take effect, though the call may still be blocked in the
+ *event (what a validated use must refuse for everyone else); never below done
  */
 struct page_oracle {
 	_Atomic uint64_t current;
@@ -50,17 +51,18 @@ struct page_oracle {
 struct slot {
 	unsigned int id;
 	enum kind kind;
-	bool checked; /* used with hmm_range_valid() and all checks only: gets changes without events */
+	bool checked; /* used with hmm_range_valid() and all checks only: gets changes without
+			 events */
 	uint64_t base;
 	uint64_t len;
 	uint64_t stride;
-	uint64_t away;	  /* where mappings are moved to */
+	uint64_t away;    /* where mappings are moved to */
 	uint64_t ballast; /* bytes mapped behind it that make its next munmap slow */
 	unsigned int object;
 	struct object objects[OBJECTS];
-	_Atomic uint64_t epoch;	 /* odd while an operation is under way */
-	_Atomic uint64_t issued; /* the newest stamp */
-	_Atomic bool read_only;	 /* the library was told so, no device may write */
+	_Atomic uint64_t epoch;         /* odd while an operation is under way */
+	_Atomic uint64_t issued;        /* the newest stamp */
+	const char *_Atomic history[4]; /* operations by stamp, for the text of a finding */
 	struct page_oracle page[PAGES];
 };
 

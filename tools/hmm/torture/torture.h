@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * torture: hostile threads change memory, users hold translations of it and use them, a peer watches
- * for changes that took effect while their caller is still blocked, and the oracle judges every use.
+ * torture: hostile threads change memory, users hold translations of it and use them, a peer
+ * watches for changes that took effect while their caller is still blocked, and the oracle judges
+ * every use.
  */
 #ifndef TOOLS_HMM_TORTURE_TORTURE_H
 #define TOOLS_HMM_TORTURE_TORTURE_H
@@ -15,7 +16,8 @@
 #define USERS 3
 #define HOSTILES 2
 
-/* --- findings.c --------------------------------------------------------------------------------- */
+/* --- findings.c ---------------------------------------------------------------------------------
+ */
 enum finding {
 	FINDING_STALE,
 	FINDING_LOST,
@@ -33,7 +35,8 @@ uint64_t findings_all(void);
 const char *finding_text(unsigned int i);
 void findings_clear(void);
 
-/* --- a small generator, so that a seed replays each thread's choices ---------------------------------- */
+/* --- a small generator, so that a seed replays each thread's choices
+ * ---------------------------------- */
 struct rng {
 	uint64_t s;
 };
@@ -51,8 +54,12 @@ static inline unsigned int rng_below(struct rng *r, unsigned int n)
 }
 
 uint64_t tort_now_ns(void);
+/* Sleep: more threads than processors wait for each other here, a yield would keep them from
+ * running. */
+void tort_pause(uint64_t ns);
 
-/* --- the run ------------------------------------------------------------------------------------- */
+/* --- the run -------------------------------------------------------------------------------------
+ */
 struct options {
 	double seconds;
 	uint64_t seed;

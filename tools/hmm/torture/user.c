@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A user: one engine with translations of its own for every slot. It uses them inside sections, where the
- * table alone decides, and by validated use, where only the sequence and the probe do: a translation that
- * a callback took out of the table is still tried that way.
+ * A user: one engine with translations of its own for every slot. It uses them inside sections,
+ * where the table alone decides, and by validated use, where only the sequence and the probe do: a
+ * translation that a callback took out of the table is still tried that way.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "../../../devices/hold/hold.h"
 #include "torture.h"
 
 #define FAULT_TIMEOUT_NS 2000000000ULL
-#define GRACE_NS 200000ULL /* how long a section may ignore the gate: to be seen if nobody waits */
+#define GRACE_NS 200000ULL /* how long a section may ignore the gate: to be seen if nobody waits   \
+			    */
 #define BURST 8
 
 struct user {
@@ -29,6 +29,7 @@ struct user {
 struct verdicts {
 	enum verdict worst;
 	char why[120];
+	const char *last[2];
 };
 
 static void count(_Atomic uint64_t *c, uint64_t n)
@@ -45,8 +46,8 @@ static char *find_alias(const struct hmm_vma *vma, uint64_t offset, void *arg)
 		struct slot *slot = &t->slots[i];
 
 		for (j = 0; j < OBJECTS && kind_shared(slot->kind); j++)
-			if (slot->objects[j].inode == vma->inode && kind_vma(slot->kind) == vma->kind &&
-			    offset < slot_object_len(slot))
+			if (slot->objects[j].inode == vma->inode &&
+			    kind_vma(slot->kind) == vma->kind && offset < slot_object_len(slot))
 				return slot->objects[j].alias + offset;
 	}
 	return NULL;
@@ -74,13 +75,15 @@ static enum hold_method method_of(struct user *u, const struct slot *slot, unsig
 static void report(struct user *u, const struct slot *slot, unsigned int page, const char *how,
 		   const struct verdicts *v)
 {
-	static const char *const methods[] = {"pin", "reference", "alias"};
+	static const char *const methods[] = { "pin", "reference", "alias" };
 
 	if (v->worst == VERDICT_OK)
 		return;
 	finding(v->worst == VERDICT_STALE ? FINDING_STALE : FINDING_WRONG,
-		"slot %u (%s) page %u: %s through a held %s %s", slot->id, kind_name(slot->kind), page, how,
-		methods[hold_range_page(u->range[slot->id], page)->method], v->why);
+		"slot %u (%s) page %u: %s through a held %s %s; last were %s, %s", slot->id,
+		kind_name(slot->kind), page, how,
+		methods[hold_range_page(u->range[slot->id], page)->method], v->why, v->last[0],
+		v->last[1]);
 }
 
 /* Read through the translation and judge; 0 read. */
@@ -108,7 +111,11 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 		count(&u->t->method_uses[hold_range_page(range, page)->method], 1);
 	}
 	if (one > VERDICT_OK && v->worst == VERDICT_OK) {
+		uint64_t issued = atomic_load(&slot->issued);
+
 		v->worst = one;
+		v->last[0] = atomic_load(&slot->history[issued % 4]);
+		v->last[1] = atomic_load(&slot->history[(issued - 1) % 4]);
 		snprintf(v->why, sizeof(v->why), "%s", why);
 	}
 	return rc;
@@ -117,7 +124,7 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 /* A fault, and one use of what it gave. True: the translation is there for more. */
 static bool fault(struct user *u, struct slot *slot, unsigned int page)
 {
-	struct verdicts v = {VERDICT_OK};
+	struct verdicts v = { VERDICT_OK };
 	struct oracle_view view;
 	int rc;
 
@@ -126,10 +133,10 @@ static bool fault(struct user *u, struct slot *slot, unsigned int page)
 	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
 	if (rc < 0) {
 		count(&u->n->fault_errors, 1);
-		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM && rc != -ETIME &&
-		    rc != -EOPNOTSUPP)
-			finding(FINDING_ERROR, "slot %u (%s): a device fault failed with %d", slot->id,
-				kind_name(slot->kind), rc);
+		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM &&
+		    rc != -ETIME && rc != -EOPNOTSUPP)
+			finding(FINDING_ERROR, "slot %u (%s): a device fault failed with %d",
+				slot->id, kind_name(slot->kind), rc);
 		return false;
 	}
 	count(&u->n->accepted, 1);
@@ -147,7 +154,7 @@ static bool fault(struct user *u, struct slot *slot, unsigned int page)
 static bool use_validated(struct user *u, struct slot *slot, unsigned int page)
 {
 	int window = window_use_begin(u->t);
-	struct verdicts v = {VERDICT_OK};
+	struct verdicts v = { VERDICT_OK };
 	struct oracle_view view;
 	bool ok;
 
@@ -162,14 +169,15 @@ static bool use_validated(struct user *u, struct slot *slot, unsigned int page)
 }
 
 /*
- * A section: the table is asked once, then the translation is used until the gate wants to close, and in a
- * window even a little longer. @hold: how long at most; 0 a burst. True: the translation was there.
+ * A section: the table is asked once, then the translation is used until the gate wants to close,
+ * and in a window even a little longer. @hold: how long at most; 0 a burst. True: the translation
+ * was there.
  */
 static bool use_section(struct user *u, struct slot *slot, unsigned int page, uint64_t hold)
 {
 	struct hold_page *p = hold_range_page(u->range[slot->id], page);
 	uint64_t limit = hold ? tort_now_ns() + hold : 0, grace = 0;
-	struct verdicts v = {VERDICT_OK};
+	struct verdicts v = { VERDICT_OK };
 	struct oracle_view view;
 	unsigned int n = 0;
 	bool there;
@@ -193,7 +201,7 @@ static bool use_section(struct user *u, struct slot *slot, unsigned int page, ui
 		if ((grace && tort_now_ns() > grace) || tort_now_ns() > limit ||
 		    atomic_load(&u->t->windows.phase) == PHASE_IDLE)
 			break;
-		sched_yield();
+		tort_pause(2000);
 	}
 	if (hmm_engine_exit(u->engine)) {
 		count(&u->n->accepted, n);
@@ -226,7 +234,8 @@ static void write_section(struct user *u, struct slot *slot, unsigned int page)
 	count(&u->n->accepted, 1);
 	rc = slot_peek(slot_page(slot, page) + offset, &seen);
 	if (oracle_stable(slot, &view) && (rc || seen != u->token))
-		finding(FINDING_LOST, "slot %u (%s) page %u: the device wrote %llu, the program sees %llu (%d)",
+		finding(FINDING_LOST,
+			"slot %u (%s) page %u: the device wrote %llu, the program sees %llu (%d)",
 			slot->id, kind_name(slot->kind), page, (unsigned long long)u->token,
 			(unsigned long long)seen, rc);
 }
@@ -239,7 +248,8 @@ static void user_window(struct user *u)
 	unsigned int page = atomic_load(&win->page);
 	struct hold_page *p = hold_range_page(u->range[slot->id], page);
 
-	if (atomic_load(&win->phase) == PHASE_PREPARE && !(atomic_load(&win->ready) & 1U << u->id)) {
+	if (atomic_load(&win->phase) == PHASE_PREPARE &&
+	    !(atomic_load(&win->ready) & 1U << u->id)) {
 		if (!p->held || !atomic_load(&p->installed))
 			if (!fault(u, slot, page))
 				return;
@@ -254,7 +264,7 @@ static void user_window(struct user *u)
 	} else if (atomic_load(&win->phase) == PHASE_RUN && p->held) {
 		use_validated(u, slot, page);
 	}
-	sched_yield();
+	tort_pause(5000);
 }
 
 static void user_free(struct user *u)
@@ -264,6 +274,10 @@ static void user_free(struct user *u)
 	struct hold_page *p = hold_range_page(u->range[slot->id], page);
 	unsigned int how = rng_below(&u->rng, 100);
 
+	/* Sleeping is also what proves to the library that this thread is not in the middle of a
+	 * discard. */
+	if (!rng_below(&u->rng, 4))
+		tort_pause(rng_below(&u->rng, 60000));
 	if (!p->held && !fault(u, slot, page))
 		return;
 	if (slot->checked || how < 50) {

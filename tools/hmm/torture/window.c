@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Windows are reached by the pump itself: through the library's hooks in builds with -Dmutations=true,
- * elsewhere through what every driver has: a quiescer (before the read, and on resume) and an
- * invalidate callback. So an ordinary build holds all of them open but one: `polled`.
+ * Windows are reached by the pump itself: through the library's hooks in builds with
+ * -Dmutations=true, elsewhere through what every driver has: a quiescer (before the read, and on
+ * resume) and an invalidate callback. So an ordinary build holds all of them open but one:
+ * `polled`.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +16,17 @@
 #include "../../../lib/base/hooks.h"
 #include "torture.h"
 
-#define LIMIT_NS 3000000ULL   /* far below the watchdog's 50 ms */
-#define USES_WANTED 4
+#define LIMIT_NS 5000000ULL  /* far below the watchdog's 50 ms */
+#define READY_NS 20000000ULL /* a busy machine runs a thread late */
+#define USES_WANTED 3
 
 static __thread bool not_pump __attribute__((tls_model("initial-exec")));
 static struct torture *hooked;
 static struct hmm_quiescer *quiescer;
 static pthread_mutex_t arm_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static const char *const names[WINDOW_NR] = {"changed", "polled",      "quiesced",
-					     "read",	"invalidated", "resumed"};
+static const char *const names[WINDOW_NR] = { "changed", "polled",      "quiesced",
+					      "read",    "invalidated", "resumed" };
 
 const char *window_name(enum window w)
 {
@@ -62,7 +63,7 @@ static void window_hit(struct torture *t, enum window w)
 		if ((atomic_load(&win->effect) || !atomic_load(&win->needs_effect)) &&
 		    atomic_load(&win->uses) >= USES_WANTED)
 			break;
-		sched_yield();
+		tort_pause(5000);
 	}
 	atomic_store(&win->open, -1);
 }
@@ -123,12 +124,12 @@ static int find_uffd(void)
 
 int windows_init(struct torture *t)
 {
-	static const struct hmm_quiescer_ops ops = {sizeof(ops), on_quiesce, on_resume};
+	static const struct hmm_quiescer_ops ops = { sizeof(ops), on_quiesce, on_resume };
 	struct windows *win = &t->windows;
 
-	memset(win, 0, sizeof(*win));
 	atomic_store(&win->open, -1);
 	atomic_store(&win->armed, -1);
+	atomic_store(&win->phase, PHASE_IDLE);
 	win->uffd = find_uffd();
 	hooked = t;
 #ifdef HMM_MUTATIONS
@@ -173,15 +174,32 @@ bool window_try_arm(struct torture *t, enum window w, unsigned int slot, unsigne
 	return true;
 }
 
-void window_wait_ready(struct torture *t)
+static void disarm(struct windows *win)
+{
+	atomic_store(&win->phase, PHASE_IDLE);
+	atomic_store(&win->armed, -1);
+	pthread_mutex_unlock(&arm_lock);
+}
+
+bool window_wait_ready(struct torture *t)
 {
 	struct windows *win = &t->windows;
-	uint64_t limit = tort_now_ns() + LIMIT_NS;
+	uint64_t limit = tort_now_ns() + READY_NS;
+	unsigned int ready;
 
-	while (atomic_load(&win->ready) != (1U << USERS) - 1 && tort_now_ns() < limit &&
-	       !atomic_load(&t->stop))
-		sched_yield();
+	do {
+		ready = atomic_load(&win->ready);
+		if (ready == (1U << USERS) - 1)
+			break;
+		tort_pause(5000);
+	} while (tort_now_ns() < limit && !atomic_load(&t->stop));
+	if (!(ready & ~1U)) {
+		/* Nobody holds the page: it is in doubt, or never cached. */
+		disarm(win);
+		return false;
+	}
 	atomic_store(&win->phase, PHASE_RUN);
+	return true;
 }
 
 void window_returned(struct torture *t)
@@ -202,18 +220,16 @@ void window_finish(struct torture *t)
 
 	/* The pump may have yet to come to the window: it runs on its own after the read. */
 	while (!atomic_load(&win->fired) && tort_now_ns() < limit && !atomic_load(&t->stop))
-		sched_yield();
+		tort_pause(5000);
 	while (atomic_load(&win->open) >= 0)
-		sched_yield();
-	atomic_store(&win->phase, PHASE_IDLE);
-	atomic_store(&win->armed, -1);
-	pthread_mutex_unlock(&arm_lock);
+		tort_pause(5000);
+	disarm(win);
 }
 
 void window_hold_changed(struct torture *t)
 {
 	struct windows *win = &t->windows;
-	struct pollfd pfd = {.fd = win->uffd, .events = POLLIN};
+	struct pollfd pfd = { .fd = win->uffd, .events = POLLIN };
 
 	if (win->uffd < 0 || atomic_load(&win->armed) != WINDOW_CHANGED ||
 	    atomic_load(&win->phase) != PHASE_RUN)
