@@ -58,7 +58,7 @@ static int compare(const void *a, const void *b)
 struct tags {
 	struct repo *repo;
 	struct releases *out;
-	bool rc;
+	bool rc, told;
 };
 
 static int add_tag(const char *name, git_oid *oid, void *payload)
@@ -71,8 +71,8 @@ static int add_tag(const char *name, git_oid *oid, void *payload)
 		return 0;
 	/* A tag of something else than a commit, as the kernel's v2.6.11, is no release. */
 	if (git_object_lookup(&o, t->repo->git, oid, GIT_OBJECT_ANY)) {
-		repo_complain(t->repo, name + 10);
-		return -EIO;
+		t->told = true;
+		return repo_complain(t->repo, name + 10);
 	}
 	if (!git_object_peel(&c, o, GIT_OBJECT_COMMIT) &&
 	    !grow_room(t->out->v, t->out->n, t->out->cap)) {
@@ -134,8 +134,7 @@ int repo_releases(struct repo *r, bool rc, struct releases *out)
 	*out = (struct releases){ 0 };
 	if (git_tag_foreach(r->git, add_tag, &t)) {
 		releases_free(out);
-		complain("%s: its tags cannot be read", r->name);
-		return -EIO;
+		return t.told ? -EIO : repo_complain(r, "its tags cannot be read");
 	}
 	if (out->n)
 		qsort(out->v, out->n, sizeof(*out->v), compare);
