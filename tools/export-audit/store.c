@@ -33,6 +33,7 @@ struct store {
 	void **blocks; /* of malloc() */
 	size_t n_blocks, c_blocks;
 	uint64_t dirty_bytes;
+	bool repair; /* a segment has a damaged block: the next flush replaces them all */
 	bool (*valid)(uint32_t kind, const void *block, size_t size);
 	struct store_stats stats;
 };
@@ -229,6 +230,7 @@ const void *store_find(struct store *s, const uint8_t id[STORE_ID], uint32_t kin
 		if (segment_sum(e->block, e->size) != e->sum ||
 		    (s->valid && !s->valid(kind, e->block, e->size))) {
 			e->block = NULL;
+			s->repair = true;
 			s->stats.damaged++;
 		}
 	}
@@ -299,7 +301,7 @@ static void remove_old(struct store *s)
 
 int store_flush(struct store *s, size_t min)
 {
-	bool merge = s->n_segments >= MAX_SEGMENTS;
+	bool merge = s->repair || s->n_segments >= MAX_SEGMENTS;
 	struct segment_entry *entries = NULL;
 	const void **blocks = NULL;
 	size_t n;
@@ -313,6 +315,7 @@ int store_flush(struct store *s, size_t min)
 	if (!err) {
 		if (merge)
 			remove_old(s);
+		s->repair = false;
 		for (size_t i = 0; i <= s->mask; i++)
 			s->slots[i].dirty = false;
 		s->stats.written += s->dirty_bytes;
