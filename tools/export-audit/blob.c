@@ -54,11 +54,11 @@ enum blob_kind blob_kind(const char *path)
 		return BLOB_MAKE;
 	if (!dot)
 		return BLOB_SKIP;
-	if (!strcmp(dot, ".c"))
+	if (!strcmp(dot, ".c") || !strcmp(dot, ".c_shipped"))
 		return BLOB_C;
 	if (!strcmp(dot, ".h") || !strcmp(dot, ".inc") || !strcmp(dot, ".def") || !strcmp(dot, ".tbl_h"))
 		return BLOB_HEADER;
-	if (!strcmp(dot, ".S"))
+	if (!strcmp(dot, ".S") || !strcmp(dot, ".S_shipped"))
 		return BLOB_ASM;
 	if (!strcmp(dot, ".rs"))
 		return BLOB_RUST;

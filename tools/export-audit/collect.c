@@ -35,10 +35,11 @@ static int aliases(struct resolver *r, uint32_t symbol)
 		"register_trace_prio_%s", "trace_call__%s",
 	};
 	static const char *const static_call[] = { "__SCK__%s", "__SCT__%s", "%s" };
-	static const char *const callers[] = { "static_call",	     "static_call_mod",
-					       "static_call_cond",   "static_call_update",
-					       "static_call_query",  "__static_call_update",
-					       "tracepoint_enabled", "static_call_ro" };
+	static const char *const callers[] = {
+		"static_call",	      "static_call_mod",      "static_call_cond",   "static_call_update",
+		"static_call_query",  "__static_call_update", "tracepoint_enabled", "static_call_ro",
+		"STATIC_CALL_TRAMP", "STATIC_CALL_TRAMP_STR", "STATIC_CALL_KEY",    "STATIC_CALL_TRAMP_ADDR",
+	};
 	struct symbol *s = &r->symbols[symbol];
 	const char *const *formats = s->variant == VARIANT_TRACEPOINT ? tracepoint : static_call;
 	size_t n = s->variant == VARIANT_TRACEPOINT ? 10 : 3;
@@ -144,12 +145,6 @@ static void statement_of(struct statement *st, const struct token *macro,
 	st->variant = st->ns.len ? VARIANT_NS : VARIANT_PLAIN;
 }
 
-static bool raw_export(const struct token *t)
-{
-	return (t->len == 15 && !memcmp(t->s, "__EXPORT_SYMBOL", 15)) ||
-	       (t->len == 14 && !memcmp(t->s, "_EXPORT_SYMBOL", 14));
-}
-
 static int from_text(struct resolver *r, uint32_t file, uint32_t line, const char *text)
 {
 	struct lex l = { .p = text, .end = text + strlen(text), .in_body = true };
@@ -164,7 +159,7 @@ static int from_text(struct resolver *r, uint32_t file, uint32_t line, const cha
 		size_t n;
 		int depth = 1;
 
-		if (t.type != T_IDENT || (!m && !raw_export(&t)) || lex_next(&ahead, &next) != '(')
+		if (t.type != T_IDENT || (!m && !raw_export(t.s, t.len)) || lex_next(&ahead, &next) != '(')
 			continue;
 		l = ahead;
 		while (depth && lex_next(&ahead, &next))
@@ -231,47 +226,75 @@ static int expand_one(struct resolver *r, uint32_t file, uint32_t line, const st
 	return err ? err : from_text(r, file, line, scratch->data);
 }
 
-/* The file's own exporting macros, used by a header it includes for that. */
-static int list_headers(struct resolver *r, const struct hmap *names, uint32_t file,
-			struct vec *scratch)
+static bool has_own(const struct resolver *r, uint32_t file, uint64_t macro)
+{
+	for (uint32_t e = r->entity_base[file]; e < r->entity_base[file + 1]; e++)
+		if (entity(r, e)->hash == macro && entity(r, e)->kind == ENTITY_MACRO)
+			return true;
+	return false;
+}
+
+/*
+ * What a header or a .c includes may be a list of exports: of macros that the file itself
+ * defines, or in names that it builds.
+ */
+static int list_includes(struct resolver *r, const struct hmap *names, uint32_t file,
+			 struct vec *scratch)
 {
 	const struct includes *inc = r->includes;
 	int err = 0;
 
-	for (uint32_t e = r->entity_base[file]; !err && e < r->entity_base[file + 1]; e++) {
-		const struct blob_entity *m = entity(r, e);
+	for (uint32_t i = inc->first[file]; !err && i < inc->first[file + 1]; i++) {
+		uint32_t to = inc->targets[i];
+		const struct blob *b = r->files[to].blob;
+		const struct blob_invocation *v = BLOB_ARRAY(b, blob_invocation, invocations);
 
-		if (m->kind != ENTITY_MACRO || hmap_get(names, m->hash) == HMAP_NONE)
-			continue;
-		for (uint32_t i = inc->first[file]; !err && i < inc->first[file + 1]; i++) {
-			const struct blob *b = r->files[inc->targets[i]].blob;
-			const struct blob_invocation *v = BLOB_ARRAY(b, blob_invocation, invocations);
+		for (uint32_t k = 0; !err && to != file && k < b->n_invocations; k++) {
+			const char *macro = blob_str(b, v[k].macro_str);
+			bool ours = hmap_get(names, v[k].hash) != HMAP_NONE && has_own(r, file, v[k].hash);
 
-			if (b->kind != BLOB_HEADER)
-				continue;
-			for (uint32_t k = 0; !err && k < b->n_invocations; k++)
-				if (v[k].hash == m->hash)
-					err = expand_one(r, file, m->line, b, &v[k], scratch);
+			if (ours || (b->kind == BLOB_C && export_macro(macro, strlen(macro))))
+				err = expand_one(r, file, v[k].line, b, &v[k], scratch);
 		}
 	}
 	return err;
 }
 
-/* "#define NAME real" in the file itself: the export is of the other name. */
-static struct arg alias_of(const struct resolver *r, uint32_t file, struct arg name)
+static bool has_lower(const char *s, size_t n)
 {
-	uint64_t hash = blob_hash(name.s, name.len);
+	for (size_t i = 0; i < n; i++)
+		if (s[i] >= 'a' && s[i] <= 'z')
+			return true;
+	return false;
+}
 
-	for (uint32_t e = r->entity_base[file]; e < r->entity_base[file + 1]; e++) {
+/*
+ * "#define NAME real" in the file itself: what is exported is the other name, or, in
+ * another configuration, the one written.
+ */
+static int add_aliased(struct resolver *r, struct statement *st)
+{
+	struct arg name = st->name;
+	uint64_t hash = blob_hash(name.s, name.len);
+	bool aliased = false;
+	int err = 0;
+
+	for (uint32_t e = r->entity_base[st->file]; !err && e < r->entity_base[st->file + 1]; e++) {
 		const struct blob_entity *m = entity(r, e);
-		const char *body = blob_str(r->files[file].blob, m->body_str);
+		const char *body = blob_str(r->files[st->file].blob, m->body_str);
 
 		body += *body == ' ';
-		if (m->hash == hash && m->kind == ENTITY_MACRO && !(m->flags & MACRO_FUNCTION) &&
-		    is_identifier(body, strlen(body)))
-			return (struct arg){ body, strlen(body) };
+		if (m->hash != hash || m->kind != ENTITY_MACRO || m->flags & MACRO_FUNCTION ||
+		    !is_identifier(body, strlen(body)) || !has_lower(body, strlen(body)))
+			continue;
+		aliased = true;
+		st->name = (struct arg){ body, strlen(body) };
+		err = add_statement(r, st);
 	}
-	return name;
+	st->name = name;
+	if (!err && (!aliased || has_lower(name.s, name.len)))
+		err = add_statement(r, st);
+	return err;
 }
 
 static int statements(struct resolver *r, const struct hmap *names, uint32_t file, struct vec *scratch)
@@ -288,14 +311,14 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 					.variant = x[i].variant };
 		const char *name = blob_str(b, x[i].name_str), *own = blob_str(b, x[i].ns_str);
 
-		st.name = alias_of(r, file, (struct arg){ name, strlen(name) });
+		st.name = (struct arg){ name, strlen(name) };
 		st.ns = (struct arg){ own, strlen(own) };
 		st.tramp = strstr(blob_str(b, x[i].macro_str), "TRAMP");
 		if (ns && st.variant == VARIANT_PLAIN) {
 			st.variant = VARIANT_NS;
 			st.ns = (struct arg){ ns, strlen(ns) };
 		}
-		err = add_statement(r, &st);
+		err = add_aliased(r, &st);
 	}
 	for (uint32_t i = 0; !err && i < b->n_invocations; i++) {
 		const char *macro = blob_str(b, v[i].macro_str), *args = blob_str(b, v[i].args_str);
@@ -304,7 +327,7 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 		    (b->kind == BLOB_C && names_any(names, args)))
 			err = expand_one(r, file, v[i].line, b, &v[i], scratch);
 	}
-	return err ? err : list_headers(r, names, file, scratch);
+	return err ? err : list_includes(r, names, file, scratch);
 }
 
 static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)

@@ -7,6 +7,7 @@
 
 #define NODES 20000u	/* of one symbol's search through headers */
 #define VISITS 3u	/* of one entity, by different ways */
+#define REACHED 12u	/* entities remembered for a look at pasted names */
 #define INDIRECT_MAX 64u /* consumers listed through headers */
 
 static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit, bool definers_too)
@@ -222,6 +223,8 @@ static void use(struct search *q, struct symbol *s, uint32_t node, struct use u)
 	if (q->visits[u.owner]++ >= VISITS || q->nodes.n / sizeof(n) >= NODES)
 		return;
 	s->through = true;
+	if (VEC_N(&s->reached, uint32_t) < REACHED)
+		q->err = q->err ? q->err : vec_push(&s->reached, &u.owner, sizeof(u.owner));
 	n.name = entity(r, u.owner)->hash;
 	q->err = q->err ? q->err : vec_push(&q->nodes, &n, sizeof(n));
 }

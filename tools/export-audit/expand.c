@@ -178,7 +178,8 @@ static void text(struct expansion *x, const char *s, size_t n)
 		struct lex ahead = l;
 		const char *close;
 
-		if (t.type != T_IDENT || lex_next(&ahead, &next) != '(' || export_macro(t.s, t.len))
+		if (t.type != T_IDENT || lex_next(&ahead, &next) != '(' ||
+		    export_macro(t.s, t.len) || raw_export(t.s, t.len))
 			continue;
 		k = definitions(x, t.hash, found);
 		close = k ? closing(ahead) : NULL;

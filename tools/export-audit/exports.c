@@ -40,6 +40,12 @@ const struct export_macro *export_macro(const char *name, size_t len)
 	return NULL;
 }
 
+bool raw_export(const char *name, size_t len)
+{
+	return (len == 15 && !memcmp(name, "__EXPORT_SYMBOL", 15)) ||
+	       (len == 14 && !memcmp(name, "_EXPORT_SYMBOL", 14));
+}
+
 static struct arg trimmed(const char *s, const char *end)
 {
 	while (s < end && (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\\' || *s == '\r'))

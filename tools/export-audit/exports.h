@@ -19,6 +19,9 @@ struct export_macro {
 /* NULL if the macro is not one of them. */
 const struct export_macro *export_macro(const char *name, size_t len);
 
+/* Is it __EXPORT_SYMBOL(name, "licence", namespace), what the others are made of? */
+bool raw_export(const char *name, size_t len);
+
 struct arg {
 	const char *s;
 	size_t len;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* References in a run of tokens. */
 
+#include "exports.h"
 #include "expr.h"
 
 #define NO_DECL UINT32_MAX
@@ -43,23 +44,48 @@ static void close_argument(struct facts *f, struct expr *x, const struct locals 
 	fr->nested = false;
 }
 
-void expr_asm_text(struct facts *f, struct expr *x, const char *s, size_t len)
+void expr_asm_text(struct facts *f, enum owner owner, const char *s, size_t len)
 {
 	struct lex l = { .p = s, .end = s + len, .in_body = true };
 	struct token t;
 
 	while (lex_next(&l, &t))
 		if (t.type == T_IDENT)
-			refset_add(f, &f->refs[x->owner], t.hash);
+			refset_add(f, &f->refs[owner], t.hash);
+}
+
+/* A program that writes source: printf("EXPORT_SYMBOL(name);\n"). */
+static void printed_export(struct facts *f, const struct token *t)
+{
+	struct lex l = { .p = t->s, .end = t->s + t->len, .in_body = true };
+	struct token macro, name, close;
+	struct blob_export x = { 0 }, *to;
+	const struct export_macro *m;
+
+	lex_next(&l, &macro);
+	m = export_macro(macro.s, macro.len);
+	if (!m || lex_next(&l, &close) != '(' || lex_next(&l, &name) != T_IDENT ||
+	    lex_next(&l, &close) != ')')
+		return;
+	x.name_str = facts_str(f, name.s, name.len);
+	x.macro_str = facts_str(f, macro.s, macro.len);
+	x.licence = (uint8_t)m->licence;
+	x.variant = (uint8_t)m->variant;
+	x.line = f->line;
+	to = facts_add(f, &f->exports, sizeof(*to));
+	if (to)
+		*to = x;
 }
 
 static void string(struct facts *f, struct expr *x, const struct token *t)
 {
 	frame(x)->items += 2;
 	if (x->in_asm) {
-		expr_asm_text(f, x, t->s, t->len);
+		expr_asm_text(f, x->owner, t->s, t->len);
 		return;
 	}
+	if (t->len > 15 && !memcmp(t->s, "EXPORT_SYMBOL", 13))
+		printed_export(f, t);
 	if (t->len < 3 || t->len > 128 || (*t->s >= '0' && *t->s <= '9'))
 		return;
 	for (size_t i = 0; i < t->len; i++) {

@@ -44,7 +44,7 @@ void expr_token(struct facts *f, struct expr *x, struct locals *l, const struct 
 void expr_flush(struct facts *f, struct expr *x, const struct locals *l);
 
 /* Identifiers in the text of an assembler string. */
-void expr_asm_text(struct facts *f, struct expr *x, const char *s, size_t len);
+void expr_asm_text(struct facts *f, enum owner owner, const char *s, size_t len);
 
 static inline void locals_clear(struct locals *l)
 {

@@ -33,6 +33,7 @@ struct facts {
 	struct refset strings;
 	struct vec entity_refs, exports, defs, entities, invocations, includes, pool;
 	uint32_t flags, namespace_str, text_str;
+	uint32_t line; /* where the scanner is, roughly */
 	bool oom;
 };
 

@@ -111,6 +111,7 @@ static void resolver_free(struct resolver *r)
 		free(s->indirect.data);
 		free(s->pasted.data);
 		free(s->names.data);
+		free(s->reached.data);
 	}
 	free(r->symbols);
 	hmap_fini(&r->by_name);

@@ -134,14 +134,14 @@ static int add_members(struct composite *c, const char *stem, size_t n);
 
 static int add_object(struct composite *c, const char *w, size_t n)
 {
-	static const char *const suffixes[] = { ".c", ".S", ".rs" };
+	static const char *const suffixes[] = { ".c", ".S", ".rs", ".c_shipped" };
 	char object[512], path[1024];
 	int err = 0;
 
-	if (n < 3 || n >= sizeof(object) - 4 || strncmp(w + n - 2, ".o", 2))
+	if (n < 3 || n >= sizeof(object) - 12 || strncmp(w + n - 2, ".o", 2))
 		return 0;
 	err = c->depth < 6 ? add_members(c, w, n - 2) : 0;
-	for (size_t i = 0; !err && i < 3; i++) {
+	for (size_t i = 0; !err && i < 4; i++) {
 		uint32_t file;
 
 		memcpy(object, w, n - 2);

@@ -43,6 +43,7 @@ struct match {
 };
 
 #define BUCKETS 513u
+#define BARE_MIN 4 /* characters before the number in a name built from arguments only */
 
 struct paste {
 	struct resolver *r;
@@ -87,7 +88,9 @@ static void keep(struct paste *p, struct chain *c)
 
 	for (uint32_t i = 0; i < c->n && i < PIECES; i++)
 		any |= c->pieces[i].kind != PIECE_LITERAL;
-	if (c->n >= 2 && c->n <= PIECES && any && c->literal >= LITERAL_MIN) {
+	bool bare = c->n == 2 && !c->literal; /* a ## b: fits with a number at the end only */
+
+	if (c->n >= 2 && c->n <= PIECES && any && (bare || c->literal >= LITERAL_MIN)) {
 		c->bucket = bucket(c);
 		p->err = p->err ? p->err : vec_push(&p->chains, c, sizeof(*c));
 	}
@@ -194,6 +197,15 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 	} else if (!next) {
 		if (left)
 			try_argument(p, rest, left, left, at);
+		else if (p->current.n_args) /* nothing given for it */
+			try_match(p, rest, left, at + 1);
+	} else if (!c->literal) {
+		for (n = left; n && rest[n - 1] >= '0' && rest[n - 1] <= '9'; n--)
+			;
+		if (n < left && n >= BARE_MIN) {
+			p->current.literal = (uint32_t)n;
+			try_argument(p, rest, n, left, at);
+		}
 	} else {
 		for (n = 1; n < left; n++) {
 			/* two arguments are told apart only at an underscore: else all fits */
@@ -229,6 +241,13 @@ static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uin
 	}
 }
 
+static void match_name(struct paste *p, uint32_t symbol, const char *name)
+{
+	match_bucket(p, symbol, name, (uint8_t)*name);
+	match_bucket(p, symbol, name, 256 + (uint8_t)name[strlen(name) - 1]);
+	match_bucket(p, symbol, name, 512);
+}
+
 static void match_all(struct paste *p)
 {
 	struct resolver *r = p->r;
@@ -241,15 +260,15 @@ static void match_all(struct paste *p)
 	for (uint32_t b = 0; b < BUCKETS; b++)
 		p->start[b + 1] += p->start[b];
 	for (uint32_t i = 0; i < r->n_symbols; i++) {
-		const char *forms[2] = { r->symbols[i].name, r->symbols[i].stem };
+		struct symbol *s = &r->symbols[i];
 
-		if (!open_question(&r->symbols[i]))
+		if (!open_question(s))
 			continue;
-		for (int f = 0; f < (strcmp(forms[0], forms[1]) ? 2 : 1); f++) {
-			match_bucket(p, i, forms[f], (uint8_t)*forms[f]);
-			match_bucket(p, i, forms[f], 256 + (uint8_t)forms[f][strlen(forms[f]) - 1]);
-			match_bucket(p, i, forms[f], 512);
-		}
+		match_name(p, i, s->name);
+		if (strcmp(s->name, s->stem))
+			match_name(p, i, s->stem);
+		for (uint32_t k = 0; k < VEC_N(&s->reached, uint32_t); k++)
+			match_name(p, i, entity_name(r, VEC_AT(&s->reached, uint32_t, k)));
 	}
 }
 
@@ -356,7 +375,7 @@ static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 				err = want(keys, blob_hash_pair(macros[c], m->arg[a]));
 			if (weak || !m->n_args)
 				err = err ? err : want(keys, macros[c]);
-			if (weak)
+			if (weak || m->counted)
 				err = err ? err : want(keys, blob_hash_pair(macros[c], BLOB_NESTED));
 		}
 	}
@@ -389,7 +408,10 @@ static bool used_in(const struct index *x, uint64_t key, uint32_t file)
 	return false;
 }
 
-/* The macro is called with all the arguments, each alone: that is the name. */
+/*
+ * The macro is called with all the arguments, each alone, but for a number that another
+ * macro counts: that is the name.
+ */
 static int certain(struct paste *p, const struct index *x, const struct match *m, uint64_t macro)
 {
 	struct resolver *r = p->r;
@@ -399,7 +421,8 @@ static int certain(struct paste *p, const struct index *x, const struct match *m
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < n; i++) {
-		if (m->n_args == 2 && !used_in(x, blob_hash_pair(macro, m->arg[1]), u[i].file))
+		if (m->n_args == 2 && !used_in(x, blob_hash_pair(macro, m->arg[1]), u[i].file) &&
+		    (!m->counted || !used_in(x, blob_hash_pair(macro, BLOB_NESTED), u[i].file)))
 			continue;
 		if (r->is_tu[u[i].file] && !entity_visible(r, u[i].file, e))
 			continue;

@@ -34,6 +34,7 @@ struct symbol {
 	struct vec indirect;
 	struct vec pasted; /* struct use: what names it by pasting */
 	struct vec names;  /* uint64_t: all it goes by, hashed */
+	struct vec reached; /* uint32_t: entities that use it, a few */
 };
 
 /* One place that uses a name: a file itself, or a macro or inline function in it. */

@@ -89,6 +89,8 @@ void scan_asm(struct blob_scanner *s)
 				 ((t.len == 5 && !memcmp(t.s, "globl", 5)) ||
 				  (t.len == 6 && !memcmp(t.s, "global", 6)) ||
 				  (t.len == 4 && !memcmp(t.s, "weak", 4)));
+		} else if (t.type == T_STRING) {
+			expr_asm_text(&s->facts, OWNER_TU, t.s, t.len);
 		} else if (t.type == '(') {
 			called = last.type == T_IDENT ? last.hash : 0;
 		} else if (t.type == ')') {

@@ -277,6 +277,7 @@ static void body_token(struct blob_scanner *s, const struct token *t, bool first
 			s->lex = ahead;
 		return;
 	}
+	s->facts.line = s->lex.line;
 	expr_token(&s->facts, &c->expr, &s->locals, t);
 	if (t->type == '{')
 		c->depth++;
@@ -330,6 +331,8 @@ static void asm_macro(struct blob_scanner *s)
 			break;
 		else if (t.type == T_IDENT)
 			refset_add(&s->facts, &s->facts.refs[OWNER_TU], t.hash);
+		else if (t.type == T_STRING)
+			expr_asm_text(&s->facts, OWNER_TU, t.s, t.len);
 		prev = t.type;
 	}
 	statement_end(&s->c);
