@@ -264,6 +264,35 @@ static void check_entry(struct run *r, size_t page, const struct entry *e, unsig
 	      entry_text(&want, should, sizeof(should)));
 }
 
+/*
+ * What another target says is held against the kernel where the module is there to ask: never more than is true, and errors and
+ * orders the same.
+ */
+static void check_truth(struct run *r, size_t page, size_t n, const struct entry *said)
+{
+	struct entry *truth = calloc(n, sizeof(*truth));
+	char is[48], should[48];
+	struct target *kernel;
+	bool same;
+	size_t i;
+
+	if (r->ops == &target_kernel || target_kernel.probe() || target_kernel.mirror(page_addr(r, page), n * r->page, &kernel)) {
+		free(truth);
+		return;
+	}
+	if (!target_kernel.range(kernel, page_addr(r, page), n * r->page, 0, NULL, truth, NULL, NULL)) {
+		for (i = 0; i < n; i++) {
+			same = !(said[i].flags & (ENTRY_VALID | ENTRY_WRITE | ENTRY_ERROR) & ~truth[i].flags) &&
+			       (said[i].flags & ENTRY_ERROR) == (truth[i].flags & ENTRY_ERROR) &&
+			       (!(said[i].flags & ENTRY_VALID) || said[i].order == truth[i].order);
+			CHECK(r, same, "page %zu is \"%s\" where the kernel says \"%s\"", page + i,
+			      entry_text(&said[i], is, sizeof(is)), entry_text(&truth[i], should, sizeof(should)));
+		}
+	}
+	target_kernel.unmirror(kernel);
+	free(truth);
+}
+
 void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, unsigned int order)
 {
 	int result;
@@ -271,6 +300,7 @@ void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, un
 	size_t i;
 
 	CHECK(r, !result, "snapshot of pages [%zu,%zu): %s", page, page + n, strerror(-result));
+	check_truth(r, page, n, entries);
 	for (i = 0; i < n; i++)
 		check_entry(r, page + i, &entries[i], flags, order);
 	note_entry(r, &entries[0]);

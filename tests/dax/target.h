@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* What an entry says. DAX, ZERO: only where the target can tell, see target_ops. */
 #define ENTRY_VALID (1u << 0)
@@ -80,6 +81,15 @@ struct target_ops {
 	/* Makes what the device wrote durable. NULL: there is no such call. */
 	int (*persist)(struct target *t, uint64_t addr, size_t len);
 };
+
+/* CLOCK_MONOTONIC, ns. */
+static inline uint64_t target_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
 
 extern const struct target_ops target_kernel;
 extern const struct target_ops target_libhmm;
