@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/pool.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -11,10 +12,57 @@
 #endif
 
 #define SLAB_BYTES (64 * 1024)
+#define OWNED_MAX 512
+
+/* Every mapping of ours, for hmm_pool_owns(): end is written last and cleared first, 0 is an empty place. */
+static struct {
+	_Atomic uint64_t start;
+	_Atomic uint64_t end;
+} owned[OWNED_MAX];
+static _Atomic size_t owned_top;
 
 struct slab {
 	struct slab *next;
 };
+
+static void own(uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < OWNED_MAX; i++) {
+		uint64_t empty = 0;
+		size_t top = atomic_load(&owned_top);
+
+		/* 1 reserves the place: no mapping ends there */
+		if (!atomic_compare_exchange_strong(&owned[i].end, &empty, 1))
+			continue;
+		atomic_store(&owned[i].start, start);
+		atomic_store(&owned[i].end, end);
+		while (top <= i && !atomic_compare_exchange_weak(&owned_top, &top, i + 1))
+			;
+		return;
+	}
+}
+
+static void disown(uint64_t start)
+{
+	for (size_t i = 0; i < OWNED_MAX; i++) {
+		if (atomic_load(&owned[i].start) != start || atomic_load(&owned[i].end) <= 1)
+			continue;
+		atomic_store(&owned[i].start, UINT64_MAX);
+		atomic_store(&owned[i].end, 0);
+		return;
+	}
+}
+
+bool hmm_pool_owns(uint64_t addr)
+{
+	const size_t top = atomic_load(&owned_top);
+
+	for (size_t i = 0; i < top; i++) {
+		if (addr >= atomic_load(&owned[i].start) && addr < atomic_load(&owned[i].end))
+			return true;
+	}
+	return false;
+}
 
 void *hmm_pool_map(size_t size)
 {
@@ -28,13 +76,16 @@ void *hmm_pool_map(size_t size)
 	 */
 	madvise(p, size, MADV_DONTDUMP);
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size, "libhmm");
+	own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size);
 	return p;
 }
 
 void hmm_pool_unmap(void *ptr, size_t size)
 {
-	if (ptr)
-		munmap(ptr, size);
+	if (!ptr)
+		return;
+	disown((uint64_t)(uintptr_t)ptr);
+	munmap(ptr, size);
 }
 
 void hmm_objpool_init(struct hmm_objpool *pool, size_t size)

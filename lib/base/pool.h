@@ -6,12 +6,16 @@
 #ifndef LIB_BASE_POOL_H
 #define LIB_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <pthread.h>
 
 /* Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory. */
 void *hmm_pool_map(size_t size);
 void hmm_pool_unmap(void *ptr, size_t size);
+/* Is this address in memory of ours? For kernels that do not name VMAs. Never blocks. */
+bool hmm_pool_owns(uint64_t addr);
 
 /*
  * Objects of one size. get() zeroes. Objects are never returned to the system before fini().

@@ -32,6 +32,16 @@ struct pagemap *mm_pagemap(struct hmm_mm *mm)
 	return &mm->pagemap;
 }
 
+uint64_t mm_thp_size(const struct hmm_mm *mm)
+{
+	return mm->thp_size;
+}
+
+bool mm_forked(const struct hmm_mm *mm)
+{
+	return atomic_load_explicit(&mm->stats.events[HMM_EVENT_FORK], memory_order_relaxed);
+}
+
 bool mm_wp_async(const struct hmm_mm *mm)
 {
 	return mm->provider.wp_async;

@@ -26,6 +26,7 @@ struct file_table;
 struct vma_reader {
 	int maps_fd;	    /* /proc/PID/maps */
 	bool procmap_query; /* probed */
+	struct vma_cache *cache;
 };
 
 struct pagemap {
@@ -39,6 +40,10 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query);
 void vma_reader_close(struct vma_reader *r);
 /* The VMA at or above addr, classified. -ENOENT none. Allocates nothing from the program's heap. */
 int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/* The same without kind and name: one system call. */
+int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/* An O_PATH descriptor of the file that the VMA maps, the caller's to close; -ENOENT none can be had. */
+int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
 
 /* --- pagemap.c: the only file that reads pagemap ------------------------------------------------ */
 int pagemap_open(struct pagemap *p, int fd, bool no_scan);
@@ -71,6 +76,9 @@ int pagemap_words(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
 struct vma_reader *mm_vmas(struct hmm_mm *mm);
 struct pagemap *mm_pagemap(struct hmm_mm *mm);
 bool mm_wp_async(const struct hmm_mm *mm);
+uint64_t mm_thp_size(const struct hmm_mm *mm);
+/* Was a fork seen since attach? */
+bool mm_forked(const struct hmm_mm *mm);
 struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni);
 bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end);
 /* -ESRCH in a forked child or after the process died; first thing every entry point does. */
@@ -98,11 +106,22 @@ bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* A range of this file is being faulted: remember the file, stamp its size and change time. Returns
- * 0; -EOPNOTSUPP: no descriptor of the file can be had: changes of it are unseen. */
+/*
+ * file.c. A range is being faulted: remember what is mapped there and, of a file, its size and change time.
+ * After registration, before the snapshot. What was remembered and no longer holds is invalidated. 0;
+ * -ENOMEM; -EOPNOTSUPP no descriptor of the file can be had, or its clock is not ours: changes are unseen.
+ */
 int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
-/* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. */
+/* Around faults for writing of a shared file: they change its times, which then is no news. */
+void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma);
+void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma);
+/* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+/* span.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
+bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Is part of it System V shared memory, whose detaching nothing tells of? Cheap where there is none. */
+bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* Close the gate, run callbacks of every notifier that overlaps, open it. Returns callbacks run. */
 int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);

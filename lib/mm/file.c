@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The files behind mirrored ranges. Truncating, punching and the like raise no event, by whomever: so each
+ * file has a descriptor and a stamp (see stamp.c), and who uses a translation may ask whether the file is as
+ * it was when the range was faulted. A file that changed gets a new generation; spans of an older one are dead,
+ * and are invalidated by the next call that may.
+ *
+ * Times change for harmless reasons too, our own faults for writing among them. Those are told apart by inotify,
+ * which reports every system call that changes a file's data, and no store: between file_write_begin() and
+ * file_write_end() a changed time without such an event is our doing.
+ */
+#include "mm/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define FILES_MAX 512
+#define RETRY_NS 1000000000ULL
+#define WATCHED (IN_MODIFY | IN_UNMOUNT)
+
+int files_init(struct hmm_mm *mm)
+{
+	struct file_table *t = hmm_pool_map(sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	pthread_mutex_init(&t->lock, NULL);
+	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
+	hmm_objpool_init(&t->files_pool, sizeof(struct file));
+	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	mm->files = t;
+	return 0;
+}
+
+static void close_file(struct file_table *t, struct file *f)
+{
+	if (f->watch >= 0)
+		inotify_rm_watch(t->inotify, f->watch);
+	if (f->fd >= 0)
+		close(f->fd);
+	hmm_objpool_put(&t->files_pool, f);
+	t->n_files--;
+}
+
+/* In a forked child the watches belong to the parent's descriptor: only the descriptors are closed. */
+void files_fini(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+
+	if (!t)
+		return;
+	for (struct file *f = t->files; f; f = f->next) {
+		if (f->fd >= 0)
+			close(f->fd);
+	}
+	if (t->inotify >= 0)
+		close(t->inotify);
+	hmm_objpool_fini(&t->spans_pool);
+	hmm_objpool_fini(&t->files_pool);
+	pthread_mutex_destroy(&t->lock);
+	hmm_pool_unmap(t, sizeof(*t));
+	mm->files = NULL;
+}
+
+static struct file *find_file(struct file_table *t, const struct hmm_vma *vma)
+{
+	for (struct file *f = t->files; f; f = f->next) {
+		if (f->inode == vma->inode && f->dev_major == vma->dev_major &&
+		    f->dev_minor == vma->dev_minor)
+			return f;
+	}
+	return NULL;
+}
+
+static int add_watch(const struct file_table *t, int fd)
+{
+	char path[32] = "/proc/self/fd/";
+	char digits[12];
+	size_t at = strlen(path);
+	int n = 0;
+
+	if (t->inotify < 0)
+		return -1;
+	do {
+		digits[n++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (n)
+		path[at++] = digits[--n];
+	return inotify_add_watch(t->inotify, path, WATCHED);
+}
+
+static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
+{
+	struct stat st;
+
+	f->fd = vma_open_file(mm_vmas(mm), vma);
+	f->watch = -1;
+	f->retry_ns = mm_now_ns() + RETRY_NS;
+	if (f->fd < 0)
+		return;
+	/* Watch, then stamp: what comes in between is reported, not missed. */
+	if (stamp_is_local(f->fd) && !fstat(f->fd, &st)) {
+		f->watch = add_watch(mm->files, f->fd);
+		f->st_dev = st.st_dev;
+		f->st_ino = st.st_ino;
+		if (!stamp_take(f->fd, &f->stamp))
+			return;
+	}
+	close(f->fd);
+	f->fd = -1;
+}
+
+static void drop_unused(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+	struct file **link = &t->files;
+
+	span_gc_locked(mm);
+	while (*link) {
+		struct file *f = *link;
+
+		if (f->spans || f->writers) {
+			link = &f->next;
+			continue;
+		}
+		*link = f->next;
+		close_file(t, f);
+	}
+	t->gc_ns = mm_now_ns() + RETRY_NS;
+}
+
+static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	struct file_table *t = mm->files;
+	struct file *f = find_file(t, vma);
+
+	if (f) {
+		if (f->fd < 0 && mm_now_ns() >= f->retry_ns)
+			open_file(mm, f, vma);
+		return f;
+	}
+	if (t->n_files >= FILES_MAX / 2 && mm_now_ns() >= t->gc_ns)
+		drop_unused(mm);
+	if (t->n_files >= FILES_MAX)
+		return NULL;
+	f = hmm_objpool_get(&t->files_pool);
+	if (!f)
+		return NULL;
+	f->inode = vma->inode;
+	f->dev_major = vma->dev_major;
+	f->dev_minor = vma->dev_minor;
+	f->kind = vma->kind;
+	open_file(mm, f, vma);
+	f->next = t->files;
+	t->files = f;
+	t->n_files++;
+	return f;
+}
+
+/* What inotify has to say, noted in the files it is about. */
+static void drain_events(struct file_table *t)
+{
+	char buf[1024] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	while (t->inotify >= 0 && (n = read(t->inotify, buf, sizeof(buf))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct inotify_event *e = (const struct inotify_event *)(buf + at);
+
+			at += (ssize_t)(sizeof(*e) + e->len);
+			for (struct file *f = t->files; f; f = f->next) {
+				if ((e->mask & IN_Q_OVERFLOW) || f->watch == e->wd)
+					f->event = true;
+			}
+		}
+	}
+}
+
+/* Bumps the generation if the file changed since its stamp. Call drain_events() first. */
+static bool look(struct file *f)
+{
+	const bool ours = f->writers && f->watch >= 0;
+	struct file_stamp now;
+	bool changed;
+
+	if (f->fd < 0)
+		return false;
+	if (stamp_take(f->fd, &now))
+		changed = true;
+	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced everywhere */
+		changed = f->event || now.size != f->stamp.size ||
+			  (f->kind == HMM_VMA_DAX && now.blocks != f->stamp.blocks);
+	else
+		changed = f->event || (f->stamp.racy && f->watch < 0) ||
+			  stamp_differs(&now, &f->stamp, f->kind == HMM_VMA_DAX);
+	if (changed || ours)
+		f->stamp = now;
+	f->event = false;
+	f->generation += changed;
+	return changed;
+}
+
+static void sweep(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+	struct dead_ranges dead = { 0 };
+	bool more;
+
+	do {
+		pthread_mutex_lock(&t->lock);
+		more = span_sweep_locked(t, &dead);
+		pthread_mutex_unlock(&t->lock);
+		dead_ranges_tell(mm, &dead);
+	} while (more);
+}
+
+static bool has_file(const struct hmm_vma *vma)
+{
+	return vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX || vma->kind == HMM_VMA_SHMEM ||
+	       (vma->kind == HMM_VMA_HUGETLB && (vma->inode || vma->dev_minor || vma->dev_major));
+}
+
+int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	struct dead_ranges dead = { 0 };
+	struct file *f = NULL;
+	bool changed = false;
+	int err;
+
+	do {
+		pthread_mutex_lock(&t->lock);
+		if (has_file(vma)) {
+			f = get_file(mm, vma);
+			drain_events(t);
+			changed |= f && look(f);
+		}
+		err = span_put_locked(t, vma, f, &dead);
+		pthread_mutex_unlock(&t->lock);
+		dead_ranges_tell(mm, &dead);
+	} while (err == -EAGAIN);
+	if (changed)
+		sweep(mm);
+	return err ? err : has_file(vma) && (!f || f->fd < 0) ? -EOPNOTSUPP : 0;
+}
+
+void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	struct file_table *t = mm->files;
+	bool changed = false;
+	struct file *f;
+
+	if (!has_file(vma) || !vma->shared)
+		return;
+	pthread_mutex_lock(&t->lock);
+	f = get_file(mm, vma);
+	if (f) {
+		drain_events(t);
+		changed = look(f);
+		f->writers++;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (changed)
+		sweep(mm);
+}
+
+void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	struct file_table *t = mm->files;
+	bool changed = false;
+	struct file *f;
+
+	if (!has_file(vma) || !vma->shared)
+		return;
+	pthread_mutex_lock(&t->lock);
+	f = find_file(t, vma);
+	if (f && f->writers) {
+		drain_events(t);
+		changed = look(f);
+		f->writers--;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (changed)
+		sweep(mm);
+}
+
+int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&t->lock);
+	drain_events(t);
+	for (struct itree_node *n = itree_first(&t->spans, start, end); n && ret;
+	     n = itree_next(&t->spans, n, start, end)) {
+		struct span *s = (struct span *)n;
+
+		if (!s->file || s->file->fd < 0)
+			continue;
+		look(s->file);
+		ret = s->generation == s->file->generation;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return ret;
+}
+
+int hmm_mm_check_files(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+	int err = mm_alive(mm);
+	int changed = 0;
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&t->lock);
+	if (mm_now_ns() >= t->gc_ns)
+		drop_unused(mm);
+	drain_events(t);
+	for (struct file *f = t->files; f; f = f->next)
+		changed += look(f);
+	pthread_mutex_unlock(&t->lock);
+	/* also what file_unchanged() found and could not tell */
+	sweep(mm);
+	return changed;
+}
+
+static void note_file(struct hmm_mm *mm, void *arg)
+{
+	const struct stat *st = arg;
+	struct file_table *t = mm->files;
+	bool known = false;
+
+	if (mm_alive(mm))
+		return;
+	pthread_mutex_lock(&t->lock);
+	for (struct file *f = t->files; f; f = f->next) {
+		const bool same = f->fd >= 0 ? f->st_dev == st->st_dev && f->st_ino == st->st_ino :
+					       f->inode == st->st_ino &&
+						       f->dev_major == major(st->st_dev) &&
+						       f->dev_minor == minor(st->st_dev);
+
+		if (!same)
+			continue;
+		known = true;
+		f->generation++;
+		if (f->fd >= 0)
+			stamp_take(f->fd, &f->stamp);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (known)
+		sweep(mm);
+}
+
+int hmm_mm_note_file(struct hmm_mm *mm, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (mm && mm_alive(mm))
+		return -ESRCH;
+	if (mm)
+		note_file(mm, &st);
+	else
+		fork_for_each(note_file, &st);
+	return 0;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Spans: what was mapped where when it was faulted. A translation stands only while the mapping is the same
+ * and permits no less; some changes of it (shmdt, remap_file_pages, mprotect) raise no event, so it is asked.
+ *
+ * A span that another replaces is invalidated where they overlap, unless the new one says the same and
+ * permits no less: else a translation made under the old one would be judged by the new one.
+ */
+#include "mm/span.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+
+static struct span *first(const struct file_table *t, uint64_t start, uint64_t end)
+{
+	return (struct span *)itree_first(&t->spans, start, end);
+}
+
+static struct span *next(const struct file_table *t, const struct span *s, uint64_t start, uint64_t end)
+{
+	return (struct span *)itree_next(&t->spans, &s->node, start, end);
+}
+
+/* The offset counts only where there is a file. */
+static bool same_mapping(const struct span *s, uint64_t start, uint64_t offset, uint64_t inode,
+			 uint32_t dev_major, uint32_t dev_minor, bool shared)
+{
+	if (s->inode != inode || s->dev_major != dev_major || s->dev_minor != dev_minor ||
+	    s->shared != shared)
+		return false;
+	return (!inode && !dev_major && !dev_minor) || s->offset - s->node.start == offset - start;
+}
+
+static int insert(struct file_table *t, const struct span *like, uint64_t start, uint64_t end)
+{
+	struct span *s = hmm_objpool_get(&t->spans_pool);
+
+	if (!s)
+		return -ENOMEM;
+	*s = *like;
+	s->offset = like->offset + (start - like->node.start);
+	s->node = (struct itree_node){ .start = start, .end = end };
+	itree_insert(&t->spans, &s->node);
+	if (s->file)
+		s->file->spans++;
+	if (s->kind == HMM_VMA_SYSV)
+		atomic_fetch_add(&t->n_sysv, 1);
+	return 0;
+}
+
+void span_delete_locked(struct file_table *t, struct span *s)
+{
+	itree_remove(&t->spans, &s->node);
+	if (s->file)
+		s->file->spans--;
+	if (s->kind == HMM_VMA_SYSV)
+		atomic_fetch_sub(&t->n_sysv, 1);
+	hmm_objpool_put(&t->spans_pool, s);
+}
+
+static bool add_dead(struct dead_ranges *dead, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	if (dead->n == SPAN_DEAD_MAX)
+		return false;
+	dead->range[dead->n].start = start;
+	dead->range[dead->n].end = end;
+	dead->range[dead->n++].event = event;
+	return true;
+}
+
+void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead)
+{
+	for (int i = 0; i < dead->n; i++) {
+		struct hmm_invalidation inv = { .start = dead->range[i].start,
+						.end = dead->range[i].end,
+						.event = dead->range[i].event };
+
+		mm_invalidate(mm, &inv);
+	}
+	dead->n = 0;
+}
+
+static bool is_dead(const struct span *s)
+{
+	return s->file && s->generation != s->file->generation;
+}
+
+/* An old span that says the same: grow the new one over it. */
+static bool absorbs(const struct span *old, const struct span *new)
+{
+	return same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major, new->dev_minor,
+			    new->shared) &&
+	       old->prot == new->prot && old->kind == new->kind && old->file == new->file &&
+	       old->generation == new->generation;
+}
+
+/* Replace what overlaps [start, end) of an old span that says something else. */
+static int cut(struct file_table *t, struct span *old, uint64_t start, uint64_t end)
+{
+	const struct span was = *old;
+	int err = 0;
+
+	span_delete_locked(t, old);
+	if (was.node.start < start)
+		err = insert(t, &was, was.node.start, start);
+	if (!err && was.node.end > end)
+		err = insert(t, &was, end, was.node.end);
+	return err;
+}
+
+static bool still_good(const struct span *old, const struct span *new)
+{
+	return !is_dead(old) &&
+	       same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major, new->dev_minor,
+			    new->shared) &&
+	       !(old->prot & ~new->prot);
+}
+
+static void absorb(struct file_table *t, struct span *new, struct span *old)
+{
+	if (old->node.start < new->node.start) {
+		new->offset -= new->node.start - old->node.start;
+		new->node.start = old->node.start;
+	}
+	if (old->node.end > new->node.end)
+		new->node.end = old->node.end;
+	span_delete_locked(t, old);
+}
+
+/* Those on both sides too, so that a VMA which registration splits stays one span. */
+static void absorb_neighbours(struct file_table *t, struct span *new)
+{
+	struct span *old = new->node.start ? first(t, new->node.start - 1, new->node.start) : NULL;
+
+	if (old && absorbs(old, new))
+		absorb(t, new, old);
+	old = first(t, new->node.end, new->node.end + 1);
+	if (old && absorbs(old, new))
+		absorb(t, new, old);
+}
+
+static enum hmm_event death_of(const struct span *old, const struct span *new)
+{
+	const bool same = same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major,
+				       new->dev_minor, new->shared);
+
+	return same && !is_dead(old) ? HMM_EVENT_PROTECT : HMM_EVENT_CLEAR;
+}
+
+/* -EAGAIN: more dead ranges than fit, tell them and come again. */
+int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file *file,
+		    struct dead_ranges *dead)
+{
+	struct span new = { .node = { .start = vma->start, .end = vma->end }, .offset = vma->offset,
+			    .inode = vma->inode, .dev_major = vma->dev_major,
+			    .dev_minor = vma->dev_minor, .kind = vma->kind, .prot = vma->prot & RW,
+			    .shared = vma->shared, .file = file,
+			    .generation = file ? file->generation : 0 };
+	struct span *old = first(t, vma->start, vma->end);
+	int err = 0;
+
+	if (old && old->node.start <= vma->start && old->node.end >= vma->end && absorbs(old, &new))
+		return 0;
+	for (; !err && old; old = first(t, vma->start, vma->end)) {
+		const uint64_t from = old->node.start > vma->start ? old->node.start : vma->start;
+		const uint64_t to = old->node.end < vma->end ? old->node.end : vma->end;
+
+		if (absorbs(old, &new)) {
+			absorb(t, &new, old);
+			continue;
+		}
+		if (!still_good(old, &new) && !add_dead(dead, from, to, death_of(old, &new)))
+			return -EAGAIN;
+		err = cut(t, old, from, to);
+	}
+	if (err)
+		return err;
+	absorb_neighbours(t, &new);
+	return insert(t, &new, new.node.start, new.node.end);
+}
+
+bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead)
+{
+	struct span *s = first(t, 0, UINT64_MAX);
+
+	while (s) {
+		struct span *after = next(t, s, 0, UINT64_MAX);
+
+		if (is_dead(s)) {
+			if (!add_dead(dead, s->node.start, s->node.end, HMM_EVENT_CLEAR))
+				return true;
+			span_delete_locked(t, s);
+		}
+		s = after;
+	}
+	return false;
+}
+
+/* Is [start, end) of the span mapped now as it was, with no less permission? Asks VMA by VMA. */
+static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start, uint64_t end)
+{
+	struct hmm_vma vma;
+
+	while (start < end) {
+		if (vma_peek(mm_vmas(mm), start, &vma) || vma.start > start || (s->prot & ~vma.prot) ||
+		    !same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
+				  vma.shared))
+			return false;
+		start = vma.end;
+	}
+	return true;
+}
+
+bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	bool stands = true;
+
+	pthread_mutex_lock(&t->lock);
+	while (stands && start < end) {
+		const struct span *s = first(t, start, start + 1);
+		const uint64_t to = s && s->node.end < end ? s->node.end : end;
+
+		stands = s && still_mapped(mm, s, start, to);
+		start = to;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return stands;
+}
+
+bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	bool found = false;
+
+	if (!atomic_load(&t->n_sysv))
+		return false;
+	pthread_mutex_lock(&t->lock);
+	for (struct span *s = first(t, start, end); s && !found; s = next(t, s, start, end))
+		found = s->kind == HMM_VMA_SYSV;
+	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+void span_gc_locked(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+	struct span *s = first(t, 0, UINT64_MAX);
+
+	while (s) {
+		struct span *after = next(t, s, 0, UINT64_MAX);
+		struct hmm_vma vma;
+
+		/* Parts of it may be gone: only a span of which nothing is left is dropped. */
+		if (!vma_peek(mm_vmas(mm), s->node.start, &vma) ? vma.start >= s->node.end : true)
+			span_delete_locked(t, s);
+		s = after;
+	}
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * What was mapped where when ranges were faulted: spans, and the files behind them. One table a space;
+ * everything in it is guarded by its lock, which is held across system calls that touch no memory of the
+ * program, never across an invalidation.
+ */
+#ifndef LIB_MM_SPAN_H
+#define LIB_MM_SPAN_H
+
+#include "mm/core.h"
+
+#include <time.h>
+
+struct file_stamp {
+	uint64_t size;
+	uint64_t blocks;
+	int64_t ctime_s;
+	uint32_t ctime_ns;
+	/* Taken in the clock tick of the change: a second change could bear the same time. */
+	bool racy;
+};
+
+struct file {
+	struct file *next;
+	uint64_t inode; /* as maps shows it */
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint64_t st_ino; /* as stat shows it */
+	uint64_t st_dev;
+	uint32_t kind;
+	int fd;		    /* O_PATH, or -1 */
+	int watch;	    /* inotify, or -1 */
+	uint64_t retry_ns;  /* fd -1: when to look for a descriptor again */
+	struct file_stamp stamp;
+	uint64_t generation; /* bumped when it changed: older spans are dead */
+	uint32_t spans;
+	uint32_t writers; /* our own faults for writing */
+	bool event;	  /* inotify told of a change since the stamp */
+};
+
+struct span {
+	struct itree_node node;
+	uint64_t offset; /* file offset of node.start */
+	uint64_t inode;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint32_t kind;
+	uint32_t prot; /* PROT_READ | PROT_WRITE */
+	bool shared;
+	struct file *file; /* or NULL */
+	uint64_t generation;
+};
+
+struct file_table {
+	pthread_mutex_t lock;
+	struct itree spans;
+	struct file *files;
+	uint32_t n_files;
+	int inotify; /* or -1 */
+	uint64_t gc_ns;
+	_Atomic uint32_t n_sysv;
+	struct hmm_objpool spans_pool;
+	struct hmm_objpool files_pool;
+};
+
+#define SPAN_DEAD_MAX 16
+
+/* Ranges that became invalid, to be told once the lock is released. */
+struct dead_ranges {
+	int n;
+	struct {
+		uint64_t start;
+		uint64_t end;
+		enum hmm_event event;
+	} range[SPAN_DEAD_MAX];
+};
+
+/* The lock is held in all of these. */
+int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file *file,
+		    struct dead_ranges *dead);
+/* Takes dead spans out, as many as fit; true: there may be more. */
+bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead);
+/* Forget what is no longer mapped, so that files can be closed. */
+void span_gc_locked(struct hmm_mm *mm);
+void span_delete_locked(struct file_table *t, struct span *s);
+
+void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead);
+
+/* stamp.c: 0 or -errno */
+int stamp_take(int fd, struct file_stamp *stamp);
+bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool blocks);
+/* Does the change time of this filesystem come from this kernel's clock? */
+bool stamp_is_local(int fd);
+
+#endif

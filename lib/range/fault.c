@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Bring in what is requested: populate, then register (registering first would lose fault-around: a cold
+ * 1 GiB file is read at 0.97x of the CPU's speed this way, at 0.61x the other way round), then remember what
+ * is mapped. Each maximal run of pages with one request is one system call.
+ */
+#include "range/walk.h"
+#include "abi/madvise.h"
+#include "abi/pagemap.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define WORDS_AT_ONCE 512
+
+static void set_error(struct walk *w, int error, uint64_t at)
+{
+	w->error = error;
+	w->error_at = at;
+}
+
+static bool same_vma(const struct hmm_vma *a, const struct hmm_vma *b)
+{
+	return a->prot == b->prot && a->shared == b->shared && a->inode == b->inode &&
+	       a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+}
+
+/* The first page from start on that is not present; end if none. */
+static int find_absent(struct walk *w, uint64_t start, uint64_t end, uint64_t *absent)
+{
+	while (start < end) {
+		struct page_run run;
+		uint64_t walked;
+		size_t n = 1;
+		int err = pagemap_runs(mm_pagemap(w->mm), start, end, &run, &n, &walked);
+
+		if (err)
+			return err;
+		if (!n || run.start > start || !(run.categories & PAGE_IS_PRESENT))
+			break;
+		start = run.end;
+	}
+	*absent = start;
+	return 0;
+}
+
+/* The first page of a private mapping that a write would replace; end if none. All are present. */
+static int find_shared(struct walk *w, uint64_t start, uint64_t end, uint64_t *shared)
+{
+	uint64_t words[WORDS_AT_ONCE];
+
+	for (uint64_t a = start; a < end;) {
+		uint64_t n = (end - a) / w->page_size;
+		int err;
+
+		n = n > WORDS_AT_ONCE ? WORDS_AT_ONCE : n;
+		err = pagemap_words(mm_pagemap(w->mm), a, n, words);
+		if (err)
+			return err;
+		for (uint64_t i = 0; i < n; i++, a += w->page_size) {
+			if ((words[i] & (PM_WORD_EXCLUSIVE | PM_WORD_FILE)) == PM_WORD_EXCLUSIVE)
+				continue;
+			*shared = a;
+			return 0;
+		}
+	}
+	*shared = end;
+	return 0;
+}
+
+/*
+ * Where populating has to begin: what is there already costs 40 ns a page to populate, 5 to look at. Of a
+ * shared mapping nothing tells whether a page can be written without a fault, so a write populates it all.
+ */
+static int find_first(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		      enum request request, uint64_t *from)
+{
+	uint64_t shared;
+	int err;
+
+	*from = start;
+	if (request == REQUEST_WRITE && vma->shared)
+		return 0;
+	err = find_absent(w, start, end, from);
+	if (err || request == REQUEST_READ || w->stuck)
+		return err;
+	err = find_shared(w, start, *from, &shared);
+	*from = shared;
+	return err;
+}
+
+/* Populating failed: is that the mapping's answer, or has the mapping changed? */
+static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end, int error)
+{
+	struct hmm_vma now;
+	uint64_t at = start;
+
+	for (uint64_t a = start; a < end; a = now.end) {
+		if (vma_peek(mm_vmas(w->mm), a, &now) || now.start > a || !same_vma(&now, vma))
+			return -EBUSY;
+	}
+	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
+		return error == ENOMEM ? -ENOMEM : -EBUSY;
+	if (find_absent(w, start, end, &at) || at == end)
+		at = start;
+	at &= ~(HMM_PAGE_SIZE - 1);
+	/* EINVAL: VM_IO or VM_PFNMAP, which was not to be seen before */
+	set_error(w, error == EHWPOISON ? -EHWPOISON : -EFAULT, at < w->range->start ? w->range->start : at);
+	return 0;
+}
+
+static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		    enum request request)
+{
+	const bool write = request == REQUEST_WRITE;
+	uint64_t from;
+	int err;
+	int r;
+
+	start &= ~(w->page_size - 1);
+	end = (end + w->page_size - 1) & ~(w->page_size - 1);
+	err = find_first(w, vma, start, end, request, &from);
+	if (err || from == end)
+		return err;
+	if (write)
+		file_write_begin(w->mm, vma);
+	r = madvise((void *)(uintptr_t)from, end - from, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	if (r)
+		r = errno;
+	if (write)
+		file_write_end(w->mm, vma);
+	return r ? explain(w, vma, from, end, r) : 0;
+}
+
+/* Register and remember the span from the first to the last page with a request. */
+static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (w->range->flags & HMM_RANGE_LOOK)
+		return 0;
+	err = region_ensure(w->mm, vma, start, end);
+	if (err == -EAGAIN || err == -ENOENT || err == -EFAULT || err == -EINVAL)
+		return -EBUSY; /* the VMA has changed */
+	if (err && err != -EOPNOTSUPP)
+		return err;
+	err = file_track(w->mm, vma, start, end);
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+static int fault_vma(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	uint64_t first = end;
+	uint64_t last = start;
+	int err = 0;
+
+	for (uint64_t a = start, next; !err && !w->error && a < end; a = next) {
+		enum request request;
+
+		next = walk_request_run(w, a, end, &request);
+		if (request == REQUEST_NONE)
+			continue;
+		err = populate(w, vma, a, next, request);
+		first = a < first ? a : first;
+		last = w->error && w->error_at < next ? w->error_at : next;
+	}
+	return err || first >= last ? err : mirror(w, vma, first, last);
+}
+
+/* The part of the walk that lies in no VMA, or in one that must not be walked. */
+static void refuse(struct walk *w, uint64_t start, uint64_t end)
+{
+	const uint64_t at = walk_find_request(w, start, end, REQUEST_READ);
+
+	if (at < end)
+		set_error(w, -EFAULT, at);
+}
+
+static int fault_at(struct walk *w, uint64_t *addr)
+{
+	const uint64_t start = *addr;
+	const uint64_t end = w->range->end;
+	struct hmm_vma vma;
+	uint64_t to;
+	uint64_t denied;
+	int err = vma_lookup(mm_vmas(w->mm), start, &vma);
+
+	if (err && err != -ENOENT)
+		return err;
+	if (err || vma.start > start) {
+		*addr = err || vma.start > end ? end : vma.start;
+		refuse(w, start, *addr);
+		return 0;
+	}
+	to = *addr = vma.end < end ? vma.end : end;
+	if (start == w->range->start && to == end) {
+		w->have_vma = true;
+		w->vma = vma;
+	}
+	if (vma.kind == HMM_VMA_SPECIAL || !(vma.prot & PROT_READ)) {
+		refuse(w, start, to);
+		return 0;
+	}
+	denied = vma.prot & PROT_WRITE ? to : walk_find_request(w, start, to, REQUEST_WRITE);
+	if (start < denied)
+		err = fault_vma(w, &vma, start, denied);
+	if (!err && !w->error && denied < to)
+		set_error(w, -EPERM, denied);
+	return err;
+}
+
+int walk_fault(struct walk *w)
+{
+	int err = 0;
+
+	w->error = 0;
+	w->have_vma = false;
+	for (uint64_t a = w->range->start; !err && !w->error && a < w->range->end;)
+		err = fault_at(w, &a);
+	return err;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * hmm_range_fault(): attempts until one collides with nothing. An attempt that collides starts over with
+ * the requests that the entries held at first; the deadline moves while a walk comes further than before.
+ */
+#include "range/walk.h"
+#include "base/hooks.h"
+
+#include <hmm/notifier.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST_BITS (HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE)
+
+static int check_range(const struct hmm_range *r)
+{
+	if (!r || r->size != sizeof(*r) || r->flags & ~HMM_RANGE_LOOK || !r->notifier || !r->hmm_pfns)
+		return -EINVAL;
+	if (r->start >= r->end || (r->start | r->end) & (HMM_PAGE_SIZE - 1))
+		return -EINVAL;
+	return ni_covers(r->notifier, r->start, r->end) ? 0 : -EINVAL;
+}
+
+static void begin(struct walk *w, struct hmm_range *range)
+{
+	const uint64_t all = range->default_flags;
+
+	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier) };
+	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	w->thp_size = mm_thp_size(w->mm);
+	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE :
+		     all & HMM_PFN_REQ_WRITE	? REQUEST_WRITE :
+						  REQUEST_READ;
+	if (w->request != REQUEST_WRITE)
+		w->mask = range->pfn_flags_mask & REQUEST_BITS;
+	w->written = w->furthest = range->start;
+	range->last = range->start;
+}
+
+/*
+ * The entries are read; were they true together? While some other change is in flight nobody can say:
+ * ask again until it is over or has turned out to be about this range.
+ */
+static int settle(struct walk *w, uint64_t deadline)
+{
+	struct hmm_range *r = w->range;
+
+	hmm_hook(HMM_WINDOW_SNAPSHOT);
+	while (hmm_interval_read_retry(r->notifier, r->notifier_seq)) {
+		int err = mm_alive(w->mm);
+
+		if (err)
+			return err;
+		if (hmm_interval_read_begin(r->notifier) != r->notifier_seq)
+			return -EBUSY;
+		if (mm_deadline_passed(deadline))
+			return -ETIME;
+		sched_yield();
+	}
+	return 0;
+}
+
+/* *end: where output ends if the attempt succeeds */
+static int attempt(struct walk *w, uint64_t deadline, uint64_t *end)
+{
+	struct hmm_range *r = w->range;
+	uint64_t done = r->start;
+	int err;
+
+	mm_fault_begin(w->mm);
+	err = walk_fault(w);
+	if (!err) {
+		*end = w->error ? w->error_at : r->end;
+		r->notifier_seq = hmm_interval_read_begin(r->notifier);
+		err = walk_snapshot(w, *end, &done);
+	}
+	mm_fault_end(w->mm);
+	if (!err)
+		err = settle(w, deadline);
+	if (done > w->furthest) {
+		w->furthest = done;
+		w->stuck = 0;
+	} else {
+		w->stuck++;
+	}
+	return err;
+}
+
+static void wait_a_little(unsigned int stuck)
+{
+	const struct timespec ts = { 0, 50000 };
+
+	if (stuck > 64)
+		nanosleep(&ts, NULL);
+	else if (stuck > 2)
+		sched_yield();
+}
+
+int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+{
+	uint64_t deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	uint64_t end;
+	struct walk w;
+	int err = check_range(range);
+
+	if (err)
+		return err;
+	begin(&w, range);
+	for (;;) {
+		const uint64_t before = w.furthest;
+
+		end = range->start;
+		err = mm_alive(w.mm);
+		if (!err)
+			err = attempt(&w, deadline, &end);
+		if (err != -EBUSY)
+			break;
+		if (timeout_ns && w.furthest > before)
+			deadline = mm_now_ns() + timeout_ns;
+		if (mm_deadline_passed(deadline))
+			break;
+		wait_a_little(w.stuck);
+	}
+	/* After a failed attempt nothing is output, whatever was written. */
+	range->last = err ? range->start : end;
+	walk_finish_output(&w, range->start, range->last);
+	walk_restore_input(&w, range->last, range->end);
+	return err ? err : w.error;
+}

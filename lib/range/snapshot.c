@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether a present
+ * page may be written the kernel does not say:
+ *
+ *	private	a page that is anonymous and mapped only here can be written in place (pagemap words; for a
+ *		huge page the first one). After a fork the word of a huge page may be wrong: it counts only
+ *		the mappings of its first page, which a child may have replaced alone.
+ *	shared	only what was just faulted for writing.
+ *
+ * So a snapshot says less than the kernel's at times, never more than is true.
+ */
+#include "range/walk.h"
+#include "abi/pagemap.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define RUNS_AT_ONCE 64
+#define WORDS_AT_ONCE 512
+/* Attempts after which a page that was faulted for writing and looks shared is believed to be writable. */
+#define STUBBORN 3
+
+struct span_state {
+	const struct hmm_vma *vma;
+	uint64_t flags;	     /* of every present page: TRANSIENT */
+	unsigned int order;  /* of hugetlb pages, else 0 */
+	bool huge_unknown;   /* words of huge pages prove nothing */
+};
+
+/* Entries that do not satisfy their request: the page went away again. -EBUSY */
+static int check_requests(const struct walk *w, uint64_t start, uint64_t end, uint64_t *done)
+{
+	if (w->request == REQUEST_NONE && !w->mask)
+		return 0;
+	for (uint64_t a = start; a < end; a += HMM_PAGE_SIZE) {
+		const uint64_t e = *walk_entry(w, a);
+		const enum request request = walk_request(w, a);
+
+		if ((request >= REQUEST_READ && !(e & HMM_PFN_VALID)) ||
+		    (request == REQUEST_WRITE && !(e & HMM_PFN_WRITE))) {
+			*done = a;
+			return -EBUSY;
+		}
+	}
+	*done = end;
+	return 0;
+}
+
+/* Present pages of a shared mapping: writable if that was just asked for. */
+static void fill_shared(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
+			uint64_t flags)
+{
+	for (uint64_t a = start, next; a < end; a = next) {
+		enum request request;
+
+		next = walk_request_run(w, a, end, &request);
+		fill_same(w, a, next, flags | (request == REQUEST_WRITE ? HMM_PFN_WRITE : 0));
+	}
+}
+
+static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
+{
+	uint64_t words[WORDS_AT_ONCE];
+
+	for (uint64_t a = start, next; a < end; a = next) {
+		const uint64_t from = a & ~(w->page_size - 1);
+		/* whole page-table pages: what the kernel reads at once */
+		const uint64_t chunk = w->page_size * WORDS_AT_ONCE;
+		const uint64_t to = (from & ~(chunk - 1)) + chunk;
+		int err;
+
+		next = to < end ? to : end;
+		err = pagemap_words(mm_pagemap(w->mm), from,
+				    (next - from + w->page_size - 1) / w->page_size, words);
+		if (err)
+			return err;
+		fill_by_words(w, a, next, flags, words);
+	}
+	return 0;
+}
+
+/* Huge pages: the first word of each. */
+static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
+			     uint64_t flags, uint64_t block)
+{
+	for (uint64_t a = start, next; a < end; a = next) {
+		const uint64_t head = a & ~(block - 1);
+		uint64_t word = 0;
+		int err = 0;
+
+		next = head + block < end ? head + block : end;
+		if (!s->huge_unknown)
+			err = pagemap_words(mm_pagemap(w->mm), head, 1, &word);
+		if (err)
+			return err;
+		if ((word & (PM_WORD_EXCLUSIVE | PM_WORD_FILE)) == PM_WORD_EXCLUSIVE)
+			fill_same(w, a, next, flags | HMM_PFN_WRITE);
+		else
+			fill_same(w, a, next, flags);
+	}
+	return 0;
+}
+
+static unsigned int order_of(uint64_t bytes)
+{
+	return bytes > HMM_PAGE_SIZE ? (unsigned int)__builtin_ctzll(bytes / HMM_PAGE_SIZE) : 0;
+}
+
+static int fill_run(struct walk *w, const struct span_state *s, const struct page_run *run)
+{
+	const bool huge = run->categories & PAGE_IS_HUGE;
+	const unsigned int order = s->order ? s->order : huge ? order_of(w->thp_size) : order_of(w->page_size);
+	const uint64_t flags = HMM_PFN_VALID | s->flags | (uint64_t)order << HMM_PFN_ORDER_SHIFT;
+
+	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE))
+		fill_same(w, run->start, run->end, flags);
+	else if (s->vma->shared)
+		fill_shared(w, s, run->start, run->end, flags);
+	else if (s->order || huge)
+		return fill_huge_private(w, s, run->start, run->end, flags, HMM_PAGE_SIZE << order);
+	else
+		return fill_small_private(w, run->start, run->end, flags);
+	return 0;
+}
+
+/* Faulted for writing again and again, and still it looks shared: the kernel's word for it is enough. */
+static void believe_writes(struct walk *w, uint64_t start, uint64_t end)
+{
+	for (uint64_t a = start; a < end; a += HMM_PAGE_SIZE) {
+		uint64_t *e = walk_entry(w, a);
+
+		if (*e & HMM_PFN_VALID && walk_request(w, a) == REQUEST_WRITE)
+			*e |= HMM_PFN_WRITE;
+	}
+}
+
+static int fill_present(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end)
+{
+	const uint64_t stop = end;
+	uint64_t at = start;
+
+	/* the machine's pages may be larger than entries */
+	start &= ~(w->page_size - 1);
+	end = (end + w->page_size - 1) & ~(w->page_size - 1);
+	while (start < end) {
+		struct page_run runs[RUNS_AT_ONCE];
+		size_t n = RUNS_AT_ONCE;
+		uint64_t walked = start;
+		int err = pagemap_runs(mm_pagemap(w->mm), start, end, runs, &n, &walked);
+
+		if (err || walked <= start)
+			return err ? err : -EBUSY;
+		for (size_t i = 0; i < n && !err; i++) {
+			if (!(runs[i].categories & PAGE_IS_PRESENT) || runs[i].end <= at || runs[i].start >= stop)
+				continue;
+			if (runs[i].start < at)
+				runs[i].start = at;
+			if (runs[i].end > stop)
+				runs[i].end = stop;
+			fill_empty(w, at, runs[i].start, 0);
+			err = fill_run(w, s, &runs[i]);
+			at = runs[i].end;
+		}
+		if (err)
+			return err;
+		start = walked;
+	}
+	fill_empty(w, at, stop, 0);
+	return 0;
+}
+
+/*
+ * May these entries be cached? Not what is not registered, nor a file whose changes nothing tells, nor
+ * what a discard is in doubt about: there, pages are armed before they are looked at, so that
+ * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm DAX: the kernel (6.12) leaves
+ * markers that make the next touch fault for ever.
+ */
+static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	if (!region_covers(w->mm, start, end))
+		return true;
+	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) && file_unchanged(w->mm, start, end) != 1)
+		return true;
+	if (!doubt_overlaps(w->mm, start, end))
+		return false;
+	if (mm_wp_async(w->mm) && vma->kind != HMM_VMA_DAX)
+		pagemap_arm(mm_pagemap(w->mm), start, end);
+	return true;
+}
+
+/* Is the VMA still what the entries were made from? Registering may have split it. */
+static bool still_same(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	struct hmm_vma now;
+
+	while (start < end) {
+		if (vma_peek(mm_vmas(w->mm), start, &now) || now.start > start || now.prot != vma->prot ||
+		    now.shared != vma->shared || now.inode != vma->inode ||
+		    now.dev_major != vma->dev_major || now.dev_minor != vma->dev_minor ||
+		    (vma->inode && now.offset - now.start != vma->offset - vma->start))
+			return false;
+		start = now.end;
+	}
+	return true;
+}
+
+static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+			uint64_t *done)
+{
+	struct span_state s = { .vma = vma,
+				.order = vma->page_size > w->page_size ? order_of(vma->page_size) : 0 };
+	int err;
+
+	if (vma->kind == HMM_VMA_SPECIAL || !(vma->prot & PROT_READ)) {
+		fill_empty(w, start, end, HMM_PFN_ERROR);
+		*done = end;
+		return still_same(w, vma, start, end) ? 0 : -EBUSY;
+	}
+	s.flags = is_transient(w, vma, start, end) ? HMM_PFN_TRANSIENT : 0;
+	s.huge_unknown = !s.order && mm_forked(w->mm);
+	err = fill_present(w, &s, start, end);
+	if (err)
+		return err;
+	if ((w->stuck >= STUBBORN || s.huge_unknown) && !vma->shared && vma->prot & PROT_WRITE)
+		believe_writes(w, start, end);
+	err = check_requests(w, start, end, done);
+	if (!err)
+		*done = end;
+	return err || still_same(w, vma, start, end) ? err : -EBUSY;
+}
+
+int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
+{
+	uint64_t start = w->range->start;
+	int err = 0;
+
+	*done = start;
+	if (w->have_vma && start < end)
+		return snapshot_vma(w, &w->vma, start, end, done);
+	while (!err && start < end) {
+		struct hmm_vma vma;
+		uint64_t to = end;
+
+		err = vma_lookup(mm_vmas(w->mm), start, &vma);
+		if (err && err != -ENOENT)
+			break;
+		if (err || vma.start > start) {
+			to = err || vma.start > end ? end : vma.start;
+			fill_empty(w, start, to, HMM_PFN_ERROR);
+			*done = to;
+			err = 0;
+			/* requests in a hole: mapped when it was faulted, and gone now */
+			if (walk_find_request(w, start, to, REQUEST_READ) < to)
+				err = -EBUSY;
+		} else {
+			to = vma.end < end ? vma.end : end;
+			err = snapshot_vma(w, &vma, start, to, done);
+		}
+		start = to;
+	}
+	return err;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Validated use with checks. They come first, the sequence and the probe last: what the checks found held
+ * at an instant at which, as the sequence shows afterwards, nothing had been invalidated or was in flight.
+ */
+#include "mm/mm.h"
+
+#include <hmm/range.h>
+
+#include <errno.h>
+
+static bool file_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct hmm_vma vma;
+	int r = file_unchanged(mm, start, end);
+
+	if (r != -ENOENT)
+		return r == 1;
+	/* No file is known there. That is well unless there is one. */
+	while (start < end && !vma_lookup(mm_vmas(mm), start, &vma) && vma.start < end) {
+		if (vma.kind == HMM_VMA_FILE || vma.kind == HMM_VMA_DAX)
+			return false;
+		start = vma.end;
+	}
+	return true;
+}
+
+static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	const bool doubt = doubt_overlaps(mm, start, end);
+
+	return (doubt ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
+}
+
+int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+	const uint64_t start = range->start;
+	const uint64_t end = range->end;
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	if ((checks & HMM_CHECK_VMA || span_has_sysv(mm, start, end)) && !span_stands(mm, start, end))
+		return -ESTALE;
+	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))
+		return -ESTALE;
+	if (checks & HMM_CHECK_PRESENT && !pages_stand(mm, start, end))
+		return -ESTALE;
+	return hmm_interval_valid(range->notifier, range->notifier_seq) ? 0 : -ESTALE;
+}
