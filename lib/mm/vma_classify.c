@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 #include <unistd.h>
 
 #define FACTS_NR 64
