@@ -4,6 +4,8 @@
  * wrapper calls the next definition and, if it worked, hmm_mm_note() or hmm_mm_note_file() for every attached
  * space. Does nothing where libhmm is not loaded. errno is what the call made it.
  */
+/* Both names of each call are defined here: neither may stand for the other. */
+#undef _FILE_OFFSET_BITS
 #include <hmm/mm.h>
 
 #include <dlfcn.h>

@@ -64,8 +64,8 @@ int vma_maps_lookup(int maps_fd, uint64_t addr, struct vma_raw *raw)
 	while ((line = lines_next(&lines))) {
 		char *p = line;
 
-		lines_hex(&p);
-		if (*p != '-')
+		/* [vsyscall] lies in the kernel's half, and PROCMAP_QUERY leaves it out */
+		if (lines_hex(&p) >> 63 || *p != '-')
 			continue;
 		p++;
 		if (lines_hex(&p) <= addr)
