@@ -91,6 +91,8 @@ static void file(void)
 	p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ni = watch(p);
 	check("fallocate", fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+	hmm_interval_notifier_remove(ni);
+	ni = watch(p); /* what was told is forgotten until it is faulted again */
 	check("ftruncate", ftruncate(fd, (off_t)PAGE));
 	hmm_interval_notifier_remove(ni);
 	munmap(p, PAGES * PAGE);
