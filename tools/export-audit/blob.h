@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define BLOB_MAGIC 0x626c6f62u
-#define BLOB_VERSION 3u
+#define BLOB_VERSION 4u
 
 enum blob_kind {
 	BLOB_SKIP,   /* not to be read at all */

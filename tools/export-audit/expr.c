@@ -22,7 +22,7 @@ void expr_statement(struct expr *x)
 
 void expr_flush(struct facts *f, struct expr *x, const struct locals *l)
 {
-	if (x->pend && !locals_has(l, x->pend))
+	if (x->pend && x->pend != x->self && !locals_has(l, x->pend))
 		refset_add(f, &f->refs[x->owner], x->pend);
 	x->pend = 0;
 }

@@ -31,6 +31,7 @@ struct expr {
 	enum owner owner;
 	int prev;
 	bool member, paste, in_asm, in_macro, goto_label, saw_name, saw_paste, saw_export, saw_asm;
+	uint64_t self; /* a macro's own name: no use of another's */
 	uint64_t pend; /* name seen, not known yet to be a reference */
 	uint32_t paren, brace;
 	/* a declaration at the start of a statement: names so far, UINT32_MAX: it is none */

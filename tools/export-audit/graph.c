@@ -60,6 +60,14 @@ bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e)
 
 	if (home == file || includes_sees(r->includes, file, home))
 		return true;
+	/* a .c sees what those see that include it */
+	for (uint32_t i = r->includes->rfirst[file]; i < r->includes->rfirst[file + 1]; i++) {
+		uint32_t by = r->includes->rsources[i];
+
+		if (r->files[by].blob->kind == BLOB_C && r->files[file].blob->kind == BLOB_C &&
+		    (by == home || includes_sees(r->includes, by, home)))
+			return true;
+	}
 	other = hmap_get(&r->entities, entity(r, e)->hash);
 	for (; other != HMAP_NONE; other = r->entity_next[other])
 		if (r->entity_file[other] != home)

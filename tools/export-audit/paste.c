@@ -442,7 +442,7 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 	uint32_t n, e = VEC_AT(&p->chains, struct chain, m->chain).entity;
 	const struct use *u = uses(x, macro, &n);
 
-	if (m->literal < EVIDENCE_MIN || !m->n_args || s->reason || n > 4096)
+	if (!VEC_AT(&p->chains, struct chain, m->chain).literal || m->literal < EVIDENCE_MIN || !m->n_args || s->reason || n > 4096)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (u[i].owner != NO_OWNER || !r->is_tu[u[i].file] || !outside(r, s, u[i].file) ||

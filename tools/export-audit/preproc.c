@@ -62,8 +62,8 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 	/* export.h looks at it when it is included: later is too late */
 	if (name.len == 24 && !f->includes.n && !memcmp(name.s, "DEFAULT_SYMBOL_NAMESPACE", 24))
 		default_namespace(s, l);
-	locals_add(&s->params, name.hash);
 	expr_start(&x, OWNER_MACRO);
+	x.self = name.hash;
 	x.in_macro = true;
 	while (lex_next(&l, &t))
 		expr_token(f, &x, &s->params, &t);
