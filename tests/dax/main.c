@@ -30,7 +30,7 @@ static const struct target_ops *const targets[2] = { &target_kernel, &target_lib
 
 static const struct case_list *const lists[] = { &cases_size,	   &cases_fallocate, &cases_hole,   &cases_share,
 						 &cases_writeback, &cases_mapping,   &cases_access, &cases_process,
-						 &cases_name,	   &cases_race,	     &cases_control };
+						 &cases_name,	   &cases_race,	     &cases_control, &cases_error };
 
 static struct place places[MAX_PLACES];
 static size_t nplaces;

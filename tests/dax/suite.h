@@ -50,7 +50,7 @@ struct case_list {
 #define CASE_LIST(name, array) const struct case_list name = { array, sizeof(array) / sizeof((array)[0]) }
 
 extern const struct case_list cases_size, cases_fallocate, cases_hole, cases_share, cases_writeback, cases_mapping, cases_access,
-	cases_process, cases_name, cases_race, cases_control;
+	cases_process, cases_name, cases_race, cases_control, cases_error;
 
 /* How a change became known. The worst of a case is told. */
 enum seen { SEEN_NOTHING, SEEN_SYNCHRONOUS, SEEN_VALIDATED, SEEN_UNSEEN };

@@ -265,33 +265,38 @@ static size_t usable(struct target *t, uint64_t addr, size_t len, bool write, co
 	return n < len ? n : len;
 }
 
+/* Copies, or finds out that the CPU cannot. */
+static __attribute__((noinline)) bool guarded_copy(void *to, const void *from, size_t n)
+{
+	bool done = false;
+
+	in_job = 1;
+	if (!sigsetjmp(job_fault, 0)) {
+		memcpy(to, from, n);
+		done = true;
+	}
+	in_job = 0;
+	return done;
+}
+
 /*
  * One section's share. Returns how much was done: 0 if nothing is held, or the copy faulted, or the section was overrun. What was
  * given for this job alone is used up.
  */
 static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len, bool write, uint64_t *once)
 {
-	volatile size_t done = 0;
+	void *memory = (void *)(uintptr_t)addr;
 	size_t n, i;
+	bool done;
 
 	hmm_engine_enter(t->engine);
 	n = usable(t, addr, len, write, once);
-	if (n) {
-		in_job = 1;
-		if (!sigsetjmp(job_fault, 0)) {
-			if (write)
-				memcpy((void *)(uintptr_t)addr, buf, n);
-			else
-				memcpy(buf, (void *)(uintptr_t)addr, n);
-			done = n;
-		} else {
-			drop(t, addr & ~(PAGE - 1), addr + n);
-		}
-		in_job = 0;
-	}
+	done = n && guarded_copy(write ? memory : buf, write ? buf : memory, n);
+	if (n && !done)
+		drop(t, addr & ~(PAGE - 1), addr + n);
 	for (i = 0; once && i * PAGE < addr % PAGE + n; i++)
 		once[i] = 0;
-	return hmm_engine_exit(t->engine) ? done : 0;
+	return hmm_engine_exit(t->engine) && done ? n : 0;
 }
 
 /* Runs of held pages that no longer stand are dropped. */
