@@ -5,9 +5,12 @@
  *	dax-persist-test write FILE	writes records through the device, says "durable N" after each that was persisted
  *	dax-persist-test check FILE N	finds records 0 to N, whole
  *	dax-persist-test lose FILE	writes without MAP_SYNC and persists nothing: the control, which must lose something
+ *
+ * The device is libhmm's, with --kernel first the one in uhmm_oracle.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,8 +21,6 @@
 #ifndef MAP_SYNC
 #define MAP_SYNC 0x80000
 #endif
-
-#include <stdio.h>
 
 #define PAGES 4096u
 #define PAGE 4096u
@@ -110,14 +111,19 @@ static int check_records(const char *path, uint64_t last)
 
 int main(int argc, char **argv)
 {
-	const struct target_ops *ops = getenv("DAX_TARGET") && !strcmp(getenv("DAX_TARGET"), "kernel") ? &target_kernel : &target_libhmm;
+	const struct target_ops *ops = &target_libhmm;
 	const char *why;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1 && !strcmp(argv[1], "--kernel")) {
+		ops = &target_kernel;
+		argc--;
+		argv++;
+	}
 	if (argc == 4 && !strcmp(argv[1], "check"))
 		return check_records(argv[2], strtoull(argv[3], NULL, 10));
 	if (argc != 3 || (strcmp(argv[1], "write") && strcmp(argv[1], "lose"))) {
-		fprintf(stderr, "usage: dax-persist-test write|lose FILE, or check FILE N\n");
+		fprintf(stderr, "usage: dax-persist-test [--kernel] write|lose FILE, or check FILE N\n");
 		return 2;
 	}
 	why = ops->probe();
