@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+"""Installs into a folder of its own, and builds C and C++ against what was installed there."""
+import glob
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import tap
+
+BUILD = os.environ["BUILD"]
+PROGRAM = os.environ["PROGRAM"]
+PREFIX = os.environ["PREFIX"]
+
+stage = tempfile.TemporaryDirectory(prefix="hmm-install-")
+root = pathlib.Path(stage.name)
+subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", stage.name],
+               check=True, stdout=subprocess.DEVNULL)
+packages = glob.glob(f"{root}{PREFIX}/lib*/**/pkgconfig", recursive=True)[0]
+library = str(pathlib.Path(packages).parent)
+
+
+def pkg_config(*arguments):
+    environment = dict(os.environ, PKG_CONFIG_PATH=packages, PKG_CONFIG_SYSROOT_DIR=stage.name)
+    return subprocess.run(["pkg-config", *arguments, "libhmm"], check=True, capture_output=True, text=True,
+                          env=environment).stdout.split()
+
+
+def build_and_run(compiler, *flags, shared=True):
+    warnings = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-missing-field-initializers"]
+    command = [*compiler, *warnings, *pkg_config("--cflags"), PROGRAM, "-o", "program", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    needed = subprocess.run(["objdump", "-p", "program"], capture_output=True, text=True, check=True).stdout
+    assert ("libhmm.so.0" in needed) == shared
+    environment = dict(os.environ, LD_LIBRARY_PATH=library)
+    ran = subprocess.run(["./program"], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert ran.returncode == 0, (ran.returncode, ran.stdout, ran.stderr)
+
+
+def test_c_program_against_the_shared_library(folder):
+    build_and_run(["gcc", "-std=c17"], *pkg_config("--libs"))
+
+
+def test_cpp_program_against_the_shared_library(folder):
+    build_and_run(["g++", "-std=c++17", "-x", "c++"], *pkg_config("--libs"))
+
+
+def test_clang_program_against_the_shared_library(folder):
+    build_and_run(["clang", "-std=c17"], *pkg_config("--libs"))
+
+
+def test_c_program_against_the_static_library(folder):
+    others = [flag for flag in pkg_config("--libs", "--static") if flag != "-lhmm"]
+    build_and_run(["gcc", "-std=c17"], f"{library}/libhmm.a", "-lpthread", *others, shared=False)
+
+
+def test_every_header_compiles_alone(folder):
+    headers = sorted(path.name for path in pathlib.Path(f"{root}{PREFIX}/include/hmm").glob("*.h"))
+    assert "hmm.h" in headers and len(headers) > 8
+    for header in headers:
+        for compiler in (["gcc", "-std=c17", "-xc"], ["g++", "-std=c++17", "-xc++"]):
+            done = subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", *pkg_config("--cflags"),
+                                   "-fsyntax-only", "-"], input=f"#include <hmm/{header}>\n", text=True,
+                                  capture_output=True, check=False)
+            assert done.returncode == 0, f"{header}: {done.stderr}"
+
+
+def test_hmm_h_includes_every_header(folder):
+    include = pathlib.Path(f"{root}{PREFIX}/include/hmm")
+    text = (include / "hmm.h").read_text()
+    for header in include.glob("*.h"):
+        assert header.name == "hmm.h" or f"<hmm/{header.name}>" in text, header.name
+
+
+def test_soname(folder):
+    out = subprocess.run(["objdump", "-p", f"{library}/libhmm.so"], capture_output=True, text=True, check=True).stdout
+    assert "SONAME               libhmm.so.0" in out
+
+
+def test_the_command_runs_from_where_it_was_installed(folder):
+    environment = dict(os.environ, LD_LIBRARY_PATH=library)
+    out = subprocess.run([f"{root}{PREFIX}/bin/hmm", "--version"], capture_output=True, text=True, check=True,
+                         env=environment).stdout
+    assert out.split()[1] == pkg_config("--modversion")[0]
+
+
+def test_manual_pages_are_installed(folder):
+    pages = {pathlib.Path(page).name for page in glob.glob(f"{root}{PREFIX}/share/man/man*/*")}
+    for page in ("hmm.7", "hmm-device.7", "hmm-coherence.7", "hmm_range_fault.3"):
+        assert page in pages or page + ".gz" in pages, page
+
+
+if __name__ == "__main__":
+    tap.main(globals())

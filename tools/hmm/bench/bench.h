@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Figures: each measured in turn with its own baseline in the same run, medians of both. */
+#ifndef TOOLS_HMM_BENCH_BENCH_H
+#define TOOLS_HMM_BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <hmm/hmm.h>
+
+struct bench {
+	unsigned int rounds;
+	struct bench_row *rows;
+	size_t n;
+	bool failed; /* out of memory for rows */
+};
+
+enum bench_sense {
+	BENCH_LOWER,  /* times: the ratio must be at most the target */
+	BENCH_HIGHER, /* throughput: at least */
+};
+
+struct bench_row {
+	char name[56];
+	const char *unit;
+	double value;
+	double baseline;
+	double target;
+	enum bench_sense sense;
+	double slack; /* in the unit: a difference so small is fine whatever the ratio; 0 none */
+	double limit; /* in the unit: the value must also be below; 0 none */
+	char note[64];
+};
+
+double bench_ratio(const struct bench_row *row);
+bool bench_ok(const struct bench_row *row);
+
+/* Keeps a copy. */
+void bench_add(struct bench *b, const struct bench_row *row);
+
+/* Measures one side once; NAN says that it could not. */
+typedef double (*bench_side)(void *arg);
+
+/* Both sides in turn, the order swapped each round; medians into the row. 0; -EIO a side gave NAN. */
+int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, void *arg, struct bench_row *row);
+
+double bench_percentile(double *values, size_t n, double percent);
+double bench_now_ns(void);
+
+/*
+ * A figure or a few that share their set-up: adds rows. 0 or -errno, -EOPNOTSUPP where this host lacks a
+ * feature.
+ */
+struct bench_group {
+	const char *name; /* every row's name begins with it */
+	int (*run)(struct bench *b);
+};
+
+int bench_snapshot(struct bench *b);
+int bench_fault_in(struct bench *b);
+int bench_munmap(struct bench *b);
+int bench_valid(struct bench *b);
+int bench_lookup(struct bench *b);
+int bench_device_fault(struct bench *b);
+int bench_checksum(struct bench *b);
+int bench_disturbed(struct bench *b);
+
+#endif
