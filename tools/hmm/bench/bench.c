@@ -44,8 +44,8 @@ bool bench_ok(const struct bench_row *row)
 
 	if (row->sense == BENCH_HIGHER)
 		return ratio >= row->target;
-	if (row->limit > 0 && row->value >= row->limit)
-		return false;
+	if (row->absolute)
+		return row->value <= row->target;
 	return ratio <= row->target || (row->slack > 0 && row->value - row->baseline <= row->slack);
 }
 
@@ -63,6 +63,7 @@ static int print_json(const struct bench *b)
 		put_real(o, "baseline", row->baseline);
 		put_real(o, "ratio", bench_ratio(row));
 		put_real(o, "target", row->target);
+		put_text(o, "target_of", row->absolute ? "value" : "ratio");
 		put_text(o, "better", row->sense == BENCH_HIGHER ? "higher" : "lower");
 		put_bool(o, "ok", bench_ok(row));
 		if (*row->note)
@@ -84,11 +85,10 @@ static void print_row(const struct bench_row *row)
 
 	number(value, row->value);
 	number(baseline, row->baseline);
-	snprintf(target, sizeof(target), "%s %.4gx", row->sense == BENCH_HIGHER ? "\u2265" : "\u2264", row->target);
+	snprintf(target, sizeof(target), "%s %.4g%s", row->sense == BENCH_HIGHER ? "\u2265" : "\u2264", row->target,
+		 row->absolute ? row->unit : "x");
 	if (row->slack > 0)
 		snprintf(target + strlen(target), WORDS, " or +%.4g", row->slack);
-	if (row->limit > 0)
-		snprintf(target + strlen(target), WORDS, ", < %.4g", row->limit);
 	printf("| %-36s | %-9s | %9s | %9s | %5.2f | %-14s | %s%-3s%s | %s |\n", row->name, row->unit, value,
 	       baseline, bench_ratio(row), target, colour(stdout, ok ? GREEN : RED), ok ? "yes" : "NO",
 	       colour(stdout, PLAIN), row->note);

@@ -28,7 +28,7 @@ struct bench_row {
 	double target;
 	enum bench_sense sense;
 	double slack; /* in the unit: a difference so small is fine whatever the ratio; 0 none */
-	double limit; /* in the unit: the value must also be below; 0 none */
+	bool absolute; /* the target is one for the value, in its unit, and not for the ratio */
 	char note[64];
 };
 

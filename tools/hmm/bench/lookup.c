@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The device page table, against an array that is indexed and tested, with the same pattern. */
+/*
+ * The device page table, against an array that is indexed and tested, with the same pattern. Each look-up
+ * waits for the one before, as an access waits for its translation.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -27,35 +30,36 @@ static volatile uint64_t sink;
 static double ours(void *arg)
 {
 	struct lookup *l = arg;
-	uint64_t sum = 0;
 	double begin = bench_now_ns();
+	size_t at = 0;
 
+	/* The entry's top bit moves on: 1, but the processor has to load it to know. */
 	for (size_t i = 0; i < LOOKUPS; i++) {
 		uint64_t entry = hmm_ptable_lookup(
-			l->table, BASE + ((uint64_t)l->pattern[i & (l->length - 1)] << HMM_PAGE_SHIFT), NULL);
+			l->table, BASE + ((uint64_t)l->pattern[at & (l->length - 1)] << HMM_PAGE_SHIFT), NULL);
 
 		if (!(entry & HMM_PFN_VALID))
 			return NAN;
-		sum += entry;
+		at += entry >> 63;
 	}
-	sink = sum;
+	sink = at;
 	return (bench_now_ns() - begin) / LOOKUPS;
 }
 
 static double theirs(void *arg)
 {
 	struct lookup *l = arg;
-	uint64_t sum = 0;
 	double begin = bench_now_ns();
+	size_t at = 0;
 
 	for (size_t i = 0; i < LOOKUPS; i++) {
-		uint64_t entry = *(volatile uint64_t *)&l->array[l->pattern[i & (l->length - 1)]];
+		uint64_t entry = *(volatile uint64_t *)&l->array[l->pattern[at & (l->length - 1)]];
 
 		if (!(entry & HMM_PFN_VALID))
 			return NAN;
-		sum += entry;
+		at += entry >> 63;
 	}
-	sink = sum;
+	sink = at;
 	return (bench_now_ns() - begin) / LOOKUPS;
 }
 
@@ -73,7 +77,7 @@ static void shuffle(struct lookup *l, uint32_t pages)
 
 static int measure(struct bench *b, struct lookup *l, bool cached)
 {
-	struct bench_row row = { .unit = "ns", .target = 1.5, .limit = cached ? 15 : 0 };
+	struct bench_row row = { .unit = "ns", .target = cached ? 15 : 1.5, .absolute = cached };
 	int ret;
 
 	snprintf(row.name, sizeof(row.name), cached ? "lookup-cached" : "lookup-random-1M");

@@ -61,26 +61,60 @@ static double strip_width(const struct area *a)
 	return fmin(STRIP_MAX, 40 + steps * (STRIP_MAX - 40) / 20);
 }
 
-static void strip(FILE *f, const struct area *a, double y)
+struct look {
+	const char *fill; /* NULL: nothing to draw */
+	double opacity;
+};
+
+static double share(uint64_t part, uint64_t cell)
 {
-	double width = strip_width(a), w = width / CELLS;
+	/* In tenths: neighbours that hardly differ become one rectangle. */
+	return cell && part < cell ? 0.35 + 0.65 * round(10 * (double)part / (double)cell) / 10 : 1;
+}
+
+static struct look look_of_pages(const struct area *a, int i)
+{
+	const struct fill *c = &a->cells[i];
 	uint64_t cell = (a->end - a->start) / CELLS;
 
-	rect(f, STRIP_X, y, width, STRIP_H, "#1e293b", 1);
-	for (int i = 0; i < CELLS; i++) {
-		const struct fill *c = &a->cells[i];
-		double x = STRIP_X + i * w, share = cell ? (double)c->present / (double)cell : 0;
+	if (c->present)
+		return (struct look){ c->huge ? colours[a->kind].dense : colours[a->kind].light,
+				      share(c->present, cell) };
+	return (struct look){ c->swapped ? "#f87171" : NULL, 0.6 };
+}
 
-		if (c->present)
-			rect(f, x, y, w + 0.3, STRIP_H,
-			     c->huge ? colours[a->kind].dense : colours[a->kind].light,
-			     0.35 + 0.65 * fmin(1, share));
-		else if (c->swapped)
-			rect(f, x, y, w + 0.3, STRIP_H, "#f87171", 0.6);
-		if (c->device)
-			rect(f, x, y - DEVICE_H - 1, w + 0.3, DEVICE_H, DEVICE_COLOUR,
-			     cell ? 0.35 + 0.65 * fmin(1, (double)c->device / (double)cell) : 1);
+static struct look look_of_device(const struct area *a, int i)
+{
+	const struct fill *c = &a->cells[i];
+
+	return (struct look){ c->device ? DEVICE_COLOUR : NULL, share(c->device, (a->end - a->start) / CELLS) };
+}
+
+/* Cells that look the same are drawn as one. */
+static void band(FILE *f, const struct area *a, struct look (*look_of)(const struct area *, int), double y, double h)
+{
+	double w = strip_width(a) / CELLS;
+
+	for (int i = 0, next; i < CELLS; i = next) {
+		struct look look = look_of(a, i), other;
+
+		for (next = i + 1; next < CELLS; next++) {
+			other = look_of(a, next);
+			if (other.fill != look.fill || (look.fill && other.opacity != look.opacity))
+				break;
+		}
+		if (look.fill)
+			rect(f, STRIP_X + i * w, y, (next - i) * w, h, look.fill, look.opacity);
 	}
+}
+
+static void strip(FILE *f, const struct area *a, double y)
+{
+	double width = strip_width(a);
+
+	rect(f, STRIP_X, y, width, STRIP_H, "#1e293b", 1);
+	band(f, a, look_of_pages, y, STRIP_H);
+	band(f, a, look_of_device, y - DEVICE_H - 1, DEVICE_H);
 	if (a->registered)
 		fprintf(f,
 			"<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"none\" stroke=\"#e2e8f0\" "
@@ -99,7 +133,7 @@ static void row(FILE *f, const struct area *a, double y)
 		a->shared ? 's' : 'p');
 	text(f, a->name);
 	fprintf(f, "</title>\n<text x=\"24\" y=\"%.1f\" class=\"m d\">%012llx</text>\n", y + 9,
-		(unsigned long long)a->start);
+		(unsigned long long)a->start & 0xffffffffffffULL);
 	rect(f, 128, y + 1, 8, 8, colours[a->kind].dense, 1);
 	fprintf(f, "<text x=\"143\" y=\"%.1f\">", y + 9);
 	text(f, *name ? (length > 30 ? name + length - 30 : name) : hmm_vma_kind_name(a->kind));
@@ -111,7 +145,7 @@ static void row(FILE *f, const struct area *a, double y)
 		fprintf(f, "<text x=\"968\" y=\"%.1f\" class=\"m e\">%s</text>\n", y + 9,
 			bytes_in_words(size, a->sum.present));
 	if (a->sum.device)
-		fprintf(f, "<text x=\"1056\" y=\"%.1f\" class=\"m e\" fill=\"" DEVICE_COLOUR "\">%s</text>\n",
+		fprintf(f, "<text x=\"1056\" y=\"%.1f\" class=\"m e c\">%s</text>\n",
 			y + 9, bytes_in_words(held, a->sum.device));
 	fputs("</g>\n", f);
 }
