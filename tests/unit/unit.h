@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -114,6 +115,8 @@ static inline int in_child(int (*fn)(void), bool unprivileged)
 		if (unprivileged && !getuid() &&
 		    (setgroups(0, NULL) || setgid(65534) || setuid(65534)))
 			_exit(99);
+		/* else /proc/self belongs to root on */
+		prctl(PR_SET_DUMPABLE, 1);
 		_exit(fn());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* What no event tells: changes of files, permissions and attachments, found by who asks. */
+#include "mirror.h"
+
+#include "mm/span.h"
+
+#include <time.h>
+
+struct filed {
+	struct mirror m;
+	char path[32];
+	int fd;
+	char *p; /* 8 pages, shared */
+};
+
+static void wait_a_tick(void)
+{
+	const struct timespec ts = { 0, 12000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static void open_filed(struct filed *f, int prot)
+{
+	mirror_open(&f->m, 0);
+	if (!mm_wp_async(f->m.mm))
+		skip();
+	f->fd = make_file(f->path, 8 * PAGE);
+	f->p = map_fd(8 * PAGE, prot, MAP_SHARED, f->fd, 0);
+	wait_a_tick();
+	assert_int_equal(fault(&f->m, f->p, 8, prot & PROT_WRITE ? REQ_WRITE : REQ_READ), 0);
+	assert_false(transient(&f->m, 0));
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+}
+
+static void close_filed(struct filed *f)
+{
+	munmap(f->p, 8 * PAGE);
+	mirror_close(&f->m);
+	unlink(f->path);
+	close(f->fd);
+}
+
+static int setup_read(void **state)
+{
+	static struct filed f;
+
+	open_filed(&f, PROT_READ);
+	*state = &f;
+	return 0;
+}
+
+static int setup_write(void **state)
+{
+	static struct filed f;
+
+	open_filed(&f, RW);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	close_filed(*state);
+	return 0;
+}
+
+/* The change is refused by a check, found by hmm_mm_check_files() once, and another fault mends it. */
+static void expect_changed(struct filed *f, size_t pages)
+{
+	struct mirror *m = &f->m;
+	const int calls = m->calls;
+
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_FILE), -ESTALE);
+	/* and is not forgotten by having been asked */
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_FILE), -ESTALE);
+	assert_true(hmm_mm_check_files(m->mm) >= 0);
+	assert_true(m->calls > calls);
+	assert_int_equal(hmm_range_valid(&m->range, 0), -ESTALE);
+	wait_a_tick();
+	assert_int_equal(fault(m, f->p, pages, REQ_READ), 0);
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_mm_check_files(m->mm), 0);
+}
+
+static void truncation_is_found(void **state)
+{
+	struct filed *f = *state;
+
+	assert_int_equal(ftruncate(f->fd, 4 * PAGE), 0);
+	expect_changed(f, 4);
+}
+
+static void extension_is_found(void **state)
+{
+	struct filed *f = *state;
+
+	assert_int_equal(ftruncate(f->fd, 20 * PAGE), 0);
+	expect_changed(f, 8);
+}
+
+static void punching_is_found(void **state)
+{
+	struct filed *f = *state;
+
+	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE))
+		skip();
+	expect_changed(f, 8);
+}
+
+static void zeroing_is_found(void **state)
+{
+	struct filed *f = *state;
+
+	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE))
+		skip();
+	expect_changed(f, 8);
+}
+
+static void change_by_another_process_is_found(void **state)
+{
+	struct filed *f = *state;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		int fd = open(f->path, O_RDWR);
+
+		_exit(ftruncate(fd, 5 * PAGE) != 0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	/* the fork itself has invalidated: look again without a tick in between */
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(fault(&f->m, f->p, 5, REQ_READ), 0);
+	assert_int_equal(fault(&f->m, f->p, 8, REQ_READ), -EFAULT);
+	assert_int_equal(f->m.range.last, at(f->p) + 5 * PAGE);
+}
+
+/* Two changes in one tick of the clock: the stamp between them looks like the one after. */
+static void a_second_change_in_the_same_tick_is_found(void **state)
+{
+	struct filed *f = *state;
+	int missed = 0;
+	int cached = 0;
+
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(fallocate(f->fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE), 0);
+		if (fault(&f->m, f->p, 8, REQ_READ) || transient(&f->m, 0))
+			continue;
+		cached++;
+		assert_int_equal(fallocate(f->fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE), 0);
+		missed += hmm_range_valid(&f->m.range, HMM_CHECK_FILE) == 0;
+	}
+	assert_int_equal(missed, 0);
+	print_message("%d of 300 cached\n", cached);
+}
+
+/* The same for who cannot watch the file: a fresh stamp proves nothing until the tick is over. */
+static void a_racy_stamp_proves_nothing(void **state)
+{
+	struct filed *f = *state;
+	struct file_stamp a;
+	struct file_stamp b;
+	int equal = 0;
+
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(fallocate(f->fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE), 0);
+		assert_int_equal(stamp_take(f->fd, &a), 0);
+		assert_int_equal(fallocate(f->fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE), 0);
+		assert_int_equal(stamp_take(f->fd, &b), 0);
+		if (stamp_differs(&a, &b, true))
+			continue;
+		equal++;
+		assert_true(a.racy);
+	}
+	print_message("%d of 200 changes left the stamp as it was\n", equal);
+	wait_a_tick();
+	assert_int_equal(stamp_take(f->fd, &a), 0);
+	assert_false(a.racy);
+}
+
+static void telling_is_synchronous(void **state)
+{
+	struct filed *f = *state;
+	const int calls = f->m.calls;
+
+	assert_int_equal(ftruncate(f->fd, 4 * PAGE), 0);
+	assert_int_equal(hmm_mm_note_file(f->m.mm, f->fd), 0);
+	assert_true(f->m.calls > calls);
+	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(fault(&f->m, f->p, 4, REQ_READ), 0);
+	assert_int_equal(hmm_mm_note_file(NULL, f->fd), 0);
+	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_mm_note_file(f->m.mm, -1), -EBADF);
+	/* a file that nobody mirrors */
+	assert_int_equal(hmm_mm_note_file(f->m.mm, 0), 0);
+}
+
+static void faults_for_writing_are_no_change(void **state)
+{
+	struct filed *f = *state;
+	struct hmm_range first;
+
+	assert_int_equal(fault(&f->m, f->p, 2, REQ_WRITE), 0);
+	first = f->m.range;
+	/* a clean page: its first write changes the times of the file */
+	assert_int_equal(fsync(f->fd), 0);
+	wait_a_tick();
+	assert_int_equal(fault(&f->m, f->p + 4 * PAGE, 4, REQ_WRITE), 0);
+	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_FILE), 0);
+	assert_int_equal(hmm_mm_check_files(f->m.mm), 0);
+	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_ALL), 0);
+	assert_int_equal(ftruncate(f->fd, 2 * PAGE), 0);
+	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_FILE), -ESTALE);
+}
+
+static void memfd_change_is_found(void **state)
+{
+	struct mirror m;
+	int fd = make_memfd(8 * PAGE, 0);
+	char *p = map_fd(8 * PAGE, RW, MAP_SHARED, fd, 0);
+
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_true(hmm_mm_check_files(m.mm) >= 0);
+	assert_true(m.events[HMM_EVENT_CLEAR] > 0);
+	mirror_close(&m);
+	close(fd);
+	(void)state;
+}
+
+static void less_permission_is_found(void **state)
+{
+	struct mirror m;
+	struct hmm_range old;
+	char *p = map_anon(8 * PAGE, RW);
+
+	(void)state;
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+	old = m.range;
+	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);
+	/* a fault of the page under its new permission must not make the old translation good again */
+	assert_int_equal(fault(&m, p, 8, REQ_READ), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), 0);
+	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);
+	/* more permission harms nobody */
+	assert_int_equal(mprotect(p + PAGE, PAGE, RW), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), 0);
+	mirror_close(&m);
+	munmap(p, 8 * PAGE);
+}
+
+static void sysv_detach_is_found_unasked(void **state)
+{
+	struct mirror m;
+	int id = shmget(IPC_PRIVATE, 4 * PAGE, IPC_CREAT | 0600);
+	char *p = shmat(id, NULL, 0);
+	char *q;
+
+	(void)state;
+	assert_ptr_not_equal(p, (void *)-1);
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 4, REQ_WRITE), 0);
+	assert_true(all_flags(&m, 4, VALID | WRITE));
+	assert_int_equal(hmm_range_valid(&m.range, 0), 0);
+	shmdt(p);
+	assert_int_equal(hmm_range_valid(&m.range, 0), -ESTALE);
+	/* another mapping at the address is not it */
+	q = mmap(p, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	assert_ptr_equal(q, p);
+	assert_int_equal(hmm_range_valid(&m.range, 0), -ESTALE);
+	mirror_close(&m);
+	munmap(q, 4 * PAGE);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+static void remapped_file_pages_are_found(void **state)
+{
+	struct mirror m;
+	int fd = make_memfd(8 * PAGE, 0);
+	char *p = map_fd(8 * PAGE, RW, MAP_SHARED, fd, 0);
+
+	(void)state;
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	assert_int_equal(remap_file_pages(p, PAGE, 0, 5, 0), 0);
+#pragma GCC diagnostic pop
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	mirror_close(&m);
+	close(fd);
+}
+
+static void guard_pages_are_found(void **state)
+{
+	struct mirror m;
+	char *p = map_anon(8 * PAGE, RW);
+
+	(void)state;
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+	if (madvise(p + PAGE, PAGE, MADV_GUARD_INSTALL)) {
+		mirror_close(&m);
+		skip();
+	}
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(fault(&m, p, 8, REQ_READ), -EFAULT);
+	assert_int_equal(m.range.last, at(p) + PAGE);
+	mirror_close(&m);
+}
+
+static void descriptors_are_not_hoarded(void **state)
+{
+	struct mirror m;
+	char path[32];
+	int fd = make_file(path, PAGE);
+	char *p = map_fd(PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	struct file_table *t;
+
+	(void)state;
+	mirror_open(&m, 0);
+	t = m.mm->files;
+	assert_int_equal(fault(&m, p, 1, REQ_READ), 0);
+	assert_int_equal(t->n_files, 1);
+	munmap(p, PAGE);
+	t->gc_ns = 0;
+	assert_int_equal(hmm_mm_check_files(m.mm), 0);
+	assert_int_equal(t->n_files, 0);
+	mirror_close(&m);
+	unlink(path);
+	close(fd);
+}
+
+static int unprivileged(void)
+{
+	struct filed f;
+
+	if (chdir("/tmp"))
+		return 1;
+	open_filed(&f, PROT_READ);
+	if (ftruncate(f.fd, 4 * PAGE))
+		return 2;
+	expect_changed(&f, 4);
+	unlink(f.path);
+	close(f.fd);
+	/* nobody has a descriptor, but we */
+	if (hmm_range_valid(&f.m.range, HMM_CHECK_ALL) && fault(&f.m, f.p, 4, REQ_READ))
+		return 3;
+	mirror_close(&f.m);
+	return 0;
+}
+
+static void works_unprivileged(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(unprivileged, true), 0);
+}
+
+int main(void)
+{
+#define R(f) cmocka_unit_test_setup_teardown(f, setup_read, teardown)
+#define W(f) cmocka_unit_test_setup_teardown(f, setup_write, teardown)
+	const struct CMUnitTest tests[] = {
+		R(truncation_is_found),
+		W(extension_is_found),
+		R(punching_is_found),
+		W(zeroing_is_found),
+		R(change_by_another_process_is_found),
+		R(a_second_change_in_the_same_tick_is_found),
+		R(a_racy_stamp_proves_nothing),
+		R(telling_is_synchronous),
+		W(faults_for_writing_are_no_change),
+		cmocka_unit_test(memfd_change_is_found),
+		cmocka_unit_test(less_permission_is_found),
+		cmocka_unit_test(sysv_detach_is_found_unasked),
+		cmocka_unit_test(remapped_file_pages_are_found),
+		cmocka_unit_test(guard_pages_are_found),
+		cmocka_unit_test(descriptors_are_not_hoarded),
+		cmocka_unit_test(works_unprivileged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
