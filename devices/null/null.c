@@ -5,6 +5,7 @@
  *   map		After it returns 0, [start, start + (n << shift)) may be used, with the permission
  *		that each word says, until
  *   invalidate	returns for a range that overlaps. Not one use later, by any engine, TLB or queue.
+ *   collect	optional: a table that grew gives memory back.
  *
  * Engines use translations only inside sections of hmm_engine_enter() and hmm_engine_exit() and keep
  * none from one to the next. The svm layer calls map in a commit section and invalidate with the gate
@@ -23,6 +24,11 @@ static void null_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end
 	hmm_ptable_clear(hmm_device_priv(dev), start, end);
 }
 
+static uint64_t null_collect(struct hmm_device *dev)
+{
+	return hmm_ptable_reclaim(hmm_device_priv(dev));
+}
+
 static void null_destroy(struct hmm_device *dev)
 {
 	hmm_ptable_destroy(hmm_device_priv(dev));
@@ -35,6 +41,7 @@ static const struct hmm_device_ops null_ops = {
 	.thread_model = HMM_THREADS_PARALLEL,
 	.map = null_map,
 	.invalidate = null_invalidate,
+	.collect = null_collect,
 	.destroy = null_destroy,
 };
 

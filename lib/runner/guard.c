@@ -21,9 +21,10 @@
 #define CHAIN_MAX 15
 
 _Thread_local struct guard *volatile guard_current __attribute__((tls_model("initial-exec")));
-/* Handlers of ours that are active on this thread, and where their frames are. */
+/* Handlers of ours that are active on this thread, their frames and the signal that each handles. */
 static _Thread_local int depth __attribute__((tls_model("initial-exec")));
-static _Thread_local uintptr_t frames[16] __attribute__((tls_model("initial-exec")));
+static _Thread_local uintptr_t frames[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
+static _Thread_local void *contexts[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
 
 struct chain {
 	_Atomic int n;
@@ -78,8 +79,11 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		guard_current = NULL;
 		_longjmp(g->landing, 1);
 	}
-	/* A handler that left by siglongjmp() is not active any more: its frame was below ours. */
-	while (depth > 0 && frames[depth - 1] <= frame)
+	/*
+	 * Were we called by the handler that we called? Then the signal is the same and our frame is below.
+	 * Else that handler has left by siglongjmp(), or this is a fault of its own.
+	 */
+	while (depth > 0 && (contexts[depth - 1] != context || frames[depth - 1] <= frame))
 		depth--;
 	at = atomic_load(&chain->n) - 1 - depth;
 	if (at < 0 || (!(chain->saved[at].sa_flags & SA_SIGINFO) &&
@@ -87,7 +91,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		take_default(sig);
 		return;
 	}
-	frames[depth++] = frame;
+	frames[depth] = frame;
+	contexts[depth++] = context;
 	call(&chain->saved[at], sig, info, context);
 	depth--;
 	errno = saved_errno;

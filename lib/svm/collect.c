@@ -9,7 +9,7 @@
 #include "svm/device.h"
 #include "svm/svm.h"
 
-/* Callbacks for UNMAP that removed something, before it is worth the stop of the engines. */
+/* Invalidations that removed something, before it is worth the stop of the engines. */
 #define COLLECT_AFTER 512
 
 uint64_t hmm_svm_collect(struct hmm_svm *svm)
@@ -18,7 +18,7 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm)
 
 	if (mm_alive(svm->mm))
 		return 0;
-	atomic_store(&svm->unmapped, 0);
+	atomic_store(&svm->garbage, 0);
 	gate_close(svm->mm);
 	bytes = svm->dev->ops.collect(svm->dev);
 	bytes += hmm_ptable_reclaim(svm->chunks);
@@ -32,7 +32,7 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm)
 void svm_collect_maybe(struct hmm_svm *svm)
 {
 	if (svm->options.flags & HMM_SVM_NO_COLLECT ||
-	    atomic_load_explicit(&svm->unmapped, memory_order_relaxed) < COLLECT_AFTER)
+	    atomic_load_explicit(&svm->garbage, memory_order_relaxed) < COLLECT_AFTER)
 		return;
 	hmm_svm_collect(svm);
 }

@@ -65,6 +65,22 @@ static bool may_be_elsewhere(int rc)
 	return rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON || rc == -EACCES;
 }
 
+/*
+ * Is it there, and true? A chunk may stand for a mapping that is gone while the event about it is on
+ * its way: its caller may have mapped something else here since. 0 no, 1 yes, -errno.
+ */
+static int found(struct hmm_svm *svm, const struct chunk_request *rq)
+{
+	int rc;
+
+	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot))
+		return 0;
+	rc = hmm_mm_barrier(svm->mm, svm->options.fault_timeout_ns);
+	if (rc)
+		return rc;
+	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
+}
+
 /* The chunk at addr; *next: where the following one begins. */
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		       unsigned int *walks)
@@ -80,9 +96,10 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		rq.need_start = addr;
 		rq.need_end = end < rq.end ? end : rq.end;
 		*next = rq.end;
-		if (chunk_found(svm, rq.need_start, rq.need_end, prot)) {
-			count(&svm->stats.chunks_found, 1);
-			return 0;
+		rc = found(svm, &rq);
+		if (rc) {
+			count(&svm->stats.chunks_found, rc > 0);
+			return rc > 0 ? 0 : rc;
 		}
 		if (!claim_try(svm, rq.start, rq.end)) {
 			wait_usefully(svm, &rq);
@@ -144,8 +161,8 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 			break;
 		if (rc)
 			return rc;
-		next = vma.start > start ? vma.start : start + HMM_PAGE_SIZE;
-		if (vma.start > start)
+		next = vma.start > start ? vma.start : vma.end;
+		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL || (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
 		rc = fault_chunk(svm, start, end, prot, &next, &walks);
 		if (rc == -ENOMEM || rc == -ESRCH)

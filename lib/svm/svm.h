@@ -95,7 +95,7 @@ struct hmm_svm {
 	struct hmm_objpool pfns_pool;	 /* of CHUNK_MAX_PAGES words */
 	struct hmm_objpool batch_pool;	 /* of struct svm_batch */
 	struct hmm_objpool small_pool;	 /* windows, allowed, checked, jobs */
-	_Atomic uint64_t unmapped;	 /* A: chunks that went by UNMAP since the last collection */
+	_Atomic uint64_t garbage;	 /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;		 /* A */
 	pthread_t threads[16];		 /* C */
 	unsigned int n_threads;		 /* C */

@@ -30,10 +30,9 @@ static int window_invalidate(struct hmm_interval_notifier *ni, const struct hmm_
 	if (start >= end || !svm_forget(svm, start, end, inv->event))
 		return 0;
 	count(&svm->stats.invalidations, 1);
-	if (inv->event == HMM_EVENT_UNMAP) {
+	count(&svm->garbage, 1);
+	if (inv->event == HMM_EVENT_UNMAP)
 		count(&svm->stats.unmaps, 1);
-		count(&svm->unmapped, 1);
-	}
 	return 0;
 }
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Set-up of the unit tests above hmm_range_fault: an attached space, a device, a mirror, counters. */
+#ifndef TESTS_SVM_MIRROR_H
+#define TESTS_SVM_MIRROR_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <hmm/hmm.h>
+
+#define PAGE 4096UL
+#define K64 (64UL << 10)
+#define M2 (2UL << 20)
+
+struct mirror {
+	struct hmm_mm *mm;
+	struct hmm_device *dev;
+	struct hmm_svm *svm;
+};
+
+static inline void mirror_open(struct mirror *m, const char *spec, unsigned int engines,
+			       const struct hmm_svm_options *options)
+{
+	assert_int_equal(hmm_mm_attach(NULL, &m->mm), 0);
+	assert_int_equal(hmm_device_open(m->mm, spec, engines, &m->dev), 0);
+	assert_int_equal(hmm_svm_create(m->mm, m->dev, options, &m->svm), 0);
+}
+
+static inline void mirror_close(struct mirror *m)
+{
+	hmm_svm_destroy(m->svm);
+	hmm_device_destroy(m->dev);
+	hmm_mm_detach(m->mm);
+}
+
+static inline struct hmm_device_stats device_stats(struct mirror *m)
+{
+	struct hmm_device_stats s = { .size = sizeof(s) };
+
+	assert_int_equal(hmm_device_get_stats(m->dev, &s), 0);
+	return s;
+}
+
+static inline struct hmm_svm_stats svm_stats(struct mirror *m)
+{
+	struct hmm_svm_stats s = { .size = sizeof(s) };
+
+	assert_int_equal(hmm_svm_get_stats(m->svm, &s), 0);
+	return s;
+}
+
+static inline uint64_t at(const void *p)
+{
+	return (uint64_t)(uintptr_t)p;
+}
+
+/*
+ * Memory that begins on a 2 MiB boundary, with an unmapped page in front and behind, 4K pages only, so
+ * that what chunks it makes is known.
+ */
+static inline char *map_aligned(size_t bytes, int prot)
+{
+	char *p = mmap(NULL, bytes + 2 * M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *a = (char *)((at(p) + M2 - 1) & ~(M2 - 1)) + M2;
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	a -= a + bytes + PAGE > p + bytes + 2 * M2 ? M2 : 0;
+	munmap(p, bytes + 2 * M2);
+	p = mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	assert_ptr_equal(p, a);
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static inline void barrier(struct mirror *m)
+{
+	assert_int_equal(hmm_mm_barrier(m->mm, 5000000000ULL), 0);
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Run one kernel function over so many items; returns the job's status. */
+static inline int run(struct mirror *m, int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg,
+		      uint64_t items)
+{
+	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = arg, .items = items };
+
+	return hmm_svm_run(m->svm, &job);
+}
+
+/* Kernels that most tests need: copy to or from the job's own memory. */
+struct span {
+	uint64_t va;
+	size_t len;
+	void *buf;
+	int prot;
+};
+
+static inline int kernel_load(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	struct span *s = arg;
+
+	(void)item;
+	return hmm_load(ctx, s->buf, s->va, s->len);
+}
+
+static inline int kernel_store(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	struct span *s = arg;
+
+	(void)item;
+	return hmm_store(ctx, s->va, s->buf, s->len);
+}
+
+/* Touch the first byte through hmm_access(). */
+static inline int kernel_touch(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	struct span *s = arg;
+	void *p;
+
+	(void)item;
+	return hmm_access(ctx, s->va, s->len, s->prot, &p);
+}
+
+#endif
