@@ -33,7 +33,8 @@ struct hmm_engine {
 	_Atomic uint32_t state; /* A: enum engine_state */
 	_Atomic uint32_t used;	/* A */
 	struct hmm_mm *mm;	/* C */
-	char pad[64 - 2 * sizeof(uint32_t) - sizeof(void *)];
+	_Atomic int32_t tid;	/* A: who is inside */
+	char pad[64 - 3 * sizeof(uint32_t) - sizeof(void *)];
 };
 
 struct gate {

@@ -10,6 +10,7 @@
  * while they live. The thread that asks is in this function, not in madvise(). hmm_mm_note() proves it at once.
  */
 #include "mm/core.h"
+#include "mm/thread.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,60 +30,24 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
-/* Decimal of a tid; no stdio here. */
-static char *put_number(char *p, pid_t tid)
-{
-	char digits[12];
-	int n = 0;
-
-	do {
-		digits[n++] = (char)('0' + tid % 10);
-		tid /= 10;
-	} while (tid);
-	while (n)
-		*p++ = digits[--n];
-	return p;
-}
-
-/* Can this sleeping thread be in the middle of a discard? "NR a1 .. a6 SP PC" or "-1 SP PC". */
-static bool line_suspect(const char *line)
-{
-	const char *pc = strrchr(line, ' ');
-	long nr;
-
-	if (line[0] == 'r' || !pc || !strncmp(pc, " 0x0\n", 5))
-		return true;
-	nr = strtol(line, NULL, 0);
-	/* madvise, process_madvise, madvise of a 32-bit caller */
-	return nr == SYS_madvise || nr == 440 || nr == 219;
-}
-
 static bool thread_suspect(pid_t tid)
 {
-	char path[64] = "/proc/self/task/";
-	char line[256];
-	ssize_t n;
-	int fd;
+	long nr;
 
-	strcpy(put_number(path + strlen(path), tid), "/syscall");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno != ENOENT;
-	n = read(fd, line, sizeof(line) - 1);
-	if (n <= 0) {
-		bool gone = n < 0 && errno == ESRCH;
-
-		close(fd);
-		return !gone;
+	switch (thread_state(tid, &nr)) {
+	case THREAD_GONE:
+		return false;
+	case THREAD_SLEEPS:
+		/* madvise, process_madvise, madvise of a 32-bit caller */
+		return nr == SYS_madvise || nr == 440 || nr == 219;
+	default:
+		return true;
 	}
-	close(fd);
-	line[n] = 0;
-	return line_suspect(line);
 }
 
 static bool is_ours(const struct hmm_mm *mm, pid_t tid)
 {
-	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == (pid_t)syscall(SYS_gettid);
+	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == thread_self();
 }
 
 /* Every thread that lives: how many suspects, their tids in out; ALL_THREADS if they do not fit. */

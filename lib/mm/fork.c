@@ -5,6 +5,7 @@
  * given the privilege, and by the child itself through a page that forking wipes: it refuses every handle.
  */
 #include "mm/core.h"
+#include "mm/thread.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -46,6 +47,7 @@ static void child(void)
 		close(mm->stop_fd);
 	}
 	mms = NULL;
+	thread_forked();
 	pthread_mutex_unlock(&list_lock);
 }
 
@@ -66,6 +68,7 @@ int fork_attach(struct hmm_mm *mm)
 	pthread_rwlockattr_t attr;
 
 	pthread_once(&once, install);
+	thread_forked(); /* a child of a raw clone attaches: no handler ran there */
 	mm->token = hmm_pool_map(4096);
 	if (!mm->token)
 		return -ENOMEM;

@@ -10,13 +10,15 @@
  * One of the two sees the other. Sleeping works the same way with 'waiting' and 'left'.
  */
 #include "mm/core.h"
+#include "mm/thread.h"
 
 #include <errno.h>
 #include <sched.h>
 
 #define SPIN_CLOSER 400	   /* pauses before the closer sleeps: about 10 us */
 #define SPIN_ENGINE 100
-#define OVERRUN_NS 10000000ULL
+#define OVERRUN_ASLEEP_NS 10000000ULL	 /* an engine that sleeps inside its section is run over after that */
+#define OVERRUN_AWAKE_NS 1000000000ULL /* one that merely has not come to run in time */
 
 int gate_init(struct gate *gate, struct hmm_mm *mm)
 {
@@ -95,6 +97,7 @@ static bool leave(struct hmm_engine *e)
 
 void hmm_engine_enter(struct hmm_engine *e)
 {
+	atomic_store_explicit(&e->tid, thread_self(), memory_order_relaxed);
 	for (;;) {
 		atomic_exchange(&e->state, ENGINE_IN);
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
@@ -151,19 +154,30 @@ static bool is_empty(struct gate *gate)
 	return true;
 }
 
+static bool sleeps(const struct hmm_engine *e)
+{
+	long nr;
+
+	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) != THREAD_RUNS;
+}
+
 /*
  * An engine that sleeps in a fault cannot be waited for: what would wake it may be the very event that
- * is not read yet (rule 5). Its section is marked: what it read is thrown away and replayed.
+ * is not read yet (rule 5). Its section is marked: what it read is thrown away and replayed. One that was
+ * preempted is waited for, as long as the watchdog can bear: it may be about to store.
  */
-static void overrun(struct hmm_mm *mm)
+static void overrun(struct hmm_mm *mm, bool awake_too)
 {
 	struct gate *gate = &mm->gate;
 	uint32_t top = atomic_load(&gate->engines_top);
 
 	for (uint32_t i = 0; i < top; i++) {
+		struct hmm_engine *e = &gate->engines[i];
 		uint32_t in = ENGINE_IN;
 
-		if (atomic_compare_exchange_strong(&gate->engines[i].state, &in, ENGINE_OVERRUN))
+		if (atomic_load(&e->state) != ENGINE_IN || !(awake_too || sleeps(e)))
+			continue;
+		if (atomic_compare_exchange_strong(&e->state, &in, ENGINE_OVERRUN))
 			stat_add(&mm->stats.overruns, 1);
 	}
 }
@@ -171,7 +185,7 @@ static void overrun(struct hmm_mm *mm)
 void gate_wait_empty(struct hmm_mm *mm)
 {
 	struct gate *gate = &mm->gate;
-	uint64_t limit = 0;
+	uint64_t began = 0;
 
 	for (int i = 0; i < SPIN_CLOSER; i++) {
 		if (is_empty(gate))
@@ -184,10 +198,10 @@ void gate_wait_empty(struct hmm_mm *mm)
 
 		if (is_empty(gate))
 			break;
-		if (!limit)
-			limit = mm_now_ns() + OVERRUN_NS;
-		else if (mm_now_ns() > limit)
-			overrun(mm);
+		if (!began)
+			began = mm_now_ns();
+		else if (mm_now_ns() - began > OVERRUN_ASLEEP_NS)
+			overrun(mm, mm_now_ns() - began > OVERRUN_AWAKE_NS);
 		futex_wait(&gate->left, left, 1000000);
 	}
 	atomic_store(&gate->waiting, 0);

@@ -12,6 +12,7 @@ struct worker {
 	struct hmm_engine *engine;
 	_Atomic int inside;
 	_Atomic int stop;
+	int asleep; /* as if in a fault that is not served */
 	_Atomic int stood; /* -1 not known yet */
 };
 
@@ -29,8 +30,12 @@ static void *stay_inside(void *arg)
 
 	hmm_engine_enter(w->engine);
 	w->inside = 1;
-	while (!w->stop)
-		sched_yield();
+	while (!w->stop) {
+		if (w->asleep)
+			sleep_ms(400);
+		else
+			sched_yield();
+	}
 	w->stood = hmm_engine_exit(w->engine);
 	return NULL;
 }
@@ -69,20 +74,24 @@ static void munmap_waits_for_an_open_section(void **state)
 	space_close(&s);
 }
 
-static void a_section_that_does_not_end_is_run_over(void **state)
+static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 {
 	struct space s;
-	struct worker w = { .stood = -1 };
+	struct worker w = { .stood = -1, .asleep = asleep };
 	struct hmm_mm_stats stats = { .size = sizeof(stats) };
 	pthread_t engine;
+	uint64_t began;
 
 	space_open(&s, 4, 0);
 	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
 	pthread_create(&engine, NULL, stay_inside, &w);
 	while (!w.inside)
 		sched_yield();
+	began = mm_now_ns();
 	munmap(s.p, PAGE); /* returns all the same */
+	assert_true(mm_now_ns() - began < 700000000);
 	settle(&s);
+	assert_in_range(mm_now_ns() - began, least_ns, most_ns);
 	assert_int_equal(s.seen.calls, 1);
 	w.stop = 1;
 	pthread_join(engine, NULL);
@@ -91,6 +100,16 @@ static void a_section_that_does_not_end_is_run_over(void **state)
 	assert_int_equal(stats.overruns, 1);
 	hmm_engine_destroy(w.engine);
 	space_close(&s);
+}
+
+static void an_engine_asleep_in_its_section_is_run_over(void **state)
+{
+	overrun_case(1, 5000000, 350000000);
+}
+
+static void an_engine_that_runs_is_waited_for_a_second(void **state)
+{
+	overrun_case(0, 900000000, 4000000000);
 }
 
 static void a_commit_section_holds_the_pump_back(void **state)
@@ -424,7 +443,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(munmap_waits_for_an_open_section),
-		cmocka_unit_test(a_section_that_does_not_end_is_run_over),
+		cmocka_unit_test(an_engine_asleep_in_its_section_is_run_over),
+		cmocka_unit_test(an_engine_that_runs_is_waited_for_a_second),
 		cmocka_unit_test(a_commit_section_holds_the_pump_back),
 		cmocka_unit_test(a_quiescer_brackets_every_invalidation),
 		cmocka_unit_test(a_stuck_callback_does_not_hang_the_program),
