@@ -215,21 +215,35 @@ static int print_rows(struct harvest *hv, const struct history *h, const struct 
 	return candidates ? EXIT_FINDINGS : EXIT_CLEAN;
 }
 
+static int summarize(struct harvest *hv, const struct releases *v, const struct summary **out)
+{
+	const git_oid **trees = calloc(v->n, sizeof(*trees));
+	int err;
+
+	if (!trees)
+		return complain("out of memory");
+	for (size_t i = 0; i < v->n; i++)
+		trees[i] = &v->v[i].tree;
+	err = harvest_summaries(hv, trees, v->n, out);
+	free(trees);
+	return err;
+}
+
 static int tell(struct harvest *hv, const struct releases *v, const struct options *o)
 {
 	const struct summary **summaries = calloc(v->n, sizeof(*summaries));
 	struct history h;
-	int err = 0, status = EXIT_BROKEN;
+	int status = EXIT_BROKEN;
 
 	if (!summaries)
 		return complain("out of memory");
-	for (size_t i = 0; !err && i < v->n; i++)
-		err = harvest_summary(hv, &v->v[i].tree, &summaries[i]);
-	if (!err && history_new(v->v, summaries, (uint32_t)v->n, &h)) {
-		err = complain("out of memory");
-	} else if (!err) {
-		status = print_rows(hv, &h, o);
-		history_free(&h);
+	if (!summarize(hv, v, summaries)) {
+		if (history_new(v->v, summaries, (uint32_t)v->n, &h)) {
+			complain("out of memory");
+		} else {
+			status = print_rows(hv, &h, o);
+			history_free(&h);
+		}
 	}
 	if (o->stats)
 		fprintf(stderr, "export-audit: %llu blobs read, %llu trees resolved\n",
@@ -239,7 +253,6 @@ static int tell(struct harvest *hv, const struct releases *v, const struct optio
 	return status;
 }
 
-/* A tree without one export is no kernel; better said than an empty answer. */
 static int run(struct repo *repo, const struct options *o)
 {
 	struct releases v = { 0 };

@@ -35,7 +35,7 @@ int harvest_open(struct harvest *h, struct repo *repo, const char *cache)
 
 void harvest_close(struct harvest *h)
 {
-	int err = store_flush(h->store, 0);
+	int err = store_flush(h->store, 0, false);
 
 	if (err)
 		fprintf(stderr, "export-audit: warning: the cache could not be written: %s\n",
@@ -164,8 +164,6 @@ static int store_jobs(struct harvest *h, struct job *jobs, size_t n)
 	}
 	if (err)
 		complain("out of memory");
-	else
-		store_flush(h->store, FLUSH_BYTES); /* tried again, and reported, at the end */
 	return err;
 }
 
@@ -220,28 +218,46 @@ static int scan_missing(struct harvest *h, const struct tree_files *t)
 	return err;
 }
 
-int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out)
+/* The files, and their facts in the cache. */
+static int prepare(struct harvest *h, const git_oid *tree, struct harvested *t)
 {
-	struct harvested t = { 0 };
-	int err = repo_list(h->repo, tree, &t.files);
+	int err = repo_list(h->repo, tree, &t->files);
 
-	if (!err)
-		err = scan_missing(h, &t.files);
-	if (!err && !(t.facts = calloc(t.files.n + 1, sizeof(*t.facts))))
-		err = -ENOMEM;
-	for (size_t i = 0; !err && i < t.files.n; i++) {
-		const struct tree_file *f = &t.files.v[i];
+	return err ? err : scan_missing(h, &t->files);
+}
+
+/* Borrows the facts; nobody else may have borrowed any. */
+static int collect(struct harvest *h, struct harvested *t)
+{
+	store_flush(h->store, FLUSH_BYTES, true); /* tried again, and reported, at the end */
+	t->facts = calloc(t->files.n + 1, sizeof(*t->facts));
+	if (!t->facts) {
+		complain("out of memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < t->files.n; i++) {
+		const struct tree_file *f = &t->files.v[i];
 		size_t size;
 		const struct blob *b = store_find(h->store, f->id.id, f->kind, &size);
 
 		if (b) /* else the scanner refused it: larger than a source file can be */
-			t.facts[t.n++] = (struct graph_file){ f->path, b };
+			t->facts[t->n++] = (struct graph_file){ f->path, b };
 	}
+	return 0;
+}
+
+int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out)
+{
+	struct harvested t = { 0 };
+	int err = prepare(h, tree, &t);
+
+	if (!err)
+		err = collect(h, &t);
 	if (!err) {
+		h->trees_resolved++;
 		err = graph_resolve(t.facts, t.n, h->threads, &t.graph);
 		if (err)
 			complain("out of memory");
-		h->trees_resolved++;
 	}
 	if (err)
 		harvested_free(&t);
@@ -252,7 +268,8 @@ int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out)
 
 void harvested_free(struct harvested *t)
 {
-	graph_free(t->graph);
+	if (t->graph)
+		graph_free(t->graph);
 	free(t->facts);
 	tree_files_free(&t->files);
 	*t = (struct harvested){ 0 };
@@ -279,29 +296,91 @@ int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const s
 	return err;
 }
 
+/* A tree being resolved by a thread of its own, which touches nothing of the cache. */
+struct resolving {
+	struct harvested tree;
+	git_oid id;
+	const struct summary **out;
+	struct summary *summary;
+	pthread_t thread;
+	bool threaded, busy;
+	int err;
+};
+
+static void *resolve(void *arg)
+{
+	struct resolving *r = arg;
+
+	r->err = graph_resolve(r->tree.facts, r->tree.n, 1, &r->tree.graph);
+	if (!r->err)
+		r->err = summary_new(r->tree.graph, r->tree.facts, &r->summary);
+	return NULL;
+}
+
+static int finish(struct harvest *h, struct resolving *r)
+{
+	if (!r->busy)
+		return 0;
+	if (r->threaded)
+		pthread_join(r->thread, NULL);
+	r->busy = false;
+	if (!r->err)
+		r->err = store_add(h->store, r->id.id, SUMMARY_KIND, r->summary, r->summary->size);
+	if (r->err) {
+		free(r->summary);
+		complain("out of memory");
+	} else {
+		*r->out = r->summary;
+	}
+	r->summary = NULL;
+	harvested_free(&r->tree);
+	return r->err;
+}
+
+/* Reads NEXT while R, the tree before it, is being resolved; then it is R's turn to be NEXT. */
+static int follow(struct harvest *h, struct resolving *r, const git_oid *tree,
+		  const struct summary **out)
+{
+	struct harvested t = { 0 };
+	int err = prepare(h, tree, &t), before = finish(h, r);
+
+	if (!err)
+		err = before;
+	if (!err)
+		err = collect(h, &t);
+	if (err) {
+		harvested_free(&t);
+		return err;
+	}
+	*r = (struct resolving){ .tree = t, .id = *tree, .out = out, .busy = true };
+	h->trees_resolved++;
+	r->threaded = !pthread_create(&r->thread, NULL, resolve, r);
+	if (!r->threaded)
+		resolve(r);
+	return 0;
+}
+
+int harvest_summaries(struct harvest *h, const git_oid *const *trees, size_t n,
+		      const struct summary **out)
+{
+	struct resolving r = { 0 };
+	int err = 0, last;
+	size_t size;
+
+	for (size_t i = 0; !err && i < n; i++) {
+		out[i] = store_find(h->store, trees[i]->id, SUMMARY_KIND, &size);
+		if (!out[i] && r.busy && git_oid_equal(&r.id, trees[i])) {
+			err = finish(h, &r); /* two releases with one tree */
+			out[i] = *r.out;
+		} else if (!out[i]) {
+			err = follow(h, &r, trees[i], &out[i]);
+		}
+	}
+	last = finish(h, &r);
+	return err ? err : last;
+}
+
 int harvest_summary(struct harvest *h, const git_oid *tree, const struct summary **out)
 {
-	struct harvested t;
-	struct summary *s;
-	size_t size;
-	int err;
-
-	*out = store_find(h->store, tree->id, SUMMARY_KIND, &size);
-	if (*out)
-		return 0;
-	err = harvest_tree(h, tree, &t);
-	if (err)
-		return err;
-	err = summary_new(t.graph, t.facts, &s);
-	if (!err) {
-		err = store_add(h->store, tree->id, SUMMARY_KIND, s, s->size);
-		if (err)
-			free(s);
-		else
-			*out = s;
-	}
-	if (err)
-		complain("out of memory");
-	harvested_free(&t);
-	return err;
+	return harvest_summaries(h, &tree, 1, out);
 }

@@ -29,12 +29,15 @@ void harvest_close(struct harvest *h);
 /* A tree's files with their facts, and the verdicts on them. */
 struct harvested {
 	struct tree_files files;
-	struct graph_file *facts; /* parallel to files, those without facts left out: nfacts */
+	struct graph_file *facts; /* in the order of files, those without facts left out */
 	uint32_t n;
 	struct graph *graph;
 };
 
-/* Ownership: *out is the caller's, to be freed before harvest_close(). */
+/*
+ * Ownership: *out is the caller's, to be freed before harvest_close(), and before another
+ * tree is harvested.
+ */
 int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out);
 void harvested_free(struct harvested *t);
 
@@ -43,5 +46,9 @@ int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const s
 
 /* What TREE exports.  Ownership: borrowed from the cache until harvest_close(). */
 int harvest_summary(struct harvest *h, const git_oid *tree, const struct summary **out);
+
+/* The same for N trees: one is resolved while the next one is read. */
+int harvest_summaries(struct harvest *h, const git_oid *const *trees, size_t n,
+		      const struct summary **out);
 
 #endif

@@ -112,7 +112,7 @@ static int write_file(FILE *f, struct segment_entry *entries, const void *const 
 }
 
 int segment_write(const char *dir, struct segment_entry *entries, const void *const *blocks,
-		  size_t n)
+		  size_t n, char **out)
 {
 	char tmp[4096], path[4096];
 	struct timespec now;
@@ -140,5 +140,6 @@ int segment_write(const char *dir, struct segment_entry *entries, const void *co
 		err = -errno;
 	if (err)
 		unlink(tmp);
-	return err;
+	*out = err ? NULL : strdup(path);
+	return err || *out ? err : -ENOMEM;
 }

@@ -26,8 +26,11 @@ uint64_t segment_sum(const void *block, size_t size);
 int segment_map(const char *path, struct segment *out);
 void segment_unmap(struct segment *s);
 
-/* Writes N blocks to a new file in DIR; sets the offsets.  Return: 0 or -errno. */
+/*
+ * Writes N blocks to a new file in DIR; sets the offsets.
+ * Return: 0 and a malloc()ed *path, or -errno.
+ */
 int segment_write(const char *dir, struct segment_entry *entries, const void *const *blocks,
-		  size_t n);
+		  size_t n, char **path);
 
 #endif

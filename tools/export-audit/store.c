@@ -24,15 +24,22 @@ struct slot {
 	bool dirty;   /* not on disk yet */
 };
 
+/* A block of malloc(). */
+struct owned {
+	void *block;
+	bool pinned;
+};
+
 struct store {
 	char *dir; /* NULL: memory only */
 	struct segment *segments;
 	size_t n_segments, c_segments;
 	struct slot *slots;
 	size_t n, mask;
-	void **blocks; /* of malloc() */
+	struct owned *blocks;
 	size_t n_blocks, c_blocks;
 	uint64_t dirty_bytes;
+	bool merged; /* in this run, which is often enough */
 	bool repair; /* a segment has a damaged block: the next flush replaces them all */
 	bool (*valid)(uint32_t kind, const void *block, size_t size);
 	struct store_stats stats;
@@ -213,7 +220,7 @@ void store_close(struct store *s)
 	for (size_t i = 0; i < s->n_segments; i++)
 		segment_unmap(&s->segments[i]);
 	for (size_t i = 0; i < s->n_blocks; i++)
-		free(s->blocks[i]);
+		free(s->blocks[i].block);
 	free(s->blocks);
 	free(s->segments);
 	free(s->slots);
@@ -254,7 +261,7 @@ int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *
 		err = insert(s, &new);
 	if (err)
 		return err;
-	s->blocks[s->n_blocks++] = block;
+	s->blocks[s->n_blocks++] = (struct owned){ block, kind >= STORE_PINNED };
 	s->dirty_bytes += size;
 	return 0;
 }
@@ -295,15 +302,54 @@ static int collect(struct store *s, bool merge, struct segment_entry **entries,
 static void remove_old(struct store *s)
 {
 	for (size_t i = 0; i < s->n_segments; i++)
-		if (s->segments[i].path)
-			unlink(s->segments[i].path);
+		unlink(s->segments[i].path);
 }
 
-int store_flush(struct store *s, size_t min)
+/* From memory to the mapping of the new segment at PATH. */
+static void move_blocks(struct store *s, const char *path)
 {
-	bool merge = s->repair || s->n_segments >= MAX_SEGMENTS;
+	struct segment seg;
+	size_t kept = 0;
+
+	if (grow_room(s->segments, s->n_segments, s->c_segments) || segment_map(path, &seg))
+		return;
+	for (size_t i = 0; i < seg.count; i++) {
+		const struct segment_entry *e = &seg.entries[i];
+		struct slot *slot = &s->slots[slot_of(s, e->id, e->kind)];
+
+		if (e->kind < STORE_PINNED)
+			slot->block = seg.map + e->offset;
+	}
+	s->segments[s->n_segments++] = seg;
+	for (size_t i = 0; i < s->n_blocks; i++) {
+		if (s->blocks[i].pinned)
+			s->blocks[kept++] = s->blocks[i];
+		else
+			free(s->blocks[i].block);
+	}
+	s->n_blocks = kept;
+}
+
+static void wrote(struct store *s, bool merge, bool move, const char *path)
+{
+	if (merge)
+		remove_old(s);
+	s->merged |= merge;
+	s->repair = false;
+	for (size_t i = 0; i <= s->mask; i++)
+		s->slots[i].dirty = false;
+	s->stats.written += s->dirty_bytes;
+	s->dirty_bytes = 0;
+	if (move)
+		move_blocks(s, path);
+}
+
+int store_flush(struct store *s, size_t min, bool move)
+{
+	bool merge = s->repair || (s->n_segments >= MAX_SEGMENTS && !s->merged);
 	struct segment_entry *entries = NULL;
 	const void **blocks = NULL;
+	char *path = NULL;
 	size_t n;
 	int err;
 
@@ -311,16 +357,10 @@ int store_flush(struct store *s, size_t min)
 		return 0;
 	err = collect(s, merge, &entries, &blocks, &n);
 	if (!err)
-		err = segment_write(s->dir, entries, blocks, n);
-	if (!err) {
-		if (merge)
-			remove_old(s);
-		s->repair = false;
-		for (size_t i = 0; i <= s->mask; i++)
-			s->slots[i].dirty = false;
-		s->stats.written += s->dirty_bytes;
-		s->dirty_bytes = 0;
-	}
+		err = segment_write(s->dir, entries, blocks, n, &path);
+	if (!err)
+		wrote(s, merge, move, path);
+	free(path);
 	free(entries);
 	free(blocks);
 	return err;

@@ -20,6 +20,8 @@
 
 #define STORE_ID 20 /* bytes of an object id */
 
+#define STORE_PINNED 64u /* blocks of this kind and higher ones stay where they are */
+
 struct store;
 
 struct store_stats {
@@ -44,10 +46,11 @@ const void *store_find(struct store *s, const uint8_t id[STORE_ID], uint32_t kin
 int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *block, size_t size);
 
 /*
- * Writes what was added since the last flush, if that is at least MIN bytes.  Blocks stay
- * where they are.  Return: 0, or the -errno that kept it from disk, which costs only time.
+ * Writes what was added since the last flush, if that is at least MIN bytes.  MOVE: blocks
+ * of kinds below STORE_PINNED that are in memory and on disk go from memory, so nobody may
+ * have borrowed one.  Return: 0, or the -errno that kept it from disk, which costs only time.
  */
-int store_flush(struct store *s, size_t min);
+int store_flush(struct store *s, size_t min, bool move);
 
 const struct store_stats *store_stats(const struct store *s);
 

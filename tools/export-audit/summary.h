@@ -9,7 +9,7 @@
 
 #include "graph.h"
 
-#define SUMMARY_KIND 64u /* in the cache, where the kinds of blobs are below it */
+#define SUMMARY_KIND 64u /* in the cache: STORE_PINNED, and above the kinds of blobs */
 
 struct summary_symbol {
 	uint32_t name_str, ns_str, reason_str;
