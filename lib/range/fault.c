@@ -100,7 +100,8 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 			return -EBUSY;
 	}
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
-		return error == ENOMEM ? -ENOMEM : -EBUSY;
+		/* ENOMEM is also the answer for a hole, which may have been one only while we populated. */
+		return error == ENOMEM && w->stuck > 32 ? -ENOMEM : -EBUSY;
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);

@@ -32,12 +32,22 @@ struct mirror {
 	struct hmm_svm *svm;
 };
 
+/* mm_flags: HMM_MM_*, to behave as a lesser kernel */
+static inline void mirror_open_as(struct mirror *m, uint32_t mm_flags, const char *spec, unsigned int engines,
+				  const struct hmm_svm_options *options)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+
+	o.flags = mm_flags;
+	assert_int_equal(hmm_mm_attach(&o, &m->mm), 0);
+	assert_int_equal(hmm_device_open(m->mm, spec, engines, &m->dev), 0);
+	assert_int_equal(hmm_svm_create(m->mm, m->dev, options, &m->svm), 0);
+}
+
 static inline void mirror_open(struct mirror *m, const char *spec, unsigned int engines,
 			       const struct hmm_svm_options *options)
 {
-	assert_int_equal(hmm_mm_attach(NULL, &m->mm), 0);
-	assert_int_equal(hmm_device_open(m->mm, spec, engines, &m->dev), 0);
-	assert_int_equal(hmm_svm_create(m->mm, m->dev, options, &m->svm), 0);
+	mirror_open_as(m, 0, spec, engines, options);
 }
 
 static inline void mirror_close(struct mirror *m)

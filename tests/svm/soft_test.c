@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include "mirror.h"
 
@@ -477,6 +479,101 @@ static void truncated_file_is_an_error_and_no_crash(void **state)
 	close(fd);
 }
 
+/* ---- memory that cannot be cached --------------------------------------------------------------- */
+
+static void file_is_used_once_each_time_without_wp_async(void **state)
+{
+	struct mirror *m = *state;
+	struct span s = { .len = 3 * K64, .buf = malloc(3 * K64) };
+	char path[] = "once-XXXXXX";
+	int fd = mkstemp(path);
+	char *p = pattern(M2);
+
+	unlink(path);
+	assert_int_equal(write(fd, p, M2), M2);
+	munmap(p, M2);
+	p = mmap(NULL, M2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	s.va = at(p);
+	mirror_close(m);
+	mirror_open_as(m, HMM_MM_NO_WP_ASYNC, "soft", 1, NULL);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_memory_equal(s.buf, p, s.len);
+	assert_int_equal(device_stats(m).once_uses, 3);
+	assert_int_equal(device_stats(m).pages_4k, 0);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_int_equal(device_stats(m).once_uses, 6);
+	((char *)s.buf)[5] ^= 0x55;
+	assert_int_equal(run(m, kernel_store, &s, 1), 0);
+	assert_memory_equal(s.buf, p, s.len);
+	assert_int_equal(device_stats(m).once_uses, 9);
+	free(s.buf);
+	munmap(p, M2);
+	close(fd);
+}
+
+static void anonymous_memory_is_cached_without_wp_async(void **state)
+{
+	struct mirror *m = *state;
+	char *p = pattern(M2);
+	struct span s = { .va = at(p), .len = K64, .buf = malloc(K64) };
+
+	mirror_close(m);
+	mirror_open_as(m, HMM_MM_NO_WP_ASYNC, "soft", 1, NULL);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_int_equal(device_stats(m).once_uses, 0);
+	assert_int_equal(device_stats(m).device_faults, 1);
+	free(s.buf);
+	munmap(p, M2);
+}
+
+static void discarded_memory_reads_as_zero(void **state)
+{
+	struct mirror *m = *state;
+	char *p = pattern(M2);
+	struct span s = { .va = at(p), .len = 64, .buf = malloc(64) };
+	char zero[64] = { 0 };
+
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_memory_equal(s.buf, p, 64);
+	for (int i = 0; i < 200; i++) {
+		memset(p, i + 1, 64);
+		assert_int_equal(madvise(p, M2, MADV_DONTNEED), 0);
+		assert_int_equal(run(m, kernel_load, &s, 1), 0);
+		assert_memory_equal(s.buf, zero, 64);
+	}
+	assert_true(svm_stats(m).invalidations >= 200);
+	free(s.buf);
+	munmap(p, M2);
+}
+
+static void detached_segment_is_dropped_at_submit(void **state)
+{
+	struct mirror *m = *state;
+	int old = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
+	int new = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
+	char *p = shmat(old, NULL, 0);
+	struct span s = { .va = at(p), .len = 8, .buf = malloc(8) };
+
+	if (old < 0 || p == (char *)-1) {
+		print_message("no System V shared memory here\n");
+		skip();
+	}
+	memset(p, 1, 8);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_int_equal(shmdt(p), 0);
+	assert_ptr_equal(shmat(new, p, 0), p);
+	memset(p, 2, 8);
+	assert_int_equal(run(m, kernel_load, &s, 1), 0);
+	assert_memory_equal(s.buf, p, 8);
+	assert_int_equal(*(char *)s.buf, 2);
+	shmdt(p);
+	assert_int_equal(run(m, kernel_load, &s, 1), -EFAULT);
+	shmctl(old, IPC_RMID, NULL);
+	shmctl(new, IPC_RMID, NULL);
+	free(s.buf);
+}
+
 /* ---- the program's own handlers --------------------------------------------------------------------- */
 
 static sigjmp_buf own_landing;
@@ -821,6 +918,10 @@ int main(void)
 		T(vanished_memory_that_comes_back_is_replayed),
 		T(load_of_vanished_memory_returns_the_error),
 		T(truncated_file_is_an_error_and_no_crash),
+		T(file_is_used_once_each_time_without_wp_async),
+		T(anonymous_memory_is_cached_without_wp_async),
+		T(discarded_memory_reads_as_zero),
+		T(detached_segment_is_dropped_at_submit),
 		T(handler_from_before_still_gets_its_signals),
 		T(handler_from_after_is_chained_at_the_next_job),
 		T(crash_of_the_program_still_kills_it),
