@@ -160,6 +160,15 @@ def test_engines_do_not_change_the_result(folder):
         assert result["checksum"] == f"{zlib.crc32(data):08x}"
 
 
+def test_confined_device_reaches_the_file_and_nothing_else(folder):
+    data = text(7, 5000)
+    (folder / "f").write_bytes(data)
+    assert run("checksum", "--confine", "f")["checksum"] == f"{zlib.crc32(data):08x}"
+    run("sort", "--confine", "--output", "out", "f")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+    tap.refused(2, "--confine", "run", "graph", "--confine", "f")
+
+
 def test_without_verify_nothing_is_claimed(folder):
     (folder / "f").write_bytes(b"abc")
     result = json.loads(tap.fine("run", "checksum", "--json", "f"))

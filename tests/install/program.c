@@ -2,6 +2,7 @@
 /* Built as C and as C++ against the installed library: a device sums memory that malloc gave. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <hmm/hmm.h>
 
@@ -37,11 +38,12 @@ int main(void)
 	struct hmm_device *device = NULL;
 	struct hmm_svm *svm = NULL;
 	struct hmm_mm *mm = NULL;
-	struct hmm_job job = {};
+	struct hmm_job job;
 	int ret;
 
 	for (unsigned int i = 0; numbers && i < N; i++)
 		numbers[i] = i;
+	memset(&job, 0, sizeof(job));
 	job.size = sizeof(job);
 	job.kernel = add;
 	job.arg = &sum;

@@ -19,7 +19,7 @@ def declared():
         text = re.sub(r"^\s*#.*(?:\\\n.*)*", "", text, flags=re.M)
         text = re.sub(r"static inline[^{;]*\{.*?^\}", "", text, flags=re.S | re.M)
         text = re.sub(r"\{[^{}]*\}", "", text)
-        names.update(re.findall(r"(?<![(*])\b(hmm_\w+)\s*\(", text))
+        names.update(re.findall(r"(?<![(])\b(hmm_\w+)\s*\(", text))
     return names
 
 

@@ -110,6 +110,10 @@ int gate_find(struct gate *g, enum rule rule, enum severity severity, const char
 	f.file = strdup(file);
 	if (n < 0 || !f.symbol || !f.file || grow_room(g->findings, g->n_findings, g->c_findings)) {
 		complain("out of memory");
+		free(f.file);
+		free(f.symbol);
+		if (n >= 0)
+			free(f.text);
 		return -ENOMEM;
 	}
 	g->findings[g->n_findings++] = f;

@@ -34,7 +34,7 @@ static double ours(void *arg)
 	struct job_bench *j = arg;
 	double result = NAN;
 
-	if (session_open(&j->session, "soft", (unsigned int)sysconf(_SC_NPROCESSORS_ONLN)))
+	if (session_open(&j->session, "soft", (unsigned int)sysconf(_SC_NPROCESSORS_ONLN), false))
 		return NAN;
 	j->work = (struct work){ .options = &j->options, .session = &j->session, .input = &j->input };
 	if (!input_map_again(&j->input, &j->input.base)) {

@@ -166,7 +166,7 @@ int bench_disturbed(struct bench *b)
 		return d.input.fd;
 	ret = input_map_again(&d.input, &d.input.base);
 	/* A CPU is left to the program, else the figure is about time slices. */
-	if (!ret && session_open(&d.session, "soft", cpus > 1 ? (unsigned int)cpus - 1 : 1))
+	if (!ret && session_open(&d.session, "soft", cpus > 1 ? (unsigned int)cpus - 1 : 1, false))
 		ret = -EIO;
 	if (!ret)
 		ret = measure(b, &d, false);

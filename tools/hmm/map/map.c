@@ -28,9 +28,8 @@ static int show(struct space *space, const char *svg)
 int map_draw_svg(struct hmm_mm *mm, struct hmm_svm *svm, const char *path)
 {
 	struct space space;
-	int ret = space_read(&space, getpid(), svm);
+	int ret = space_read(&space, getpid(), mm, svm);
 
-	(void)mm;
 	if (ret)
 		return complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
 	return show(&space, path);
@@ -45,7 +44,7 @@ static int draw_other(const char *text, const char *svg)
 
 	if (end == text || *end || pid <= 0 || pid > INT32_MAX)
 		return complain(EXIT_INPUT, "'%s' is no process id", text);
-	ret = space_read(&space, (pid_t)pid, NULL);
+	ret = space_read(&space, (pid_t)pid, NULL, NULL);
 	if (ret == -ESRCH)
 		return complain(EXIT_INPUT, "no process %ld", pid);
 	if (ret == -EACCES || ret == -EPERM)
@@ -60,14 +59,14 @@ static int draw_own(const char *device, const char *svg)
 	struct session session;
 	struct sample sample;
 	struct space space;
-	int ret = session_open(&session, device, 1);
+	int ret = session_open(&session, device, 1, false);
 
 	if (ret)
 		return ret;
 	ret = sample_make(&sample, &session);
 	if (ret)
 		ret = complain(EXIT_HOST, "cannot make the sample mappings: %s", strerror(-ret));
-	else if ((ret = space_read(&space, getpid(), session.svm)))
+	else if ((ret = space_read(&space, getpid(), session.mm, session.svm)))
 		ret = complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
 	else
 		ret = show(&space, svg);

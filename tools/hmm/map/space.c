@@ -135,6 +135,17 @@ static int add_chunk(const struct hmm_svm_chunk *chunk, void *arg)
 	return 0;
 }
 
+/* Of its own space the library knows better than names tell. */
+static int take_kind(const struct hmm_vma *vma, void *arg)
+{
+	struct space *space = arg;
+
+	for (size_t i = 0; i < space->n; i++)
+		if (space->areas[i].start <= vma->start && vma->start < space->areas[i].end)
+			space->areas[i].kind = vma->kind;
+	return 0;
+}
+
 static void read_command(struct space *space)
 {
 	char path[64];
@@ -148,7 +159,7 @@ static void read_command(struct space *space)
 		fclose(f);
 }
 
-int space_read(struct space *space, pid_t pid, struct hmm_svm *svm)
+int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm *svm)
 {
 	char path[64];
 	FILE *smaps;
@@ -177,6 +188,8 @@ int space_read(struct space *space, pid_t pid, struct hmm_svm *svm)
 			space->pages_hidden = true;
 	if (fd >= 0)
 		close(fd);
+	if (mm)
+		hmm_vma_walk(mm, 0, UINT64_MAX, take_kind, space);
 	if (svm)
 		hmm_svm_walk(svm, 0, UINT64_MAX, add_chunk, space);
 	return 0;

@@ -38,8 +38,8 @@ struct space {
 	bool pages_hidden; /* no permission to see which pages are present */
 };
 
-/* 0 or -errno; -ESRCH: no such process. svm: NULL, or a mirror of this very process. */
-int space_read(struct space *space, pid_t pid, struct hmm_svm *svm);
+/* 0 or -errno; -ESRCH: no such process. mm and svm: NULL, or a mirror of this very process. */
+int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm *svm);
 void space_free(struct space *space);
 
 void space_print(const struct space *space);

@@ -19,6 +19,7 @@ struct run_options {
 	bool verify;
 	bool json;
 	bool in_place;
+	bool confine;
 	const char *output;
 	const char *from;
 	const char *svg;

@@ -73,6 +73,9 @@ static int print_json(struct report *r)
 	put_number(o, "invalidations", (int64_t)s->invalidations);
 	put_number(o, "retries", (int64_t)s->retries);
 	put_number(o, "stale_accesses", (int64_t)s->stale_accesses);
+	put_number(o, "range_faults", (int64_t)r->mirror.range_faults);
+	put_number(o, "prefetched", (int64_t)r->mirror.prefetched);
+	put_number(o, "upgrades", (int64_t)r->mirror.upgrades);
 	put_real(o, "seconds", r->seconds);
 	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
 	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
@@ -93,7 +96,8 @@ static void print_table(const struct report *r)
 	printf("  %-16s %s in %s%s%s = %s%s%s\n", "worked on", bytes_in_words(text, r->bytes), bold,
 	       seconds_in_words((char[WORDS]){ 0 }, r->seconds), plain, bold,
 	       rate_in_words(speed, rate(r->bytes, r->seconds)), plain);
-	printf("  %-16s %" PRIu64 "\n", "device faults", s->device_faults);
+	printf("  %-16s %" PRIu64 ", served by %" PRIu64 " walks; %" PRIu64 " chunks ahead of need\n", "device faults",
+	       s->device_faults, r->mirror.range_faults, r->mirror.prefetched);
 	printf("  %-16s %" PRIu64 " of 4K, %" PRIu64 " of 2M", "entries", s->pages_4k, s->pages_2m);
 	if (s->pages_1g)
 		printf(", %" PRIu64 " of 1G", s->pages_1g);

@@ -14,6 +14,7 @@ struct report {
 	unsigned int cpu_threads;
 	bool verified;	    /* nothing differed */
 	struct hmm_device_stats stats;
+	struct hmm_svm_stats mirror;
 	struct json_object *fields; /* of a single file, or summed where that makes sense */
 	struct json_object *files;
 };

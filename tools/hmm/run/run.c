@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../command.h"
@@ -33,6 +34,8 @@ static int say(const struct work *work, int error)
 		return EXIT_INPUT;
 	case -ENOMEM:
 		return complain(EXIT_HOST, "not enough memory for '%s'", path);
+	case -EACCES:
+		return complain(EXIT_FINDING, "the device reached for memory that it was not allowed");
 	case -EFAULT:
 		return complain(EXIT_INPUT, "'%s' shrank while it was read", path);
 	case -EHWPOISON:
@@ -63,6 +66,9 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	if (!ret && work->options->verify && cpu_first)
 		ret = on_cpu(job, work, &cpu_seconds);
 	work->session->seconds = 0;
+	if (!ret && work->options->confine)
+		ret = session_allow(work->session, work->input->base, work->input->size,
+				    PROT_READ | (job->writes ? PROT_WRITE : 0));
 	if (!ret)
 		ret = job->device(work);
 	device_seconds = work->session->seconds;
@@ -76,6 +82,8 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 		ret = map_draw_svg(work->session->mm, work->session->svm, work->options->svg) ? -COMPLAINED : 0;
 	if (!ret)
 		report_file(report, work, device_seconds, cpu_seconds, same);
+	if (work->options->confine)
+		session_forbid(work->session, work->input->base, work->input->size);
 	job->release(work);
 	if (ret == -ECANCELED && interrupted())
 		return EXIT_INPUT; /* the caller ends by the signal */
@@ -94,7 +102,7 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	for (; opened < n && !status; opened += !status)
 		status = input_open(&inputs[opened], paths[opened], use);
 	if (!status)
-		status = session_open(&session, options->device, (unsigned int)options->engines);
+		status = session_open(&session, options->device, (unsigned int)options->engines, options->confine);
 	report.fields = json_object_new_object();
 	report.files = json_object_new_array();
 	report.engines = session.engines;
@@ -106,7 +114,9 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	}
 	if (!status && !interrupted()) {
 		report.stats.size = sizeof(report.stats);
-		hmm_device_get_stats(session.device, &report.stats);
+		hmm_device_get_stats(hmm_svm_device(session.svm), &report.stats);
+		report.mirror.size = sizeof(report.mirror);
+		hmm_svm_get_stats(session.svm, &report.mirror);
 		status = report_print(&report);
 	} else {
 		json_object_put(report.fields);
@@ -136,6 +146,8 @@ static int check(const struct job *job, struct run_options *o, int *argc, char *
 		return complain(EXIT_INPUT, "--in-place and --output exclude each other");
 	if (o->output && *argc > 1)
 		return complain(EXIT_INPUT, "--output takes one FILE");
+	if (o->confine && job == &job_graph)
+		return complain(EXIT_INPUT, "graph works on memory of malloc's choice: --confine is for the others");
 	if (o->from && job != &job_graph)
 		return complain(EXIT_INPUT, "--from is for graph");
 	return 0;
@@ -151,6 +163,7 @@ int cmd_run(int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "print one JSON object", &o.json },
 		{ "in-place", 0, OPTION_FLAG, NULL, "sort: write to the file, not to a private copy", &o.in_place },
 		{ "output", 'o', OPTION_STRING, "FILE", "sort: write the sorted lines to FILE", &o.output },
+		{ "confine", 0, OPTION_FLAG, NULL, "the device may reach the file's mapping, nothing else", &o.confine },
 		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)", &o.from },
 		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended", &o.svg },
 		{ NULL },

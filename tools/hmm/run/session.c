@@ -23,8 +23,9 @@ double now_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-int session_open(struct session *s, const char *device, unsigned int engines)
+int session_open(struct session *s, const char *device, unsigned int engines, bool confined)
 {
+	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
 	struct hmm_device_stats stats = { .size = sizeof(stats) };
 	int ret;
 
@@ -41,7 +42,9 @@ int session_open(struct session *s, const char *device, unsigned int engines)
 		ret = complain(EXIT_HOST, "cannot open device '%s': %s", device, strerror(-ret));
 	if (ret)
 		goto out;
-	ret = hmm_svm_create(s->mm, s->device, NULL, &s->svm);
+	if (confined)
+		options.flags |= HMM_SVM_EXPLICIT;
+	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);
 	if (ret) {
 		ret = complain(EXIT_HOST, "cannot mirror onto device '%s': %s", device, strerror(-ret));
 		goto out;
@@ -52,6 +55,21 @@ int session_open(struct session *s, const char *device, unsigned int engines)
 out:
 	session_close(s);
 	return ret;
+}
+
+static uint64_t page_end(const void *base, size_t size)
+{
+	return ((uintptr_t)base + size + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+}
+
+int session_allow(struct session *s, const void *base, size_t size, int prot)
+{
+	return hmm_svm_add_range(s->svm, (uintptr_t)base, page_end(base, size), prot);
+}
+
+void session_forbid(struct session *s, const void *base, size_t size)
+{
+	hmm_svm_remove_range(s->svm, (uintptr_t)base, page_end(base, size));
 }
 
 void session_close(struct session *s)

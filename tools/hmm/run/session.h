@@ -19,8 +19,10 @@ struct session {
 	double seconds; /* spent by session_run(), summed */
 };
 
-/* Complains. Returns 0 or an exit status. */
-int session_open(struct session *s, const char *device, unsigned int engines);
+/* confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit status. */
+int session_open(struct session *s, const char *device, unsigned int engines, bool confined);
+int session_allow(struct session *s, const void *base, size_t size, int prot);
+void session_forbid(struct session *s, const void *base, size_t size);
 void session_close(struct session *s);
 
 /*
