@@ -227,17 +227,33 @@ static void legend(FILE *f, double y)
 		y, y + 9);
 }
 
+/* Where there are too many areas, those that hold nothing are left out. */
+static bool worth_a_row(const struct space *space, const struct area *a)
+{
+	return space->n <= ROWS_MAX || a->sum.present || a->sum.swapped || a->sum.device;
+}
+
+static size_t count_rows(const struct space *space)
+{
+	size_t rows = 0;
+
+	for (size_t i = 0; i < space->n && rows < ROWS_MAX; i++)
+		rows += worth_a_row(space, &space->areas[i]);
+	return rows;
+}
+
 int space_svg(const struct space *space, const char *path)
 {
-	size_t rows = space->n < ROWS_MAX ? space->n : ROWS_MAX;
+	size_t rows = count_rows(space), drawn = 0;
 	int height = TOP + (int)rows * ROW + 44, bad;
 	FILE *f = fopen(path, "we");
 
 	if (!f)
 		return -errno;
 	head(f, space, height);
-	for (size_t i = 0; i < rows; i++)
-		row(f, &space->areas[i], TOP + (double)i * ROW);
+	for (size_t i = 0; i < space->n && drawn < rows; i++)
+		if (worth_a_row(space, &space->areas[i]))
+			row(f, &space->areas[i], TOP + (double)drawn++ * ROW);
 	legend(f, height - 28);
 	if (rows < space->n)
 		fprintf(f, "<text x=\"1056\" y=\"%d\" class=\"d e\">%zu more areas</text>\n", height - 19,
