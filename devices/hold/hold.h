@@ -89,6 +89,9 @@ int hold_fault(struct hold_range *range, unsigned int i, enum hold_method method
 /* Let go of the page. Outside sections. */
 void hold_drop(struct hold_range *range, unsigned int i);
 
+/* Let go of the page, but keep the translation in the table: what follows is about the table alone. */
+void hold_release_page(struct hold_range *range, unsigned int i);
+
 /* Validated use: hmm_interval_valid() for checks == 0, else hmm_range_valid(). */
 bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks);
 

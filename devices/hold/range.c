@@ -175,6 +175,15 @@ void hold_drop(struct hold_range *range, unsigned int i)
 	methods[page->method]->drop(range->dev, page);
 }
 
+void hold_release_page(struct hold_range *range, unsigned int i)
+{
+	struct hold_page *page = &range->page[i];
+
+	if (page->held)
+		methods[page->method]->drop(range->dev, page);
+	page->held = false;
+}
+
 bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks)
 {
 	struct hold_page *page = &range->page[i];

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The coherence table, cell by cell: what hmm_coherence() says of an operation on a kind of memory is what a
+ * held translation experiences. A cell is untrue, and its test fails, when
+ *
+ *	synchronous	the device still has the translation when the call has returned
+ *	validated	a checked use after it is accepted, or one before it is refused
+ *	unseen		... is refused after all: the table says too little
+ *	not applicable	the kernel does it
+ *	noted		telling the library does not take the translation away
+ *
+ * usage: cells_test [--unprivileged] [--flags N]
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "held.h"
+#include "memory.h"
+#include "operation.h"
+
+struct cell {
+	enum hmm_operation op;
+	enum memory_kind kind;
+	char name[80];
+};
+
+static unsigned int flags;
+
+/* Pages that are held otherwise cannot be reclaimed or collapsed: there the translation holds nothing. */
+static bool holds_nothing(enum hmm_operation op)
+{
+	return op == HMM_OP_RECLAIM || op == HMM_OP_COLLAPSE;
+}
+
+static void make(struct held *h, struct hmm_mm *mm, const struct memory *m, size_t offset, bool nothing)
+{
+	assert_int_equal(held_make(h, mm, (uint64_t)(m->p + offset), HOLD_REF), 0);
+	if (nothing)
+		hold_release_page(h->range, 0);
+}
+
+static void tell(struct hmm_mm *mm, const struct operation *o, const struct memory *m, size_t offset)
+{
+	uint64_t start = (uint64_t)(m->p + (offset & ~(m->page - 1)));
+
+	if (o->note < 0)
+		assert_int_equal(hmm_mm_note_file(mm, m->fd), 0);
+	else
+		assert_int_equal(hmm_mm_note(mm, (enum hmm_note)o->note, start, start + m->page), 0);
+}
+
+/* Which page the operation hits is known only from running it once. */
+static size_t hit_page(const struct cell *c)
+{
+	struct memory m;
+	size_t offset = 0;
+
+	if (memory_map(&m, c->kind))
+		return 0;
+	operations[c->op].run(&m, &offset);
+	memory_unmap(&m);
+	return offset;
+}
+
+static void check_refused_by_kernel(const struct cell *c, struct memory *m)
+{
+	size_t offset = 0;
+	int rc = operations[c->op].run ? operations[c->op].run(m, &offset) : -ENOSYS;
+
+	if (rc >= 0)
+		fail_msg("%s: the table says there is no such thing, the kernel did it", c->name);
+}
+
+static void check_guarantee(const struct cell *c, const struct hmm_coherence_cell *said, struct held *h,
+			    bool before)
+{
+	switch (said->guarantee) {
+	case HMM_SYNCHRONOUS:
+		assert_false(held_installed(h));
+		assert_false(held_valid(h));
+		break;
+	case HMM_VALIDATED:
+		assert_true(before);
+		assert_false(held_valid_checked(h));
+		break;
+	case HMM_UNSEEN:
+		assert_true(before);
+		assert_true(held_installed(h));
+		assert_true(held_valid_checked(h));
+		break;
+	case HMM_NOT_MIRRORED:
+		assert_true(h->transient);
+		assert_false(held_installed(h));
+		break;
+	default:
+		fail_msg("%s: guarantee %u", c->name, said->guarantee);
+	}
+}
+
+/* What the device holds is the past: or the operation did not do what its row says. */
+static void check_change(const struct cell *c, const struct held *h, const struct memory *m, size_t offset)
+{
+	if (!operations[c->op].changes)
+		return;
+	assert_int_equal(held_byte(h), OLD_BYTE);
+	if (!m->gone)
+		assert_int_not_equal(memory_peek(m, offset), OLD_BYTE);
+}
+
+static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_coherence_cell *said,
+		     bool noted)
+{
+	const struct operation *o = &operations[c->op];
+	size_t offset = hit_page(c), ignored = 0;
+	struct memory m;
+	struct held h;
+	bool before;
+	int rc;
+
+	assert_null(memory_map(&m, c->kind));
+	make(&h, mm, &m, offset, holds_nothing(c->op));
+	before = !h.transient && held_valid_checked(&h);
+	rc = o->run(&m, &ignored);
+	if (rc == -ENOSYS) {
+		held_drop(&h);
+		memory_unmap(&m);
+		print_message("%s: this kernel has no such operation\n", c->name);
+		skip();
+	}
+	assert_int_equal(rc, 0);
+	if (noted) {
+		tell(mm, o, &m, offset);
+		assert_false(held_installed(&h));
+		assert_false(held_valid(&h));
+	} else {
+		check_guarantee(c, said, &h, before);
+		if (!holds_nothing(c->op) && c->op != HMM_OP_MREMAP_DONTUNMAP)
+			check_change(c, &h, &m, offset);
+	}
+	held_drop(&h);
+	memory_unmap(&m);
+}
+
+static void cell(void **state)
+{
+	const struct cell *c = *state;
+	struct hmm_coherence_cell said;
+	struct hmm_mm *mm;
+	struct memory m;
+	const char *why = memory_map(&m, c->kind);
+
+	if (why) {
+		print_message("%s: %s\n", c->name, why);
+		skip();
+	}
+	mm = held_attach(flags);
+	assert_non_null(mm);
+	assert_int_equal(hmm_coherence(mm, c->op, memory_vma_kind(c->kind), &said), 0);
+	assert_non_null(said.why);
+	if (said.guarantee == HMM_NOT_APPLICABLE) {
+		check_refused_by_kernel(c, &m);
+		memory_unmap(&m);
+	} else {
+		memory_unmap(&m);
+		run_cell(c, mm, &said, false);
+		if (said.noted == HMM_SYNCHRONOUS && said.guarantee != HMM_SYNCHRONOUS)
+			run_cell(c, mm, &said, true);
+	}
+	hmm_mm_detach(mm);
+}
+
+/* Rows that need another memory, another process or another way to look have tests of their own. */
+static bool in_table(enum hmm_operation op, enum memory_kind kind)
+{
+	const struct operation *o = &operations[op];
+
+	if (!o->run)
+		return false;
+	if (o->only != MEMORY_NR)
+		return kind == o->only;
+	return kind != MEMORY_BRK || op == HMM_OP_MADV_DONTNEED || op == HMM_OP_FORK;
+}
+
+static void drop_privilege(void)
+{
+	if (geteuid())
+		return;
+	if (setgid(65534) || setuid(65534)) {
+		perror("setuid");
+		exit(1);
+	}
+	/* or else /proc/self belongs to root */
+	prctl(PR_SET_DUMPABLE, 1);
+}
+
+static void parse(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--unprivileged"))
+			drop_privilege();
+		else if (!strcmp(argv[i], "--flags") && i + 1 < argc)
+			flags = (unsigned int)strtoul(argv[++i], NULL, 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct cell cells[HMM_OP_NR * MEMORY_NR];
+	static struct CMUnitTest tests[HMM_OP_NR * MEMORY_NR];
+	size_t n = 0;
+	int op, kind;
+
+	parse(argc, argv);
+	for (op = 0; op < HMM_OP_NR; op++) {
+		for (kind = 0; kind < MEMORY_NR; kind++) {
+			struct cell *c = &cells[n];
+
+			if (!in_table((enum hmm_operation)op, (enum memory_kind)kind))
+				continue;
+			c->op = (enum hmm_operation)op;
+			c->kind = (enum memory_kind)kind;
+			snprintf(c->name, sizeof(c->name), "%s on %s", hmm_operation_name(c->op),
+				 memory_name(c->kind));
+			tests[n] = (struct CMUnitTest){c->name, cell, NULL, NULL, c};
+			n++;
+		}
+	}
+	return _cmocka_run_group_tests("cells", tests, n, NULL, NULL);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <errno.h>
+#include <string.h>
+#include "held.h"
+
+#define FAULT_TIMEOUT_NS 5000000000ULL
+
+struct hmm_mm *held_attach(unsigned int flags)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm *mm = NULL;
+
+	options.flags = flags;
+	return hmm_mm_attach(&options, &mm) ? NULL : mm;
+}
+
+int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method)
+{
+	int rc;
+
+	memset(h, 0, sizeof(*h));
+	h->mm = mm;
+	rc = hold_device_create(mm, 1, NULL, NULL, &h->dev);
+	if (!rc)
+		rc = hold_range_create(h->dev, addr, 1, HMM_PAGE_SIZE, &h->range);
+	if (rc)
+		return rc;
+	do {
+		rc = hold_fault(h->range, 0, method, true, FAULT_TIMEOUT_NS);
+	} while (rc == -EAGAIN);
+	h->transient = rc == 1;
+	return rc < 0 ? rc : 0;
+}
+
+void held_drop(struct held *h)
+{
+	hold_range_destroy(h->range);
+	hold_device_destroy(h->dev);
+	memset(h, 0, sizeof(*h));
+}
+
+bool held_installed(const struct held *h)
+{
+	return atomic_load(&hold_range_page(h->range, 0)->installed);
+}
+
+bool held_valid(const struct held *h)
+{
+	return hold_valid(h->range, 0, 0);
+}
+
+bool held_valid_checked(const struct held *h)
+{
+	return hold_valid(h->range, 0, HMM_CHECK_ALL);
+}
+
+int held_byte(const struct held *h)
+{
+	unsigned char bytes[8];
+	int rc = hold_read(h->range, 0, 0, bytes, sizeof(bytes));
+
+	return rc ? rc : bytes[0];
+}

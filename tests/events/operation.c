@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <hmm/mm.h>
+#include "operation.h"
+
+#define ADV_PAGEOUT 21
+#define ADV_COLLAPSE 25
+#define ADV_GUARD_INSTALL 102
+#define RW (PROT_READ | PROT_WRITE)
+
+static int err(long rc)
+{
+	return rc ? -errno : 0;
+}
+
+static int run_munmap(struct memory *m, size_t *offset)
+{
+	int rc = err(munmap(m->p, m->len));
+
+	m->gone = !rc;
+	return rc;
+}
+
+static int run_map_fixed(struct memory *m, size_t *offset)
+{
+	return mmap(m->p, m->len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -errno : 0;
+}
+
+static int run_brk(struct memory *m, size_t *offset)
+{
+	*offset = m->len - m->page;
+	m->len -= m->page;
+	return err(brk(m->p + m->len));
+}
+
+static int run_move(struct memory *m, size_t *offset)
+{
+	/* hugetlb wants the target aligned to its pages */
+	char *at = mmap(NULL, m->len + m->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	at = (char *)(((uintptr_t)at + m->page - 1) & ~(m->page - 1));
+	if (mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
+		return -errno;
+	m->gone = true;
+	return 0;
+}
+
+static int run_shrink(struct memory *m, size_t *offset)
+{
+	*offset = m->len - m->page;
+	if (mremap(m->p, m->len, m->len - m->page, 0) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+static int run_dontunmap(struct memory *m, size_t *offset)
+{
+	return mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED ? -errno : 0;
+}
+
+static int run_dontneed(struct memory *m, size_t *offset)
+{
+	return err(madvise(m->p, m->len, MADV_DONTNEED));
+}
+
+static int run_free(struct memory *m, size_t *offset)
+{
+	return err(madvise(m->p, m->len, MADV_FREE));
+}
+
+static int run_remove(struct memory *m, size_t *offset)
+{
+	return err(madvise(m->p, m->len, MADV_REMOVE));
+}
+
+static int end_child(pid_t pid)
+{
+	int status;
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(0);
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -ECHILD;
+}
+
+static int run_fork(struct memory *m, size_t *offset)
+{
+	return end_child(fork());
+}
+
+static int run_clone(struct memory *m, size_t *offset)
+{
+	return end_child((pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L));
+}
+
+static int run_mprotect(struct memory *m, size_t *offset)
+{
+	return err(mprotect(m->p, m->len, PROT_READ));
+}
+
+static int run_truncate(struct memory *m, size_t *offset)
+{
+	if (m->fd < 0)
+		return -EBADF;
+	return err(ftruncate(m->fd, 0) || ftruncate(m->fd, (off_t)m->len));
+}
+
+static int run_punch(struct memory *m, size_t *offset)
+{
+	if (m->fd < 0)
+		return -EBADF;
+	return err(fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->len));
+}
+
+static int run_shmdt(struct memory *m, size_t *offset)
+{
+	int rc = err(shmdt(m->p));
+
+	m->gone = !rc;
+	return rc;
+}
+
+static int run_remap_file_pages(struct memory *m, size_t *offset)
+{
+	/* The first page shows the second; they must differ to be told apart. */
+	m->p[m->page] = (char)~OLD_BYTE;
+	return err(syscall(SYS_remap_file_pages, m->p, m->page, 0UL, m->page / 4096, 0UL));
+}
+
+static int run_guard(struct memory *m, size_t *offset)
+{
+	int rc = err(madvise(m->p, m->len, ADV_GUARD_INSTALL));
+
+	if (rc == -EINVAL && m->kind == MEMORY_ANON)
+		return -ENOSYS; /* before Linux 6.13; shared memory and files before 6.15 */
+	return rc == -EINVAL && m->kind != MEMORY_HUGETLB ? -ENOSYS : rc;
+}
+
+static int run_reclaim(struct memory *m, size_t *offset)
+{
+	/* Written pages of files go when they are clean. */
+	if (m->fd >= 0)
+		fsync(m->fd);
+	return err(madvise(m->p, m->len, ADV_PAGEOUT));
+}
+
+static int run_collapse(struct memory *m, size_t *offset)
+{
+	int rc = err(madvise(m->p, m->len, ADV_COLLAPSE));
+
+	return rc == -EINVAL || rc == -EAGAIN ? -ENOSYS : rc;
+}
+
+const struct operation operations[HMM_OP_NR] = {
+	[HMM_OP_MUNMAP] = {run_munmap, true, -1, MEMORY_NR},
+	[HMM_OP_MAP_FIXED] = {run_map_fixed, true, -1, MEMORY_NR},
+	[HMM_OP_BRK_SHRINK] = {run_brk, true, -1, MEMORY_BRK},
+	[HMM_OP_MREMAP_MOVE] = {run_move, true, -1, MEMORY_NR},
+	[HMM_OP_MREMAP_SHRINK] = {run_shrink, true, -1, MEMORY_NR},
+	[HMM_OP_MREMAP_DONTUNMAP] = {run_dontunmap, true, -1, MEMORY_NR},
+	[HMM_OP_MADV_DONTNEED] = {run_dontneed, false, HMM_NOTE_DISCARD, MEMORY_NR},
+	[HMM_OP_MADV_FREE] = {run_free, false, HMM_NOTE_DISCARD, MEMORY_NR},
+	[HMM_OP_MADV_REMOVE] = {run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR},
+	[HMM_OP_FORK] = {run_fork, false, -1, MEMORY_NR},
+	[HMM_OP_FORK_RAW] = {run_clone, false, -1, MEMORY_NR},
+	[HMM_OP_MPROTECT] = {run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR},
+	[HMM_OP_TRUNCATE] = {run_truncate, true, -1, MEMORY_NR},
+	[HMM_OP_PUNCH_HOLE] = {run_punch, true, -1, MEMORY_NR},
+	[HMM_OP_SHMDT] = {run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR},
+	[HMM_OP_REMAP_FILE_PAGES] = {run_remap_file_pages, true, HMM_NOTE_DETACH, MEMORY_NR},
+	[HMM_OP_GUARD_INSTALL] = {run_guard, true, HMM_NOTE_DISCARD, MEMORY_NR},
+	[HMM_OP_RECLAIM] = {run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR},
+	[HMM_OP_COLLAPSE] = {run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP},
+};
