@@ -243,6 +243,8 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 		}
 		err = span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
+		if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
+			dead.n = 0;
 		dead_ranges_tell(mm, &dead);
 	} while (err == -EAGAIN);
 	if (changed)

@@ -100,6 +100,8 @@ void mm_fault_end(struct hmm_mm *mm);
  * become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look again.
  */
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* The page table says that [start, end) is not registered, whatever we know: believe that. */
+void region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is the whole of it registered, as far as we know? */
 bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end);
 

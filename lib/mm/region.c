@@ -92,6 +92,13 @@ void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	}
 }
 
+void region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	pthread_mutex_lock(&mm->region_lock);
+	region_forget(mm, start, end);
+	pthread_mutex_unlock(&mm->region_lock);
+}
+
 /*
  * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it. The
  * question costs little, the answer "yes" is taken seriously.

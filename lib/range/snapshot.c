@@ -107,12 +107,35 @@ static unsigned int order_of(uint64_t bytes)
 	return bytes > HMM_PAGE_SIZE ? (unsigned int)__builtin_ctzll(bytes / HMM_PAGE_SIZE) : 0;
 }
 
+/*
+ * Regions are what was registered; a VMA can come and go between its look-up and the registration, which is
+ * silent on holes, and no event tells of a VMA that was never registered:
+ *
+ *	fault of X (head, tail)			program
+ *	look-up: one VMA
+ *						unmaps the tail (no event: not registered)
+ *	registers what is there: the head
+ *						maps the tail anew
+ *	remembers head and tail
+ *
+ * So entries to be cached are taken at the word of the scan that makes them.
+ */
+static bool lies(const struct walk *w, const struct span_state *s, const struct page_run *run)
+{
+	return !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
+	       mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
+}
+
 static int fill_run(struct walk *w, const struct span_state *s, const struct page_run *run)
 {
 	const bool huge = run->categories & PAGE_IS_HUGE;
 	const unsigned int order = s->order ? s->order : huge ? order_of(w->thp_size) : order_of(w->page_size);
 	const uint64_t flags = HMM_PFN_VALID | s->flags | (uint64_t)order << HMM_PFN_ORDER_SHIFT;
 
+	if (lies(w, s, run)) {
+		region_deny(w->mm, run->start, run->end);
+		return -EBUSY;
+	}
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE))
 		fill_same(w, run->start, run->end, flags);
 	else if (s->vma->shared)

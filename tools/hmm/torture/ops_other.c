@@ -87,7 +87,7 @@ int op_remap_file_pages(struct op_run *run)
 	struct slot *slot = run->slot;
 	struct object *o = &slot->objects[slot->object];
 	uint64_t page = slot_page(slot, 0);
-	int rc;
+	int tries = 100, rc;
 
 	/* Page 0 shows the object's spare page, then itself again; both times the library is told.
 	 */
@@ -99,8 +99,10 @@ int op_remap_file_pages(struct op_run *run)
 		return rc;
 	oracle_removed(slot, 0, 1, run->stamp);
 	oracle_fill((uint64_t *)o->alias, oracle_word(slot, 0, run->stamp));
-	if (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, 0UL, 0))
-		return -errno;
+	/* It refuses when a registration changes the VMA meanwhile. */
+	while (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, 0UL, 0))
+		if (errno != EINVAL || --tries < 0)
+			return -errno;
 	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, page, page + HMM_PAGE_SIZE);
 	if (!rc)
 		oracle_stamp(slot, 0, PAGES, run->stamp);
