@@ -37,7 +37,7 @@ uint64_t mm_thp_size(const struct hmm_mm *mm)
 	return mm->thp_size;
 }
 
-bool mm_forked(const struct hmm_mm *mm)
+uint64_t mm_forks(const struct hmm_mm *mm)
 {
 	return atomic_load_explicit(&mm->stats.events[HMM_EVENT_FORK], memory_order_relaxed);
 }

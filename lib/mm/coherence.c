@@ -57,7 +57,7 @@ static const struct row rows[HMM_OP_NR] = {
 		"no event; every use asks which segment is mapped", "not attached by shmat" },
 	[HMM_OP_REMAP_FILE_PAGES] = { "remap_file_pages", KIND(SHMEM) | KIND(FILE) | KIND(SYSV), HMM_VALIDATED,
 		HMM_SYNCHRONOUS, "no event; HMM_CHECK_VMA compares the offset", "the kernel refuses" },
-	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)", KIND(ANON) | KIND(SHMEM) | KIND(FILE), HMM_VALIDATED,
+	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)", KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE), HMM_VALIDATED,
 		HMM_SYNCHRONOUS, "no event; HMM_CHECK_PRESENT finds the page gone", "the kernel refuses" },
 	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_VALIDATED, HMM_VALIDATED,
 		"no event; HMM_CHECK_PRESENT finds the page gone", "never reclaimed" },

@@ -77,8 +77,8 @@ struct vma_reader *mm_vmas(struct hmm_mm *mm);
 struct pagemap *mm_pagemap(struct hmm_mm *mm);
 bool mm_wp_async(const struct hmm_mm *mm);
 uint64_t mm_thp_size(const struct hmm_mm *mm);
-/* Was a fork seen since attach? */
-bool mm_forked(const struct hmm_mm *mm);
+/* Forks seen since attach. */
+uint64_t mm_forks(const struct hmm_mm *mm);
 struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni);
 bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end);
 /* -ESRCH in a forked child or after the process died; first thing every entry point does. */

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define WORDS_AT_ONCE 512
-
 static void set_error(struct walk *w, int error, uint64_t at)
 {
 	w->error = error;
@@ -44,49 +42,16 @@ static int find_absent(struct walk *w, uint64_t start, uint64_t end, uint64_t *a
 	return 0;
 }
 
-/* The first page of a private mapping that a write would replace; end if none. All are present. */
-static int find_shared(struct walk *w, uint64_t start, uint64_t end, uint64_t *shared)
-{
-	uint64_t words[WORDS_AT_ONCE];
-
-	for (uint64_t a = start; a < end;) {
-		uint64_t n = (end - a) / w->page_size;
-		int err;
-
-		n = n > WORDS_AT_ONCE ? WORDS_AT_ONCE : n;
-		err = pagemap_words(mm_pagemap(w->mm), a, n, words);
-		if (err)
-			return err;
-		for (uint64_t i = 0; i < n; i++, a += w->page_size) {
-			if ((words[i] & (PM_WORD_EXCLUSIVE | PM_WORD_FILE)) == PM_WORD_EXCLUSIVE)
-				continue;
-			*shared = a;
-			return 0;
-		}
-	}
-	*shared = end;
-	return 0;
-}
-
 /*
- * Where populating has to begin: what is there already costs 40 ns a page to populate, 5 to look at. Of a
- * shared mapping nothing tells whether a page can be written without a fault, so a write populates it all.
+ * Where populating has to begin: for reading, what is there already costs 40 ns a page to populate, 5 to look
+ * at. For writing all of it is populated, as nothing tells whether a page can be written without a fault: after
+ * a fork whose child has exited, a page is mapped only once and still write-protected, and the program's next
+ * write moves to a copy if a device has taken a reference meanwhile. No event tells of that.
  */
-static int find_first(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
-		      enum request request, uint64_t *from)
+static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request request, uint64_t *from)
 {
-	uint64_t shared;
-	int err;
-
 	*from = start;
-	if (request == REQUEST_WRITE && vma->shared)
-		return 0;
-	err = find_absent(w, start, end, from);
-	if (err || request == REQUEST_READ || w->stuck)
-		return err;
-	err = find_shared(w, start, *from, &shared);
-	*from = shared;
-	return err;
+	return request == REQUEST_WRITE ? 0 : find_absent(w, start, end, from);
 }
 
 /* Populating failed: is that the mapping's answer, or has the mapping changed? */
@@ -120,7 +85,7 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 
 	start &= ~(w->page_size - 1);
 	end = (end + w->page_size - 1) & ~(w->page_size - 1);
-	err = find_first(w, vma, start, end, request, &from);
+	err = find_first(w, start, end, request, &from);
 	if (err || from == end)
 		return err;
 	if (write)

@@ -71,6 +71,7 @@ static int attempt(struct walk *w, uint64_t deadline, uint64_t *end)
 	int err;
 
 	mm_fault_begin(w->mm);
+	w->forks = mm_forks(w->mm);
 	err = walk_fault(w);
 	if (!err) {
 		*end = w->error ? w->error_at : r->end;
@@ -80,6 +81,9 @@ static int attempt(struct walk *w, uint64_t deadline, uint64_t *end)
 	mm_fault_end(w->mm);
 	if (!err)
 		err = settle(w, deadline);
+	/* What was faulted for writing before a fork is shared again. Settled: all that happened is known. */
+	if (!err && mm_forks(w->mm) != w->forks)
+		err = -EBUSY;
 	if (done > w->furthest) {
 		w->furthest = done;
 		w->stuck = 0;

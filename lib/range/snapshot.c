@@ -4,8 +4,10 @@
  * page may be written the kernel does not say:
  *
  *	private	a page that is anonymous and mapped only here can be written in place (pagemap words; for a
- *		huge page the first one). After a fork the word of a huge page may be wrong: it counts only
- *		the mappings of its first page, which a child may have replaced alone.
+ *		huge page the first one). After a fork the words prove nothing: a page whose other owner has
+ *		gone is mapped once and still write-protected, and the word of a huge page counts only the
+ *		mappings of its first page. Then only what was just faulted for writing is believed; a fork
+ *		in between starts the attempt over (range.c).
  *	shared	only what was just faulted for writing.
  *
  * So a snapshot says less than the kernel's at times, never more than is true.
@@ -25,7 +27,7 @@ struct span_state {
 	const struct hmm_vma *vma;
 	uint64_t flags;	     /* of every present page: TRANSIENT */
 	unsigned int order;  /* of hugetlb pages, else 0 */
-	bool huge_unknown;   /* words of huge pages prove nothing */
+	bool words_unknown;  /* words prove nothing: forked since attach */
 };
 
 /* Entries that do not satisfy their request: the page went away again. -EBUSY */
@@ -59,10 +61,14 @@ static void fill_shared(struct walk *w, const struct span_state *s, uint64_t sta
 	}
 }
 
-static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
+static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, bool unknown)
 {
 	uint64_t words[WORDS_AT_ONCE];
 
+	if (unknown) {
+		fill_same(w, start, end, flags);
+		return 0;
+	}
 	for (uint64_t a = start, next; a < end; a = next) {
 		const uint64_t from = a & ~(w->page_size - 1);
 		/* whole page-table pages: what the kernel reads at once */
@@ -90,7 +96,7 @@ static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_
 		int err = 0;
 
 		next = head + block < end ? head + block : end;
-		if (!s->huge_unknown)
+		if (!s->words_unknown)
 			err = pagemap_words(mm_pagemap(w->mm), head, 1, &word);
 		if (err)
 			return err;
@@ -143,7 +149,7 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	else if (s->order || huge)
 		return fill_huge_private(w, s, run->start, run->end, flags, HMM_PAGE_SIZE << order);
 	else
-		return fill_small_private(w, run->start, run->end, flags);
+		return fill_small_private(w, run->start, run->end, flags, s->words_unknown);
 	return 0;
 }
 
@@ -241,11 +247,11 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 		return still_same(w, vma, start, end) ? 0 : -EBUSY;
 	}
 	s.flags = is_transient(w, vma, start, end) ? HMM_PFN_TRANSIENT : 0;
-	s.huge_unknown = !s.order && mm_forked(w->mm);
+	s.words_unknown = !s.order && w->forks;
 	err = fill_present(w, &s, start, end);
 	if (err)
 		return err;
-	if ((w->stuck >= STUBBORN || s.huge_unknown) && !vma->shared && vma->prot & PROT_WRITE)
+	if ((w->stuck >= STUBBORN || s.words_unknown) && !vma->shared && vma->prot & PROT_WRITE)
 		believe_writes(w, start, end);
 	err = check_requests(w, start, end, done);
 	if (!err)

@@ -32,6 +32,7 @@ struct walk {
 	uint64_t written;  /* entries below have been output, their requests are in KEPT */
 	uint64_t furthest; /* progress: entries below were right once */
 	unsigned int stuck;  /* attempts without progress */
+	uint64_t forks;	     /* seen when the attempt began */
 	/* An error that belongs to a page: what is below it is still output. */
 	int error;
 	uint64_t error_at;
