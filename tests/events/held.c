@@ -41,7 +41,13 @@ void held_drop(struct held *h)
 
 bool held_installed(const struct held *h)
 {
-	return atomic_load(&hold_range_page(h->range, 0)->installed);
+	bool installed;
+
+	/* As an engine would: the caller of munmap runs on while the gate is still closed. */
+	hmm_engine_commit_begin(h->mm);
+	installed = atomic_load(&hold_range_page(h->range, 0)->installed);
+	hmm_engine_commit_end(h->mm);
+	return installed;
 }
 
 bool held_valid(const struct held *h)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * held: a translation of one page, as a driver has it: a notifier whose callback takes it away, a sequence to
- * validate it by, and (where wanted) hold of the page itself, so that staleness is wrong data.
+ * held: a translation of one page, as a driver has it: a notifier whose callback takes it away, a
+ * sequence to validate it by, and (where wanted) hold of the page itself, so that staleness is
+ * wrong data.
  */
 #ifndef TESTS_EVENTS_HELD_H
 #define TESTS_EVENTS_HELD_H
@@ -21,7 +22,7 @@ struct held {
 struct hmm_mm *held_attach(unsigned int flags);
 int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method);
 void held_drop(struct held *h);
-/* Has the device still got it: was no callback run for it? */
+/* Would a section that begins now still find it? */
 bool held_installed(const struct held *h);
 /* Validated use: by the sequence alone; with every check. */
 bool held_valid(const struct held *h);

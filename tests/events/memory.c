@@ -19,10 +19,14 @@ static const struct {
 	const char *name;
 	enum hmm_vma_kind vma;
 } kinds[MEMORY_NR] = {
-	[MEMORY_ANON] = {"anon", HMM_VMA_ANON},	  [MEMORY_THP] = {"thp", HMM_VMA_ANON},
-	[MEMORY_BRK] = {"brk", HMM_VMA_ANON},	  [MEMORY_HUGETLB] = {"hugetlb", HMM_VMA_HUGETLB},
-	[MEMORY_SHMEM] = {"shmem", HMM_VMA_SHMEM}, [MEMORY_SYSV] = {"sysv", HMM_VMA_SYSV},
-	[MEMORY_FILE] = {"file", HMM_VMA_FILE},	  [MEMORY_DAX] = {"dax", HMM_VMA_DAX},
+	[MEMORY_ANON] = { "anon", HMM_VMA_ANON },
+	[MEMORY_THP] = { "thp", HMM_VMA_ANON },
+	[MEMORY_BRK] = { "brk", HMM_VMA_ANON },
+	[MEMORY_HUGETLB] = { "hugetlb", HMM_VMA_HUGETLB },
+	[MEMORY_SHMEM] = { "shmem", HMM_VMA_SHMEM },
+	[MEMORY_SYSV] = { "sysv", HMM_VMA_SYSV },
+	[MEMORY_FILE] = { "file", HMM_VMA_FILE },
+	[MEMORY_DAX] = { "dax", HMM_VMA_DAX },
 };
 
 const char *memory_name(enum memory_kind kind)
@@ -35,10 +39,12 @@ enum hmm_vma_kind memory_vma_kind(enum memory_kind kind)
 	return kinds[kind].vma;
 }
 
-/* An aligned piece of address space with room around it, so that the mapping is a VMA of its own. */
+/* An aligned piece of address space with room around it, so that the mapping is a VMA of its own.
+ */
 static char *reserve(size_t len, size_t align)
 {
-	char *p = mmap(NULL, len + 3 * align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = mmap(NULL, len + 3 * align, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -148,7 +154,7 @@ const char *memory_map(struct memory *m, enum memory_kind kind)
 {
 	const char *why;
 
-	*m = (struct memory){.kind = kind, .fd = -1, .page = SMALL};
+	*m = (struct memory){ .kind = kind, .fd = -1, .page = SMALL };
 	if (kind == MEMORY_HUGETLB)
 		m->page = HUGE;
 	m->len = kind == MEMORY_HUGETLB || kind == MEMORY_THP ? 2 * HUGE : 4 * SMALL;
@@ -182,7 +188,17 @@ void memory_unmap(struct memory *m)
 int memory_peek(const struct memory *m, size_t offset)
 {
 	unsigned char byte;
-	struct iovec to = {&byte, 1}, from = {m->p + offset, 1};
+	struct iovec to = { &byte, 1 }, from = { m->p + offset, 1 };
 
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1 ? byte : -errno;
+}
+
+bool memory_present(const struct memory *m, size_t offset)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t word = 0;
+	ssize_t n = pread(fd, &word, 8, (off_t)((uintptr_t)(m->p + offset) / SMALL * 8));
+
+	close(fd);
+	return n == 8 && word >> 63;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* memory: one mapping of each kind, filled with a known byte, for tests of what operations do to it. */
+/* memory: one mapping of each kind, filled with a known byte, for tests of what operations do to
+ * it. */
 #ifndef TESTS_EVENTS_MEMORY_H
 #define TESTS_EVENTS_MEMORY_H
 
@@ -26,16 +27,19 @@ struct memory {
 	char *p;
 	size_t len;
 	size_t page; /* the kernel's page in it */
-	int fd;	     /* or -1 */
+	int fd;      /* or -1 */
 	bool gone;   /* already unmapped, or somebody else's by now */
 };
 
 const char *memory_name(enum memory_kind kind);
 enum hmm_vma_kind memory_vma_kind(enum memory_kind kind);
-/* NULL; or why this host has no such memory (then nothing is mapped). Four pages of its size at least. */
+/* NULL; or why this host has no such memory (then nothing is mapped). Four pages of its size at
+ * least. */
 const char *memory_map(struct memory *m, enum memory_kind kind);
 void memory_unmap(struct memory *m);
 /* What the program sees at an offset; -errno if nothing is mapped. */
 int memory_peek(const struct memory *m, size_t offset);
+/* Is there a page in the page table? */
+bool memory_present(const struct memory *m, size_t offset);
 
 #endif

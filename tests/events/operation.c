@@ -30,7 +30,9 @@ static int run_munmap(struct memory *m, size_t *offset)
 
 static int run_map_fixed(struct memory *m, size_t *offset)
 {
-	return mmap(m->p, m->len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -errno : 0;
+	return mmap(m->p, m->len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED
+		       ? -errno
+		       : 0;
 }
 
 static int run_brk(struct memory *m, size_t *offset)
@@ -64,7 +66,9 @@ static int run_shrink(struct memory *m, size_t *offset)
 
 static int run_dontunmap(struct memory *m, size_t *offset)
 {
-	return mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED ? -errno : 0;
+	return mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED
+		       ? -errno
+		       : 0;
 }
 
 static int run_dontneed(struct memory *m, size_t *offset)
@@ -162,23 +166,23 @@ static int run_collapse(struct memory *m, size_t *offset)
 }
 
 const struct operation operations[HMM_OP_NR] = {
-	[HMM_OP_MUNMAP] = {run_munmap, true, -1, MEMORY_NR},
-	[HMM_OP_MAP_FIXED] = {run_map_fixed, true, -1, MEMORY_NR},
-	[HMM_OP_BRK_SHRINK] = {run_brk, true, -1, MEMORY_BRK},
-	[HMM_OP_MREMAP_MOVE] = {run_move, true, -1, MEMORY_NR},
-	[HMM_OP_MREMAP_SHRINK] = {run_shrink, true, -1, MEMORY_NR},
-	[HMM_OP_MREMAP_DONTUNMAP] = {run_dontunmap, true, -1, MEMORY_NR},
-	[HMM_OP_MADV_DONTNEED] = {run_dontneed, false, HMM_NOTE_DISCARD, MEMORY_NR},
-	[HMM_OP_MADV_FREE] = {run_free, false, HMM_NOTE_DISCARD, MEMORY_NR},
-	[HMM_OP_MADV_REMOVE] = {run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR},
-	[HMM_OP_FORK] = {run_fork, false, -1, MEMORY_NR},
-	[HMM_OP_FORK_RAW] = {run_clone, false, -1, MEMORY_NR},
-	[HMM_OP_MPROTECT] = {run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR},
-	[HMM_OP_TRUNCATE] = {run_truncate, true, -1, MEMORY_NR},
-	[HMM_OP_PUNCH_HOLE] = {run_punch, true, -1, MEMORY_NR},
-	[HMM_OP_SHMDT] = {run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR},
-	[HMM_OP_REMAP_FILE_PAGES] = {run_remap_file_pages, true, HMM_NOTE_DETACH, MEMORY_NR},
-	[HMM_OP_GUARD_INSTALL] = {run_guard, true, HMM_NOTE_DISCARD, MEMORY_NR},
-	[HMM_OP_RECLAIM] = {run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR},
-	[HMM_OP_COLLAPSE] = {run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP},
+	[HMM_OP_MUNMAP] = { run_munmap, true, -1, MEMORY_NR },
+	[HMM_OP_MAP_FIXED] = { run_map_fixed, true, -1, MEMORY_NR },
+	[HMM_OP_BRK_SHRINK] = { run_brk, true, -1, MEMORY_BRK },
+	[HMM_OP_MREMAP_MOVE] = { run_move, true, -1, MEMORY_NR },
+	[HMM_OP_MREMAP_SHRINK] = { run_shrink, true, -1, MEMORY_NR },
+	[HMM_OP_MREMAP_DONTUNMAP] = { run_dontunmap, true, -1, MEMORY_NR },
+	[HMM_OP_MADV_DONTNEED] = { run_dontneed, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_MADV_FREE] = { run_free, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_MADV_REMOVE] = { run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_FORK] = { run_fork, false, -1, MEMORY_NR },
+	[HMM_OP_FORK_RAW] = { run_clone, false, -1, MEMORY_NR },
+	[HMM_OP_MPROTECT] = { run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR },
+	[HMM_OP_TRUNCATE] = { run_truncate, true, -1, MEMORY_NR },
+	[HMM_OP_PUNCH_HOLE] = { run_punch, true, -1, MEMORY_NR },
+	[HMM_OP_SHMDT] = { run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR },
+	[HMM_OP_REMAP_FILE_PAGES] = { run_remap_file_pages, true, HMM_NOTE_DETACH, MEMORY_NR },
+	[HMM_OP_GUARD_INSTALL] = { run_guard, true, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_RECLAIM] = { run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_COLLAPSE] = { run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

@@ -8,13 +8,13 @@
 
 struct operation {
 	/*
-	 * Done to the page at *offset (set to another one if the operation needs that). 0; -ENOSYS: this
-	 * kernel or host does not have it; -errno: refused for this kind.
+	 * Done to the page at *offset (set to another one if the operation needs that). 0; -ENOSYS:
+	 * this kernel or host does not have it; -errno: refused for this kind.
 	 */
 	int (*run)(struct memory *m, size_t *offset);
 	/* Is what the program sees at the page other than before? */
 	bool changes;
-	int note; /* enum hmm_note to tell, -1: hmm_mm_note_file() */
+	int note;              /* enum hmm_note to tell, -1: hmm_mm_note_file() */
 	enum memory_kind only; /* memory of this kind is needed; MEMORY_NR: any */
 };
 

@@ -33,20 +33,21 @@ int op_finish_map(struct op_run *run, bool peer)
 /* Shared pages mapped behind the slot: the kernel frees them after the mapping is gone. */
 static uint64_t ballast_map(struct op_run *run)
 {
-	static const uint64_t len = 16ULL << 20;
+	uint64_t len = 16ULL << 20;
 	struct slot *slot = run->slot;
-	static int fd = -1;
+	int fd;
 
 	if (atomic_load(&run->t->windows.armed) != WINDOW_CHANGED || !run->forced)
 		return 0;
-	if (fd < 0) {
-		fd = memfd_create("ballast", MFD_CLOEXEC);
-		if (fd < 0 || ftruncate(fd, (off_t)len))
-			return 0;
+	fd = memfd_create("ballast", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, (off_t)len)) {
+		close(fd);
+		return 0;
 	}
 	if (tort_mmap(true, slot->base + slot->len, len, PROT_READ,
 		      MAP_SHARED | MAP_POPULATE | MAP_FIXED_NOREPLACE, fd, 0) < 0)
-		return 0;
+		len = 0;
+	close(fd);
 	return len;
 }
 

@@ -11,8 +11,9 @@
 #include "torture.h"
 
 #define FAULT_TIMEOUT_NS 2000000000ULL
-#define GRACE_NS 200000ULL /* how long a section may ignore the gate: to be seen if nobody waits   \
-			    */
+#define GRACE_NS                                                                                   \
+	200000ULL /* how long a section may ignore the gate: to be seen if nobody waits            \
+		   */
 #define BURST 8
 
 struct user {
@@ -142,7 +143,6 @@ static bool fault(struct user *u, struct slot *slot, unsigned int page)
 	count(&u->n->accepted, 1);
 	read_and_judge(u, slot, page, &view, &v);
 	report(u, slot, page, "a first use", &v);
-	{extern _Atomic int DT[24][2]; DT[slot->id][rc]++;}
 	if (rc == 1) {
 		count(&u->n->transient, 1);
 		hold_drop(u->range[slot->id], page);

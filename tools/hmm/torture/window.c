@@ -82,8 +82,7 @@ static void on_hook(enum hmm_window w, void *arg)
 	if (map[w])
 		window_hit(arg, (enum window)map[w]);
 }
-#endif
-
+#else
 static void on_quiesce(void *priv)
 {
 	window_hit(priv, WINDOW_QUIESCED);
@@ -98,6 +97,9 @@ static void on_callback(const struct hmm_invalidation *inv, void *arg)
 {
 	window_hit(arg, WINDOW_READ);
 }
+
+static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), on_quiesce, on_resume };
+#endif
 
 static int find_uffd(void)
 {
@@ -124,7 +126,6 @@ static int find_uffd(void)
 
 int windows_init(struct torture *t)
 {
-	static const struct hmm_quiescer_ops ops = { sizeof(ops), on_quiesce, on_resume };
 	struct windows *win = &t->windows;
 
 	atomic_store(&win->open, -1);
@@ -138,7 +139,7 @@ int windows_init(struct torture *t)
 	return 0;
 #else
 	hold_set_callback_hook(on_callback, t);
-	return hmm_quiescer_add(t->mm, &ops, t, &quiescer);
+	return hmm_quiescer_add(t->mm, &quiescer_ops, t, &quiescer);
 #endif
 }
 
