@@ -55,7 +55,7 @@ static const struct row rows[HMM_OP_NR] = {
 		"no event; hmm_mm_check_files() or HMM_CHECK_FILE compare the change time", "no file" },
 	[HMM_OP_SHMDT] = { "shmdt", KIND(SYSV), HMM_VALIDATED, HMM_SYNCHRONOUS,
 		"no event; every use asks which segment is mapped", "not attached by shmat" },
-	[HMM_OP_REMAP_FILE_PAGES] = { "remap_file_pages", KIND(SHMEM) | KIND(FILE) | KIND(SYSV), HMM_VALIDATED,
+	[HMM_OP_REMAP_FILE_PAGES] = { "remap_file_pages", WITH_FILE | KIND(SYSV), HMM_VALIDATED,
 		HMM_SYNCHRONOUS, "no event; HMM_CHECK_VMA compares the offset", "the kernel refuses" },
 	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)", KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE), HMM_VALIDATED,
 		HMM_SYNCHRONOUS, "no event; HMM_CHECK_PRESENT finds the page gone", "the kernel refuses" },
@@ -74,7 +74,8 @@ static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 {
 	if (mm->provider.wp_async || kind == HMM_VMA_ANON)
 		return true;
-	if (kind == HMM_VMA_FILE || kind == HMM_VMA_DAX)
+	/* The kernel knows System V mappings by their own operations, not as shared memory. */
+	if (kind == HMM_VMA_FILE || kind == HMM_VMA_DAX || kind == HMM_VMA_SYSV)
 		return false;
 	return mm->provider.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 }

@@ -31,6 +31,8 @@ struct cell {
 	char name[80];
 };
 
+#define HUGE_PAGES 4
+
 static unsigned int flags;
 
 /* Pages that are held otherwise cannot be reclaimed or collapsed: there the translation holds
@@ -195,6 +197,40 @@ static bool in_table(enum hmm_operation op, enum memory_kind kind)
 	return kind != MEMORY_BRK || op == HMM_OP_MADV_DONTNEED || op == HMM_OP_FORK;
 }
 
+/* Root can set huge pages aside for as long as the test runs. */
+static long huge_pages_before = -1;
+
+static void huge_pages_set(long n)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "w");
+
+	if (f) {
+		fprintf(f, "%ld\n", n);
+		fclose(f);
+	}
+}
+
+static void huge_pages_restore(void)
+{
+	if (huge_pages_before >= 0)
+		huge_pages_set(huge_pages_before);
+}
+
+static void huge_pages_get(void)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "r");
+	long n;
+
+	if (!f)
+		return;
+	if (fscanf(f, "%ld", &n) == 1 && n < HUGE_PAGES && !geteuid()) {
+		huge_pages_before = n;
+		huge_pages_set(HUGE_PAGES);
+		atexit(huge_pages_restore);
+	}
+	fclose(f);
+}
+
 static void drop_privilege(void)
 {
 	if (geteuid())
@@ -227,6 +263,7 @@ int main(int argc, char **argv)
 	int op, kind;
 
 	parse(argc, argv);
+	huge_pages_get();
 	for (op = 0; op < HMM_OP_NR; op++) {
 		for (kind = 0; kind < MEMORY_NR; kind++) {
 			struct cell *c = &cells[n];

@@ -112,9 +112,9 @@ static const char *map_hugetlb(struct memory *m)
 	m->fd = fd;
 	if (ftruncate(fd, (off_t)m->len))
 		return strerror(errno);
-	why = map_at(m, MAP_SHARED | MAP_POPULATE);
+	why = map_at(m, MAP_SHARED);
 	/* Pages that are not there would be a SIGBUS at the first touch. */
-	if (!why && madvise(m->p, m->len, 23 /* MADV_POPULATE_WRITE */))
+	if (why || madvise(m->p, m->len, 23 /* MADV_POPULATE_WRITE */))
 		why = "no huge pages are set aside (vm.nr_hugepages)";
 	return why;
 }
@@ -179,9 +179,11 @@ void memory_unmap(struct memory *m)
 		else
 			munmap(m->p, m->len);
 	}
+	if (m->moved)
+		munmap(m->moved, m->len);
 	if (m->fd >= 0)
 		close(m->fd);
-	m->p = NULL;
+	m->p = m->moved = NULL;
 	m->fd = -1;
 }
 

@@ -28,6 +28,7 @@ struct memory {
 	size_t len;
 	size_t page; /* the kernel's page in it */
 	int fd;      /* or -1 */
+	char *moved; /* where an operation moved it, or NULL */
 	bool gone;   /* already unmapped, or somebody else's by now */
 };
 

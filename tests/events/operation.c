@@ -52,6 +52,7 @@ static int run_move(struct memory *m, size_t *offset)
 	at = (char *)(((uintptr_t)at + m->page - 1) & ~(m->page - 1));
 	if (mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED)
 		return -errno;
+	m->moved = at;
 	m->gone = true;
 	return 0;
 }
@@ -66,9 +67,12 @@ static int run_shrink(struct memory *m, size_t *offset)
 
 static int run_dontunmap(struct memory *m, size_t *offset)
 {
-	return mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP) == MAP_FAILED
-		       ? -errno
-		       : 0;
+	char *at = mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	m->moved = at;
+	return 0;
 }
 
 static int run_dontneed(struct memory *m, size_t *offset)
@@ -176,7 +180,7 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_MADV_FREE] = { run_free, false, HMM_NOTE_DISCARD, MEMORY_NR },
 	[HMM_OP_MADV_REMOVE] = { run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR },
 	[HMM_OP_FORK] = { run_fork, false, -1, MEMORY_NR },
-	[HMM_OP_FORK_RAW] = { run_clone, false, -1, MEMORY_NR },
+	[HMM_OP_FORK_RAW] = { run_clone, false, HMM_NOTE_PROTECT, MEMORY_NR },
 	[HMM_OP_MPROTECT] = { run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR },
 	[HMM_OP_TRUNCATE] = { run_truncate, true, -1, MEMORY_NR },
 	[HMM_OP_PUNCH_HOLE] = { run_punch, true, -1, MEMORY_NR },
