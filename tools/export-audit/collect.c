@@ -268,25 +268,37 @@ static bool has_lower(const char *s, size_t n)
 	return false;
 }
 
+/* A macro of the file itself, or of a header of a driver's own that it includes. */
+static bool renames(const struct resolver *r, uint32_t file, uint32_t e)
+{
+	uint32_t home = r->entity_file[e];
+	const char *path = r->files[home].path, *body = blob_str(r->files[home].blob, entity(r, e)->body_str);
+
+	body += *body == ' ';
+	if (entity(r, e)->kind != ENTITY_MACRO || entity(r, e)->flags & MACRO_FUNCTION ||
+	    !is_identifier(body, strlen(body)) || !has_lower(body, strlen(body)))
+		return false;
+	return home == file || (strncmp(path, "include/", 8) && !strstr(path, "/include/") &&
+				includes_sees(r->includes, file, home));
+}
+
 /*
- * "#define NAME real" in the file itself: what is exported is the other name, or, in
- * another configuration, the one written.
+ * "#define NAME real": what is exported is the other name, or, in another configuration,
+ * the one written.
  */
 static int add_aliased(struct resolver *r, struct statement *st)
 {
 	struct arg name = st->name;
-	uint64_t hash = blob_hash(name.s, name.len);
+	uint32_t e = hmap_get(&r->entities, blob_hash(name.s, name.len));
 	bool aliased = false;
 	int err = 0;
 
-	for (uint32_t e = r->entity_base[st->file]; !err && e < r->entity_base[st->file + 1]; e++) {
-		const struct blob_entity *m = entity(r, e);
-		const char *body = blob_str(r->files[st->file].blob, m->body_str);
+	for (; !err && e != HMAP_NONE; e = r->entity_next[e]) {
+		const char *body = blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->body_str);
 
-		body += *body == ' ';
-		if (m->hash != hash || m->kind != ENTITY_MACRO || m->flags & MACRO_FUNCTION ||
-		    !is_identifier(body, strlen(body)) || !has_lower(body, strlen(body)))
+		if (!renames(r, st->file, e))
 			continue;
+		body += *body == ' ';
 		aliased = true;
 		st->name = (struct arg){ body, strlen(body) };
 		err = add_statement(r, st);

@@ -99,6 +99,7 @@ static const struct {
 	{ "strlen$", "compilers call it for other string functions" },
 	{ "strcpy$", "compilers call it for other string functions" },
 	{ "stpcpy$", "compilers call it for other string functions" },
+	{ "module_layout$", "modpost adds it to the versions of every module" },
 	{ "abort$", "compilers call it where code must not be reached" },
 };
 
