@@ -4,6 +4,7 @@
  * chunk. Entries are taken away on the pump; nodes are freed here, with the gate closed, when no engine
  * can be reading them.
  */
+#include <errno.h>
 #include <hmm/ptable.h>
 #include "mm/core.h"
 #include "svm/device.h"
@@ -12,6 +13,31 @@
 /* Invalidations that removed something, before it is worth the stop of the engines. */
 #define COLLECT_AFTER 512
 
+/*
+ * A chunk that was unmapped piece by piece was never taken away as a whole: the pump only marks it. Once
+ * nothing is mapped there at all it goes.
+ */
+static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
+{
+	struct hmm_svm *svm = arg;
+	uint64_t end = addr + (1ULL << shift);
+	struct hmm_vma vma;
+
+	if (!(word & CHUNK_PARTIAL))
+		return 0;
+	/* The library's own memory likes to fill the holes. */
+	for (uint64_t a = addr; a < end; a = vma.end) {
+		int rc = hmm_vma_find(svm->mm, a, &vma);
+
+		if (rc == -ENOENT || (!rc && vma.start >= end))
+			break;
+		if (rc || vma.kind != HMM_VMA_SPECIAL)
+			return 0;
+	}
+	hmm_svm_drop(svm, addr, end);
+	return 0;
+}
+
 uint64_t hmm_svm_collect(struct hmm_svm *svm)
 {
 	uint64_t bytes;
@@ -19,6 +45,7 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm)
 	if (mm_alive(svm->mm))
 		return 0;
 	atomic_store(&svm->garbage, 0);
+	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, drop_unmapped, svm);
 	gate_close(svm->mm);
 	bytes = svm->dev->ops.collect(svm->dev);
 	bytes += hmm_ptable_reclaim(svm->chunks);

@@ -227,6 +227,22 @@ static void rest_of_a_chunk_survives_a_partial_unmap(void **state)
 	munmap(p + 12 * PAGE, M2 - 12 * PAGE);
 	barrier(m);
 	assert_int_equal(entries(m, p, M2), 0);
+}
+
+static void chunk_unmapped_in_pieces_is_collected(void **state)
+{
+	struct mirror *m = *state;
+	char *p = map_aligned(M2, PROT_READ | PROT_WRITE);
+
+	assert_int_equal(hmm_svm_fault(m->svm, at(p), 1, PROT_READ), 0);
+	munmap(p, M2 / 2);
+	barrier(m);
+	hmm_svm_collect(m->svm);
+	assert_int_equal(svm_stats(m).mapped_bytes, M2);
+	munmap(p + M2 / 2, M2 / 2);
+	barrier(m);
+	assert_int_equal(entries(m, p, M2), 0);
+	hmm_svm_collect(m->svm);
 	assert_int_equal(svm_stats(m).mapped_bytes, 0);
 }
 
@@ -430,12 +446,14 @@ static void nothing_is_left_after_a_race_with_munmap(void **state)
 	pthread_t t;
 
 	pthread_create(&t, NULL, churner, &c);
-	for (uint64_t end = now_ns() + 500000000; now_ns() < end || (served < 20 && now_ns() < end + 9000000000ULL);)
+	/* Half a second, or on a busy machine until something happened. */
+	for (uint64_t end = now_ns() + 500000000;
+	     now_ns() < end || (svm_stats(m).invalidations == 0 && now_ns() < end + 9000000000ULL);)
 		served += hmm_svm_fault(m->svm, at(c.p), K64, PROT_READ) == 0;
 	atomic_store(&c.stop, 1);
 	pthread_join(t, NULL);
 	barrier(m);
-	assert_true(served >= 20);
+	assert_true(served > 0);
 	assert_true(svm_stats(m).invalidations > 0);
 	assert_int_equal(entries(m, c.p, K64), 0);
 	munmap(c.p + K64, M2 - K64);
@@ -460,6 +478,7 @@ int main(void)
 		T(munmap_takes_it_from_the_device),
 		T(younger_mapping_is_faulted_anew),
 		T(rest_of_a_chunk_survives_a_partial_unmap),
+		T(chunk_unmapped_in_pieces_is_collected),
 		T(walk_lists_the_chunks),
 		T(explicit_mirror_stays_in_its_ranges),
 		T(dropped_range_faults_again),
