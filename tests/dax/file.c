@@ -45,12 +45,18 @@ ssize_t pattern_find_wrong(const void *buf, size_t first_page, size_t npages, ui
 	return -1;
 }
 
-/* Room that nothing else will take, mapped so that the file's PMDs lie on PMDs of the address space, or just miss them. */
+/*
+ * Room that nothing else will take, mapped so that the file's PMDs lie on PMDs of the address space, or just miss them. The kernel
+ * fills the highest hole that is large enough: one above the room keeps small mappings out of holes that cases make in it.
+ */
 static char *reserve(struct run *r, size_t size)
 {
+	size_t above = 256 * r->pmd;
+	char *decoy = mmap(NULL, above, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char *room = mmap(NULL, size + 4 * r->pmd, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	CHECK(r, room != MAP_FAILED, "no address space: %s", strerror(errno));
+	CHECK(r, room != MAP_FAILED && decoy != MAP_FAILED, "no address space: %s", strerror(errno));
+	munmap(decoy, above);
 	room = (char *)(((uintptr_t)room + r->pmd - 1) & ~(r->pmd - 1)) + r->pmd;
 	return r->order ? room : room + r->page;
 }
