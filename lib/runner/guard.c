@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <ucontext.h>
 
 #define CHAIN_MAX 15
 
@@ -77,6 +78,10 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	if (g && info->si_code > 0 && addr >= g->start && addr < g->end) {
 		g->hit = addr;
 		guard_current = NULL;
+#ifdef __SANITIZE_THREAD__
+		/* ThreadSanitizer's own handler, which called this one, has blocked every signal. */
+		pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
+#endif
 		_longjmp(g->landing, 1);
 	}
 	/*
