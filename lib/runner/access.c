@@ -43,7 +43,11 @@ bool access_leave(struct engine *e)
 /* Does what was done in the section so far stand? Leaves it if the gate wants to close. */
 static bool check(struct engine *e)
 {
+#ifdef __SANITIZE_THREAD__
+	atomic_signal_fence(memory_order_seq_cst); /* it knows no fences; x86-64 keeps loads in order */
+#else
 	atomic_thread_fence(memory_order_acquire);
+#endif
 	if (__builtin_expect(!hmm_engine_poll(e->gate) && !e->once, 1))
 		return true;
 	return access_leave(e);

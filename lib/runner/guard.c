@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The handlers are installed with SA_NODEFER and an empty mask, so that leaving them by longjmp leaves
- * no signal blocked, and with SA_ONSTACK, so that a program's own stack-overflow handler still finds
- * its stack when it is called through ours.
+ * The handlers are installed with SA_ONSTACK, so that a program's own stack-overflow handler still finds its
+ * stack when it is called through ours; they leave by longjmp after the mask is as it was before the signal.
  *
  * Chains can become circles: ours saves the program's handler, the program later installs another that
  * saves ours and calls it, we are put in front again. Each time we are put in front, what was there is
@@ -78,10 +77,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	if (g && info->si_code > 0 && addr >= g->start && addr < g->end) {
 		g->hit = addr;
 		guard_current = NULL;
-#ifdef __SANITIZE_THREAD__
-		/* ThreadSanitizer's own handler, which called this one, has blocked every signal. */
+		/* Whoever called us, the program's handler or a sanitizer's, may have blocked signals. */
 		pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
-#endif
 		_longjmp(g->landing, 1);
 	}
 	/*

@@ -842,7 +842,9 @@ static void *hostile_thread(void *arg)
 		size_t i = (size_t)rand_r(&seed) % h->pages;
 		char *page = h->p + i * PAGE;
 
-		munmap(page, PAGE);
+		/* Unmapped, but kept from being anybody else's meanwhile. */
+		if (mmap(page, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
+			break;
 		if (rand_r(&seed) & 1)
 			sched_yield();
 		if (mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,

@@ -429,7 +429,8 @@ static void *churner(void *arg)
 	struct churn *c = arg;
 
 	while (!atomic_load(&c->stop)) {
-		munmap(c->p, K64);
+		if (mmap(c->p, K64, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != c->p)
+			break;
 		if (mmap(c->p, K64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 		    c->p)
 			break;
