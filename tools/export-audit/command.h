@@ -21,6 +21,7 @@ __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 int command_usage(const struct command *self, const char *options);
 
 int cmd_scan(const struct command *self, int argc, char **argv);
+int cmd_own(const struct command *self, int argc, char **argv);
 int cmd_history(const struct command *self, int argc, char **argv);
 int cmd_gate(const struct command *self, int argc, char **argv);
 

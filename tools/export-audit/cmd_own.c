@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* export-audit own: a user-space library with a linker map. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <json-c/json.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "own.h"
+#include "report.h"
+
+static const char options[] =
+	"  --map=FILE           linker version script of the library\n"
+	"  --root=DIR           tree with the library and its consumers; default .\n"
+	"  --headers=DIR        public headers, below the root; default include\n"
+	"  --library=DIR        sources linked into the library, below the root; may be repeated;\n"
+	"                       default: the map's folder, and whatever defines its symbols\n"
+	"  --release=NODE       judge the symbols of this node only\n"
+	"  --experimental=TEXT  nodes with TEXT in their name are experimental; default EXPERIMENTAL\n"
+	"  --pending=FILE       symbols, one a line with the reason after it, whose findings are known\n"
+	"                       and do not count; 'done' is said of one without a finding\n"
+	"  --all                list the symbols without a finding too\n"
+	"  --json\n"
+	"  --help\n";
+
+#define FOLDERS 32
+
+struct own_options {
+	struct own_request q;
+	const char *library[FOLDERS];
+	bool all, json, help;
+};
+
+static int parse(int argc, char **argv, struct own_options *p)
+{
+	static const struct option longs[] = {
+		{ "map", 1, NULL, 'm' },     { "root", 1, NULL, 'r' },	       { "headers", 1, NULL, 'H' },
+		{ "library", 1, NULL, 'L' }, { "release", 1, NULL, 'R' }, { "pending", 1, NULL, 'p' },      { "experimental", 1, NULL, 'x' },
+		{ "all", 0, NULL, 'a' },     { "json", 0, NULL, 'j' },	       { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct own_request *q = &p->q;
+	int c;
+
+	*p = (struct own_options){ .q = { .root = ".", .headers = "include",
+					  .experimental = "EXPERIMENTAL" } };
+	q->library = p->library;
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'm': q->map = optarg; break;
+		case 'r': q->root = optarg; break;
+		case 'H': q->headers = optarg; break;
+		case 'R': q->release = optarg; break;
+		case 'x': q->experimental = optarg; break;
+		case 'p': q->pending = optarg; break;
+		case 'a': p->all = true; break;
+		case 'j': p->json = true; break;
+		case 'h': p->help = true; return 0;
+		case 'L':
+			if (q->n_library == FOLDERS)
+				return complain("--library can be given %d times", FOLDERS);
+			p->library[q->n_library++] = optarg;
+			break;
+		case ':': return complain("%s needs a value", argv[optind - 1]);
+		default: return complain("no option '%s'; see export-audit own --help", argv[optind - 1]);
+		}
+	}
+	if (optind != argc)
+		return complain("own takes no '%s'", argv[optind]);
+	return q->map ? 0 : complain("own needs --map");
+}
+
+static const char *state(const struct own_symbol *s)
+{
+	if (s->pending)
+		return s->finding ? "pending" : "done";
+	return s->finding ? "finding" : "ok";
+}
+
+static void print_table(const struct own *o, bool all)
+{
+	for (uint32_t i = 0; i < o->n_symbols; i++) {
+		const struct own_symbol *s = &o->symbols[i];
+		uint32_t programs = VEC_N(&s->users[USER_PROGRAM], uint32_t);
+
+		if (!s->finding && !s->pending && !all)
+			continue;
+		printf("%-7s %-24s %-36s ", state(s), *s->node ? s->node : "-", s->name);
+		if (s->finding && !*s->node)
+			printf("%s (%s:%u)\n", s->finding, s->header, s->line);
+		else if (s->finding)
+			puts(s->finding);
+		else if (programs)
+			printf("%u file%s, %s\n", programs, programs > 1 ? "s" : "",
+			       o->files[VEC_AT(&s->users[USER_PROGRAM], uint32_t, 0)].path);
+		else if (s->users[USER_EXAMPLE].n)
+			printf("example %s\n", o->files[VEC_AT(&s->users[USER_EXAMPLE], uint32_t, 0)].path);
+		else
+			puts("not judged");
+	}
+	printf("%zu symbols in the map, %u findings\n", o->map.n, o->n_findings);
+}
+
+static struct json_object *text(const char *s)
+{
+	char clean[4096];
+
+	if (!s)
+		return NULL;
+	clean_text(s, clean, sizeof(clean));
+	return json_object_new_string(clean);
+}
+
+static void print_json(const struct own *o)
+{
+	static const char *const names[USERS] = { "library", "tests", "examples", "consumers" };
+	struct json_object *root = json_object_new_object(), *list = json_object_new_array();
+
+	for (uint32_t i = 0; i < o->n_symbols; i++) {
+		const struct own_symbol *s = &o->symbols[i];
+		struct json_object *one = json_object_new_object();
+
+		json_object_object_add(one, "name", text(s->name));
+		json_object_object_add(one, "node", text(s->node));
+		json_object_object_add(one, "file", text(s->defined_in));
+		json_object_object_add(one, "header", text(s->header));
+		json_object_object_add(one, "verdict", text(state(s)));
+		json_object_object_add(one, "reason", text(s->finding));
+		for (int u = 0; u < USERS; u++) {
+			struct json_object *files = json_object_new_array();
+
+			for (uint32_t k = 0; k < VEC_N(&s->users[u], uint32_t); k++)
+				json_object_array_add(files,
+						      text(o->files[VEC_AT(&s->users[u], uint32_t, k)].path));
+			json_object_object_add(one, names[u], files);
+		}
+		json_object_array_add(list, one);
+	}
+	json_object_object_add(root, "symbols", list);
+	json_object_object_add(root, "findings", json_object_new_int64(o->n_findings));
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(root);
+}
+
+static int bad_map(const char *path, int err, uint32_t line)
+{
+	if (err == -EINVAL)
+		return complain("%s:%u: not a linker version script", path, line);
+	if (err == -ENOTSUP)
+		return complain("%s:%u: exports by a pattern, so nobody can say what", path, line);
+	if (err == -EEXIST)
+		return complain("%s:%u: a symbol for the second time", path, line);
+	return complain("cannot read %s: %s", path, strerror(-err));
+}
+
+static int release_exists(const struct own *o, const char *release)
+{
+	for (size_t i = 0; i < o->map.n; i++)
+		if (!release || !strcmp(o->map.symbols[i].node, release))
+			return 0;
+	return release ? complain("the map has no symbols in node '%s'", release) : 0;
+}
+
+static int read_pending(const char *path, char **out)
+{
+	FILE *f = fopen(path, "re");
+	size_t n = 0;
+	ssize_t got;
+
+	if (!f)
+		return -errno;
+	errno = 0;
+	got = getdelim(out, &n, 0, f);
+	fclose(f);
+	return got < 0 && errno ? -errno : 0;
+}
+
+static int own(const struct own_options *p)
+{
+	struct own o = { 0 };
+	uint32_t line;
+	int err = map_read(p->q.map, &o.map, &line), status = EXIT_BROKEN;
+	char path[4096];
+
+	if (err)
+		return bad_map(p->q.map, err, line);
+	snprintf(path, sizeof(path), "%s/%s", p->q.root, p->q.headers);
+	err = own_read(&p->q, &o);
+	if (!err && p->q.pending)
+		err = read_pending(p->q.pending, &o.pending);
+	if (err) {
+		complain("cannot read %s%s%s: %s", p->q.root, p->q.pending ? " or " : "",
+			 p->q.pending ? p->q.pending : "", strerror(-err));
+	} else if (access(path, R_OK | X_OK)) {
+		complain("cannot read the public headers in %s: %s", path, strerror(errno));
+	} else if (!release_exists(&o, p->q.release)) {
+		err = own_judge(&p->q, &o);
+		if (err)
+			complain("%s", strerror(-err));
+		else if (p->json)
+			print_json(&o);
+		else
+			print_table(&o, p->all);
+		status = err ? EXIT_BROKEN : o.n_findings ? EXIT_FINDINGS : EXIT_CLEAN;
+		if (!err && fflush(stdout))
+			status = complain("cannot write the result");
+	}
+	own_fini(&o);
+	return status;
+}
+
+int cmd_own(const struct command *self, int argc, char **argv)
+{
+	struct own_options p;
+	int err = parse(argc, argv, &p);
+
+	if (err)
+		return err;
+	return p.help ? command_usage(self, options) : own(&p);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The sources of a project, build folders left out, and what its public headers declare. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "own.h"
+#include "scanner.h"
+
+#define DEPTH_LIMIT 32
+#define FILE_LIMIT (16 << 20)
+
+struct walk {
+	const struct own_request *q;
+	struct own *o;
+	struct blob_scanner *scanner;
+	char path[4096];
+	int err;
+};
+
+static enum blob_kind kind_of(const char *name)
+{
+	static const struct {
+		const char *suffix;
+		enum blob_kind kind;
+	} kinds[] = { { ".c", BLOB_C },	      { ".cc", BLOB_C },      { ".cpp", BLOB_C },
+		      { ".cxx", BLOB_C },     { ".h", BLOB_HEADER },  { ".hh", BLOB_HEADER },
+		      { ".hpp", BLOB_HEADER }, { ".inc", BLOB_HEADER } };
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strcmp(dot, kinds[i].suffix))
+			return kinds[i].kind;
+	return BLOB_SKIP;
+}
+
+static bool below(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	while (n && folder[n - 1] == '/')
+		n--;
+	return !n || (!strncmp(path, folder, n) && (path[n] == '/' || !path[n]));
+}
+
+static int keep(struct walk *w, enum blob_kind kind, const char *text, size_t len)
+{
+	struct own *o = w->o;
+	struct graph_file *f;
+	struct blob *b;
+	int err = blob_scan(w->scanner, kind, text, len, &b);
+
+	if (err)
+		return err;
+	f = realloc(o->files, (o->n_files + 1) * sizeof(*f));
+	if (f)
+		o->files = f;
+	if (!f || !(f[o->n_files].path = strdup(w->path))) {
+		free(b);
+		return -ENOMEM;
+	}
+	f[o->n_files].blob = b;
+	if (kind == BLOB_HEADER && below(w->path, w->q->headers))
+		err = own_declarations(text, len, o->n_files, &o->declared);
+	o->n_files++;
+	return err;
+}
+
+static int file(struct walk *w, int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err = 0;
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size < FILE_LIMIT) {
+		text = malloc((size_t)st.st_size + 1);
+		n = text ? read(fd, text, (size_t)st.st_size) : -1;
+		err = !text ? -ENOMEM : n >= 0 ? keep(w, kind_of(name), text, (size_t)n) : 0;
+		free(text);
+	}
+	close(fd);
+	return err;
+}
+
+static int folder(struct walk *w, int fd, size_t len, int depth)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *d;
+	struct stat st;
+	int err = 0, sub;
+
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	/* a build: what it holds was generated, or is built from what we read anyway */
+	if (!faccessat(fd, "build.ninja", F_OK, 0) || !faccessat(fd, "CMakeCache.txt", F_OK, 0)) {
+		closedir(dir);
+		return 0;
+	}
+	while (!err && (d = readdir(dir))) {
+		size_t n = strlen(d->d_name);
+
+		if (*d->d_name == '.' || len + n + 2 > sizeof(w->path) ||
+		    fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		memcpy(w->path + len, d->d_name, n + 1);
+		if (S_ISREG(st.st_mode) && kind_of(d->d_name) != BLOB_SKIP)
+			err = file(w, fd, d->d_name);
+		if (!S_ISDIR(st.st_mode) || depth >= DEPTH_LIMIT)
+			continue;
+		sub = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		memcpy(w->path + len + n, "/", 2);
+		if (sub >= 0)
+			err = folder(w, sub, len + n + 1, depth + 1);
+	}
+	closedir(dir);
+	return err;
+}
+
+int own_read(const struct own_request *q, struct own *o)
+{
+	struct walk w = { .q = q, .o = o };
+	int fd = open(q->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = blob_scanner_new(&w.scanner);
+	if (err)
+		close(fd);
+	else
+		err = folder(&w, fd, 0, 0);
+	blob_scanner_free(w.scanner);
+	return err;
+}
+
+struct declarator {
+	struct token name;
+	uint32_t line;
+	bool skip;	/* typedef, static, inline, or a body: nothing to link */
+	bool is_extern;
+	bool function;
+};
+
+static int declared(struct declarator *d, uint32_t file_, struct vec *out)
+{
+	struct declaration made = { .file = file_, .line = d->line };
+	int err = 0;
+
+	if (!d->skip && d->name.len && (d->function || d->is_extern)) {
+		made.name = strndup(d->name.s, d->name.len);
+		err = made.name ? vec_push(out, &made, sizeof(made)) : -ENOMEM;
+	}
+	*d = (struct declarator){ 0 };
+	return err;
+}
+
+/* One token at file scope. */
+static void top(struct declarator *d, const struct token *t, const struct token *last, uint32_t line)
+{
+	enum keyword kw = t->type == T_IDENT ? keyword_of(t->hash) : KW_NONE;
+
+	if (kw == KW_TYPEDEF || kw == KW_STATIC || kw == KW_INLINE)
+		d->skip = true;
+	d->is_extern |= kw == KW_EXTERN;
+	if (t->type == '(' && last->type == T_IDENT && !d->function &&
+	    keyword_of(last->hash) == KW_NONE && d->name.len) {
+		d->function = true;
+		d->line = line;
+	} else if (t->type == T_IDENT && kw == KW_NONE && !d->function) {
+		d->name = *t;
+		d->line = line;
+	}
+}
+
+int own_declarations(const char *text, size_t len, uint32_t file_, struct vec *out)
+{
+	struct lex l = { .p = text, .end = text + len, .start = text, .line = 1, .bol = true };
+	struct declarator d = { 0 };
+	struct token t, last = { 0 };
+	uint32_t depth = 0, paren = 0, linkage = 0;
+	int err = 0;
+
+	while (!err && lex_next(&l, &t)) {
+		if (t.type == T_DIRECTIVE) {
+			lex_skip_to(&l, lex_line_end(&l));
+			continue;
+		}
+		if (t.type == '{' && !depth && last.type == T_STRING && d.is_extern) {
+			linkage++; /* extern "C" */
+			d = (struct declarator){ 0 };
+		} else if (t.type == '{') {
+			d.skip |= d.function && !depth;
+			depth++;
+		} else if (t.type == '}' && depth) {
+			if (!--depth && d.function)
+				d = (struct declarator){ 0 };
+		} else if (t.type == '}' && linkage) {
+			linkage--;
+		} else if (!depth) {
+			if (!paren)
+				top(&d, &t, &last, l.line);
+			paren += t.type == '(';
+			paren -= t.type == ')' && paren;
+			if (t.type == ';')
+				err = declared(&d, file_, out);
+		}
+		last = t;
+	}
+	return err;
+}
