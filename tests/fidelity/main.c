@@ -167,18 +167,21 @@ static int unusable(void)
 int main(int argc, char **argv)
 {
 	const struct kind *kind;
+	bool costs_only = false;
 	int ret = unusable(), i, c;
 
-	while ((c = getopt(argc, argv, "d:c:")) != -1) {
+	while ((c = getopt(argc, argv, "d:c:C")) != -1) {
 		if (c == 'd')
 			dax_dir = optarg;
 		else if (c == 'c')
 			cached_dir = optarg;
+		else if (c == 'C')
+			costs_only = true;
 		else
 			return 2;
 	}
-	if (ret)
-		return ret;
+	if (ret || costs_only)
+		return ret ? ret : cost_report();
 	for (i = 0; i < 2; i++) {
 		shared[i] = mmap(NULL, sizeof(*shared[i]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (shared[i] == MAP_FAILED)
