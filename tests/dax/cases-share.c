@@ -145,6 +145,22 @@ static void case_reflink(struct run *r)
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
 }
 
+/* A load after it maps the page again, read-only: the page table looks as it did, and only the file's extents tell. */
+static void case_reflink_touch(struct run *r)
+{
+	size_t n = 2 * r->unit / r->page;
+
+	mirror_written(r, 2 * r->unit);
+	if (!shared(r, reflink))
+		return;
+	CHECK(r, pattern_find_wrong(r->map, 0, n, 2) < 0, "the mapping does not hold what the device wrote");
+	expect_drop(r, EVENT_CLEAR | EVENT_PROTECT_PAGE, MAY, 0, n);
+	expect_read(r, 0, n, 2);
+	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
+	expect_write(r, 0, n, 3);
+	check_twin(r, 2);
+}
+
 static void case_reflink_write(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
@@ -246,6 +262,8 @@ static void case_dedupe(struct run *r)
 static const struct dax_case cases[] = {
 	{ "reflink", SHARE_FLAGS, "cloning the file takes write permission from its mirrors; without reflink nothing happens",
 	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file", case_reflink },
+	{ "reflink_touch", SHARE_FLAGS, "the same when the CPU has mapped the pages again before the mirror is looked at",
+	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file", case_reflink_touch },
 	{ "reflink_write", SHARE_FLAGS, "a device's write to a shared block takes it apart first: the clone keeps what it had",
 	  "writable media, another page", "CLEAR or PROTECTION_PAGE at the clone", case_reflink_write },
 	{ "reflink_store", SHARE_FLAGS, "a store to a shared block replaces the page in every mirror", "another page", "CLEAR of the page",

@@ -26,7 +26,6 @@ struct target {
 	uint64_t start, len;
 	struct hmm_interval_notifier *notifier;
 	struct hmm_engine *engine;
-	uint64_t seq; /* of the last fault */
 	_Atomic uint64_t *held; /* the device's page table: an hmm_pfn a page; emptied by the callback */
 	_Atomic uint32_t logged; /* events, also those that found the log full */
 	struct event events[LOG_MAX];
@@ -248,7 +247,6 @@ static int fault_rest(struct target *t, uint64_t start, uint64_t end, bool write
 			t->held[first + i] = once[i] & HMM_PFN_TRANSIENT ? 0 : once[i];
 		hmm_engine_commit_end(space);
 	}
-	t->seq = range.notifier_seq;
 	return ret;
 }
 
@@ -300,10 +298,13 @@ static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len
 	return hmm_engine_exit(t->engine) && done ? n : 0;
 }
 
-/* Runs of held pages that no longer stand are dropped. */
+/*
+ * Runs of held pages that no longer stand are dropped. What an event took away is no longer held, so the sequence that counts is
+ * today's: what is looked for is what raises no event.
+ */
 static void revalidate(struct target *t, size_t first, size_t end)
 {
-	struct hmm_range range = { .size = sizeof(range), .notifier = t->notifier, .notifier_seq = t->seq };
+	struct hmm_range range = { .size = sizeof(range), .notifier = t->notifier };
 	size_t i, from;
 
 	for (i = first; i < end; i++) {
@@ -313,6 +314,7 @@ static void revalidate(struct target *t, size_t first, size_t end)
 			continue;
 		range.start = t->start + from * PAGE;
 		range.end = t->start + i * PAGE;
+		range.notifier_seq = hmm_interval_read_begin(t->notifier);
 		if (hmm_range_valid(&range, HMM_CHECK_ALL))
 			drop(t, range.start, range.end);
 	}
