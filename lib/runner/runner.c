@@ -82,7 +82,7 @@ static void *engine_main(void *arg)
 {
 	struct engine *e = arg;
 	struct runner *r = e->runner;
-	struct rjob *rj;
+	struct rjob *rj = NULL;
 
 	pthread_setname_np(pthread_self(), "hmm-engine");
 	pthread_mutex_lock(&r->lock);
@@ -250,7 +250,7 @@ int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job)
 {
 	struct runner *r = runner_of(dev);
 	int32_t none = 0;
-	struct rjob *rj;
+	struct rjob *rj = NULL;
 
 	pthread_mutex_lock(&r->lock);
 	rj = job->driver;

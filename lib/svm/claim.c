@@ -16,6 +16,16 @@ static struct svm_claim *find(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	return NULL;
 }
 
+bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	bool held;
+
+	pthread_mutex_lock(&svm->lock);
+	held = find(svm, start, end) != NULL;
+	pthread_mutex_unlock(&svm->lock);
+	return held;
+}
+
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	bool free;

@@ -73,7 +73,9 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	int rc;
 
-	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot))
+	/* The chunk table is told before the device: who claims the chunk may be between the two. */
+	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot) ||
+	    claim_held(svm, rq->start, rq->end))
 		return 0;
 	rc = hmm_mm_barrier(svm->mm, svm->options.fault_timeout_ns);
 	if (rc)

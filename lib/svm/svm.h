@@ -143,6 +143,7 @@ int checked_add(struct hmm_svm *svm, const struct chunk_request *rq);
 /* claim.c */
 /* True: it is ours. False: somebody populates an overlapping chunk. */
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end);
+bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
