@@ -35,13 +35,14 @@ struct space {
 static inline int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
 	struct seen *s = priv;
-	struct timespec ts = { 0, (long)s->sleep_ms * 1000000 };
+	int ms = s->sleep_ms;
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
 	(void)ni;
 	s->last = *inv;
 	s->events[inv->event]++;
 	s->calls++;
-	if (s->sleep_ms)
+	if (ms)
 		nanosleep(&ts, NULL);
 	return 0;
 }

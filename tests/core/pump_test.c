@@ -48,12 +48,22 @@ static void *unmap_first_page(void *arg)
 	return NULL;
 }
 
+/* The machine may be busy: five seconds, where microseconds do. */
+static bool wait_for_poll(struct hmm_engine *engine)
+{
+	for (int i = 0; i < 5000 && !hmm_engine_poll(engine); i++)
+		sleep_ms(1);
+	return hmm_engine_poll(engine);
+}
+
 static void munmap_waits_for_an_open_section(void **state)
 {
 	struct space s;
 	struct worker w = { .stood = -1 };
 	pthread_t engine;
 	pthread_t app;
+	bool wants_to_close;
+	int before;
 
 	space_open(&s, 4, 0);
 	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
@@ -61,13 +71,15 @@ static void munmap_waits_for_an_open_section(void **state)
 	while (!w.inside)
 		sched_yield();
 	pthread_create(&app, NULL, unmap_first_page, &s);
+	wants_to_close = wait_for_poll(w.engine);
 	sleep_ms(3);
-	assert_int_equal(s.seen.calls, 0);
-	assert_true(hmm_engine_poll(w.engine));
+	before = s.seen.calls;
 	w.stop = 1;
 	pthread_join(engine, NULL);
 	pthread_join(app, NULL);
 	settle(&s);
+	assert_true(wants_to_close);
+	assert_int_equal(before, 0);
 	assert_int_equal(s.seen.calls, 1);
 	assert_true(w.stood);
 	hmm_engine_destroy(w.engine);
@@ -89,7 +101,7 @@ static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 		sched_yield();
 	began = mm_now_ns();
 	munmap(s.p, PAGE); /* returns all the same */
-	assert_true(mm_now_ns() - began < 700000000);
+	assert_true(mm_now_ns() - began < 3000000000);
 	settle(&s);
 	assert_in_range(mm_now_ns() - began, least_ns, most_ns);
 	assert_int_equal(s.seen.calls, 1);
@@ -104,7 +116,7 @@ static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 
 static void an_engine_asleep_in_its_section_is_run_over(void **state)
 {
-	overrun_case(1, 5000000, 350000000);
+	overrun_case(1, 5000000, 900000000);
 }
 
 static void an_engine_that_runs_is_waited_for_a_second(void **state)
@@ -117,17 +129,23 @@ static void a_commit_section_holds_the_pump_back(void **state)
 	struct space s;
 	pthread_t app;
 	uint64_t seq;
+	bool known = false;
+	int before;
 
 	space_open(&s, 4, 0);
 	seq = hmm_interval_read_begin(s.ni);
 	hmm_engine_commit_begin(s.mm);
 	pthread_create(&app, NULL, unmap_first_page, &s);
-	sleep_ms(20);
-	assert_int_equal(s.seen.calls, 0);
-	assert_true(hmm_interval_read_retry(s.ni, seq)); /* the probe or the pump knows already */
+	for (int i = 0; i < 5000 && !known; i++) {
+		sleep_ms(1);
+		known = hmm_interval_read_retry(s.ni, seq); /* the probe or the pump knows */
+	}
+	before = s.seen.calls;
 	hmm_engine_commit_end(s.mm);
 	pthread_join(app, NULL);
 	settle(&s);
+	assert_true(known);
+	assert_int_equal(before, 0);
 	assert_int_equal(s.seen.calls, 1);
 	space_close(&s);
 }
@@ -172,13 +190,14 @@ static void a_stuck_callback_does_not_hang_the_program(void **state)
 
 	space_open(&s, 8, 0);
 	seq = hmm_interval_read_begin(s.ni);
-	s.seen.sleep_ms = 900;
+	s.seen.sleep_ms = 2000;
 	munmap(s.p, PAGE);
-	sleep_ms(20); /* the pump is in the callback now */
+	for (int i = 0; i < 5000 && !s.seen.calls; i++)
+		sleep_ms(1); /* until the pump is in the callback */
 	s.seen.sleep_ms = 0;
 	began = mm_now_ns();
 	munmap(s.p + 2 * PAGE, PAGE);
-	assert_true(mm_now_ns() - began < 500000000);
+	assert_true(mm_now_ns() - began < 1500000000);
 	assert_false(hmm_interval_valid(s.ni, seq));
 	settle(&s); /* what the watchdog read was not lost */
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 2);
