@@ -67,7 +67,7 @@ static int run_shrink(struct memory *m, size_t *offset)
 
 static int run_dontunmap(struct memory *m, size_t *offset)
 {
-	char *at = mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	char *at = mremap(m->p, m->len, m->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 
 	if (at == MAP_FAILED)
 		return -errno;
