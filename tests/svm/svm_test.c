@@ -609,6 +609,104 @@ static void large_page_is_one_entry(void **state)
 	munmap(p, M2);
 }
 
+/*
+ * A change between the walk and the commit: a serial device is kept busy, so that the commit has to wait.
+ *
+ *	fault			test
+ *				get_stats, holds the device
+ *	walks, waits
+ *				munmap
+ *				get_stats returns
+ *	must not commit
+ */
+struct busy {
+	struct mirror *m;
+	struct hmm_ptable *table;
+	_Atomic int inside;
+	_Atomic int release;
+	char *p;
+	int rc;
+};
+
+static int busy_map(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	struct busy *b = hmm_device_priv(dev);
+
+	return hmm_ptable_set(b->table, map->start, map->shift, map->pfns, map->n);
+}
+
+static void busy_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	hmm_ptable_clear(((struct busy *)hmm_device_priv(dev))->table, start, end);
+}
+
+static int busy_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
+{
+	struct busy *b = hmm_device_priv(dev);
+
+	b->inside = 1;
+	while (!b->release)
+		usleep(100);
+	return 0;
+}
+
+static void *busy_holder(void *arg)
+{
+	struct busy *b = arg;
+
+	device_stats(b->m);
+	return NULL;
+}
+
+static void *busy_faulter(void *arg)
+{
+	struct busy *b = arg;
+
+	b->rc = hmm_svm_fault(b->m->svm, at(b->p), 1, PROT_READ);
+	return NULL;
+}
+
+static void change_between_walk_and_commit_is_noticed(void **state)
+{
+	struct mirror *m = *state;
+	struct busy b = { .m = m, .p = map_aligned(M2, PROT_READ | PROT_WRITE) };
+	static const struct hmm_device_ops ops = {
+		.size = sizeof(ops),
+		.abi = HMM_DEVICE_ABI,
+		.name = "busy",
+		.thread_model = HMM_THREADS_SERIAL,
+		.map = busy_map,
+		.invalidate = busy_invalidate,
+		.get_stats = busy_stats,
+	};
+	pthread_t holder, faulter;
+
+	mirror_close(m);
+	assert_int_equal(hmm_mm_attach(NULL, &m->mm), 0);
+	assert_int_equal(hmm_ptable_create(NULL, &b.table), 0);
+	assert_int_equal(hmm_device_create(m->mm, &ops, &b, NULL, &m->dev), 0);
+	assert_int_equal(hmm_svm_create(m->mm, m->dev, NULL, &m->svm), 0);
+	pthread_create(&holder, NULL, busy_holder, &b);
+	while (!b.inside)
+		usleep(100);
+	pthread_create(&faulter, NULL, busy_faulter, &b);
+	while (!svm_stats(m).range_faults)
+		usleep(100);
+	usleep(100000);
+	assert_ptr_equal(mmap(b.p, M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), b.p);
+	barrier(m);
+	b.release = 1;
+	pthread_join(holder, NULL);
+	pthread_join(faulter, NULL);
+	assert_int_equal(b.rc, -EFAULT);
+	assert_int_equal(hmm_ptable_lookup(b.table, at(b.p), NULL), 0);
+	assert_true(svm_stats(m).commit_retries >= 1);
+	munmap(b.p, M2);
+	mirror_close(m);
+	hmm_ptable_destroy(b.table);
+	mirror_open(m, "null", 1, NULL);
+}
+
 /* A thread maps, unmaps and maps again while another faults: what the device is left with is true. */
 struct churn {
 	struct mirror *m;
@@ -687,6 +785,7 @@ int main(void)
 		T(device_is_told_of_an_upgrade),
 		T(vanished_memory_is_forgotten_first),
 		T(large_page_is_one_entry),
+		T(change_between_walk_and_commit_is_noticed),
 		T(nothing_is_left_after_a_race_with_munmap),
 	};
 
