@@ -111,11 +111,11 @@ static int parse(const char *options, struct slow *s)
 	s->on = ON_FETCH | ON_DONE | ON_MAP | ON_SUBMIT;
 	if (!device_option(options, "on", buf, sizeof(buf)) || !strcmp(buf, "all"))
 		return 0;
-	s->on = !strcmp(buf, "fetch")  ? ON_FETCH :
-		!strcmp(buf, "done")   ? ON_DONE :
-		!strcmp(buf, "map")    ? ON_MAP :
-		!strcmp(buf, "submit") ? ON_SUBMIT :
-					 0;
+	s->on = !strcmp(buf, "fetch")    ? ON_FETCH
+		: !strcmp(buf, "done")   ? ON_DONE
+		: !strcmp(buf, "map")    ? ON_MAP
+		: !strcmp(buf, "submit") ? ON_SUBMIT
+					 : 0;
 	return s->on ? 0 : -EINVAL;
 }
 

@@ -94,10 +94,10 @@ static int parse_words(const char *options, struct faulty *f)
 
 	f->on = ON_MAP | ON_FAULT | ON_SUBMIT;
 	if (device_option(options, "on", buf, sizeof(buf)) && strcmp(buf, "all")) {
-		f->on = !strcmp(buf, "map")    ? ON_MAP :
-			!strcmp(buf, "fault")  ? ON_FAULT :
-			!strcmp(buf, "submit") ? ON_SUBMIT :
-						 0;
+		f->on = !strcmp(buf, "map")      ? ON_MAP
+			: !strcmp(buf, "fault")  ? ON_FAULT
+			: !strcmp(buf, "submit") ? ON_SUBMIT
+						 : 0;
 		if (!f->on)
 			return -EINVAL;
 	}

@@ -19,7 +19,8 @@ static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return hmm_ptable_set(hmm_device_priv(dev), map->start, map->shift, map->pfns, map->n);
 }
 
-static void null_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void null_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			    enum hmm_event event)
 {
 	hmm_ptable_clear(hmm_device_priv(dev), start, end);
 }

@@ -13,16 +13,17 @@ static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
 
 	for (uint64_t i = 0; i < map->n; i++)
 		n += map->pfns[i] != 0;
-	atomic_fetch_add_explicit(map->shift == 12 ? &soft->pages_4k :
-				  map->shift == 21 ? &soft->pages_2m :
-				  map->shift == 30 ? &soft->pages_1g :
-						     &soft->pages_other,
+	atomic_fetch_add_explicit(map->shift == 12   ? &soft->pages_4k
+				  : map->shift == 21 ? &soft->pages_2m
+				  : map->shift == 30 ? &soft->pages_1g
+						     : &soft->pages_other,
 				  n, memory_order_relaxed);
 	return rc;
 }
 
 /* Runs on the pump. */
-static void soft_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void soft_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			    enum hmm_event event)
 {
 	struct soft *soft = hmm_device_priv(dev);
 

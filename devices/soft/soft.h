@@ -17,7 +17,8 @@ struct soft {
 int tlb_create(struct runner *r, struct engine *e);
 void tlb_destroy(struct runner *r, struct engine *e);
 void tlb_enter(struct runner *r, struct engine *e);
-int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot, void **host);
+int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+		  void **host);
 
 static inline struct soft *soft_of(struct runner *r)
 {

@@ -16,8 +16,8 @@
 #define BLOCK_PAGES 16
 
 struct tlb_entry {
-	uint64_t tag;	/* block number + 1, 0: empty */
-	uint16_t read;	/* a bit a page */
+	uint64_t tag;  /* block number + 1, 0: empty */
+	uint16_t read; /* a bit a page */
 	uint16_t write;
 };
 
@@ -96,7 +96,8 @@ static inline bool block_ok(struct soft *soft, struct engine *e, uint64_t block,
 	return !(mask & ~(uint32_t)(prot & PROT_WRITE ? t->write : t->read));
 }
 
-int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot, void **host)
+int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+		  void **host)
 {
 	struct soft *soft = soft_of(r);
 	uint64_t last = va + len - 1;

@@ -29,7 +29,8 @@ extern "C" {
  * struct hmm_svm_options - policy
  * @size: sizeof(struct hmm_svm_options)
  * @flags: HMM_SVM_*
- * @chunk_shifts: allowed chunk sizes as a mask of 1 << shift out of 12, 16 and 21; 0: all three
+ * @chunk_shifts: allowed chunk sizes as a mask of 1 << shift out of 12, 16 and 21; 0: all three. What
+ *	fits no allowed size gets 4K chunks
  * @prefetch: how many chunks to fault in ahead of a sequential stream of faults, at most 64;
  *	0 is the default of 3; HMM_SVM_NO_PREFETCH turns it off
  * @fault_threads: 0: faults are handled in the thread that raises them; else so many threads wait for them

@@ -24,7 +24,8 @@ static void clear_slot(struct clearing *c, struct pt_node *node, uint64_t index,
 		return;
 	if (!(slot & PT_ENTRY)) {
 		clear_node(c, pt_child(slot), addr);
-	} else if (c->trim && (addr < c->first || c->last - addr < pt_span(c->t, node->level) - 1)) {
+	} else if (c->trim &&
+		   (addr < c->first || c->last - addr < pt_span(c->t, node->level) - 1)) {
 		pt_put(node, index, slot | c->trim);
 		c->n++;
 	} else if (c->keep == 0) {
@@ -62,7 +63,8 @@ static void clear_node(struct clearing *c, struct pt_node *node, uint64_t base)
 	}
 }
 
-static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t keep, uint64_t trim)
+static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t keep,
+		      uint64_t trim)
 {
 	struct clearing c = { .t = t, .first = start, .last = end - 1, .keep = keep, .trim = trim };
 
@@ -81,7 +83,8 @@ uint64_t hmm_ptable_clear(struct hmm_ptable *table, uint64_t start, uint64_t end
 	return clear(table, start, end, 0, 0);
 }
 
-uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end, uint64_t mask)
+uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end,
+			       uint64_t mask)
 {
 	/* An entry is one by bit 63: that one stays. */
 	return clear(table, start, end, ~mask | PT_ENTRY, 0);

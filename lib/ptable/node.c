@@ -12,7 +12,7 @@ struct pt_slab {
 	struct pt_slab *next;
 	struct pt_slab **prev;
 	struct pt_node *free;
-	uint32_t used;	/* nodes handed out */
+	uint32_t used;  /* nodes handed out */
 	uint32_t fresh; /* nodes from the start that were ever handed out: the rest is untouched */
 	uint32_t nodes;
 	size_t size;
@@ -64,7 +64,8 @@ static void slab_move(struct pt_slab *s, struct pt_slab **list)
 
 static struct pt_slab *slab_new(struct pt_cache *c)
 {
-	size_t size = c->n_slabs >= SLABS_SMALL && c->slab_size == SLAB_BYTES ? SLAB_LARGE : c->slab_size;
+	size_t size =
+		c->n_slabs >= SLABS_SMALL && c->slab_size == SLAB_BYTES ? SLAB_LARGE : c->slab_size;
 	struct pt_slab *s = hmm_pool_map(size);
 
 	if (!s)

@@ -112,8 +112,8 @@ static void retire(struct hmm_ptable *t, uint64_t slot)
 }
 
 /* Slots from index on, as many as the node has; the node's books are kept once: 1.5 ns an entry. */
-static uint64_t set_run(struct hmm_ptable *t, struct pt_node *node, uint64_t index, const uint64_t *entries,
-			uint64_t n)
+static uint64_t set_run(struct hmm_ptable *t, struct pt_node *node, uint64_t index,
+			const uint64_t *entries, uint64_t n)
 {
 	uint64_t slots = (1ULL << t->bits[node->level]) - index;
 	uint64_t lo = UINT64_MAX;

@@ -31,7 +31,7 @@ struct pt_slab;
 struct pt_node {
 	struct pt_slab *slab;
 	struct pt_node *next; /* free or limbo (lock) */
-	uint32_t used;	      /* slots that are not 0 (lock) */
+	uint32_t used;        /* slots that are not 0 (lock) */
 	uint32_t level;
 	uint32_t lo; /* slots below lo and above hi are 0 (lock) */
 	uint32_t hi;
@@ -56,7 +56,7 @@ struct hmm_ptable {
 	uint64_t last_addr; /* the highest address that can be mapped */
 	pthread_mutex_t lock;
 	struct pt_node *limbo; /* (lock) unlinked, maybe still read */
-	bool empty;	       /* (lock) there may be linked nodes without an entry */
+	bool empty;            /* (lock) there may be linked nodes without an entry */
 	struct pt_cache cache[PT_LEVELS];
 };
 

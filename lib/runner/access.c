@@ -44,7 +44,8 @@ bool access_leave(struct engine *e)
 static bool check(struct engine *e)
 {
 #ifdef __SANITIZE_THREAD__
-	atomic_signal_fence(memory_order_seq_cst); /* it knows no fences; x86-64 keeps loads in order */
+	atomic_signal_fence(
+		memory_order_seq_cst); /* it knows no fences; x86-64 keeps loads in order */
 #else
 	atomic_thread_fence(memory_order_acquire);
 #endif
@@ -74,7 +75,9 @@ static void judge_overrun(struct engine *e)
 
 int access_recover(struct engine *e)
 {
-	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED, .len = 1, .prot = (uint32_t)e->prot };
+	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED,
+				      .len = 1,
+				      .prot = (uint32_t)e->prot };
 	bool stood = access_leave(e);
 
 	bump(&e->stats.restarts, 1);
@@ -114,8 +117,8 @@ static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
 }
 
 /* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
-static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len, int prot,
-		    void **host)
+static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len,
+		    int prot, void **host)
 {
 	struct hmm_range range = {
 		.size = sizeof(range),
@@ -132,7 +135,8 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 	e->once = true;
 	if (!hmm_range_valid(&range, HMM_CHECK_ALL)) {
 		*host = (void *)(uintptr_t)va;
-		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host) : 0;
+		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host)
+					  : 0;
 	}
 	if (rc)
 		access_leave(e);
@@ -151,7 +155,8 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 		return -ECANCELED;
 	if (e->runner->fault_model == HMM_FAULTS_NONE) {
 		bump(&e->stats.device_faults, 1);
-		return named(e->job->job, va, len, prot) ? hmm_device_lost(e->runner->dev) : -EFAULT;
+		return named(e->job->job, va, len, prot) ? hmm_device_lost(e->runner->dev)
+							 : -EFAULT;
 	}
 	rc = fault_raise(e, &f);
 	if (rc || !(f.flags & HMM_FAULT_ONCE))
@@ -239,6 +244,7 @@ static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src,
 {
 	struct guard g;
 
+	g.start = g.hit = 0;
 	if (_setjmp(g.landing))
 		return g.hit - g.start + 1;
 	guard_arm(&g, host, len);
@@ -249,7 +255,9 @@ static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src,
 
 static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
 {
-	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED, .len = 1, .prot = (uint32_t)prot };
+	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED,
+				      .len = 1,
+				      .prot = (uint32_t)prot };
 	size_t vanished;
 	void *host;
 	int rc;
@@ -260,8 +268,8 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		rc = reach(e, va, len, prot, &host);
 		if (rc)
 			return rc;
-		vanished = prot & PROT_WRITE ? copy_guarded(host, local, len, host) :
-					       copy_guarded(local, host, len, host);
+		vanished = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
+					     : copy_guarded(local, host, len, host);
 		if (__builtin_expect(!vanished && check(e), 1))
 			return 0;
 		e->va = va;

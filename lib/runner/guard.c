@@ -88,8 +88,9 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	while (depth > 0 && (contexts[depth - 1] != context || frames[depth - 1] <= frame))
 		depth--;
 	at = atomic_load(&chain->n) - 1 - depth;
-	if (at < 0 || (!(chain->saved[at].sa_flags & SA_SIGINFO) &&
-		       (chain->saved[at].sa_handler == SIG_DFL || chain->saved[at].sa_handler == SIG_IGN))) {
+	if (at < 0 ||
+	    (!(chain->saved[at].sa_flags & SA_SIGINFO) &&
+	     (chain->saved[at].sa_handler == SIG_DFL || chain->saved[at].sa_handler == SIG_IGN))) {
 		take_default(sig);
 		return;
 	}

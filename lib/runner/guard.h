@@ -22,12 +22,13 @@
 
 struct guard {
 	jmp_buf landing;
-	uintptr_t start;
-	uintptr_t end;
-	uintptr_t hit;
+	volatile uintptr_t start; /* volatile: read after the jump */
+	volatile uintptr_t end;
+	volatile uintptr_t hit;
 };
 
-extern _Thread_local struct guard *volatile guard_current __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct guard *volatile guard_current
+	__attribute__((tls_model("initial-exec")));
 
 /*
  * Put our handlers in front of whatever the program has now. Called before each job: a program that

@@ -32,17 +32,20 @@ struct engine;
  * @once: a pointer for memory that may be used in this section only; NULL: the address itself
  */
 struct runner_ops {
-	int (*translate)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot, void **host);
+	int (*translate)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+			 void **host);
 	void (*enter)(struct runner *r, struct engine *e);
 	int (*engine_init)(struct runner *r, struct engine *e);
 	void (*engine_fini)(struct runner *r, struct engine *e);
-	int (*once)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot, void **host);
+	int (*once)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+		    void **host);
 };
 
 /* Written by the engine alone, read by anybody. */
 struct engine_stats {
-	_Atomic uint64_t device_faults, tlb_hits, tlb_misses, tlb_flushes, bytes_read, bytes_written,
-		replays, cancels, guard_hits, overruns, restarts, once_uses, items, stale_accesses;
+	_Atomic uint64_t device_faults, tlb_hits, tlb_misses, tlb_flushes, bytes_read,
+		bytes_written, replays, cancels, guard_hits, overruns, restarts, once_uses, items,
+		stale_accesses;
 };
 
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_FETCHED, SLOT_DONE };
@@ -60,14 +63,14 @@ struct engine {
 	struct hmm_ctx ctx; /* first: what kernel functions see */
 	struct runner *runner;
 	struct hmm_engine *gate;
-	bool in;	/* inside a section */
-	bool used;	/* a pointer was given out in this section and is not settled */
-	bool wrote;	/* ... for writing */
-	bool once;	/* the section uses memory that cannot be cached: no second access in it */
+	bool in;    /* inside a section */
+	bool used;  /* a pointer was given out in this section and is not settled */
+	bool wrote; /* ... for writing */
+	bool once;  /* the section uses memory that cannot be cached: no second access in it */
 	enum restart_reason reason;
 	struct rjob *job;
 	struct guard guard; /* of the item: an access through a pointer that was given out */
-	uint64_t va;	    /* what the guard guards */
+	uint64_t va;        /* what the guard guards */
 	int prot;
 	void *cache; /* the device's */
 	struct fault_slot slot;
@@ -82,10 +85,10 @@ struct rjob {
 	struct hmm_job *job;
 	uint64_t items;
 	_Atomic uint64_t next_item;
-	_Atomic uint32_t stop;	/* no more items: cancelled or failed */
+	_Atomic uint32_t stop;  /* no more items: cancelled or failed */
 	_Atomic uint32_t ended; /* futex */
-	unsigned int active;	/* runner lock: engines at work on it */
-	bool queued;		/* runner lock */
+	unsigned int active;    /* runner lock: engines at work on it */
+	bool queued;            /* runner lock */
 	_Atomic int32_t status;
 };
 
@@ -97,8 +100,8 @@ struct runner {
 	pid_t pid;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	struct rjob *jobs; /* lock: in order */
-	bool stopping;	   /* lock */
+	struct rjob *jobs;  /* lock: in order */
+	bool stopping;      /* lock */
 	uint64_t jobs_done; /* lock */
 	struct hmm_objpool job_pool;
 	_Atomic uint32_t raised; /* futex: bumped by each fault while somebody waits for one */

@@ -28,8 +28,9 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 {
 	struct svm_allowed *a;
 
-	if (!(svm->options.flags & HMM_SVM_EXPLICIT) || start >= end || (start | end) % HMM_PAGE_SIZE ||
-	    !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
+	if (!(svm->options.flags & HMM_SVM_EXPLICIT) || start >= end ||
+	    (start | end) % HMM_PAGE_SIZE || !(prot & PROT_READ) ||
+	    prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
 	a = hmm_objpool_get(&svm->small_pool);
 	if (!a)

@@ -29,8 +29,8 @@ static bool still_there(struct hmm_svm *svm, const struct svm_checked *c)
 {
 	struct hmm_vma vma;
 
-	return !hmm_vma_find(svm->mm, c->start, &vma) && vma.start <= c->start && vma.end >= c->end &&
-	       vma.kind == HMM_VMA_SYSV && vma.inode == c->inode &&
+	return !hmm_vma_find(svm->mm, c->start, &vma) && vma.start <= c->start &&
+	       vma.end >= c->end && vma.kind == HMM_VMA_SYSV && vma.inode == c->inode &&
 	       vma.offset + (c->start - vma.start) == c->offset;
 }
 

@@ -65,9 +65,9 @@ int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t
 		word = old | (word & CHUNK_CHECKED);
 		shift = old_shift;
 	}
-	count(size == HMM_PAGE_SIZE	     ? &svm->stats.chunks_4k :
-	      size == 1ULL << CHUNK_MAX_SHIFT ? &svm->stats.chunks_2m :
-						&svm->stats.chunks_64k,
+	count(size == HMM_PAGE_SIZE             ? &svm->stats.chunks_4k
+	      : size == 1ULL << CHUNK_MAX_SHIFT ? &svm->stats.chunks_2m
+						: &svm->stats.chunks_64k,
 	      1);
 	return hmm_ptable_set(svm->chunks, rq->start & ~((1ULL << shift) - 1), shift, &word, 1);
 }

@@ -16,7 +16,8 @@ static int none_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return -EOPNOTSUPP;
 }
 
-static void none_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void none_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			    enum hmm_event event)
 {
 }
 
@@ -77,7 +78,8 @@ static int next_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return dev->inner->ops.map(dev->inner, map);
 }
 
-static void next_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void next_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			    enum hmm_event event)
 {
 	dev->inner->ops.invalidate(dev->inner, start, end, event);
 }

@@ -13,7 +13,7 @@ struct hmm_device {
 	struct hmm_device *inner; /* owned */
 	struct hmm_device *outer;
 	struct hmm_svm *_Atomic svm; /* set on the outermost device only */
-	pthread_mutex_t serial;	     /* HMM_THREADS_SERIAL: held around ops */
+	pthread_mutex_t serial;      /* HMM_THREADS_SERIAL: held around ops */
 };
 
 /* The device that the svm layer talks to. */
@@ -32,7 +32,8 @@ extern const struct hmm_device_driver *const device_drivers[];
  */
 bool device_option(const char *options, const char *key, char *buf, size_t size);
 /* The same for numbers: -EINVAL if it is there and is no number or out of [min, max]. */
-int device_option_number(const char *options, const char *key, double min, double max, double *value);
+int device_option_number(const char *options, const char *key, double min, double max,
+			 double *value);
 /* -EINVAL if an option is not one of the NULL-terminated keys. */
 int device_options_check(const char *options, const char *const *keys);
 

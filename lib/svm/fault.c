@@ -164,7 +164,8 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 		if (rc)
 			return rc;
 		next = vma.start > start ? vma.start : vma.end;
-		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL || (vma.prot & (uint32_t)prot) != (uint32_t)prot)
+		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL ||
+		    (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
 		rc = fault_chunk(svm, start, end, prot, &next, &walks);
 		if (rc == -ENOMEM || rc == -ESRCH)

@@ -31,7 +31,8 @@ static int nothing(struct hmm_interval_notifier *ni, const struct hmm_invalidati
 }
 
 /* The window's notifier answers for what is installed; nothing is, on behalf of this one. */
-static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv)
+static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+			  void *priv)
 {
 	return false;
 }
@@ -77,7 +78,8 @@ static int judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t addr = rq->start + (i << HMM_PAGE_SHIFT);
 
-		if ((pfns[i] & (HMM_PFN_VALID | HMM_PFN_ERROR | HMM_PFN_TRANSIENT)) == HMM_PFN_VALID) {
+		if ((pfns[i] & (HMM_PFN_VALID | HMM_PFN_ERROR | HMM_PFN_TRANSIENT)) ==
+		    HMM_PFN_VALID) {
 			all &= pfns[i];
 			continue;
 		}
@@ -91,9 +93,11 @@ static int judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
 	return rc;
 }
 
-static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns)
+static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq,
+		     const uint64_t *pfns)
 {
-	if (rq->end - rq->start != 1ULL << CHUNK_MAX_SHIFT || !(svm->dev->ops.page_shifts >> 21 & 1) ||
+	if (rq->end - rq->start != 1ULL << CHUNK_MAX_SHIFT ||
+	    !(svm->dev->ops.page_shifts >> 21 & 1) ||
 	    hmm_pfn_to_map_order(pfns[0]) < CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT)
 		return false;
 	for (unsigned int i = 0; i < CHUNK_MAX_PAGES; i++)
@@ -102,7 +106,8 @@ static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq, 
 	return true;
 }
 
-static int install(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns, bool upgrade)
+static int install(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns,
+		   bool upgrade)
 {
 	struct hmm_device_map map = { .start = rq->start, .pfns = pfns };
 
@@ -186,7 +191,8 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	int rc;
 
 	do {
-		memset(range->hmm_pfns, 0, (rq->end - rq->start) / HMM_PAGE_SIZE * sizeof(uint64_t));
+		memset(range->hmm_pfns, 0,
+		       (rq->end - rq->start) / HMM_PAGE_SIZE * sizeof(uint64_t));
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
 		rc = hmm_range_fault(range, timeout);

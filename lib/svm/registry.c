@@ -82,7 +82,8 @@ static int parse(const char *spec, struct layer *layers, int *n)
 	return rc;
 }
 
-int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines, struct hmm_device **dev)
+int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
+		    struct hmm_device **dev)
 {
 	struct layer layers[STACK_MAX];
 	struct hmm_device *inner = NULL;
@@ -131,7 +132,8 @@ bool device_option(const char *options, const char *key, char *buf, size_t size)
 	return false;
 }
 
-int device_option_number(const char *options, const char *key, double min, double max, double *value)
+int device_option_number(const char *options, const char *key, double min, double max,
+			 double *value)
 {
 	char buf[64];
 	char *end;

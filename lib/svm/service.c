@@ -131,7 +131,8 @@ static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 
 	if (!batch)
 		return -ENOMEM;
-	n = svm->dev->ops.fetch_faults(svm->dev, batch->faults, svm->options.fault_batch, timeout_ns);
+	n = svm->dev->ops.fetch_faults(svm->dev, batch->faults, svm->options.fault_batch,
+				       timeout_ns);
 	if (n == -ETIME)
 		n = 0;
 	if (n > 0) {

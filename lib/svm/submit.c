@@ -115,10 +115,12 @@ static int barrier(struct hmm_svm *svm)
 
 static int check_job(const struct hmm_job *job)
 {
-	if (job->size != sizeof(*job) || job->flags || !job->kernel || (job->nranges && !job->ranges))
+	if (job->size != sizeof(*job) || job->flags || !job->kernel ||
+	    (job->nranges && !job->ranges))
 		return -EINVAL;
 	for (uint32_t i = 0; i < job->nranges; i++)
-		if (job->ranges[i].start >= job->ranges[i].end || !(job->ranges[i].prot & PROT_READ))
+		if (job->ranges[i].start >= job->ranges[i].end ||
+		    !(job->ranges[i].prot & PROT_READ))
 			return -EINVAL;
 	return 0;
 }

@@ -200,7 +200,9 @@ struct walk {
 static int walk_one(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 {
 	struct walk *w = arg;
-	struct hmm_svm_chunk chunk = { .start = addr, .end = addr + (1ULL << shift), .prot = PROT_READ };
+	struct hmm_svm_chunk chunk = { .start = addr,
+				       .end = addr + (1ULL << shift),
+				       .prot = PROT_READ };
 
 	if (word & CHUNK_WRITE)
 		chunk.prot |= PROT_WRITE;

@@ -72,37 +72,38 @@ struct svm_job {
 struct svm_stats {
 	_Atomic uint64_t batches, faults, coalesced, range_faults, chunks_2m, chunks_64k, chunks_4k,
 		chunks_found, upgrades, commit_retries, prefetched, replays, cancels, once,
-		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores, collections,
-		collected_bytes, collected_notifiers;
+		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
+		collections, collected_bytes, collected_notifiers;
 };
 
 /* Key letters: C constant, L lock, A atomic. */
 struct hmm_svm {
-	struct hmm_mm *mm;		 /* C */
-	struct hmm_device *dev;		 /* C: the outermost */
-	struct hmm_svm_options options;	 /* C: with the defaults filled in */
-	struct hmm_ptable *chunks;	 /* own locking */
-	struct hmm_quiescer *quiescer;	 /* C */
+	struct hmm_mm *mm;              /* C */
+	struct hmm_device *dev;         /* C: the outermost */
+	struct hmm_svm_options options; /* C: with the defaults filled in */
+	struct hmm_ptable *chunks;      /* own locking */
+	struct hmm_quiescer *quiescer;  /* C */
 	pthread_mutex_t lock;
-	pthread_cond_t claimed;		 /* a claim or a restore ended */
-	struct itree windows;		 /* L */
-	uint64_t n_windows;		 /* L */
+	pthread_cond_t claimed;              /* a claim or a restore ended */
+	struct itree windows;                /* L */
+	uint64_t n_windows;                  /* L */
 	struct svm_claim claims[CLAIMS_MAX]; /* L: start == end is free */
-	struct svm_allowed *allowed;	 /* L */
-	struct svm_checked *checked;	 /* L */
-	struct svm_job *jobs;		 /* L */
-	unsigned int restoring;		 /* L: threads that read jobs */
-	struct hmm_objpool pfns_pool;	 /* of CHUNK_MAX_PAGES words */
-	struct hmm_objpool batch_pool;	 /* of struct svm_batch */
-	struct hmm_objpool small_pool;	 /* windows, allowed, checked, jobs */
-	_Atomic uint64_t garbage;	 /* A: invalidations that removed chunks since the last collection */
-	_Atomic bool stopping;		 /* A */
-	pthread_t threads[16];		 /* C */
-	unsigned int n_threads;		 /* C */
-	pid_t pid;			 /* C */
-	_Atomic uint64_t streams[8];	 /* A: where recently populated chunks ended */
-	_Atomic uint32_t stream_next;	 /* A */
-	struct svm_stats stats;		 /* A */
+	struct svm_allowed *allowed;         /* L */
+	struct svm_checked *checked;         /* L */
+	struct svm_job *jobs;                /* L */
+	unsigned int restoring;              /* L: threads that read jobs */
+	struct hmm_objpool pfns_pool;        /* of CHUNK_MAX_PAGES words */
+	struct hmm_objpool batch_pool;       /* of struct svm_batch */
+	struct hmm_objpool small_pool;       /* windows, allowed, checked, jobs */
+	_Atomic uint64_t
+		garbage;        /* A: invalidations that removed chunks since the last collection */
+	_Atomic bool stopping;  /* A */
+	pthread_t threads[16];  /* C */
+	unsigned int n_threads; /* C */
+	pid_t pid;              /* C */
+	_Atomic uint64_t streams[8];  /* A: where recently populated chunks ended */
+	_Atomic uint32_t stream_next; /* A */
+	struct svm_stats stats;       /* A */
 };
 
 static inline void count(_Atomic uint64_t *counter, uint64_t n)

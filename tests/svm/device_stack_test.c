@@ -130,7 +130,8 @@ static void device_carries_one_other(void **state)
 	struct hmm_device *second;
 
 	open_on(m, "error:rate=0,soft");
-	assert_int_equal(hmm_device_create(m->mm, &ops, NULL, hmm_device_inner(m->dev), &second), -EINVAL);
+	assert_int_equal(hmm_device_create(m->mm, &ops, NULL, hmm_device_inner(m->dev), &second),
+			 -EINVAL);
 	assert_int_equal(hmm_device_create(m->mm, &ops, NULL, m->dev, &second), -EINVAL);
 }
 
@@ -183,9 +184,13 @@ static void *faulter(void *arg)
 static int maps_crowd(struct mirror *m, enum hmm_thread_model model)
 {
 	struct shy shy = { 0 };
-	struct hmm_device_ops ops = { .size = sizeof(ops), .abi = HMM_DEVICE_ABI, .name = "shy",
-				      .thread_model = model, .map = shy_map };
-	struct faulter f[2] = { { m, map_aligned(K64, PROT_READ) }, { m, map_aligned(K64, PROT_READ) } };
+	struct hmm_device_ops ops = { .size = sizeof(ops),
+				      .abi = HMM_DEVICE_ABI,
+				      .name = "shy",
+				      .thread_model = model,
+				      .map = shy_map };
+	struct faulter f[2] = { { m, map_aligned(K64, PROT_READ) },
+				{ m, map_aligned(K64, PROT_READ) } };
 	pthread_t t[2];
 
 	assert_int_equal(hmm_device_create(m->mm, &ops, &shy, NULL, &m->dev), 0);

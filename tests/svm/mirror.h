@@ -33,8 +33,8 @@ struct mirror {
 };
 
 /* mm_flags: HMM_MM_*, to behave as a lesser kernel */
-static inline void mirror_open_as(struct mirror *m, uint32_t mm_flags, const char *spec, unsigned int engines,
-				  const struct hmm_svm_options *options)
+static inline void mirror_open_as(struct mirror *m, uint32_t mm_flags, const char *spec,
+				  unsigned int engines, const struct hmm_svm_options *options)
 {
 	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
 
@@ -84,7 +84,8 @@ static inline uint64_t at(const void *p)
  */
 static inline char *map_aligned(size_t bytes, int prot)
 {
-	char *p = mmap(NULL, bytes + 2 * M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = mmap(NULL, bytes + 2 * M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
 	char *a = (char *)((at(p) + M2 - 1) & ~(M2 - 1)) + M2;
 
 	assert_ptr_not_equal(p, MAP_FAILED);
@@ -110,8 +111,8 @@ static inline uint64_t now_ns(void)
 }
 
 /* Run one kernel function over so many items; returns the job's status. */
-static inline int run(struct mirror *m, int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg,
-		      uint64_t items)
+static inline int run(struct mirror *m, int (*kernel)(struct hmm_ctx *, uint64_t, void *),
+		      void *arg, uint64_t items)
 {
 	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = arg, .items = items };
 

@@ -77,7 +77,8 @@ static void set_crosses_tables(void **state)
 		e[i] = V | i;
 	assert_int_equal(hmm_ptable_set(t, BASE + G1 - 512 * PAGE, 12, e, 1024), 0);
 	for (unsigned int i = 0; i < 1024; i++)
-		assert_int_equal(hmm_ptable_lookup(t, BASE + G1 + i * PAGE - 512 * PAGE, NULL), V | i);
+		assert_int_equal(hmm_ptable_lookup(t, BASE + G1 + i * PAGE - 512 * PAGE, NULL),
+				 V | i);
 }
 
 static void set_refuses_what_cannot_be_an_entry(void **state)

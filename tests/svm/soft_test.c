@@ -263,8 +263,9 @@ static void jobs_queue_up(void **state)
 	struct hmm_job jobs[8];
 
 	for (int i = 0; i < 8; i++) {
-		jobs[i] = (struct hmm_job){ .size = sizeof(jobs[i]), .kernel = kernel_count,
-					    .arg = n, .items = 64 };
+		jobs[i] = (struct hmm_job){
+			.size = sizeof(jobs[i]), .kernel = kernel_count, .arg = n, .items = 64
+		};
 		assert_int_equal(hmm_svm_submit(m->svm, &jobs[i]), 0);
 	}
 	for (int i = 7; i >= 0; i--) {
@@ -708,8 +709,12 @@ static void fault_threads_serve_and_run_ahead(void **state)
 
 static int submit_named(struct mirror *m, struct span *s, struct hmm_job_range *r)
 {
-	struct hmm_job job = { .size = sizeof(job), .kernel = kernel_load, .arg = s, .items = 1,
-			       .ranges = r, .nranges = 1 };
+	struct hmm_job job = { .size = sizeof(job),
+			       .kernel = kernel_load,
+			       .arg = s,
+			       .items = 1,
+			       .ranges = r,
+			       .nranges = 1 };
 
 	return hmm_svm_run(m->svm, &job);
 }
@@ -773,8 +778,12 @@ static void without_faults_an_invalidation_populates_again(void **state)
 	char *p = pattern(M2);
 	struct relay r = { .s = { .va = at(p), .buf = malloc(8) } };
 	struct hmm_job_range range = { at(p), at(p) + PAGE, PROT_READ, 0 };
-	struct hmm_job job = { .size = sizeof(job), .kernel = kernel_relay, .arg = &r, .items = 2,
-			       .ranges = &range, .nranges = 1 };
+	struct hmm_job job = { .size = sizeof(job),
+			       .kernel = kernel_relay,
+			       .arg = &r,
+			       .items = 2,
+			       .ranges = &range,
+			       .nranges = 1 };
 
 	reopen(m, "soft:faults=none", 1, NULL);
 	assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
@@ -843,12 +852,13 @@ static void *hostile_thread(void *arg)
 		char *page = h->p + i * PAGE;
 
 		/* Unmapped, but kept from being anybody else's meanwhile. */
-		if (mmap(page, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
+		if (mmap(page, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+		    page)
 			break;
 		if (rand_r(&seed) & 1)
 			sched_yield();
-		if (mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-			 0) != page)
+		if (mmap(page, PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != page)
 			break;
 		*(volatile uint64_t *)page = i + 1;
 	}

@@ -425,7 +425,7 @@ struct script {
 	unsigned int n;
 	unsigned int done;
 	uint64_t order[8]; /* cookies, as they were answered */
-	int error[8];	   /* by cookie */
+	int error[8];      /* by cookie */
 	unsigned int maps;
 	unsigned int upgrades;
 };
@@ -439,7 +439,8 @@ static int script_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return hmm_ptable_set(s->table, map->start, map->shift, map->pfns, map->n);
 }
 
-static void script_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void script_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			      enum hmm_event event)
 {
 	hmm_ptable_clear(((struct script *)hmm_device_priv(dev))->table, start, end);
 }
@@ -493,8 +494,9 @@ static void script_close(struct mirror *m, struct script *s)
 
 static void script_fault(struct script *s, const char *p, int prot)
 {
-	s->in[s->n] = (struct hmm_device_fault){ .addr = at(p), .len = 1, .prot = (uint32_t)prot,
-						 .cookie = s->n };
+	s->in[s->n] = (struct hmm_device_fault){
+		.addr = at(p), .len = 1, .prot = (uint32_t)prot, .cookie = s->n
+	};
 	s->n++;
 }
 
@@ -635,7 +637,8 @@ static int busy_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return hmm_ptable_set(b->table, map->start, map->shift, map->pfns, map->n);
 }
 
-static void busy_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+static void busy_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
+			    enum hmm_event event)
 {
 	hmm_ptable_clear(((struct busy *)hmm_device_priv(dev))->table, start, end);
 }
@@ -693,7 +696,8 @@ static void change_between_walk_and_commit_is_noticed(void **state)
 	while (!svm_stats(m).range_faults)
 		usleep(100);
 	usleep(100000);
-	assert_ptr_equal(mmap(b.p, M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), b.p);
+	assert_ptr_equal(mmap(b.p, M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 b.p);
 	barrier(m);
 	b.release = 1;
 	pthread_join(holder, NULL);
@@ -719,10 +723,11 @@ static void *churner(void *arg)
 	struct churn *c = arg;
 
 	while (!atomic_load(&c->stop)) {
-		if (mmap(c->p, K64, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != c->p)
-			break;
-		if (mmap(c->p, K64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+		if (mmap(c->p, K64, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 		    c->p)
+			break;
+		if (mmap(c->p, K64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0) != c->p)
 			break;
 	}
 	munmap(c->p, K64);
