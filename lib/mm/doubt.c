@@ -50,31 +50,60 @@ static bool is_ours(const struct hmm_mm *mm, pid_t tid)
 	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == thread_self();
 }
 
-/* Every thread that lives: how many suspects, their tids in out; ALL_THREADS if they do not fit. */
-static int scan_all(const struct hmm_mm *mm, pid_t *out)
+/* Suspects of one listing of all threads, and what the listing was: a count and a sum of all its tids. */
+struct listing {
+	int suspects; /* more than SUSPECTS_MAX: not all are in tid */
+	uint64_t threads;
+	uint64_t sum;
+	pid_t *tid;
+};
+
+static void list_one(const struct hmm_mm *mm, pid_t tid, struct listing *l)
+{
+	if (tid <= 0)
+		return;
+	l->threads++;
+	l->sum += (uint64_t)tid * 0x9e3779b97f4a7c15ULL ^ (uint64_t)tid << 32;
+	if (!l->tid || is_ours(mm, tid) || !thread_suspect(tid))
+		return;
+	if (l->suspects < SUSPECTS_MAX)
+		l->tid[l->suspects] = tid;
+	l->suspects++;
+}
+
+static bool list_threads(const struct hmm_mm *mm, struct listing *l)
 {
 	char buf[2048] __attribute__((aligned(8)));
 	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int n = 0;
 	long len;
 
 	if (fd < 0)
-		return ALL_THREADS;
+		return false;
 	while ((len = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
 		for (long at = 0; at < len;) {
 			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
-			pid_t tid = (pid_t)atoi(d->d_name);
 
+			list_one(mm, (pid_t)atoi(d->d_name), l);
 			at += d->d_reclen;
-			if (tid <= 0 || is_ours(mm, tid) || !thread_suspect(tid))
-				continue;
-			if (n < SUSPECTS_MAX)
-				out[n] = tid;
-			n++;
 		}
 	}
 	close(fd);
-	return len < 0 || n > SUSPECTS_MAX ? ALL_THREADS : n;
+	return !len;
+}
+
+/*
+ * Every thread that lives: how many suspects, their tids in out; ALL_THREADS if that cannot be said. A listing
+ * can miss a thread while another exits: it counts only if a second one, without the questions, is the same.
+ */
+static int scan_all(const struct hmm_mm *mm, pid_t *out)
+{
+	struct listing first = { .tid = out };
+	struct listing second = { .tid = NULL };
+
+	if (!list_threads(mm, &first) || !list_threads(mm, &second) || first.suspects > SUSPECTS_MAX ||
+	    first.threads != second.threads || first.sum != second.sum)
+		return ALL_THREADS;
+	return first.suspects;
 }
 
 static int scan_again(const struct hmm_mm *mm, const pid_t *tids, int n, pid_t *out)
