@@ -263,7 +263,7 @@ static int search_symbol(struct search *q, struct symbol *s)
 int consume_indirect(struct resolver *r, bool pasted_only)
 {
 	struct search q = { .r = r };
-	int err = hmap_init(&q.index.keys, 65536);
+	int err = hmap_init(&q.index.keys, r->n_files);
 
 	q.stamp = calloc(r->n_entities + 1, sizeof(*q.stamp));
 	q.visits = calloc(r->n_entities + 1, sizeof(*q.visits));

@@ -220,7 +220,7 @@ int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int
 	r->files = files;
 	r->n_files = n_files;
 	r->is_tu = calloc(n_files + 1, 1);
-	err = r->is_tu ? hmap_init(&r->by_name, 65536) : -ENOMEM;
+	err = r->is_tu ? hmap_init(&r->by_name, n_files) : -ENOMEM;
 	err = err ? err : number_entities(r);
 	err = err ? err : kbuild_read(files, n_files, &r->kbuild);
 	err = err ? err : includes_read(files, n_files, &r->includes);

@@ -48,7 +48,7 @@ static int index_files(struct resolver *r)
 	int err = hmap_init(&r->paths, r->n_files);
 
 	err = err ? err : hmap_init(&r->bases, r->n_files);
-	err = err ? err : hmap_init(&r->cache, 65536);
+	err = err ? err : hmap_init(&r->cache, r->n_files);
 	r->next = malloc((r->n_files + 1) * sizeof(*r->next));
 	if (err || !r->next)
 		return -ENOMEM;

@@ -9,7 +9,7 @@
 #include "make.h"
 
 #define DEPTH_LIMIT 24
-#define BUDGET (4u << 20)
+#define BUDGET (32u << 20) /* nouveau, the greediest Makefile of 6.12, takes 6 MiB */
 
 struct text {
 	char *s;
@@ -50,6 +50,16 @@ const char *make_get(const struct make *m, const char *name)
 	return find_n(m, name, strlen(name));
 }
 
+/* Work done, in bytes: what asks for too much is left as it is. */
+static bool spend(struct make *m, size_t n)
+{
+	if (m->budget < n)
+		m->budget = 0;
+	else
+		m->budget -= n;
+	return m->budget > 0;
+}
+
 static int set(struct make *m, const char *name, const char *value, bool append)
 {
 	struct make_var *v = NULL;
@@ -74,6 +84,8 @@ static int set(struct make *m, const char *name, const char *value, bool append)
 		if (!v->name || !v->value)
 			return -ENOMEM;
 	}
+	if (!spend(m, strlen(v->value) + strlen(value)))
+		return 0;
 	joined = malloc(strlen(v->value) + strlen(value) + 2);
 	if (!joined)
 		return -ENOMEM;
@@ -341,10 +353,9 @@ static void reference(struct make *m, const char *s, size_t n, struct text *out)
 
 static void expand(struct make *m, const char *s, size_t n, struct text *out)
 {
-	if (m->depth >= DEPTH_LIMIT || m->budget < n)
+	if (m->depth >= DEPTH_LIMIT || !spend(m, n + out->n / 16))
 		return;
 	m->depth++;
-	m->budget -= n;
 	for (size_t i = 0; i < n;) {
 		const char *dollar = memchr(s + i, '$', n - i);
 		size_t end, depth = 0;
@@ -493,7 +504,7 @@ int make_eval(struct make *m, const char *text)
 	struct text t = { 0 };
 	int err = 0;
 
-	while (!err && *text) {
+	while (!err && *text && m->budget) {
 		size_t n = strcspn(text, "\n");
 		bool more = n && text[n - 1] == '\\';
 		const char *hash = memchr(text, '#', n);
@@ -506,7 +517,7 @@ int make_eval(struct make *m, const char *text)
 			put(&t, " ", 1);
 			continue;
 		}
-		if (t.s && t.n < (1u << 20))
+		if (t.s && t.n < (1u << 20) && spend(m, t.n + 16))
 			err = line(m, t.s);
 		t.n = 0;
 		if (t.s)

@@ -308,7 +308,7 @@ static int self_link(struct names *n, uint64_t macro)
 static int find_callers(struct paste *p, struct names *n)
 {
 	struct resolver *r = p->r;
-	int err = hmap_init(&n->of, 4096);
+	int err = hmap_init(&n->of, 16);
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		uint32_t c = VEC_AT(&p->matches, struct match, i).chain;
@@ -488,7 +488,7 @@ int consume_pasted(struct resolver *r)
 	if (!p.err)
 		match_all(&p);
 	err = p.err ? p.err : find_callers(&p, &n);
-	err = err ? err : hmap_init(&x.keys, 65536);
+	err = err ? err : hmap_init(&x.keys, r->n_files);
 	err = err ? err : wanted_keys(&p, &n, &x.keys);
 	err = err ? err : index_uses(r, &x);
 	err = err ? err : weigh(&p, &n, &x);
