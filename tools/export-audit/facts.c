@@ -114,7 +114,7 @@ void facts_reset(struct facts *f)
 	refset_clear(&f->strings);
 	f->entity_refs.n = f->exports.n = f->defs.n = f->entities.n = 0;
 	f->invocations.n = f->includes.n = f->pool.n = 0;
-	f->flags = f->namespace_str = f->text_str = 0;
+	f->flags = f->namespace_str = f->text_str = f->line = 0;
 	f->oom = false;
 	facts_add(f, &f->pool, 1); /* offset 0: the empty string */
 }
