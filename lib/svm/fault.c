@@ -28,6 +28,16 @@ static void stream_note(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	atomic_store_explicit(&svm->streams[i], end, memory_order_relaxed);
 }
 
+static void note(struct hmm_svm *svm, const struct chunk_request *rq)
+{
+	uint64_t block = FILE_WRITE_BLOCK - 1;
+
+	if (chunk_writes_block(rq))
+		stream_note(svm, rq->need_start & ~block, (rq->need_end + block) & ~block);
+	else
+		stream_note(svm, rq->start, rq->end);
+}
+
 void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max)
 {
 	struct chunk_request rq = { .prefetch = true };
@@ -98,6 +108,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		rq.need_start = addr;
 		rq.need_end = end < rq.end ? end : rq.end;
 		*next = rq.end;
+		rq.stream = svm_streaming(svm, addr & ~(FILE_WRITE_BLOCK - 1));
 		rc = found(svm, &rq);
 		if (rc) {
 			count(&svm->stats.chunks_found, rc > 0);
@@ -115,7 +126,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		rc = chunk_populate(svm, &rq);
 		claim_end(svm, rq.start, rq.end);
 		if (rc == 0)
-			stream_note(svm, rq.start, rq.end);
+			note(svm, &rq);
 		if (!may_be_elsewhere(rc) || rq.end - rq.start == HMM_PAGE_SIZE)
 			return rc;
 		max_shift = smaller((unsigned int)__builtin_ctzll(rq.end - rq.start));

@@ -19,12 +19,6 @@
 #include "svm/device.h"
 #include "svm/svm.h"
 
-/*
- * A write dirties every page it asks for. Of anonymous memory that is an allocation; of a file it is
- * write-back that nobody asked for, so only this much around the need is asked for.
- */
-#define FILE_WRITE_SHIFT 16
-
 static int nothing(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
 	return 0;
@@ -45,23 +39,21 @@ static const struct hmm_interval_notifier_ops fault_ops = {
 
 static void request(const struct chunk_request *rq, struct hmm_range *range)
 {
-	bool file = rq->vma.kind == HMM_VMA_FILE || rq->vma.kind == HMM_VMA_DAX;
-	uint64_t block = (1ULL << FILE_WRITE_SHIFT) - 1;
-	uint64_t from = rq->need_start & ~block;
-	uint64_t to = (rq->need_end + block) & ~block;
+	uint64_t from = rq->need_start & ~(FILE_WRITE_BLOCK - 1);
+	uint64_t to = (rq->need_end + FILE_WRITE_BLOCK - 1) & ~(FILE_WRITE_BLOCK - 1);
 
 	range->default_flags = HMM_PFN_REQ_FAULT;
 	range->pfn_flags_mask = 0;
 	if (!(rq->prot & PROT_WRITE))
 		return;
-	if (!file) {
+	if (!chunk_writes_block(rq)) {
 		range->default_flags |= HMM_PFN_REQ_WRITE;
 		return;
 	}
 	range->pfn_flags_mask = HMM_PFN_REQ_WRITE;
 	for (uint64_t a = rq->start; a < rq->end; a += HMM_PAGE_SIZE)
-		range->hmm_pfns[(a - rq->start) >> HMM_PAGE_SHIFT] =
-			a >= from && a < to ? HMM_PFN_REQ_WRITE : 0;
+		if (a >= from && a < to)
+			range->hmm_pfns[(a - rq->start) >> HMM_PAGE_SHIFT] = HMM_PFN_REQ_WRITE;
 }
 
 /*

@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <hmm/mm.h>
 #include <hmm/notifier.h>
 #include <hmm/svm.h>
@@ -124,6 +125,7 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
+	bool stream; /* goes on where another ended */
 	struct hmm_vma vma;
 	uint64_t need_start; /* what somebody waits for */
 	uint64_t need_end;
@@ -134,6 +136,19 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 /* Does the device hold all of [addr, end) with that permission as far as the table knows? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
+
+/*
+ * A write dirties every page it asks for. Of anonymous memory that is an allocation; of a file it is
+ * write-back that nobody asked for: unless writes come in a stream, only this much around the need is
+ * asked for.
+ */
+#define FILE_WRITE_BLOCK (1ULL << 16)
+
+static inline bool chunk_writes_block(const struct chunk_request *rq)
+{
+	return rq->prot & PROT_WRITE && !rq->stream &&
+	       (rq->vma.kind == HMM_VMA_FILE || rq->vma.kind == HMM_VMA_DAX);
+}
 
 /* populate.c: 0; 1 what is needed cannot be cached; -errno */
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);

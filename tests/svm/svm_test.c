@@ -417,6 +417,38 @@ static void bad_arguments_are_refused(void **state)
 	assert_int_equal(hmm_svm_prefetch(m->svm, 5, 5, PROT_READ), -EINVAL);
 }
 
+/* Writable entries of a mapping. */
+static unsigned int writable(struct mirror *m, const char *p, size_t bytes)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < bytes; i += PAGE)
+		n += (entry(m, p + i) & HMM_PFN_WRITE) != 0;
+	return n;
+}
+
+static void write_to_a_file_dirties_little_unless_it_streams(void **state)
+{
+	struct mirror *m = *state;
+	char path[] = "stream-XXXXXX";
+	int fd = mkstemp(path);
+	char *p = map_aligned(2 * M2, PROT_READ);
+	const int rw = PROT_READ | PROT_WRITE;
+
+	unlink(path);
+	assert_int_equal(ftruncate(fd, 2 * M2), 0);
+	p = mmap(p, 2 * M2, rw, MAP_SHARED | MAP_FIXED, fd, 0);
+	assert_int_equal(hmm_svm_fault(m->svm, at(p) + 7 * K64 + 5, 1, rw), 0);
+	assert_int_equal(writable(m, p, 2 * M2), 16);
+	assert_int_equal(entries(m, p, 2 * M2), 512);
+	assert_int_equal(hmm_svm_fault(m->svm, at(p) + 8 * K64, K64, rw), 0);
+	assert_int_equal(writable(m, p, 2 * M2), 512);
+	assert_int_equal(hmm_svm_fault(m->svm, at(p) + M2, K64, rw), 0);
+	assert_int_equal(writable(m, p, 2 * M2), 1024);
+	munmap(p, 2 * M2);
+	close(fd);
+}
+
 /* ---- batches: a device whose fault buffer is a script --------------------------------------------- */
 
 struct script {
@@ -785,6 +817,7 @@ int main(void)
 		T(detach_before_destruction_is_legal),
 		T(forked_child_is_told),
 		T(bad_arguments_are_refused),
+		T(write_to_a_file_dirties_little_unless_it_streams),
 		T(batch_is_sorted_and_coalesced),
 		T(bad_fault_of_a_batch_disturbs_no_other),
 		T(device_is_told_of_an_upgrade),
