@@ -122,13 +122,51 @@ static bool overlap(const struct doubt *d, uint64_t start, uint64_t end)
 	return d->start < end && d->end > start;
 }
 
-static void drop(struct hmm_mm *mm, int i)
+static void take_out(struct doubt_list *l, int i)
 {
-	struct doubt_list *l = &mm->doubts;
-
 	l->d[i] = l->d[l->n - 1];
 	atomic_fetch_sub(&l->n, 1);
+}
+
+static void drop(struct hmm_mm *mm, int i)
+{
+	take_out(&mm->doubts, i);
 	stat_add(&mm->stats.doubts_settled, 1);
+}
+
+/*
+ * A place for a doubt about [*start, *end), which grows over what it replaces. What lies inside the younger one is
+ * settled with it; without room the one that needs the least to reach over both goes the same way.
+ */
+static struct doubt *place(struct hmm_mm *mm, uint64_t *start, uint64_t *end)
+{
+	struct doubt_list *l = &mm->doubts;
+	uint64_t least = UINT64_MAX;
+	struct doubt *best = NULL;
+
+	for (int i = 0; i < l->n;) {
+		struct doubt *d = &l->d[i];
+		uint64_t from = d->start < *start ? d->start : *start;
+		uint64_t to = d->end > *end ? d->end : *end;
+
+		if (d->start >= *start && d->end <= *end) {
+			take_out(l, i);
+			best = NULL;
+			least = UINT64_MAX;
+			i = 0;
+			continue;
+		}
+		if (to - from - (d->end - d->start) < least) {
+			least = to - from - (d->end - d->start);
+			best = d;
+		}
+		i++;
+	}
+	if (l->n < DOUBTS_MAX)
+		return &l->d[atomic_fetch_add(&l->n, 1)];
+	*start = best->start < *start ? best->start : *start;
+	*end = best->end > *end ? best->end : *end;
+	return best;
 }
 
 /* Runs on the pump: no scan here. */
@@ -140,49 +178,59 @@ void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	if (hmm_mutation(HMM_MUTATION_CACHE_DOUBT))
 		return;
 	pthread_mutex_lock(&l->lock);
-	if (l->n == DOUBTS_MAX) {
-		/* No room: the last one grows over both. It is younger, so nothing is settled too early. */
-		d = &l->d[DOUBTS_MAX - 1];
-		d->start = start < d->start ? start : d->start;
-		d->end = end > d->end ? end : d->end;
-	} else {
-		d = &l->d[l->n];
-		d->start = start;
-		d->end = end;
-		atomic_fetch_add(&l->n, 1);
-	}
+	d = place(mm, &start, &end);
+	d->start = start;
+	d->end = end;
 	d->suspects = ALL_THREADS;
 	d->id = ++l->next_id;
 	pthread_mutex_unlock(&l->lock);
 	stat_add(&mm->stats.doubts, 1);
 }
 
+/* These threads, of those that lived when the doubt arose, may still be in the middle of it. */
+static void narrow(struct doubt *d, const pid_t *tids, int n)
+{
+	if (n == ALL_THREADS)
+		return;
+	d->suspects = n;
+	memcpy(d->tid, tids, (size_t)n * sizeof(tids[0]));
+}
+
 /*
- * Scan outside the lock, then take the result over if the doubt is still the same one: each result is
- * about instants after the event was read, so a smaller set of suspects is always a right one.
+ * Scan outside the lock, then take the result over: it is about instants after the event was read, so a smaller
+ * set of suspects is always a right one. What a scan of all threads found holds for every doubt that is
+ * older than the scan.
  */
 static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
 {
 	struct doubt_list *l = &mm->doubts;
+	const bool all = seen->suspects == ALL_THREADS;
 	pid_t tids[SUSPECTS_MAX];
 	bool settled = true;
+	uint64_t youngest;
 	int n;
 
-	n = seen->suspects == ALL_THREADS ? scan_all(mm, tids) : scan_again(mm, seen->tid, seen->suspects, tids);
 	pthread_mutex_lock(&l->lock);
-	for (int i = 0; i < l->n; i++) {
+	youngest = l->next_id;
+	pthread_mutex_unlock(&l->lock);
+	n = all ? scan_all(mm, tids) : scan_again(mm, seen->tid, seen->suspects, tids);
+	pthread_mutex_lock(&l->lock);
+	for (int i = 0; i < l->n;) {
 		struct doubt *d = &l->d[i];
+		const bool same = d->id == seen->id;
 
-		if (d->id != seen->id)
+		if (!same && !(all && d->id <= youngest && (!n || d->suspects == ALL_THREADS))) {
+			i++;
 			continue;
-		settled = n == 0;
-		if (settled) {
-			drop(mm, i);
-		} else if (n != ALL_THREADS) {
-			d->suspects = n;
-			memcpy(d->tid, tids, (size_t)n * sizeof(tids[0]));
 		}
-		break;
+		if (same)
+			settled = n == 0;
+		if (!n) {
+			drop(mm, i);
+		} else {
+			narrow(d, tids, n);
+			i++;
+		}
 	}
 	pthread_mutex_unlock(&l->lock);
 	return settled;

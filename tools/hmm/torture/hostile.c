@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "ops.h"
 
-#define FORCE_ONE_IN 6
+#define FORCE_ONE_IN 4
 
 static void choose_pages(struct op_run *run, const struct op *op)
 {
@@ -72,17 +72,36 @@ static enum window choose_window(struct torture *t, unsigned int op, struct rng 
 	return best;
 }
 
+/* The operation on this slot that was held in windows least; ops_count: none has an event. */
+static unsigned int choose_forced(struct torture *t, const struct slot *slot)
+{
+	unsigned int i, w, best = ops_count;
+	uint64_t least = UINT64_MAX;
+
+	for (i = 0; i < ops_count; i++) {
+		uint64_t n = 0;
+
+		if (t->policy[slot->id][i] < OP_PLAIN || ops_table[i].no_event)
+			continue;
+		for (w = 0; w < WINDOW_NR; w++)
+			n += atomic_load(&t->windows.forced[i][w]);
+		if (n < least) {
+			least = n;
+			best = i;
+		}
+	}
+	return best;
+}
+
 static bool try_force(struct op_run *run, unsigned int op_index)
 {
 	const struct op *op = &ops_table[op_index];
-	enum window w;
+	enum window w = choose_window(run->t, op_index, run->rng);
 	bool effect;
 
-	if (op->no_event || run->slot->checked || rng_below(run->rng, FORCE_ONE_IN))
-		return false;
-	w = choose_window(run->t, op_index, run->rng);
-	effect = op->effect == EFFECT_BEFORE ||
-		 (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
+	effect = op->effect == EFFECT_BEFORE || (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
+	/* Earlier discards have ended; while they are in doubt nobody takes hold of the page. */
+	hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, run->slot->base, run->slot->base + run->slot->len);
 	if (!window_try_arm(run->t, w, run->slot->id, run->hi - 1, op_index, effect))
 		return false;
 	return window_wait_ready(run->t);
@@ -102,15 +121,20 @@ static int restore(struct op_run *run)
 
 static void one_operation(struct torture *t, struct rng *rng, struct slot *slot, struct beat *b)
 {
-	unsigned int i = choose_op(t, slot, rng);
-	const struct op *op = &ops_table[i];
+	bool force = !slot->checked && !rng_below(rng, FORCE_ONE_IN);
+	unsigned int i = force ? choose_forced(t, slot) : ops_count;
 	struct op_run run = { .t = t, .slot = slot, .rng = rng, .raw = rng_below(rng, 2) };
+	const struct op *op;
 	int rc;
 
+	force = i < ops_count;
+	if (!force)
+		i = choose_op(t, slot, rng);
+	op = &ops_table[i];
 	choose_pages(&run, op);
 	run.note = t->policy[slot->id][i] == OP_NOTED;
 	beat(b, op->name);
-	run.forced = try_force(&run, i);
+	run.forced = force && try_force(&run, i);
 	run.stamp = oracle_begin(slot);
 	atomic_store(&slot->history[run.stamp % 4], op->name);
 	rc = op->run(&run);

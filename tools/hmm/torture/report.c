@@ -62,7 +62,10 @@ static void print_windows(const struct torture *t)
 		printf("%-22s %9llu", ops_table[i].name,
 		       (unsigned long long)atomic_load(&t->op_runs[i]));
 		for (j = 0; j < COLUMNS && !ops_table[i].no_event; j++)
-			printf("  %6llu %6llu", (unsigned long long)cell(t->windows.forced, i, j),
+			if (!j && ops_table[i].effect != EFFECT_BEFORE)
+				printf("  %13s", "after the event");
+			else
+				printf("  %6llu %6llu", (unsigned long long)cell(t->windows.forced, i, j),
 			       (unsigned long long)cell(t->windows.in_window, i, j));
 		if (ops_table[i].no_event)
 			printf("  %s", atomic_load(&t->op_noted[i])

@@ -25,6 +25,7 @@ struct user {
 	struct hold_range *range[SLOTS_MAX];
 	struct user_counts *n;
 	uint64_t token;
+	unsigned int tries; /* uses in this window */
 };
 
 struct verdicts {
@@ -264,7 +265,12 @@ static void user_window(struct user *u)
 		use_section(u, slot, page, 2000000);
 	} else if (atomic_load(&win->phase) == PHASE_RUN && p->held) {
 		use_validated(u, slot, page);
+		/* A few at once, then fewer: what is refused says little more the tenth time. */
+		tort_pause(5000ULL << (u->tries < 8 ? u->tries : 8));
+		u->tries++;
+		return;
 	}
+	u->tries = 0;
 	tort_pause(5000);
 }
 
@@ -287,7 +293,7 @@ static void user_free(struct user *u)
 				break;
 		if (i < BURST && atomic_load(&u->t->windows.phase) == PHASE_IDLE)
 			fault(u, slot, page);
-	} else if (how < 85) {
+	} else if (how < 70) {
 		if (!use_section(u, slot, page, 0))
 			fault(u, slot, page);
 	} else if (how < 97) {
