@@ -19,10 +19,11 @@
 	X(NO_GENERATION, "no-generation", "an invalidation does not change the sequence")          \
 	X(HALF_INVALIDATE, "half-invalidate", "only the first page of an event is invalidated")    \
 	X(NO_CALLBACK, "no-callback", "callbacks are not run")                                     \
-	X(NO_MOVE_TARGET, "no-move-target", "a move invalidates only where it came from")          \
+	X(NO_MOVE, "no-move", "a move invalidates nothing")                                        \
 	X(NO_FORK_KILL, "no-fork-kill", "a fork invalidates nothing")                              \
 	X(CACHE_DOUBT, "cache-doubt", "a discard counts as ended when it is announced")            \
-	X(KEEP_REGION, "keep-region", "a region is believed registered after it was unmapped")
+	X(KEEP_REGION, "keep-region", "a region is believed registered after it was unmapped")     \
+	X(TRUST_REGION, "trust-region", "regions are believed without asking the page table")
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,

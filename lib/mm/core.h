@@ -106,6 +106,7 @@ struct hmm_mm {
 	struct doubt_list doubts;
 
 	_Atomic uint64_t pump_seq;	/* P: odd while the pump works on events */
+	bool quiesced;			/* read_lock: the gate is closed and empty, reading is sound */
 	_Atomic uint32_t dead;		/* A: the address space is gone */
 	_Atomic uint32_t stopping;	/* A */
 	pthread_t pump;

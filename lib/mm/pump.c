@@ -29,9 +29,10 @@ static void move(struct hmm_mm *mm, const struct provider_event *e)
 	/* The kernel moved the registration along; believing less only costs an idempotent call. */
 	region_forget(mm, from.start, from.end);
 	region_forget(mm, to.start, to.end);
+	if (hmm_mutation(HMM_MUTATION_NO_MOVE))
+		return;
 	notifiers_invalidate(mm, &from);
-	if (!hmm_mutation(HMM_MUTATION_NO_MOVE_TARGET))
-		notifiers_invalidate(mm, &to);
+	notifiers_invalidate(mm, &to);
 }
 
 static void handle(struct hmm_mm *mm, const struct provider_event *e)
@@ -64,6 +65,7 @@ static int read_events(struct hmm_mm *mm, struct provider_event *events)
 	int n;
 
 	pthread_mutex_lock(&mm->read_lock);
+	mm->quiesced = !hmm_mutation(HMM_MUTATION_READ_FIRST);
 	n = mm->provider.ops->read(&mm->provider, events, BATCH);
 	pthread_mutex_unlock(&mm->read_lock);
 	if (n == -ESRCH)
@@ -80,6 +82,7 @@ static void finish(struct hmm_mm *mm)
 	mm->n_stolen = 0;
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
+	mm->quiesced = false;
 	pthread_mutex_unlock(&mm->read_lock);
 }
 

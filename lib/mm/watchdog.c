@@ -2,7 +2,8 @@
 /*
  * The watchdog (rule 10): a program's munmap must not hang because a driver's callback does. When the
  * pump has been in one cycle for 50 ms, the watchdog reads in its place. pump_seq is odd and the gate is
- * closed all the while, so no translation is used or found valid; what was read waits for the pump.
+ * closed and empty all the while, so no translation is used or found valid; what was read waits for the pump.
+ * A pump that is slow to come as far as that is not replaced: engines are still at work.
  */
 #include "mm/core.h"
 
@@ -17,7 +18,7 @@ static void take_over(struct hmm_mm *mm, uint64_t seq)
 
 	if (pthread_mutex_trylock(&mm->read_lock))
 		return; /* the pump is reading: not stuck */
-	if (atomic_load(&mm->pump_seq) == seq && mm->n_stolen < STOLEN_MAX)
+	if (mm->quiesced && atomic_load(&mm->pump_seq) == seq && mm->n_stolen < STOLEN_MAX)
 		n = mm->provider.ops->read(&mm->provider, mm->stolen + mm->n_stolen,
 					   STOLEN_MAX - mm->n_stolen);
 	if (n > 0) {

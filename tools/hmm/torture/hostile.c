@@ -99,9 +99,11 @@ static bool try_force(struct op_run *run, unsigned int op_index)
 	enum window w = choose_window(run->t, op_index, run->rng);
 	bool effect;
 
-	effect = op->effect == EFFECT_BEFORE || (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
+	effect = op->effect == EFFECT_BEFORE ||
+		 (op->effect == EFFECT_AFTER_READ && w >= WINDOW_READ);
 	/* Earlier discards have ended; while they are in doubt nobody takes hold of the page. */
-	hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, run->slot->base, run->slot->base + run->slot->len);
+	hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, run->slot->base,
+		    run->slot->base + run->slot->len);
 	if (!window_try_arm(run->t, w, run->slot->id, run->hi - 1, op_index, effect))
 		return false;
 	return window_wait_ready(run->t);

@@ -56,6 +56,7 @@ int op_shmdt(struct op_run *run);
 int op_dontneed(struct op_run *run);
 int op_dontneed_locked(struct op_run *run);
 int op_process_madvise(struct op_run *run);
+int op_dontneed_wide(struct op_run *run);
 int op_free(struct op_run *run);
 int op_remove(struct op_run *run);
 int op_reclaim(struct op_run *run);

@@ -102,9 +102,10 @@ static int fork_with(struct op_run *run, bool raw)
 		return -errno;
 	if (!pid)
 		_exit(child_work(run, current));
-	window_returned(run->t);
-	/* Breaks copy-on-write while the child is alive. */
+	/* Breaks copy-on-write while the child is alive; what a window waits for is this, not the
+	 * fork. */
 	oracle_stamp(slot, 0, PAGES, run->stamp);
+	window_returned(run->t);
 	return wait_child(run, pid);
 }
 

@@ -21,6 +21,7 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#define ADV_POPULATE_WRITE 23
 #define ADV_GUARD_INSTALL 102
 #define ADV_GUARD_REMOVE 103
 
@@ -73,6 +74,33 @@ static int advise(struct op_run *run, int advice, bool gone)
 int op_dontneed(struct op_run *run)
 {
 	return advise(run, MADV_DONTNEED, !kind_shared(run->slot->kind));
+}
+
+/*
+ * The slot is the end of what is discarded: the event has long been read when the kernel comes to
+ * it, and users go on faulting it in meanwhile.
+ */
+int op_dontneed_wide(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	uint64_t start = slot->base - slot->lead;
+	bool faults;
+	int rc;
+
+	madvise((void *)start, slot->lead, MADV_NOHUGEPAGE);
+	if (madvise((void *)start, slot->lead, ADV_POPULATE_WRITE))
+		return -errno;
+	faults = window_faults_begin(run->t, slot->id);
+	rc = tort_madvise(run->raw, start, slot->lead + slot->len, MADV_DONTNEED);
+	if (!rc) {
+		op_returned(run);
+		oracle_stamp(slot, 0, PAGES, run->stamp);
+	}
+	if (faults)
+		window_faults_end(run->t);
+	if (!rc && rng_below(run->rng, 4))
+		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, start, slot->base + slot->len);
+	return rc;
 }
 
 int op_dontneed_locked(struct op_run *run)

@@ -65,8 +65,9 @@ static void print_windows(const struct torture *t)
 			if (!j && ops_table[i].effect != EFFECT_BEFORE)
 				printf("  %13s", "after the event");
 			else
-				printf("  %6llu %6llu", (unsigned long long)cell(t->windows.forced, i, j),
-			       (unsigned long long)cell(t->windows.in_window, i, j));
+				printf("  %6llu %6llu",
+				       (unsigned long long)cell(t->windows.forced, i, j),
+				       (unsigned long long)cell(t->windows.in_window, i, j));
 		if (ops_table[i].no_event)
 			printf("  %s", atomic_load(&t->op_noted[i])
 					       ? "no event: the library is told"

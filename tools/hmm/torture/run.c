@@ -28,7 +28,8 @@ static const struct {
 } layout[] = {
 	{ KIND_ANON, false }, { KIND_SHMEM, false }, { KIND_ANON, false },  { KIND_THP, false },
 	{ KIND_SYSV, false }, { KIND_FILE, false },  { KIND_STACK, false }, { KIND_PRIVATE, false },
-	{ KIND_SHMEM, true }, { KIND_SYSV, true },   { KIND_FILE, true },   { KIND_BRK, false },
+	{ KIND_WIDE, false }, { KIND_SHMEM, true },  { KIND_SYSV, true },   { KIND_FILE, true },
+	{ KIND_BRK, false },
 };
 #define LAYOUT_SLOTS (sizeof(layout) / sizeof(layout[0]))
 

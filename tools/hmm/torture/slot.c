@@ -21,6 +21,7 @@
 #define SLOT_AT (16ULL << 20) /* room below for a stack to grow into, guard gap included */
 #define AWAY_AT (48ULL << 20)
 #define THP_SIZE (2ULL << 20)
+#define WIDE_LEAD (8ULL << 20)
 
 static const struct {
 	const char *name;
@@ -35,6 +36,7 @@ static const struct {
 	[KIND_FILE] = { "file", HMM_VMA_FILE, true },
 	[KIND_BRK] = { "brk", HMM_VMA_ANON, false },
 	[KIND_STACK] = { "stack", HMM_VMA_ANON, false },
+	[KIND_WIDE] = { "wide", HMM_VMA_ANON, false },
 };
 
 const char *kind_name(enum kind kind)
@@ -213,7 +215,8 @@ int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t 
 		flags |= MAP_PRIVATE | MAP_ANONYMOUS;
 		break;
 	}
-	p = tort_mmap(raw, addr, slot->len, PROT_READ | PROT_WRITE, flags, o->fd, 0);
+	p = tort_mmap(raw, addr - slot->lead, slot->lead + slot->len, PROT_READ | PROT_WRITE, flags,
+		      o->fd, 0);
 	if (p < 0)
 		return (int)p;
 	if (slot->kind == KIND_THP)
@@ -232,6 +235,7 @@ static int slot_place(struct slot *slot)
 
 	slot->len = slot->kind == KIND_THP ? THP_SIZE : PAGES * HMM_PAGE_SIZE;
 	slot->stride = slot->len / PAGES;
+	slot->lead = slot->kind == KIND_WIDE ? WIDE_LEAD : 0;
 	slot->base = at + SLOT_AT;
 	slot->away = at + AWAY_AT;
 	if (slot->kind != KIND_BRK)
@@ -275,7 +279,7 @@ void slot_destroy(struct slot *slot)
 		if ((uint64_t)sbrk(0) == slot->base + slot->len)
 			brk((void *)slot->base);
 	} else if (slot->base) {
-		munmap((void *)slot->base, slot->len);
+		munmap((void *)(slot->base - slot->lead), slot->lead + slot->len);
 		munmap((void *)slot->away, slot->len);
 	}
 	for (i = 0; i < OBJECTS; i++)

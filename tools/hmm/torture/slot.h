@@ -24,6 +24,7 @@ enum kind {
 	KIND_FILE,
 	KIND_BRK,
 	KIND_STACK, /* grows down */
+	KIND_WIDE,  /* anonymous, at the end of a mapping that takes long to discard */
 	KIND_NR,
 };
 
@@ -56,8 +57,8 @@ struct slot {
 	uint64_t base;
 	uint64_t len;
 	uint64_t stride;
-	uint64_t away;    /* where mappings are moved to */
-	uint64_t ballast; /* bytes mapped behind it that make its next munmap slow */
+	uint64_t away; /* where mappings are moved to */
+	uint64_t lead; /* bytes of the same mapping below base */
 	unsigned int object;
 	struct object objects[OBJECTS];
 	_Atomic uint64_t epoch;         /* odd while an operation is under way */

@@ -10,7 +10,7 @@
 #include "../../../devices/hold/hold.h"
 #include "torture.h"
 
-#define FAULT_TIMEOUT_NS 2000000000ULL
+#define FAULT_TIMEOUT_NS 5000000000ULL
 #define GRACE_NS                                                                                   \
 	200000ULL /* how long a section may ignore the gate: to be seen if nobody waits            \
 		   */
@@ -250,6 +250,13 @@ static void user_window(struct user *u)
 	unsigned int page = atomic_load(&win->page);
 	struct hold_page *p = hold_range_page(u->range[slot->id], page);
 
+	if (atomic_load(&win->phase) == PHASE_FAULT) {
+		page = rng_below(&u->rng, PAGES);
+		p = hold_range_page(u->range[slot->id], page);
+		if (!p->held || !atomic_load(&p->installed))
+			fault(u, slot, page);
+		return;
+	}
 	if (atomic_load(&win->phase) == PHASE_PREPARE &&
 	    !(atomic_load(&win->ready) & 1U << u->id)) {
 		if (!p->held || !atomic_load(&p->installed))
@@ -274,6 +281,17 @@ static void user_window(struct user *u)
 	tort_pause(5000);
 }
 
+/* One page was faulted in again, which registered its mapping: what is held of the others must
+ * know. */
+static void use_others(struct user *u, struct slot *slot, unsigned int page)
+{
+	unsigned int i;
+
+	for (i = 0; i < PAGES; i++)
+		if (i != page && hold_range_page(u->range[slot->id], i)->held)
+			use_validated(u, slot, i);
+}
+
 static void user_free(struct user *u)
 {
 	struct slot *slot = &u->t->slots[rng_below(&u->rng, u->t->nslots)];
@@ -291,8 +309,9 @@ static void user_free(struct user *u)
 		for (i = 0; i < BURST; i++)
 			if (!use_validated(u, slot, page))
 				break;
-		if (i < BURST && atomic_load(&u->t->windows.phase) == PHASE_IDLE)
-			fault(u, slot, page);
+		if (i < BURST && atomic_load(&u->t->windows.phase) == PHASE_IDLE &&
+		    fault(u, slot, page))
+			use_others(u, slot, page);
 	} else if (how < 70) {
 		if (!use_section(u, slot, page, 0))
 			fault(u, slot, page);

@@ -182,6 +182,20 @@ static void disarm(struct windows *win)
 	pthread_mutex_unlock(&arm_lock);
 }
 
+bool window_faults_begin(struct torture *t, unsigned int slot)
+{
+	if (pthread_mutex_trylock(&arm_lock))
+		return false;
+	atomic_store(&t->windows.slot, slot);
+	atomic_store(&t->windows.phase, PHASE_FAULT);
+	return true;
+}
+
+void window_faults_end(struct torture *t)
+{
+	disarm(&t->windows);
+}
+
 bool window_wait_ready(struct torture *t)
 {
 	struct windows *win = &t->windows;

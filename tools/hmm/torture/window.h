@@ -32,6 +32,7 @@ enum window_phase {
 	PHASE_IDLE,
 	PHASE_PREPARE, /* users: take hold of the page */
 	PHASE_RUN,     /* users: use what you hold, do not fault */
+	PHASE_FAULT,   /* users: fault the slot in, again and again */
 };
 
 struct windows {
@@ -75,6 +76,10 @@ void window_finish(struct torture *t);
 void window_effect(struct torture *t);
 /* Peer: hold `changed` open as long as it lasts. */
 void window_hold_changed(struct torture *t);
+
+/* No window, but users fault a slot in while its operation runs. False: a window is armed. */
+bool window_faults_begin(struct torture *t, unsigned int slot);
+void window_faults_end(struct torture *t);
 
 /* User side: around a use. */
 int window_use_begin(struct torture *t);
