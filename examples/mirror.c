@@ -110,7 +110,7 @@ int main(void)
 	device_write(memory, 3);
 	evicted = faults - cold - tracked;
 
-	printf("cold: %u faults for %u pages; then %u pages written; after %s %u fault\n", cold, PAGES, tracked,
+	printf("cold: %u faults for %d pages; then %u pages written; after %s %u fault\n", cold, PAGES, tracked,
 	       hmm_event_name(HMM_EVENT_MIGRATE), evicted);
 	hmm_engine_destroy(engine);
 	hmm_interval_notifier_remove(ni);
