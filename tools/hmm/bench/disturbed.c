@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A job over warm memory while another thread unmaps memory that has nothing to do with it, 50,000
- * times a second or as fast as the machine can, against the same job in quiet. Unrelated memory is either
- * not mirrored at all, or mirrored by the same address space.
+ * times a second or as fast as the machine can. That memory is one of
+ *
+ *	bystander	not mirrored, pages never touched: against the job in quiet
+ *	registered	registered with the mirror's userfaultfd, likewise untouched: against the job in quiet
+ *	touched		not mirrored, each page present: against CPU threads that do the same work under
+ *			the same unmapping, for the kernel interrupts every CPU of the process to flush its TLB
  */
 #include <errno.h>
 #include <math.h>
@@ -14,6 +18,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <libdeflate.h>
 
 #include "../run/job.h"
 #include "bench.h"
@@ -29,8 +34,9 @@ struct disturbed {
 	struct run_options options;
 	struct session session;
 	struct input input;
-	bool mirrored;
+	enum { BYSTANDER, REGISTERED, TOUCHED } kind;
 	atomic_bool stop;
+	_Atomic uint32_t sum; /* what the CPU computes goes somewhere */
 	uint64_t done; /* munmaps of the last measurement */
 	int error;
 	double reached; /* munmaps a second, the least of all measurements */
@@ -43,23 +49,24 @@ static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidatio
 
 static const struct hmm_interval_notifier_ops ops = { sizeof(ops), ignore };
 
-static char *fresh(struct disturbed *d, uint64_t *pfns, struct hmm_interval_notifier **ni)
+/* Registered by a fault of its first page: anonymous memory is registered a mapping at a time. */
+static char *fresh(struct disturbed *d, struct hmm_interval_notifier **ni)
 {
 	size_t size = PIECES * HMM_PAGE_SIZE;
+	uint64_t pfn = 0;
 	struct hmm_range range = { .size = sizeof(range),
-				   .hmm_pfns = pfns,
+				   .hmm_pfns = &pfn,
 				   .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
 	char *base = raw_map(size < 2 * RAW_MIB ? 2 * RAW_MIB : size, false);
 
 	if (!base)
 		return NULL;
-	if (!d->mirrored) {
+	if (d->kind == TOUCHED)
 		madvise(base, size, 23 /* MADV_POPULATE_WRITE */);
+	if (d->kind != REGISTERED)
 		return base;
-	}
-	memset(pfns, 0, PIECES * sizeof(*pfns));
 	range.start = (uintptr_t)base;
-	range.end = range.start + size;
+	range.end = range.start + HMM_PAGE_SIZE;
 	d->error = hmm_interval_notifier_insert(d->session.mm, range.start, size, &ops, NULL, ni);
 	range.notifier = *ni;
 	if (!d->error)
@@ -69,7 +76,6 @@ static char *fresh(struct disturbed *d, uint64_t *pfns, struct hmm_interval_noti
 
 static void *unmap(void *arg)
 {
-	static uint64_t pfns[PIECES];
 	struct hmm_interval_notifier *ni = NULL;
 	struct disturbed *d = arg;
 	size_t next = PIECES;
@@ -82,7 +88,7 @@ static void *unmap(void *arg)
 			if (next == PIECES) {
 				hmm_interval_notifier_remove(ni);
 				ni = NULL;
-				base = fresh(d, pfns, &ni);
+				base = fresh(d, &ni);
 				next = 0;
 				if (!base)
 					goto out;
@@ -119,9 +125,28 @@ static double quiet(void *arg)
 	return result;
 }
 
-static double loud(void *arg)
+#define PIECE RAW_MIB
+
+static void sum_piece(uint64_t item, void *arg)
 {
 	struct disturbed *d = arg;
+
+	atomic_fetch_xor(&d->sum, libdeflate_crc32(0, d->input.base + item * PIECE, PIECE));
+}
+
+/* The same work by CPU threads, over the mapping that is warm for the device as well. */
+static double on_cpu(void *arg)
+{
+	struct disturbed *d = arg;
+	double begin = bench_now_ns();
+
+	for (int i = 0; i < REPEATS; i++)
+		cpu_run(d->session.engines, sum_piece, d, SIZE / PIECE);
+	return REPEATS * SIZE / (bench_now_ns() - begin);
+}
+
+static double disturb(struct disturbed *d, bench_side side)
+{
 	pthread_t thread;
 	double result, begin, reached;
 
@@ -130,7 +155,7 @@ static double loud(void *arg)
 	begin = bench_now_ns();
 	if (pthread_create(&thread, NULL, unmap, d))
 		return NAN;
-	result = quiet(d);
+	result = side(d);
 	atomic_store(&d->stop, true);
 	pthread_join(thread, NULL);
 	reached = (double)d->done / (bench_now_ns() - begin) * 1e9;
@@ -139,15 +164,24 @@ static double loud(void *arg)
 	return d->error ? NAN : result;
 }
 
-static int measure(struct bench *b, struct disturbed *d, bool mirrored)
+static double loud(void *arg)
 {
-	struct bench_row row = { .unit = "GB/s", .target = mirrored ? 0.7 : 0.95, .sense = BENCH_HIGHER };
+	return disturb(arg, quiet);
+}
+
+static double loud_cpu(void *arg)
+{
+	return disturb(arg, on_cpu);
+}
+
+static int measure(struct bench *b, struct disturbed *d, const char *name, double target)
+{
+	struct bench_row row = { .unit = "GB/s", .target = target, .sense = BENCH_HIGHER };
 	int ret;
 
-	d->mirrored = mirrored;
 	d->reached = 0;
-	snprintf(row.name, sizeof(row.name), "disturbed-munmap-%s", mirrored ? "mirrored" : "not-mirrored");
-	ret = bench_interleave(b, loud, quiet, d, &row);
+	snprintf(row.name, sizeof(row.name), "disturbed-munmap-%s", name);
+	ret = bench_interleave(b, loud, d->kind == TOUCHED ? loud_cpu : quiet, d, &row);
 	snprintf(row.note, sizeof(row.note), "%.0f munmaps/s at least, %u engine%s", d->reached, d->session.engines,
 		 d->session.engines == 1 ? "" : "s");
 	if (!ret)
@@ -158,6 +192,8 @@ static int measure(struct bench *b, struct disturbed *d, bool mirrored)
 int bench_disturbed(struct bench *b)
 {
 	struct disturbed d = { .input = { .path = "(256 MiB)", .size = SIZE } };
+	static const char *const names[] = { "bystander", "registered", "touched" };
+	static const double targets[] = { 0.95, 0.7, 0.8 };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int ret;
 
@@ -168,10 +204,8 @@ int bench_disturbed(struct bench *b)
 	/* A CPU is left to the program, else the figure is about time slices. */
 	if (!ret && session_open(&d.session, "soft", cpus > 1 ? (unsigned int)cpus - 1 : 1, false))
 		ret = -EIO;
-	if (!ret)
-		ret = measure(b, &d, false);
-	if (!ret)
-		ret = measure(b, &d, true);
+	for (d.kind = BYSTANDER; d.kind <= TOUCHED && !ret; d.kind++)
+		ret = measure(b, &d, names[d.kind], targets[d.kind]);
 	session_close(&d.session);
 	if (d.input.base)
 		munmap(d.input.base, SIZE);
