@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <hmm/mm.h>
 #include <hmm/range.h>
 #include "runner/runner.h"
 
@@ -73,12 +74,31 @@ static void judge_overrun(struct engine *e)
 	access_leave(e);
 }
 
+/*
+ * Memory was not there; we are outside of the section by now. 0: try again. Without faults nobody can be
+ * asked: an event about it is waited for, and where the same page vanishes again and again there is none.
+ */
+static int vanished(struct engine *e, uint64_t addr, int prot)
+{
+	struct hmm_device_fault f = { .addr = addr, .len = 1, .prot = (uint32_t)prot };
+
+	bump(&e->stats.guard_hits, 1);
+	if (e->runner->fault_model == HMM_FAULTS_REPLAY) {
+		f.flags = HMM_FAULT_VANISHED;
+		return fault_raise(e, &f);
+	}
+	if (e->vanished_page != addr >> HMM_PAGE_SHIFT)
+		e->vanished_times = 0;
+	e->vanished_page = addr >> HMM_PAGE_SHIFT;
+	if (++e->vanished_times > 3)
+		return -EFAULT;
+	return hmm_mm_barrier(hmm_device_mm(e->runner->dev), 0);
+}
+
 int access_recover(struct engine *e)
 {
-	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED,
-				      .len = 1,
-				      .prot = (uint32_t)e->prot };
 	bool stood = access_leave(e);
+	int rc;
 
 	bump(&e->stats.restarts, 1);
 	e->used = false;
@@ -89,11 +109,12 @@ int access_recover(struct engine *e)
 			return 0;
 	}
 	e->wrote = false;
-	bump(&e->stats.guard_hits, 1);
-	f.addr = e->va + (e->guard.hit - e->guard.start);
-	if (e->runner->fault_model == HMM_FAULTS_NONE)
-		return -EFAULT;
-	return fault_raise(e, &f);
+	rc = vanished(e, e->va + (e->guard.hit - e->guard.start), e->prot);
+	/* The device has forgotten it: the item begins again and is told by hmm_access() itself. */
+	if (e->runner->fault_model == HMM_FAULTS_REPLAY &&
+	    (rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON))
+		rc = 0;
+	return rc;
 }
 
 /* Gives up the pointer that was given out; begins the item again if it was used in vain. */
@@ -255,10 +276,7 @@ static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src,
 
 static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
 {
-	struct hmm_device_fault f = { .flags = HMM_FAULT_VANISHED,
-				      .len = 1,
-				      .prot = (uint32_t)prot };
-	size_t vanished;
+	size_t lost;
 	void *host;
 	int rc;
 
@@ -268,21 +286,18 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		rc = reach(e, va, len, prot, &host);
 		if (rc)
 			return rc;
-		vanished = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
+		lost = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
 					     : copy_guarded(local, host, len, host);
-		if (__builtin_expect(!vanished && check(e), 1))
+		if (__builtin_expect(!lost && check(e), 1))
 			return 0;
 		e->va = va;
 		e->wrote = (prot & PROT_WRITE) != 0;
-		if (!vanished) {
+		if (!lost) {
 			judge_overrun(e);
 			continue;
 		}
 		access_leave(e);
-		bump(&e->stats.guard_hits, 1);
-		f.addr = va + vanished - 1;
-		f.flags = HMM_FAULT_VANISHED;
-		rc = e->runner->fault_model == HMM_FAULTS_NONE ? -EFAULT : fault_raise(e, &f);
+		rc = vanished(e, va + lost - 1, prot);
 		if (rc)
 			return rc;
 	}

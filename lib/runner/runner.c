@@ -36,6 +36,7 @@ static void run_items(struct engine *e, struct rjob *rj)
 
 	while (!atomic_load_explicit(&rj->stop, memory_order_relaxed) &&
 	       (item = atomic_fetch_add(&rj->next_item, 1)) < rj->items) {
+		e->vanished_times = 0;
 		rc = run_item(e, job, item);
 		access_leave(e);
 		e->used = e->wrote = false;

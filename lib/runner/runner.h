@@ -72,6 +72,8 @@ struct engine {
 	struct guard guard; /* of the item: an access through a pointer that was given out */
 	uint64_t va;        /* what the guard guards */
 	int prot;
+	uint64_t vanished_page; /* of this item, without faults: where, and how often */
+	unsigned int vanished_times;
 	void *cache; /* the device's */
 	struct fault_slot slot;
 	struct engine_stats stats;

@@ -10,6 +10,7 @@
  *	commit_end			reads the event, invalidates what was just mapped
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <hmm/engine.h>
@@ -171,6 +172,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct chu
 		 */
 		if (hmm_interval_read_begin(range->notifier) != range->notifier_seq)
 			return -EAGAIN;
+		sched_yield();
 	}
 }
 

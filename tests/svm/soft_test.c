@@ -754,6 +754,25 @@ static void without_faults_other_memory_is_an_error(void **state)
 	munmap(p, 2 * M2);
 }
 
+static void without_faults_vanished_memory_is_an_error(void **state)
+{
+	struct mirror *m = *state;
+	struct vanish v = { .p = pattern(M2) };
+	struct hmm_job_range range = { at(v.p), at(v.p) + M2, PROT_READ, 0 };
+	struct hmm_job job = { .size = sizeof(job),
+			       .kernel = kernel_vanish,
+			       .arg = &v,
+			       .items = 1,
+			       .ranges = &range,
+			       .nranges = 1 };
+
+	reopen(m, "soft:faults=none", 1, NULL);
+	assert_int_equal(hmm_svm_run(m->svm, &job), -EFAULT);
+	assert_true(device_stats(m).guard_hits >= 1);
+	assert_int_equal(device_stats(m).restarts, device_stats(m).guard_hits);
+	munmap(v.p, M2);
+}
+
 struct relay {
 	struct span s;
 	_Atomic int step;
@@ -941,6 +960,7 @@ int main(void)
 		T(without_faults_named_memory_is_populated_at_submit),
 		T(without_faults_other_memory_is_an_error),
 		T(without_faults_an_invalidation_populates_again),
+		T(without_faults_vanished_memory_is_an_error),
 		T(reduced_permission_is_found_at_submit),
 		T(child_can_close_what_it_inherited),
 		T(job_survives_a_hostile_program),
