@@ -6,6 +6,11 @@
 #include "range/walk.h"
 #include "abi/pagemap.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* gcc leaves loops of unknown length alone at -O2 */
+#pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic")
+#endif
+
 /* Make what is at or above w->written look like what is below it. */
 static void keep_requests(struct walk *w, uint64_t start, uint64_t end)
 {
@@ -71,4 +76,15 @@ void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 		_Static_assert(PM_WORD_EXCLUSIVE == 1ULL << 56 && PM_WORD_FILE == 1ULL << 61, "shifts");
 		e[i] = (e[i] & keep) | (first + i) | writable << 62;
 	}
+}
+
+bool fill_all_have(const struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
+{
+	const uint64_t *e = walk_entry(w, start);
+	const uint64_t n = (end - start) >> HMM_PAGE_SHIFT;
+	uint64_t all = ~0ULL;
+
+	for (uint64_t i = 0; i < n; i++)
+		all &= e[i];
+	return (all & flags) == flags;
 }

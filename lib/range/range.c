@@ -30,7 +30,8 @@ static void begin(struct walk *w, struct hmm_range *range)
 
 	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier) };
 	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	w->thp_size = mm_thp_size(w->mm);
+	/* what one entry of the next level maps, also where the kernel lacks THP */
+	w->thp_size = mm_thp_size(w->mm) ? mm_thp_size(w->mm) : w->page_size / 8 * w->page_size;
 	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE :
 		     all & HMM_PFN_REQ_WRITE	? REQUEST_WRITE :
 						  REQUEST_READ;

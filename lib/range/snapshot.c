@@ -34,7 +34,13 @@ struct span_state {
 /* Entries that do not satisfy their request: the page went away again. -EBUSY */
 static int check_requests(const struct walk *w, uint64_t start, uint64_t end, uint64_t *done)
 {
-	if (w->request == REQUEST_NONE && !w->mask)
+	*done = end;
+	if (!w->mask && w->request == REQUEST_NONE)
+		return 0;
+	if (!w->mask && w->request == REQUEST_READ && fill_all_have(w, start, end, HMM_PFN_VALID))
+		return 0;
+	if ((w->mask || w->request == REQUEST_WRITE) &&
+	    fill_all_have(w, start, end, HMM_PFN_VALID | HMM_PFN_WRITE))
 		return 0;
 	for (uint64_t a = start; a < end; a += HMM_PAGE_SIZE) {
 		const uint64_t e = *walk_entry(w, a);
@@ -46,20 +52,7 @@ static int check_requests(const struct walk *w, uint64_t start, uint64_t end, ui
 			return -EBUSY;
 		}
 	}
-	*done = end;
 	return 0;
-}
-
-/* Present pages of a shared mapping: writable if that was just asked for. */
-static void fill_shared(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
-			uint64_t flags)
-{
-	for (uint64_t a = start, next; a < end; a = next) {
-		enum request request;
-
-		next = walk_request_run(w, a, end, &request);
-		fill_same(w, a, next, flags | (request == REQUEST_WRITE ? HMM_PFN_WRITE : 0));
-	}
 }
 
 static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, bool unknown)
@@ -135,25 +128,47 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 	       mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
 }
 
+/* Present pages of a writable VMA, all with one request. */
+static int fill_writable(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
+			 uint64_t flags, unsigned int order, bool asked)
+{
+	/*
+	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an event or as
+	 * the zero page. Of a private file the page itself may be back, which only words tell.
+	 */
+	if (asked && (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
+		fill_same(w, start, end, flags | HMM_PFN_WRITE);
+	else if (s->vma->shared)
+		fill_same(w, start, end, flags);
+	else if (order > order_of(w->page_size))
+		return fill_huge_private(w, s, start, end, flags, HMM_PAGE_SIZE << order);
+	else
+		return fill_small_private(w, start, end, flags, s->words_unknown);
+	return 0;
+}
+
 static int fill_run(struct walk *w, const struct span_state *s, const struct page_run *run)
 {
 	const bool huge = run->categories & PAGE_IS_HUGE;
-	const unsigned int order = s->order ? s->order : huge ? order_of(w->thp_size) : order_of(w->page_size);
+	const unsigned int order = s->order ? s->order : order_of(huge ? w->thp_size : w->page_size);
 	const uint64_t flags = HMM_PFN_VALID | s->flags | (uint64_t)order << HMM_PFN_ORDER_SHIFT;
+	int err = 0;
 
 	if (lies(w, s, run)) {
 		region_deny(w->mm, run->start, run->end);
 		return -EBUSY;
 	}
-	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE))
+	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {
 		fill_same(w, run->start, run->end, flags);
-	else if (s->vma->shared)
-		fill_shared(w, s, run->start, run->end, flags);
-	else if (s->order || huge)
-		return fill_huge_private(w, s, run->start, run->end, flags, HMM_PAGE_SIZE << order);
-	else
-		return fill_small_private(w, run->start, run->end, flags, s->words_unknown);
-	return 0;
+		return 0;
+	}
+	for (uint64_t a = run->start, next; !err && a < run->end; a = next) {
+		enum request request;
+
+		next = walk_request_run(w, a, run->end, &request);
+		err = fill_writable(w, s, a, next, flags, order, request == REQUEST_WRITE);
+	}
+	return err;
 }
 
 /* Faulted for writing again and again, and still it looks shared: the kernel's word for it is enough. */

@@ -66,5 +66,6 @@ void fill_same(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 		   const uint64_t *words);
+bool fill_all_have(const struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 
 #endif
