@@ -312,6 +312,24 @@ int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return ret;
 }
 
+bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	bool watched = true;
+
+	pthread_mutex_lock(&t->lock);
+	while (watched && start < end) {
+		const struct span *s = (struct span *)itree_first(&t->spans, start, start + 1);
+		const struct file *f = s ? s->file : NULL;
+
+		watched = f && f->fd >= 0 && s->generation == f->generation &&
+			  (f->watch >= 0 || !f->stamp.racy);
+		start = s ? s->node.end : end;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return watched;
+}
+
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;

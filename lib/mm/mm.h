@@ -120,6 +120,9 @@ void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma);
 /* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
+/* Will a change of the file be seen, all over the range? No system call. */
+bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
 /* span.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is part of it System V shared memory, whose detaching nothing tells of? Cheap where there is none. */

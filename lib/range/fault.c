@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#define STUBBORN 32
+
 static void set_error(struct walk *w, int error, uint64_t at)
 {
 	w->error = error;
@@ -64,9 +66,14 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 		if (vma_peek(mm_vmas(w->mm), a, &now) || now.start > a || !same_vma(&now, vma))
 			return -EBUSY;
 	}
+	/*
+	 * A hole is ENOMEM and PROT_NONE is EINVAL, as want of memory and VM_PFNMAP are: another thread may have
+	 * unmapped and mapped again in between. Believed when it is said again and again.
+	 */
+	if ((error == ENOMEM || error == EINVAL) && w->stuck < STUBBORN)
+		return -EBUSY;
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
-		/* ENOMEM is also the answer for a hole, which may have been one only while we populated. */
-		return error == ENOMEM && w->stuck > 32 ? -ENOMEM : -EBUSY;
+		return error == ENOMEM ? -ENOMEM : -EBUSY;
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);

@@ -227,7 +227,7 @@ static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t sta
 {
 	if (!region_covers(w->mm, start, end))
 		return true;
-	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) && file_unchanged(w->mm, start, end) != 1)
+	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) && !file_watched(w->mm, start, end))
 		return true;
 	if (!doubt_overlaps(w->mm, start, end))
 		return false;

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* hmm_range_fault() against threads that change the mapping, and its deadline. */
+#include "mirror.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#define PAGES 64
+
+struct race {
+	struct mirror m;
+	char *p;
+	_Atomic bool stop;
+	_Atomic unsigned long changes;
+};
+
+static int setup(void **state)
+{
+	static struct race r;
+
+	memset(&r, 0, sizeof(r));
+	mirror_open(&r.m, 0);
+	r.p = map_anon(PAGES * PAGE, RW);
+	memset(r.p, 1, PAGES * PAGE);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct race *r = *state;
+
+	mirror_close(&r->m);
+	munmap(r->p, PAGES * PAGE);
+	return 0;
+}
+
+/* Run fn() against faults for a while; check() looks at each answer that stands. */
+static void race(struct race *r, void *(*fn)(void *), uint64_t request, void (*check)(struct race *, int err))
+{
+	const uint64_t end = mm_now_ns() + 600000000ULL;
+	unsigned long stood = 0;
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, fn, r), 0);
+	while (mm_now_ns() < end) {
+		int err = fault(&r->m, r->p, PAGES, request);
+
+		check(r, err);
+		stood += hmm_interval_valid(r->m.ni, r->m.range.notifier_seq);
+	}
+	r->stop = true;
+	pthread_join(t, NULL);
+	assert_true(r->changes > 100);
+	assert_true(stood > 10);
+}
+
+static void *unmap_and_map(void *arg)
+{
+	struct race *r = arg;
+	char *q = r->p + 10 * PAGE;
+
+	while (!r->stop) {
+		munmap(q, PAGE);
+		assert_ptr_equal(mmap(q, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), q);
+		*q = 1;
+		r->changes++;
+	}
+	return NULL;
+}
+
+static void all_or_hole(struct race *r, int err)
+{
+	if (!err) {
+		assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+		return;
+	}
+	assert_int_equal(err, -EFAULT);
+	assert_int_equal(r->m.range.last, at(r->p) + 10 * PAGE);
+	assert_int_equal(flags_of(&r->m, 9), VALID | WRITE);
+	/* requests and sticky bits are as they were, here none */
+	for (int i = 10; i < PAGES; i++)
+		assert_true(!(r->m.pfns[i] & ~NOTHING));
+}
+
+static void against_munmap(void **state)
+{
+	race(*state, unmap_and_map, REQ_WRITE, all_or_hole);
+}
+
+static void *protect(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop) {
+		mprotect(r->p + 10 * PAGE, PAGE, PROT_READ);
+		mprotect(r->p + 10 * PAGE, PAGE, RW);
+		r->changes++;
+	}
+	return NULL;
+}
+
+static void all_or_denied(struct race *r, int err)
+{
+	if (!err) {
+		assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+		return;
+	}
+	assert_int_equal(err, -EPERM);
+	assert_int_equal(r->m.range.last, at(r->p) + 10 * PAGE);
+}
+
+static void against_mprotect(void **state)
+{
+	race(*state, protect, REQ_WRITE, all_or_denied);
+}
+
+static void *discard(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop) {
+		madvise(r->p + 10 * PAGE, PAGE, MADV_DONTNEED);
+		r->changes++;
+	}
+	return NULL;
+}
+
+static void all_present(struct race *r, int err)
+{
+	assert_int_equal(err, 0);
+	for (int i = 0; i < PAGES; i++)
+		assert_true(r->m.pfns[i] & VALID);
+}
+
+static void against_discard(void **state)
+{
+	race(*state, discard, REQ_READ, all_present);
+}
+
+/* A snapshot's requests are those of the caller, however often it has to start over. */
+static void snapshot_against_discard_faults_nothing_in(void **state)
+{
+	struct race *r = *state;
+	const uint64_t end = mm_now_ns() + 400000000ULL;
+	pthread_t t;
+
+	madvise(r->p + 20 * PAGE, PAGE, MADV_DONTNEED);
+	assert_int_equal(fault(&r->m, r->p, 1, REQ_READ), 0);
+	assert_int_equal(pthread_create(&t, NULL, discard, r), 0);
+	while (mm_now_ns() < end) {
+		for (int i = 0; i < PAGES; i++)
+			r->m.pfns[i] = i == 5 ? REQ_READ : 0;
+		assert_int_equal(fault_masked(&r->m, r->p, PAGES, 0, REQ_WRITE), 0);
+		assert_true(r->m.pfns[5] & VALID);
+		/* nobody asked for this one */
+		assert_true(r->m.pfns[20] == 0);
+	}
+	r->stop = true;
+	pthread_join(t, NULL);
+}
+
+static void *keep_busy(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop) {
+		struct hmm_invalidation inv = { .start = at(r->p), .end = at(r->p) + PAGE,
+						.event = HMM_EVENT_MIGRATE };
+
+		hmm_interval_invalidate(r->m.mm, &inv);
+		r->changes++;
+	}
+	return NULL;
+}
+
+static void deadline_ends_what_comes_nowhere(void **state)
+{
+	struct race *r = *state;
+	bool timed_out = false;
+	pthread_t t[2];
+
+	/* a walk long enough to collide every time */
+	char *big = map_anon(16 * MIB, RW);
+
+	madvise(big, 16 * MIB, MADV_NOHUGEPAGE);
+	memset(big, 1, 16 * MIB);
+	munmap(r->p, PAGES * PAGE);
+	r->p = big;
+	assert_int_equal(pthread_create(&t[0], NULL, keep_busy, r), 0);
+	assert_int_equal(pthread_create(&t[1], NULL, keep_busy, r), 0);
+	for (int i = 0; i < 20 && !timed_out; i++) {
+		uint64_t begun = mm_now_ns();
+
+		for (int k = 0; k < 4096; k++)
+			r->m.pfns[k] = k & 1 ? REQ_READ : 0;
+		r->m.range = (struct hmm_range){ .size = sizeof(r->m.range), .notifier = r->m.ni,
+						 .start = at(big), .end = at(big) + 16 * MIB,
+						 .hmm_pfns = r->m.pfns, .pfn_flags_mask = REQ_WRITE };
+		switch (hmm_range_fault(&r->m.range, 20000000)) {
+		case 0:
+			break;
+		case -EBUSY:
+		case -ETIME:
+			timed_out = true;
+			assert_int_equal(r->m.range.last, at(big));
+			for (int k = 0; k < 4096; k++)
+				assert_true(r->m.pfns[k] == (k & 1 ? REQ_READ : 0));
+			assert_true(mm_now_ns() - begun >= 20000000);
+			assert_true(mm_now_ns() - begun < 3000000000ULL);
+			break;
+		default:
+			fail();
+		}
+	}
+	r->stop = true;
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	assert_true(timed_out);
+	munmap(big, 16 * MIB);
+	r->p = map_anon(PAGES * PAGE, RW);
+}
+
+/* A thread that runs could be in the middle of a discard, for all one can see. */
+static void *spin(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop)
+		;
+	return NULL;
+}
+
+static void discarded_and_in_doubt_is_transient(void **state)
+{
+	struct race *r = *state;
+	struct mirror *m = &r->m;
+
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, spin, r), 0);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
+	/* as if the pump had just read the event of a discard whose end nobody knows */
+	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+	assert_true(transient(m, 0));
+	/* armed: usable under a check until it is written or gone */
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+	madvise(r->p + PAGE, PAGE, MADV_DONTNEED);
+	r->p[PAGE] = 1;
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(hmm_mm_note(m->mm, HMM_NOTE_DISCARD, at(r->p), at(r->p) + PAGES * PAGE), 0);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+	assert_false(transient(m, 0));
+	r->stop = true;
+	pthread_join(t, NULL);
+}
+
+static void dead_in_a_forked_child(void **state)
+{
+	struct race *r = *state;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), 0);
+	pid = fork();
+	if (!pid)
+		_exit(hmm_range_fault(&r->m.range, 0) != -ESRCH || hmm_range_valid(&r->m.range, 7) != -ESRCH ||
+		      hmm_mm_check_files(r->m.mm) != -ESRCH);
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(against_munmap),
+		T(against_mprotect),
+		T(against_discard),
+		T(snapshot_against_discard_faults_nothing_in),
+		T(deadline_ends_what_comes_nowhere),
+		T(discarded_and_in_doubt_is_transient),
+		T(dead_in_a_forked_child),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
