@@ -4,7 +4,6 @@
  * pages, must take less than the quarter of a millisecond that a scan of huge pages does.
  */
 #include "range/walk.h"
-#include "abi/pagemap.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 /* gcc leaves loops of unknown length alone at -O2 */
@@ -58,9 +57,9 @@ void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
 		e[i] = (e[i] & keep) | flags;
 }
 
-/* WRITE where the page is anonymous and mapped only here; one word a page of the machine's size. */
+/* WRITE where the page's word has these bits of a mask; one word a page of the machine's size. */
 void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
-		   const uint64_t *restrict words)
+		   const uint64_t *restrict words, uint64_t mask, uint64_t bits)
 {
 	uint64_t *restrict e = walk_entry(w, start);
 	const uint64_t n = (end - start) >> HMM_PAGE_SHIFT;
@@ -70,11 +69,9 @@ void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 
 	keep_requests(w, start, end);
 	for (uint64_t i = 0; i < n; i++) {
-		const uint64_t word = words[i >> shift];
-		const uint64_t writable = (word >> 56) & ~(word >> 61) & 1;
+		const uint64_t write = (words[i >> shift] & mask) == bits ? HMM_PFN_WRITE : 0;
 
-		_Static_assert(PM_WORD_EXCLUSIVE == 1ULL << 56 && PM_WORD_FILE == 1ULL << 61, "shifts");
-		e[i] = (e[i] & keep) | (first + i) | writable << 62;
+		e[i] = (e[i] & keep) | (first + i) | write;
 	}
 }
 

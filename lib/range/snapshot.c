@@ -21,8 +21,6 @@
 
 #define RUNS_AT_ONCE 64
 #define WORDS_AT_ONCE 512
-/* Attempts after which a page that was faulted for writing and looks shared is believed to be writable. */
-#define STUBBORN 3
 
 struct span_state {
 	const struct hmm_vma *vma;
@@ -55,11 +53,13 @@ static int check_requests(const struct walk *w, uint64_t start, uint64_t end, ui
 	return 0;
 }
 
-static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, bool unknown)
+/* Pages are writable whose word has these bits of a mask. */
+static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, uint64_t mask,
+			      uint64_t bits)
 {
 	uint64_t words[WORDS_AT_ONCE];
 
-	if (unknown) {
+	if (bits & ~mask) { /* none has */
 		fill_same(w, start, end, flags);
 		return 0;
 	}
@@ -75,7 +75,7 @@ static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint
 				    (next - from + w->page_size - 1) / w->page_size, words);
 		if (err)
 			return err;
-		fill_by_words(w, a, next, flags, words);
+		fill_by_words(w, a, next, flags, words, mask, bits);
 	}
 	return 0;
 }
@@ -134,16 +134,20 @@ static int fill_writable(struct walk *w, const struct span_state *s, uint64_t st
 {
 	/*
 	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an event or as
-	 * the zero page. Of a private file the page itself may be back, which only words tell.
+	 * the zero page. Of a private file the page itself may be back, which only words tell: one that is
+	 * anonymous is the copy that was made for us.
 	 */
 	if (asked && (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
 		fill_same(w, start, end, flags | HMM_PFN_WRITE);
+	else if (asked)
+		return fill_small_private(w, start, end, flags, PM_WORD_FILE, 0);
 	else if (s->vma->shared)
 		fill_same(w, start, end, flags);
 	else if (order > order_of(w->page_size))
 		return fill_huge_private(w, s, start, end, flags, HMM_PAGE_SIZE << order);
 	else
-		return fill_small_private(w, start, end, flags, s->words_unknown);
+		return fill_small_private(w, start, end, flags, PM_WORD_EXCLUSIVE | PM_WORD_FILE,
+					  s->words_unknown ? ~0ULL : PM_WORD_EXCLUSIVE);
 	return 0;
 }
 
@@ -169,17 +173,6 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 		err = fill_writable(w, s, a, next, flags, order, request == REQUEST_WRITE);
 	}
 	return err;
-}
-
-/* Faulted for writing again and again, and still it looks shared: the kernel's word for it is enough. */
-static void believe_writes(struct walk *w, uint64_t start, uint64_t end)
-{
-	for (uint64_t a = start; a < end; a += HMM_PAGE_SIZE) {
-		uint64_t *e = walk_entry(w, a);
-
-		if (*e & HMM_PFN_VALID && walk_request(w, a) == REQUEST_WRITE)
-			*e |= HMM_PFN_WRITE;
-	}
 }
 
 static int fill_present(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end)
@@ -269,8 +262,6 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	err = fill_present(w, &s, start, end);
 	if (err)
 		return err;
-	if ((w->stuck >= STUBBORN || s.words_unknown) && !vma->shared && vma->prot & PROT_WRITE)
-		believe_writes(w, start, end);
 	err = check_requests(w, start, end, done);
 	if (!err)
 		*done = end;

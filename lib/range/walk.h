@@ -65,7 +65,7 @@ int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done);
 void fill_same(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
-		   const uint64_t *words);
+		   const uint64_t *words, uint64_t mask, uint64_t bits);
 bool fill_all_have(const struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 
 #endif

@@ -190,7 +190,7 @@ static void words_tell_who_shares_a_page(void **state)
 	assert_true(w[0] & w[1] & PM_WORD_PRESENT & ~0ULL);
 	assert_true(w[0] & PM_WORD_EXCLUSIVE);
 	assert_int_equal(pipe(go), 0);
-	pid = fork();
+	pid = fork_tied();
 	if (!pid)
 		_exit((int)read(go[0], &c, 1));
 	a[0] = 2;

@@ -160,65 +160,67 @@ static void snapshot_against_discard_faults_nothing_in(void **state)
 	pthread_join(t, NULL);
 }
 
-static void *keep_busy(void *arg)
-{
-	struct race *r = arg;
+/* Linked in the place of hmm_interval_read_retry(): while set, something is invalidated each time. */
+static struct race *colliding;
+static int collisions_left;
+bool __real_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq);
+bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq);
 
-	while (!r->stop) {
-		struct hmm_invalidation inv = { .start = at(r->p), .end = at(r->p) + PAGE,
+bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	if (colliding && collisions_left) {
+		struct hmm_invalidation inv = { .start = at(colliding->p), .end = at(colliding->p) + PAGE,
 						.event = HMM_EVENT_MIGRATE };
 
-		hmm_interval_invalidate(r->m.mm, &inv);
-		r->changes++;
+		collisions_left--;
+		hmm_interval_invalidate(colliding->m.mm, &inv);
 	}
-	return NULL;
+	return __real_hmm_interval_read_retry(ni, seq);
+}
+
+static int fault_alternate_pages(struct race *r, uint64_t timeout_ns)
+{
+	for (int i = 0; i < PAGES; i++)
+		r->m.pfns[i] = (i & 1 ? REQ_READ : 0) | HMM_PFN_DMA_MAPPED;
+	r->m.range = (struct hmm_range){ .size = sizeof(r->m.range), .notifier = r->m.ni, .start = at(r->p),
+					 .end = at(r->p) + PAGES * PAGE, .hmm_pfns = r->m.pfns,
+					 .pfn_flags_mask = REQ_WRITE };
+	return hmm_range_fault(&r->m.range, timeout_ns);
 }
 
 static void deadline_ends_what_comes_nowhere(void **state)
 {
 	struct race *r = *state;
-	bool timed_out = false;
-	pthread_t t[2];
+	const uint64_t begun = mm_now_ns();
 
-	/* a walk long enough to collide every time */
-	char *big = map_anon(16 * MIB, RW);
+	colliding = r;
+	collisions_left = -1;
+	assert_int_equal(fault_alternate_pages(r, 20000000), -EBUSY);
+	colliding = NULL;
+	assert_true(mm_now_ns() - begun >= 20000000);
+	assert_true(mm_now_ns() - begun < 5000000000ULL);
+	/* nothing is output, and every request is where it was */
+	assert_int_equal(r->m.range.last, at(r->p));
+	for (int i = 0; i < PAGES; i++)
+		assert_true(r->m.pfns[i] == ((i & 1 ? REQ_READ : 0) | HMM_PFN_DMA_MAPPED));
+	assert_int_equal(fault_alternate_pages(r, 0), 0);
+}
 
-	madvise(big, 16 * MIB, MADV_NOHUGEPAGE);
-	memset(big, 1, 16 * MIB);
-	munmap(r->p, PAGES * PAGE);
-	r->p = big;
-	assert_int_equal(pthread_create(&t[0], NULL, keep_busy, r), 0);
-	assert_int_equal(pthread_create(&t[1], NULL, keep_busy, r), 0);
-	for (int i = 0; i < 20 && !timed_out; i++) {
-		uint64_t begun = mm_now_ns();
+static void collisions_are_retried_with_a_fresh_sequence(void **state)
+{
+	struct race *r = *state;
 
-		for (int k = 0; k < 4096; k++)
-			r->m.pfns[k] = k & 1 ? REQ_READ : 0;
-		r->m.range = (struct hmm_range){ .size = sizeof(r->m.range), .notifier = r->m.ni,
-						 .start = at(big), .end = at(big) + 16 * MIB,
-						 .hmm_pfns = r->m.pfns, .pfn_flags_mask = REQ_WRITE };
-		switch (hmm_range_fault(&r->m.range, 20000000)) {
-		case 0:
-			break;
-		case -EBUSY:
-		case -ETIME:
-			timed_out = true;
-			assert_int_equal(r->m.range.last, at(big));
-			for (int k = 0; k < 4096; k++)
-				assert_true(r->m.pfns[k] == (k & 1 ? REQ_READ : 0));
-			assert_true(mm_now_ns() - begun >= 20000000);
-			assert_true(mm_now_ns() - begun < 3000000000ULL);
-			break;
-		default:
-			fail();
-		}
-	}
-	r->stop = true;
-	pthread_join(t[0], NULL);
-	pthread_join(t[1], NULL);
-	assert_true(timed_out);
-	munmap(big, 16 * MIB);
-	r->p = map_anon(PAGES * PAGE, RW);
+	/* the page that nobody asks for stays away through every attempt */
+	madvise(r->p + 20 * PAGE, PAGE, MADV_DONTNEED);
+	colliding = r;
+	collisions_left = 5;
+	assert_int_equal(fault_alternate_pages(r, 0), 0);
+	colliding = NULL;
+	assert_int_equal(collisions_left, 0);
+	assert_int_equal(r->m.events[HMM_EVENT_MIGRATE], 5);
+	assert_true(hmm_interval_valid(r->m.ni, r->m.range.notifier_seq));
+	assert_true(r->m.pfns[20] == HMM_PFN_DMA_MAPPED);
+	assert_int_equal(flags_of(&r->m, 21), VALID | WRITE | HMM_PFN_DMA_MAPPED);
 }
 
 /* A thread that runs could be in the middle of a discard, for all one can see. */
@@ -281,6 +283,7 @@ int main(void)
 		T(against_discard),
 		T(snapshot_against_discard_faults_nothing_in),
 		T(deadline_ends_what_comes_nowhere),
+		T(collisions_are_retried_with_a_fresh_sequence),
 		T(discarded_and_in_doubt_is_transient),
 		T(dead_in_a_forked_child),
 	};

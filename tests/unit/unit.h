@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,17 @@ static inline long huge_pages(long want)
 		fclose(f);
 	}
 	return n;
+}
+
+/* A child that does not outlive a test that failed. */
+static inline pid_t fork_tied(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
 }
 
 /* Run a function in a child, as nobody if we are root; its exit status is the result. */
