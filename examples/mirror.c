@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A mirror without the svm layer: one interval notifier, one page table, one engine. The device learns
- * which pages it writes by giving up write permission and counting its faults; then it is evicted.
+ * A mirror without the svm layer: one interval notifier, one page table, one engine. The device
+ * learns which pages it writes by giving up write permission and counting its faults; then it is
+ * evicted.
  */
 #include <assert.h>
 #include <stdatomic.h>
@@ -21,7 +22,8 @@ static unsigned int faults;
 static _Atomic uint32_t last_event;
 
 /* On the pump, or in hmm_interval_invalidate(): drops what the device holds, nothing else. */
-static int invalidate(struct hmm_interval_notifier *n, const struct hmm_invalidation *inv, void *priv)
+static int invalidate(struct hmm_interval_notifier *n, const struct hmm_invalidation *inv,
+		      void *priv)
 {
 	hmm_ptable_clear(table, inv->start, inv->end);
 	atomic_store(&last_event, inv->event);
@@ -69,7 +71,8 @@ static void device_write(char *at, char value)
 		hmm_engine_enter(engine);
 		entry = hmm_ptable_lookup(table, (uintptr_t)at, NULL);
 		if (entry & HMM_PFN_WRITE)
-			*(char *)(uintptr_t)(hmm_pfn_to_addr(entry) + ((uintptr_t)at & (HMM_PAGE_SIZE - 1))) = value;
+			*(char *)(uintptr_t)(hmm_pfn_to_addr(entry) +
+					     ((uintptr_t)at & (HMM_PAGE_SIZE - 1))) = value;
 		if (hmm_engine_exit(engine) && entry & HMM_PFN_WRITE)
 			return;
 		fault((char *)((uintptr_t)at & ~(HMM_PAGE_SIZE - 1)));
@@ -80,7 +83,9 @@ int main(void)
 {
 	char *memory = aligned_alloc(HMM_PAGE_SIZE, SIZE);
 	uint64_t start = (uintptr_t)memory;
-	struct hmm_invalidation evict = { .start = start, .end = start + SIZE, .event = HMM_EVENT_MIGRATE };
+	struct hmm_invalidation evict = { .start = start,
+					  .end = start + SIZE,
+					  .event = HMM_EVENT_MIGRATE };
 	unsigned int cold, tracked, evicted;
 	int ret = hmm_mm_attach(NULL, &mm);
 
@@ -110,13 +115,14 @@ int main(void)
 	device_write(memory, 3);
 	evicted = faults - cold - tracked;
 
-	printf("cold: %u faults for %d pages; then %u pages written; after %s %u fault\n", cold, PAGES, tracked,
-	       hmm_event_name(HMM_EVENT_MIGRATE), evicted);
+	printf("cold: %u faults for %d pages; then %u pages written; after %s %u fault\n", cold,
+	       PAGES, tracked, hmm_event_name(HMM_EVENT_MIGRATE), evicted);
 	hmm_engine_destroy(engine);
 	hmm_interval_notifier_remove(ni);
 	hmm_ptable_destroy(table);
 	hmm_mm_detach(mm);
-	ret = !(cold == PAGES && tracked == 3 && evicted == 1 && memory[0] == 3 && memory[7 * HMM_PAGE_SIZE] == 2);
+	ret = !(cold == PAGES && tracked == 3 && evicted == 1 && memory[0] == 3 &&
+		memory[7 * HMM_PAGE_SIZE] == 2);
 	free(memory);
 	return ret;
 }

@@ -20,7 +20,8 @@ static int add(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	unsigned int number;
 
 	for (size_t i = 0; i < N; i++) {
-		int ret = hmm_load(ctx, &number, (uint64_t)(uintptr_t)&sum->numbers[i], sizeof(number));
+		int ret = hmm_load(ctx, &number, (uint64_t)(uintptr_t)&sum->numbers[i],
+				   sizeof(number));
 
 		if (ret)
 			return ret;

@@ -91,7 +91,8 @@ void host_read(struct host *host)
 
 	memset(host, 0, sizeof(*host));
 	if (!uname(&name)) {
-		snprintf(host->kernel, sizeof(host->kernel), "%.30s %.90s", name.sysname, name.release);
+		snprintf(host->kernel, sizeof(host->kernel), "%.30s %.90s", name.sysname,
+			 name.release);
 		snprintf(host->machine, sizeof(host->machine), "%.30s", name.machine);
 	}
 	read_thp(host);

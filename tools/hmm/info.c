@@ -81,9 +81,11 @@ static void show_host(const struct host *host)
 	     bytes_in_words(text, (uint64_t)host->memory));
 	line("transparent huge pages", "%s", *host->thp ? host->thp : "none");
 	line("user", "%u%s%s%s", host->uid, host->cap_sys_ptrace ? ", CAP_SYS_PTRACE" : "",
-	     host->cap_sys_admin ? ", CAP_SYS_ADMIN" : "", host->no_new_privs ? ", no new privileges" : "");
+	     host->cap_sys_admin ? ", CAP_SYS_ADMIN" : "",
+	     host->no_new_privs ? ", no new privileges" : "");
 	if (host->seccomp_filters >= 0)
-		line("seccomp", "%s, %lld filters", host->seccomp, (long long)host->seccomp_filters);
+		line("seccomp", "%s, %lld filters", host->seccomp,
+		     (long long)host->seccomp_filters);
 	else
 		line("seccomp", "%s", host->seccomp);
 }
@@ -116,7 +118,8 @@ static void show_features(const struct info *info)
 		return;
 	}
 	line("mode", "%s", mm->reduced ? "reduced: files are never cached" : "full");
-	line("kernel-mode faults", "%s", mm->user_mode_only ? "not delivered (no privilege)" : "delivered");
+	line("kernel-mode faults", "%s",
+	     mm->user_mode_only ? "not delivered (no privilege)" : "delivered");
 	line("every VMA kind", "%s (WP_ASYNC)", yes(mm->wp_async));
 	line("PAGEMAP_SCAN", "%s", yes(mm->pagemap_scan));
 	line("PROCMAP_QUERY", "%s", yes(mm->procmap_query));
@@ -136,7 +139,8 @@ static void show_devices(void)
 
 	title("Devices");
 	for (unsigned int i = 0; (driver = hmm_device_driver_at(i)); i++)
-		line(driver->name, "%s%s", driver->summary, driver->stacks ? " (stacks upon another)" : "");
+		line(driver->name, "%s%s", driver->summary,
+		     driver->stacks ? " (stacks upon another)" : "");
 }
 
 static const struct {
@@ -144,7 +148,7 @@ static const struct {
 	enum colour colour;
 } marks[] = {
 	[HMM_SYNCHRONOUS] = { 'S', GREEN },  [HMM_VALIDATED] = { 'V', CYAN },
-	[HMM_UNSEEN] = { 'u', YELLOW },	     [HMM_NOT_MIRRORED] = { 'n', DIM },
+	[HMM_UNSEEN] = { 'u', YELLOW },      [HMM_NOT_MIRRORED] = { 'n', DIM },
 	[HMM_NOT_APPLICABLE] = { '.', DIM },
 };
 
@@ -208,7 +212,8 @@ int cmd_info(int argc, char **argv)
 	};
 	const struct option_table table = {
 		"[--json]", "What this kernel, privilege, seccomp profile and limits give", rows,
-		"A host where nothing can be attached is reported as such; the exit status is still 0.\n"
+		"A host where nothing can be attached is reported as such; the exit status is "
+		"still 0.\n"
 	};
 	struct info info = { 0 };
 	int status, first = options_parse(&table, argc, argv, &status);

@@ -10,8 +10,9 @@
 
 int json_print(struct json_object *o)
 {
-	int bad = puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-								 JSON_C_TO_STRING_NOSLASHESCAPE)) == EOF;
+	int bad = puts(json_object_to_json_string_ext(
+			  o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+				     JSON_C_TO_STRING_NOSLASHESCAPE)) == EOF;
 
 	json_object_put(o);
 	if (fflush(stdout) || bad)

@@ -15,7 +15,8 @@ static const struct command commands[] = {
 	{ "map", "a picture of an address space and what a device holds of it", cmd_map },
 	{ "bench", "measure, each figure beside its baseline", cmd_bench },
 #ifdef HAVE_TORTURE
-	{ "torture", "change memory under running devices and look for stale accesses", cmd_torture },
+	{ "torture", "change memory under running devices and look for stale accesses",
+	  cmd_torture },
 #endif
 };
 
@@ -38,13 +39,17 @@ int complain_attach(int error)
 {
 	switch (error) {
 	case -EPERM:
-		return complain(EXIT_HOST, "no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
-					   "/dev/userfaultfd, or the container's seccomp profile)");
+		return complain(
+			EXIT_HOST,
+			"no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
+			"/dev/userfaultfd, or the container's seccomp profile)");
 	case -ENOSYS:
-		return complain(EXIT_HOST, "this kernel has no userfaultfd, or a seccomp profile denies it");
+		return complain(EXIT_HOST,
+				"this kernel has no userfaultfd, or a seccomp profile denies it");
 	case -EOPNOTSUPP:
-		return complain(EXIT_HOST, "this kernel is too old: its userfaultfd does not report unmaps, "
-					   "moves and discards");
+		return complain(EXIT_HOST,
+				"this kernel is too old: its userfaultfd does not report unmaps, "
+				"moves and discards");
 	}
 	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));
 }

@@ -44,8 +44,9 @@ static int take(const struct option_row *row, const char *text)
 		number = strtoull(text, &end, 0);
 		if (errno || end == text || *end || strchr(text, '-') || number < row->min ||
 		    number > row->max) {
-			complain(EXIT_INPUT, "--%s wants a number from %llu to %llu, not '%s'", row->name,
-				 (unsigned long long)row->min, (unsigned long long)row->max, text);
+			complain(EXIT_INPUT, "--%s wants a number from %llu to %llu, not '%s'",
+				 row->name, (unsigned long long)row->min,
+				 (unsigned long long)row->max, text);
 			return -EINVAL;
 		}
 		*(uint64_t *)row->value = number;
@@ -61,7 +62,8 @@ static int translate(const struct option_table *table, struct option *longs, cha
 
 	*shorts++ = ':';
 	for (const struct option_row *row = table->rows; row->name; row++, n++) {
-		longs[n] = (struct option){ row->name, row->kind != OPTION_FLAG, NULL, LONG_ONLY + n };
+		longs[n] =
+			(struct option){ row->name, row->kind != OPTION_FLAG, NULL, LONG_ONLY + n };
 		if (!row->letter)
 			continue;
 		*shorts++ = row->letter;
@@ -108,10 +110,11 @@ int options_parse(const struct option_table *table, int argc, char **argv, int *
 		}
 		if (value == '?') {
 			if (optopt && optopt < LONG_ONLY)
-				complain(EXIT_INPUT, "no option '-%c'; see 'hmm %s --help'", optopt, command_name);
-			else
-				complain(EXIT_INPUT, "no such option '%s'; see 'hmm %s --help'", argv[optind - 1],
+				complain(EXIT_INPUT, "no option '-%c'; see 'hmm %s --help'", optopt,
 					 command_name);
+			else
+				complain(EXIT_INPUT, "no such option '%s'; see 'hmm %s --help'",
+					 argv[optind - 1], command_name);
 			return OPTIONS_EXIT;
 		}
 		row = find(table, value);

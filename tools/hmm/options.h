@@ -13,8 +13,8 @@ enum option_kind {
 };
 
 struct option_row {
-	const char *name;     /* without the dashes */
-	char letter;	      /* 0 for none */
+	const char *name; /* without the dashes */
+	char letter;      /* 0 for none */
 	enum option_kind kind;
 	const char *argument; /* what --help calls it; NULL for flags */
 	const char *help;
@@ -27,15 +27,15 @@ struct option_table {
 	const char *synopsis; /* behind "hmm COMMAND" */
 	const char *summary;
 	const struct option_row *rows; /* ends with a row without name */
-	const char *more;	       /* printed below the options; may be NULL */
+	const char *more;              /* printed below the options; may be NULL */
 };
 
 #define OPTIONS_EXIT (-1)
 
 /*
- * Parses argv[1...]; options and operands may mix, "--" ends the options. Operands are moved behind.
- * Returns the index of the first operand, or OPTIONS_EXIT with *status: --help was answered, or the
- * options are bad, which has been said.
+ * Parses argv[1...]; options and operands may mix, "--" ends the options. Operands are moved
+ * behind. Returns the index of the first operand, or OPTIONS_EXIT with *status: --help was
+ * answered, or the options are bad, which has been said.
  */
 int options_parse(const struct option_table *table, int argc, char **argv, int *status);
 

@@ -8,9 +8,9 @@
 const char *colour(FILE *stream, enum colour c)
 {
 	static const char *const sequences[] = {
-		[PLAIN] = "\033[0m",	   [BOLD] = "\033[1m",	  [DIM] = "\033[2m",
-		[RED] = "\033[31m",	   [GREEN] = "\033[32m",  [YELLOW] = "\033[33m",
-		[BLUE] = "\033[34m",	   [MAGENTA] = "\033[35m", [CYAN] = "\033[36m",
+		[PLAIN] = "\033[0m", [BOLD] = "\033[1m",     [DIM] = "\033[2m",
+		[RED] = "\033[31m",  [GREEN] = "\033[32m",   [YELLOW] = "\033[33m",
+		[BLUE] = "\033[34m", [MAGENTA] = "\033[35m", [CYAN] = "\033[36m",
 	};
 	const char *off = getenv("NO_COLOR");
 

@@ -13,10 +13,10 @@
 #include "bench.h"
 
 static const struct bench_group groups[] = {
-	{ "snapshot", bench_snapshot },	    { "fault-in", bench_fault_in },
-	{ "munmap", bench_munmap },	    { "valid", bench_valid },
-	{ "lookup", bench_lookup },	    { "device-fault", bench_device_fault },
-	{ "checksum", bench_checksum },	    { "disturbed", bench_disturbed },
+	{ "snapshot", bench_snapshot }, { "fault-in", bench_fault_in },
+	{ "munmap", bench_munmap },     { "valid", bench_valid },
+	{ "lookup", bench_lookup },     { "device-fault", bench_device_fault },
+	{ "checksum", bench_checksum }, { "disturbed", bench_disturbed },
 };
 
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -85,13 +85,15 @@ static void print_row(const struct bench_row *row)
 
 	number(value, row->value);
 	number(baseline, row->baseline);
-	snprintf(target, sizeof(target), "%s %.4g%s", row->sense == BENCH_HIGHER ? "\u2265" : "\u2264", row->target,
+	snprintf(target, sizeof(target), "%s %.4g%s",
+		 row->sense == BENCH_HIGHER ? "\u2265" : "\u2264", row->target,
 		 row->absolute ? row->unit : "x");
 	if (row->slack > 0)
 		snprintf(target + strlen(target), WORDS, " or +%.4g", row->slack);
-	printf("| %-36s | %-9s | %9s | %9s | %5.2f | %-14s | %s%-3s%s | %s |\n", row->name, row->unit, value,
-	       baseline, bench_ratio(row), target, colour(stdout, ok ? GREEN : RED), ok ? "yes" : "NO",
-	       colour(stdout, PLAIN), row->note);
+	printf("| %-36s | %-9s | %9s | %9s | %5.2f | %-14s | %s%-3s%s | %s |\n", row->name,
+	       row->unit, value, baseline, bench_ratio(row), target,
+	       colour(stdout, ok ? GREEN : RED), ok ? "yes" : "NO", colour(stdout, PLAIN),
+	       row->note);
 	fflush(stdout);
 }
 
@@ -127,7 +129,8 @@ static int check_names(int n, char **names)
 		while (g < N_GROUPS && strncmp(groups[g].name, names[i], strlen(groups[g].name)))
 			g++;
 		if (g == N_GROUPS)
-			return complain(EXIT_INPUT, "no figure '%s'; see 'hmm bench --help'", names[i]);
+			return complain(EXIT_INPUT, "no figure '%s'; see 'hmm bench --help'",
+					names[i]);
 	}
 	return EXIT_DONE;
 }
@@ -138,12 +141,15 @@ int cmd_bench(int argc, char **argv)
 	bool json = false;
 	const struct option_row rows[] = {
 		{ "json", 'j', OPTION_FLAG, NULL, "one array of records", &json },
-		{ "rounds", 'r', OPTION_NUMBER, "N", "measure each side so many times (7)", &rounds, 1, 1000 },
+		{ "rounds", 'r', OPTION_NUMBER, "N", "measure each side so many times (7)", &rounds,
+		  1, 1000 },
 		{ NULL },
 	};
 	const struct option_table table = {
-		"[OPTION]... [NAME]...", "Measures each figure beside its baseline, in turn, and shows medians", rows,
-		"Figures: snapshot, fault-in, munmap, valid, lookup, device-fault, checksum, disturbed.\n"
+		"[OPTION]... [NAME]...",
+		"Measures each figure beside its baseline, in turn, and shows medians", rows,
+		"Figures: snapshot, fault-in, munmap, valid, lookup, device-fault, checksum, "
+		"disturbed.\n"
 		"The exit status is 0 whether or not the targets are reached.\n"
 	};
 	struct bench b = { 0 };
@@ -159,7 +165,8 @@ int cmd_bench(int argc, char **argv)
 	b.rounds = (unsigned int)rounds;
 	if (!json)
 		printf("| %-36s | %-9s | %9s | %9s | ratio | %-14s | ok  | note |\n"
-		       "| ------------------------------------ | --------- | --------- | --------- | ----- | "
+		       "| ------------------------------------ | --------- | --------- | --------- "
+		       "| ----- | "
 		       "-------------- | --- | ---- |\n",
 		       "figure", "unit", "value", "baseline", "target");
 	for (size_t i = 0; i < N_GROUPS && status == EXIT_DONE; i++)

@@ -27,7 +27,7 @@ struct bench_row {
 	double baseline;
 	double target;
 	enum bench_sense sense;
-	double slack; /* in the unit: a difference so small is fine whatever the ratio; 0 none */
+	double slack;  /* in the unit: a difference so small is fine whatever the ratio; 0 none */
 	bool absolute; /* the target is one for the value, in its unit, and not for the ratio */
 	char note[64];
 };
@@ -41,15 +41,17 @@ void bench_add(struct bench *b, const struct bench_row *row);
 /* Measures one side once; NAN says that it could not. */
 typedef double (*bench_side)(void *arg);
 
-/* Both sides in turn, the order swapped each round; medians into the row. 0; -EIO a side gave NAN. */
-int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, void *arg, struct bench_row *row);
+/* Both sides in turn, the order swapped each round; medians into the row. 0; -EIO a side gave NAN.
+ */
+int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, void *arg,
+		     struct bench_row *row);
 
 double bench_percentile(double *values, size_t n, double percent);
 double bench_now_ns(void);
 
 /*
- * A figure or a few that share their set-up: adds rows. 0 or -errno, -EOPNOTSUPP where this host lacks a
- * feature.
+ * A figure or a few that share their set-up: adds rows. 0 or -errno, -EOPNOTSUPP where this host
+ * lacks a feature.
  */
 struct bench_group {
 	const char *name; /* every row's name begins with it */

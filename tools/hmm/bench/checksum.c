@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * `hmm run checksum` of a cached file by a cold device, against as many CPU threads over a mapping that
- * is as fresh; the same job while unrelated memory is unmapped (disturbed.c).
+ * `hmm run checksum` of a cached file by a cold device, against as many CPU threads over a mapping
+ * that is as fresh; the same job while unrelated memory is unmapped (disturbed.c).
  */
 #include <errno.h>
 #include <math.h>
@@ -36,7 +36,8 @@ static double ours(void *arg)
 
 	if (session_open(&j->session, "soft", (unsigned int)sysconf(_SC_NPROCESSORS_ONLN), false))
 		return NAN;
-	j->work = (struct work){ .options = &j->options, .session = &j->session, .input = &j->input };
+	j->work =
+		(struct work){ .options = &j->options, .session = &j->session, .input = &j->input };
 	if (!input_map_again(&j->input, &j->input.base)) {
 		if (!job_checksum.prepare(&j->work) && !job_checksum.device(&j->work))
 			result = SIZE / (j->session.seconds * 1e9);
@@ -53,7 +54,8 @@ static double theirs(void *arg)
 	double begin, result = NAN;
 
 	j->session = (struct session){ .engines = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN) };
-	j->work = (struct work){ .options = &j->options, .session = &j->session, .input = &j->input };
+	j->work =
+		(struct work){ .options = &j->options, .session = &j->session, .input = &j->input };
 	if (!job_checksum.prepare(&j->work)) {
 		begin = bench_now_ns();
 		if (!job_checksum.cpu(&j->work))
@@ -65,18 +67,17 @@ static double theirs(void *arg)
 
 int bench_checksum(struct bench *b)
 {
-	struct bench_row row = { .name = "checksum-1GiB-cold",
-				 .unit = "GB/s",
-				 .target = 0.8,
-				 .sense = BENCH_HIGHER };
+	struct bench_row row = {
+		.name = "checksum-1GiB-cold", .unit = "GB/s", .target = 0.8, .sense = BENCH_HIGHER
+	};
 	struct job_bench j = { .input = { .path = "(1 GiB)", .size = SIZE } };
 	int ret;
 
 	j.input.fd = raw_file(SIZE);
 	if (j.input.fd < 0)
 		return j.input.fd;
-	snprintf(row.note, sizeof(row.note), "CRC-32; %ld engines, %ld CPU threads", sysconf(_SC_NPROCESSORS_ONLN),
-		 sysconf(_SC_NPROCESSORS_ONLN));
+	snprintf(row.note, sizeof(row.note), "CRC-32; %ld engines, %ld CPU threads",
+		 sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_ONLN));
 	ret = bench_interleave(b, ours, theirs, &j, &row);
 	if (!ret)
 		bench_add(b, &row);

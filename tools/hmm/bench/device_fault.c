@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * From a device's fault to its use of the entry, seen by the device: the kernel function looks at the
- * clock around its first access of each cold chunk. Against a bare populate and scan of the same chunk.
+ * From a device's fault to its use of the entry, seen by the device: the kernel function looks at
+ * the clock around its first access of each cold chunk. Against a bare populate and scan of the
+ * same chunk.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	for (size_t i = 0; i < CHUNKS; i++) {
 		double begin = bench_now_ns();
 
-		ret = hmm_access(ctx, (uintptr_t)d->base + i * CHUNK, 8, PROT_READ | PROT_WRITE, &p);
+		ret = hmm_access(ctx, (uintptr_t)d->base + i * CHUNK, 8, PROT_READ | PROT_WRITE,
+				 &p);
 		if (ret)
 			return ret;
 		d->mine[i] = (bench_now_ns() - begin) / 1000;
@@ -77,7 +79,8 @@ static int theirs(struct device_fault *d)
 	return ret;
 }
 
-static void add(struct bench *b, double *mine, double *bare, const char *name, double percent, double target)
+static void add(struct bench *b, double *mine, double *bare, const char *name, double percent,
+		double target)
 {
 	size_t n = (size_t)b->rounds * CHUNKS;
 	struct bench_row row = { .unit = "us", .target = target };

@@ -4,9 +4,10 @@
  * times a second or as fast as the machine can. That memory is one of
  *
  *	bystander	not mirrored, pages never touched: against the job in quiet
- *	registered	registered with the mirror's userfaultfd, likewise untouched: against the job in quiet
- *	touched		not mirrored, each page present: against CPU threads that do the same work under
- *			the same unmapping, for the kernel interrupts every CPU of the process to flush its TLB
+ *	registered	registered with the mirror's userfaultfd, likewise untouched: against the
+ *job in quiet
+ *	touched		not mirrored, each page present: against CPU threads that do the same work
+ *under the same unmapping, for the kernel interrupts every CPU of the process to flush its TLB
  */
 #include <errno.h>
 #include <math.h>
@@ -27,8 +28,8 @@
 #define SIZE (256 * RAW_MIB)
 #define RATE 50000
 #define BURST_NS 1000000L /* RATE / 1000 munmaps, then wait for the next millisecond */
-#define PIECES 1024	  /* pages mapped at a time */
-#define REPEATS 4	  /* of the job in one measurement */
+#define PIECES 1024       /* pages mapped at a time */
+#define REPEATS 4         /* of the job in one measurement */
 
 struct disturbed {
 	struct run_options options;
@@ -37,7 +38,7 @@ struct disturbed {
 	enum { BYSTANDER, REGISTERED, TOUCHED } kind;
 	atomic_bool stop;
 	_Atomic uint32_t sum; /* what the CPU computes goes somewhere */
-	uint64_t done; /* munmaps of the last measurement */
+	uint64_t done;        /* munmaps of the last measurement */
 	int error;
 	double reached; /* munmaps a second, the least of all measurements */
 };
@@ -182,8 +183,8 @@ static int measure(struct bench *b, struct disturbed *d, const char *name, doubl
 	d->reached = 0;
 	snprintf(row.name, sizeof(row.name), "disturbed-munmap-%s", name);
 	ret = bench_interleave(b, loud, d->kind == TOUCHED ? loud_cpu : quiet, d, &row);
-	snprintf(row.note, sizeof(row.note), "%.0f munmaps/s at least, %u engine%s", d->reached, d->session.engines,
-		 d->session.engines == 1 ? "" : "s");
+	snprintf(row.note, sizeof(row.note), "%.0f munmaps/s at least, %u engine%s", d->reached,
+		 d->session.engines, d->session.engines == 1 ? "" : "s");
 	if (!ret)
 		bench_add(b, &row);
 	return ret;

@@ -81,7 +81,8 @@ int bench_fault_in(struct bench *b)
 
 	if (ret)
 		return ret;
-	f.pfns = mmap(NULL, PAGES * sizeof(*f.pfns), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f.pfns = mmap(NULL, PAGES * sizeof(*f.pfns), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f.pfns == MAP_FAILED) {
 		hmm_mm_detach(f.mm);
 		return -ENOMEM;
@@ -93,7 +94,8 @@ int bench_fault_in(struct bench *b)
 		f.huge = i & 2;
 		snprintf(row.name, sizeof(row.name), "fault-in-%s-%s", f.write ? "write" : "read",
 			 f.huge ? "thp" : "4k");
-		snprintf(row.note, sizeof(row.note), "256 MiB; MADV_POPULATE_%s", f.write ? "WRITE" : "READ");
+		snprintf(row.note, sizeof(row.note), "256 MiB; MADV_POPULATE_%s",
+			 f.write ? "WRITE" : "READ");
 		ret = bench_interleave(b, ours, theirs, &f, &row);
 		if (!ret)
 			bench_add(b, &row);

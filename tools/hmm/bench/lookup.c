@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The device page table, against an array that is indexed and tested, with the same pattern. Each look-up
- * waits for the one before, as an access waits for its translation.
+ * The device page table, against an array that is indexed and tested, with the same pattern. Each
+ * look-up waits for the one before, as an access waits for its translation.
  */
 #include <errno.h>
 #include <math.h>
@@ -21,7 +21,7 @@ struct lookup {
 	struct hmm_ptable *table;
 	uint64_t *array;
 	uint32_t *pattern; /* page numbers */
-	size_t length;	   /* of the pattern, a power of two */
+	size_t length;     /* of the pattern, a power of two */
 };
 
 /* Nobody but us knows that it is 0: what is next depends on the entry that was loaded. */
@@ -38,7 +38,9 @@ static double ours(void *arg)
 
 	for (size_t i = 0; i < LOOKUPS; i++) {
 		uint64_t entry = hmm_ptable_lookup(
-			l->table, BASE + ((uint64_t)l->pattern[at & (l->length - 1)] << HMM_PAGE_SHIFT), NULL);
+			l->table,
+			BASE + ((uint64_t)l->pattern[at & (l->length - 1)] << HMM_PAGE_SHIFT),
+			NULL);
 
 		if (!(entry & HMM_PFN_VALID))
 			return NAN;
@@ -84,7 +86,8 @@ static int measure(struct bench *b, struct lookup *l, bool cached)
 	int ret;
 
 	snprintf(row.name, sizeof(row.name), cached ? "lookup-cached" : "lookup-random-1M");
-	snprintf(row.note, sizeof(row.note), cached ? "2 MiB of address space" : "1 million 4K entries");
+	snprintf(row.note, sizeof(row.note),
+		 cached ? "2 MiB of address space" : "1 million 4K entries");
 	l->length = cached ? 4 * CACHED : ENTRIES;
 	shuffle(l, cached ? CACHED : ENTRIES);
 	ret = bench_interleave(b, ours, theirs, l, &row);

@@ -31,12 +31,14 @@ double bench_percentile(double *values, size_t n, double percent)
 	return values[at];
 }
 
-int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, void *arg, struct bench_row *row)
+int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, void *arg,
+		     struct bench_row *row)
 {
 	double *mine = calloc(b->rounds, sizeof(*mine)), *base = calloc(b->rounds, sizeof(*base));
 	int ret = mine && base ? 0 : -ENOMEM;
 
-	/* A round of each before, not counted: neither side pays for the first touch of anything. */
+	/* A round of each before, not counted: neither side pays for the first touch of anything.
+	 */
 	if (!ret && (isnan(ours(arg)) || isnan(theirs(arg))))
 		ret = -EIO;
 	for (unsigned int i = 0; i < b->rounds && !ret; i++) {

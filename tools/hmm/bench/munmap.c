@@ -41,8 +41,8 @@ static const struct hmm_interval_notifier_ops ops = { sizeof(ops), count };
 
 static bool map(struct unmap *u)
 {
-	if (mmap(u->place, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-		 0) != u->place)
+	if (mmap(u->place, SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != u->place)
 		return false;
 	memset(u->place, 1, SIZE);
 	return true;
@@ -151,9 +151,9 @@ int bench_munmap(struct bench *b)
 	munmap(u.place, RAW_MIB);
 	u.mine = calloc(n, sizeof(*u.mine));
 	u.base = calloc(n, sizeof(*u.base));
-	ret = u.mine && u.base ?
-		      hmm_interval_notifier_insert(u.mm, (uintptr_t)u.place, SIZE, &ops, NULL, &u.ni) :
-		      -ENOMEM;
+	ret = u.mine && u.base ? hmm_interval_notifier_insert(u.mm, (uintptr_t)u.place, SIZE, &ops,
+							      NULL, &u.ni)
+			       : -ENOMEM;
 	if (!ret)
 		ret = with_reader(b, &u);
 	hmm_interval_notifier_remove(u.ni);

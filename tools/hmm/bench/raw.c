@@ -53,7 +53,8 @@ struct scan {
 
 void *raw_map(size_t size, bool huge)
 {
-	char *p = mmap(NULL, size + ALIGN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, size + ALIGN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 	size_t before;
 
 	if (p == MAP_FAILED)
@@ -70,7 +71,8 @@ void *raw_map(size_t size, bool huge)
 int raw_file(size_t size)
 {
 	const char *folder = getenv("TMPDIR");
-	int fd = open(folder && *folder ? folder : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd =
+		open(folder && *folder ? folder : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	static uint64_t block[8192];
 
 	if (fd < 0)
@@ -151,7 +153,8 @@ int raw_uffd(void)
 
 int raw_uffd_register(int uffd, void *base, size_t size)
 {
-	struct uffdio_register reg = { .range = { (uintptr_t)base, size }, .mode = UFFDIO_REGISTER_MODE_WP };
+	struct uffdio_register reg = { .range = { (uintptr_t)base, size },
+				       .mode = UFFDIO_REGISTER_MODE_WP };
 
 	return ioctl(uffd, UFFDIO_REGISTER, &reg) ? -errno : 0;
 }
@@ -164,8 +167,8 @@ int raw_uffd_probe(int uffd, const void *addr)
 }
 
 /*
- * poll() and then read(): a blocking read of a userfaultfd is woken together with the pollers, but one
- * that blocks could not be told to stop.
+ * poll() and then read(): a blocking read of a userfaultfd is woken together with the pollers, but
+ * one that blocks could not be told to stop.
  */
 void *raw_uffd_reader(void *arg)
 {
@@ -174,7 +177,8 @@ void *raw_uffd_reader(void *arg)
 	struct uffd_msg messages[16];
 
 	while (!reader->stop)
-		if (poll(&p, 1, 100) > 0 && read(reader->uffd, messages, sizeof(messages)) < 0 && errno != EAGAIN)
+		if (poll(&p, 1, 100) > 0 && read(reader->uffd, messages, sizeof(messages)) < 0 &&
+		    errno != EAGAIN)
 			break;
 	return NULL;
 }

@@ -29,7 +29,8 @@ static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidatio
 
 static const struct hmm_interval_notifier_ops ops = { sizeof(ops), ignore };
 
-/* Untimed, before each measurement: another program's need may have taken pages of the file away. */
+/* Untimed, before each measurement: another program's need may have taken pages of the file away.
+ */
 static void populate(const struct snapshot *s)
 {
 	if (!s->words)
@@ -72,7 +73,8 @@ static double theirs(void *arg)
 	return (bench_now_ns() - begin) / PAGES;
 }
 
-static int measure(struct bench *b, struct hmm_mm *mm, struct snapshot *s, const char *kind, double slack)
+static int measure(struct bench *b, struct hmm_mm *mm, struct snapshot *s, const char *kind,
+		   double slack)
 {
 	struct bench_row row = { .unit = "ns/page", .target = 1.2, .slack = slack };
 	int ret = hmm_interval_notifier_insert(mm, (uintptr_t)s->base, SIZE, &ops, NULL, &s->ni);
@@ -130,7 +132,8 @@ int bench_snapshot(struct bench *b)
 	struct hmm_mm *mm = NULL;
 	int ret = s.pagemap < 0 ? s.pagemap : hmm_mm_attach(NULL, &mm);
 
-	s.pfns = mmap(NULL, PAGES * sizeof(*s.pfns), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s.pfns = mmap(NULL, PAGES * sizeof(*s.pfns), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!ret && s.pfns == MAP_FAILED)
 		ret = -ENOMEM;
 	if (!ret)

@@ -47,16 +47,18 @@ static double theirs(void *arg)
 	return idle == CALLS ? (bench_now_ns() - begin) / CALLS : NAN;
 }
 
-static int measure(struct bench *b, struct hmm_mm *mm, struct valid *v, size_t size, const char *name)
+static int measure(struct bench *b, struct hmm_mm *mm, struct valid *v, size_t size,
+		   const char *name)
 {
 	struct bench_row row = { .unit = "ns", .target = 1.2 };
-	struct hmm_range range = { .size = sizeof(range), .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
+	struct hmm_range range = { .size = sizeof(range),
+				   .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
 	uint64_t *pfns;
 	int ret;
 
 	v->base = raw_map(size < 2 * RAW_MIB ? 2 * RAW_MIB : size, false);
-	pfns = mmap(NULL, size / HMM_PAGE_SIZE * sizeof(*pfns), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		    -1, 0);
+	pfns = mmap(NULL, size / HMM_PAGE_SIZE * sizeof(*pfns), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!v->base || pfns == MAP_FAILED)
 		return -ENOMEM;
 	snprintf(row.name, sizeof(row.name), "valid-%s", name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* hmm map: of another process, or of this one with a mapping of each kind mirrored onto a device. */
+/* hmm map: of another process, or of this one with a mapping of each kind mirrored onto a device.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,14 +81,17 @@ int cmd_map(int argc, char **argv)
 	const char *svg = NULL, *device = "soft";
 	const struct option_row rows[] = {
 		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
-		{ "device", 'd', OPTION_STRING, "NAME", "without PID: the device that mirrors (soft)", &device },
+		{ "device", 'd', OPTION_STRING, "NAME",
+		  "without PID: the device that mirrors (soft)", &device },
 		{ NULL },
 	};
 	const struct option_table table = {
-		"[OPTION]... [PID]", "Draws an address space: kinds of mapping, page orders, what a device holds",
-		rows,
-		"Without PID it draws this program itself, with a mapping of each kind of which a device has\n"
-		"faulted half. Of another process it tells what is mirrored, not what its devices hold.\n"
+		"[OPTION]... [PID]",
+		"Draws an address space: kinds of mapping, page orders, what a device holds", rows,
+		"Without PID it draws this program itself, with a mapping of each kind of which a "
+		"device has\n"
+		"faulted half. Of another process it tells what is mirrored, not what its devices "
+		"hold.\n"
 	};
 	int status, first = options_parse(&table, argc, argv, &status);
 

@@ -7,7 +7,8 @@
 /* Adds [start, end) to the cells it overlaps, in the field at this offset of struct fill. */
 void area_add(struct area *area, uint64_t start, uint64_t end, size_t field);
 
-/* Which pages are there: PAGEMAP_SCAN, or pagemap's words where the kernel has no scan. 0 or -errno. */
+/* Which pages are there: PAGEMAP_SCAN, or pagemap's words where the kernel has no scan. 0 or
+ * -errno. */
 int pages_read(int pagemap_fd, struct area *area);
 
 #endif

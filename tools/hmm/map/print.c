@@ -7,7 +7,7 @@
 #include "space.h"
 
 static const enum colour kind_colours[HMM_VMA_KIND_NR] = {
-	[HMM_VMA_ANON] = BLUE,	 [HMM_VMA_HUGETLB] = BLUE, [HMM_VMA_SHMEM] = MAGENTA,
+	[HMM_VMA_ANON] = BLUE,    [HMM_VMA_HUGETLB] = BLUE, [HMM_VMA_SHMEM] = MAGENTA,
 	[HMM_VMA_SYSV] = MAGENTA, [HMM_VMA_FILE] = CYAN,    [HMM_VMA_DAX] = YELLOW,
 	[HMM_VMA_SPECIAL] = DIM,
 };
@@ -43,13 +43,17 @@ static const char *glyph(const struct fill *f, uint64_t length, bool coloured)
 
 static void bar(const struct area *area)
 {
-	const char *kind = colour(stdout, kind_colours[area->kind]), *device = colour(stdout, GREEN);
+	const char *kind = colour(stdout, kind_colours[area->kind]),
+		   *device = colour(stdout, GREEN);
 	uint64_t length = (area->end - area->start) / BAR;
 
 	for (int i = 0; i < BAR; i++) {
 		struct fill f = bar_fill(area, i);
 
-		printf("%s%s%s", f.device ? device : f.present ? kind : colour(stdout, DIM),
+		printf("%s%s%s",
+		       f.device    ? device
+		       : f.present ? kind
+				   : colour(stdout, DIM),
 		       glyph(&f, length, *device), colour(stdout, PLAIN));
 	}
 }
@@ -70,7 +74,8 @@ static void row(const struct area *a, int width)
 	bar(a);
 	printf(" %9s %9s%c %s%s\n", a->sum.present ? bytes_in_words(present, a->sum.present) : "-",
 	       a->sum.device ? bytes_in_words(held, a->sum.device) : "-", a->registered ? '*' : ' ',
-	       (int)length > room ? "\u2026" : "", (int)length > room ? name + length - (size_t)room + 1 : name);
+	       (int)length > room ? "\u2026" : "",
+	       (int)length > room ? name + length - (size_t)room + 1 : name);
 }
 
 void space_print(const struct space *space)
@@ -83,16 +88,17 @@ void space_print(const struct space *space)
 		sum.present += space->areas[i].sum.present;
 		sum.device += space->areas[i].sum.device;
 	}
-	printf("%s%s%s, process %d: %zu areas, %s present, the device holds %s\n\n", colour(stdout, BOLD),
-	       space->command, colour(stdout, PLAIN), (int)space->pid, space->n,
-	       bytes_in_words(size, sum.present), bytes_in_words(held, sum.device));
-	printf("%s%-12s %9s %-4s %-8s %-*s %9s %9s  %s%s\n", colour(stdout, DIM), "start", "size", "prot", "kind",
-	       BAR, "pages", "present", "device", "name", colour(stdout, PLAIN));
+	printf("%s%s%s, process %d: %zu areas, %s present, the device holds %s\n\n",
+	       colour(stdout, BOLD), space->command, colour(stdout, PLAIN), (int)space->pid,
+	       space->n, bytes_in_words(size, sum.present), bytes_in_words(held, sum.device));
+	printf("%s%-12s %9s %-4s %-8s %-*s %9s %9s  %s%s\n", colour(stdout, DIM), "start", "size",
+	       "prot", "kind", BAR, "pages", "present", "device", "name", colour(stdout, PLAIN));
 	for (size_t i = 0; i < space->n; i++)
 		row(&space->areas[i], width);
 	printf("\n\u2588 huge pages  \u2591\u2592\u2593 4K pages  s swapped  \u00b7 not present  "
 	       "%s%s%s the device holds it  * mirrored (registered)\n",
-	       colour(stdout, GREEN), *colour(stdout, GREEN) ? "\u2588\u2592" : "H #", colour(stdout, PLAIN));
+	       colour(stdout, GREEN), *colour(stdout, GREEN) ? "\u2588\u2592" : "H #",
+	       colour(stdout, PLAIN));
 	if (space->pages_hidden)
 		puts("No permission to see which pages of this process are present.");
 }

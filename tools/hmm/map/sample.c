@@ -12,14 +12,17 @@
 
 static void *map(size_t size, int flags, int fd)
 {
-	void *p = mmap(NULL, size, fd < 0 || flags & MAP_SHARED ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, 0);
+	void *p =
+		mmap(NULL, size, fd < 0 || flags & MAP_SHARED ? PROT_READ | PROT_WRITE : PROT_READ,
+		     flags, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
 
 static int make_files(struct sample *s)
 {
-	int memfd = memfd_create("sample", MFD_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int memfd = memfd_create("sample", MFD_CLOEXEC),
+	    self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	int ret = 0;
 
@@ -63,7 +66,9 @@ int sample_make(struct sample *s, struct session *session)
 	memset(s->base[2], 1, s->size[2] / 2);
 	for (int i = 0; i < SAMPLES; i++) {
 		uint64_t start = i == 1 ? (uintptr_t)aligned : (uintptr_t)s->base[i];
-		uint64_t half = i == 1 ? 4 * MIB : (s->size[i] / 2 + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+		uint64_t half =
+			i == 1 ? 4 * MIB
+			       : (s->size[i] / 2 + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 		int64_t done = hmm_svm_prefetch(session->svm, start, start + half, PROT_READ);
 
 		if (done < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A mapping of each kind, half of it mirrored onto a device: what the picture of this program shows. */
+/* A mapping of each kind, half of it mirrored onto a device: what the picture of this program
+ * shows. */
 #ifndef TOOLS_HMM_MAP_SAMPLE_H
 #define TOOLS_HMM_MAP_SAMPLE_H
 

@@ -21,7 +21,8 @@ static enum hmm_vma_kind kind_of_file(const char *path)
 
 	if (!strncmp(path, "/SYSV", 5))
 		return HMM_VMA_SYSV;
-	if (!strncmp(path, "/memfd:", 7) || !strncmp(path, "/dev/shm/", 9) || !strncmp(path, "/dev/zero", 9))
+	if (!strncmp(path, "/memfd:", 7) || !strncmp(path, "/dev/shm/", 9) ||
+	    !strncmp(path, "/dev/zero", 9))
 		return HMM_VMA_SHMEM;
 	if (!strncmp(path, "/dev/", 5) || !strncmp(path, "anon_inode:", 11))
 		return HMM_VMA_SPECIAL;
@@ -55,7 +56,8 @@ static void take_flags(struct area *area, const char *line)
 			p++;
 		if (!strncmp(p + 1, "ht", 2))
 			area->kind = HMM_VMA_HUGETLB;
-		else if (!strncmp(p + 1, "um", 2) || !strncmp(p + 1, "uw", 2) || !strncmp(p + 1, "ui", 2))
+		else if (!strncmp(p + 1, "um", 2) || !strncmp(p + 1, "uw", 2) ||
+			 !strncmp(p + 1, "ui", 2))
 			area->registered = true;
 	}
 }
@@ -75,7 +77,8 @@ static bool take_header(struct area *area, const char *line)
 	area->write = prot[1] == 'w';
 	area->exec = prot[2] == 'x';
 	area->shared = prot[3] == 's';
-	snprintf(area->name, sizeof(area->name), "%.*s", (int)strcspn(line + name, "\n"), line + name);
+	snprintf(area->name, sizeof(area->name), "%.*s", (int)strcspn(line + name, "\n"),
+		 line + name);
 	area->kind = kind_of(area);
 	return true;
 }

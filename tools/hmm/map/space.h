@@ -14,9 +14,9 @@
 /* Bytes, of the whole area or of a cell. */
 struct fill {
 	uint64_t present; /* mapped, huge or not */
-	uint64_t huge;	  /* ... as huge pages */
+	uint64_t huge;    /* ... as huge pages */
 	uint64_t swapped;
-	uint64_t device;  /* the device holds */
+	uint64_t device; /* the device holds */
 };
 
 struct area {

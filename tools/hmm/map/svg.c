@@ -47,7 +47,8 @@ static void text(FILE *f, const char *s)
 
 static void rect(FILE *f, double x, double y, double w, double h, const char *fill, double opacity)
 {
-	fprintf(f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" fill=\"%s\"", x, y, w, h, fill);
+	fprintf(f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" fill=\"%s\"", x, y,
+		w, h, fill);
 	if (opacity < 1)
 		fprintf(f, " fill-opacity=\"%.2f\"", opacity);
 	fputs("/>\n", f);
@@ -87,11 +88,13 @@ static struct look look_of_device(const struct area *a, int i)
 {
 	const struct fill *c = &a->cells[i];
 
-	return (struct look){ c->device ? DEVICE_COLOUR : NULL, share(c->device, (a->end - a->start) / CELLS) };
+	return (struct look){ c->device ? DEVICE_COLOUR : NULL,
+			      share(c->device, (a->end - a->start) / CELLS) };
 }
 
 /* Cells that look the same are drawn as one. */
-static void band(FILE *f, const struct area *a, struct look (*look_of)(const struct area *, int), double y, double h)
+static void band(FILE *f, const struct area *a, struct look (*look_of)(const struct area *, int),
+		 double y, double h)
 {
 	double w = strip_width(a) / CELLS;
 
@@ -117,7 +120,8 @@ static void strip(FILE *f, const struct area *a, double y)
 	band(f, a, look_of_device, y - DEVICE_H - 1, DEVICE_H);
 	if (a->registered)
 		fprintf(f,
-			"<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"none\" stroke=\"#e2e8f0\" "
+			"<rect x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"none\" "
+			"stroke=\"#e2e8f0\" "
 			"stroke-width=\"0.8\"/>\n",
 			STRIP_X, y, width, STRIP_H);
 }
@@ -129,8 +133,8 @@ static void row(FILE *f, const struct area *a, double y)
 	size_t length = strlen(name);
 
 	fprintf(f, "<g><title>%012llx-%012llx %c%c%c%c ", (unsigned long long)a->start,
-		(unsigned long long)a->end, a->read ? 'r' : '-', a->write ? 'w' : '-', a->exec ? 'x' : '-',
-		a->shared ? 's' : 'p');
+		(unsigned long long)a->end, a->read ? 'r' : '-', a->write ? 'w' : '-',
+		a->exec ? 'x' : '-', a->shared ? 's' : 'p');
 	text(f, a->name);
 	fprintf(f, "</title>\n<text x=\"24\" y=\"%.1f\" class=\"m d\">%012llx</text>\n", y + 9,
 		(unsigned long long)a->start & 0xffffffffffffULL);
@@ -145,8 +149,8 @@ static void row(FILE *f, const struct area *a, double y)
 		fprintf(f, "<text x=\"968\" y=\"%.1f\" class=\"m e\">%s</text>\n", y + 9,
 			bytes_in_words(size, a->sum.present));
 	if (a->sum.device)
-		fprintf(f, "<text x=\"1056\" y=\"%.1f\" class=\"m e c\">%s</text>\n",
-			y + 9, bytes_in_words(held, a->sum.device));
+		fprintf(f, "<text x=\"1056\" y=\"%.1f\" class=\"m e c\">%s</text>\n", y + 9,
+			bytes_in_words(held, a->sum.device));
 	fputs("</g>\n", f);
 }
 
@@ -174,8 +178,8 @@ static void totals(FILE *f, const struct space *space)
 		if (!by_kind[kind])
 			continue;
 		rect(f, x, 78, 9, 9, colours[kind].dense, 1);
-		fprintf(f, "<text x=\"%.0f\" y=\"86\">%s %s</text>\n", x + 14, hmm_vma_kind_name(kind),
-			bytes_in_words(size, by_kind[kind]));
+		fprintf(f, "<text x=\"%.0f\" y=\"86\">%s %s</text>\n", x + 14,
+			hmm_vma_kind_name(kind), bytes_in_words(size, by_kind[kind]));
 		x += 150;
 	}
 }
@@ -190,24 +194,31 @@ static void head(FILE *f, const struct space *space, int height)
 		sum.device += space->areas[i].sum.device;
 	}
 	fprintf(f,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n"
-		"<style>text{font:12px sans-serif;fill:#cbd5e1}.m{font-family:monospace;font-size:11px}"
-		".d{fill:#64748b}.e{text-anchor:end}.h{font-size:18px;fill:#f8fafc}.c{fill:" DEVICE_COLOUR
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 "
+		"0 %d %d\">\n"
+		"<style>text{font:12px "
+		"sans-serif;fill:#cbd5e1}.m{font-family:monospace;font-size:11px}"
+		".d{fill:#64748b}.e{text-anchor:end}.h{font-size:18px;fill:#f8fafc}.c{"
+		"fill:" DEVICE_COLOUR
 		"}</style>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#0f172a\"/>\n",
 		WIDTH, height, WIDTH, height);
 	fputs("<text x=\"24\" y=\"38\" class=\"h\">", f);
 	text(f, space->command);
 	fprintf(f, " <tspan class=\"d\">process %d</tspan></text>\n", (int)space->pid);
 	fprintf(f,
-		"<text x=\"1056\" y=\"38\" class=\"e\">%s present, the device holds <tspan class=\"c\">%s</tspan>"
+		"<text x=\"1056\" y=\"38\" class=\"e\">%s present, the device holds <tspan "
+		"class=\"c\">%s</tspan>"
 		"</text>\n",
 		bytes_in_words(present, sum.present), bytes_in_words(held, sum.device));
 	totals(f, space);
 	fprintf(f,
-		"<g class=\"d\"><text x=\"24\" y=\"%d\" class=\"d\">start</text><text x=\"143\" y=\"%d\" "
-		"class=\"d\">mapping</text><text x=\"%d\" y=\"%d\" class=\"d\">pages (length: log of the size)"
+		"<g class=\"d\"><text x=\"24\" y=\"%d\" class=\"d\">start</text><text x=\"143\" "
+		"y=\"%d\" "
+		"class=\"d\">mapping</text><text x=\"%d\" y=\"%d\" class=\"d\">pages (length: log "
+		"of the size)"
 		"</text><text x=\"880\" y=\"%d\" class=\"d e\">size</text><text x=\"968\" y=\"%d\" "
-		"class=\"d e\">present</text><text x=\"1056\" y=\"%d\" class=\"d e\">device</text></g>\n",
+		"class=\"d e\">present</text><text x=\"1056\" y=\"%d\" class=\"d "
+		"e\">device</text></g>\n",
 		TOP - 14, TOP - 14, STRIP_X, TOP - 14, TOP - 14, TOP - 14, TOP - 14);
 }
 
@@ -222,7 +233,8 @@ static void legend(FILE *f, double y)
 	rect(f, 358, y + 2, 18, DEVICE_H, DEVICE_COLOUR, 1);
 	fprintf(f, "<text x=\"382\" y=\"%.1f\">the device holds it</text>\n", y + 9);
 	fprintf(f,
-		"<rect x=\"520\" y=\"%.1f\" width=\"18\" height=\"9\" fill=\"#1e293b\" stroke=\"#e2e8f0\" "
+		"<rect x=\"520\" y=\"%.1f\" width=\"18\" height=\"9\" fill=\"#1e293b\" "
+		"stroke=\"#e2e8f0\" "
 		"stroke-width=\"0.8\"/><text x=\"544\" y=\"%.1f\">mirrored</text>\n",
 		y, y + 9);
 }
@@ -256,8 +268,8 @@ int space_svg(const struct space *space, const char *path)
 			row(f, &space->areas[i], TOP + (double)drawn++ * ROW);
 	legend(f, height - 28);
 	if (rows < space->n)
-		fprintf(f, "<text x=\"1056\" y=\"%d\" class=\"d e\">%zu more areas</text>\n", height - 19,
-			space->n - rows);
+		fprintf(f, "<text x=\"1056\" y=\"%d\" class=\"d e\">%zu more areas</text>\n",
+			height - 19, space->n - rows);
 	fputs("</svg>\n", f);
 	bad = ferror(f);
 	return fclose(f) || bad ? -EIO : 0;

@@ -4,9 +4,9 @@
  * pointers. The device writes each node's level into the node.
  *
  * One job a level. Engines take 64 nodes of the frontier at a time, follow their edges, and claim
- * what they find in a bitmap of the job's own; who claims a node stores its level and appends it to the
- * next frontier. Only hmm_load() and hmm_store() touch the program's memory: they replay themselves,
- * so a claim is never made twice.
+ * what they find in a bitmap of the job's own; who claims a node stores its level and appends it to
+ * the next frontier. Only hmm_load() and hmm_store() touch the program's memory: they replay
+ * themselves, so a claim is never made twice.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -85,7 +85,8 @@ static int read_graph(struct work *work, struct search_state *s)
 			     work->options->from);
 
 	if (ret == -EINVAL)
-		complain(EXIT_INPUT, "'%s' line %" PRIu64 ": expected 'FROM TO', the two ends of an edge", path,
+		complain(EXIT_INPUT,
+			 "'%s' line %" PRIu64 ": expected 'FROM TO', the two ends of an edge", path,
 			 s->graph.bad_line);
 	else if (ret == -ENOENT)
 		complain(EXIT_INPUT, "'%s' has no node '%s'", path, work->options->from);
@@ -127,7 +128,8 @@ static int graph_device(struct work *work)
 	s->n_frontier = 1;
 	while (s->n_frontier) {
 		s->reached += s->n_frontier;
-		ret = session_run(work->session, "graph", kernel, s, (s->n_frontier + TAKE - 1) / TAKE);
+		ret = session_run(work->session, "graph", kernel, s,
+				  (s->n_frontier + TAKE - 1) / TAKE);
 		if (ret)
 			return ret;
 		t = s->frontier;

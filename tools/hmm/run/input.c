@@ -15,7 +15,8 @@ static int check(const char *path, const struct stat *st)
 	if (S_ISDIR(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a directory", path);
 	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
-		return complain(EXIT_INPUT, "'%s' is a pipe, which cannot be mapped; give a file", path);
+		return complain(EXIT_INPUT, "'%s' is a pipe, which cannot be mapped; give a file",
+				path);
 	if (!S_ISREG(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a device, not a file", path);
 	if (!st->st_size)
@@ -49,16 +50,19 @@ int input_open(struct input *input, const char *path, enum input_use use)
 		return status;
 	input->fd = open(path, (shared_writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
 	if (input->fd < 0)
-		return shared_writable && errno != ENOENT ?
-			       complain(EXIT_INPUT, "cannot write to '%s': %s", path, strerror(errno)) :
-			       cannot(path, errno);
+		return shared_writable && errno != ENOENT
+			       ? complain(EXIT_INPUT, "cannot write to '%s': %s", path,
+					  strerror(errno))
+			       : cannot(path, errno);
 	if (fstat(input->fd, &st)) {
 		status = cannot(path, errno);
 	} else if (!(status = check(path, &st))) {
 		input->size = (size_t)st.st_size;
-		/* Only what will be written is writable: a private writable mapping is charged for. */
-		input->base = mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
-				   shared_writable ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
+		/* Only what will be written is writable: a private writable mapping is charged for.
+		 */
+		input->base =
+			mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
+			     shared_writable ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
 		if (input->base != MAP_FAILED)
 			return 0;
 		input->base = NULL;

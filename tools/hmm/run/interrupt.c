@@ -19,7 +19,8 @@ void interrupts_catch(void)
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction action = { .sa_handler = note }, old;
 
-	/* What the caller of the program ignores (nohup) stays ignored. No SA_RESTART: waits end. */
+	/* What the caller of the program ignores (nohup) stays ignored. No SA_RESTART: waits end.
+	 */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);

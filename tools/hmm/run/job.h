@@ -38,16 +38,16 @@ struct work {
 	const struct run_options *options;
 	struct session *session;
 	struct input *input;
-	uint64_t bytes;	    /* what the job works on */
+	uint64_t bytes;           /* what the job works on */
 	unsigned int cpu_threads; /* of the CPU's side, set by it */
-	void *state;	    /* the job's own */
+	void *state;              /* the job's own */
 };
 
 struct job {
 	const char *name;
 	const char *summary;
 	bool takes_pattern;
-	bool writes;	/* to its mapping */
+	bool writes; /* to its mapping */
 	/* Each: 0 or -errno. prepare may complain itself, see COMPLAINED. */
 	int (*prepare)(struct work *work);
 	int (*device)(struct work *work);

@@ -7,7 +7,7 @@
 #include "lines.h"
 
 struct line {
-	uint64_t key;	   /* its first 8 bytes, big-endian: most comparisons end here */
+	uint64_t key; /* its first 8 bytes, big-endian: most comparisons end here */
 	const char *text;
 	size_t length; /* without the '\n' */
 };

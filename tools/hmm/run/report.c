@@ -12,7 +12,8 @@
 /* Numbers of several files add up; anything else is only said of a single one. */
 static void merge(struct json_object *sum, struct json_object *fields)
 {
-	json_object_object_foreach(fields, key, value) {
+	json_object_object_foreach(fields, key, value)
+	{
 		struct json_object *before = NULL;
 
 		json_object_object_get_ex(sum, key, &before);
@@ -21,13 +22,16 @@ static void merge(struct json_object *sum, struct json_object *fields)
 		else if (before)
 			json_object_object_del(sum, key);
 		else
-			json_object_object_add(sum, key, json_object_is_type(value, json_type_int) ?
-								 json_object_new_int64(json_object_get_int64(value)) :
-								 json_object_get(value));
+			json_object_object_add(
+				sum, key,
+				json_object_is_type(value, json_type_int)
+					? json_object_new_int64(json_object_get_int64(value))
+					: json_object_get(value));
 	}
 }
 
-void report_file(struct report *report, const struct work *work, double seconds, double cpu_seconds, int same)
+void report_file(struct report *report, const struct work *work, double seconds, double cpu_seconds,
+		 int same)
 {
 	struct json_object *fields = json_object_new_object(), *file = json_object_new_object();
 	char text[LINE] = "", size[WORDS], time[WORDS];
@@ -47,9 +51,9 @@ void report_file(struct report *report, const struct work *work, double seconds,
 	json_object_put(fields);
 	if (report->options->json)
 		return;
-	printf("%s%s%s  %s  %s in %s%s\n", colour(stdout, BOLD), text, colour(stdout, PLAIN), work->input->path,
-	       bytes_in_words(size, work->bytes), seconds_in_words(time, seconds),
-	       same ? "" : "  NOT what the CPU gets");
+	printf("%s%s%s  %s  %s in %s%s\n", colour(stdout, BOLD), text, colour(stdout, PLAIN),
+	       work->input->path, bytes_in_words(size, work->bytes),
+	       seconds_in_words(time, seconds), same ? "" : "  NOT what the CPU gets");
 }
 
 static double rate(uint64_t bytes, double seconds)
@@ -92,26 +96,30 @@ static void print_table(const struct report *r)
 	char text[WORDS], speed[WORDS];
 	const char *bold = colour(stdout, BOLD), *plain = colour(stdout, PLAIN);
 
-	printf("\n  %-16s %s, %u engine%s\n", "device", r->options->device, r->engines, r->engines == 1 ? "" : "s");
+	printf("\n  %-16s %s, %u engine%s\n", "device", r->options->device, r->engines,
+	       r->engines == 1 ? "" : "s");
 	printf("  %-16s %s in %s%s%s = %s%s%s\n", "worked on", bytes_in_words(text, r->bytes), bold,
 	       seconds_in_words((char[WORDS]){ 0 }, r->seconds), plain, bold,
 	       rate_in_words(speed, rate(r->bytes, r->seconds)), plain);
-	printf("  %-16s %" PRIu64 ", served by %" PRIu64 " walks; %" PRIu64 " chunks ahead of need\n", "device faults",
-	       s->device_faults, r->mirror.range_faults, r->mirror.prefetched);
+	printf("  %-16s %" PRIu64 ", served by %" PRIu64 " walks; %" PRIu64
+	       " chunks ahead of need\n",
+	       "device faults", s->device_faults, r->mirror.range_faults, r->mirror.prefetched);
 	printf("  %-16s %" PRIu64 " of 4K, %" PRIu64 " of 2M", "entries", s->pages_4k, s->pages_2m);
 	if (s->pages_1g)
 		printf(", %" PRIu64 " of 1G", s->pages_1g);
-	printf("\n  %-16s %" PRIu64 ", %" PRIu64 " commits tried again\n", "invalidations", s->invalidations,
-	       s->retries);
-	printf("  %-16s %s%" PRIu64 "%s\n", "stale accesses", colour(stdout, s->stale_accesses ? RED : GREEN),
-	       s->stale_accesses, plain);
+	printf("\n  %-16s %" PRIu64 ", %" PRIu64 " commits tried again\n", "invalidations",
+	       s->invalidations, s->retries);
+	printf("  %-16s %s%" PRIu64 "%s\n", "stale accesses",
+	       colour(stdout, s->stale_accesses ? RED : GREEN), s->stale_accesses, plain);
 	if (!r->options->verify)
 		return;
 	printf("  %-16s %s = %s by %u thread%s; the device has %.2fx of that\n", "CPU",
-	       seconds_in_words(text, r->cpu_seconds), rate_in_words(speed, rate(r->bytes, r->cpu_seconds)),
-	       r->cpu_threads, r->cpu_threads == 1 ? "" : "s", r->cpu_seconds / r->seconds);
+	       seconds_in_words(text, r->cpu_seconds),
+	       rate_in_words(speed, rate(r->bytes, r->cpu_seconds)), r->cpu_threads,
+	       r->cpu_threads == 1 ? "" : "s", r->cpu_seconds / r->seconds);
 	printf("  %-16s %s%s%s\n", "verified", colour(stdout, r->verified ? GREEN : RED),
-	       r->verified ? "yes, the CPU gets the same" : "NO, the CPU gets something else", plain);
+	       r->verified ? "yes, the CPU gets the same" : "NO, the CPU gets something else",
+	       plain);
 }
 
 int report_print(struct report *r)
@@ -125,7 +133,8 @@ int report_print(struct report *r)
 	json_object_put(r->fields);
 	json_object_put(r->files);
 	if (r->stats.stale_accesses)
-		status = complain(EXIT_FINDING, "%" PRIu64 " stale accesses", r->stats.stale_accesses);
+		status = complain(EXIT_FINDING, "%" PRIu64 " stale accesses",
+				  r->stats.stale_accesses);
 	else if (r->options->verify && !r->verified)
 		status = complain(EXIT_FINDING, "the device's result is not the CPU's");
 	return status;

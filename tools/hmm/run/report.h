@@ -9,10 +9,10 @@ struct report {
 	const struct run_options *options;
 	unsigned int engines;
 	uint64_t bytes;
-	double seconds;	    /* on the device */
+	double seconds;     /* on the device */
 	double cpu_seconds; /* 0: not run */
 	unsigned int cpu_threads;
-	bool verified;	    /* nothing differed */
+	bool verified; /* nothing differed */
 	struct hmm_device_stats stats;
 	struct hmm_svm_stats mirror;
 	struct json_object *fields; /* of a single file, or summed where that makes sense */
@@ -20,7 +20,8 @@ struct report {
 };
 
 /* Prints a line on one file (not with --json) and keeps it for the JSON. */
-void report_file(struct report *report, const struct work *work, double seconds, double cpu_seconds, int same);
+void report_file(struct report *report, const struct work *work, double seconds, double cpu_seconds,
+		 int same);
 /* The closing table, or the JSON object. Returns an exit status; frees. */
 int report_print(struct report *report);
 

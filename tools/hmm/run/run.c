@@ -35,13 +35,16 @@ static int say(const struct work *work, int error)
 	case -ENOMEM:
 		return complain(EXIT_HOST, "not enough memory for '%s'", path);
 	case -EACCES:
-		return complain(EXIT_FINDING, "the device reached for memory that it was not allowed");
+		return complain(EXIT_FINDING,
+				"the device reached for memory that it was not allowed");
 	case -EFAULT:
 		return complain(EXIT_INPUT, "'%s' shrank while it was read", path);
 	case -EHWPOISON:
-		return complain(EXIT_INPUT, "'%s' has a page that is lost to a media or memory error", path);
+		return complain(EXIT_INPUT,
+				"'%s' has a page that is lost to a media or memory error", path);
 	case -EOPNOTSUPP:
-		return complain(EXIT_HOST, "device '%s' cannot run this job", work->options->device);
+		return complain(EXIT_HOST, "device '%s' cannot run this job",
+				work->options->device);
 	}
 	return complain(EXIT_HOST, "the job failed on '%s': %s", path, strerror(-error));
 }
@@ -79,7 +82,9 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	if (!ret && same && job->finish)
 		ret = job->finish(work);
 	if (!ret && work->options->svg)
-		ret = map_draw_svg(work->session->mm, work->session->svm, work->options->svg) ? -COMPLAINED : 0;
+		ret = map_draw_svg(work->session->mm, work->session->svm, work->options->svg)
+			      ? -COMPLAINED
+			      : 0;
 	if (!ret)
 		report_file(report, work, device_seconds, cpu_seconds, same);
 	if (work->options->confine)
@@ -95,14 +100,17 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	struct report report = { .job = job, .options = options, .verified = true };
 	struct input *inputs = calloc((size_t)n, sizeof(*inputs));
 	struct session session = { 0 };
-	enum input_use use = options->in_place ? INPUT_WRITE : job->writes ? INPUT_COPY : INPUT_READ;
+	enum input_use use = options->in_place ? INPUT_WRITE
+			     : job->writes     ? INPUT_COPY
+					       : INPUT_READ;
 	int opened = 0, status = inputs ? 0 : complain(EXIT_HOST, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
 	for (; opened < n && !status; opened += !status)
 		status = input_open(&inputs[opened], paths[opened], use);
 	if (!status)
-		status = session_open(&session, options->device, (unsigned int)options->engines, options->confine);
+		status = session_open(&session, options->device, (unsigned int)options->engines,
+				      options->confine);
 	report.fields = json_object_new_object();
 	report.files = json_object_new_array();
 	report.engines = session.engines;
@@ -141,13 +149,17 @@ static int check(const struct job *job, struct run_options *o, int *argc, char *
 	if (!*argc)
 		return complain(EXIT_INPUT, "%s needs a FILE", job->name);
 	if (!job->writes && (o->in_place || o->output))
-		return complain(EXIT_INPUT, "%s writes nothing: --in-place and --output are for sort", job->name);
+		return complain(EXIT_INPUT,
+				"%s writes nothing: --in-place and --output are for sort",
+				job->name);
 	if (o->in_place && o->output)
 		return complain(EXIT_INPUT, "--in-place and --output exclude each other");
 	if (o->output && *argc > 1)
 		return complain(EXIT_INPUT, "--output takes one FILE");
 	if (o->confine && job == &job_graph)
-		return complain(EXIT_INPUT, "graph works on memory of malloc's choice: --confine is for the others");
+		return complain(
+			EXIT_INPUT,
+			"graph works on memory of malloc's choice: --confine is for the others");
 	if (o->from && job != &job_graph)
 		return complain(EXIT_INPUT, "--from is for graph");
 	return 0;
@@ -157,15 +169,23 @@ int cmd_run(int argc, char **argv)
 {
 	struct run_options o = { .device = "soft" };
 	const struct option_row rows[] = {
-		{ "device", 'd', OPTION_STRING, "NAME", "which device; 'hmm info' lists them (soft)", &o.device },
-		{ "engines", 'e', OPTION_NUMBER, "N", "execution engines (one a CPU)", &o.engines, 1, 256 },
-		{ "verify", 'v', OPTION_FLAG, NULL, "compute it on the CPU as well, and compare", &o.verify },
+		{ "device", 'd', OPTION_STRING, "NAME",
+		  "which device; 'hmm info' lists them (soft)", &o.device },
+		{ "engines", 'e', OPTION_NUMBER, "N", "execution engines (one a CPU)", &o.engines,
+		  1, 256 },
+		{ "verify", 'v', OPTION_FLAG, NULL, "compute it on the CPU as well, and compare",
+		  &o.verify },
 		{ "json", 'j', OPTION_FLAG, NULL, "print one JSON object", &o.json },
-		{ "in-place", 0, OPTION_FLAG, NULL, "sort: write to the file, not to a private copy", &o.in_place },
-		{ "output", 'o', OPTION_STRING, "FILE", "sort: write the sorted lines to FILE", &o.output },
-		{ "confine", 0, OPTION_FLAG, NULL, "the device may reach the file's mapping, nothing else", &o.confine },
-		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)", &o.from },
-		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended", &o.svg },
+		{ "in-place", 0, OPTION_FLAG, NULL,
+		  "sort: write to the file, not to a private copy", &o.in_place },
+		{ "output", 'o', OPTION_STRING, "FILE", "sort: write the sorted lines to FILE",
+		  &o.output },
+		{ "confine", 0, OPTION_FLAG, NULL,
+		  "the device may reach the file's mapping, nothing else", &o.confine },
+		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)",
+		  &o.from },
+		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended",
+		  &o.svg },
 		{ NULL },
 	};
 	const struct option_table table = {
@@ -174,9 +194,12 @@ int cmd_run(int argc, char **argv)
 		rows,
 		"Jobs:\n"
 		"  checksum FILE...        CRC-32 of each file, as gzip and zip compute it\n"
-		"  search PATTERN FILE...  count where PATTERN, a string of bytes, occurs (overlaps count)\n"
-		"  sort FILE...            sort the lines, bytewise, in the mapping: a private one, or --in-place\n"
-		"  graph FILE...           breadth-first search over nodes that malloc made of 'FROM TO' lines\n",
+		"  search PATTERN FILE...  count where PATTERN, a string of bytes, occurs "
+		"(overlaps count)\n"
+		"  sort FILE...            sort the lines, bytewise, in the mapping: a private "
+		"one, or --in-place\n"
+		"  graph FILE...           breadth-first search over nodes that malloc made of "
+		"'FROM TO' lines\n",
 	};
 	const struct job *job;
 	int status, first = options_parse(&table, argc, argv, &status);
@@ -187,7 +210,9 @@ int cmd_run(int argc, char **argv)
 		return complain(EXIT_INPUT, "which JOB? checksum, search, sort or graph");
 	job = job_named(argv[first]);
 	if (!job)
-		return complain(EXIT_INPUT, "no job '%s'; there are checksum, search, sort and graph", argv[first]);
+		return complain(EXIT_INPUT,
+				"no job '%s'; there are checksum, search, sort and graph",
+				argv[first]);
 	argc -= first + 1;
 	argv += first + 1;
 	status = check(job, &o, &argc, &argv);

@@ -12,7 +12,7 @@
 #include "../json.h"
 #include "job.h"
 
-#define PIECE (1U << 20)     /* start positions an item looks at */
+#define PIECE (1U << 20)       /* start positions an item looks at */
 #define PATTERN_MAX (4U << 10) /* so that 60 KiB of each access are new */
 
 struct search {
@@ -56,7 +56,8 @@ static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 		if (ret)
 			return ret;
 		found += count(s, p, n);
-		at += n - s->length + 1; /* the next access begins with the first position not looked at */
+		at += n - s->length +
+		      1; /* the next access begins with the first position not looked at */
 	}
 	ret = hmm_settle(ctx);
 	if (!ret)

@@ -13,7 +13,7 @@
 #include "session.h"
 
 #define PROGRESS_NS 100000000ULL /* how often the bar is drawn and interrupts are looked at */
-#define QUIET_S 0.3		 /* no bar for jobs that end sooner */
+#define QUIET_S 0.3              /* no bar for jobs that end sooner */
 
 double now_seconds(void)
 {
@@ -46,7 +46,8 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 		options.flags |= HMM_SVM_EXPLICIT;
 	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);
 	if (ret) {
-		ret = complain(EXIT_HOST, "cannot mirror onto device '%s': %s", device, strerror(-ret));
+		ret = complain(EXIT_HOST, "cannot mirror onto device '%s': %s", device,
+			       strerror(-ret));
 		goto out;
 	}
 	hmm_device_get_stats(s->device, &stats);
@@ -97,8 +98,8 @@ static void draw(const char *what, uint64_t done, uint64_t items)
 	fflush(stderr);
 }
 
-int session_run(struct session *s, const char *what, int (*kernel)(struct hmm_ctx *, uint64_t, void *),
-		void *arg, uint64_t items)
+int session_run(struct session *s, const char *what,
+		int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg, uint64_t items)
 {
 	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = arg, .items = items };
 	double begin = now_seconds();

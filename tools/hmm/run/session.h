@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * An attached address space with a device that mirrors it; runs kernel functions on the device, or on
- * CPU threads for comparison, watches for interrupts and draws progress.
+ * An attached address space with a device that mirrors it; runs kernel functions on the device, or
+ * on CPU threads for comparison, watches for interrupts and draws progress.
  */
 #ifndef TOOLS_HMM_RUN_SESSION_H
 #define TOOLS_HMM_RUN_SESSION_H
@@ -15,11 +15,12 @@ struct session {
 	struct hmm_device *device;
 	struct hmm_svm *svm;
 	unsigned int engines;
-	bool progress; /* draw a bar on standard error */
+	bool progress;  /* draw a bar on standard error */
 	double seconds; /* spent by session_run(), summed */
 };
 
-/* confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit status. */
+/* confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit
+ * status. */
 int session_open(struct session *s, const char *device, unsigned int engines, bool confined);
 int session_allow(struct session *s, const void *base, size_t size, int prot);
 void session_forbid(struct session *s, const void *base, size_t size);
@@ -29,8 +30,8 @@ void session_close(struct session *s);
  * Runs kernel(ctx, item, arg) for each item on the device. Returns 0, the job's status, or
  * -ECANCELED after an interrupt, by when the job has ended.
  */
-int session_run(struct session *s, const char *what, int (*kernel)(struct hmm_ctx *, uint64_t, void *),
-		void *arg, uint64_t items);
+int session_run(struct session *s, const char *what,
+		int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg, uint64_t items);
 
 /* fn(item, arg) for each item on as many CPU threads as the device has engines. */
 int cpu_run(unsigned int threads, void (*fn)(uint64_t item, void *arg), void *arg, uint64_t items);

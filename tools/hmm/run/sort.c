@@ -28,15 +28,15 @@
 
 struct sort {
 	uint8_t *base;
-	size_t size;	   /* of the file */
-	size_t text;	   /* of the buffers: one more if the last line does not end */
-	uint64_t pieces;   /* before the first merge */
-	uint64_t runs;	   /* sorted runs there are now */
-	size_t *begins;	   /* runs + 1 of them */
-	char *from;	   /* buffers of the job's own */
+	size_t size;     /* of the file */
+	size_t text;     /* of the buffers: one more if the last line does not end */
+	uint64_t pieces; /* before the first merge */
+	uint64_t runs;   /* sorted runs there are now */
+	size_t *begins;  /* runs + 1 of them */
+	char *from;      /* buffers of the job's own */
 	char *to;
-	char *buffers;	   /* both */
-	char *reference;   /* the CPU's result */
+	char *buffers;   /* both */
+	char *reference; /* the CPU's result */
 	_Atomic uint64_t lines;
 };
 
@@ -175,7 +175,8 @@ static int sort_prepare(struct work *work)
 	s->text = s->size + (last != '\n');
 	s->pieces = s->runs = (s->size + PIECE - 1) / PIECE;
 	s->begins = calloc(s->pieces + 1, sizeof(*s->begins));
-	s->buffers = mmap(NULL, 2 * s->text, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s->buffers =
+		mmap(NULL, 2 * s->text, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->buffers == MAP_FAILED)
 		s->buffers = NULL;
 	if (!s->begins || !s->buffers)
@@ -197,7 +198,8 @@ static int sort_cpu(struct work *work)
 	size_t at = 0;
 
 	work->cpu_threads = 1;
-	s->reference = mmap(NULL, s->text, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	s->reference =
+		mmap(NULL, s->text, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->reference == MAP_FAILED) {
 		s->reference = NULL;
 		return -ENOMEM;
