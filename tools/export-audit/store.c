@@ -39,8 +39,7 @@ struct store {
 	struct owned *blocks;
 	size_t n_blocks, c_blocks;
 	uint64_t dirty_bytes;
-	bool merged; /* in this run, which is often enough */
-	bool repair; /* a segment has a damaged block: the next flush replaces them all */
+	bool repair; /* a segment has a damaged block: the flush at the end replaces them all */
 	bool (*valid)(uint32_t kind, const void *block, size_t size);
 	struct store_stats stats;
 };
@@ -293,7 +292,9 @@ static int collect(struct store *s, bool merge, struct segment_entry **entries,
 		memcpy(o->id, e->id, STORE_ID);
 		o->kind = e->kind;
 		o->size = e->size;
-		o->sum = e->dirty ? segment_sum(e->block, e->size) : e->sum;
+		if (e->dirty)
+			e->sum = segment_sum(e->block, e->size);
+		o->sum = e->sum;
 		(*blocks)[(*n)++] = e->block;
 	}
 	return 0;
@@ -332,10 +333,10 @@ static void move_blocks(struct store *s, const char *path)
 
 static void wrote(struct store *s, bool merge, bool move, const char *path)
 {
-	if (merge)
+	if (merge) {
 		remove_old(s);
-	s->merged |= merge;
-	s->repair = false;
+		s->repair = false;
+	}
 	for (size_t i = 0; i <= s->mask; i++)
 		s->slots[i].dirty = false;
 	s->stats.written += s->dirty_bytes;
@@ -346,7 +347,8 @@ static void wrote(struct store *s, bool merge, bool move, const char *path)
 
 int store_flush(struct store *s, size_t min, bool move)
 {
-	bool merge = s->repair || (s->n_segments >= MAX_SEGMENTS && !s->merged);
+	/* once a run, at its end: it rewrites everything */
+	bool merge = !move && (s->repair || s->n_segments >= MAX_SEGMENTS);
 	struct segment_entry *entries = NULL;
 	const void **blocks = NULL;
 	char *path = NULL;
