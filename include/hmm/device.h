@@ -167,7 +167,8 @@ struct hmm_device_stats {
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with it.
  *	Outside of sections; must not block.
  * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have to be
- *	answered first. The job belongs to the device until @wait returned its end. Valid replies: 0; -EINVAL; -ENOMEM; -EIO.
+ *	answered first. The job belongs to the device until @wait returned its end. Valid replies: 0;
+ *	-EINVAL; -ENOMEM; -EIO.
  * @wait: wait for the end of a job. @timeout_ns 0: for ever. Valid replies: 0 it ended, see
  *	job->status; -ETIME.
  * @cancel: make a job end soon with -ECANCELED. Must not block.

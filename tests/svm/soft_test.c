@@ -1,44 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The soft device: jobs on the program's memory, device faults, replay, guard, cancellation. */
+/* The soft device: jobs on the program's memory, device faults, TLB, a hostile program. */
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
-#include <sys/syscall.h>
-#include "mirror.h"
-
-static int open_soft(void **state)
-{
-	struct mirror *m = calloc(1, sizeof(*m));
-
-	mirror_open(m, "soft", 2, NULL);
-	*state = m;
-	return 0;
-}
-
-static int close_mirror(void **state)
-{
-	mirror_close(*state);
-	free(*state);
-	return 0;
-}
-
-static void reopen(struct mirror *m, const char *spec, unsigned int engines,
-		   const struct hmm_svm_options *options)
-{
-	mirror_close(m);
-	mirror_open(m, spec, engines, options);
-}
-
-static char *pattern(size_t bytes)
-{
-	char *p = map_aligned(bytes, PROT_READ | PROT_WRITE);
-
-	for (size_t i = 0; i < bytes; i++)
-		p[i] = (char)(i * 31 + i / PAGE);
-	return p;
-}
+#include "soft.h"
 
 /* ---- loads and stores ----------------------------------------------------------------------------- */
 
@@ -362,124 +327,6 @@ static void unrelated_unmap_flushes_nothing(void **state)
 	munmap(p, M2);
 }
 
-/* ---- memory that vanishes ----------------------------------------------------------------------- */
-
-struct vanish {
-	char *p;
-	size_t at;
-	char value;
-	_Atomic int phase; /* 1: taken away, 2: given back */
-	_Atomic int runs;
-};
-
-/* Takes the page's permission away by itself, unseen by anybody, between the translation and the load. */
-static int kernel_vanish(struct hmm_ctx *ctx, uint64_t item, void *arg)
-{
-	struct vanish *v = arg;
-	void *p;
-	char c;
-	int rc = hmm_access(ctx, at(v->p), K64, PROT_READ, &p);
-
-	if (rc)
-		return rc;
-	v->runs++;
-	if (!v->phase) {
-		syscall(SYS_mprotect, v->p + v->at, PAGE, PROT_NONE);
-		v->phase = 1;
-	}
-	c = ((volatile char *)p)[v->at];
-	rc = hmm_settle(ctx);
-	if (!rc)
-		v->value = c;
-	return rc;
-}
-
-static void vanished_memory_is_an_error_and_no_crash(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2), .at = 3 * PAGE };
-
-	assert_int_equal(run(m, kernel_vanish, &v, 1), -EFAULT);
-	assert_int_equal(device_stats(m).guard_hits, 1);
-	assert_int_equal(v.runs, 1);
-	/* The engine is as good as before. */
-	v.p += K64;
-	assert_int_equal(run(m, kernel_vanish, &v, 1), 0);
-	munmap(v.p - K64, M2);
-}
-
-static void *give_back(void *arg)
-{
-	struct vanish *v = arg;
-
-	while (!v->phase)
-		sched_yield();
-	mprotect(v->p + v->at, PAGE, PROT_READ);
-	v->phase = 2;
-	return NULL;
-}
-
-static void vanished_memory_that_comes_back_is_replayed(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2), .at = 3 * PAGE };
-	pthread_t t;
-
-	/* The fault buffer is slow: the memory is back when the fault is looked at. */
-	reopen(m, "delay:us=50000,on=fetch,soft", 1, NULL);
-	pthread_create(&t, NULL, give_back, &v);
-	assert_int_equal(run(m, kernel_vanish, &v, 1), 0);
-	pthread_join(t, NULL);
-	assert_int_equal(v.value, (char)(v.at * 31 + v.at / PAGE));
-	assert_int_equal(device_stats(m).guard_hits, 1);
-	assert_int_equal(device_stats(m).restarts, 1);
-	assert_int_equal(v.runs, 2);
-	munmap(v.p, M2);
-}
-
-static int kernel_load_vanish(struct hmm_ctx *ctx, uint64_t item, void *arg)
-{
-	struct vanish *v = arg;
-	char buf[64];
-	int rc = hmm_load(ctx, buf, at(v->p), 64);
-
-	v->runs++;
-	if (rc)
-		return rc;
-	syscall(SYS_mprotect, v->p, PAGE, PROT_NONE);
-	return hmm_load(ctx, buf, at(v->p), 64);
-}
-
-static void load_of_vanished_memory_returns_the_error(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2) };
-
-	assert_int_equal(run(m, kernel_load_vanish, &v, 1), -EFAULT);
-	assert_int_equal(v.runs, 1);
-	assert_int_equal(device_stats(m).guard_hits, 1);
-	assert_int_equal(device_stats(m).restarts, 0);
-	munmap(v.p, M2);
-}
-
-static void truncated_file_is_an_error_and_no_crash(void **state)
-{
-	struct mirror *m = *state;
-	int fd = memfd_create("cut", 0);
-	struct span s = { .len = M2, .buf = malloc(M2) };
-	char *p;
-
-	assert_int_equal(ftruncate(fd, M2), 0);
-	p = mmap(NULL, M2, PROT_READ, MAP_SHARED, fd, 0);
-	s.va = at(p);
-	assert_int_equal(run(m, kernel_load, &s, 1), 0);
-	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(run(m, kernel_load, &s, 1), -EFAULT);
-	free(s.buf);
-	munmap(p, M2);
-	close(fd);
-}
-
 /* ---- memory that cannot be cached --------------------------------------------------------------- */
 
 static void file_is_used_once_each_time_without_wp_async(void **state)
@@ -575,88 +422,6 @@ static void detached_segment_is_dropped_at_submit(void **state)
 	free(s.buf);
 }
 
-/* ---- the program's own handlers --------------------------------------------------------------------- */
-
-static sigjmp_buf own_landing;
-static volatile sig_atomic_t own_calls;
-static void *volatile own_addr;
-
-static void own_handler(int sig, siginfo_t *info, void *context)
-{
-	own_calls++;
-	own_addr = info->si_addr;
-	siglongjmp(own_landing, 1);
-}
-
-static void install_own(void)
-{
-	struct sigaction sa = { .sa_sigaction = own_handler, .sa_flags = SA_SIGINFO };
-
-	own_calls = 0;
-	sigaction(SIGSEGV, &sa, NULL);
-}
-
-static void crash(void *where)
-{
-	if (!sigsetjmp(own_landing, 1))
-		*(volatile char *)where = 1;
-}
-
-static void handler_from_before_still_gets_its_signals(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2) };
-	char *none = map_aligned(PAGE, PROT_NONE);
-
-	install_own();
-	reopen(m, "soft", 1, NULL);
-	assert_int_equal(run(m, kernel_vanish, &v, 1), -EFAULT);
-	assert_int_equal(own_calls, 0);
-	crash(none + 7);
-	crash(none + 8);
-	assert_int_equal(own_calls, 2);
-	assert_ptr_equal(own_addr, none + 8);
-	signal(SIGSEGV, SIG_DFL);
-	munmap(v.p, M2);
-	munmap(none, PAGE);
-}
-
-static void handler_from_after_is_chained_at_the_next_job(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2) };
-	char *none = map_aligned(PAGE, PROT_NONE);
-
-	install_own();
-	assert_int_equal(run(m, kernel_vanish, &v, 1), -EFAULT);
-	assert_int_equal(own_calls, 0);
-	assert_int_equal(device_stats(m).guard_hits, 1);
-	crash(none);
-	assert_int_equal(own_calls, 1);
-	signal(SIGSEGV, SIG_DFL);
-	munmap(v.p, M2);
-	munmap(none, PAGE);
-}
-
-static void crash_of_the_program_still_kills_it(void **state)
-{
-	char *none = map_aligned(PAGE, PROT_NONE);
-	int status;
-	pid_t pid;
-
-	signal(SIGSEGV, SIG_DFL);
-	reopen(*state, "soft", 1, NULL);
-	pid = fork();
-	if (pid == 0) {
-		*(volatile char *)none = 1;
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
-	munmap(none, PAGE);
-}
-
 /* ---- fault threads, faults=none, fork, hostile program ------------------------------------------- */
 
 static int kernel_sum(struct hmm_ctx *ctx, uint64_t item, void *arg)
@@ -705,120 +470,6 @@ static void fault_threads_serve_and_run_ahead(void **state)
 	assert_true(svm_stats(m).prefetched > 0);
 	assert_int_equal(svm_stats(m).chunks_2m, 8);
 	munmap(p, 8 * M2);
-}
-
-static int submit_named(struct mirror *m, struct span *s, struct hmm_job_range *r)
-{
-	struct hmm_job job = { .size = sizeof(job),
-			       .kernel = kernel_load,
-			       .arg = s,
-			       .items = 1,
-			       .ranges = r,
-			       .nranges = 1 };
-
-	return hmm_svm_run(m->svm, &job);
-}
-
-static void without_faults_named_memory_is_populated_at_submit(void **state)
-{
-	struct mirror *m = *state;
-	char *p = pattern(M2);
-	struct span s = { .va = at(p), .len = K64, .buf = malloc(K64) };
-	struct hmm_job_range r = { at(p), at(p) + K64, PROT_READ, 0 };
-
-	reopen(m, "soft:faults=none", 1, NULL);
-	assert_int_equal(submit_named(m, &s, &r), 0);
-	assert_memory_equal(s.buf, p, K64);
-	assert_int_equal(device_stats(m).device_faults, 0);
-	assert_int_equal(svm_stats(m).restores, 1);
-	r.end = at(p) + M2;
-	assert_int_equal(submit_named(m, &s, &r), 0);
-	free(s.buf);
-	munmap(p, M2);
-}
-
-static void without_faults_other_memory_is_an_error(void **state)
-{
-	struct mirror *m = *state;
-	char *p = pattern(2 * M2);
-	struct span s = { .va = at(p) + M2, .len = 8, .buf = malloc(8) };
-	struct hmm_job_range r = { at(p), at(p) + PAGE, PROT_READ, 0 };
-
-	reopen(m, "soft:faults=none", 1, NULL);
-	assert_int_equal(submit_named(m, &s, &r), -EFAULT);
-	r.start = 4096;
-	r.end = 8192;
-	assert_int_equal(submit_named(m, &s, &r), -EFAULT);
-	assert_int_equal(device_stats(m).jobs, 1);
-	free(s.buf);
-	munmap(p, 2 * M2);
-}
-
-static void without_faults_vanished_memory_is_an_error(void **state)
-{
-	struct mirror *m = *state;
-	struct vanish v = { .p = pattern(M2) };
-	struct hmm_job_range range = { at(v.p), at(v.p) + M2, PROT_READ, 0 };
-	struct hmm_job job = { .size = sizeof(job),
-			       .kernel = kernel_vanish,
-			       .arg = &v,
-			       .items = 1,
-			       .ranges = &range,
-			       .nranges = 1 };
-
-	reopen(m, "soft:faults=none", 1, NULL);
-	assert_int_equal(hmm_svm_run(m->svm, &job), -EFAULT);
-	assert_true(device_stats(m).guard_hits >= 1);
-	assert_int_equal(device_stats(m).restarts, device_stats(m).guard_hits);
-	munmap(v.p, M2);
-}
-
-struct relay {
-	struct span s;
-	_Atomic int step;
-};
-
-static int kernel_relay(struct hmm_ctx *ctx, uint64_t item, void *arg)
-{
-	struct relay *r = arg;
-	int rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
-
-	if (!rc && item == 0) {
-		r->step = 1;
-		while (r->step == 1 && !rc)
-			rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
-	}
-	return rc;
-}
-
-static void without_faults_an_invalidation_populates_again(void **state)
-{
-	struct mirror *m = *state;
-	char *p = pattern(M2);
-	struct relay r = { .s = { .va = at(p), .buf = malloc(8) } };
-	struct hmm_job_range range = { at(p), at(p) + PAGE, PROT_READ, 0 };
-	struct hmm_job job = { .size = sizeof(job),
-			       .kernel = kernel_relay,
-			       .arg = &r,
-			       .items = 2,
-			       .ranges = &range,
-			       .nranges = 1 };
-
-	reopen(m, "soft:faults=none", 1, NULL);
-	assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
-	while (r.step != 1)
-		sched_yield();
-	/* The same address is other memory now, at once. */
-	p = mmap(p, M2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	memset(p, 5, PAGE);
-	barrier(m);
-	r.step = 2;
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), 0);
-	assert_int_equal(job.status, 0);
-	assert_memory_equal(r.s.buf, p, 8);
-	assert_true(svm_stats(m).restores >= 2);
-	free(r.s.buf);
-	munmap(p, M2);
 }
 
 static void reduced_permission_is_found_at_submit(void **state)
@@ -922,8 +573,6 @@ static void job_survives_a_hostile_program(void **state)
 	munmap(h.p, h.pages * PAGE);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_soft, close_mirror)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -945,22 +594,11 @@ int main(void)
 		T(tlb_can_be_switched_off),
 		T(invalidation_flushes_the_tlb),
 		T(unrelated_unmap_flushes_nothing),
-		T(vanished_memory_is_an_error_and_no_crash),
-		T(vanished_memory_that_comes_back_is_replayed),
-		T(load_of_vanished_memory_returns_the_error),
-		T(truncated_file_is_an_error_and_no_crash),
 		T(file_is_used_once_each_time_without_wp_async),
 		T(anonymous_memory_is_cached_without_wp_async),
 		T(discarded_memory_reads_as_zero),
 		T(detached_segment_is_dropped_at_submit),
-		T(handler_from_before_still_gets_its_signals),
-		T(handler_from_after_is_chained_at_the_next_job),
-		T(crash_of_the_program_still_kills_it),
 		T(fault_threads_serve_and_run_ahead),
-		T(without_faults_named_memory_is_populated_at_submit),
-		T(without_faults_other_memory_is_an_error),
-		T(without_faults_an_invalidation_populates_again),
-		T(without_faults_vanished_memory_is_an_error),
 		T(reduced_permission_is_found_at_submit),
 		T(child_can_close_what_it_inherited),
 		T(job_survives_a_hostile_program),
