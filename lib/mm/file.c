@@ -10,6 +10,7 @@
  * file_write_end() a changed time without such an event is our doing.
  */
 #include "mm/span.h"
+#include "base/mutation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,7 +190,7 @@ static bool look(struct file *f)
 	struct file_stamp now;
 	bool changed;
 
-	if (f->fd < 0)
+	if (f->fd < 0 || hmm_mutation(HMM_MUTATION_FILE_BLIND))
 		return false;
 	if (stamp_take(f->fd, &now))
 		changed = true;

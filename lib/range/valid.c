@@ -4,6 +4,7 @@
  * at an instant at which, as the sequence shows afterwards, nothing had been invalidated or was in flight.
  */
 #include "mm/mm.h"
+#include "base/mutation.h"
 
 #include <hmm/range.h>
 
@@ -41,6 +42,12 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 
 	if (err)
 		return err;
+	if (hmm_mutation(HMM_MUTATION_FILE_BLIND))
+		checks &= ~HMM_CHECK_FILE;
+	if (hmm_mutation(HMM_MUTATION_PRESENT_BLIND))
+		checks &= ~HMM_CHECK_PRESENT;
+	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
+		checks &= ~HMM_CHECK_VMA;
 	if ((checks & HMM_CHECK_VMA || span_has_sysv(mm, start, end)) && !span_stands(mm, start, end))
 		return -ESTALE;
 	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))

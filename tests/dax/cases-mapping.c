@@ -14,7 +14,7 @@ static void case_munmap(struct run *r)
 
 	mirror_written(r, 2 * r->unit);
 	CHECK(r, !munmap(r->map, r->size), "munmap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	/* The room around it is PROT_NONE; what was unmapped is nothing at all. */
 	expect_fault(r, 0, n, REQ_FAULT, -EFAULT, 0, 0);
 	expect_read_error(r, 0, n, -EFAULT);
@@ -28,7 +28,7 @@ static void case_munmap_part(struct run *r)
 
 	mirror_written(r, 2 * r->unit);
 	CHECK(r, !munmap(r->map + 8 * r->page, 8 * r->page), "munmap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, EVENT_CLEAR, 8, 8);
+	expect_gone(r, EVENT_UNMAP, EVENT_CLEAR, 8, 8);
 	expect_read(r, 0, 8, 2);
 	expect_read_error(r, 0, 16, -EFAULT);
 	expect_read(r, 16, n - 16, 2);
@@ -48,7 +48,7 @@ static void case_map_over(struct run *r)
 	CHECK(r, fd >= 0 && !ftruncate(fd, r->size), "other: %s", strerror(errno));
 	buf = mmap(r->map, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	CHECK(r, buf == r->map, "mmap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	expect_read(r, 0, n, 0);
 	expect_write(r, 0, n, 4);
 	expect_file(r, 0, n, 2);
@@ -64,7 +64,7 @@ static void case_mremap(struct run *r)
 	to = file_map(r, r->fd, r->size, 0, PROT_READ, MAP_SHARED);
 	moved = mremap(r->map, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	CHECK(r, moved == to, "mremap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	expect_read_error(r, 0, n, -EFAULT);
 	r->ops->unmirror(r->t);
 	r->map = moved;
@@ -74,13 +74,34 @@ static void case_mremap(struct run *r)
 	expect_file(r, 0, n, 3);
 }
 
+/* Another mapping moved over a mirrored one: here as well everything is gone. */
+static void case_mremap_onto(struct run *r)
+{
+	size_t n = 2 * r->unit / r->page;
+	char path[400], *from;
+	int fd;
+
+	mirror_written(r, 2 * r->unit);
+	snprintf(path, sizeof(path), "%s/other", r->dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CHECK(r, fd >= 0 && !ftruncate(fd, r->size), "other: %s", strerror(errno));
+	from = file_map(r, fd, r->size, 0, PROT_READ | PROT_WRITE, MAP_SHARED);
+	pattern_fill(from, 0, n, 5);
+	CHECK(r, mremap(from, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, r->map) == r->map, "mremap: %s", strerror(errno));
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
+	expect_read(r, 0, n, 5);
+	expect_write(r, 0, n, 6);
+	expect_file_at(r, fd, 0, n, 6);
+	expect_file(r, 0, n, 2);
+}
+
 static void case_dontneed(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
 
 	mirror_written(r, 2 * r->unit);
 	CHECK(r, !madvise(r->map, r->size, MADV_DONTNEED), "madvise: %s", strerror(errno));
-	expect_drop(r, EVENT_CLEAR, 0, 0, n);
+	expect_gone(r, EVENT_CLEAR, 0, 0, n);
 	expect_entries(r, 0, n, 0, ANY_ORDER);
 	expect_read(r, 0, n, 2);
 	expect_write(r, 0, n, 3);
@@ -93,7 +114,7 @@ static void case_madv_remove(struct run *r)
 
 	mirror_written(r, 2 * r->unit);
 	CHECK(r, !madvise(r->map, r->unit, MADV_REMOVE), "madvise: %s", strerror(errno));
-	expect_drop(r, EVENT_CLEAR, EVENT_PROTECT_PAGE, 0, half);
+	expect_gone(r, EVENT_CLEAR, EVENT_PROTECT_PAGE, 0, half);
 	expect_read(r, 0, half, 0);
 	expect_read(r, half, half, 2);
 	expect_write(r, 0, half, 3);
@@ -207,6 +228,8 @@ static const struct dax_case cases[] = {
 	  case_map_over },
 	{ "mremap", ON_DAX | BY_ORDER, "what moved away is gone here and whole there", "error; media at the new place", "UNMAP",
 	  case_mremap },
+	{ "mremap_onto", ON_DAX | ON_CACHE | BY_ORDER, "what is moved over a mirrored mapping is what the mirror shows", "the other file's",
+	  "UNMAP", case_mremap_onto },
 	{ "dontneed", ON_DAX | ON_CACHE | BY_ORDER, "MADV_DONTNEED takes the entries, not the data", "none, then media", "CLEAR",
 	  case_dontneed },
 	{ "madv_remove", ON_DAX | ON_CACHE | BY_ORDER, "MADV_REMOVE punches the file", "zero page", "CLEAR", case_madv_remove },

@@ -115,7 +115,7 @@ static void case_evict(struct run *r)
 	expect_keep(r, 0, n);
 	expect_read(r, 0, n, 2);
 	CHECK(r, !munmap(r->map, r->size), "munmap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	expect_read_error(r, 0, n, -EFAULT);
 }
 
@@ -162,7 +162,7 @@ static void case_unmount_after(struct run *r)
 	mirror_written(r, 2 * r->unit);
 	close(r->fd);
 	munmap(r->map, r->size);
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	CHECK(r, !umount2(at, 0), "umount after the mapping is gone: %s", strerror(errno));
 	expect_read_error(r, 0, n, -EFAULT);
 }
@@ -225,7 +225,7 @@ static void case_dax_flag(struct run *r)
 	expect_entries(r, 0, n, write_entry(r), r->order);
 	/* Last close: as unmap and map. */
 	CHECK(r, !munmap(r->map, r->size) && !close(r->fd), "munmap: %s", strerror(errno));
-	expect_drop(r, EVENT_UNMAP, 0, 0, n);
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	r->ops->unmirror(r->t);
 	r->t = NULL;
 	r->fd = open(r->path, O_RDWR | O_CLOEXEC);

@@ -166,7 +166,7 @@ static void case_fork_private(struct run *r)
 		sleep(60);
 		_exit(pattern_find_wrong(r->map, 0, 8, 2) < 0 ? 0 : 1);
 	}
-	expect_drop(r, EVENT_PROTECT_PAGE, EVENT_CLEAR, 0, 8);
+	expect_gone(r, EVENT_PROTECT_PAGE, EVENT_CLEAR, 0, 8);
 	expect_write(r, 0, 8, 3);
 	expect_read(r, 8, n - 8, 1);
 	kill(pid, SIGKILL);

@@ -194,6 +194,12 @@ void expect_drop(struct run *r, unsigned int must, unsigned int may, size_t page
 	      page + n);
 }
 
+void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n)
+{
+	CHECK(r, drop(r, must, may, page, n) == SEEN_SYNCHRONOUS, "late: entries of pages [%zu,%zu) were held after the operation returned",
+	      page, page + n);
+}
+
 void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n)
 {
 	drop(r, must, may, page, n);

@@ -16,6 +16,10 @@
 #include "place.h"
 #include "run.h"
 
+#ifdef HMM_MUTATIONS
+#include "base/mutation.h"
+#endif
+
 #define MAX_PLACES 16
 #define MAX_VARIANTS 2048
 
@@ -30,7 +34,8 @@ static const struct target_ops *const targets[2] = { &target_kernel, &target_lib
 
 static const struct case_list *const lists[] = { &cases_size,	   &cases_fallocate, &cases_hole,   &cases_share,
 						 &cases_writeback, &cases_mapping,   &cases_access, &cases_process,
-						 &cases_name,	   &cases_race,	     &cases_control, &cases_error };
+						 &cases_name,	   &cases_race,	     &cases_control, &cases_touch,
+						 &cases_error };
 
 static struct place places[MAX_PLACES];
 static size_t nplaces;
@@ -176,11 +181,24 @@ static void add_place(const char *path)
 	nplaces++;
 }
 
+/* Breaks a rule of the library, in a build that can. */
+static void break_rule(const char *name)
+{
+#ifdef HMM_MUTATIONS
+	if (!hmm_mutation_set(name))
+		return;
+	bad_use("no such rule to break: ", name);
+#else
+	bad_use("this is not a build with -Dmutations=true, it cannot break ", name);
+#endif
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "target", required_argument, NULL, 't' }, { "fs", required_argument, NULL, 'f' },
 		{ "long", no_argument, NULL, 'l' },	    { "list", no_argument, NULL, 'L' },
+		{ "break", required_argument, NULL, 'B' },
 		{ "times", no_argument, NULL, 'T' },
 		{ "rules", no_argument, NULL, 'R' },	    { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -200,6 +218,8 @@ static void parse(int argc, char **argv, struct options *o)
 		} else if (c == 'L' || c == 'R') {
 			o->list = true;
 			o->rules = c == 'R';
+		} else if (c == 'B') {
+			break_rule(optarg);
 		} else if (c == 'T') {
 			o->times = true;
 		} else if (c == 'h') {

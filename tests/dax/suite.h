@@ -50,7 +50,7 @@ struct case_list {
 #define CASE_LIST(name, array) const struct case_list name = { array, sizeof(array) / sizeof((array)[0]) }
 
 extern const struct case_list cases_size, cases_fallocate, cases_hole, cases_share, cases_writeback, cases_mapping, cases_access,
-	cases_process, cases_name, cases_race, cases_control, cases_error;
+	cases_process, cases_name, cases_race, cases_control, cases_touch, cases_error;
 
 /* How a change became known. The worst of a case is told. */
 enum seen { SEEN_NOTHING, SEEN_SYNCHRONOUS, SEEN_VALIDATED, SEEN_UNSEEN };
@@ -127,6 +127,8 @@ int act(struct run *r, act_fn fn);
 void act_ok(struct run *r, act_fn fn);
 /* Entries of [page, page + n) are gone. must: kinds that have to cover them. may: kinds that may come too. */
 void expect_drop(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
+/* The same, before the call that takes them away returns, on every target. */
+void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
 /* The same where user space has no way to know; says unseen unless the target saw it. */
 void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
 /* Nothing was taken away. */

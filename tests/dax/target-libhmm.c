@@ -378,12 +378,18 @@ static int libhmm_access(struct target *t, uint64_t addr, void *buf, size_t len,
 	return ret;
 }
 
+/*
+ * The device's view, so in a section: the caller of a munmap goes on when its event is read, which the closed gate precedes and
+ * the callback follows.
+ */
 static int libhmm_held(struct target *t, uint64_t addr, size_t len, struct entry *entries)
 {
 	size_t first = (addr - t->start) / PAGE, i;
 
+	hmm_engine_enter(t->engine);
 	for (i = 0; i < len / PAGE; i++)
 		entry_fill(&entries[i], t->held[first + i]);
+	hmm_engine_exit(t->engine);
 	return 0;
 }
 
