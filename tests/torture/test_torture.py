@@ -33,7 +33,7 @@ def test_bad_options(folder):
     for arguments in (["--seconds", "x"], ["--break", "nothing-of-the-kind"], ["--fly"]):
         result = tap.hmm("torture", *arguments)
         assert result.returncode == 2, (arguments, result.returncode)
-        assert "hmm torture" in result.stderr, result.stderr
+        assert "torture: " in result.stderr, result.stderr
 
 
 if __name__ == "__main__":
