@@ -519,7 +519,7 @@ static void works_reduced(void **state)
 		assert_int_equal(fault(&m, f, 2, REQ_READ), 0);
 		assert_true(all_flags(&m, 2, VALID));
 		/* files are never cached without asynchronous write-protection */
-		assert_int_equal(transient(&m, 0), !!(flags[i] & HMM_MM_NO_WP_ASYNC));
+		assert_int_equal(transient(&m, 0), !mm_wp_async(m.mm));
 		mirror_close(&m);
 		unlink(path);
 		close(fd);

@@ -4,6 +4,9 @@
 
 #include "mm/vma.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 struct readers {
 	struct vma_reader query;
 	struct vma_reader maps;
@@ -179,6 +182,19 @@ static void huge(void **state)
 	huge_pages(0);
 }
 
+/* The tests run on a DAX filesystem too. */
+static uint32_t kind_of(int fd)
+{
+	struct statx stx;
+	struct statfs fs;
+
+	assert_int_equal(statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx), 0);
+	assert_int_equal(fstatfs(fd, &fs), 0);
+	if (fs.f_type == TMPFS_MAGIC)
+		return HMM_VMA_SHMEM;
+	return stx.stx_attributes & STATX_ATTR_DAX ? HMM_VMA_DAX : HMM_VMA_FILE;
+}
+
 static void file(void **state)
 {
 	char path[32];
@@ -188,15 +204,15 @@ static void file(void **state)
 	struct stat st;
 
 	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(v.kind, HMM_VMA_FILE);
+	assert_int_equal(v.kind, kind_of(fd));
 	assert_int_equal(v.inode, st.st_ino);
 	assert_int_equal(v.offset, PAGE);
 	assert_non_null(strstr(v.name, path));
 	unlink(path);
 	assert_non_null(strstr(look(state, p).name, "(deleted)"));
-	assert_int_equal(look(state, p).kind, HMM_VMA_FILE);
+	assert_int_equal(look(state, p).kind, v.kind);
 	close(fd);
-	assert_int_equal(look(state, p).kind, HMM_VMA_FILE);
+	assert_int_equal(look(state, p).kind, v.kind);
 }
 
 static void special(void **state)
@@ -283,7 +299,7 @@ static int file_unprivileged(void)
 		return 1;
 	file = make_file(path, PAGE);
 	p = map_fd(PAGE, PROT_READ, MAP_PRIVATE, file, 0);
-	if (fstat(file, &st) || vma_lookup(&r, at(p), &v) || v.kind != HMM_VMA_FILE)
+	if (fstat(file, &st) || vma_lookup(&r, at(p), &v) || v.kind != kind_of(file))
 		return 2;
 	fd = vma_open_file(&r, &v);
 	if (fd < 0)
@@ -300,7 +316,7 @@ static int file_unprivileged(void)
 	fd = vma_open_file(&r, &v);
 	if (fd != -ENOENT)
 		return 5;
-	if (vma_lookup(&r, at(p), &v) || v.kind != HMM_VMA_FILE)
+	if (vma_lookup(&r, at(p), &v) || (v.kind == HMM_VMA_SPECIAL || v.kind == HMM_VMA_ANON))
 		return 6;
 	return 0;
 }
