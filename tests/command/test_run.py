@@ -160,6 +160,34 @@ def test_engines_do_not_change_the_result(folder):
         assert result["checksum"] == f"{zlib.crc32(data):08x}"
 
 
+def test_slow_device_gets_the_same(folder):
+    data = text(8, 5000)
+    (folder / "f").write_bytes(data)
+    assert run("checksum", "--device", "delay:us=100,soft", "f")["checksum"] == f"{zlib.crc32(data):08x}"
+
+
+def test_failing_device_fails_the_job_or_gets_the_same(folder):
+    data = random.Random(9).randbytes(4 * PIECE)
+    (folder / "f").write_bytes(data)
+    ends = set()
+    for rate in (0.01, 0.3, 0.9):
+        for seed in range(4):
+            device = f"error:rate={rate},seed={seed},soft"
+            result = tap.hmm("run", "checksum", "--verify", "--json", "--device", device, "f")
+            ends.add(result.returncode)
+            if result.returncode == 0:
+                assert json.loads(result.stdout)["checksum"] == f"{zlib.crc32(data):08x}"
+            else:
+                assert result.returncode == 3 and "failed on 'f'" in result.stderr, (device, result.stderr)
+                assert result.stdout == ""
+    assert 3 in ends, "no failure was injected"
+
+
+def test_device_that_runs_nothing(folder):
+    (folder / "f").write_bytes(b"x")
+    tap.refused(3, "device 'null' cannot run this job", "run", "checksum", "--device", "null", "f")
+
+
 def test_confined_device_reaches_the_file_and_nothing_else(folder):
     data = text(7, 5000)
     (folder / "f").write_bytes(data)
