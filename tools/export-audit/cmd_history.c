@@ -55,8 +55,8 @@ static const char help[] =
 	"  --candidates           only candidates for a revert\n"
 	"  --unconsumed           only symbols that the last release exports without a consumer\n"
 	"  --commits              with each candidate, the commit that brought the export\n"
-	"  --symbol GLOB, --path GLOB, --subsystem GLOB, --licence gpl|plain\n"
-	"                         only these\n"
+	"  --symbol PATTERN, --path PATH, --subsystem TEXT, --licence gpl|plain\n"
+	"                         only these, as in scan\n"
 	"  --json, --csv          other formats than the table\n"
 	"  --cache DIR            cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
 	"  --no-cache             keep nothing\n"
@@ -132,6 +132,17 @@ static int parse(const struct command *self, int argc, char **argv, struct optio
 	return stop;
 }
 
+/* A pattern, a file, or a folder. */
+static bool path_matches(const char *pattern, const char *path)
+{
+	size_t n = strlen(pattern);
+
+	if (strpbrk(pattern, "*?["))
+		return !fnmatch(pattern, path, 0);
+	return !strncmp(pattern, path, n) &&
+	       (!path[n] || path[n] == '/' || (n && pattern[n - 1] == '/'));
+}
+
 static bool selected(const struct options *o, const struct history *h, const struct history_row *row)
 {
 	const struct story *s = row->story;
@@ -142,9 +153,9 @@ static bool selected(const struct options *o, const struct history *h, const str
 		return false;
 	if (o->symbol && fnmatch(o->symbol, s->name, 0))
 		return false;
-	if (o->path && fnmatch(o->path, s->path, 0))
+	if (o->path && !path_matches(o->path, s->path))
 		return false;
-	if (o->subsystem && fnmatch(o->subsystem, row->subsystem, FNM_CASEFOLD))
+	if (o->subsystem && !strcasestr(row->subsystem, o->subsystem))
 		return false;
 	return !o->licence || !strcasecmp(o->licence, licence_name(s->last->licence));
 }
