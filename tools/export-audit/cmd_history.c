@@ -21,7 +21,7 @@ struct options {
 	enum history_format format;
 };
 
-enum { OPT_FROM = 256, OPT_TO, OPT_RC, OPT_JSON, OPT_CSV, OPT_PROFILE, OPT_DEADLINE,
+enum { OPT_FROM = 256, OPT_TO, OPT_RC, OPT_JSON, OPT_CSV, OPT_HTML, OPT_PROFILE, OPT_DEADLINE,
        OPT_CANDIDATES, OPT_UNCONSUMED, OPT_SYMBOL, OPT_PATH, OPT_SUBSYSTEM, OPT_LICENCE,
        OPT_COMMITS, OPT_CACHE, OPT_NO_CACHE, OPT_STATS };
 
@@ -31,6 +31,7 @@ static const struct option long_options[] = {
 	{ "rc", 0, NULL, OPT_RC },
 	{ "json", 0, NULL, OPT_JSON },
 	{ "csv", 0, NULL, OPT_CSV },
+	{ "html", 0, NULL, OPT_HTML },
 	{ "profile", 1, NULL, OPT_PROFILE },
 	{ "deadline", 1, NULL, OPT_DEADLINE },
 	{ "candidates", 0, NULL, OPT_CANDIDATES },
@@ -57,7 +58,7 @@ static const char help[] =
 	"  --commits              with each candidate, the commit that brought the export\n"
 	"  --symbol PATTERN, --path PATH, --subsystem TEXT, --licence gpl|plain\n"
 	"                         only these, as in scan\n"
-	"  --json, --csv          other formats than the table\n"
+	"  --json, --csv, --html  other formats than the table; the page needs nothing else\n"
 	"  --cache DIR            cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
 	"  --no-cache             keep nothing\n"
 	"  --stats                say on stderr how much was read\n";
@@ -96,6 +97,7 @@ static int parse_one(const struct command *self, struct options *o, int c)
 	case OPT_RC: o->rc = true; break;
 	case OPT_JSON: o->format = HISTORY_JSON; break;
 	case OPT_CSV: o->format = HISTORY_CSV; break;
+	case OPT_HTML: o->format = HISTORY_HTML; break;
 	case OPT_PROFILE: return parse_profile(o, optarg) ? 1 + EXIT_BROKEN : 0;
 	case OPT_DEADLINE: return parse_number(optarg, &o->deadline) ? 1 + EXIT_BROKEN : 0;
 	case OPT_CANDIDATES: o->candidates = true; break;

@@ -253,6 +253,8 @@ void history_print_start(struct history_printer *p)
 		json_start(p);
 	else if (p->format == HISTORY_CSV)
 		csv_line(p->out, columns);
+	else if (p->format == HISTORY_HTML)
+		history_html_start(p->out, columns, COLUMNS);
 }
 
 int history_print(struct history_printer *p, const struct history_row *row)
@@ -266,6 +268,8 @@ int history_print(struct history_printer *p, const struct history_row *row)
 		err = fill(p, row, &c);
 		if (!err && p->format == HISTORY_CSV)
 			csv_line(p->out, c.v);
+		else if (!err && p->format == HISTORY_HTML)
+			history_html_row(p->out, c.v, COLUMNS);
 		else if (!err)
 			table_line(p, &c);
 		free(c.gaps);
@@ -282,6 +286,8 @@ void history_print_end(struct history_printer *p)
 
 	if (p->format == HISTORY_JSON)
 		fputs("]}\n", p->out);
+	else if (p->format == HISTORY_HTML)
+		history_html_end(p->out);
 	else if (p->format == HISTORY_TABLE)
 		fprintf(p->out,
 			"%zu symbols in %u releases, %s to %s; %zu overdue by the rule of %u window%s "

@@ -2,13 +2,13 @@
 #ifndef HISTORY_OUT_H
 #define HISTORY_OUT_H
 
-/* Stories as a table, CSV or JSON; one row at a time. */
+/* Stories as a table, CSV, JSON or a page; one row at a time. */
 
 #include "history.h"
 
 #include <stdio.h>
 
-enum history_format { HISTORY_TABLE, HISTORY_CSV, HISTORY_JSON };
+enum history_format { HISTORY_TABLE, HISTORY_CSV, HISTORY_JSON, HISTORY_HTML };
 
 struct history_row {
 	const struct story *story;
@@ -29,5 +29,10 @@ void history_print_start(struct history_printer *p);
 /* Return: 0 or -ENOMEM. */
 int history_print(struct history_printer *p, const struct history_row *row);
 void history_print_end(struct history_printer *p);
+
+/* The page, by its cells; history_html.c. */
+void history_html_start(FILE *f, const char *const *columns, int n);
+void history_html_row(FILE *f, const char *const *cells, int n);
+void history_html_end(FILE *f);
 
 #endif

@@ -6,8 +6,11 @@ Usage: debian_test.py EXPORT-AUDIT [VERSION...]
 The repository is made once, see get-history. EXPORT_AUDIT_RELEASES names other releases
 than the default ones; every row that they can show is checked.
 """
+import glob
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -81,7 +84,12 @@ def main():
         sys.exit(made.returncode)
     versions = made.stdout.split()
     program = Program(os.path.abspath(sys.argv[1]), CACHE)
-    program.cache = os.path.join(CACHE, "audit-cache")
+    # what another build of the program found does not count
+    digest = hashlib.sha256(open(program.path, "rb").read()).hexdigest()[:16]
+    program.cache = os.path.join(CACHE, "audit-cache", digest)
+    for old in glob.glob(os.path.join(CACHE, "audit-cache", "*")):
+        if old != program.cache:
+            shutil.rmtree(old)
     start = time.monotonic()
     r = subprocess.run([program.path, "history", "--cache", program.cache, "--stats", "--json", repo],
                        capture_output=True, text=True)

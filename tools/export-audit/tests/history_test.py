@@ -195,6 +195,9 @@ def test_options(p, repo):
     r = p.run("history", repo, "--csv", "--symbol", "late")
     equal("csv", r.stdout.splitlines()[1],
           "late,v1.1,v1.4,,GPL,consumed,0,2,,,no,CORE,mm/a.c,")
+    r = p.run("history", repo, "--html", "--symbol", "late")
+    check("html", '["late","v1.1","v1.4","","GPL","consumed","0","2","","","no","CORE","mm/a.c",""],'
+          in r.stdout and r.stdout.rstrip().endswith("</html>"), r.stdout)
     r = p.run("history", repo, "--symbol", "never")
     check("table", "never" in r.stdout.splitlines()[1] and "1 overdue" in r.stdout, r.stdout)
 
