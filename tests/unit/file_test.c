@@ -213,6 +213,22 @@ static void faults_for_writing_are_no_change(void **state)
 	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_FILE), -ESTALE);
 }
 
+/* The change time is no news while we write, but what inotify tells is. */
+static void change_during_a_fault_for_writing_is_found(void **state)
+{
+	struct filed *f = *state;
+	struct hmm_vma vma;
+
+	assert_int_equal(hmm_vma_find(f->m.mm, at(f->p), &vma), 0);
+	file_write_begin(f->m.mm, &vma);
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), 0);
+	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE))
+		skip();
+	file_write_end(f->m.mm, &vma);
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+}
+
 static void memfd_change_is_found(void **state)
 {
 	struct mirror m;
@@ -378,6 +394,7 @@ int main(void)
 		R(a_racy_stamp_proves_nothing),
 		R(telling_is_synchronous),
 		W(faults_for_writing_are_no_change),
+		W(change_during_a_fault_for_writing_is_found),
 		cmocka_unit_test(descriptors_are_not_hoarded),
 		cmocka_unit_test(works_unprivileged),
 	};

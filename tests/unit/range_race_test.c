@@ -2,6 +2,8 @@
 /* hmm_range_fault() against threads that change the mapping, and its deadline. */
 #include "mirror.h"
 
+#include "abi/pagemap.h"
+
 #include <pthread.h>
 #include <time.h>
 
@@ -173,9 +175,82 @@ bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t s
 						.event = HMM_EVENT_MIGRATE };
 
 		collisions_left--;
+		/* present when the first attempt saw it, requested by nobody */
+		madvise(colliding->p + 22 * PAGE, PAGE, MADV_DONTNEED);
 		hmm_interval_invalidate(colliding->m.mm, &inv);
 	}
 	return __real_hmm_interval_read_retry(ni, seq);
+}
+
+/* Linked in the place of hmm_interval_read_begin(), which comes between faulting and snapshot. */
+static void (*between)(struct race *r);
+static struct race *between_of;
+uint64_t __real_hmm_interval_read_begin(struct hmm_interval_notifier *ni);
+uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni);
+
+uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni)
+{
+	void (*fn)(struct race *r) = between;
+
+	between = NULL;
+	if (fn)
+		fn(between_of);
+	return __real_hmm_interval_read_begin(ni);
+}
+
+static int fault_while(struct race *r, void (*fn)(struct race *r), uint64_t request)
+{
+	between_of = r;
+	between = fn;
+	return fault(&r->m, r->p, PAGES, request);
+}
+
+static void forbid(struct race *r)
+{
+	mprotect(r->p + 10 * PAGE, PAGE, PROT_READ);
+}
+
+static void permission_lost_before_the_snapshot_is_seen(void **state)
+{
+	struct race *r = *state;
+
+	assert_int_equal(fault_while(r, forbid, REQ_WRITE), -EPERM);
+	assert_int_equal(r->m.range.last, at(r->p) + 10 * PAGE);
+	mprotect(r->p + 10 * PAGE, PAGE, RW);
+	assert_int_equal(fault_while(r, forbid, 0), 0);
+	assert_int_equal(flags_of(&r->m, 10), VALID);
+}
+
+static void make_zero(struct race *r)
+{
+	volatile char *p = r->p + 10 * PAGE;
+
+	madvise(r->p + 10 * PAGE, PAGE, MADV_DONTNEED);
+	(void)*p;
+}
+
+static void zero_page_in_the_place_of_a_written_one_is_seen(void **state)
+{
+	struct race *r = *state;
+	uint64_t word;
+
+	assert_int_equal(fault_while(r, make_zero, REQ_WRITE), 0);
+	assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+	assert_int_equal(pagemap_words(mm_pagemap(r->m.mm), at(r->p) + 10 * PAGE, 1, &word), 0);
+	assert_true(word & PM_WORD_EXCLUSIVE);
+}
+
+static void unmap_one(struct race *r)
+{
+	munmap(r->p + 10 * PAGE, PAGE);
+}
+
+static void hole_made_before_the_snapshot_is_seen(void **state)
+{
+	struct race *r = *state;
+
+	assert_int_equal(fault_while(r, unmap_one, REQ_READ), -EFAULT);
+	assert_int_equal(r->m.range.last, at(r->p) + 10 * PAGE);
 }
 
 static int fault_alternate_pages(struct race *r, uint64_t timeout_ns)
@@ -220,6 +295,7 @@ static void collisions_are_retried_with_a_fresh_sequence(void **state)
 	assert_int_equal(r->m.events[HMM_EVENT_MIGRATE], 5);
 	assert_true(hmm_interval_valid(r->m.ni, r->m.range.notifier_seq));
 	assert_true(r->m.pfns[20] == HMM_PFN_DMA_MAPPED);
+	assert_true(r->m.pfns[22] == HMM_PFN_DMA_MAPPED);
 	assert_int_equal(flags_of(&r->m, 21), VALID | WRITE | HMM_PFN_DMA_MAPPED);
 }
 
@@ -284,6 +360,9 @@ int main(void)
 		T(snapshot_against_discard_faults_nothing_in),
 		T(deadline_ends_what_comes_nowhere),
 		T(collisions_are_retried_with_a_fresh_sequence),
+		T(permission_lost_before_the_snapshot_is_seen),
+		T(zero_page_in_the_place_of_a_written_one_is_seen),
+		T(hole_made_before_the_snapshot_is_seen),
 		T(discarded_and_in_doubt_is_transient),
 		T(dead_in_a_forked_child),
 	};
