@@ -11,9 +11,6 @@
 
 #include "blob.h"
 
-/* To be raised when verdicts change, for they are cached. */
-#define GRAPH_VERSION 1u
-
 struct graph_file {
 	const char *path;	 /* relative to the root of the tree */
 	const struct blob *blob; /* its facts */

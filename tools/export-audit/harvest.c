@@ -3,6 +3,7 @@
 #include "harvest.h"
 
 #include "command.h"
+#include "core_id.h"
 #include "grow.h"
 
 #include <pthread.h>
@@ -24,7 +25,7 @@ int harvest_open(struct harvest *h, struct repo *repo, const char *cache)
 	char version[64];
 
 	*h = (struct harvest){ .repo = repo, .threads = 2 };
-	snprintf(version, sizeof(version), "v1-%u-%u", BLOB_VERSION, GRAPH_VERSION);
+	snprintf(version, sizeof(version), "v1-%s", CORE_ID);
 	if (store_open(cache, version, &h->store)) {
 		complain("out of memory");
 		return -ENOMEM;
