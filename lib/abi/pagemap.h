@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* /proc/PID/pagemap as the kernel documents it: the words, and the PAGEMAP_SCAN ioctl (since 6.7). */
+/* /proc/PID/pagemap as the kernel documents it: the words, and the PAGEMAP_SCAN ioctl (since 6.7).
+ */
 #ifndef LIB_ABI_PAGEMAP_H
 #define LIB_ABI_PAGEMAP_H
 

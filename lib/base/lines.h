@@ -9,8 +9,8 @@
 
 struct lines {
 	int fd;
-	off_t at;      /* of the next read; the descriptor's own position is left alone */
-	size_t start;  /* of the next line in buf */
+	off_t at;     /* of the next read; the descriptor's own position is left alone */
+	size_t start; /* of the next line in buf */
 	size_t filled;
 	char buf[8192];
 };

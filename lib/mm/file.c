@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The files behind mirrored ranges. Truncating, punching and the like raise no event, by whomever: so each
- * file has a descriptor and a stamp (see stamp.c), and who uses a translation may ask whether the file is as
- * it was when the range was faulted. A file that changed gets a new generation; spans of an older one are dead,
- * and are invalidated by the next call that may.
+ * The files behind mirrored ranges. Truncating, punching and the like raise no event, by whomever:
+ * so each file has a descriptor and a stamp (see stamp.c), and who uses a translation may ask
+ * whether the file is as it was when the range was faulted. A file that changed gets a new
+ * generation; spans of an older one are dead, and are invalidated by the next call that may.
  *
- * Times change for harmless reasons too, our own faults for writing among them. Those are told apart by inotify,
- * which reports every system call that changes a file's data, and no store: between file_write_begin() and
- * file_write_end() a changed time without such an event is our doing.
+ * Times change for harmless reasons too, our own faults for writing among them. Those are told
+ * apart by inotify, which reports every system call that changes a file's data, and no store:
+ * between file_write_begin() and file_write_end() a changed time without such an event is our
+ * doing.
  */
 #include "mm/span.h"
 #include "base/mutation.h"
@@ -48,7 +49,8 @@ static void close_file(struct file_table *t, struct file *f)
 	t->n_files--;
 }
 
-/* In a forked child the watches belong to the parent's descriptor: only the descriptors are closed. */
+/* In a forked child the watches belong to the parent's descriptor: only the descriptors are closed.
+ */
 void files_fini(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
@@ -194,7 +196,8 @@ static bool look(struct file *f)
 		return false;
 	if (stamp_take(f->fd, &now))
 		changed = true;
-	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced everywhere */
+	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced everywhere
+			*/
 		changed = f->event || now.size != f->stamp.size ||
 			  (f->kind == HMM_VMA_DAX && now.blocks != f->stamp.blocks);
 	else
@@ -223,7 +226,8 @@ static void sweep(struct hmm_mm *mm)
 
 static bool has_file(const struct hmm_vma *vma)
 {
-	return vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX || vma->kind == HMM_VMA_SHMEM ||
+	return vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX ||
+	       vma->kind == HMM_VMA_SHMEM ||
 	       (vma->kind == HMM_VMA_HUGETLB && (vma->inode || vma->dev_minor || vma->dev_major));
 }
 
@@ -361,8 +365,8 @@ static void note_file(struct hmm_mm *mm, void *arg)
 		return;
 	pthread_mutex_lock(&t->lock);
 	for (struct file *f = t->files; f; f = f->next) {
-		const bool same = f->fd >= 0 ? f->st_dev == st->st_dev && f->st_ino == st->st_ino :
-					       f->inode == st->st_ino &&
+		const bool same = f->fd >= 0 ? f->st_dev == st->st_dev && f->st_ino == st->st_ino
+					     : f->inode == st->st_ino &&
 						       f->dev_major == major(st->st_dev) &&
 						       f->dev_minor == minor(st->st_dev);
 

@@ -43,7 +43,8 @@ static bool parse(char *line, uint64_t *id, struct mount_facts *facts)
 	super = super ? strchr(super + 1, ' ') : NULL;
 	facts->is_tmpfs = !strncmp(type, "tmpfs ", 6) || !strncmp(type, "devtmpfs ", 9);
 	facts->is_hugetlbfs = !strncmp(type, "hugetlbfs ", 10);
-	facts->dax_always = super && (has_option(super + 1, "dax=always") || has_option(super + 1, "dax"));
+	facts->dax_always =
+		super && (has_option(super + 1, "dax=always") || has_option(super + 1, "dax"));
 	return true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What the page table says: the only file that reads /proc/PID/pagemap, by PAGEMAP_SCAN or, without it,
- * by words. The words lack two things that a scan tells, the zero page and the order; who works without
- * the scan gets entries of the smallest order.
+ * What the page table says: the only file that reads /proc/PID/pagemap, by PAGEMAP_SCAN or, without
+ * it, by words. The words lack two things that a scan tells, the zero page and the order; who works
+ * without the scan gets entries of the smallest order.
  *
  * A scan is silent on holes: every "is all of it ..." question is put so that a hole means no.
  */
@@ -19,8 +19,8 @@
 #define WORDS_AT_ONCE 512
 
 /*
- * PAGE_IS_FILE is left out: it alone doubles the cost of a scan of 4 KiB pages (16 to 30 ns a page).
- * PAGE_IS_WPALLOWED is the VMA's: it says whether pages are registered, for nothing.
+ * PAGE_IS_FILE is left out: it alone doubles the cost of a scan of 4 KiB pages (16 to 30 ns a
+ * page). PAGE_IS_WPALLOWED is the VMA's: it says whether pages are registered, for nothing.
  */
 #define RUN_CATEGORIES                                                                             \
 	(PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_PFNZERO | PAGE_IS_HUGE | PAGE_IS_WPALLOWED)
@@ -83,8 +83,8 @@ static void probe(struct pagemap *p, bool no_scan)
 
 int pagemap_open(struct pagemap *p, int fd, bool no_scan)
 {
-	p->fd = fd < 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) :
-			 fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	p->fd = fd < 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+		       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (p->fd < 0)
 		return -errno;
 	probe(p, no_scan);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Spans: what was mapped where when it was faulted. A translation stands only while the mapping is the same
- * and permits no less; some changes of it (shmdt, remap_file_pages, mprotect) raise no event, so it is asked.
+ * Spans: what was mapped where when it was faulted. A translation stands only while the mapping is
+ * the same and permits no less; some changes of it (shmdt, remap_file_pages, mprotect) raise no
+ * event, so it is asked.
  *
- * A span that another replaces is invalidated where they overlap, unless the new one says the same and
- * permits no less: else a translation made under the old one would be judged by the new one.
+ * A span that another replaces is invalidated where they overlap, unless the new one says the same
+ * and permits no less: else a translation made under the old one would be judged by the new one.
  */
 #include "mm/span.h"
 
@@ -18,7 +19,8 @@ static struct span *first(const struct file_table *t, uint64_t start, uint64_t e
 	return (struct span *)itree_first(&t->spans, start, end);
 }
 
-static struct span *next(const struct file_table *t, const struct span *s, uint64_t start, uint64_t end)
+static struct span *next(const struct file_table *t, const struct span *s, uint64_t start,
+			 uint64_t end)
 {
 	return (struct span *)itree_next(&t->spans, &s->node, start, end);
 }
@@ -90,8 +92,8 @@ static bool is_dead(const struct span *s)
 /* An old span that says the same: grow the new one over it. */
 static bool absorbs(const struct span *old, const struct span *new)
 {
-	return same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major, new->dev_minor,
-			    new->shared) &&
+	return same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major,
+			    new->dev_minor, new->shared) &&
 	       old->prot == new->prot && old->kind == new->kind && old->file == new->file &&
 	       old->generation == new->generation;
 }
@@ -113,8 +115,8 @@ static int cut(struct file_table *t, struct span *old, uint64_t start, uint64_t 
 static bool still_good(const struct span *old, const struct span *new)
 {
 	return !is_dead(old) &&
-	       same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major, new->dev_minor,
-			    new->shared) &&
+	       same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major,
+			    new->dev_minor, new->shared) &&
 	       !(old->prot & ~new->prot);
 }
 
@@ -143,8 +145,8 @@ static void absorb_neighbours(struct file_table *t, struct span *new)
 
 static enum hmm_event death_of(const struct span *old, const struct span *new)
 {
-	const bool same = same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major,
-				       new->dev_minor, new->shared);
+	const bool same = same_mapping(old, new->node.start, new->offset, new->inode,
+				       new->dev_major, new->dev_minor, new->shared);
 
 	return same && !is_dead(old) ? HMM_EVENT_PROTECT : HMM_EVENT_CLEAR;
 }
@@ -153,10 +155,15 @@ static enum hmm_event death_of(const struct span *old, const struct span *new)
 int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file *file,
 		    struct dead_ranges *dead)
 {
-	struct span new = { .node = { .start = vma->start, .end = vma->end }, .offset = vma->offset,
-			    .inode = vma->inode, .dev_major = vma->dev_major,
-			    .dev_minor = vma->dev_minor, .kind = vma->kind, .prot = vma->prot & RW,
-			    .shared = vma->shared, .file = file,
+	struct span new = { .node = { .start = vma->start, .end = vma->end },
+			    .offset = vma->offset,
+			    .inode = vma->inode,
+			    .dev_major = vma->dev_major,
+			    .dev_minor = vma->dev_minor,
+			    .kind = vma->kind,
+			    .prot = vma->prot & RW,
+			    .shared = vma->shared,
+			    .file = file,
 			    .generation = file ? file->generation : 0 };
 	struct span *old = first(t, vma->start, vma->end);
 	int err = 0;
@@ -204,7 +211,8 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 	struct hmm_vma vma;
 
 	while (start < end) {
-		if (vma_peek(mm_vmas(mm), start, &vma) || vma.start > start || (s->prot & ~vma.prot) ||
+		if (vma_peek(mm_vmas(mm), start, &vma) || vma.start > start ||
+		    (s->prot & ~vma.prot) ||
 		    !same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
 				  vma.shared))
 			return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What was mapped where when ranges were faulted: spans, and the files behind them. One table a space;
- * everything in it is guarded by its lock, which is held across system calls that touch no memory of the
- * program, never across an invalidation.
+ * What was mapped where when ranges were faulted: spans, and the files behind them. One table a
+ * space; everything in it is guarded by its lock, which is held across system calls that touch no
+ * memory of the program, never across an invalidation.
  */
 #ifndef LIB_MM_SPAN_H
 #define LIB_MM_SPAN_H
@@ -28,14 +28,14 @@ struct file {
 	uint64_t st_ino; /* as stat shows it */
 	uint64_t st_dev;
 	uint32_t kind;
-	int fd;		    /* O_PATH, or -1 */
-	int watch;	    /* inotify, or -1 */
-	uint64_t retry_ns;  /* fd -1: when to look for a descriptor again */
+	int fd;            /* O_PATH, or -1 */
+	int watch;         /* inotify, or -1 */
+	uint64_t retry_ns; /* fd -1: when to look for a descriptor again */
 	struct file_stamp stamp;
 	uint64_t generation; /* bumped when it changed: older spans are dead */
 	uint32_t spans;
 	uint32_t writers; /* our own faults for writing */
-	bool event;	  /* inotify told of a change since the stamp */
+	bool event;       /* inotify told of a change since the stamp */
 };
 
 struct span {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Stamps of a file: what statx says of its last change. Change times move by the clock's tick (4 ms at 250
- * Hz): of two changes in a tick the second cannot be seen. So a stamp whose change time has not been
- * left behind by the coarse clock, read *before* the file is asked, proves nothing:
+ * Stamps of a file: what statx says of its last change. Change times move by the clock's tick (4 ms
+ *at 250 Hz): of two changes in a tick the second cannot be seen. So a stamp whose change time has
+ *not been left behind by the coarse clock, read *before* the file is asked, proves nothing:
  *
  *	change, ctime = T          coarse clock says T: stamp is racy
  *	change again, ctime = T    equal stamps, other pages
@@ -31,8 +31,8 @@ int stamp_take(int fd, struct file_stamp *stamp)
 	if (!stamp->ctime_ns) /* a filesystem that keeps whole seconds, at worst every other one */
 		stamp->racy = now.tv_sec <= stamp->ctime_s + 2;
 	else
-		stamp->racy = now.tv_sec < stamp->ctime_s ||
-			      (now.tv_sec == stamp->ctime_s && now.tv_nsec <= (long)stamp->ctime_ns);
+		stamp->racy = now.tv_sec < stamp->ctime_s || (now.tv_sec == stamp->ctime_s &&
+							      now.tv_nsec <= (long)stamp->ctime_ns);
 	return 0;
 }
 
@@ -45,10 +45,10 @@ bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool 
 bool stamp_is_local(int fd)
 {
 	static const uint32_t remote[] = {
-		0x6969,	    /* NFS */
+		0x6969,     /* NFS */
 		0xff534d42, /* CIFS */
 		0xfe534d42, /* SMB2 */
-		0x517b,	    /* SMB */
+		0x517b,     /* SMB */
 		0x65735546, /* FUSE */
 		0x01021997, /* 9P */
 		0x00c36400, /* Ceph */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * VMA look-ups by PROCMAP_QUERY, or by reading maps where the kernel lacks it. The names live on the
- * stack: look-ups run under locks that the program's allocator may wait for.
+ * VMA look-ups by PROCMAP_QUERY, or by reading maps where the kernel lacks it. The names live on
+ * the stack: look-ups run under locks that the program's allocator may wait for.
  */
 #include "mm/vma.h"
 #include "abi/procmap.h"
@@ -109,8 +109,8 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 	struct procmap_query q = { 0 };
 
 	memset(r, 0, sizeof(*r));
-	r->maps_fd = maps_fd < 0 ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC) :
-				   fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
+	r->maps_fd = maps_fd < 0 ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
+				 : fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
 	if (r->maps_fd < 0)
 		return -errno;
 	r->procmap_query = !no_query && !query(r->maps_fd, (uint64_t)(uintptr_t)&q, &q);
@@ -159,9 +159,10 @@ int hmm_vma_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
 const char *hmm_vma_kind_name(enum hmm_vma_kind kind)
 {
 	static const char *const names[HMM_VMA_KIND_NR] = {
-		[HMM_VMA_HOLE] = "hole",   [HMM_VMA_ANON] = "anon", [HMM_VMA_HUGETLB] = "hugetlb",
-		[HMM_VMA_SHMEM] = "shmem", [HMM_VMA_SYSV] = "sysv", [HMM_VMA_FILE] = "file",
-		[HMM_VMA_DAX] = "dax",	   [HMM_VMA_SPECIAL] = "special",
+		[HMM_VMA_HOLE] = "hole",       [HMM_VMA_ANON] = "anon",
+		[HMM_VMA_HUGETLB] = "hugetlb", [HMM_VMA_SHMEM] = "shmem",
+		[HMM_VMA_SYSV] = "sysv",       [HMM_VMA_FILE] = "file",
+		[HMM_VMA_DAX] = "dax",         [HMM_VMA_SPECIAL] = "special",
 	};
 
 	return (unsigned int)kind < HMM_VMA_KIND_NR ? names[kind] : "?";

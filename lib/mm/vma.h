@@ -23,8 +23,9 @@ void vma_cache_destroy(struct vma_cache *cache);
 void vma_classify(struct vma_reader *r, struct vma_raw *raw);
 
 /*
- * vma_file.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because closing any
- * other descriptor of a file drops the POSIX locks that the program holds on it. The caller closes it.
+ * vma_file.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because
+ * closing any other descriptor of a file drops the POSIX locks that the program holds on it. The
+ * caller closes it.
  */
 int vma_file_open(const struct vma_raw *raw);
 

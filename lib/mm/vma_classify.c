@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What kind of memory a VMA maps. Anonymous, hugetlb and the kernel's internal shared memory are told by
- * what the look-up says; a file needs its inode, and the answer is kept for a second: an inode number that
- * is used again within it could be taken for its predecessor, which costs orders, never soundness, as
- * file and DAX mappings are mirrored and validated alike.
+ * What kind of memory a VMA maps. Anonymous, hugetlb and the kernel's internal shared memory are
+ * told by what the look-up says; a file needs its inode, and the answer is kept for a second: an
+ * inode number that is used again within it could be taken for its predecessor, which costs orders,
+ * never soundness, as file and DAX mappings are mirrored and validated alike.
  */
 #include "mm/vma.h"
 #include "base/lines.h"
@@ -93,8 +93,9 @@ void vma_cache_destroy(struct vma_cache *cache)
 }
 
 /*
- * Device mappings: VM_IO or VM_PFNMAP is memory without pages, which HMM refuses; a VM_MIXEDMAP one has pages
- * and is mapped as a file would be. Only smaps tells; it is slow, and such mappings are rare.
+ * Device mappings: VM_IO or VM_PFNMAP is memory without pages, which HMM refuses; a VM_MIXEDMAP one
+ * has pages and is mapped as a file would be. Only smaps tells; it is slow, and such mappings are
+ * rare.
  */
 static uint32_t classify_device(const struct vma_raw *raw, dev_t rdev)
 {
@@ -130,14 +131,15 @@ static uint32_t classify_unopened(const struct vma_raw *raw)
 	struct mount_facts facts;
 
 	if (mounts_find_device(raw->vma.dev_major, raw->vma.dev_minor, &facts))
-		/* on no mount of ours: anonymous inodes and the like are not files that can be mirrored */
+		/* on no mount of ours: anonymous inodes and the like are not files that can be
+		 * mirrored */
 		return raw->path[0] == '/' ? HMM_VMA_FILE : HMM_VMA_SPECIAL;
 	if (facts.is_hugetlbfs)
 		return HMM_VMA_HUGETLB;
 	if (facts.is_tmpfs)
-		return !strncmp(raw->path, "/dev/", 5) && strncmp(raw->path, "/dev/shm/", 9) ?
-			       HMM_VMA_SPECIAL :
-			       HMM_VMA_SHMEM;
+		return !strncmp(raw->path, "/dev/", 5) && strncmp(raw->path, "/dev/shm/", 9)
+			       ? HMM_VMA_SPECIAL
+			       : HMM_VMA_SHMEM;
 	return facts.dax_always ? HMM_VMA_DAX : HMM_VMA_FILE;
 }
 
@@ -185,7 +187,8 @@ static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
 	if (kind != HMM_VMA_SHMEM && kind != HMM_VMA_DAX && kind != HMM_VMA_FILE)
 		return kind;
 	pthread_mutex_lock(&cache->lock);
-	*f = (struct file_facts){ vma->inode, vma->dev_major, vma->dev_minor, now + FACTS_NS, kind };
+	*f = (struct file_facts){ vma->inode, vma->dev_major, vma->dev_minor, now + FACTS_NS,
+				  kind };
 	pthread_mutex_unlock(&cache->lock);
 	return kind;
 }
@@ -203,11 +206,13 @@ static uint32_t classify_unnamed(const struct vma_raw *raw)
 	return HMM_VMA_SPECIAL; /* [vdso], [vvar], [vsyscall], [uprobes] */
 }
 
-/* Without PROCMAP_QUERY: the page size of the kernel's own hugetlbfs mounts; 0 if it is none of them. */
+/* Without PROCMAP_QUERY: the page size of the kernel's own hugetlbfs mounts; 0 if it is none of
+ * them. */
 static uint64_t internal_huge_size(const struct vma_cache *cache, const struct hmm_vma *vma)
 {
 	for (int i = 0; i < HUGE_SIZES_NR && cache->huge[i].size; i++) {
-		if (cache->huge[i].dev_major == vma->dev_major && cache->huge[i].dev_minor == vma->dev_minor)
+		if (cache->huge[i].dev_major == vma->dev_major &&
+		    cache->huge[i].dev_minor == vma->dev_minor)
 			return cache->huge[i].size;
 	}
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * From a VMA to its file: by /proc/self/map_files where that is allowed (CAP_CHECKPOINT_RESTORE), by its
- * name, or by one of the program's own descriptors (memfds and unlinked files). Each is checked to be the
- * very file, by device and inode.
+ * From a VMA to its file: by /proc/self/map_files where that is allowed (CAP_CHECKPOINT_RESTORE),
+ * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
+ * checked to be the very file, by device and inode.
  */
 #include "mm/vma.h"
 
@@ -17,8 +17,8 @@
 #define FD_DIR "/proc/self/fd/"
 
 /*
- * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in maps; what
- * maps shows is the superblock's, which mountinfo tells of the mount.
+ * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
+ * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
  */
 static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Bring in what is requested: populate, then register (registering first would lose fault-around: a cold
- * 1 GiB file is read at 0.97x of the CPU's speed this way, at 0.61x the other way round), then remember what
- * is mapped. Each maximal run of pages with one request is one system call.
+ * Bring in what is requested: populate, then register (registering first would lose fault-around: a
+ * cold 1 GiB file is read at 0.97x of the CPU's speed this way, at 0.61x the other way round), then
+ * remember what is mapped. Each maximal run of pages with one request is one system call.
  */
 #include "range/walk.h"
 #include "abi/madvise.h"
@@ -45,19 +45,22 @@ static int find_absent(struct walk *w, uint64_t start, uint64_t end, uint64_t *a
 }
 
 /*
- * Where populating has to begin: for reading, what is there already costs 40 ns a page to populate, 5 to look
- * at. For writing all of it is populated, as nothing tells whether a page can be written without a fault: after
- * a fork whose child has exited, a page is mapped only once and still write-protected, and the program's next
- * write moves to a copy if a device has taken a reference meanwhile. No event tells of that.
+ * Where populating has to begin: for reading, what is there already costs 40 ns a page to populate,
+ * 5 to look at. For writing all of it is populated, as nothing tells whether a page can be written
+ * without a fault: after a fork whose child has exited, a page is mapped only once and still
+ * write-protected, and the program's next write moves to a copy if a device has taken a reference
+ * meanwhile. No event tells of that.
  */
-static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request request, uint64_t *from)
+static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request request,
+		      uint64_t *from)
 {
 	*from = start;
 	return request == REQUEST_WRITE ? 0 : find_absent(w, start, end, from);
 }
 
 /* Populating failed: is that the mapping's answer, or has the mapping changed? */
-static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end, int error)
+static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		   int error)
 {
 	struct hmm_vma now;
 	uint64_t at = start;
@@ -67,8 +70,9 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 			return -EBUSY;
 	}
 	/*
-	 * A hole is ENOMEM and PROT_NONE is EINVAL, as want of memory and VM_PFNMAP are: another thread may have
-	 * unmapped and mapped again in between. Believed when it is said again and again.
+	 * A hole is ENOMEM and PROT_NONE is EINVAL, as want of memory and VM_PFNMAP are: another
+	 * thread may have unmapped and mapped again in between. Believed when it is said again and
+	 * again.
 	 */
 	if ((error == ENOMEM || error == EINVAL) && w->stuck < STUBBORN)
 		return -EBUSY;
@@ -78,7 +82,8 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);
 	/* EINVAL: VM_IO or VM_PFNMAP, which was not to be seen before */
-	set_error(w, error == EHWPOISON ? -EHWPOISON : -EFAULT, at < w->range->start ? w->range->start : at);
+	set_error(w, error == EHWPOISON ? -EHWPOISON : -EFAULT,
+		  at < w->range->start ? w->range->start : at);
 	return 0;
 }
 
@@ -97,7 +102,8 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 		return err;
 	if (write)
 		file_write_begin(w->mm, vma);
-	r = madvise((void *)(uintptr_t)from, end - from, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	r = madvise((void *)(uintptr_t)from, end - from,
+		    write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	if (r)
 		r = errno;
 	if (write)

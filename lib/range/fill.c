@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Entries are written here, by loops that compilers turn into vector code: 262,144 entries, 1 GiB of
- * pages, must take less than the quarter of a millisecond that a scan of huge pages does.
+ * Entries are written here, by loops that compilers turn into vector code: 262,144 entries, 1 GiB
+ * of pages, must take less than the quarter of a millisecond that a scan of huge pages does.
  */
 #include "range/walk.h"
 

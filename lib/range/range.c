@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * hmm_range_fault(): attempts until one collides with nothing. An attempt that collides starts over with
- * the requests that the entries held at first; the deadline moves while a walk comes further than before.
+ * hmm_range_fault(): attempts until one collides with nothing. An attempt that collides starts over
+ * with the requests that the entries held at first; the deadline moves while a walk comes further
+ * than before.
  */
 #include "range/walk.h"
 #include "base/hooks.h"
@@ -17,7 +18,8 @@
 
 static int check_range(const struct hmm_range *r)
 {
-	if (!r || r->size != sizeof(*r) || r->flags & ~HMM_RANGE_LOOK || !r->notifier || !r->hmm_pfns)
+	if (!r || r->size != sizeof(*r) || r->flags & ~HMM_RANGE_LOOK || !r->notifier ||
+	    !r->hmm_pfns)
 		return -EINVAL;
 	if (r->start >= r->end || (r->start | r->end) & (HMM_PAGE_SIZE - 1))
 		return -EINVAL;
@@ -32,9 +34,9 @@ static void begin(struct walk *w, struct hmm_range *range)
 	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	/* what one entry of the next level maps, also where the kernel lacks THP */
 	w->thp_size = mm_thp_size(w->mm) ? mm_thp_size(w->mm) : w->page_size / 8 * w->page_size;
-	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE :
-		     all & HMM_PFN_REQ_WRITE	? REQUEST_WRITE :
-						  REQUEST_READ;
+	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE
+		     : all & HMM_PFN_REQ_WRITE  ? REQUEST_WRITE
+						: REQUEST_READ;
 	if (w->request != REQUEST_WRITE)
 		w->mask = range->pfn_flags_mask & REQUEST_BITS;
 	w->written = w->furthest = range->start;
@@ -42,8 +44,8 @@ static void begin(struct walk *w, struct hmm_range *range)
 }
 
 /*
- * The entries are read; were they true together? While some other change is in flight nobody can say:
- * ask again until it is over or has turned out to be about this range.
+ * The entries are read; were they true together? While some other change is in flight nobody can
+ * say: ask again until it is over or has turned out to be about this range.
  */
 static int settle(struct walk *w, uint64_t deadline)
 {
@@ -82,7 +84,8 @@ static int attempt(struct walk *w, uint64_t deadline, uint64_t *end)
 	mm_fault_end(w->mm);
 	if (!err)
 		err = settle(w, deadline);
-	/* What was faulted for writing before a fork is shared again. Settled: all that happened is known. */
+	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
+	 * known. */
 	if (!err && mm_forks(w->mm) != w->forks)
 		err = -EBUSY;
 	if (done > w->furthest) {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether a present
- * page may be written the kernel does not say:
+ * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether
+ *a present page may be written the kernel does not say:
  *
- *	private	a page that is anonymous and mapped only here can be written in place (pagemap words; for a
- *		huge page the first one). After a fork the words prove nothing: a page whose other owner has
- *		gone is mapped once and still write-protected, and the word of a huge page counts only the
- *		mappings of its first page. Then only what was just faulted for writing is believed; a fork
- *		in between starts the attempt over (range.c).
- *	shared	only what was just faulted for writing.
+ *	private	a page that is anonymous and mapped only here can be written in place (pagemap
+ *words; for a huge page the first one). After a fork the words prove nothing: a page whose other
+ *owner has gone is mapped once and still write-protected, and the word of a huge page counts only
+ *the mappings of its first page. Then only what was just faulted for writing is believed; a fork in
+ *between starts the attempt over (range.c). shared	only what was just faulted for writing.
  *
  * So a snapshot says less than the kernel's at times, never more than is true.
  */
@@ -24,9 +23,9 @@
 
 struct span_state {
 	const struct hmm_vma *vma;
-	uint64_t flags;	     /* of every present page: TRANSIENT */
-	unsigned int order;  /* of hugetlb pages, else 0 */
-	bool words_unknown;  /* words prove nothing: forked since attach */
+	uint64_t flags;     /* of every present page: TRANSIENT */
+	unsigned int order; /* of hugetlb pages, else 0 */
+	bool words_unknown; /* words prove nothing: forked since attach */
 };
 
 /* Entries that do not satisfy their request: the page went away again. -EBUSY */
@@ -54,8 +53,8 @@ static int check_requests(const struct walk *w, uint64_t start, uint64_t end, ui
 }
 
 /* Pages are writable whose word has these bits of a mask. */
-static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, uint64_t mask,
-			      uint64_t bits)
+static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
+			      uint64_t mask, uint64_t bits)
 {
 	uint64_t words[WORDS_AT_ONCE];
 
@@ -81,8 +80,8 @@ static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint
 }
 
 /* Huge pages: the first word of each. */
-static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
-			     uint64_t flags, uint64_t block)
+static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_t start,
+			     uint64_t end, uint64_t flags, uint64_t block)
 {
 	for (uint64_t a = start, next; a < end; a = next) {
 		const uint64_t head = a & ~(block - 1);
@@ -108,8 +107,8 @@ static unsigned int order_of(uint64_t bytes)
 }
 
 /*
- * Regions are what was registered; a VMA can come and go between its look-up and the registration, which is
- * silent on holes, and no event tells of a VMA that was never registered:
+ * Regions are what was registered; a VMA can come and go between its look-up and the registration,
+ *which is silent on holes, and no event tells of a VMA that was never registered:
  *
  *	fault of X (head, tail)			program
  *	look-up: one VMA
@@ -133,11 +132,12 @@ static int fill_writable(struct walk *w, const struct span_state *s, uint64_t st
 			 uint64_t flags, unsigned int order, bool asked)
 {
 	/*
-	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an event or as
-	 * the zero page. Of a private file the page itself may be back, which only words tell: one that is
-	 * anonymous is the copy that was made for us.
+	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an
+	 * event or as the zero page. Of a private file the page itself may be back, which only
+	 * words tell: one that is anonymous is the copy that was made for us.
 	 */
-	if (asked && (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
+	if (asked &&
+	    (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
 		fill_same(w, start, end, flags | HMM_PFN_WRITE);
 	else if (asked)
 		return fill_small_private(w, start, end, flags, PM_WORD_FILE, 0);
@@ -154,7 +154,8 @@ static int fill_writable(struct walk *w, const struct span_state *s, uint64_t st
 static int fill_run(struct walk *w, const struct span_state *s, const struct page_run *run)
 {
 	const bool huge = run->categories & PAGE_IS_HUGE;
-	const unsigned int order = s->order ? s->order : order_of(huge ? w->thp_size : w->page_size);
+	const unsigned int order =
+		s->order ? s->order : order_of(huge ? w->thp_size : w->page_size);
 	const uint64_t flags = HMM_PFN_VALID | s->flags | (uint64_t)order << HMM_PFN_ORDER_SHIFT;
 	int err = 0;
 
@@ -192,7 +193,8 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 		if (err || walked <= start)
 			return err ? err : -EBUSY;
 		for (size_t i = 0; i < n && !err; i++) {
-			if (!(runs[i].categories & PAGE_IS_PRESENT) || runs[i].end <= at || runs[i].start >= stop)
+			if (!(runs[i].categories & PAGE_IS_PRESENT) || runs[i].end <= at ||
+			    runs[i].start >= stop)
 				continue;
 			if (runs[i].start < at)
 				runs[i].start = at;
@@ -211,16 +213,17 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 }
 
 /*
- * May these entries be cached? Not what is not registered, nor a file whose changes nothing tells, nor
- * what a discard is in doubt about: there, pages are armed before they are looked at, so that
- * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm DAX: the kernel (6.12) leaves
- * markers that make the next touch fault for ever.
+ * May these entries be cached? Not what is not registered, nor a file whose changes nothing tells,
+ * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
+ * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm DAX: the kernel (6.12)
+ * leaves markers that make the next touch fault for ever.
  */
 static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	if (!region_covers(w->mm, start, end))
 		return true;
-	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) && !file_watched(w->mm, start, end))
+	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) &&
+	    !file_watched(w->mm, start, end))
 		return true;
 	if (!doubt_overlaps(w->mm, start, end))
 		return false;
@@ -235,8 +238,8 @@ static bool still_same(struct walk *w, const struct hmm_vma *vma, uint64_t start
 	struct hmm_vma now;
 
 	while (start < end) {
-		if (vma_peek(mm_vmas(w->mm), start, &now) || now.start > start || now.prot != vma->prot ||
-		    now.shared != vma->shared || now.inode != vma->inode ||
+		if (vma_peek(mm_vmas(w->mm), start, &now) || now.start > start ||
+		    now.prot != vma->prot || now.shared != vma->shared || now.inode != vma->inode ||
 		    now.dev_major != vma->dev_major || now.dev_minor != vma->dev_minor ||
 		    (vma->inode && now.offset - now.start != vma->offset - vma->start))
 			return false;
@@ -249,7 +252,8 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 			uint64_t *done)
 {
 	struct span_state s = { .vma = vma,
-				.order = vma->page_size > w->page_size ? order_of(vma->page_size) : 0 };
+				.order = vma->page_size > w->page_size ? order_of(vma->page_size)
+								       : 0 };
 	int err;
 
 	if (vma->kind == HMM_VMA_SPECIAL || !(vma->prot & PROT_READ)) {

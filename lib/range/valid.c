@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Validated use with checks. They come first, the sequence and the probe last: what the checks found held
- * at an instant at which, as the sequence shows afterwards, nothing had been invalidated or was in flight.
+ * Validated use with checks. They come first, the sequence and the probe last: what the checks
+ * found held at an instant at which, as the sequence shows afterwards, nothing had been invalidated
+ * or was in flight.
  */
 #include "mm/mm.h"
 #include "base/mutation.h"
@@ -48,7 +49,8 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 		checks &= ~HMM_CHECK_PRESENT;
 	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
 		checks &= ~HMM_CHECK_VMA;
-	if ((checks & HMM_CHECK_VMA || span_has_sysv(mm, start, end)) && !span_stands(mm, start, end))
+	if ((checks & HMM_CHECK_VMA || span_has_sysv(mm, start, end)) &&
+	    !span_stands(mm, start, end))
 		return -ESTALE;
 	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))
 		return -ESTALE;

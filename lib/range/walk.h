@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * One hmm_range_fault(). An attempt has two passes: faulting (fault.c) brings in what is requested, registers
- * and tracks it; the snapshot (snapshot.c) then writes the entries under a fresh sequence. Whatever changes in
- * between makes the attempt start over.
+ * One hmm_range_fault(). An attempt has two passes: faulting (fault.c) brings in what is requested,
+ * registers and tracks it; the snapshot (snapshot.c) then writes the entries under a fresh
+ * sequence. Whatever changes in between makes the attempt start over.
  *
- * A restart must find the requests that the entries held at first, while entries that the attempt before
- * wrote are output: bits 48 and 49, of no meaning to callers, keep each entry's request meanwhile.
+ * A restart must find the requests that the entries held at first, while entries that the attempt
+ * before wrote are output: bits 48 and 49, of no meaning to callers, keep each entry's request
+ * meanwhile.
  */
 #ifndef LIB_RANGE_WALK_H
 #define LIB_RANGE_WALK_H
@@ -25,14 +26,14 @@ enum request { REQUEST_NONE, REQUEST_READ, REQUEST_WRITE };
 struct walk {
 	struct hmm_range *range;
 	struct hmm_mm *mm;
-	uint64_t mask;	      /* request bits of entries that count, 0: all the same */
+	uint64_t mask;        /* request bits of entries that count, 0: all the same */
 	enum request request; /* of every page, from default_flags */
 	uint64_t page_size;   /* bytes, the machine's */
 	uint64_t thp_size;
-	uint64_t written;  /* entries below have been output, their requests are in KEPT */
-	uint64_t furthest; /* progress: entries below were right once */
-	unsigned int stuck;  /* attempts without progress */
-	uint64_t forks;	     /* seen when the attempt began */
+	uint64_t written;   /* entries below have been output, their requests are in KEPT */
+	uint64_t furthest;  /* progress: entries below were right once */
+	unsigned int stuck; /* attempts without progress */
+	uint64_t forks;     /* seen when the attempt began */
 	/* An error that belongs to a page: what is below it is still output. */
 	int error;
 	uint64_t error_at;

@@ -63,7 +63,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The change is refused by a check, found by hmm_mm_check_files() once, and another fault mends it. */
+/* The change is refused by a check, found by hmm_mm_check_files() once, and another fault mends it.
+ */
 static void expect_changed(struct filed *f, size_t pages)
 {
 	struct mirror *m = &f->m;
@@ -260,7 +261,8 @@ static void less_permission_is_found(void **state)
 	old = m.range;
 	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
 	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);
-	/* a fault of the page under its new permission must not make the old translation good again */
+	/* a fault of the page under its new permission must not make the old translation good again
+	 */
 	assert_int_equal(fault(&m, p, 8, REQ_READ), 0);
 	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), 0);
 	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);

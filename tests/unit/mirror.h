@@ -24,7 +24,8 @@ struct mirror {
 	_Atomic int events[HMM_EVENT_NR];
 };
 
-static inline int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+static inline int on_invalidate(struct hmm_interval_notifier *ni,
+				const struct hmm_invalidation *inv, void *priv)
 {
 	struct mirror *m = priv;
 
@@ -44,8 +45,8 @@ static inline void mirror_open(struct mirror *m, uint32_t flags)
 	memset(m, 0, sizeof(*m));
 	o.flags = flags;
 	assert_int_equal(hmm_mm_attach(&o, &m->mm), 0);
-	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 47) - 2 * PAGE, &mirror_ops, m,
-						      &m->ni),
+	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 47) - 2 * PAGE,
+						      &mirror_ops, m, &m->ni),
 			 0);
 	m->pfns = hmm_pool_map(PFNS_MAX * sizeof(*m->pfns));
 	assert_non_null(m->pfns);
@@ -59,7 +60,8 @@ static inline void mirror_close(struct mirror *m)
 }
 
 /* Entries hold what the caller put there; the default request is for all of them. */
-static inline int fault_masked(struct mirror *m, const void *p, size_t pages, uint64_t request, uint64_t mask)
+static inline int fault_masked(struct mirror *m, const void *p, size_t pages, uint64_t request,
+			       uint64_t mask)
 {
 	m->range = (struct hmm_range){ .size = sizeof(m->range),
 				       .notifier = m->ni,

@@ -29,7 +29,8 @@ static int close_maps(void **state)
 	return 0;
 }
 
-static size_t runs_of(struct pagemap *p, const char *start, size_t bytes, struct page_run *runs, size_t n)
+static size_t runs_of(struct pagemap *p, const char *start, size_t bytes, struct page_run *runs,
+		      size_t n)
 {
 	uint64_t walked = 0;
 

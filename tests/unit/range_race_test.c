@@ -38,7 +38,8 @@ static int teardown(void **state)
 }
 
 /* Run fn() against faults until both came far enough; check() looks at each answer. */
-static void race(struct race *r, void *(*fn)(void *), uint64_t request, void (*check)(struct race *, int err))
+static void race(struct race *r, void *(*fn)(void *), uint64_t request,
+		 void (*check)(struct race *, int err))
 {
 	const uint64_t end = mm_now_ns() + 30000000000ULL;
 	unsigned long stood = 0;
@@ -64,7 +65,8 @@ static void *unmap_and_map(void *arg)
 
 	while (!r->stop) {
 		munmap(q, PAGE);
-		assert_ptr_equal(mmap(q, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), q);
+		assert_ptr_equal(mmap(q, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				 q);
 		*q = 1;
 		r->changes++;
 	}
@@ -162,7 +164,8 @@ static void snapshot_against_discard_faults_nothing_in(void **state)
 	pthread_join(t, NULL);
 }
 
-/* Linked in the place of hmm_interval_read_retry(): while set, something is invalidated each time. */
+/* Linked in the place of hmm_interval_read_retry(): while set, something is invalidated each time.
+ */
 static struct race *colliding;
 static int collisions_left;
 bool __real_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq);
@@ -171,7 +174,8 @@ bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t s
 bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
 	if (colliding && collisions_left) {
-		struct hmm_invalidation inv = { .start = at(colliding->p), .end = at(colliding->p) + PAGE,
+		struct hmm_invalidation inv = { .start = at(colliding->p),
+						.end = at(colliding->p) + PAGE,
 						.event = HMM_EVENT_MIGRATE };
 
 		collisions_left--;
@@ -190,7 +194,7 @@ uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni);
 
 uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 {
-	void (*fn)(struct race *r) = between;
+	void (*fn)(struct race * r) = between;
 
 	between = NULL;
 	if (fn)
@@ -257,8 +261,11 @@ static int fault_alternate_pages(struct race *r, uint64_t timeout_ns)
 {
 	for (int i = 0; i < PAGES; i++)
 		r->m.pfns[i] = (i & 1 ? REQ_READ : 0) | HMM_PFN_DMA_MAPPED;
-	r->m.range = (struct hmm_range){ .size = sizeof(r->m.range), .notifier = r->m.ni, .start = at(r->p),
-					 .end = at(r->p) + PAGES * PAGE, .hmm_pfns = r->m.pfns,
+	r->m.range = (struct hmm_range){ .size = sizeof(r->m.range),
+					 .notifier = r->m.ni,
+					 .start = at(r->p),
+					 .end = at(r->p) + PAGES * PAGE,
+					 .hmm_pfns = r->m.pfns,
 					 .pfn_flags_mask = REQ_WRITE };
 	return hmm_range_fault(&r->m.range, timeout_ns);
 }
@@ -327,7 +334,8 @@ static void discarded_and_in_doubt_is_transient(void **state)
 	madvise(r->p + PAGE, PAGE, MADV_DONTNEED);
 	r->p[PAGE] = 1;
 	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), -ESTALE);
-	assert_int_equal(hmm_mm_note(m->mm, HMM_NOTE_DISCARD, at(r->p), at(r->p) + PAGES * PAGE), 0);
+	assert_int_equal(hmm_mm_note(m->mm, HMM_NOTE_DISCARD, at(r->p), at(r->p) + PAGES * PAGE),
+			 0);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_false(transient(m, 0));
 	r->stop = true;
@@ -343,7 +351,8 @@ static void dead_in_a_forked_child(void **state)
 	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), 0);
 	pid = fork();
 	if (!pid)
-		_exit(hmm_range_fault(&r->m.range, 0) != -ESRCH || hmm_range_valid(&r->m.range, 7) != -ESRCH ||
+		_exit(hmm_range_fault(&r->m.range, 0) != -ESRCH ||
+		      hmm_range_valid(&r->m.range, 7) != -ESRCH ||
 		      hmm_mm_check_files(r->m.mm) != -ESRCH);
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);

@@ -150,8 +150,12 @@ static void a_look_registers_nothing(void **state)
 	struct hmm_mm_stats b = { .size = sizeof(b) };
 
 	hmm_mm_get_stats(m->mm, &a);
-	m->range = (struct hmm_range){ .size = sizeof(m->range), .flags = HMM_RANGE_LOOK, .notifier = m->ni,
-				       .start = at(p), .end = at(p) + 2 * PAGE, .hmm_pfns = m->pfns,
+	m->range = (struct hmm_range){ .size = sizeof(m->range),
+				       .flags = HMM_RANGE_LOOK,
+				       .notifier = m->ni,
+				       .start = at(p),
+				       .end = at(p) + 2 * PAGE,
+				       .hmm_pfns = m->pfns,
 				       .default_flags = REQ_WRITE };
 	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
 	assert_true(all_flags(m, 2, VALID | WRITE));
@@ -327,7 +331,8 @@ static void huge_page_shared_with_a_child_is_read_only(void **state)
 	assert_int_equal(pipe(go) | pipe(ready), 0);
 	pid = fork_tied();
 	if (!pid) {
-		/* the child gives the first page up: the others are shared on, and pagemap denies it */
+		/* the child gives the first page up: the others are shared on, and pagemap denies
+		 * it */
 		munmap(p, PAGE);
 		if (write(ready[1], "x", 1) != 1)
 			_exit(1);
@@ -493,8 +498,10 @@ static void sequence_is_fresh(void **state)
 
 static void works_reduced(void **state)
 {
-	const uint32_t flags[] = { HMM_MM_NO_PAGEMAP_SCAN, HMM_MM_NO_PROCMAP_QUERY, HMM_MM_NO_WP_ASYNC,
-				   HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_PROCMAP_QUERY | HMM_MM_NO_WP_ASYNC };
+	const uint32_t flags[] = { HMM_MM_NO_PAGEMAP_SCAN, HMM_MM_NO_PROCMAP_QUERY,
+				   HMM_MM_NO_WP_ASYNC,
+				   HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_PROCMAP_QUERY |
+					   HMM_MM_NO_WP_ASYNC };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

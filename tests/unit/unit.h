@@ -39,7 +39,8 @@ static inline uint64_t at(const void *p)
 static inline char *map_fd(size_t bytes, int prot, int flags, int fd, off_t offset)
 {
 	const size_t align = bytes >= 2 * MIB ? 2 * MIB : PAGE;
-	char *room = mmap(NULL, bytes + 2 * align + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *room = mmap(NULL, bytes + 2 * align + 2 * PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *p;
 
 	assert_ptr_not_equal(room, MAP_FAILED);
