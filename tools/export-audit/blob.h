@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define BLOB_MAGIC 0x626c6f62u
-#define BLOB_VERSION 4u
+#define BLOB_VERSION 5u
 
 enum blob_kind {
 	BLOB_SKIP,   /* not to be read at all */
@@ -61,6 +61,7 @@ enum {
 	DEF_INLINE = 2,
 	DEF_FUNC = 4,
 	DEF_VAR = 8,
+	DEF_WEAK = 32,
 	DEF_CONDITIONAL = 16, /* inside #if: perhaps what stands in for the real one */
 };
 

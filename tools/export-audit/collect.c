@@ -342,6 +342,15 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 	return err ? err : list_includes(r, names, file, scratch);
 }
 
+static bool exports(const struct symbol *s, uint32_t file)
+{
+	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++)
+		if (VEC_AT(&s->ties, struct tie, i).file == file &&
+		    VEC_AT(&s->ties, struct tie, i).bond == BOND_EXPORTS)
+			return true;
+	return false;
+}
+
 static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)
 {
 	for (uint32_t e = r->entity_base[file]; e < r->entity_base[file + 1]; e++)
@@ -351,7 +360,7 @@ static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)
 }
 
 /*
- * A stand-in for another configuration, or a function whose name a macro changes, does
+ * A stand-in for another configuration or architecture, or a function whose name a macro changes, does
  * not make the file the symbol's own.
  */
 static int definers(struct resolver *r, uint32_t file)
@@ -364,7 +373,9 @@ static int definers(struct resolver *r, uint32_t file)
 		uint32_t s = hmap_get(&r->by_name, d[i].hash);
 		struct tie tie = { file, d[i].flags & DEF_STATIC ? BOND_SHADOWS : BOND_DEFINES };
 
-		if (s != HMAP_NONE && !(d[i].flags & DEF_CONDITIONAL) && !renamed(r, file, d[i].hash))
+		if (s != HMAP_NONE && (exports(&r->symbols[s], file) ||
+				       (!(d[i].flags & (DEF_CONDITIONAL | DEF_WEAK)) &&
+					!renamed(r, file, d[i].hash))))
 			err = vec_push(&r->symbols[s].ties, &tie, sizeof(tie));
 	}
 	return err;

@@ -11,7 +11,7 @@
 static void statement_end(struct cstate *c)
 {
 	c->idents = 0;
-	c->is_static = c->is_inline = c->is_extern = c->is_typedef = false;
+	c->is_static = c->is_inline = c->is_extern = c->is_typedef = c->is_weak = false;
 	c->aggregate = c->declared = c->invoked = c->attribute = false;
 	c->last.len = 0;
 	c->prev = 0;
@@ -69,6 +69,7 @@ static void top_name(struct blob_scanner *s, const struct token *t)
 		c->attribute = true;
 		break;
 	default:
+		c->is_weak |= t->len == 6 && !memcmp(t->s, "__weak", 6);
 		c->idents++;
 		c->last = *t;
 		c->line = s->lex.line;
@@ -127,7 +128,8 @@ static void top_open(struct blob_scanner *s)
 static void open_function(struct blob_scanner *s)
 {
 	struct cstate *c = &s->c;
-	uint32_t flags = DEF_FUNC | (c->is_static ? DEF_STATIC : 0) | (c->is_inline ? DEF_INLINE : 0);
+	uint32_t flags = DEF_FUNC | (c->is_static ? DEF_STATIC : 0) |
+			 (c->is_inline ? DEF_INLINE : 0) | (c->is_weak ? DEF_WEAK : 0);
 
 	if (!c->declared)
 		locals_clear(&s->locals);

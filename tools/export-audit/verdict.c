@@ -51,6 +51,18 @@ static bool rust_exports(const struct resolver *r, const struct symbol *s)
 	return !strncmp(r->files[VEC_AT(&s->sites, struct graph_site, 0).file].path, "rust/", 5);
 }
 
+/* Exported by an architecture, named like a helper, and no source defines it. */
+static bool from_library(const struct resolver *r, const struct symbol *s)
+{
+	const char *path = r->files[VEC_AT(&s->sites, struct graph_site, 0).file].path;
+
+	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++)
+		if (VEC_AT(&s->ties, struct tie, i).bond == BOND_DEFINES)
+			return false;
+	return !strncmp(path, "arch/", 5) && !strncmp(s->name, "__", 2) &&
+	       s->variant == VARIANT_PLAIN && !s->own_module && !s->through;
+}
+
 static int say_unconsumed(struct symbol *s)
 {
 	s->verdict = VERDICT_UNCONSUMED;
@@ -76,6 +88,9 @@ static int judge_symbol(struct resolver *r, struct symbol *s)
 	} else if (emitted) {
 		s->verdict = VERDICT_UNDECIDED;
 		n = asprintf(&s->reason, "%s", emitted);
+	} else if (from_library(r, s)) {
+		s->verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->reason, "no source defines it: perhaps a compiler's library does");
 	} else if (rust_exports(r, s)) {
 		s->verdict = VERDICT_UNDECIDED;
 		n = asprintf(&s->reason, "exported for Rust modules, which do not name it in source");
