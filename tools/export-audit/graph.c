@@ -2,6 +2,7 @@
 /* The resolver's life: build the indices, run the passes, hand out the result. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,6 +210,29 @@ static int publish(struct resolver *r, struct graph **out)
 	return 0;
 }
 
+static void *read_includes(void *arg)
+{
+	struct resolver *r = arg;
+
+	return (void *)(intptr_t)includes_read(r->files, r->n_files, &r->includes);
+}
+
+/* What depends on the files alone; the includes take as long as the rest together. */
+static int read_structure(struct resolver *r, unsigned int threads)
+{
+	pthread_t thread;
+	void *result = NULL;
+	bool apart = threads > 1 && !pthread_create(&thread, NULL, read_includes, r);
+	int err = number_entities(r);
+
+	err = err ? err : kbuild_read(r->files, r->n_files, &r->kbuild);
+	if (apart)
+		pthread_join(thread, &result);
+	else
+		result = read_includes(r);
+	return err ? err : (int)(intptr_t)result;
+}
+
 int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out)
 {
@@ -221,9 +245,7 @@ int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int
 	r->n_files = n_files;
 	r->is_tu = calloc(n_files + 1, 1);
 	err = r->is_tu ? hmap_init(&r->by_name, n_files) : -ENOMEM;
-	err = err ? err : number_entities(r);
-	err = err ? err : kbuild_read(files, n_files, &r->kbuild);
-	err = err ? err : includes_read(files, n_files, &r->includes);
+	err = err ? err : read_structure(r, threads);
 	err = err ? err : join_included(r);
 	if (!err)
 		mark_tus(r);

@@ -16,7 +16,6 @@
 #define LITERAL_MIN 2  /* characters of the name that the macro must supply */
 #define EVIDENCE_MIN 5 /* the same, to call it undecided on circumstances */
 #define ROUNDS 3       /* of macros that call macros that paste */
-#define CALLERS 48u    /* through which one macro is looked for */
 
 enum piece_kind { PIECE_LITERAL, PIECE_PARAM, PIECE_OPERAND /* %c0 in asm: a number */ };
 
@@ -276,6 +275,15 @@ static void match_all(struct paste *p)
 struct names {
 	struct hmap of; /* macro to a list in pool */
 	struct vec pool;
+	struct hmap known; /* macro to its place in found, once asked for */
+	struct vec found;
+};
+
+#define CALLERS 48u /* through which one macro is looked for */
+
+struct callers {
+	uint32_t n;
+	uint64_t macros[CALLERS];
 };
 
 struct link {
@@ -310,6 +318,7 @@ static int find_callers(struct paste *p, struct names *n)
 	struct resolver *r = p->r;
 	int err = hmap_init(&n->of, 16);
 
+	err = err ? err : hmap_init(&n->known, 16);
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		uint32_t c = VEC_AT(&p->matches, struct match, i).chain;
 
@@ -332,24 +341,36 @@ static int find_callers(struct paste *p, struct names *n)
 	return err;
 }
 
-/* All macros through which the match's macro may be called, at most max. */
-static uint32_t callers_of(struct names *n, uint64_t macro, uint64_t *out, uint32_t max)
+static void collect_callers(const struct names *n, uint64_t macro, struct callers *out)
 {
-	uint32_t k = 0;
-
-	out[k++] = macro;
-	for (uint32_t i = 0; i < k; i++)
-		for (uint32_t at = hmap_get(&n->of, out[i]); at != HMAP_NONE;
+	out->n = 1;
+	out->macros[0] = macro;
+	for (uint32_t i = 0; i < out->n; i++)
+		for (uint32_t at = hmap_get(&n->of, out->macros[i]); at != HMAP_NONE;
 		     at = VEC_AT(&n->pool, struct link, at).next) {
 			uint64_t c = VEC_AT(&n->pool, struct link, at).caller;
 			bool seen = false;
 
-			for (uint32_t j = 0; j < k; j++)
-				seen |= out[j] == c;
-			if (!seen && k < max)
-				out[k++] = c;
+			for (uint32_t j = 0; j < out->n; j++)
+				seen |= out->macros[j] == c;
+			if (!seen && out->n < CALLERS)
+				out->macros[out->n++] = c;
 		}
-	return k;
+}
+
+/* All macros through which the macro may be called, itself first. Valid until the next call. */
+static const struct callers *callers_of(struct names *n, uint64_t macro)
+{
+	uint32_t *slot = hmap_slot(&n->known, macro);
+	struct callers c;
+
+	if (slot && *slot == HMAP_NONE) {
+		collect_callers(n, macro, &c);
+		*slot = VEC_N(&n->found, struct callers);
+		if (vec_push(&n->found, &c, sizeof(c)))
+			return NULL;
+	}
+	return slot ? &VEC_AT(&n->found, struct callers, *slot) : NULL;
 }
 
 static int want(struct hmap *keys, uint64_t key)
@@ -359,15 +380,17 @@ static int want(struct hmap *keys, uint64_t key)
 
 static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 {
-	uint64_t macros[CALLERS];
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		const struct match *m = &VEC_AT(&p->matches, struct match, i);
 		uint64_t macro = VEC_AT(&p->chains, struct chain, m->chain).macro;
 		bool weak = m->literal >= EVIDENCE_MIN;
-		uint32_t k = callers_of(n, macro, macros, CALLERS);
+		const struct callers *callers = callers_of(n, macro);
+		const uint64_t *macros = callers ? callers->macros : NULL;
+		uint32_t k = callers ? callers->n : 0;
 
+		err = callers ? 0 : -ENOMEM;
 		for (uint32_t a = 0; weak && !err && a < m->n_args; a++)
 			err = want(keys, m->arg[a]);
 		for (uint32_t c = 0; !err && c < k; c++) {
@@ -460,16 +483,17 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 
 static int weigh(struct paste *p, struct names *n, const struct index *x)
 {
-	uint64_t macros[CALLERS];
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		const struct match *m = &VEC_AT(&p->matches, struct match, i);
-		uint32_t k = callers_of(n, VEC_AT(&p->chains, struct chain, m->chain).macro, macros, CALLERS);
+		const struct callers *callers =
+			callers_of(n, VEC_AT(&p->chains, struct chain, m->chain).macro);
 
-		for (uint32_t c = 0; !err && c < k; c++) {
-			err = certain(p, x, m, macros[c]);
-			err = err ? err : circumstantial(p, x, m, macros[c]);
+		err = callers ? 0 : -ENOMEM;
+		for (uint32_t c = 0; !err && c < callers->n; c++) {
+			err = certain(p, x, m, callers->macros[c]);
+			err = err ? err : circumstantial(p, x, m, callers->macros[c]);
 		}
 	}
 	return err;
@@ -495,7 +519,9 @@ int consume_pasted(struct resolver *r)
 	err = err ? err : consume_indirect(r, true);
 	index_free(&x);
 	hmap_fini(&n.of);
+	hmap_fini(&n.known);
 	free(n.pool.data);
+	free(n.found.data);
 	free(p.chains.data);
 	free(p.matches.data);
 	return err;
