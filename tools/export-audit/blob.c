@@ -26,15 +26,16 @@ static bool under(const char *path, const char *folder)
 /* User space, and code linked apart from the kernel: no consumer of an export. */
 static bool outside_kernel(const char *path)
 {
-	static const char *const folders[] = { "Documentation/", "scripts/", "usr/", "LICENSES/",
-					       ".git/", "debian/" };
+	static const char *const folders[] = { "Documentation/", "scripts/", "usr/",
+					       "LICENSES/",      ".git/",    "debian/" };
 	const char *boot;
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		if (under(path, folders[i]))
 			return true;
 	if (under(path, "tools/"))
-		return !under(path, "tools/testing/nvdimm/") && !under(path, "tools/testing/cxl/") &&
+		return !under(path, "tools/testing/nvdimm/") &&
+		       !under(path, "tools/testing/cxl/") &&
 		       !under(path, "tools/testing/selftests/");
 	if (!under(path, "arch/"))
 		return false;
@@ -56,7 +57,8 @@ enum blob_kind blob_kind(const char *path)
 		return BLOB_SKIP;
 	if (!strcmp(dot, ".c") || !strcmp(dot, ".c_shipped"))
 		return BLOB_C;
-	if (!strcmp(dot, ".h") || !strcmp(dot, ".inc") || !strcmp(dot, ".def") || !strcmp(dot, ".tbl_h"))
+	if (!strcmp(dot, ".h") || !strcmp(dot, ".inc") || !strcmp(dot, ".def") ||
+	    !strcmp(dot, ".tbl_h"))
 		return BLOB_HEADER;
 	if (!strcmp(dot, ".S") || !strcmp(dot, ".S_shipped"))
 		return BLOB_ASM;
@@ -77,15 +79,19 @@ void scan_def(struct blob_scanner *s, const char *name, size_t len, uint64_t has
 	if (s->conds && s->kind == BLOB_C)
 		flags |= DEF_CONDITIONAL;
 	if (d)
-		*d = (struct blob_def){ .hash = hash, .name_str = str, .line = line, .flags = flags };
+		*d = (struct blob_def){
+			.hash = hash, .name_str = str, .line = line, .flags = flags
+		};
 }
 
 static void add_export(struct blob_scanner *s, const struct export_macro *m,
 		       const struct token *macro, const struct arg *args, size_t n, uint32_t line)
 {
 	struct facts *f = &s->facts;
-	struct blob_export x = { .line = line, .licence = (uint8_t)m->licence,
-				 .variant = (uint8_t)m->variant }, *to;
+	struct blob_export x = { .line = line,
+				 .licence = (uint8_t)m->licence,
+				 .variant = (uint8_t)m->variant },
+			   *to;
 
 	x.name_str = facts_str(f, args[0].s, args[0].len);
 	x.macro_str = facts_str(f, macro->s, macro->len);
@@ -171,8 +177,9 @@ int blob_scan(struct blob_scanner *s, enum blob_kind kind, const void *data, siz
 	s->kind = kind;
 	s->conds = 0;
 	memset(&s->c, 0, sizeof(s->c));
-	s->lex = (struct lex){ .p = data, .end = (const char *)data + len, .start = data,
-			       .line = 1, .bol = true };
+	s->lex = (struct lex){
+		.p = data, .end = (const char *)data + len, .start = data, .line = 1, .bol = true
+	};
 	if (kind == BLOB_C || kind == BLOB_HEADER)
 		scan_c(s);
 	else if (kind == BLOB_ASM)

@@ -24,7 +24,7 @@
 
 enum blob_kind {
 	BLOB_SKIP,   /* not to be read at all */
-	BLOB_C,	     /* translation unit, or a .c that others include */
+	BLOB_C,      /* translation unit, or a .c that others include */
 	BLOB_HEADER, /* .h and other included text */
 	BLOB_ASM,    /* .S and linker scripts */
 	BLOB_RUST,
@@ -34,10 +34,10 @@ enum blob_kind {
 enum licence { LICENCE_PLAIN, LICENCE_GPL, LICENCES };
 
 enum variant {
-	VARIANT_PLAIN,	     /* EXPORT_SYMBOL[_GPL] */
-	VARIANT_NS,	     /* EXPORT_SYMBOL_NS[_GPL], or DEFAULT_SYMBOL_NAMESPACE */
+	VARIANT_PLAIN,       /* EXPORT_SYMBOL[_GPL] */
+	VARIANT_NS,          /* EXPORT_SYMBOL_NS[_GPL], or DEFAULT_SYMBOL_NAMESPACE */
 	VARIANT_FOR_MODULES, /* EXPORT_SYMBOL[_GPL]_FOR_MODULES and kin */
-	VARIANT_TESTS,	     /* EXPORT_SYMBOL_IF_KUNIT, _FOR_TESTS_ONLY and kin */
+	VARIANT_TESTS,       /* EXPORT_SYMBOL_IF_KUNIT, _FOR_TESTS_ONLY and kin */
 	VARIANT_PER_CPU,
 	VARIANT_STATIC_CALL,
 	VARIANT_TRACEPOINT,
@@ -112,18 +112,22 @@ struct blob {
 	uint32_t n_lines;
 	/* n_tu_refs of refs are the file's own; the rest belong to entities */
 	uint32_t n_tu_refs, n_refs, refs; /* uint64_t, unsorted; once each within an owner */
-	uint32_t n_strings, strings;	  /* uint64_t: hashes of string literals that are one identifier */
+	uint32_t n_strings,
+		strings; /* uint64_t: hashes of string literals that are one identifier */
 	uint32_t n_exports, exports;
 	uint32_t n_defs, defs;
 	uint32_t n_entities, entities;
 	uint32_t n_invocations, invocations;
 	uint32_t n_includes, includes;
-	uint32_t text_str; /* BLOB_MAKE: the text, comments kept; else 0 */
+	uint32_t text_str;      /* BLOB_MAKE: the text, comments kept; else 0 */
 	uint32_t namespace_str; /* DEFAULT_SYMBOL_NAMESPACE of the file, or 0 */
 	uint32_t pad;
 };
 
-enum { BLOB_IS_MODULE = 1 /* says MODULE_LICENSE */, BLOB_TRUNCATED = 2 /* facts dropped at a limit */ };
+enum {
+	BLOB_IS_MODULE = 1 /* says MODULE_LICENSE */,
+	BLOB_TRUNCATED = 2 /* facts dropped at a limit */
+};
 
 #define BLOB_ARRAY(b, type, member) ((const struct type *)((const char *)(b) + (b)->member))
 

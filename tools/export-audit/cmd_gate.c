@@ -32,7 +32,8 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"  BASE..HEAD               the commits that HEAD has and BASE has not\n"
-	"  --mbox FILE --base BASE  the patches of a mailbox (- is stdin), applied to BASE in memory\n"
+	"  --mbox FILE --base BASE  the patches of a mailbox (- is stdin), applied to BASE in "
+	"memory\n"
 	"  --profile NAME           williams (default) or glisse\n"
 	"  --rule RULE=on|off|N     switch a rule, or set its deadline in merge windows:\n"
 	"                           gpl, consumer=N, functionality, stale=N, ack, nack, overdue=N\n"
@@ -45,20 +46,35 @@ static const char help[] =
 static int parse_one(const struct command *self, struct options *o, int c)
 {
 	switch (c) {
-	case OPT_MBOX: o->mbox = optarg; break;
-	case OPT_BASE: o->base = optarg; break;
-	case OPT_PROFILE: o->profile = optarg; break;
-	case OPT_JSON: o->json = true; break;
-	case OPT_CACHE: o->cache = optarg; break;
-	case OPT_NO_CACHE: o->cache = ""; break;
+	case OPT_MBOX:
+		o->mbox = optarg;
+		break;
+	case OPT_BASE:
+		o->base = optarg;
+		break;
+	case OPT_PROFILE:
+		o->profile = optarg;
+		break;
+	case OPT_JSON:
+		o->json = true;
+		break;
+	case OPT_CACHE:
+		o->cache = optarg;
+		break;
+	case OPT_NO_CACHE:
+		o->cache = "";
+		break;
 	case OPT_RULE:
 		if (o->n_settings == MAX_SETTINGS)
 			return 1 + complain("gate: too many --rule");
 		o->settings[o->n_settings++] = optarg;
 		break;
-	case 'h': return 1 + command_usage(self, help);
-	case ':': return 1 + complain("gate: the last option needs an argument");
-	default: return 1 + complain("gate: an option is not known; see export-audit gate --help");
+	case 'h':
+		return 1 + command_usage(self, help);
+	case ':':
+		return 1 + complain("gate: the last option needs an argument");
+	default:
+		return 1 + complain("gate: an option is not known; see export-audit gate --help");
 	}
 	return 0;
 }
@@ -122,8 +138,8 @@ int cmd_gate(const struct command *self, int argc, char **argv)
 		return status - 1;
 	if (choose_rules(&o, &rules) || repo_open(argv[optind], &repo))
 		return EXIT_BROKEN;
-	err = o.mbox ? series_of_mbox(&repo, o.mbox, o.base, &series) :
-		       series_of_range(&repo, argv[optind + 1], &series);
+	err = o.mbox ? series_of_mbox(&repo, o.mbox, o.base, &series)
+		     : series_of_range(&repo, argv[optind + 1], &series);
 	status = EXIT_BROKEN;
 	if (!err) {
 		status = judge(&repo, &o, &rules, &series);

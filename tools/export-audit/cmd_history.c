@@ -21,9 +21,26 @@ struct options {
 	enum history_format format;
 };
 
-enum { OPT_FROM = 256, OPT_TO, OPT_RC, OPT_JSON, OPT_CSV, OPT_HTML, OPT_PROFILE, OPT_DEADLINE,
-       OPT_CANDIDATES, OPT_UNCONSUMED, OPT_SYMBOL, OPT_PATH, OPT_SUBSYSTEM, OPT_LICENCE,
-       OPT_COMMITS, OPT_CACHE, OPT_NO_CACHE, OPT_STATS };
+enum {
+	OPT_FROM = 256,
+	OPT_TO,
+	OPT_RC,
+	OPT_JSON,
+	OPT_CSV,
+	OPT_HTML,
+	OPT_PROFILE,
+	OPT_DEADLINE,
+	OPT_CANDIDATES,
+	OPT_UNCONSUMED,
+	OPT_SYMBOL,
+	OPT_PATH,
+	OPT_SUBSYSTEM,
+	OPT_LICENCE,
+	OPT_COMMITS,
+	OPT_CACHE,
+	OPT_NO_CACHE,
+	OPT_STATS
+};
 
 static const struct option long_options[] = {
 	{ "from", 1, NULL, OPT_FROM },
@@ -51,7 +68,8 @@ static const struct option long_options[] = {
 static const char help[] =
 	"  --from TAG, --to TAG   look at these releases only\n"
 	"  --rc                   release candidates are releases too\n"
-	"  --profile NAME         williams: 1 window after the one of the export (default); glisse: 3\n"
+	"  --profile NAME         williams: 1 window after the one of the export (default); "
+	"glisse: 3\n"
 	"  --deadline N           that many windows instead\n"
 	"  --candidates           only candidates for a revert\n"
 	"  --unconsumed           only symbols that the last release exports without a consumer\n"
@@ -92,31 +110,68 @@ static int parse_profile(struct options *o, const char *name)
 static int parse_one(const struct command *self, struct options *o, int c)
 {
 	switch (c) {
-	case OPT_FROM: o->from = optarg; break;
-	case OPT_TO: o->to = optarg; break;
-	case OPT_RC: o->rc = true; break;
-	case OPT_JSON: o->format = HISTORY_JSON; break;
-	case OPT_CSV: o->format = HISTORY_CSV; break;
-	case OPT_HTML: o->format = HISTORY_HTML; break;
-	case OPT_PROFILE: return parse_profile(o, optarg) ? 1 + EXIT_BROKEN : 0;
-	case OPT_DEADLINE: return parse_number(optarg, &o->deadline) ? 1 + EXIT_BROKEN : 0;
-	case OPT_CANDIDATES: o->candidates = true; break;
-	case OPT_UNCONSUMED: o->unconsumed = true; break;
-	case OPT_SYMBOL: o->symbol = optarg; break;
-	case OPT_PATH: o->path = optarg; break;
-	case OPT_SUBSYSTEM: o->subsystem = optarg; break;
+	case OPT_FROM:
+		o->from = optarg;
+		break;
+	case OPT_TO:
+		o->to = optarg;
+		break;
+	case OPT_RC:
+		o->rc = true;
+		break;
+	case OPT_JSON:
+		o->format = HISTORY_JSON;
+		break;
+	case OPT_CSV:
+		o->format = HISTORY_CSV;
+		break;
+	case OPT_HTML:
+		o->format = HISTORY_HTML;
+		break;
+	case OPT_PROFILE:
+		return parse_profile(o, optarg) ? 1 + EXIT_BROKEN : 0;
+	case OPT_DEADLINE:
+		return parse_number(optarg, &o->deadline) ? 1 + EXIT_BROKEN : 0;
+	case OPT_CANDIDATES:
+		o->candidates = true;
+		break;
+	case OPT_UNCONSUMED:
+		o->unconsumed = true;
+		break;
+	case OPT_SYMBOL:
+		o->symbol = optarg;
+		break;
+	case OPT_PATH:
+		o->path = optarg;
+		break;
+	case OPT_SUBSYSTEM:
+		o->subsystem = optarg;
+		break;
 	case OPT_LICENCE:
 		o->licence = optarg;
 		if (strcasecmp(optarg, "gpl") && strcasecmp(optarg, "plain"))
-			return 1 + complain("no licence class '%s'; there are gpl and plain", optarg);
+			return 1 +
+			       complain("no licence class '%s'; there are gpl and plain", optarg);
 		break;
-	case OPT_COMMITS: o->commits = true; break;
-	case OPT_CACHE: o->cache = optarg; break;
-	case OPT_NO_CACHE: o->cache = ""; break;
-	case OPT_STATS: o->stats = true; break;
-	case 'h': return 1 + command_usage(self, help);
-	case ':': return 1 + complain("history: %s needs an argument", "the last option");
-	default: return 1 + complain("history: an option is not known; see export-audit history --help");
+	case OPT_COMMITS:
+		o->commits = true;
+		break;
+	case OPT_CACHE:
+		o->cache = optarg;
+		break;
+	case OPT_NO_CACHE:
+		o->cache = "";
+		break;
+	case OPT_STATS:
+		o->stats = true;
+		break;
+	case 'h':
+		return 1 + command_usage(self, help);
+	case ':':
+		return 1 + complain("history: %s needs an argument", "the last option");
+	default:
+		return 1 +
+		       complain("history: an option is not known; see export-audit history --help");
 	}
 	return 0;
 }
@@ -130,7 +185,8 @@ static int parse(const struct command *self, int argc, char **argv, struct optio
 	while (!stop && (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1)
 		stop = parse_one(self, o, c);
 	if (!stop && optind != argc - 1)
-		stop = 1 + complain("history: name one repository; see export-audit history --help");
+		stop = 1 +
+		       complain("history: name one repository; see export-audit history --help");
 	return stop;
 }
 
@@ -145,7 +201,8 @@ static bool path_matches(const char *pattern, const char *path)
 	       (!path[n] || path[n] == '/' || (n && pattern[n - 1] == '/'));
 }
 
-static bool selected(const struct options *o, const struct history *h, const struct history_row *row)
+static bool selected(const struct options *o, const struct history *h,
+		     const struct history_row *row)
 {
 	const struct story *s = row->story;
 
@@ -194,8 +251,11 @@ static char *origin(struct harvest *hv, const struct history *h, const struct st
 static int print_rows(struct harvest *hv, const struct history *h, const struct options *o)
 {
 	struct maint *m = read_maintainers(hv->repo, &h->releases[h->n - 1].tree);
-	struct history_printer p = { .format = o->format, .history = h, .profile = o->profile,
-				     .deadline = o->deadline, .out = stdout };
+	struct history_printer p = { .format = o->format,
+				     .history = h,
+				     .profile = o->profile,
+				     .deadline = o->deadline,
+				     .out = stdout };
 	size_t candidates = 0;
 	int err = 0;
 
@@ -260,8 +320,7 @@ static int tell(struct harvest *hv, const struct releases *v, const struct optio
 	}
 	if (o->stats)
 		fprintf(stderr, "export-audit: %llu blobs read, %llu trees resolved\n",
-			(unsigned long long)hv->blobs_read,
-			(unsigned long long)hv->trees_resolved);
+			(unsigned long long)hv->blobs_read, (unsigned long long)hv->trees_resolved);
 	free(summaries);
 	return status;
 }

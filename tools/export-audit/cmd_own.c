@@ -17,8 +17,10 @@ static const char options[] =
 	"  --library=DIR        sources linked into the library, below the root; may be repeated;\n"
 	"                       default: the map's folder, and whatever defines its symbols\n"
 	"  --release=NODE       judge the symbols of this node only\n"
-	"  --experimental=TEXT  nodes with TEXT in their name are experimental; default EXPERIMENTAL\n"
-	"  --pending=FILE       symbols, one a line with the reason after it, whose findings are known\n"
+	"  --experimental=TEXT  nodes with TEXT in their name are experimental; default "
+	"EXPERIMENTAL\n"
+	"  --pending=FILE       symbols, one a line with the reason after it, whose findings are "
+	"known\n"
 	"                       and do not count; 'done' is said of one without a finding\n"
 	"  --all                list the symbols without a finding too\n"
 	"  --json\n"
@@ -35,37 +37,66 @@ struct own_options {
 static int parse(int argc, char **argv, struct own_options *p)
 {
 	static const struct option longs[] = {
-		{ "map", 1, NULL, 'm' },     { "root", 1, NULL, 'r' },	       { "headers", 1, NULL, 'H' },
-		{ "library", 1, NULL, 'L' }, { "release", 1, NULL, 'R' }, { "pending", 1, NULL, 'p' },      { "experimental", 1, NULL, 'x' },
-		{ "all", 0, NULL, 'a' },     { "json", 0, NULL, 'j' },	       { "help", 0, NULL, 'h' },
+		{ "map", 1, NULL, 'm' },
+		{ "root", 1, NULL, 'r' },
+		{ "headers", 1, NULL, 'H' },
+		{ "library", 1, NULL, 'L' },
+		{ "release", 1, NULL, 'R' },
+		{ "pending", 1, NULL, 'p' },
+		{ "experimental", 1, NULL, 'x' },
+		{ "all", 0, NULL, 'a' },
+		{ "json", 0, NULL, 'j' },
+		{ "help", 0, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct own_request *q = &p->q;
 	int c;
 
-	*p = (struct own_options){ .q = { .root = ".", .headers = "include",
-					  .experimental = "EXPERIMENTAL" } };
+	*p = (struct own_options){
+		.q = { .root = ".", .headers = "include", .experimental = "EXPERIMENTAL" }
+	};
 	q->library = p->library;
 	opterr = 0;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
 		switch (c) {
-		case 'm': q->map = optarg; break;
-		case 'r': q->root = optarg; break;
-		case 'H': q->headers = optarg; break;
-		case 'R': q->release = optarg; break;
-		case 'x': q->experimental = optarg; break;
-		case 'p': q->pending = optarg; break;
-		case 'a': p->all = true; break;
-		case 'j': p->json = true; break;
-		case 'h': p->help = true; return 0;
+		case 'm':
+			q->map = optarg;
+			break;
+		case 'r':
+			q->root = optarg;
+			break;
+		case 'H':
+			q->headers = optarg;
+			break;
+		case 'R':
+			q->release = optarg;
+			break;
+		case 'x':
+			q->experimental = optarg;
+			break;
+		case 'p':
+			q->pending = optarg;
+			break;
+		case 'a':
+			p->all = true;
+			break;
+		case 'j':
+			p->json = true;
+			break;
+		case 'h':
+			p->help = true;
+			return 0;
 		case 'L':
 			if (q->n_library == FOLDERS)
 				return complain("--library can be given %d times", FOLDERS);
 			p->library[q->n_library++] = optarg;
 			break;
-		case ':': return complain("%s needs a value", argv[optind - 1]);
-		default: return complain("no option '%s'; see export-audit own --help", argv[optind - 1]);
+		case ':':
+			return complain("%s needs a value", argv[optind - 1]);
+		default:
+			return complain("no option '%s'; see export-audit own --help",
+					argv[optind - 1]);
 		}
 	}
 	if (optind != argc)
@@ -97,7 +128,8 @@ static void print_table(const struct own *o, bool all)
 			printf("%u file%s, %s\n", programs, programs > 1 ? "s" : "",
 			       o->files[VEC_AT(&s->users[USER_PROGRAM], uint32_t, 0)].path);
 		else if (s->users[USER_EXAMPLE].n)
-			printf("example %s\n", o->files[VEC_AT(&s->users[USER_EXAMPLE], uint32_t, 0)].path);
+			printf("example %s\n",
+			       o->files[VEC_AT(&s->users[USER_EXAMPLE], uint32_t, 0)].path);
 		else
 			puts("not judged");
 	}
@@ -133,15 +165,17 @@ static void print_json(const struct own *o)
 			struct json_object *files = json_object_new_array();
 
 			for (uint32_t k = 0; k < VEC_N(&s->users[u], uint32_t); k++)
-				json_object_array_add(files,
-						      text(o->files[VEC_AT(&s->users[u], uint32_t, k)].path));
+				json_object_array_add(
+					files,
+					text(o->files[VEC_AT(&s->users[u], uint32_t, k)].path));
 			json_object_object_add(one, names[u], files);
 		}
 		json_object_array_add(list, one);
 	}
 	json_object_object_add(root, "symbols", list);
 	json_object_object_add(root, "findings", json_object_new_int64(o->n_findings));
-	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
+							  JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(root);
 }
 

@@ -54,7 +54,9 @@ static int choose(struct request *q, int option, const char *value)
 	switch (option) {
 	case 'l':
 		q->filter.licence = one_of(value, licences, 2);
-		return q->filter.licence < 0 ? complain("--licence is gpl or plain, not '%s'", value) : 0;
+		return q->filter.licence < 0
+			       ? complain("--licence is gpl or plain, not '%s'", value)
+			       : 0;
 	case 'v':
 		q->filter.verdict = one_of(value, verdicts, 3);
 		return q->filter.verdict < 0 ? complain("no verdict '%s'", value) : 0;
@@ -71,11 +73,14 @@ static int choose(struct request *q, int option, const char *value)
 static int parse(int argc, char **argv, struct request *q)
 {
 	static const struct option longs[] = {
-		{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' }, { "symbol", 1, NULL, 'y' },
-		{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
-		{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
-		{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-		{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+		{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' },
+		{ "symbol", 1, NULL, 'y' },    { "licence", 1, NULL, 'l' },
+		{ "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
+		{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },
+		{ "csv", 0, NULL, 'C' },       { "json", 0, NULL, 'j' },
+		{ "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+		{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c, err = 0;
 
@@ -84,19 +89,43 @@ static int parse(int argc, char **argv, struct request *q)
 	optind = 1;
 	while (!err && (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
 		switch (c) {
-		case 'p': q->filter.path = optarg; break;
-		case 's': q->filter.subsystem = optarg; break;
-		case 'y': q->filter.symbol = optarg; break;
-		case 'c': q->consumers = true; break;
-		case 'S': q->form = FORM_SUMMARY; break;
-		case 'C': q->form = FORM_CSV; break;
-		case 'j': q->form = FORM_JSON; break;
-		case 'H': q->form = FORM_HTML; break;
-		case 'k': q->check = true; break;
-		case 'h': q->help = true; return 0;
-		case ':': return complain("%s needs a value", argv[optind - 1]);
-		case '?': return complain("no option '%s'; see export-audit scan --help", argv[optind - 1]);
-		default: err = choose(q, c, optarg);
+		case 'p':
+			q->filter.path = optarg;
+			break;
+		case 's':
+			q->filter.subsystem = optarg;
+			break;
+		case 'y':
+			q->filter.symbol = optarg;
+			break;
+		case 'c':
+			q->consumers = true;
+			break;
+		case 'S':
+			q->form = FORM_SUMMARY;
+			break;
+		case 'C':
+			q->form = FORM_CSV;
+			break;
+		case 'j':
+			q->form = FORM_JSON;
+			break;
+		case 'H':
+			q->form = FORM_HTML;
+			break;
+		case 'k':
+			q->check = true;
+			break;
+		case 'h':
+			q->help = true;
+			return 0;
+		case ':':
+			return complain("%s needs a value", argv[optind - 1]);
+		case '?':
+			return complain("no option '%s'; see export-audit scan --help",
+					argv[optind - 1]);
+		default:
+			err = choose(q, c, optarg);
 		}
 	}
 	if (err)
@@ -109,7 +138,7 @@ static int parse(int argc, char **argv, struct request *q)
 
 static int write_out(const struct report *r, const struct request *q)
 {
-	int err = q->form == FORM_CSV	   ? report_csv(r, stdout)
+	int err = q->form == FORM_CSV       ? report_csv(r, stdout)
 		  : q->form == FORM_JSON    ? report_json(r, stdout)
 		  : q->form == FORM_HTML    ? report_html(r, stdout)
 		  : q->form == FORM_SUMMARY ? report_summary(r, stdout)
@@ -118,7 +147,8 @@ static int write_out(const struct report *r, const struct request *q)
 	if (fflush(stdout) || err)
 		return complain("cannot write the result: %s", strerror(EIO));
 	return q->check && (r->counts[VERDICT_UNCONSUMED][0] || r->counts[VERDICT_UNCONSUMED][1])
-		       ? EXIT_FINDINGS : EXIT_CLEAN;
+		       ? EXIT_FINDINGS
+		       : EXIT_CLEAN;
 }
 
 static int maintainers(const char *root, struct maint **out)
@@ -139,13 +169,14 @@ static int scan(const struct request *q)
 	int err = tree_scan(q->root, q->threads, &t), status = EXIT_BROKEN;
 
 	if (err == -EINVAL)
-		return complain("%s is not a kernel source tree: it has no Makefile and include/linux",
-				q->root);
+		return complain(
+			"%s is not a kernel source tree: it has no Makefile and include/linux",
+			q->root);
 	if (err)
 		return complain("cannot read %s: %s", q->root, strerror(-err));
 	if (t->n_unreadable)
-		complain("%u files or folders of %s could not be read and are left out", t->n_unreadable,
-			 q->root);
+		complain("%u files or folders of %s could not be read and are left out",
+			 t->n_unreadable, q->root);
 	maintainers(q->root, &m); /* without it, subsystems are empty */
 	err = graph_resolve(t->files, t->n_files, q->threads, &g);
 	if (!err)

@@ -30,15 +30,17 @@ static int alias_hash(struct resolver *r, uint32_t symbol, uint64_t h)
 static int aliases(struct resolver *r, uint32_t symbol)
 {
 	static const char *const tracepoint[] = {
-		"__tracepoint_%s",	"__traceiter_%s",      "trace_%s",	    "trace_%s_enabled",
-		"trace_%s_rcuidle",	"register_trace_%s",   "unregister_trace_%s", "__do_trace_%s",
-		"register_trace_prio_%s", "trace_call__%s",
+		"__tracepoint_%s",     "__traceiter_%s",   "trace_%s",
+		"trace_%s_enabled",    "trace_%s_rcuidle", "register_trace_%s",
+		"unregister_trace_%s", "__do_trace_%s",    "register_trace_prio_%s",
+		"trace_call__%s",
 	};
 	static const char *const static_call[] = { "__SCK__%s", "__SCT__%s", "%s" };
 	static const char *const callers[] = {
-		"static_call",	      "static_call_mod",      "static_call_cond",   "static_call_update",
-		"static_call_query",  "__static_call_update", "tracepoint_enabled", "static_call_ro",
-		"STATIC_CALL_TRAMP", "STATIC_CALL_TRAMP_STR", "STATIC_CALL_KEY",    "STATIC_CALL_TRAMP_ADDR",
+		"static_call",           "static_call_mod",   "static_call_cond",
+		"static_call_update",    "static_call_query", "__static_call_update",
+		"tracepoint_enabled",    "static_call_ro",    "STATIC_CALL_TRAMP",
+		"STATIC_CALL_TRAMP_STR", "STATIC_CALL_KEY",   "STATIC_CALL_TRAMP_ADDR",
 	};
 	struct symbol *s = &r->symbols[symbol];
 	const char *const *formats = s->variant == VARIANT_TRACEPOINT ? tracepoint : static_call;
@@ -59,7 +61,8 @@ static int aliases(struct resolver *r, uint32_t symbol)
 	return err;
 }
 
-static int new_symbol(struct resolver *r, const char *name, const struct statement *st, uint32_t *out)
+static int new_symbol(struct resolver *r, const char *name, const struct statement *st,
+		      uint32_t *out)
 {
 	struct symbol *s;
 
@@ -74,17 +77,21 @@ static int new_symbol(struct resolver *r, const char *name, const struct stateme
 	}
 	*out = r->n_symbols++;
 	s = &r->symbols[*out];
-	*s = (struct symbol){ .name = strdup(name), .stem = strndup(st->name.s, st->name.len),
+	*s = (struct symbol){ .name = strdup(name),
+			      .stem = strndup(st->name.s, st->name.len),
 			      .ns = strndup(st->ns.s ? st->ns.s : "", st->ns.len),
-			      .licence = st->licence, .variant = st->variant, .via = NO_OWNER,
+			      .licence = st->licence,
+			      .variant = st->variant,
+			      .via = NO_OWNER,
 			      .unexpanded = st->unexpanded };
 	return s->name && s->stem && s->ns ? 0 : -ENOMEM;
 }
 
 static int add_statement(struct resolver *r, const struct statement *st)
 {
-	static const char *const prefix[VARIANTS] = { [VARIANT_TRACEPOINT] = "__tracepoint_",
-						      [VARIANT_STATIC_CALL] = "__SCK__" };
+	static const char *const prefix[VARIANTS] = {
+		[VARIANT_TRACEPOINT] = "__tracepoint_", [VARIANT_STATIC_CALL] = "__SCK__"
+	};
 	const char *pre = st->tramp ? "__SCT__" : prefix[st->variant] ? prefix[st->variant] : "";
 	struct graph_site site = { st->file, st->line };
 	struct tie tie = { st->file, BOND_EXPORTS };
@@ -140,7 +147,8 @@ static void statement_of(struct statement *st, const struct token *macro,
 		return;
 	}
 	/* __EXPORT_SYMBOL(name, "licence", namespace) */
-	st->licence = n > 1 && memmem(args[1].s, args[1].len, "GPL", 3) ? LICENCE_GPL : LICENCE_PLAIN;
+	st->licence =
+		n > 1 && memmem(args[1].s, args[1].len, "GPL", 3) ? LICENCE_GPL : LICENCE_PLAIN;
 	st->ns = n > 2 ? unquoted(args[2]) : st->ns;
 	st->variant = st->ns.len ? VARIANT_NS : VARIANT_PLAIN;
 }
@@ -159,7 +167,8 @@ static int from_text(struct resolver *r, uint32_t file, uint32_t line, const cha
 		size_t n;
 		int depth = 1;
 
-		if (t.type != T_IDENT || (!m && !raw_export(t.s, t.len)) || lex_next(&ahead, &next) != '(')
+		if (t.type != T_IDENT || (!m && !raw_export(t.s, t.len)) ||
+		    lex_next(&ahead, &next) != '(')
 			continue;
 		l = ahead;
 		while (depth && lex_next(&ahead, &next))
@@ -190,7 +199,8 @@ static int exporting_macros(struct resolver *r, struct hmap *names)
 			uint32_t *slot;
 
 			if (m->kind != ENTITY_MACRO || !m->body_str ||
-			    hmap_get(names, m->hash) != HMAP_NONE || export_macro(name, strlen(name)))
+			    hmap_get(names, m->hash) != HMAP_NONE ||
+			    export_macro(name, strlen(name)))
 				continue;
 			for (uint32_t i = 0; !hit && round && i < m->n_refs; i++)
 				hit = hmap_get(names, blob_refs(b)[m->first_ref + i]) != HMAP_NONE;
@@ -251,7 +261,8 @@ static int list_includes(struct resolver *r, const struct hmap *names, uint32_t 
 
 		for (uint32_t k = 0; !err && to != file && k < b->n_invocations; k++) {
 			const char *macro = blob_str(b, v[k].macro_str);
-			bool ours = hmap_get(names, v[k].hash) != HMAP_NONE && has_own(r, file, v[k].hash);
+			bool ours = hmap_get(names, v[k].hash) != HMAP_NONE &&
+				    has_own(r, file, v[k].hash);
 
 			if (ours || (b->kind == BLOB_C && export_macro(macro, strlen(macro))))
 				err = expand_one(r, file, v[k].line, b, &v[k], scratch);
@@ -272,7 +283,8 @@ static bool has_lower(const char *s, size_t n)
 static bool renames(const struct resolver *r, uint32_t file, uint32_t e)
 {
 	uint32_t home = r->entity_file[e];
-	const char *path = r->files[home].path, *body = blob_str(r->files[home].blob, entity(r, e)->body_str);
+	const char *path = r->files[home].path,
+		   *body = blob_str(r->files[home].blob, entity(r, e)->body_str);
 
 	body += *body == ' ';
 	if (entity(r, e)->kind != ENTITY_MACRO || entity(r, e)->flags & MACRO_FUNCTION ||
@@ -294,7 +306,8 @@ static int add_aliased(struct resolver *r, struct statement *st)
 	int err = 0;
 
 	for (; !err && e != HMAP_NONE; e = r->entity_next[e]) {
-		const char *body = blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->body_str);
+		const char *body =
+			blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->body_str);
 
 		if (!renames(r, st->file, e))
 			continue;
@@ -309,7 +322,8 @@ static int add_aliased(struct resolver *r, struct statement *st)
 	return err;
 }
 
-static int statements(struct resolver *r, const struct hmap *names, uint32_t file, struct vec *scratch)
+static int statements(struct resolver *r, const struct hmap *names, uint32_t file,
+		      struct vec *scratch)
 {
 	const struct blob *b = r->files[file].blob;
 	const struct blob_export *x = BLOB_ARRAY(b, blob_export, exports);
@@ -319,7 +333,9 @@ static int statements(struct resolver *r, const struct hmap *names, uint32_t fil
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < b->n_exports; i++) {
-		struct statement st = { .file = file, .line = x[i].line, .licence = x[i].licence,
+		struct statement st = { .file = file,
+					.line = x[i].line,
+					.licence = x[i].licence,
 					.variant = x[i].variant };
 		const char *name = blob_str(b, x[i].name_str), *own = blob_str(b, x[i].ns_str);
 
@@ -360,8 +376,8 @@ static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)
 }
 
 /*
- * A stand-in for another configuration or architecture, or a function whose name a macro changes, does
- * not make the file the symbol's own.
+ * A stand-in for another configuration or architecture, or a function whose name a macro changes,
+ * does not make the file the symbol's own.
  */
 static int definers(struct resolver *r, uint32_t file)
 {
@@ -394,7 +410,8 @@ static int header_sites(struct resolver *r)
 
 			if (r->files[f].blob->kind != BLOB_HEADER)
 				continue;
-			for (uint32_t e = r->includes->rfirst[f]; !err && e < r->includes->rfirst[f + 1]; e++) {
+			for (uint32_t e = r->includes->rfirst[f];
+			     !err && e < r->includes->rfirst[f + 1]; e++) {
 				struct tie tie = { r->includes->rsources[e], BOND_EXPORTS };
 
 				err = vec_push(&s->ties, &tie, sizeof(tie));
@@ -413,7 +430,8 @@ int collect(struct resolver *r)
 	for (uint32_t f = 0; !err && f < r->n_files; f++) {
 		const struct blob *b = r->files[f].blob;
 
-		if (r->is_tu[f] || (b->kind == BLOB_HEADER && strncmp(r->files[f].path, "tools/", 6)))
+		if (r->is_tu[f] ||
+		    (b->kind == BLOB_HEADER && strncmp(r->files[f].path, "tools/", 6)))
 			err = statements(r, &names, f, &scratch);
 	}
 	for (uint32_t f = 0; !err && f < r->n_files; f++)

@@ -5,9 +5,9 @@
 
 #include "resolve.h"
 
-#define NODES 20000u	/* of one symbol's search through headers */
-#define VISITS 3u	/* of one entity, by different ways */
-#define REACHED 12u	/* entities remembered for a look at pasted names */
+#define NODES 20000u     /* of one symbol's search through headers */
+#define VISITS 3u        /* of one entity, by different ways */
+#define REACHED 12u      /* entities remembered for a look at pasted names */
 #define INDIRECT_MAX 64u /* consumers listed through headers */
 
 static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit, bool definers_too)
@@ -92,7 +92,7 @@ struct search {
 	struct index index;
 	struct vec nodes;
 	uint32_t *stamp, *visits; /* by entity */
-	uint32_t *file_stamp;	  /* by file, for walks up the includes */
+	uint32_t *file_stamp;     /* by file, for walks up the includes */
 	uint32_t round, file_round;
 	struct vec files;
 	int err;

@@ -45,7 +45,8 @@ static uint32_t definitions(struct expansion *x, uint64_t hash, uint32_t *found)
 	uint32_t n = 0;
 
 	for (int pass = 0; pass < 4 && !n; pass++)
-		for (uint32_t e = hmap_get(&r->entities, hash); e != HMAP_NONE; e = r->entity_next[e]) {
+		for (uint32_t e = hmap_get(&r->entities, hash); e != HMAP_NONE;
+		     e = r->entity_next[e]) {
 			const struct blob_entity *m = entity(r, e);
 			bool own = r->entity_file[e] == x->file, exports = m->flags & MACRO_EXPORTS;
 

@@ -24,7 +24,7 @@ struct locals {
 struct frame {
 	uint64_t callee, arg;
 	uint32_t items; /* tokens in the current argument */
-	bool nested;	/* one of them calls something */
+	bool nested;    /* one of them calls something */
 };
 
 struct expr {

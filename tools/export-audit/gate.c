@@ -50,8 +50,7 @@ static int list_changes(struct gate *g)
 	find.flags = GIT_DIFF_FIND_RENAMES;
 	if (git_tree_lookup(&a, r->git, &g->series->before) ||
 	    git_tree_lookup(&b, r->git, &g->series->after) ||
-	    git_diff_tree_to_tree(&diff, r->git, a, b, NULL) ||
-	    git_diff_find_similar(diff, &find))
+	    git_diff_tree_to_tree(&diff, r->git, a, b, NULL) || git_diff_find_similar(diff, &find))
 		err = repo_complain(r, "its trees cannot be compared");
 	else if ((err = add_deltas(g, diff)))
 		complain("out of memory");
@@ -65,8 +64,8 @@ const struct changed_file *gate_changed(const struct gate *g, const char *path)
 {
 	struct changed_file key = { .path = (char *)(uintptr_t)path };
 
-	return g->n_changed ? bsearch(&key, g->changed, g->n_changed, sizeof(key),
-				      compare_changed) : NULL;
+	return g->n_changed ? bsearch(&key, g->changed, g->n_changed, sizeof(key), compare_changed)
+			    : NULL;
 }
 
 const char *gate_subsystem(const struct gate *g, const char *path)

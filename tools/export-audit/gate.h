@@ -22,12 +22,12 @@ struct finding {
 	uint32_t line;
 	char *text;
 	char *added_by; /* patch of the series, quoted, or NULL */
-	char *revert;	/* commit to revert, quoted, or NULL */
+	char *revert;   /* commit to revert, quoted, or NULL */
 };
 
 struct changed_file {
-	char *path;	/* in the new tree; in the old one for a removed file */
-	char *old_path; /* differs after a rename */
+	char *path;            /* in the new tree; in the old one for a removed file */
+	char *old_path;        /* differs after a rename */
 	git_oid before, after; /* zero: not there */
 };
 
@@ -47,8 +47,8 @@ struct gate {
 	const struct rules *rules;
 	struct harvested head;
 	const struct summary *base;
-	struct maint *maint; /* NULL: the tree has no MAINTAINERS */
-	struct releases releases; /* that the base contains */
+	struct maint *maint;          /* NULL: the tree has no MAINTAINERS */
+	struct releases releases;     /* that the base contains */
 	struct changed_file *changed; /* sorted by path */
 	size_t n_changed, c_changed;
 	struct new_export *exports;
@@ -77,9 +77,10 @@ const char *gate_subsystem(const struct gate *g, const char *path);
 int gate_note_subsystem(struct gate *g, const char *path);
 bool gate_in_subsystem(const struct gate *g, const char *title);
 /* Adds a finding; *out, if not NULL, is valid until the next one. */
-__attribute__((format(printf, 7, 8)))
-int gate_find(struct gate *g, enum rule rule, enum severity severity, const char *symbol,
-	      const char *file, uint32_t line, const char *format, ...);
+__attribute__((format(printf, 7, 8))) int gate_find(struct gate *g, enum rule rule,
+						    enum severity severity, const char *symbol,
+						    const char *file, uint32_t line,
+						    const char *format, ...);
 struct finding *gate_last(struct gate *g);
 /* The patch that adds NAME's export to PATH, quoted and malloc()ed, or NULL. */
 char *gate_added_by(struct gate *g, const char *path, const char *name);

@@ -95,9 +95,10 @@ static int missing(struct gate *g, const struct maint_section *s, const char *sy
 		fprintf(f, "%s%s <%s>", i ? ", " : "", s->people[i].name, s->people[i].mail);
 	if (f)
 		fclose(f);
-	err = gate_find(g, RULE_ACK, SEVERITY_ERROR, symbol, file, line,
-			"no maintainer of %s, whose %s consumes it, has acked, reviewed or signed off: %s",
-			s->title, consumer, who ? who : "");
+	err = gate_find(
+		g, RULE_ACK, SEVERITY_ERROR, symbol, file, line,
+		"no maintainer of %s, whose %s consumes it, has acked, reviewed or signed off: %s",
+		s->title, consumer, who ? who : "");
 	free(who);
 	return err;
 }

@@ -19,9 +19,9 @@
 struct newcomer {
 	char *name;
 	uint64_t hash;
-	const char *header; /* changed file that has it */
+	const char *header;  /* changed file that has it */
 	const char *offerer; /* changed file with an old export that has it, or NULL */
-	bool old; /* the tree before knew it */
+	bool old;            /* the tree before knew it */
 	bool consumed;
 	const char *consumer; /* changed by the series, or NULL */
 };
@@ -38,7 +38,8 @@ static bool is_header(const char *path)
 	return len > 2 && !strcmp(path + len - 2, ".h");
 }
 
-/* Everything that a file mentions: its own references, those of its macros and inlines, definitions. */
+/* Everything that a file mentions: its own references, those of its macros and inlines,
+ * definitions. */
 static bool mentions(const struct blob *b, uint64_t hash)
 {
 	const uint64_t *refs = blob_refs(b);
@@ -175,7 +176,8 @@ static void look_at_tree(struct gate *g, struct newcomers *all)
 				continue;
 			if (!changed) {
 				if (mentions_own(file->blob, n->hash))
-					n->old = true; /* no file that did not change can mention news */
+					n->old = true; /* no file that did not change can mention
+							  news */
 			} else if (!same_stem(file->path, n->offerer) &&
 				   mentions(file->blob, n->hash)) {
 				n->consumed = true;
@@ -197,7 +199,8 @@ static int report(struct gate *g, const struct newcomer *n)
 		return gate_rule_ack(g, n->name, n->header, 0, n->consumer);
 	if (!err)
 		err = gate_find(g, RULE_FUNCTIONALITY, SEVERITY_ERROR, n->name, n->header, 0,
-				"new functionality behind the exports of %s without a consumer in the series",
+				"new functionality behind the exports of %s without a consumer in "
+				"the series",
 				n->offerer);
 	return err;
 }
@@ -208,8 +211,7 @@ int gate_rule_functionality(struct gate *g)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < g->n_changed; i++)
-		if (is_header(g->changed[i].path) &&
-		    blob_kind(g->changed[i].path) == BLOB_HEADER)
+		if (is_header(g->changed[i].path) && blob_kind(g->changed[i].path) == BLOB_HEADER)
 			err = add_header(g, &g->changed[i], &all);
 	if (err == -ENOMEM)
 		complain("out of memory");

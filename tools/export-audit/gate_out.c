@@ -58,9 +58,9 @@ static struct json_object *json_rules(const struct rules *r)
 
 	for (int i = 0; i < RULES; i++)
 		add(o, rule_name((enum rule)i),
-		    !r->on[i] || !rule_has_deadline((enum rule)i) ?
-			    json_object_new_boolean(r->on[i]) :
-			    json_object_new_int64(r->deadline[i]));
+		    !r->on[i] || !rule_has_deadline((enum rule)i)
+			    ? json_object_new_boolean(r->on[i])
+			    : json_object_new_int64(r->deadline[i]));
 	return o;
 }
 

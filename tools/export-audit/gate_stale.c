@@ -85,8 +85,8 @@ static bool idle_here(const struct gate *g, const struct graph_symbol *s, const 
 	return true;
 }
 
-static int rule_over(struct gate *g, enum rule rule, enum severity severity,
-		     const struct window *w, size_t *budget)
+static int rule_over(struct gate *g, enum rule rule, enum severity severity, const struct window *w,
+		     size_t *budget)
 {
 	unsigned int n = g->rules->deadline[rule];
 
@@ -102,9 +102,10 @@ static int rule_over(struct gate *g, enum rule rule, enum severity severity,
 		if (!gate_in_subsystem(g, subsystem))
 			continue;
 		err = gate_find(g, rule, severity, s->name, path, line,
-				rule == RULE_STALE ?
-				"something new in %s while this export has had no consumer for more than %u window%s" :
-				"in %s, without a consumer for more than %u window%s: a candidate for a revert",
+				rule == RULE_STALE ? "something new in %s while this export has "
+						     "had no consumer for more than %u window%s"
+						   : "in %s, without a consumer for more than %u "
+						     "window%s: a candidate for a revert",
 				*subsystem ? subsystem : "the same tree", n, n == 1 ? "" : "s");
 		if (err)
 			return err;

@@ -83,7 +83,8 @@ static int join_included(struct resolver *r)
 
 	for (int round = 0; round < 3; round++)
 		for (uint32_t f = 0; !err && f < r->n_files; f++)
-			for (uint32_t e = r->includes->first[f]; !err && e < r->includes->first[f + 1]; e++) {
+			for (uint32_t e = r->includes->first[f];
+			     !err && e < r->includes->first[f + 1]; e++) {
 				uint32_t to = r->includes->targets[e];
 
 				if (r->files[to].blob->kind == BLOB_C)
@@ -136,7 +137,8 @@ static void resolver_free(struct resolver *r)
 
 static int by_symbol_name(const void *a, const void *b)
 {
-	return strcmp(((const struct graph_symbol *)a)->name, ((const struct graph_symbol *)b)->name);
+	return strcmp(((const struct graph_symbol *)a)->name,
+		      ((const struct graph_symbol *)b)->name);
 }
 
 static int by_number(const void *a, const void *b)
@@ -172,8 +174,12 @@ static void publish_symbol(struct symbol *s, struct graph_symbol *g)
 	struct vec *from = s->direct.n ? &s->direct : &s->indirect;
 	uint32_t n = VEC_N(&s->ties, struct tie), *definers = (void *)s->ties.data, k = 0;
 
-	*g = (struct graph_symbol){ .name = s->name, .ns = s->ns, .licence = s->licence,
-				    .variant = s->variant, .verdict = s->verdict, .reason = s->reason };
+	*g = (struct graph_symbol){ .name = s->name,
+				    .ns = s->ns,
+				    .licence = s->licence,
+				    .variant = s->variant,
+				    .verdict = s->verdict,
+				    .reason = s->reason };
 	g->sites = (void *)s->sites.data;
 	g->n_sites = VEC_N(&s->sites, struct graph_site);
 	qsort(g->sites, g->n_sites, sizeof(*g->sites), by_site);
@@ -291,7 +297,7 @@ const char *licence_name(enum licence l)
 
 const char *variant_name(enum variant v)
 {
-	static const char *const names[] = { "symbol",	"namespaced",  "for modules", "tests only",
+	static const char *const names[] = { "symbol",  "namespaced",  "for modules", "tests only",
 					     "per-cpu", "static call", "tracepoint" };
 
 	return names[v];

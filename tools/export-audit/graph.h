@@ -12,7 +12,7 @@
 #include "blob.h"
 
 struct graph_file {
-	const char *path;	 /* relative to the root of the tree */
+	const char *path;        /* relative to the root of the tree */
 	const struct blob *blob; /* its facts */
 };
 
@@ -29,7 +29,7 @@ struct graph_symbol {
 	enum licence licence;
 	enum variant variant;
 	enum verdict verdict;
-	const char *reason; /* one clause, never NULL */
+	const char *reason;       /* one clause, never NULL */
 	struct graph_site *sites; /* export statements, first in path order */
 	uint32_t n_sites;
 	uint32_t *definers; /* files that define it */

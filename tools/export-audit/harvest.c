@@ -70,7 +70,8 @@ static int run_job(git_odb *odb, struct blob_scanner *sc, struct job *j)
 	if (git_odb_object_type(o) != GIT_OBJECT_BLOB)
 		err = -ENOENT;
 	else
-		err = blob_scan(sc, j->kind, git_odb_object_data(o), git_odb_object_size(o), &j->out);
+		err = blob_scan(sc, j->kind, git_odb_object_data(o), git_odb_object_size(o),
+				&j->out);
 	git_odb_object_free(o);
 	return err;
 }
@@ -140,8 +141,7 @@ static int run_jobs(struct harvest *h, struct job *jobs, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		jobs[i].err = -ENOENT;
-	while (started < want && started < 16 &&
-	       !pthread_create(&threads[started], NULL, work, &p))
+	while (started < want && started < 16 && !pthread_create(&threads[started], NULL, work, &p))
 		started++;
 	for (unsigned int i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);

@@ -41,7 +41,8 @@ struct harvested {
 int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out);
 void harvested_free(struct harvested *t);
 
-/* The facts of one blob, borrowed from the cache; PATH decides its kind. -EINVAL: not a source file. */
+/* The facts of one blob, borrowed from the cache; PATH decides its kind. -EINVAL: not a source
+ * file. */
 int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const struct blob **out);
 
 /* What TREE exports.  Ownership: borrowed from the cache until harvest_close(). */

@@ -40,8 +40,8 @@ static int collect_names(struct history *h)
 	all = 0;
 	for (uint32_t r = 0; r < h->n; r++)
 		for (uint32_t i = 0; i < h->summaries[r]->n; i++)
-			h->names[all++] = summary_str(h->summaries[r],
-						      h->summaries[r]->symbols[i].name_str);
+			h->names[all++] =
+				summary_str(h->summaries[r], h->summaries[r]->symbols[i].name_str);
 	qsort(h->names, all, sizeof(*h->names), compare_names);
 	for (size_t i = 0; i < all; i++)
 		if (!unique || strcmp(h->names[unique - 1], h->names[i]))
@@ -247,8 +247,11 @@ static void find_renames(const struct history *h, struct story *s)
 
 int history_story(const struct history *h, uint32_t name, unsigned int deadline, struct story *out)
 {
-	struct story s = { .name = h->names[name], .exported = NO_RELEASE, .consumed = NO_RELEASE,
-			   .removed = NO_RELEASE, .idle = NO_RELEASE };
+	struct story s = { .name = h->names[name],
+			   .exported = NO_RELEASE,
+			   .consumed = NO_RELEASE,
+			   .removed = NO_RELEASE,
+			   .idle = NO_RELEASE };
 	uint32_t prev = NO_RELEASE;
 	int err = 0;
 

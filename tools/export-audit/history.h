@@ -37,8 +37,8 @@ void history_free(struct history *h);
 enum change_kind {
 	CHANGE_UNCONSUMED, /* lost its last consumer in FROM, had one again in TO */
 	CHANGE_UNEXPORTED, /* gone in FROM, back in TO */
-	CHANGE_LICENCE,	   /* in FROM; before and after are licences */
-	CHANGE_MOVE,	   /* in FROM; before and after are paths */
+	CHANGE_LICENCE,    /* in FROM; before and after are licences */
+	CHANGE_MOVE,       /* in FROM; before and after are paths */
 };
 
 struct change {
@@ -55,10 +55,10 @@ struct story {
 	const char *path; /* where it was last exported */
 	uint32_t exported;
 	bool exported_earlier; /* the first release looked at has it: it may be older */
-	uint32_t consumed; /* first release with a consumer */
-	const char *consumer; /* in that release */
+	uint32_t consumed;     /* first release with a consumer */
+	const char *consumer;  /* in that release */
 	uint32_t removed;
-	uint32_t idle; /* first release of the spell without consumer that lasts at the end */
+	uint32_t idle;     /* first release of the spell without consumer that lasts at the end */
 	unsigned int late; /* windows between export and first consumer, beyond the deadline */
 	unsigned int overdue; /* windows without consumer at the end, beyond the deadline */
 	bool candidate; /* for a revert: still exported, overdue, and no verdict is undecided */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Stories as one page that carries its data: sorted by a click on a heading, searched as one types. */
+/* Stories as one page that carries its data: sorted by a click on a heading, searched as one types.
+ */
 #include "history_out.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char head[] =
-	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Exported symbols over releases</title>\n"
+	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Exported symbols "
+	"over releases</title>\n"
 	"<style>\n"
 	"body{font:14px/1.4 sans-serif;margin:1.5em}\n"
 	"table{border-collapse:collapse;width:100%}\n"
@@ -18,7 +20,8 @@ static const char head[] =
 	"</style></head><body>\n<h1>Exported symbols over releases</h1>\n"
 	"<p><input id=\"q\" size=\"40\" placeholder=\"any text in a row\">"
 	"<label><input id=\"c\" type=\"checkbox\">candidates for a revert only</label>"
-	"<span id=\"n\"></span></p>\n<table><thead><tr id=\"h\"></tr></thead><tbody id=\"b\"></tbody></table>\n"
+	"<span id=\"n\"></span></p>\n<table><thead><tr id=\"h\"></tr></thead><tbody "
+	"id=\"b\"></tbody></table>\n"
 	"<script>\n";
 
 /* Windows are sorted as numbers, versions by their parts. */
@@ -26,13 +29,15 @@ static const char script[] =
 	"const $=i=>document.getElementById(i),MAX=1000,C=H.indexOf('candidate');\n"
 	"let key=0,up=1;\n"
 	"const order=new Intl.Collator('en',{numeric:true});\n"
-	"function cell(tr,t){const d=document.createElement('td');d.textContent=t;tr.appendChild(d)}\n"
+	"function cell(tr,t){const "
+	"d=document.createElement('td');d.textContent=t;tr.appendChild(d)}\n"
 	"function show(){const w=$('q').value.toLowerCase().split(/\\s+/).filter(Boolean);\n"
 	"let r=D.filter(x=>(!$('c').checked||x[C]==='yes')&&"
 	"w.every(t=>x.join(' ').toLowerCase().includes(t)));\n"
 	"r.sort((x,y)=>up*order.compare(x[key],y[key]));\n"
 	"$('n').textContent=r.length+' of '+D.length+(r.length>MAX?', first '+MAX+' shown':'');\n"
-	"$('b').textContent='';for(const x of r.slice(0,MAX)){const tr=document.createElement('tr');\n"
+	"$('b').textContent='';for(const x of r.slice(0,MAX)){const "
+	"tr=document.createElement('tr');\n"
 	"if(x[C]==='yes')tr.className='yes';x.forEach(t=>cell(tr,t));$('b').appendChild(tr)}}\n"
 	"H.forEach((t,i)=>{const th=document.createElement('th');th.textContent=t;\n"
 	"th.onclick=()=>{up=key===i?-up:1;key=i;show()};$('h').appendChild(th)});\n"

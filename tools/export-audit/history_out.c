@@ -137,10 +137,10 @@ static int json_print(struct history_printer *p, const struct history_row *row)
 
 #define COLUMNS 14
 
-static const char *const columns[COLUMNS] = {
-	"symbol", "exported", "consumed", "removed", "licence", "verdict", "overdue", "late",
-	"gaps", "changes", "candidate", "subsystem", "file", "commit"
-};
+static const char *const columns[COLUMNS] = { "symbol",  "exported", "consumed",  "removed",
+					      "licence", "verdict",  "overdue",   "late",
+					      "gaps",    "changes",  "candidate", "subsystem",
+					      "file",    "commit" };
 
 /* The gaps, or the other changes, in words; malloc()ed. */
 static char *words(const struct history_printer *p, const struct story *s, bool gaps)
@@ -290,7 +290,8 @@ void history_print_end(struct history_printer *p)
 		history_html_end(p->out);
 	else if (p->format == HISTORY_TABLE)
 		fprintf(p->out,
-			"%zu symbols in %u releases, %s to %s; %zu overdue by the rule of %u window%s "
+			"%zu symbols in %u releases, %s to %s; %zu overdue by the rule of %u "
+			"window%s "
 			"(%s): candidates for a revert\n",
 			p->rows, h->n, h->releases[0].tag, h->releases[h->n - 1].tag, p->candidates,
 			p->deadline, p->deadline == 1 ? "" : "s", p->profile);

@@ -15,7 +15,7 @@ struct resolver {
 	const struct graph_file *files;
 	uint32_t n_files;
 	struct hmap paths, bases, cache; /* cache: (text, arch) to a place in pool */
-	uint32_t *next;			 /* files with the same base name */
+	uint32_t *next;                  /* files with the same base name */
 	uint32_t *pool, n_pool, cap_pool;
 	bool oom;
 };
@@ -110,7 +110,8 @@ static void by_suffix(struct resolver *r, const char *from, const char *text)
 		const char *path = r->files[f].path;
 		size_t len = strlen(path), near;
 
-		if (len < n || strcmp(path + len - n, text) || (len > n && path[len - n - 1] != '/'))
+		if (len < n || strcmp(path + len - n, text) ||
+		    (len > n && path[len - n - 1] != '/'))
 			continue;
 		near = common(path, from);
 		if (near < best)
@@ -141,8 +142,7 @@ static void angled(struct resolver *r, const char *from, const char *text)
 	char generic[300];
 	bool asm_ = !strncmp(text, "asm/", 4);
 
-	if (!strncmp(from, "arch/", 5) &&
-	    arch_header(r, from + 5, strcspn(from + 5, "/"), text))
+	if (!strncmp(from, "arch/", 5) && arch_header(r, from + 5, strcspn(from + 5, "/"), text))
 		return;
 	if (exact(r, "include", text) || exact(r, "include/uapi", text))
 		return;
@@ -185,8 +185,12 @@ static void resolve(struct resolver *r, uint32_t file, const char *text, uint32_
 		}
 	}
 	/* what is not beside the file depends on its folder, or, under include/, on its arch */
-	key = hash_mix(key, hash_bytes(from, strncmp(from, "arch/", 5) && !quoted && !strncmp(text, "linux/", 6)
-				       ? 0 : slash ? (size_t)(slash - from) : 0) | 1);
+	key = hash_mix(key, hash_bytes(from, strncmp(from, "arch/", 5) && !quoted &&
+							     !strncmp(text, "linux/", 6)
+						     ? 0
+					     : slash ? (size_t)(slash - from)
+						     : 0) |
+				    1);
 	slot = hmap_slot(&r->cache, key);
 	if (!slot) {
 		r->oom = true;

@@ -14,10 +14,10 @@ struct includes {
 	uint32_t n_files;
 	uint32_t *first, *targets;   /* edges: targets[first[f] .. first[f + 1]) */
 	uint32_t *rfirst, *rsources; /* the same, backwards */
-	uint32_t *id;		     /* of included files, dense; UINT32_MAX for others */
+	uint32_t *id;                /* of included files, dense; UINT32_MAX for others */
 	uint32_t n_ids;
 	uint64_t **closure; /* by id: bits by id; shared within a cycle */
-	uint32_t *scc;	    /* by id: which closure it has, i.e. who owns the memory */
+	uint32_t *scc;      /* by id: which closure it has, i.e. who owns the memory */
 };
 
 int includes_read(const struct graph_file *files, uint32_t n_files, struct includes **out);

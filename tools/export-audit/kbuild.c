@@ -14,7 +14,8 @@ struct units {
 	uint32_t *ids, n;
 };
 
-struct namespace {
+struct namespace
+{
 	char *dir, *name;
 	bool below; /* subdir-ccflags-y */
 };
@@ -193,7 +194,8 @@ static int add_namespace(struct kbuild *k, const struct make *m)
 	static const char *const vars[] = { "ccflags-y", "subdir-ccflags-y" };
 
 	for (int i = 0; i < 2; i++) {
-		const char *v = make_get(m, vars[i]), *at = v ? strstr(v, "-DDEFAULT_SYMBOL_NAMESPACE=") : NULL;
+		const char *v = make_get(m, vars[i]),
+			   *at = v ? strstr(v, "-DDEFAULT_SYMBOL_NAMESPACE=") : NULL;
 		struct namespace *ns;
 		size_t n;
 
@@ -243,7 +245,8 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 	if (!dir)
 		return -ENOMEM;
 	err = make_init(&m, dir);
-	err = err ? err : make_eval(&m, blob_str(k->files[file].blob, k->files[file].blob->text_str));
+	err = err ? err
+		  : make_eval(&m, blob_str(k->files[file].blob, k->files[file].blob->text_str));
 	for (size_t i = 0; !err && i < m.n_vars; i++) {
 		size_t n = composite_stem(m.vars[i].name);
 		struct composite c = { .k = k, .m = &m, .unit = k->n_units };

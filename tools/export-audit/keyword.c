@@ -100,8 +100,8 @@ static const struct {
 	enum directive directive;
 } directives[] = {
 	{ "define", DIR_DEFINE }, { "include", DIR_INCLUDE }, { "if", DIR_IF },
-	{ "ifdef", DIR_IF },	  { "ifndef", DIR_IF },	      { "else", DIR_ELSE },
-	{ "elif", DIR_ELSE },	  { "elifdef", DIR_ELSE },    { "elifndef", DIR_ELSE },
+	{ "ifdef", DIR_IF },      { "ifndef", DIR_IF },       { "else", DIR_ELSE },
+	{ "elif", DIR_ELSE },     { "elifdef", DIR_ELSE },    { "elifndef", DIR_ELSE },
 	{ "endif", DIR_ENDIF },
 };
 

@@ -6,11 +6,13 @@
 enum { C_OTHER, C_BLANK, C_NEWLINE, C_LETTER, C_DIGIT, C_QUOTE, C_SLASH, C_PUNCT };
 
 static const uint8_t class[256] = {
-	[' '] = C_BLANK,   ['\t'] = C_BLANK,  ['\r'] = C_BLANK, ['\f'] = C_BLANK, ['\v'] = C_BLANK,
-	['\n'] = C_NEWLINE, ['0' ... '9'] = C_DIGIT, ['a' ... 'z'] = C_LETTER,
-	['A' ... 'Z'] = C_LETTER, ['_'] = C_LETTER, ['"'] = C_QUOTE, ['\''] = C_QUOTE,
-	['/'] = C_SLASH, ['.'] = C_PUNCT, ['-'] = C_PUNCT, ['#'] = C_PUNCT, ['\\'] = C_PUNCT,
-	['@'] = C_PUNCT, ['!'] = C_PUNCT, ['|'] = C_PUNCT,
+	[' '] = C_BLANK,         ['\t'] = C_BLANK,         ['\r'] = C_BLANK,
+	['\f'] = C_BLANK,        ['\v'] = C_BLANK,         ['\n'] = C_NEWLINE,
+	['0' ... '9'] = C_DIGIT, ['a' ... 'z'] = C_LETTER, ['A' ... 'Z'] = C_LETTER,
+	['_'] = C_LETTER,        ['"'] = C_QUOTE,          ['\''] = C_QUOTE,
+	['/'] = C_SLASH,         ['.'] = C_PUNCT,          ['-'] = C_PUNCT,
+	['#'] = C_PUNCT,         ['\\'] = C_PUNCT,         ['@'] = C_PUNCT,
+	['!'] = C_PUNCT,         ['|'] = C_PUNCT,
 };
 
 static inline bool is_name(char c)
@@ -195,7 +197,8 @@ int lex_next(struct lex *l, struct token *t)
 				l->bol = false;
 				return t->type = T_DIRECTIVE;
 			}
-			if (c == '\\' || ((c == '#' || c == '@' || c == '!' || c == '|') && asm_comment(l))) {
+			if (c == '\\' ||
+			    ((c == '#' || c == '@' || c == '!' || c == '|') && asm_comment(l))) {
 				l->p += c == '\\';
 				continue;
 			}

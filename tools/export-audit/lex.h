@@ -10,7 +10,17 @@
 
 #include "facts.h"
 
-enum { T_EOF = 0, T_IDENT = 256, T_NUMBER, T_STRING, T_CHAR, T_ARROW, T_DOTS, T_PASTE, T_DIRECTIVE };
+enum {
+	T_EOF = 0,
+	T_IDENT = 256,
+	T_NUMBER,
+	T_STRING,
+	T_CHAR,
+	T_ARROW,
+	T_DOTS,
+	T_PASTE,
+	T_DIRECTIVE
+};
 
 struct token {
 	int type; /* one of T_*, or a character */

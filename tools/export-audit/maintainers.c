@@ -18,19 +18,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NSLOTS 8192u		/* a power of two, about the number of patterns */
+#define NSLOTS 8192u /* a power of two, about the number of patterns */
 
 struct pattern {
 	const char *text;
-	size_t dirlen;		/* length of the wildcard-free directory part */
+	size_t dirlen; /* length of the wildcard-free directory part */
 	uint32_t section;
-	int32_t next;		/* in the same hash slot, or -1 */
+	int32_t next; /* in the same hash slot, or -1 */
 	bool exclude;
 };
 
 struct name_pattern {
 	regex_t re;
-	char literal[PATTERN_LITERAL];	/* occurs in every match; "" when none is known */
+	char literal[PATTERN_LITERAL]; /* occurs in every match; "" when none is known */
 	uint32_t section;
 };
 
@@ -158,7 +158,8 @@ static int add_section(struct maint *m, const char *title)
 	int err = grow((void **)&m->sections, m->nsections, &m->csections, sizeof(*m->sections));
 
 	if (!err)
-		m->sections[m->nsections++] = (struct maint_section){ .title = title, .status = "" };
+		m->sections[m->nsections++] =
+			(struct maint_section){ .title = title, .status = "" };
 	return err;
 }
 

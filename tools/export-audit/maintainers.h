@@ -12,14 +12,14 @@ struct maint;
 
 /* A person of an M: or R: line; strings live as long as the struct maint. */
 struct maint_person {
-	const char *name;	/* "" when the line has only an address */
+	const char *name; /* "" when the line has only an address */
 	const char *mail;
 };
 
 struct maint_section {
 	const char *title;
-	const char *status;		/* "" when absent */
-	const struct maint_person *people;	/* M: lines first, then R: */
+	const char *status;                /* "" when absent */
+	const struct maint_person *people; /* M: lines first, then R: */
 	size_t nmaintainers, npeople;
 };
 

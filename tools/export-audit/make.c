@@ -192,8 +192,8 @@ static void filter(const char *patterns, const char *list, bool want, struct tex
 	}
 }
 
-static void foreach(struct make *m, const char *var, const char *list, const char *body, size_t len,
-		    struct text *out)
+static void foreach (struct make *m, const char *var, const char *list, const char *body,
+		     size_t len, struct text * out)
 {
 	size_t n;
 
@@ -237,22 +237,48 @@ static char *expanded(struct make *m, const char *s, size_t n)
 	return t.s;
 }
 
-enum function { F_NONE, F_SUBST, F_PATSUBST, F_PREFIX, F_SUFFIX, F_FILTER, F_FILTER_OUT, F_FOREACH,
-		F_IF, F_SAME, F_NOTHING };
+enum function {
+	F_NONE,
+	F_SUBST,
+	F_PATSUBST,
+	F_PREFIX,
+	F_SUFFIX,
+	F_FILTER,
+	F_FILTER_OUT,
+	F_FOREACH,
+	F_IF,
+	F_SAME,
+	F_NOTHING
+};
 
 static enum function function_of(const char *s, size_t n)
 {
 	static const struct {
 		const char *name;
 		enum function f;
-	} names[] = { { "subst", F_SUBST },	   { "patsubst", F_PATSUBST }, { "addprefix", F_PREFIX },
-		      { "addsuffix", F_SUFFIX },   { "filter", F_FILTER },     { "filter-out", F_FILTER_OUT },
-		      { "foreach", F_FOREACH },	   { "if", F_IF },	       { "or", F_IF },
-		      { "and", F_IF },		   { "sort", F_SAME },	       { "strip", F_SAME },
-		      { "firstword", F_SAME },	   { "notdir", F_NOTHING },    { "dir", F_NOTHING },
-		      { "wildcard", F_NOTHING },   { "shell", F_NOTHING },     { "call", F_NOTHING },
-		      { "eval", F_NOTHING },	   { "info", F_NOTHING },      { "error", F_NOTHING },
-		      { "warning", F_NOTHING },	   { "lastword", F_SAME } };
+	} names[] = { { "subst", F_SUBST },
+		      { "patsubst", F_PATSUBST },
+		      { "addprefix", F_PREFIX },
+		      { "addsuffix", F_SUFFIX },
+		      { "filter", F_FILTER },
+		      { "filter-out", F_FILTER_OUT },
+		      { "foreach", F_FOREACH },
+		      { "if", F_IF },
+		      { "or", F_IF },
+		      { "and", F_IF },
+		      { "sort", F_SAME },
+		      { "strip", F_SAME },
+		      { "firstword", F_SAME },
+		      { "notdir", F_NOTHING },
+		      { "dir", F_NOTHING },
+		      { "wildcard", F_NOTHING },
+		      { "shell", F_NOTHING },
+		      { "call", F_NOTHING },
+		      { "eval", F_NOTHING },
+		      { "info", F_NOTHING },
+		      { "error", F_NOTHING },
+		      { "warning", F_NOTHING },
+		      { "lastword", F_SAME } };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!strncmp(names[i].name, s, n) && !names[i].name[n])
@@ -269,7 +295,9 @@ static void call(struct make *m, enum function f, const char *s, size_t n, struc
 	if (f == F_NOTHING)
 		return;
 	count = split(s, n, raw, lens,
-		      f == F_SAME ? 1 : f == F_PREFIX || f == F_SUFFIX || f == F_FILTER || f == F_FILTER_OUT ? 2 : 3);
+		      f == F_SAME                                                            ? 1
+		      : f == F_PREFIX || f == F_SUFFIX || f == F_FILTER || f == F_FILTER_OUT ? 2
+											     : 3);
 	for (size_t i = 0; i < count; i++)
 		if (f != F_FOREACH || i < 2)
 			a[i] = expanded(m, raw[i], lens[i]);
@@ -292,7 +320,8 @@ static void call(struct make *m, enum function f, const char *s, size_t n, struc
 		else if (f == F_FILTER || f == F_FILTER_OUT)
 			filter(a[0], a[1], f == F_FILTER, &t);
 		else if (f == F_FOREACH && count > 2)
-			foreach(m, a[0] + strspn(a[0], " \t"), a[1], raw[2], lens[2], &t);
+			foreach (m, a[0] + strspn(a[0], " \t"), a[1], raw[2], lens[2], &t)
+				;
 		if (t.s)
 			put(out, t.s, t.n);
 		free(t.s);
@@ -305,7 +334,8 @@ static void call(struct make *m, enum function f, const char *s, size_t n, struc
 static void reference(struct make *m, const char *s, size_t n, struct text *out)
 {
 	size_t head = strcspn(s, " \t,:)$");
-	enum function f = head < n && (s[head] == ' ' || s[head] == '\t') ? function_of(s, head) : F_NONE;
+	enum function f =
+		head < n && (s[head] == ' ' || s[head] == '\t') ? function_of(s, head) : F_NONE;
 	char *name, *colon, *equal;
 	const char *value;
 
@@ -396,7 +426,8 @@ void make_path(const char *dir, const char *path, char *out, size_t size)
 
 	*out = 0;
 	for (int i = 0; i < 2; i++) {
-		for (const char *p = parts[i] + strspn(parts[i], "/"); *p; p += k, p += strspn(p, "/")) {
+		for (const char *p = parts[i] + strspn(parts[i], "/"); *p;
+		     p += k, p += strspn(p, "/")) {
 			k = strcspn(p, "/");
 			if (k == 1 && *p == '.')
 				continue;
@@ -469,7 +500,8 @@ static int line(struct make *m, char *s)
 		return include(m, s, strlen(s));
 	}
 	/* the operator, outside any $(...) of the name */
-	for (op = 0, n = 0; s[op] && (n || (s[op] != '=' && s[op] != ':' && s[op] != '+' && s[op] != '?')); op++) {
+	for (op = 0, n = 0;
+	     s[op] && (n || (s[op] != '=' && s[op] != ':' && s[op] != '+' && s[op] != '?')); op++) {
 		n += s[op] == '(';
 		n -= n && s[op] == ')';
 		if (!n && (s[op] == ' ' || s[op] == '\t') && !strchr("=:+? \t", s[op + 1]))

@@ -21,8 +21,8 @@ struct make {
 	/* text of an included file by its path from the root, or NULL */
 	const char *(*include)(void *priv, const char *path);
 	void *priv;
-	int depth;	 /* of includes and expansions */
-	size_t budget;	 /* bytes that may still be expanded: a guard against recursion */
+	int depth;     /* of includes and expansions */
+	size_t budget; /* bytes that may still be expanded: a guard against recursion */
 };
 
 int make_init(struct make *m, const char *dir);
@@ -30,7 +30,8 @@ int make_eval(struct make *m, const char *text);
 const char *make_get(const struct make *m, const char *name);
 void make_fini(struct make *m);
 
-/* Joins dir and path ("/x" is from the root), resolves . and ..; into out, "" if it leaves the root. */
+/* Joins dir and path ("/x" is from the root), resolves . and ..; into out, "" if it leaves the
+ * root. */
 void make_path(const char *dir, const char *path, char *out, size_t size);
 
 #endif

@@ -65,7 +65,8 @@ static int add(struct reader *r, const char *s, size_t n)
 			return -ENOMEM;
 		m->symbols = grown;
 	}
-	m->symbols[m->n] = (struct map_symbol){ strndup(s, n), strdup(r->node ? r->node : ""), r->line };
+	m->symbols[m->n] =
+		(struct map_symbol){ strndup(s, n), strdup(r->node ? r->node : ""), r->line };
 	return m->symbols[m->n].name && m->symbols[m->n++].node ? 0 : -ENOMEM;
 }
 

@@ -8,8 +8,8 @@
 
 struct mail {
 	char *name, *address; /* of the From: header */
-	char *subject;	      /* without folding and encoded words */
-	char *body;	      /* decoded, NUL-terminated */
+	char *subject;        /* without folding and encoded words */
+	char *body;           /* decoded, NUL-terminated */
 	size_t len;
 };
 

@@ -10,7 +10,7 @@
 struct search {
 	struct harvest *h;
 	const char *path, *name;
-	bool as_text; /* a macro makes the export: look for the name itself */
+	bool as_text;    /* a macro makes the export: look for the name itself */
 	git_oid last_id; /* a blob that has it */
 };
 
@@ -26,7 +26,8 @@ static bool blob_exports(const struct blob *b, const char *name)
 
 static bool word_char(char c)
 {
-	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z');
 }
 
 static bool text_has(const char *text, size_t len, const char *name)

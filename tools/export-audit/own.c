@@ -82,13 +82,14 @@ static void find_definitions(struct own *o, const struct hmap *names)
 			const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
 			enum user u = user_of(o, f);
 
-			if ((u == USER_TEST || u == USER_EXAMPLE) || (u == USER_LIBRARY) != !tests ||
-			    b->kind != BLOB_C)
+			if ((u == USER_TEST || u == USER_EXAMPLE) ||
+			    (u == USER_LIBRARY) != !tests || b->kind != BLOB_C)
 				continue;
 			for (uint32_t i = 0; i < b->n_defs; i++) {
 				uint32_t at = hmap_get(names, d[i].hash);
 
-				if (at == HMAP_NONE || d[i].flags & DEF_STATIC || o->symbols[at].defined_in)
+				if (at == HMAP_NONE || d[i].flags & DEF_STATIC ||
+				    o->symbols[at].defined_in)
 					continue;
 				o->symbols[at].defined_in = o->files[f].path;
 				o->is_library[f] = true;
@@ -224,8 +225,11 @@ static int header_only(struct own *o, const struct hmap *names, struct hmap *ext
 		if (*slot != HMAP_NONE)
 			continue;
 		*slot = o->n_symbols;
-		o->symbols[o->n_symbols++] = (struct own_symbol){
-			.name = d->name, .node = "", .line = d->line, .header = o->files[d->file].path };
+		o->symbols[o->n_symbols++] =
+			(struct own_symbol){ .name = d->name,
+					     .node = "",
+					     .line = d->line,
+					     .header = o->files[d->file].path };
 	}
 	return 0;
 }
@@ -247,7 +251,8 @@ int own_judge(const struct own_request *q, struct own *o)
 
 	err = err ? err : hmap_init(&extra, 256);
 	o->is_library = calloc(o->n_files + 1, sizeof(*o->is_library));
-	o->symbols = calloc(o->map.n + VEC_N(&o->declared, struct declaration) + 1, sizeof(*o->symbols));
+	o->symbols =
+		calloc(o->map.n + VEC_N(&o->declared, struct declaration) + 1, sizeof(*o->symbols));
 	if (!o->is_library || !o->symbols)
 		err = -ENOMEM;
 	err = err ? err : includes_read(o->files, o->n_files, &o->includes);
@@ -258,9 +263,12 @@ int own_judge(const struct own_request *q, struct own *o)
 		if (slot)
 			*slot = o->n_symbols;
 		err = slot ? 0 : -ENOMEM;
-		o->symbols[o->n_symbols++] = (struct own_symbol){
-			.name = m->name, .node = m->node, .line = m->line,
-			.experimental = q->experimental && strstr(m->node, q->experimental) };
+		o->symbols[o->n_symbols++] =
+			(struct own_symbol){ .name = m->name,
+					     .node = m->node,
+					     .line = m->line,
+					     .experimental = q->experimental &&
+							     strstr(m->node, q->experimental) };
 	}
 	if (!err) {
 		mark_library(q, o);

@@ -15,13 +15,13 @@ enum user { USER_LIBRARY, USER_TEST, USER_EXAMPLE, USER_PROGRAM, USERS };
 
 struct own_symbol {
 	const char *name, *node; /* node "": only in a header */
-	uint32_t line;		 /* in the map, or in the header */
-	const char *header;	 /* that declares it, or NULL */
-	const char *defined_in;	 /* or NULL */
+	uint32_t line;           /* in the map, or in the header */
+	const char *header;      /* that declares it, or NULL */
+	const char *defined_in;  /* or NULL */
 	bool experimental;
 	struct vec users[USERS]; /* uint32_t: files */
-	const char *finding;	 /* what is wrong with it, or NULL */
-	bool pending;		 /* said to be known: its finding does not count */
+	const char *finding;     /* what is wrong with it, or NULL */
+	bool pending;            /* said to be known: its finding does not count */
 };
 
 struct own {
@@ -43,11 +43,11 @@ struct declaration {
 
 struct own_request {
 	const char *root, *map, *headers; /* headers: folder below root */
-	const char *release;		  /* judge this node only, or NULL */
-	const char *pending;		  /* file, or NULL */
-	const char *experimental;	  /* part of the name of nodes that may have examples only */
-	const char *const *library;	  /* folders below root that are linked into it */
-	uint32_t n_library;		  /* 0: the map's and those with definitions */
+	const char *release;              /* judge this node only, or NULL */
+	const char *pending;              /* file, or NULL */
+	const char *experimental;   /* part of the name of nodes that may have examples only */
+	const char *const *library; /* folders below root that are linked into it */
+	uint32_t n_library;         /* 0: the map's and those with definitions */
 };
 
 /* Reads the tree below q->root into o->files. -errno of the root; -ENOMEM. */

@@ -26,8 +26,8 @@ static enum blob_kind kind_of(const char *name)
 	static const struct {
 		const char *suffix;
 		enum blob_kind kind;
-	} kinds[] = { { ".c", BLOB_C },	      { ".cc", BLOB_C },      { ".cpp", BLOB_C },
-		      { ".cxx", BLOB_C },     { ".h", BLOB_HEADER },  { ".hh", BLOB_HEADER },
+	} kinds[] = { { ".c", BLOB_C },        { ".cc", BLOB_C },      { ".cpp", BLOB_C },
+		      { ".cxx", BLOB_C },      { ".h", BLOB_HEADER },  { ".hh", BLOB_HEADER },
 		      { ".hpp", BLOB_HEADER }, { ".inc", BLOB_HEADER } };
 	const char *dot = strrchr(name, '.');
 
@@ -143,7 +143,7 @@ int own_read(const struct own_request *q, struct own *o)
 struct declarator {
 	struct token name;
 	uint32_t line;
-	bool skip;	/* typedef, static, inline, or a body: nothing to link */
+	bool skip; /* typedef, static, inline, or a body: nothing to link */
 	bool is_extern;
 	bool function;
 };
@@ -162,7 +162,8 @@ static int declared(struct declarator *d, uint32_t file_, struct vec *out)
 }
 
 /* One token at file scope. */
-static void top(struct declarator *d, const struct token *t, const struct token *last, uint32_t line)
+static void top(struct declarator *d, const struct token *t, const struct token *last,
+		uint32_t line)
 {
 	enum keyword kw = t->type == T_IDENT ? keyword_of(t->hash) : KW_NONE;
 

@@ -185,7 +185,8 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 
 	if (at == c->n) {
 		if (!left)
-			p->err = p->err ? p->err : vec_push(&p->matches, &p->current, sizeof(p->current));
+			p->err = p->err ? p->err
+					: vec_push(&p->matches, &p->current, sizeof(p->current));
 	} else if (piece->kind == PIECE_LITERAL) {
 		if (left >= piece->len && !memcmp(rest, piece->s, piece->len))
 			try_match(p, rest + piece->len, left - piece->len, at + 1);
@@ -235,7 +236,9 @@ static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uin
 {
 	for (uint32_t k = p->start[b]; k < p->start[b + 1] && !p->err; k++) {
 		p->chain = &VEC_AT(&p->chains, struct chain, k);
-		p->current = (struct match){ .symbol = symbol, .chain = k, .literal = p->chain->literal };
+		p->current = (struct match){ .symbol = symbol,
+					     .chain = k,
+					     .literal = p->chain->literal };
 		try_match(p, name, strlen(name), 0);
 	}
 }
@@ -327,7 +330,8 @@ static int find_callers(struct paste *p, struct names *n)
 	for (int round = 0; !err && round < ROUNDS; round++)
 		for (uint32_t e = 0; !err && e < r->n_entities; e++) {
 			const struct blob_entity *m = entity(r, e);
-			const uint64_t *refs = blob_refs(r->files[r->entity_file[e]].blob) + m->first_ref;
+			const uint64_t *refs =
+				blob_refs(r->files[r->entity_file[e]].blob) + m->first_ref;
 
 			if (m->kind != ENTITY_MACRO || !(m->flags & MACRO_FUNCTION))
 				continue;
@@ -399,7 +403,8 @@ static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 			if (weak || !m->n_args)
 				err = err ? err : want(keys, macros[c]);
 			if (weak || m->counted)
-				err = err ? err : want(keys, blob_hash_pair(macros[c], BLOB_NESTED));
+				err = err ? err
+					  : want(keys, blob_hash_pair(macros[c], BLOB_NESTED));
 		}
 	}
 	return err;
@@ -458,14 +463,16 @@ static int certain(struct paste *p, const struct index *x, const struct match *m
  * The macro and the argument are in one file, but the call has calls for arguments; or the
  * argument is a number and the macro itself is handed to something that counts.
  */
-static int circumstantial(struct paste *p, const struct index *x, const struct match *m, uint64_t macro)
+static int circumstantial(struct paste *p, const struct index *x, const struct match *m,
+			  uint64_t macro)
 {
 	struct resolver *r = p->r;
 	struct symbol *s = &r->symbols[m->symbol];
 	uint32_t n, e = VEC_AT(&p->chains, struct chain, m->chain).entity;
 	const struct use *u = uses(x, macro, &n);
 
-	if (!VEC_AT(&p->chains, struct chain, m->chain).literal || m->literal < EVIDENCE_MIN || !m->n_args || s->reason || n > 4096)
+	if (!VEC_AT(&p->chains, struct chain, m->chain).literal || m->literal < EVIDENCE_MIN ||
+	    !m->n_args || s->reason || n > 4096)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (u[i].owner != NO_OWNER || !r->is_tu[u[i].file] || !outside(r, s, u[i].file) ||
@@ -476,7 +483,9 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 				    (m->n_args == 2 && !used_in(x, m->arg[1], u[i].file))))
 			continue;
 		return asprintf(&s->reason, "macro %s may build the name in %s", entity_name(r, e),
-				r->files[u[i].file].path) < 0 ? -ENOMEM : 0;
+				r->files[u[i].file].path) < 0
+			       ? -ENOMEM
+			       : 0;
 	}
 	return 0;
 }

@@ -88,7 +88,8 @@ bool pattern_matches(const char *pattern, const char *path)
 		return false;
 	if (pattern[len - 1] == '/' || strstr(pattern, "**"))
 		return true;
-	/* The script asks the file system whether the value is a directory; a path below it tells the same. */
+	/* The script asks the file system whether the value is a directory; a path below it tells
+	 * the same. */
 	if (!strncmp(path, pattern, len) && path[len] == '/')
 		return true;
 	return count_slashes(pattern) == count_slashes(path);

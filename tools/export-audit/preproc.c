@@ -72,7 +72,8 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 		return;
 	made.hash = name.hash;
 	made.name_str = facts_str(f, name.s, name.len);
-	made.flags |= (x.saw_paste || x.saw_asm ? MACRO_PASTES : 0) | (x.saw_export ? MACRO_EXPORTS : 0);
+	made.flags |=
+		(x.saw_paste || x.saw_asm ? MACRO_PASTES : 0) | (x.saw_export ? MACRO_EXPORTS : 0);
 	if (l.end - body <= BODY_LIMIT)
 		made.body_str = facts_folded(f, body, (size_t)(l.end - body));
 	facts_close_entity(f, &f->refs[OWNER_MACRO], &made);
@@ -124,7 +125,8 @@ static void skip_dead(struct blob_scanner *s)
 		} else if (l->end - p >= 5 && !memcmp(p, "endif", 5)) {
 			if (!depth--)
 				return;
-		} else if (!depth && l->end - p >= 4 && (!memcmp(p, "else", 4) || !memcmp(p, "elif", 4))) {
+		} else if (!depth && l->end - p >= 4 &&
+			   (!memcmp(p, "else", 4) || !memcmp(p, "elif", 4))) {
 			return;
 		}
 	}
@@ -175,7 +177,9 @@ void scan_directive(struct blob_scanner *s)
 	line.end = lex_line_end(l);
 	line.in_body = true;
 	if (lex_next(&line, &t) != T_IDENT) {
-		lex_skip_to(l, s->kind == BLOB_ASM && line.end > l->p ? memchr(l->p, '\n', (size_t)(line.end - l->p)) ?: line.end : line.end);
+		lex_skip_to(l, s->kind == BLOB_ASM && line.end > l->p
+				       ? memchr(l->p, '\n', (size_t)(line.end - l->p)) ?: line.end
+				       : line.end);
 		return;
 	}
 	d = directive_of(t.hash);

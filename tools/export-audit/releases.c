@@ -110,14 +110,17 @@ static void merge_twins(struct releases *v)
 /* How many merge windows from A to the later B: the kernel's majors ended at these minors. */
 static unsigned int windows_between(const struct release *a, const struct release *b)
 {
-	static const unsigned int last_minor[] = { [2] = 39, [3] = 19, [4] = 20, [5] = 19, [6] = 19 };
+	static const unsigned int last_minor[] = {
+		[2] = 39, [3] = 19, [4] = 20, [5] = 19, [6] = 19
+	};
 	unsigned int n = 0;
 
 	if (a->major == b->major)
 		return b->minor - a->minor;
 	for (unsigned int m = a->major; m < b->major; m++) {
 		unsigned int start = m == a->major ? a->minor + 1 : 0;
-		unsigned int last = m < sizeof(last_minor) / sizeof(*last_minor) ? last_minor[m] : 0;
+		unsigned int last =
+			m < sizeof(last_minor) / sizeof(*last_minor) ? last_minor[m] : 0;
 
 		if (start <= last)
 			n += last - start + 1;
@@ -140,8 +143,8 @@ int repo_releases(struct repo *r, bool rc, struct releases *out)
 		qsort(out->v, out->n, sizeof(*out->v), compare);
 	merge_twins(out);
 	for (size_t i = 1; i < out->n; i++)
-		out->v[i].window = out->v[i - 1].window +
-				   windows_between(&out->v[i - 1], &out->v[i]);
+		out->v[i].window =
+			out->v[i - 1].window + windows_between(&out->v[i - 1], &out->v[i]);
 	return 0;
 }
 

@@ -42,7 +42,8 @@ int repo_open(const char *name, struct repo *out)
 		return -EINVAL;
 	}
 	if (git_repository_is_shallow(r.git)) {
-		complain("%s is a shallow clone, its history is cut off; git fetch --unshallow completes it",
+		complain("%s is a shallow clone, its history is cut off; git fetch --unshallow "
+			 "completes it",
 			 name);
 		git_repository_free(r.git);
 		return -EINVAL;

@@ -16,7 +16,7 @@
 
 struct repo {
 	git_repository *git;
-	char *path; /* of the git directory */
+	char *path;       /* of the git directory */
 	const char *name; /* as the user called it */
 };
 
@@ -26,10 +26,10 @@ void repo_close(struct repo *r);
 
 struct release {
 	char *tag;
-	char *alias;	/* another release tag of the same commit, or NULL */
+	char *alias; /* another release tag of the same commit, or NULL */
 	git_oid commit, tree;
 	unsigned int major, minor, rc; /* rc: 0 for the release itself */
-	unsigned int window; /* counts merge windows; only differences mean anything */
+	unsigned int window;           /* counts merge windows; only differences mean anything */
 };
 
 struct releases {

@@ -14,7 +14,8 @@ static bool path_matches(const char *pattern, const char *path)
 
 	if (strpbrk(pattern, "*?["))
 		return !fnmatch(pattern, path, 0);
-	return !strncmp(pattern, path, n) && (!path[n] || path[n] == '/' || (n && pattern[n - 1] == '/'));
+	return !strncmp(pattern, path, n) &&
+	       (!path[n] || path[n] == '/' || (n && pattern[n - 1] == '/'));
 }
 
 static bool chosen(const struct filter *f, const struct graph_file *files,
@@ -51,7 +52,8 @@ int report_build(const struct graph *g, const struct graph_file *files, const st
 		const char **subsystem = &by_file[s->sites[0].file];
 
 		if (!*subsystem)
-			*subsystem = maint ? maint_subsystem(maint, files[s->sites[0].file].path) : "";
+			*subsystem =
+				maint ? maint_subsystem(maint, files[s->sites[0].file].path) : "";
 		if (!chosen(filter, files, s, *subsystem))
 			continue;
 		out->rows[out->n_rows++] = (struct row){ s, *subsystem };
@@ -69,8 +71,11 @@ void report_fini(struct report *r)
 /* Length of the UTF-8 sequence at s; 0 if it is none or a control character. */
 static size_t utf8(const unsigned char *s)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 :
-		   s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	size_t n = s[0] < 0x80                   ? 1
+		   : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		   : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+		   : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						 : 0;
 
 	if (s[0] < 0x20 || s[0] == 0x7f)
 		return 0;
@@ -127,12 +132,13 @@ int report_summary(const struct report *r, FILE *out)
 	for (int v = 0; v < VERDICTS; v++) {
 		const uint32_t *c = r->counts[v];
 
-		fprintf(out, "%-12s %8u %8u %8u\n", verdict_name(v), c[LICENCE_GPL], c[LICENCE_PLAIN],
-			c[LICENCE_GPL] + c[LICENCE_PLAIN]);
+		fprintf(out, "%-12s %8u %8u %8u\n", verdict_name(v), c[LICENCE_GPL],
+			c[LICENCE_PLAIN], c[LICENCE_GPL] + c[LICENCE_PLAIN]);
 		all[LICENCE_GPL] += c[LICENCE_GPL];
 		all[LICENCE_PLAIN] += c[LICENCE_PLAIN];
 	}
-	fprintf(out, "%-12s %8u %8u %8u\n", "symbols", all[LICENCE_GPL], all[LICENCE_PLAIN], r->n_rows);
+	fprintf(out, "%-12s %8u %8u %8u\n", "symbols", all[LICENCE_GPL], all[LICENCE_PLAIN],
+		r->n_rows);
 	return ferror(out) ? -EIO : 0;
 }
 
@@ -153,7 +159,8 @@ static void csv_field(const char *s, char end, FILE *out)
 
 int report_csv(const struct report *r, FILE *out)
 {
-	fputs("name,file,line,licence,variant,namespace,subsystem,verdict,reason,consumers,first consumer\n",
+	fputs("name,file,line,licence,variant,namespace,subsystem,verdict,reason,consumers,first "
+	      "consumer\n",
 	      out);
 	for (uint32_t i = 0; i < r->n_rows; i++) {
 		const struct graph_symbol *s = r->rows[i].symbol;

@@ -10,7 +10,8 @@
 #define CONSUMERS 4u /* listed for each symbol; the count says how many there are */
 
 static const char head[] =
-	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Exported symbols</title>\n"
+	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Exported "
+	"symbols</title>\n"
 	"<style>\n"
 	"body{font:14px/1.4 sans-serif;margin:1.5em}\n"
 	"table{border-collapse:collapse;width:100%}\n"
@@ -23,17 +24,22 @@ static const char head[] =
 
 static const char controls[] =
 	"<p><input id=\"q\" size=\"40\" placeholder=\"symbol, file or subsystem\">"
-	"<select id=\"v\"><option value=\"\">any verdict<option>consumed<option>unconsumed<option>undecided"
+	"<select id=\"v\"><option value=\"\">any "
+	"verdict<option>consumed<option>unconsumed<option>undecided"
 	"</select><select id=\"l\"><option value=\"\">any licence<option>GPL<option>plain</select>"
 	"<span id=\"n\"></span></p>\n"
-	"<table><thead><tr><th>symbol<th>licence<th>verdict<th>file<th>subsystem<th>reason<th>consumers"
+	"<table><thead><tr><th>symbol<th>licence<th>verdict<th>file<th>subsystem<th>reason<th>"
+	"consumers"
 	"</tr></thead><tbody id=\"b\"></tbody></table>\n";
 
 static const char script[] =
-	"const b=document.getElementById('b'),q=document.getElementById('q'),v=document.getElementById('v'),"
+	"const "
+	"b=document.getElementById('b'),q=document.getElementById('q'),v=document.getElementById('"
+	"v'),"
 	"l=document.getElementById('l'),n=document.getElementById('n'),MAX=1000;\n"
 	"let key=0,up=1;\n"
-	"function cell(tr,t,c){const d=document.createElement('td');d.textContent=t;if(c)d.className=c;"
+	"function cell(tr,t,c){const "
+	"d=document.createElement('td');d.textContent=t;if(c)d.className=c;"
 	"tr.appendChild(d)}\n"
 	"function show(){const w=q.value.toLowerCase().split(/\\s+/).filter(Boolean);\n"
 	"let r=D.filter(x=>(!v.value||x[2]===v.value)&&(!l.value||x[1]===l.value)&&"
@@ -42,8 +48,10 @@ static const char script[] =
 	"n.textContent=r.length+' of '+D.length+(r.length>MAX?', first '+MAX+' shown':'');\n"
 	"b.textContent='';for(const x of r.slice(0,MAX)){const tr=document.createElement('tr');\n"
 	"cell(tr,x[0]);cell(tr,x[1]);cell(tr,x[2],x[2]);cell(tr,x[3]);cell(tr,x[4]);cell(tr,x[5]);"
-	"cell(tr,x[6]?x[6]+': '+x[7].join(', ')+(x[6]>x[7].length?', ...':''):'');b.appendChild(tr)}}\n"
-	"document.querySelectorAll('th').forEach((h,i)=>h.onclick=()=>{up=key===i?-up:1;key=i;show()});\n"
+	"cell(tr,x[6]?x[6]+': '+x[7].join(', ')+(x[6]>x[7].length?', "
+	"...':''):'');b.appendChild(tr)}}\n"
+	"document.querySelectorAll('th').forEach((h,i)=>h.onclick=()=>{up=key===i?-up:1;key=i;show("
+	")});\n"
 	"q.oninput=v.onchange=l.onchange=show;show();\n";
 
 /* JSON inside a script element: "</" would end it. */

@@ -26,14 +26,14 @@ struct symbol {
 	uint8_t licence, variant, verdict;
 	bool unexpanded;   /* exported by a macro that could not be expanded */
 	bool own_module;   /* something in its own module names it */
-	bool through;	   /* a header's inline function or macro uses it */
-	uint32_t via;	   /* entity that uses it, for the reason; NO_OWNER */
+	bool through;      /* a header's inline function or macro uses it */
+	uint32_t via;      /* entity that uses it, for the reason; NO_OWNER */
 	struct vec sites;  /* struct graph_site */
 	struct vec ties;   /* struct tie */
 	struct vec direct; /* uint32_t: files that name it */
 	struct vec indirect;
-	struct vec pasted; /* struct use: what names it by pasting */
-	struct vec names;  /* uint64_t: all it goes by, hashed */
+	struct vec pasted;  /* struct use: what names it by pasting */
+	struct vec names;   /* uint64_t: all it goes by, hashed */
 	struct vec reached; /* uint32_t: entities that use it, a few */
 };
 
@@ -111,7 +111,8 @@ int consume_indirect(struct resolver *r, bool pasted_only);
 /* paste.c: names that macros build. Fills symbol.pasted, and undecided where unsure. */
 int consume_pasted(struct resolver *r);
 
-/* emitted.c: why a compiler would call this without being told to by source; NULL if it would not. */
+/* emitted.c: why a compiler would call this without being told to by source; NULL if it would not.
+ */
 const char *emitted_reason(const char *name);
 
 /* verdict.c: verdicts and reasons from what has been found. */

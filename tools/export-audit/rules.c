@@ -88,6 +88,7 @@ int rules_set(struct rules *r, const char *setting)
 		if (strlen(table[i].name) == len && !memcmp(table[i].name, setting, len))
 			return set_value(r, (enum rule)i, setting + len + 1);
 	complain("'%s' is not RULE=on|off|WINDOWS with a rule of gpl, consumer, functionality, "
-		 "stale, ack, nack, overdue", setting);
+		 "stale, ack, nack, overdue",
+		 setting);
 	return -EINVAL;
 }

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 enum rule {
-	RULE_GPL,	    /* a new export is EXPORT_SYMBOL_GPL */
-	RULE_CONSUMER,	    /* ... and consumed in the series, or that many windows later */
+	RULE_GPL,           /* a new export is EXPORT_SYMBOL_GPL */
+	RULE_CONSUMER,      /* ... and consumed in the series, or that many windows later */
 	RULE_FUNCTIONALITY, /* so is new functionality behind an old export */
-	RULE_STALE,	    /* nothing new beside exports older than that many windows without one */
-	RULE_ACK,	    /* the consumer's maintainer has acked, reviewed or signed off */
-	RULE_NACK,	    /* ... and not nacked */
-	RULE_OVERDUE,	    /* advice only: exports overdue by that many windows, to be reverted */
+	RULE_STALE,   /* nothing new beside exports older than that many windows without one */
+	RULE_ACK,     /* the consumer's maintainer has acked, reviewed or signed off */
+	RULE_NACK,    /* ... and not nacked */
+	RULE_OVERDUE, /* advice only: exports overdue by that many windows, to be reverted */
 	RULES
 };
 

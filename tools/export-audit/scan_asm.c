@@ -42,7 +42,8 @@ static void first_argument(struct blob_scanner *s, struct lex l)
 		scan_def(s, t.s, t.len, t.hash, l.line, DEF_FUNC);
 }
 
-static void asm_name(struct blob_scanner *s, const struct token *t, int prev, const struct token *last)
+static void asm_name(struct blob_scanner *s, const struct token *t, int prev,
+		     const struct token *last)
 {
 	struct lex *l = &s->lex;
 	const char *close;
@@ -82,13 +83,13 @@ void scan_asm(struct blob_scanner *s)
 				scan_def(s, t.s, t.len, t.hash, s->lex.line, DEF_FUNC);
 			else
 				asm_name(s, &t, last.type, &last);
-			if (called && s->lex.p < s->lex.end && (*s->lex.p == ')' || *s->lex.p == ','))
+			if (called && s->lex.p < s->lex.end &&
+			    (*s->lex.p == ')' || *s->lex.p == ','))
 				refset_add(&s->facts, &s->facts.refs[OWNER_TU],
 					   blob_hash_pair(called, t.hash));
-			global = last.type == '.' &&
-				 ((t.len == 5 && !memcmp(t.s, "globl", 5)) ||
-				  (t.len == 6 && !memcmp(t.s, "global", 6)) ||
-				  (t.len == 4 && !memcmp(t.s, "weak", 4)));
+			global = last.type == '.' && ((t.len == 5 && !memcmp(t.s, "globl", 5)) ||
+						      (t.len == 6 && !memcmp(t.s, "global", 6)) ||
+						      (t.len == 4 && !memcmp(t.s, "weak", 4)));
 		} else if (t.type == T_STRING) {
 			expr_asm_text(&s->facts, OWNER_TU, t.s, t.len);
 		} else if (t.type == '(') {
@@ -108,7 +109,8 @@ void scan_rust(struct blob_scanner *s)
 	s->lex.is_rust = true;
 	while (lex_next(&s->lex, &t)) {
 		if (t.type == T_IDENT && back[0].type == ':' && back[1].type == ':' &&
-		    back[2].type == T_IDENT && back[2].len == 8 && !memcmp(back[2].s, "bindings", 8))
+		    back[2].type == T_IDENT && back[2].len == 8 &&
+		    !memcmp(back[2].s, "bindings", 8))
 			refset_add(&s->facts, &s->facts.refs[OWNER_TU], t.hash);
 		back[2] = back[1];
 		back[1] = back[0];

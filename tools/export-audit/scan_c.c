@@ -79,10 +79,10 @@ static void top_name(struct blob_scanner *s, const struct token *t)
 /* Declarations dressed as macro calls: they use nothing. */
 static bool declares_only(const struct token *t)
 {
-	static const char *const names[] = { "DECLARE_PER_CPU",	 "DECLARE_EARLY_PER_CPU",
-					     "DECLARE_STATIC_",	 "DECLARE_TRACEPOINT",
-					     "DECLARE_BITMAP",	 "DECLARE_FLEX_ARRAY",
-					     "DECLARE_RWSEM",	 "INDIRECT_CALLABLE_DECLARE",
+	static const char *const names[] = { "DECLARE_PER_CPU",     "DECLARE_EARLY_PER_CPU",
+					     "DECLARE_STATIC_",     "DECLARE_TRACEPOINT",
+					     "DECLARE_BITMAP",      "DECLARE_FLEX_ARRAY",
+					     "DECLARE_RWSEM",       "INDIRECT_CALLABLE_DECLARE",
 					     "DECLARE_STRUCT_GROUP" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -247,8 +247,8 @@ static void init_token(struct blob_scanner *s, const struct token *t)
 void scan_close_inline(struct blob_scanner *s, struct cstate *c)
 {
 	struct facts *f = &s->facts;
-	struct blob_entity *e, made = { .kind = ENTITY_INLINE, .hash = c->declarator.hash,
-					.line = c->line };
+	struct blob_entity *e,
+		made = { .kind = ENTITY_INLINE, .hash = c->declarator.hash, .line = c->line };
 
 	made.name_str = facts_str(f, c->declarator.s, c->declarator.len);
 	facts_close_entity(f, &f->refs[OWNER_INLINE], &made);

@@ -22,7 +22,8 @@ struct cstate {
 	int prev; /* at file scope */
 	uint32_t depth;
 	uint32_t idents; /* names and types of the declaration so far */
-	bool is_static, is_inline, is_extern, is_typedef, is_weak, aggregate, declared, invoked, attribute;
+	bool is_static, is_inline, is_extern, is_typedef, is_weak, aggregate, declared, invoked,
+		attribute;
 	bool fn_open; /* a header's inline function owns the references */
 	struct token last, declarator, macro;
 	const char *args;

@@ -46,8 +46,8 @@ static int check(const struct segment *s, const struct header *h)
 	for (size_t i = 0; i < h->count; i++) {
 		const struct segment_entry *e = &s->entries[i];
 
-		if (!e->kind || e->offset % 8 || e->offset < index ||
-		    e->offset > s->bytes || e->size > s->bytes - e->offset)
+		if (!e->kind || e->offset % 8 || e->offset < index || e->offset > s->bytes ||
+		    e->size > s->bytes - e->offset)
 			return -EBADMSG;
 	}
 	return 0;

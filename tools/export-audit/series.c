@@ -102,7 +102,8 @@ static int add_commit(struct repo *r, struct series *s, const git_oid *id)
 
 		p = &s->v[s->n++];
 		git_oid_tostr(hex, sizeof(hex), id);
-		*p = (struct patch){ .id = copy(hex), .subject = copy(git_commit_summary(c)),
+		*p = (struct patch){ .id = copy(hex),
+				     .subject = copy(git_commit_summary(c)),
 				     .name = copy(git_commit_author(c)->name),
 				     .address = copy(git_commit_author(c)->email),
 				     .after = *git_commit_tree_id(c) };
@@ -135,8 +136,8 @@ static int walk(struct repo *r, struct series *s, const git_oid *base, const git
 
 		if (next == GIT_ITEROVER)
 			break;
-		err = next ? repo_complain(r, "its commits cannot be walked") :
-			     add_commit(r, s, &id);
+		err = next ? repo_complain(r, "its commits cannot be walked")
+			   : add_commit(r, s, &id);
 	}
 	git_revwalk_free(w);
 	return err;

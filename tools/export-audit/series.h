@@ -18,7 +18,7 @@ struct trailer {
 struct patch {
 	char *id; /* commit, or "patch 3" */
 	char *subject;
-	char *name, *address; /* of the author */
+	char *name, *address;  /* of the author */
 	git_oid before, after; /* trees; before is zero for a commit without parents */
 };
 

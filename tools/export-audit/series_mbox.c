@@ -66,8 +66,8 @@ static int read_mbox(const char *name, struct mbox *out)
 /* The diff of a mail, without the signature that format-patch appends; NULL: it has none. */
 static const char *find_diff(const struct mail *m, size_t *len)
 {
-	const char *d = !strncmp(m->body, "diff --git ", 11) ? m->body :
-							     strstr(m->body, "\ndiff --git ");
+	const char *d =
+		!strncmp(m->body, "diff --git ", 11) ? m->body : strstr(m->body, "\ndiff --git ");
 	const char *end = m->body + m->len;
 
 	if (!d)
@@ -115,8 +115,8 @@ static void sort_patches(struct mbox *m)
 			return;
 	}
 	for (size_t i = 1; i < m->n; i++)
-		for (size_t j = i; j && patch_number(m->v[j].subject) <
-					       patch_number(m->v[j - 1].subject); j--) {
+		for (size_t j = i;
+		     j && patch_number(m->v[j].subject) < patch_number(m->v[j - 1].subject); j--) {
 			struct mail t = m->v[j];
 
 			m->v[j] = m->v[j - 1];
@@ -157,7 +157,8 @@ static int update_tree(struct repo *r, git_tree *tree, git_diff *diff, git_index
 						       .path = d->old_file.path };
 		if (d->status != GIT_DELTA_DELETED && e)
 			u[used++] = (git_tree_update){ .action = GIT_TREE_UPDATE_UPSERT,
-						       .id = e->id, .filemode = e->mode,
+						       .id = e->id,
+						       .filemode = e->mode,
 						       .path = d->new_file.path };
 	}
 	if (git_tree_create_updated(after, r->git, tree, used, u))
@@ -174,8 +175,7 @@ static int apply(struct repo *r, const char *text, size_t len, const git_oid *be
 	git_index *index = NULL;
 	int err = -EINVAL;
 
-	if (!git_diff_from_buffer(&diff, text, len) &&
-	    !git_tree_lookup(&tree, r->git, before) &&
+	if (!git_diff_from_buffer(&diff, text, len) && !git_tree_lookup(&tree, r->git, before) &&
 	    !git_apply_to_tree(&index, r->git, tree, diff, NULL))
 		err = update_tree(r, tree, diff, index, after);
 	git_index_free(index);

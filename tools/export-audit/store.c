@@ -50,7 +50,8 @@ static size_t slot_of(const struct store *s, const uint8_t *id, uint32_t kind)
 	size_t i;
 
 	memcpy(&h, id, sizeof(h));
-	for (i = (h ^ kind * 0x9e3779b97f4a7c15u) & s->mask; s->slots[i].kind; i = (i + 1) & s->mask)
+	for (i = (h ^ kind * 0x9e3779b97f4a7c15u) & s->mask; s->slots[i].kind;
+	     i = (i + 1) & s->mask)
 		if (s->slots[i].kind == kind && !memcmp(s->slots[i].id, id, STORE_ID))
 			break;
 	return i;
@@ -109,8 +110,10 @@ static int load_segment(struct store *s, const char *path)
 		err = reserve(s, seg.count);
 	for (size_t i = 0; !err && i < seg.count; i++) {
 		const struct segment_entry *e = &seg.entries[i];
-		struct slot new = { .kind = e->kind, .block = seg.map + e->offset,
-				    .size = e->size, .sum = e->sum };
+		struct slot new = { .kind = e->kind,
+				    .block = seg.map + e->offset,
+				    .size = e->size,
+				    .sum = e->sum };
 
 		memcpy(new.id, e->id, STORE_ID);
 		err = insert(s, &new);
@@ -251,8 +254,9 @@ const void *store_find(struct store *s, const uint8_t id[STORE_ID], uint32_t kin
 
 int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *block, size_t size)
 {
-	struct slot new = { .kind = kind, .block = block, .size = size, .checked = true,
-			    .dirty = true };
+	struct slot new = {
+		.kind = kind, .block = block, .size = size, .checked = true, .dirty = true
+	};
 	int err = grow_room(s->blocks, s->n_blocks, s->c_blocks);
 
 	memcpy(new.id, id, STORE_ID);

@@ -48,7 +48,8 @@ int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *
 /*
  * Writes what was added since the last flush, if that is at least MIN bytes.  MOVE: blocks
  * of kinds below STORE_PINNED that are in memory and on disk go from memory, so nobody may
- * have borrowed one; else, at the end of a run, segments are merged when there are many.  Return: 0, or the -errno that kept it from disk, which costs only time.
+ * have borrowed one; else, at the end of a run, segments are merged when there are many.  Return:
+ * 0, or the -errno that kept it from disk, which costs only time.
  */
 int store_flush(struct store *s, size_t min, bool move);
 

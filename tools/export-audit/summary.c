@@ -63,7 +63,8 @@ static void put_paths(struct writer *w, struct summary_symbol *o, const struct g
 static void put_symbol(struct writer *w, uint32_t i, const struct graph_symbol *g,
 		       const struct graph_file *files)
 {
-	struct summary_symbol o = { .licence = (uint8_t)g->licence, .variant = (uint8_t)g->variant,
+	struct summary_symbol o = { .licence = (uint8_t)g->licence,
+				    .variant = (uint8_t)g->variant,
 				    .verdict = (uint8_t)g->verdict,
 				    .n_consumers = g->n_consumers };
 
@@ -84,7 +85,8 @@ int summary_new(const struct graph *g, const struct graph_file *files, struct su
 	w.s = calloc(1, w.cap);
 	if (!w.s)
 		return -ENOMEM;
-	*w.s = (struct summary){ .magic = SUMMARY_MAGIC, .size = (uint32_t)fixed,
+	*w.s = (struct summary){ .magic = SUMMARY_MAGIC,
+				 .size = (uint32_t)fixed,
 				 .n = g->n_symbols };
 	for (uint32_t i = 0; i < g->n_symbols; i++)
 		put_symbol(&w, i, &g->symbols[i], files);
@@ -93,7 +95,7 @@ int summary_new(const struct graph *g, const struct graph_file *files, struct su
 		return -ENOMEM;
 	}
 	memset((char *)w.s + w.s->size, 0, 8);
-	w.s->size = (w.s->size + 8) & ~7u; /* the last byte is 0: every string ends */
+	w.s->size = (w.s->size + 8) & ~7u;    /* the last byte is 0: every string ends */
 	if (!summary_valid(w.s, w.s->size)) { /* a put() had no memory */
 		free(w.s);
 		return -ENOMEM;

@@ -37,6 +37,7 @@ int summary_new(const struct graph *g, const struct graph_file *files, struct su
 bool summary_valid(const void *block, size_t size);
 const struct summary_symbol *summary_find(const struct summary *s, const char *name);
 /* Is PATH one of the files with the export statements? */
-bool summary_exports_in(const struct summary *s, const struct summary_symbol *sym, const char *path);
+bool summary_exports_in(const struct summary *s, const struct summary_symbol *sym,
+			const char *path);
 
 #endif

@@ -69,7 +69,9 @@ static int say_unconsumed(struct symbol *s)
 	if (s->own_module)
 		return asprintf(&s->reason, "only its own module names it");
 	if (s->through)
-		return asprintf(&s->reason, "only macros or inline functions that no other module uses name it");
+		return asprintf(
+			&s->reason,
+			"only macros or inline functions that no other module uses name it");
 	return asprintf(&s->reason, "no file but its own names it");
 }
 
@@ -93,7 +95,8 @@ static int judge_symbol(struct resolver *r, struct symbol *s)
 		n = asprintf(&s->reason, "no source defines it: perhaps a compiler's library does");
 	} else if (rust_exports(r, s)) {
 		s->verdict = VERDICT_UNDECIDED;
-		n = asprintf(&s->reason, "exported for Rust modules, which do not name it in source");
+		n = asprintf(&s->reason,
+			     "exported for Rust modules, which do not name it in source");
 	} else if (hint) {
 		s->verdict = VERDICT_UNDECIDED;
 		n = asprintf(&s->reason, "%s", hint);
@@ -117,7 +120,8 @@ static int named_in_strings(struct resolver *r)
 
 			if (!s || s->direct.n || s->indirect.n || s->reason || !outside(r, s, f))
 				continue;
-			if (asprintf(&s->reason, "a string in %s has its name", r->files[f].path) < 0)
+			if (asprintf(&s->reason, "a string in %s has its name", r->files[f].path) <
+			    0)
 				return -ENOMEM;
 		}
 	}

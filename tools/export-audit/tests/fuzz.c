@@ -20,14 +20,53 @@
 #define FILES 6
 
 static const char *const snippets[] = {
-	"EXPORT_SYMBOL(", "EXPORT_SYMBOL_NS_GPL(a, N);", "#define A(x, y...) b_##x ## y(#x, ##y)\n",
-	"#if 0\n", "#else\n", "#endif\n", "#ifdef X\n", "#include \"f1.h\"\n", "#include <linux/f2.h>\n",
-	"/*", "*/", "//", "\"", "'", "\\\n", "\\", "{", "}", "(", ")", ";", "=", ",", "##", "#", "...",
-	"static inline int a(int b)\n{\n", "\n}\n", "asm(\"call foo_%c0\"", ".macro m\n", ".endm\n",
-	"A(A(A))", "EXPORT_TRACEPOINT_SYMBOL(9p)", "$(foreach a,b c,$(a))", "obj-$(CONFIG_A) += a.o\n",
-	"a-objs := $(addprefix x/,b.o) $(a-objs)\n", "include $(src)/Makefile\n", "\0", "\xff\xfe", "\r\n",
-	"F:\tdrivers/*/x*\n", "#define DEFAULT_SYMBOL_NAMESPACE N\n", "_GLOBAL(a)\n", "bindings::a",
-	"#define EXPORT_X(n) A(n) EXPORT_SYMBOL(a_##n);\n", "EXPORT_X(b);\n", "printf(\"EXPORT_SYMBOL(z);\\n\");",
+	"EXPORT_SYMBOL(",
+	"EXPORT_SYMBOL_NS_GPL(a, N);",
+	"#define A(x, y...) b_##x ## y(#x, ##y)\n",
+	"#if 0\n",
+	"#else\n",
+	"#endif\n",
+	"#ifdef X\n",
+	"#include \"f1.h\"\n",
+	"#include <linux/f2.h>\n",
+	"/*",
+	"*/",
+	"//",
+	"\"",
+	"'",
+	"\\\n",
+	"\\",
+	"{",
+	"}",
+	"(",
+	")",
+	";",
+	"=",
+	",",
+	"##",
+	"#",
+	"...",
+	"static inline int a(int b)\n{\n",
+	"\n}\n",
+	"asm(\"call foo_%c0\"",
+	".macro m\n",
+	".endm\n",
+	"A(A(A))",
+	"EXPORT_TRACEPOINT_SYMBOL(9p)",
+	"$(foreach a,b c,$(a))",
+	"obj-$(CONFIG_A) += a.o\n",
+	"a-objs := $(addprefix x/,b.o) $(a-objs)\n",
+	"include $(src)/Makefile\n",
+	"\0",
+	"\xff\xfe",
+	"\r\n",
+	"F:\tdrivers/*/x*\n",
+	"#define DEFAULT_SYMBOL_NAMESPACE N\n",
+	"_GLOBAL(a)\n",
+	"bindings::a",
+	"#define EXPORT_X(n) A(n) EXPORT_SYMBOL(a_##n);\n",
+	"EXPORT_X(b);\n",
+	"printf(\"EXPORT_SYMBOL(z);\\n\");",
 };
 
 static struct {
@@ -52,7 +91,8 @@ static void load(const char *path)
 	if (!f || n_seeds == SEEDS)
 		return;
 	seeds[n_seeds].text = malloc(INPUT_MAX);
-	seeds[n_seeds].len = seeds[n_seeds].text ? fread(seeds[n_seeds].text, 1, INPUT_MAX / 4, f) : 0;
+	seeds[n_seeds].len =
+		seeds[n_seeds].text ? fread(seeds[n_seeds].text, 1, INPUT_MAX / 4, f) : 0;
 	n_seeds += seeds[n_seeds].len > 0;
 	fclose(f);
 }
@@ -106,9 +146,10 @@ static char *mutant(size_t *len)
 
 static void resolve(struct blob_scanner *s)
 {
-	static const char *const names[FILES] = { "Makefile",		 "arch/x/a.S", "drivers/a.c",
-						  "drivers/f1.h", "include/linux/f2.h", "lib/b.rs" };
-	static const enum blob_kind kinds[FILES] = { BLOB_MAKE,	  BLOB_ASM,    BLOB_C,
+	static const char *const names[FILES] = { "Makefile",           "arch/x/a.S",
+						  "drivers/a.c",        "drivers/f1.h",
+						  "include/linux/f2.h", "lib/b.rs" };
+	static const enum blob_kind kinds[FILES] = { BLOB_MAKE,   BLOB_ASM,    BLOB_C,
 						     BLOB_HEADER, BLOB_HEADER, BLOB_RUST };
 	struct graph_file files[FILES] = { 0 };
 	struct graph *g;

@@ -34,7 +34,8 @@ static int undefined(const char *module, const char *base, size_t size)
 		for (size_t k = 1; k < sh[i].sh_size / sizeof(*sym); k++)
 			if (sym[k].st_shndx == SHN_UNDEF && sym[k].st_name &&
 			    sym[k].st_name < strings->sh_size)
-				printf("%s %s\n", module, base + strings->sh_offset + sym[k].st_name);
+				printf("%s %s\n", module,
+				       base + strings->sh_offset + sym[k].st_name);
 	}
 	return 0;
 }

@@ -12,42 +12,41 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const char text[] =
-	"List of maintainers\n"
-	"===================\n"
-	"\tM: *Mail* patches to: FullName <address@domain>\n"
-	"\n"
-	"HMM - Heterogeneous Memory Management\n"
-	"M:\tAda Example <ada@example.org>\n"
-	"M:\t\"Bo, Jr.\" <bo@example.org>\n"
-	"R:\tcy@example.org\n"
-	"S:\tMaintained\n"
-	"F:\tmm/hmm*\n"
-	"F:\tinclude/linux/hmm*\n"
-	"\n"
-	"MEMORY MANAGEMENT\n"
-	"M:\tDi <di@example.org>\n"
-	"F:\tmm/\n"
-	"X:\tmm/slab*\n"
-	"\n"
-	"SLAB\n"
-	"S:\tOrphan\n"
-	"F:\tmm/sl?b.*\n"
-	"F:\tlib/**/slab.c\n"
-	"\n"
-	"TEGRA\n"
-	"M:\tEd <ed@example.org>\n"
-	"N:\t[^a-z]tegra\n"
-	"N:\tps\\d+x\n"
-	"\n"
-	"NOUVEAU\n"
-	"F:\tdrivers/gpu/drm/nouveau\n"
-	"F:\tdrivers/*/bus[0-3]/\n"
-	"\n"
-	"THE REST\n"
-	"M:\tLi <li@example.org>\n"
-	"F:\t*\n"
-	"F:\t*/\n";
+static const char text[] = "List of maintainers\n"
+			   "===================\n"
+			   "\tM: *Mail* patches to: FullName <address@domain>\n"
+			   "\n"
+			   "HMM - Heterogeneous Memory Management\n"
+			   "M:\tAda Example <ada@example.org>\n"
+			   "M:\t\"Bo, Jr.\" <bo@example.org>\n"
+			   "R:\tcy@example.org\n"
+			   "S:\tMaintained\n"
+			   "F:\tmm/hmm*\n"
+			   "F:\tinclude/linux/hmm*\n"
+			   "\n"
+			   "MEMORY MANAGEMENT\n"
+			   "M:\tDi <di@example.org>\n"
+			   "F:\tmm/\n"
+			   "X:\tmm/slab*\n"
+			   "\n"
+			   "SLAB\n"
+			   "S:\tOrphan\n"
+			   "F:\tmm/sl?b.*\n"
+			   "F:\tlib/**/slab.c\n"
+			   "\n"
+			   "TEGRA\n"
+			   "M:\tEd <ed@example.org>\n"
+			   "N:\t[^a-z]tegra\n"
+			   "N:\tps\\d+x\n"
+			   "\n"
+			   "NOUVEAU\n"
+			   "F:\tdrivers/gpu/drm/nouveau\n"
+			   "F:\tdrivers/*/bus[0-3]/\n"
+			   "\n"
+			   "THE REST\n"
+			   "M:\tLi <li@example.org>\n"
+			   "F:\t*\n"
+			   "F:\t*/\n";
 
 static int setup(void **state)
 {
@@ -126,12 +125,13 @@ static void test_catch_all(void **state)
 
 static void test_patterns(void **state)
 {
-	assert_true(pattern_matches("mm/hmm", "mm/hmm.c"));	/* the end is not anchored */
+	assert_true(pattern_matches("mm/hmm", "mm/hmm.c")); /* the end is not anchored */
 	assert_true(pattern_matches("a/*/c.c", "a/b/c.c"));
-	assert_false(pattern_matches("a/*/c.c", "a/b/b/c.c"));	/* '*' crosses, the depth must agree */
+	assert_false(
+		pattern_matches("a/*/c.c", "a/b/b/c.c")); /* '*' crosses, the depth must agree */
 	assert_true(pattern_matches("a/*/d/", "a/b/c/d/e/f.c"));
 	assert_false(pattern_matches("a/?.c", "a/.c"));
-	assert_true(pattern_matches("a/[!x].c", "a/x.c"));	/* a Perl set, not a shell's */
+	assert_true(pattern_matches("a/[!x].c", "a/x.c")); /* a Perl set, not a shell's */
 	assert_false(pattern_matches("a/[^x].c", "a/x.c"));
 	assert_true(pattern_matches("a/[]x].c", "a/].c"));
 	assert_false(pattern_matches("", "a"));
@@ -163,7 +163,8 @@ static void test_no_sections(void **state)
 	assert_int_equal(maint_read("/", &m), -22);
 }
 
-/* With a tree: print the sections of each path read from stdin, for a comparison with the script. */
+/* With a tree: print the sections of each path read from stdin, for a comparison with the script.
+ */
 static int dump(const char *file)
 {
 	const struct maint_section *hits[64];
@@ -187,14 +188,10 @@ static int dump(const char *file)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sections),
-		cmocka_unit_test(test_most_specific_first),
-		cmocka_unit_test(test_exclusion),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_directories),
-		cmocka_unit_test(test_catch_all),
-		cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_sections),    cmocka_unit_test(test_most_specific_first),
+		cmocka_unit_test(test_exclusion),   cmocka_unit_test(test_names),
+		cmocka_unit_test(test_directories), cmocka_unit_test(test_catch_all),
+		cmocka_unit_test(test_patterns),    cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_no_sections),
 	};
 

@@ -159,10 +159,8 @@ static void test_memory_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_found_again),
-		cmocka_unit_test(test_not_flushed_is_lost),
-		cmocka_unit_test(test_many_flushes),
-		cmocka_unit_test(test_pinned_stay),
+		cmocka_unit_test(test_found_again),  cmocka_unit_test(test_not_flushed_is_lost),
+		cmocka_unit_test(test_many_flushes), cmocka_unit_test(test_pinned_stay),
 		cmocka_unit_test(test_memory_only),
 	};
 
