@@ -23,7 +23,6 @@
 	X(NO_FORK_KILL, "no-fork-kill", "a fork invalidates nothing")                              \
 	X(CACHE_DOUBT, "cache-doubt", "a discard counts as ended when it is announced")            \
 	X(KEEP_REGION, "keep-region", "a region is believed registered after it was unmapped")     \
-	X(TRUST_REGION, "trust-region", "regions are believed without asking the page table")      \
 	X(FILE_BLIND, "file-blind", "changes of mirrored files are not noticed")                   \
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")

@@ -52,9 +52,10 @@ static enum window choose_window(struct torture *t, unsigned int op, struct rng 
 {
 	enum window best = WINDOW_READ;
 	uint64_t least = UINT64_MAX;
-	unsigned int w;
+	unsigned int i, first = rng_below(rng, WINDOW_NR);
 
-	for (w = 0; w < WINDOW_NR; w++) {
+	for (i = 0; i < WINDOW_NR; i++) {
+		unsigned int w = (first + i) % WINDOW_NR;
 		uint64_t n = atomic_load(&t->windows.forced[op][w]);
 
 		/*
@@ -73,12 +74,13 @@ static enum window choose_window(struct torture *t, unsigned int op, struct rng 
 }
 
 /* The operation on this slot that was held in windows least; ops_count: none has an event. */
-static unsigned int choose_forced(struct torture *t, const struct slot *slot)
+static unsigned int choose_forced(struct torture *t, const struct slot *slot, struct rng *rng)
 {
-	unsigned int i, w, best = ops_count;
+	unsigned int j, w, best = ops_count, first = rng_below(rng, ops_count);
 	uint64_t least = UINT64_MAX;
 
-	for (i = 0; i < ops_count; i++) {
+	for (j = 0; j < ops_count; j++) {
+		unsigned int i = (first + j) % ops_count;
 		uint64_t n = 0;
 
 		if (t->policy[slot->id][i] < OP_PLAIN || ops_table[i].no_event)
@@ -91,6 +93,22 @@ static unsigned int choose_forced(struct torture *t, const struct slot *slot)
 		}
 	}
 	return best;
+}
+
+/* Another change in flight would refuse every use in the window for the wrong reason. */
+static void wait_alone(struct torture *t, unsigned int self)
+{
+	unsigned int i;
+
+	for (i = 0; i < HOSTILES; i++)
+		while (i != self && atomic_load(&t->busy[i]) && !atomic_load(&t->stop))
+			tort_pause(20000);
+}
+
+static void wait_for_window(struct torture *t)
+{
+	while (atomic_load(&t->windows.phase) != PHASE_IDLE && !atomic_load(&t->stop))
+		tort_pause(20000);
 }
 
 static bool try_force(struct op_run *run, unsigned int op_index)
@@ -106,6 +124,7 @@ static bool try_force(struct op_run *run, unsigned int op_index)
 		    run->slot->base + run->slot->len);
 	if (!window_try_arm(run->t, w, run->slot->id, run->hi - 1, op_index, effect))
 		return false;
+	wait_alone(run->t, run->self);
 	return window_wait_ready(run->t);
 }
 
@@ -121,11 +140,14 @@ static int restore(struct op_run *run)
 	return rc;
 }
 
-static void one_operation(struct torture *t, struct rng *rng, struct slot *slot, struct beat *b)
+static void one_operation(struct torture *t, struct rng *rng, struct slot *slot, unsigned int self)
 {
+	struct beat *b = &t->beats[USERS + self];
 	bool force = !slot->checked && !rng_below(rng, FORCE_ONE_IN);
-	unsigned int i = force ? choose_forced(t, slot) : ops_count;
-	struct op_run run = { .t = t, .slot = slot, .rng = rng, .raw = rng_below(rng, 2) };
+	unsigned int i = force ? choose_forced(t, slot, rng) : ops_count;
+	struct op_run run = {
+		.t = t, .slot = slot, .rng = rng, .self = self, .raw = rng_below(rng, 2)
+	};
 	const struct op *op;
 	int rc;
 
@@ -137,6 +159,9 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 	run.note = t->policy[slot->id][i] == OP_NOTED;
 	beat(b, op->name);
 	run.forced = force && try_force(&run, i);
+	if (!run.forced)
+		wait_for_window(t);
+	atomic_store(&t->busy[self], true);
 	run.stamp = oracle_begin(slot);
 	atomic_store(&slot->history[run.stamp % 4], op->name);
 	rc = op->run(&run);
@@ -151,6 +176,7 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 		rc = 0;
 	}
 	oracle_end(slot);
+	atomic_store(&t->busy[self], false);
 	if (run.forced)
 		window_finish(t);
 	atomic_fetch_add(&t->op_runs[i], 1);
@@ -169,15 +195,14 @@ void *hostile_main(void *arg)
 	struct user_arg *a = arg;
 	struct torture *t = a->t;
 	struct rng rng = { t->opt.seed * 7919 + 1000 + a->id };
-	struct beat *b = &t->beats[USERS + a->id];
 
 	window_not_pump();
 	while (!atomic_load(&t->stop)) {
-		unsigned int i = rng_below(&rng, t->nslots);
+		unsigned int i = tort_choose_slot(t, &rng);
 
 		if (i % HOSTILES != a->id)
 			continue;
-		one_operation(t, &rng, &t->slots[i], b);
+		one_operation(t, &rng, &t->slots[i], a->id);
 		/* Room for accepted uses: while anything is in flight all are refused. */
 		tort_pause(rng_below(&rng, 60000));
 	}

@@ -20,10 +20,10 @@ const struct op ops_table[] = {
 	  PAGES_ALL, op_mremap_dontunmap },
 	{ "brk", HMM_OP_BRK_SHRINK, K(BRK), 40, EFFECT_BEFORE, false, PAGES_TAIL, op_brk },
 	{ "stack growth", HMM_OP_MUNMAP, K(STACK), 40, EFFECT_BEFORE, false, PAGES_HEAD, op_stack },
-	{ "shmdt", HMM_OP_SHMDT, K(SYSV), 30, EFFECT_BEFORE, true, PAGES_ALL, op_shmdt },
+	{ "shmdt", HMM_OP_SHMDT, K(SYSV), 60, EFFECT_BEFORE, true, PAGES_ALL, op_shmdt },
 	{ "MADV_DONTNEED", HMM_OP_MADV_DONTNEED, KINDS_PRIVATE | SHARED | K(BRK), 16,
 	  EFFECT_AFTER_READ, false, PAGES_ANY, op_dontneed },
-	{ "DONTNEED of 8 MiB", HMM_OP_MADV_DONTNEED, K(WIDE), 20, EFFECT_NONE, true, PAGES_ALL,
+	{ "DONTNEED of 12 MiB", HMM_OP_MADV_DONTNEED, K(WIDE), 20, EFFECT_NONE, true, PAGES_ALL,
 	  op_dontneed_wide },
 	{ "MADV_DONTNEED_LOCKED", HMM_OP_MADV_DONTNEED, KINDS_PRIVATE | SHARED, 6,
 	  EFFECT_AFTER_READ, false, PAGES_ANY, op_dontneed_locked },
@@ -33,10 +33,10 @@ const struct op ops_table[] = {
 	  PAGES_ANY, op_free },
 	{ "MADV_REMOVE", HMM_OP_MADV_REMOVE, SHARED, 10, EFFECT_AFTER_READ, false, PAGES_ANY,
 	  op_remove },
-	{ "fork", HMM_OP_FORK, KINDS_PRIVATE | SHARED | K(BRK), 2, EFFECT_AFTER_READ, false,
-	  PAGES_ALL, op_fork },
-	{ "clone", HMM_OP_FORK_RAW, KINDS_PRIVATE | SHARED | K(BRK), 1, EFFECT_AFTER_READ, false,
-	  PAGES_ALL, op_fork_raw },
+	{ "fork", HMM_OP_FORK, KINDS_PRIVATE | SHARED | K(BRK) | K(WIDE), 8, EFFECT_AFTER_READ,
+	  false, PAGES_ALL, op_fork },
+	{ "clone", HMM_OP_FORK_RAW, KINDS_PRIVATE | SHARED | K(BRK) | K(WIDE), 5, EFFECT_AFTER_READ,
+	  false, PAGES_ALL, op_fork_raw },
 	{ "mprotect", HMM_OP_MPROTECT, K(ANON) | K(THP) | K(SHMEM) | K(FILE) | K(PRIVATE), 3,
 	  EFFECT_NONE, true, PAGES_ANY, op_mprotect },
 	{ "truncate", HMM_OP_TRUNCATE, K(SHMEM) | K(FILE), 8, EFFECT_BEFORE, true, PAGES_TAIL,
@@ -76,6 +76,6 @@ enum op_policy op_policy(struct torture *t, const struct op *op, const struct sl
 	if (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_NOT_MIRRORED)
 		return OP_PLAIN;
 	if (cell.guarantee == HMM_VALIDATED && (is_discard(op->operation) || slot->checked))
-		return op->operation == HMM_OP_MPROTECT ? OP_NOTED : OP_PLAIN;
+		return OP_PLAIN;
 	return cell.noted == HMM_SYNCHRONOUS ? OP_NOTED : OP_EXCLUDED;
 }

@@ -16,9 +16,10 @@ struct op_run {
 	uint64_t stamp;  /* of the content that the operation brings */
 	unsigned int lo; /* pages [lo, hi) are hit */
 	unsigned int hi;
-	bool raw;    /* by the system call itself */
-	bool forced; /* a window is armed */
-	bool note;   /* tell the library afterwards */
+	unsigned int self; /* which hostile thread */
+	bool raw;          /* by the system call itself */
+	bool forced;       /* a window is armed */
+	bool note;         /* tell the library afterwards */
 };
 
 #define K(kind) (1U << KIND_##kind)

@@ -46,7 +46,7 @@ static int child_work(struct op_run *run, const uint64_t *current)
 	}
 	if (hmm_mm_barrier(run->t->mm, 1000000) != -ESRCH)
 		return CHILD_NOT_REFUSED;
-	if (slot->kind == KIND_BRK)
+	if (slot->kind == KIND_BRK || slot->kind == KIND_WIDE)
 		return CHILD_OK;
 	if (!kind_shared(slot->kind) &&
 	    syscall(SYS_madvise, slot->base, slot->len, (long)MADV_DONTNEED))

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "brake.h"
 #include "ops.h"
 #include "peer.h"
 
@@ -41,7 +42,7 @@ static uint64_t length(const struct op_run *run)
  */
 static int tell(struct op_run *run)
 {
-	if (!rng_below(run->rng, 4))
+	if (!run->slot->checked && !rng_below(run->rng, 4))
 		return 0;
 	return hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 }
@@ -84,14 +85,20 @@ int op_dontneed_wide(struct op_run *run)
 {
 	struct slot *slot = run->slot;
 	uint64_t start = slot->base - slot->lead;
+	struct brake brake;
 	bool faults;
 	int rc;
 
-	madvise((void *)start, slot->lead, MADV_NOHUGEPAGE);
+	/* On all of it: else it would be two mappings, and two events. */
+	madvise((void *)start, slot->lead + slot->len, MADV_NOHUGEPAGE);
 	if (madvise((void *)start, slot->lead, ADV_POPULATE_WRITE))
 		return -errno;
 	faults = window_faults_begin(run->t, slot->id);
+	if (faults)
+		brake_pull(&brake);
 	rc = tort_madvise(run->raw, start, slot->lead + slot->len, MADV_DONTNEED);
+	if (faults)
+		brake_release(&brake);
 	if (!rc) {
 		op_returned(run);
 		oracle_stamp(slot, 0, PAGES, run->stamp);
@@ -168,10 +175,12 @@ int op_guard(struct op_run *run)
 
 	if (rc)
 		return -EOPNOTSUPP;
-	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	if (run->note)
+		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 	if (rc)
 		return rc;
 	op_returned(run);
+	tort_pause(rng_below(run->rng, 100000));
 	rc = tort_madvise(true, at(run), length(run), ADV_GUARD_REMOVE);
 	if (!rc)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);

@@ -48,6 +48,22 @@ int op_punch(struct op_run *run)
 	return object_gone(run, fd);
 }
 
+/* The library is not told: validated use with all checks must refuse what was made for writing. */
+static int mprotect_untold(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+
+	if (mprotect((void *)slot->base, slot->len, PROT_READ))
+		return -errno;
+	atomic_fetch_add(&slot->denied, 1);
+	tort_pause(rng_below(run->rng, 200000));
+	atomic_fetch_add(&slot->denied, 1);
+	if (mprotect((void *)slot->base, slot->len, PROT_READ | PROT_WRITE))
+		return -errno;
+	oracle_stamp(slot, run->lo, run->hi, run->stamp);
+	return 0;
+}
+
 /* After the library was told, no device may write until the permission is back. */
 int op_mprotect(struct op_run *run)
 {
@@ -56,6 +72,8 @@ int op_mprotect(struct op_run *run)
 	unsigned int i, j;
 	int rc;
 
+	if (!run->note)
+		return mprotect_untold(run);
 	if (mprotect((void *)slot->base, slot->len, PROT_READ))
 		return -errno;
 	rc = hmm_mm_note(run->t->mm, HMM_NOTE_PROTECT, slot->base, slot->base + slot->len);

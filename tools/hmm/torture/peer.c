@@ -25,7 +25,11 @@ static struct {
 bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi,
 		uint64_t stamp, enum peer_mode mode)
 {
-	if (pthread_mutex_trylock(&job_lock))
+	/* A window that is held open for this slot needs to know when the change took effect. */
+	if (atomic_load(&t->windows.phase) == PHASE_RUN &&
+	    atomic_load(&t->windows.slot) == slot->id)
+		pthread_mutex_lock(&job_lock);
+	else if (pthread_mutex_trylock(&job_lock))
 		return false;
 	job.slot = slot;
 	job.lo = lo;

@@ -18,6 +18,7 @@
 #include "peer.h"
 
 #define HANG_NS 15000000000ULL
+#define FOCUS_TICKS 16 /* of 5 ms */
 #define LONG_TARGET 1000000ULL
 #define LEAK_BYTES (256U << 10)
 #define LEAK_PAGES 512 /* mapped: thread stacks and pools may settle a little later */
@@ -28,8 +29,8 @@ static const struct {
 } layout[] = {
 	{ KIND_ANON, false }, { KIND_SHMEM, false }, { KIND_ANON, false },  { KIND_THP, false },
 	{ KIND_SYSV, false }, { KIND_FILE, false },  { KIND_STACK, false }, { KIND_PRIVATE, false },
-	{ KIND_WIDE, false }, { KIND_SHMEM, true },  { KIND_SYSV, true },   { KIND_FILE, true },
-	{ KIND_BRK, false },
+	{ KIND_WIDE, false }, { KIND_ANON, true },   { KIND_SHMEM, true },  { KIND_SYSV, true },
+	{ KIND_FILE, true },  { KIND_BRK, false },
 };
 #define LAYOUT_SLOTS (sizeof(layout) / sizeof(layout[0]))
 
@@ -230,6 +231,7 @@ static int cycle(struct torture *t, double seconds, bool longer)
 	struct timespec pause = { 0, 5000000 };
 	struct crew crew = { .n = 0 };
 	uint64_t deadline;
+	unsigned int ticks = 0;
 	bool hang = false;
 	int rc = slots_create(t);
 
@@ -251,6 +253,8 @@ static int cycle(struct torture *t, double seconds, bool longer)
 	deadline = tort_now_ns() + (uint64_t)(seconds * 1e9);
 	while (!rc && !hang && !over(t, deadline, longer)) {
 		nanosleep(&pause, NULL);
+		if (!(++ticks % FOCUS_TICKS))
+			atomic_fetch_add(&t->focus, 1);
 		hang = look_for_hangs(t);
 	}
 	atomic_store(&t->stop, true);

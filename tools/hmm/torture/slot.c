@@ -21,7 +21,7 @@
 #define SLOT_AT (16ULL << 20) /* room below for a stack to grow into, guard gap included */
 #define AWAY_AT (48ULL << 20)
 #define THP_SIZE (2ULL << 20)
-#define WIDE_LEAD (8ULL << 20)
+#define WIDE_LEAD (12ULL << 20)
 
 static const struct {
 	const char *name;

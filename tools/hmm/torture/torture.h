@@ -101,10 +101,24 @@ struct torture {
 	_Atomic uint64_t op_unsupported[OPS_MAX];
 	double elapsed;
 	_Atomic uint64_t operations;
+	_Atomic bool busy[HOSTILES]; /* an operation is under way */
+	/*
+	 * All work on a few slots at a time, else what an operation hits is rarely held. Moves on
+	 * by itself.
+	 */
+	_Atomic unsigned int focus;
 	_Atomic bool stop;
 	struct hmm_mm_stats stats; /* summed over the cycles */
 	bool pins;
 };
+
+#define FOCUS_SLOTS 4
+static inline unsigned int tort_choose_slot(struct torture *t, struct rng *rng)
+{
+	return (atomic_load_explicit(&t->focus, memory_order_relaxed) +
+		rng_below(rng, FOCUS_SLOTS)) %
+	       t->nslots;
+}
 
 static inline void beat(struct beat *b, const char *doing)
 {

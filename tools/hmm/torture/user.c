@@ -157,6 +157,7 @@ static bool use_validated(struct user *u, struct slot *slot, unsigned int page)
 {
 	int window = window_use_begin(u->t);
 	struct verdicts v = { VERDICT_OK };
+	uint64_t denied = atomic_load(&slot->denied);
 	struct oracle_view view;
 	bool ok;
 
@@ -164,6 +165,11 @@ static bool use_validated(struct user *u, struct slot *slot, unsigned int page)
 	ok = hold_valid(u->range[slot->id], page, slot->checked ? HMM_CHECK_ALL : 0);
 	if (ok)
 		read_and_judge(u, slot, page, &view, &v);
+	if (ok && denied & 1 && atomic_load(&slot->denied) == denied)
+		finding(FINDING_STALE,
+			"slot %u (%s) page %u: a translation for writing was found valid, the "
+			"mapping is read-only",
+			slot->id, kind_name(slot->kind), page);
 	window_use_end(u->t, window);
 	count(ok ? &u->n->accepted : &u->n->refused, 1);
 	report(u, slot, page, "a validated use", &v);
@@ -255,6 +261,8 @@ static void user_window(struct user *u)
 		p = hold_range_page(u->range[slot->id], page);
 		if (!p->held || !atomic_load(&p->installed))
 			fault(u, slot, page);
+		if (++u->tries > 100) /* who discards may need this processor */
+			tort_pause(100000);
 		return;
 	}
 	if (atomic_load(&win->phase) == PHASE_PREPARE &&
@@ -273,12 +281,25 @@ static void user_window(struct user *u)
 	} else if (atomic_load(&win->phase) == PHASE_RUN && p->held) {
 		use_validated(u, slot, page);
 		/* A few at once, then fewer: what is refused says little more the tenth time. */
-		tort_pause(5000ULL << (u->tries < 8 ? u->tries : 8));
+		tort_pause(5000ULL << (u->tries < 5 ? u->tries : 5));
 		u->tries++;
 		return;
 	}
-	u->tries = 0;
 	tort_pause(5000);
+}
+
+/* The window is over: a translation that nobody told about it is still good in the table. */
+static void user_after_window(struct user *u)
+{
+	struct windows *win = &u->t->windows;
+	struct slot *slot = &u->t->slots[atomic_load(&win->slot)];
+	unsigned int page = atomic_load(&win->page);
+
+	u->tries = 0;
+	if (!hold_range_page(u->range[slot->id], page)->held || slot->checked)
+		return;
+	use_validated(u, slot, page);
+	use_section(u, slot, page, 0);
 }
 
 /* One page was faulted in again, which registered its mapping: what is held of the others must
@@ -294,15 +315,14 @@ static void use_others(struct user *u, struct slot *slot, unsigned int page)
 
 static void user_free(struct user *u)
 {
-	struct slot *slot = &u->t->slots[rng_below(&u->rng, u->t->nslots)];
+	struct slot *slot = &u->t->slots[tort_choose_slot(u->t, &u->rng)];
 	unsigned int page = rng_below(&u->rng, PAGES), i;
 	struct hold_page *p = hold_range_page(u->range[slot->id], page);
 	unsigned int how = rng_below(&u->rng, 100);
 
 	/* Sleeping is also what proves to the library that this thread is not in the middle of a
 	 * discard. */
-	if (!rng_below(&u->rng, 4))
-		tort_pause(rng_below(&u->rng, 60000));
+	tort_pause(10000 + rng_below(&u->rng, 40000));
 	if (!p->held && !fault(u, slot, page))
 		return;
 	if (slot->checked || how < 50) {
@@ -361,6 +381,8 @@ void *user_main(void *arg)
 		beat(&t->beats[u->id], "user");
 		if (atomic_load(&t->windows.phase) != PHASE_IDLE)
 			user_window(u);
+		else if (u->tries)
+			user_after_window(u);
 		else
 			user_free(u);
 	}

@@ -16,9 +16,11 @@
 #include "../../../lib/base/hooks.h"
 #include "torture.h"
 
-#define LIMIT_NS 5000000ULL  /* far below the watchdog's 50 ms */
-#define READY_NS 20000000ULL /* a busy machine runs a thread late */
-#define USES_WANTED 3
+/* All far below the watchdog's 50 ms, and long enough for a busy machine. */
+#define EFFECT_NS 10000000ULL
+#define LIMIT_NS 4000000ULL
+#define READY_NS 20000000ULL
+#define USES_WANTED 2
 
 static __thread bool not_pump __attribute__((tls_model("initial-exec")));
 static struct torture *hooked;
@@ -58,13 +60,14 @@ static void window_hit(struct torture *t, enum window w)
 	if (atomic_exchange(&win->fired, true))
 		return;
 	atomic_store(&win->open, (int)w);
-	limit = tort_now_ns() + LIMIT_NS;
-	while (tort_now_ns() < limit && !atomic_load(&t->stop)) {
-		if ((atomic_load(&win->effect) || !atomic_load(&win->needs_effect)) &&
-		    atomic_load(&win->uses) >= USES_WANTED)
-			break;
+	limit = tort_now_ns() + EFFECT_NS;
+	while (atomic_load(&win->needs_effect) && !atomic_load(&win->effect) &&
+	       tort_now_ns() < limit && !atomic_load(&t->stop))
 		tort_pause(5000);
-	}
+	limit = tort_now_ns() + LIMIT_NS;
+	while (atomic_load(&win->uses) < USES_WANTED && tort_now_ns() < limit &&
+	       !atomic_load(&t->stop))
+		tort_pause(5000);
 	atomic_store(&win->open, -1);
 }
 
