@@ -121,7 +121,9 @@ static unsigned int order_of(uint64_t bytes)
  */
 static bool lies(const struct walk *w, const struct span_state *s, const struct page_run *run)
 {
-	return !hmm_mutation(HMM_MUTATION_KEEP_REGION) && !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
+	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
+		return false;
+	return !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
 	       mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
 }
 

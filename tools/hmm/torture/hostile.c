@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "ops.h"
 
-#define FORCE_ONE_IN 4
+#define FORCE_ONE_IN 8
 
 static void choose_pages(struct op_run *run, const struct op *op)
 {
