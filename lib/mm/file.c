@@ -43,6 +43,8 @@ static void close_file(struct file_table *t, struct file *f)
 {
 	if (f->watch >= 0)
 		inotify_rm_watch(t->inotify, f->watch);
+	if (f->extents_fd >= 0)
+		close(f->extents_fd);
 	if (f->fd >= 0)
 		close(f->fd);
 	hmm_objpool_put(&t->files_pool, f);
@@ -58,6 +60,8 @@ void files_fini(struct hmm_mm *mm)
 	if (!t)
 		return;
 	for (struct file *f = t->files; f; f = f->next) {
+		if (f->extents_fd >= 0)
+			close(f->extents_fd);
 		if (f->fd >= 0)
 			close(f->fd);
 	}
@@ -82,20 +86,19 @@ static struct file *find_file(struct file_table *t, const struct hmm_vma *vma)
 
 static int add_watch(const struct file_table *t, int fd)
 {
-	char path[32] = "/proc/self/fd/";
-	char digits[12];
-	size_t at = strlen(path);
-	int n = 0;
+	char path[FD_PATH_SIZE];
 
-	if (t->inotify < 0)
-		return -1;
-	do {
-		digits[n++] = (char)('0' + fd % 10);
-		fd /= 10;
-	} while (fd);
-	while (n)
-		path[at++] = digits[--n];
-	return inotify_add_watch(t->inotify, path, WATCHED);
+	return t->inotify < 0 ? -1 : inotify_add_watch(t->inotify, fd_path(path, fd), WATCHED);
+}
+
+static int take_stamp(const struct file *f, struct file_stamp *stamp)
+{
+	int err = stamp_take(f->fd, stamp);
+
+	stamp->shared = 0;
+	if (!err && f->extents_fd >= 0)
+		err = extents_shared(f->extents_fd, &stamp->shared);
+	return err;
 }
 
 static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
@@ -103,6 +106,7 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	struct stat st;
 
 	f->fd = vma_open_file(mm_vmas(mm), vma);
+	f->extents_fd = -1;
 	f->watch = -1;
 	f->retry_ns = mm_now_ns() + RETRY_NS;
 	if (f->fd < 0)
@@ -112,8 +116,13 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 		f->watch = add_watch(mm->files, f->fd);
 		f->st_dev = st.st_dev;
 		f->st_ino = st.st_ino;
-		if (!stamp_take(f->fd, &f->stamp))
+		if (f->kind == HMM_VMA_DAX)
+			f->extents_fd = extents_open(f->fd);
+		if (!take_stamp(f, &f->stamp))
 			return;
+		if (f->extents_fd >= 0)
+			close(f->extents_fd);
+		f->extents_fd = -1;
 	}
 	close(f->fd);
 	f->fd = -1;
@@ -335,6 +344,26 @@ bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return watched;
 }
 
+/*
+ * A file that nothing maps any more keeps its filesystem from being unmounted: to be called soon after an unmapping, by the
+ * pump, which waits for no lock. False: not now, come again.
+ */
+bool files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	bool of_file = false;
+
+	if (pthread_mutex_trylock(&t->lock))
+		return false;
+	for (struct itree_node *n = itree_first(&t->spans, start, end); n && !of_file;
+	     n = itree_next(&t->spans, n, start, end))
+		of_file = ((struct span *)n)->file;
+	if (of_file)
+		drop_unused(mm);
+	pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
@@ -375,7 +404,7 @@ static void note_file(struct hmm_mm *mm, void *arg)
 		known = true;
 		f->generation++;
 		if (f->fd >= 0)
-			stamp_take(f->fd, &f->stamp);
+			take_stamp(f, &f->stamp);
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (known)

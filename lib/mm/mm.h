@@ -120,6 +120,8 @@ void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma);
 /* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
+/* Lets go of files that nothing maps any more; false: not now, come again. For the pump. */
+bool files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Will a change of the file be seen, all over the range? No system call. */
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
 

@@ -20,6 +20,19 @@
 #include <sys/syscall.h>
 
 #define BATCH 32
+#define FILES_WAIT_MS 5 /* quiet after an unmapping, before files are let go of */
+
+/* Files whose last mapping this was are let go of, once the devices run again. */
+static void unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	if (mm->gone_start >= mm->gone_end) {
+		mm->gone_start = start;
+		mm->gone_end = end;
+		return;
+	}
+	mm->gone_start = start < mm->gone_start ? start : mm->gone_start;
+	mm->gone_end = end > mm->gone_end ? end : mm->gone_end;
+}
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
@@ -42,6 +55,7 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 	switch (e->type) {
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
+		unmapped(mm, e->start, e->end);
 		inv.event = HMM_EVENT_UNMAP;
 		break;
 	case PROVIDER_MOVE:
@@ -128,8 +142,12 @@ static void *pump_main(void *arg)
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
 	while (!atomic_load(&mm->stopping) && !atomic_load(&mm->dead)) {
-		if (poll(p, 2, -1) > 0 && p[0].revents & (POLLIN | POLLERR))
+		bool gone = mm->gone_start < mm->gone_end;
+
+		if (poll(p, 2, gone ? FILES_WAIT_MS : -1) > 0 && p[0].revents & (POLLIN | POLLERR))
 			cycle(mm);
+		else if (gone && files_unmapped(mm, mm->gone_start, mm->gone_end))
+			mm->gone_start = mm->gone_end;
 	}
 	return NULL;
 }

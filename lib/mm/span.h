@@ -16,6 +16,7 @@ struct file_stamp {
 	uint64_t blocks;
 	int64_t ctime_s;
 	uint32_t ctime_ns;
+	uint64_t shared; /* bytes whose blocks other files share, where that is looked at */
 	/* Taken in the clock tick of the change: a second change could bear the same time. */
 	bool racy;
 };
@@ -29,6 +30,7 @@ struct file {
 	uint64_t st_dev;
 	uint32_t kind;
 	int fd;            /* O_PATH, or -1 */
+	int extents_fd;	 /* of the same file, where its extents are looked at, or -1 */
 	int watch;         /* inotify, or -1 */
 	uint64_t retry_ns; /* fd -1: when to look for a descriptor again */
 	struct file_stamp stamp;
@@ -91,5 +93,11 @@ int stamp_take(int fd, struct file_stamp *stamp);
 bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool blocks);
 /* Does the change time of this filesystem come from this kernel's clock? */
 bool stamp_is_local(int fd);
+
+/* extents.c: the descriptor's name under /proc, without stdio; a descriptor or -1; 0 or -errno */
+#define FD_PATH_SIZE 32
+const char *fd_path(char buf[FD_PATH_SIZE], int fd);
+int extents_open(int path_fd);
+int extents_shared(int fd, uint64_t *bytes);
 
 #endif

@@ -39,7 +39,7 @@ int stamp_take(int fd, struct file_stamp *stamp)
 bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool blocks)
 {
 	return a->size != b->size || a->ctime_s != b->ctime_s || a->ctime_ns != b->ctime_ns ||
-	       (blocks && a->blocks != b->blocks);
+	       a->shared != b->shared || (blocks && a->blocks != b->blocks);
 }
 
 bool stamp_is_local(int fd)
