@@ -239,32 +239,37 @@ static void legend(FILE *f, double y)
 		y, y + 9);
 }
 
-/* Where there are too many areas, those that hold nothing are left out. */
-static bool worth_a_row(const struct space *space, const struct area *a)
+/* Where there are too many areas, those that hold nothing are left out, and then those no device holds. */
+static bool worth_a_row(const struct area *a, int strictness)
 {
-	return space->n <= ROWS_MAX || a->sum.present || a->sum.swapped || a->sum.device;
+	return !strictness || a->sum.device ||
+	       (strictness == 1 && (a->sum.present || a->sum.swapped));
 }
 
-static size_t count_rows(const struct space *space)
+static size_t count_rows(const struct space *space, int strictness)
 {
 	size_t rows = 0;
 
-	for (size_t i = 0; i < space->n && rows < ROWS_MAX; i++)
-		rows += worth_a_row(space, &space->areas[i]);
+	for (size_t i = 0; i < space->n; i++)
+		rows += worth_a_row(&space->areas[i], strictness);
 	return rows;
 }
 
 int space_svg(const struct space *space, const char *path)
 {
-	size_t rows = count_rows(space), drawn = 0;
-	int height = TOP + (int)rows * ROW + 44, bad;
+	size_t rows, drawn = 0;
+	int strictness = 0, height, bad;
 	FILE *f = fopen(path, "we");
 
 	if (!f)
 		return -errno;
+	while ((rows = count_rows(space, strictness)) > ROWS_MAX && strictness < 2)
+		strictness++;
+	rows = rows < ROWS_MAX ? rows : ROWS_MAX;
+	height = TOP + (int)rows * ROW + 44;
 	head(f, space, height);
 	for (size_t i = 0; i < space->n && drawn < rows; i++)
-		if (worth_a_row(space, &space->areas[i]))
+		if (worth_a_row(&space->areas[i], strictness))
 			row(f, &space->areas[i], TOP + (double)drawn++ * ROW);
 	legend(f, height - 28);
 	if (rows < space->n)
