@@ -23,13 +23,15 @@ extern int hmm_mm_note_file(struct hmm_mm *, int) __attribute__((weak));
 /* The weak references may be unresolved when libhmm is loaded later by dlopen(). */
 static __typeof__(hmm_mm_note) *find_note(void)
 {
-	return hmm_mm_note ? hmm_mm_note : (__typeof__(hmm_mm_note) *)dlsym(RTLD_DEFAULT, "hmm_mm_note");
+	return hmm_mm_note ? hmm_mm_note
+			   : (__typeof__(hmm_mm_note) *)dlsym(RTLD_DEFAULT, "hmm_mm_note");
 }
 
 static __typeof__(hmm_mm_note_file) *find_note_file(void)
 {
-	return hmm_mm_note_file ? hmm_mm_note_file
-				: (__typeof__(hmm_mm_note_file) *)dlsym(RTLD_DEFAULT, "hmm_mm_note_file");
+	return hmm_mm_note_file
+		       ? hmm_mm_note_file
+		       : (__typeof__(hmm_mm_note_file) *)dlsym(RTLD_DEFAULT, "hmm_mm_note_file");
 }
 
 static void tell(enum hmm_note note, const void *addr, size_t len)
@@ -69,7 +71,7 @@ static void tell_path(const char *path)
 #define NEXT(name)                                                                                 \
 	static __typeof__(name) *next;                                                             \
 	if (!next)                                                                                 \
-		next = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+	next = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 int mprotect(void *addr, size_t len, int prot)
 {
@@ -99,8 +101,8 @@ static void tell_advice(const void *addr, size_t len, int advice)
 	case MADV_DONTNEED:
 	case MADV_FREE:
 	case MADV_REMOVE:
-	case 24: /* MADV_DONTNEED_LOCKED */
-	case 25: /* MADV_COLLAPSE */
+	case 24:  /* MADV_DONTNEED_LOCKED */
+	case 25:  /* MADV_COLLAPSE */
 	case 102: /* MADV_GUARD_INSTALL */
 		tell(HMM_NOTE_DISCARD, addr, len);
 		break;
@@ -177,7 +179,8 @@ int posix_fallocate(int fd, off_t offset, off_t len)
 int ftruncate64(int fd, off64_t length) __attribute__((alias("ftruncate")));
 int truncate64(const char *path, off64_t length) __attribute__((alias("truncate")));
 int fallocate64(int fd, int mode, off64_t offset, off64_t len) __attribute__((alias("fallocate")));
-int posix_fallocate64(int fd, off64_t offset, off64_t len) __attribute__((alias("posix_fallocate")));
+int posix_fallocate64(int fd, off64_t offset, off64_t len)
+	__attribute__((alias("posix_fallocate")));
 
 /* Bytes of the mapping that begins at addr; 0 if none does. How much shmdt() takes is known only before. */
 static size_t mapping_size(const void *addr)

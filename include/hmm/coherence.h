@@ -42,17 +42,17 @@ enum hmm_operation {
 	HMM_OP_MADV_DONTNEED,
 	HMM_OP_MADV_FREE,
 	HMM_OP_MADV_REMOVE,
-	HMM_OP_FORK,	    /* through libc */
-	HMM_OP_FORK_RAW,    /* clone system call made directly */
+	HMM_OP_FORK,     /* through libc */
+	HMM_OP_FORK_RAW, /* clone system call made directly */
 	HMM_OP_MPROTECT,
 	HMM_OP_TRUNCATE,
 	HMM_OP_PUNCH_HOLE,
 	HMM_OP_SHMDT,
 	HMM_OP_REMAP_FILE_PAGES,
 	HMM_OP_GUARD_INSTALL,
-	HMM_OP_RECLAIM,	    /* swap, MADV_PAGEOUT, MADV_COLD, KSM, compaction */
-	HMM_OP_COLLAPSE,    /* khugepaged, MADV_COLLAPSE */
-	HMM_OP_CHILD_COW,   /* a child writes to a page it shares */
+	HMM_OP_RECLAIM,        /* swap, MADV_PAGEOUT, MADV_COLD, KSM, compaction */
+	HMM_OP_COLLAPSE,       /* khugepaged, MADV_COLLAPSE */
+	HMM_OP_CHILD_COW,      /* a child writes to a page it shares */
 	HMM_OP_OTHER_TRUNCATE, /* another process truncates or punches the file */
 	HMM_OP_NR,
 };
@@ -62,7 +62,7 @@ enum hmm_operation {
  */
 struct hmm_coherence_cell {
 	uint32_t guarantee; /* enum hmm_guarantee */
-	uint32_t noted;	    /* the guarantee if the program tells by hmm_mm_note() */
+	uint32_t noted;     /* the guarantee if the program tells by hmm_mm_note() */
 	const char *why;    /* static text: the mechanism, or what is missing */
 };
 

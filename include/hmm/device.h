@@ -111,29 +111,31 @@ struct hmm_device_fault {
 struct hmm_device_stats {
 	uint32_t size; /* in: sizeof(struct hmm_device_stats) */
 	uint32_t engines;
-	uint64_t device_faults;	 /* accesses that found no translation, one an entry of the fault buffer */
-	uint64_t pages_4k;	 /* entries installed, by size */
+	uint64_t
+		device_faults; /* accesses that found no translation, one an entry of the fault buffer */
+	uint64_t pages_4k; /* entries installed, by size */
 	uint64_t pages_2m;
 	uint64_t pages_1g;
-	uint64_t pages_other;	 /* ... of other sizes */
-	uint64_t invalidations;	 /* invalidate calls that removed or weakened an entry */
+	uint64_t pages_other;      /* ... of other sizes */
+	uint64_t invalidations;    /* invalidate calls that removed or weakened an entry */
 	uint64_t invalidate_calls; /* all of them */
-	uint64_t retries;	 /* commits begun again because of a collision */
-	uint64_t stale_accesses; /* uses of a translation that no longer stood and could not be replayed */
+	uint64_t retries;          /* commits begun again because of a collision */
+	uint64_t
+		stale_accesses; /* uses of a translation that no longer stood and could not be replayed */
 	uint64_t tlb_hits;
 	uint64_t tlb_misses;
 	uint64_t tlb_flushes;
 	uint64_t bytes_read;
 	uint64_t bytes_written;
-	uint64_t replays;	 /* faults answered by "try again" */
-	uint64_t cancels;	 /* faults answered by an error */
-	uint64_t guard_hits;	 /* memory that vanished under a load or store */
-	uint64_t overruns;	 /* sections that the pump ran over */
-	uint64_t restarts;	 /* items begun again from their start */
-	uint64_t once_uses;	 /* uses of memory that cannot be cached */
+	uint64_t replays;    /* faults answered by "try again" */
+	uint64_t cancels;    /* faults answered by an error */
+	uint64_t guard_hits; /* memory that vanished under a load or store */
+	uint64_t overruns;   /* sections that the pump ran over */
+	uint64_t restarts;   /* items begun again from their start */
+	uint64_t once_uses;  /* uses of memory that cannot be cached */
 	uint64_t jobs;
 	uint64_t items;
-	uint64_t injected;	 /* failures and delays that stacked devices put in */
+	uint64_t injected; /* failures and delays that stacked devices put in */
 };
 
 /**
@@ -185,7 +187,8 @@ struct hmm_device_ops {
 	uint32_t fault_model;
 	uint64_t page_shifts;
 	int (*map)(struct hmm_device *dev, const struct hmm_device_map *map);
-	void (*invalidate)(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event);
+	void (*invalidate)(struct hmm_device *dev, uint64_t start, uint64_t end,
+			   enum hmm_event event);
 	void (*quiesce)(struct hmm_device *dev);
 	void (*resume)(struct hmm_device *dev);
 	int (*fetch_faults)(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,
@@ -235,7 +238,8 @@ void hmm_device_destroy(struct hmm_device *dev);
  * a device that takes nothing; -ENOMEM; -EAGAIN no thread could be made.
  * Since: 0.1.
  */
-int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines, struct hmm_device **dev);
+int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
+		    struct hmm_device **dev);
 
 /**
  * struct hmm_device_driver - an entry of the registry

@@ -81,17 +81,17 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * struct hmm_mm_info - what an attached space offers; every field was probed
  */
 struct hmm_mm_info {
-	uint32_t size;		  /* in: sizeof(struct hmm_mm_info) */
-	uint32_t page_size;	  /* bytes */
-	uint64_t uffd_features;	  /* UFFD_FEATURE_* in use */
-	uint64_t uffd_available;  /* UFFD_FEATURE_* the kernel has */
-	bool user_mode_only;	  /* kernel-mode faults are not delivered */
-	bool wp_async;		  /* ranges of every VMA kind can be registered */
-	bool pagemap_scan;	  /* snapshots by PAGEMAP_SCAN */
-	bool procmap_query;	  /* VMA look-ups by PROCMAP_QUERY */
-	bool event_fork;	  /* every fork is seen, raw clones too */
-	bool reduced;		  /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
-	uint64_t thp_size;	  /* bytes of a transparent huge page, 0 for none */
+	uint32_t size;           /* in: sizeof(struct hmm_mm_info) */
+	uint32_t page_size;      /* bytes */
+	uint64_t uffd_features;  /* UFFD_FEATURE_* in use */
+	uint64_t uffd_available; /* UFFD_FEATURE_* the kernel has */
+	bool user_mode_only;     /* kernel-mode faults are not delivered */
+	bool wp_async;           /* ranges of every VMA kind can be registered */
+	bool pagemap_scan;       /* snapshots by PAGEMAP_SCAN */
+	bool procmap_query;      /* VMA look-ups by PROCMAP_QUERY */
+	bool event_fork;         /* every fork is seen, raw clones too */
+	bool reduced;            /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
+	uint64_t thp_size;       /* bytes of a transparent huge page, 0 for none */
 };
 
 /**
@@ -107,18 +107,18 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
 struct hmm_mm_stats {
 	uint32_t size; /* in: sizeof(struct hmm_mm_stats) */
 	uint32_t pad;
-	uint64_t pump_cycles;	 /* times the pump ran: one or more events each */
+	uint64_t pump_cycles;          /* times the pump ran: one or more events each */
 	uint64_t events[HMM_EVENT_NR]; /* invalidations by cause */
-	uint64_t callbacks;	 /* notifier callbacks run */
-	uint64_t registrations;	 /* UFFDIO_REGISTER calls */
-	uint64_t regions;	 /* registered now */
-	uint64_t probes;	 /* in-flight probes */
-	uint64_t probes_busy;	 /* ... that said a change was in flight */
-	uint64_t doubts;	 /* discards whose end was not proven at once */
-	uint64_t doubts_settled; /* ... and was proven later */
-	uint64_t watchdog_reads; /* cycles the watchdog took over */
-	uint64_t overruns;	 /* engines that did not leave their section in time */
-	uint64_t pump_busy_ns;	 /* time spent with the gate closed */
+	uint64_t callbacks;            /* notifier callbacks run */
+	uint64_t registrations;        /* UFFDIO_REGISTER calls */
+	uint64_t regions;              /* registered now */
+	uint64_t probes;               /* in-flight probes */
+	uint64_t probes_busy;          /* ... that said a change was in flight */
+	uint64_t doubts;               /* discards whose end was not proven at once */
+	uint64_t doubts_settled;       /* ... and was proven later */
+	uint64_t watchdog_reads;       /* cycles the watchdog took over */
+	uint64_t overruns;             /* engines that did not leave their section in time */
+	uint64_t pump_busy_ns;         /* time spent with the gate closed */
 };
 
 /**

@@ -59,7 +59,8 @@ struct hmm_invalidation {
  */
 struct hmm_interval_notifier_ops {
 	uint32_t size;
-	int (*invalidate)(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv);
+	int (*invalidate)(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			  void *priv);
 	bool (*holds)(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv);
 };
 

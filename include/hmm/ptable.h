@@ -87,7 +87,8 @@ uint64_t hmm_ptable_clear(struct hmm_ptable *table, uint64_t start, uint64_t end
  * @mask: bits to clear, HMM_PFN_WRITE for instance
  * Return: how many entries changed. Since: 0.1.
  */
-uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end, uint64_t mask);
+uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end,
+			       uint64_t mask);
 
 /**
  * hmm_ptable_reclaim() - free table pages that hold no entry

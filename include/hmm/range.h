@@ -73,9 +73,11 @@ struct hmm_range {
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 
 /* What hmm_range_valid() checks beside the sequence and the in-flight probe. */
-#define HMM_CHECK_VMA (1U << 0)	    /* PROCMAP_QUERY: same mapping, permissions not reduced */
-#define HMM_CHECK_FILE (1U << 1)    /* size and change time of the file */
-#define HMM_CHECK_PRESENT (1U << 2) /* every page of the range still present, and where a discard is in doubt unwritten since armed */
+#define HMM_CHECK_VMA (1U << 0)  /* PROCMAP_QUERY: same mapping, permissions not reduced */
+#define HMM_CHECK_FILE (1U << 1) /* size and change time of the file */
+#define HMM_CHECK_PRESENT                                                                          \
+	(1U                                                                                        \
+	 << 2) /* every page of the range still present, and where a discard is in doubt unwritten since armed */
 #define HMM_CHECK_ALL (HMM_CHECK_VMA | HMM_CHECK_FILE | HMM_CHECK_PRESENT)
 
 /**

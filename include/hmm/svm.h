@@ -234,31 +234,31 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm);
 struct hmm_svm_stats {
 	uint32_t size; /* in: sizeof(struct hmm_svm_stats) */
 	uint32_t pad;
-	uint64_t batches;	   /* of faults fetched */
-	uint64_t faults;	   /* fetched */
-	uint64_t coalesced;	   /* ... that needed no walk of their own */
-	uint64_t range_faults;	   /* hmm_range_fault() calls */
-	uint64_t chunks_2m;	   /* committed, by size */
+	uint64_t batches;      /* of faults fetched */
+	uint64_t faults;       /* fetched */
+	uint64_t coalesced;    /* ... that needed no walk of their own */
+	uint64_t range_faults; /* hmm_range_fault() calls */
+	uint64_t chunks_2m;    /* committed, by size */
 	uint64_t chunks_64k;
 	uint64_t chunks_4k;
-	uint64_t chunks_found;	   /* were there already */
-	uint64_t upgrades;	   /* readable chunks made writable */
-	uint64_t commit_retries;   /* commits begun again because of a collision */
-	uint64_t prefetched;	   /* chunks committed ahead of need */
+	uint64_t chunks_found;   /* were there already */
+	uint64_t upgrades;       /* readable chunks made writable */
+	uint64_t commit_retries; /* commits begun again because of a collision */
+	uint64_t prefetched;     /* chunks committed ahead of need */
 	uint64_t replays;
 	uint64_t cancels;
-	uint64_t once;		   /* faults on memory that cannot be cached */
-	uint64_t invalidations;	   /* callbacks that found chunks */
-	uint64_t callbacks;	   /* all */
-	uint64_t unmaps;	   /* callbacks for HMM_EVENT_UNMAP that found chunks */
-	uint64_t barriers;	   /* at submit */
+	uint64_t once;              /* faults on memory that cannot be cached */
+	uint64_t invalidations;     /* callbacks that found chunks */
+	uint64_t callbacks;         /* all */
+	uint64_t unmaps;            /* callbacks for HMM_EVENT_UNMAP that found chunks */
+	uint64_t barriers;          /* at submit */
 	uint64_t dropped_at_submit; /* chunks that the barrier found not to stand */
-	uint64_t restores;	   /* populations of named memory, devices without faults */
+	uint64_t restores;          /* populations of named memory, devices without faults */
 	uint64_t collections;
 	uint64_t collected_bytes;
 	uint64_t collected_notifiers;
-	uint64_t notifiers;	   /* now */
-	uint64_t mapped_bytes;	   /* chunks the device holds now, bytes */
+	uint64_t notifiers;    /* now */
+	uint64_t mapped_bytes; /* chunks the device holds now, bytes */
 };
 
 /**

@@ -49,7 +49,8 @@ extern "C" {
 #define HMM_PFN_REQ_FAULT HMM_PFN_VALID
 #define HMM_PFN_REQ_WRITE HMM_PFN_WRITE
 
-#define HMM_PAGE_SHIFT 12 /* the grain of entries; the machine's own page size is in struct hmm_mm_info */
+#define HMM_PAGE_SHIFT                                                                             \
+	12 /* the grain of entries; the machine's own page size is in struct hmm_mm_info */
 #define HMM_PAGE_SIZE (1ULL << HMM_PAGE_SHIFT)
 
 static inline unsigned int hmm_pfn_to_map_order(uint64_t pfn)
@@ -90,13 +91,13 @@ enum hmm_event {
  * enum hmm_vma_kind - what a VMA maps, as far as mirroring is concerned
  */
 enum hmm_vma_kind {
-	HMM_VMA_HOLE,	 /* nothing mapped */
-	HMM_VMA_ANON,	 /* anonymous private memory, heap and stack included; may hold THPs */
+	HMM_VMA_HOLE,    /* nothing mapped */
+	HMM_VMA_ANON,    /* anonymous private memory, heap and stack included; may hold THPs */
 	HMM_VMA_HUGETLB, /* hugetlbfs, private or shared */
-	HMM_VMA_SHMEM,	 /* memfd, tmpfs, shared anonymous */
-	HMM_VMA_SYSV,	 /* System V shared memory: detaches without an event */
-	HMM_VMA_FILE,	 /* a file in the page cache */
-	HMM_VMA_DAX,	 /* a file on a DAX filesystem: entries point at the media */
+	HMM_VMA_SHMEM,   /* memfd, tmpfs, shared anonymous */
+	HMM_VMA_SYSV,    /* System V shared memory: detaches without an event */
+	HMM_VMA_FILE,    /* a file in the page cache */
+	HMM_VMA_DAX,     /* a file on a DAX filesystem: entries point at the media */
 	HMM_VMA_SPECIAL, /* vdso, vvar, device mappings, this library's own memory */
 	HMM_VMA_KIND_NR,
 };

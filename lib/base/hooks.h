@@ -7,16 +7,16 @@
 #define LIB_BASE_HOOKS_H
 
 enum hmm_window {
-	HMM_WINDOW_POLLED,	/* an event is queued, the pump knows, nothing is done yet */
-	HMM_WINDOW_ODD,		/* the pump shows that it is busy */
-	HMM_WINDOW_QUIESCED,	/* the gate is closed and empty */
-	HMM_WINDOW_READ,	/* the event is read: its caller runs again */
+	HMM_WINDOW_POLLED,      /* an event is queued, the pump knows, nothing is done yet */
+	HMM_WINDOW_ODD,         /* the pump shows that it is busy */
+	HMM_WINDOW_QUIESCED,    /* the gate is closed and empty */
+	HMM_WINDOW_READ,        /* the event is read: its caller runs again */
 	HMM_WINDOW_INVALIDATED, /* callbacks have run */
-	HMM_WINDOW_RESUMED,	/* the gate is open, the pump still odd */
-	HMM_WINDOW_KILLED,	/* fault: translations killed, not registered yet */
-	HMM_WINDOW_REGISTERED,	/* fault: registered, no snapshot yet */
-	HMM_WINDOW_SNAPSHOT,	/* fault: snapshot taken, not committed */
-	HMM_WINDOW_PROBED,	/* validated use: probe answered */
+	HMM_WINDOW_RESUMED,     /* the gate is open, the pump still odd */
+	HMM_WINDOW_KILLED,      /* fault: translations killed, not registered yet */
+	HMM_WINDOW_REGISTERED,  /* fault: registered, no snapshot yet */
+	HMM_WINDOW_SNAPSHOT,    /* fault: snapshot taken, not committed */
+	HMM_WINDOW_PROBED,      /* validated use: probe answered */
 	HMM_WINDOW_NR,
 };
 

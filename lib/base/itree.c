@@ -111,8 +111,8 @@ void itree_remove(struct itree *tree, struct itree_node *node)
 }
 
 /* The first node after 'prev' (NULL: of all) that overlaps. */
-static struct itree_node *search(struct itree_node *n, const struct itree_node *prev, uint64_t start,
-				 uint64_t end)
+static struct itree_node *search(struct itree_node *n, const struct itree_node *prev,
+				 uint64_t start, uint64_t end)
 {
 	struct itree_node *found;
 
@@ -135,8 +135,8 @@ struct itree_node *itree_first(const struct itree *tree, uint64_t start, uint64_
 	return search(tree->root, NULL, start, end);
 }
 
-struct itree_node *itree_next(const struct itree *tree, const struct itree_node *prev, uint64_t start,
-			      uint64_t end)
+struct itree_node *itree_next(const struct itree *tree, const struct itree_node *prev,
+			      uint64_t start, uint64_t end)
 {
 	return search(tree->root, prev, start, end);
 }

@@ -12,7 +12,7 @@ struct itree_node {
 	struct itree_node *left;
 	struct itree_node *right;
 	uint64_t start;
-	uint64_t end;	   /* one past the last */
+	uint64_t end;      /* one past the last */
 	uint64_t max_end;  /* of the subtree */
 	uint64_t priority; /* heap order */
 };
@@ -27,7 +27,7 @@ void itree_insert(struct itree *tree, struct itree_node *node);
 void itree_remove(struct itree *tree, struct itree_node *node);
 /* The first node in order of start that overlaps [start, end), or the next one after prev. */
 struct itree_node *itree_first(const struct itree *tree, uint64_t start, uint64_t end);
-struct itree_node *itree_next(const struct itree *tree, const struct itree_node *prev, uint64_t start,
-			      uint64_t end);
+struct itree_node *itree_next(const struct itree *tree, const struct itree_node *prev,
+			      uint64_t start, uint64_t end);
 
 #endif

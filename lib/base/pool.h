@@ -23,8 +23,8 @@ bool hmm_pool_owns(uint64_t addr);
  */
 struct hmm_objpool {
 	pthread_mutex_t lock;
-	size_t size;	   /* of an object, a multiple of 16 */
-	void *free;	   /* list, linked through the first word (lock) */
+	size_t size;        /* of an object, a multiple of 16 */
+	void *free;         /* list, linked through the first word (lock) */
 	struct slab *slabs; /* (lock) */
 };
 

@@ -16,7 +16,7 @@
 
 struct row {
 	const char *name;
-	uint32_t kinds;	    /* where the operation exists */
+	uint32_t kinds; /* where the operation exists */
 	uint32_t guarantee;
 	uint32_t noted;
 	const char *why;
@@ -25,48 +25,75 @@ struct row {
 
 static const struct row rows[HMM_OP_NR] = {
 	[HMM_OP_MUNMAP] = { "munmap", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the change; the caller waits until devices have stopped", NULL },
+			    "event after the change; the caller waits until devices have stopped",
+			    NULL },
 	[HMM_OP_MAP_FIXED] = { "mmap(MAP_FIXED)", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the change; the caller waits until devices have stopped", NULL },
+			       "event after the change; the caller waits until devices have "
+			       "stopped",
+			       NULL },
 	[HMM_OP_BRK_SHRINK] = { "brk shrink", KIND(ANON), HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the change; the caller waits until devices have stopped", "the heap is anonymous" },
+				"event after the change; the caller waits until devices have "
+				"stopped",
+				"the heap is anonymous" },
 	[HMM_OP_MREMAP_MOVE] = { "mremap move", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"events for both ends after the change", NULL },
+				 "events for both ends after the change", NULL },
 	[HMM_OP_MREMAP_SHRINK] = { "mremap shrink", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the change", NULL },
-	[HMM_OP_MREMAP_DONTUNMAP] = { "mremap(DONTUNMAP)", ALL & ~KIND(HUGETLB), HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the change", "the kernel refuses" },
+				   "event after the change", NULL },
+	[HMM_OP_MREMAP_DONTUNMAP] = { "mremap(DONTUNMAP)", ALL & ~KIND(HUGETLB), HMM_SYNCHRONOUS,
+				      HMM_SYNCHRONOUS, "event after the change",
+				      "the kernel refuses" },
 	[HMM_OP_MADV_DONTNEED] = { "madvise(DONTNEED)", ALL, HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"start announced; until the end is proven pages are used once, under a check", NULL },
+				   "start announced; until the end is proven pages are used once, "
+				   "under a check",
+				   NULL },
 	[HMM_OP_MADV_FREE] = { "madvise(FREE)", KIND(ANON), HMM_VALIDATED, HMM_VALIDATED,
-		"start announced; pages may go any time later: HMM_CHECK_PRESENT", "the kernel refuses" },
-	[HMM_OP_MADV_REMOVE] = { "madvise(REMOVE)", WITH_FILE | KIND(SYSV), HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"start announced; until the end is proven pages are used once, under a check", "the kernel refuses" },
+			       "start announced; pages may go any time later: HMM_CHECK_PRESENT",
+			       "the kernel refuses" },
+	[HMM_OP_MADV_REMOVE] = { "madvise(REMOVE)", WITH_FILE | KIND(SYSV), HMM_VALIDATED,
+				 HMM_SYNCHRONOUS,
+				 "start announced; until the end is proven pages are used once, "
+				 "under a check",
+				 "the kernel refuses" },
 	[HMM_OP_FORK] = { "fork (libc)", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"atfork handler, before the copy", NULL },
+			  "atfork handler, before the copy", NULL },
 	[HMM_OP_FORK_RAW] = { "fork (raw clone)", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
-		"event after the copy, before the child runs", NULL },
+			      "event after the copy, before the child runs", NULL },
 	[HMM_OP_MPROTECT] = { "mprotect", ALL, HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"no event; HMM_CHECK_VMA asks for the permission", NULL },
+			      "no event; HMM_CHECK_VMA asks for the permission", NULL },
 	[HMM_OP_TRUNCATE] = { "ftruncate", WITH_FILE, HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size and change time",
-		"no file" },
+			      "no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size and "
+			      "change time",
+			      "no file" },
 	[HMM_OP_PUNCH_HOLE] = { "fallocate(PUNCH_HOLE)", WITH_FILE, HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"no event; hmm_mm_check_files() or HMM_CHECK_FILE compare the change time", "no file" },
+				"no event; hmm_mm_check_files() or HMM_CHECK_FILE compare the "
+				"change time",
+				"no file" },
 	[HMM_OP_SHMDT] = { "shmdt", KIND(SYSV), HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"no event; every use asks which segment is mapped", "not attached by shmat" },
+			   "no event; every use asks which segment is mapped",
+			   "not attached by shmat" },
 	[HMM_OP_REMAP_FILE_PAGES] = { "remap_file_pages", WITH_FILE | KIND(SYSV), HMM_VALIDATED,
-		HMM_SYNCHRONOUS, "no event; HMM_CHECK_VMA compares the offset", "the kernel refuses" },
-	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)", KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE), HMM_VALIDATED,
-		HMM_SYNCHRONOUS, "no event; HMM_CHECK_PRESENT finds the page gone", "the kernel refuses" },
-	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_VALIDATED, HMM_VALIDATED,
-		"no event; HMM_CHECK_PRESENT finds the page gone", "never reclaimed" },
-	[HMM_OP_COLLAPSE] = { "collapse", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN, HMM_SYNCHRONOUS,
-		"no event; same bytes in another page: only a device that holds pages differs", "never collapsed" },
-	[HMM_OP_CHILD_COW] = { "child's copy-on-write", 0, HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE, NULL,
-		"the child gets the copy: the parent's translation stands" },
+				      HMM_SYNCHRONOUS,
+				      "no event; HMM_CHECK_VMA compares the offset",
+				      "the kernel refuses" },
+	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)",
+				   KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE),
+				   HMM_VALIDATED, HMM_SYNCHRONOUS,
+				   "no event; HMM_CHECK_PRESENT finds the page gone",
+				   "the kernel refuses" },
+	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_VALIDATED,
+			     HMM_VALIDATED, "no event; HMM_CHECK_PRESENT finds the page gone",
+			     "never reclaimed" },
+	[HMM_OP_COLLAPSE] = { "collapse", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN,
+			      HMM_SYNCHRONOUS,
+			      "no event; same bytes in another page: only a device that holds "
+			      "pages differs",
+			      "never collapsed" },
+	[HMM_OP_CHILD_COW] = { "child's copy-on-write", 0, HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE,
+			       NULL, "the child gets the copy: the parent's translation stands" },
 	[HMM_OP_OTHER_TRUNCATE] = { "truncate elsewhere", WITH_FILE, HMM_VALIDATED, HMM_SYNCHRONOUS,
-		"no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size and change time", "no file" },
+				    "no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size "
+				    "and change time",
+				    "no file" },
 };
 
 /* Without asynchronous write-protection fewer kinds can be registered at all. */
@@ -80,7 +107,8 @@ static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 	return mm->provider.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 }
 
-int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind, struct hmm_coherence_cell *cell)
+int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind,
+		  struct hmm_coherence_cell *cell)
 {
 	const struct row *row;
 
@@ -88,13 +116,17 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 		return -EINVAL;
 	row = &rows[op];
 	if (!(row->kinds & 1U << kind)) {
-		*cell = (struct hmm_coherence_cell){ HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE, row->else_why };
+		*cell = (struct hmm_coherence_cell){ HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE,
+						     row->else_why };
 	} else if (!is_mirrored(mm, kind)) {
-		*cell = (struct hmm_coherence_cell){ HMM_NOT_MIRRORED, HMM_NOT_MIRRORED,
-			"this kernel cannot register the kind: every use looks anew" };
+		*cell = (struct hmm_coherence_cell){
+			HMM_NOT_MIRRORED, HMM_NOT_MIRRORED,
+			"this kernel cannot register the kind: every use looks anew"
+		};
 	} else if (op == HMM_OP_FORK_RAW && !mm->provider.event_fork) {
 		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
-			"the event needs CAP_SYS_PTRACE; the child refuses inherited handles all the same" };
+						     "the event needs CAP_SYS_PTRACE; the child "
+						     "refuses inherited handles all the same" };
 	} else {
 		*cell = (struct hmm_coherence_cell){ row->guarantee, row->noted, row->why };
 	}
@@ -109,8 +141,9 @@ const char *hmm_operation_name(enum hmm_operation op)
 const char *hmm_guarantee_name(enum hmm_guarantee guarantee)
 {
 	static const char *const names[] = {
-		[HMM_SYNCHRONOUS] = "synchronous", [HMM_VALIDATED] = "validated", [HMM_UNSEEN] = "unseen",
-		[HMM_NOT_MIRRORED] = "not mirrored", [HMM_NOT_APPLICABLE] = "-",
+		[HMM_SYNCHRONOUS] = "synchronous", [HMM_VALIDATED] = "validated",
+		[HMM_UNSEEN] = "unseen",           [HMM_NOT_MIRRORED] = "not mirrored",
+		[HMM_NOT_APPLICABLE] = "-",
 	};
 
 	return (unsigned int)guarantee <= HMM_NOT_APPLICABLE ? names[guarantee] : "?";

@@ -100,8 +100,9 @@ static int scan_all(const struct hmm_mm *mm, pid_t *out)
 	struct listing first = { .tid = out };
 	struct listing second = { .tid = NULL };
 
-	if (!list_threads(mm, &first) || !list_threads(mm, &second) || first.suspects > SUSPECTS_MAX ||
-	    first.threads != second.threads || first.sum != second.sum)
+	if (!list_threads(mm, &first) || !list_threads(mm, &second) ||
+	    first.suspects > SUSPECTS_MAX || first.threads != second.threads ||
+	    first.sum != second.sum)
 		return ALL_THREADS;
 	return first.suspects;
 }
@@ -243,7 +244,8 @@ static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after
 
 	pthread_mutex_lock(&l->lock);
 	for (int i = 0; i < l->n; i++) {
-		if (l->d[i].id <= after || !overlap(&l->d[i], start, end) || (found && l->d[i].id > out->id))
+		if (l->d[i].id <= after || !overlap(&l->d[i], start, end) ||
+		    (found && l->d[i].id > out->id))
 			continue;
 		*out = l->d[i];
 		found = true;

@@ -16,7 +16,8 @@
 
 #define TOKEN 0x6d6d68626c696c21ULL
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER; /* guards mms; outside every other lock */
+static pthread_mutex_t list_lock =
+	PTHREAD_MUTEX_INITIALIZER; /* guards mms; outside every other lock */
 static struct hmm_mm *mms;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -60,7 +61,8 @@ int mm_alive(const struct hmm_mm *mm)
 {
 	if (__builtin_expect(*(volatile uint64_t *)mm->token != TOKEN, 0))
 		return -ESRCH;
-	return __builtin_expect(atomic_load_explicit(&mm->dead, memory_order_relaxed), 0) ? -ESRCH : 0;
+	return __builtin_expect(atomic_load_explicit(&mm->dead, memory_order_relaxed), 0) ? -ESRCH
+											  : 0;
 }
 
 int fork_attach(struct hmm_mm *mm)

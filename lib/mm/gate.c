@@ -15,13 +15,14 @@
 #include <errno.h>
 #include <sched.h>
 
-#define SPIN_CLOSER 400	   /* pauses before the closer sleeps: about 10 us */
+#define SPIN_CLOSER 400 /* pauses before the closer sleeps: about 10 us */
 /*
  * A cycle of the pump takes a few us, a sleep and a wake-up more than that: with 100 pauses a job under 50,000
  * munmaps a second kept 0.3 of its throughput, with 1500 (about 40 us) 0.76.
  */
 #define SPIN_ENGINE 1500
-#define OVERRUN_ASLEEP_NS 10000000ULL	 /* an engine that sleeps inside its section is run over after that */
+#define OVERRUN_ASLEEP_NS                                                                          \
+	10000000ULL /* an engine that sleeps inside its section is run over after that */
 #define OVERRUN_AWAKE_NS 1000000000ULL /* one that merely has not come to run in time */
 
 int gate_init(struct gate *gate, struct hmm_mm *mm)
@@ -85,7 +86,8 @@ static void tell_closer(struct gate *gate)
 
 static void wait_open(struct gate *gate)
 {
-	for (int i = 0; i < SPIN_ENGINE && atomic_load_explicit(&gate->closed, memory_order_relaxed); i++)
+	for (int i = 0;
+	     i < SPIN_ENGINE && atomic_load_explicit(&gate->closed, memory_order_relaxed); i++)
 		cpu_relax();
 	while (atomic_load(&gate->closed))
 		futex_wait(&gate->closed, 1, 100000000);
@@ -162,7 +164,8 @@ static bool sleeps(const struct hmm_engine *e)
 {
 	long nr;
 
-	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) != THREAD_RUNS;
+	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) !=
+	       THREAD_RUNS;
 }
 
 /*

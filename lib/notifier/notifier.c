@@ -11,9 +11,9 @@
 static _Thread_local bool in_callback __attribute__((tls_model("initial-exec")));
 
 static const char *const event_names[HMM_EVENT_NR] = {
-	[HMM_EVENT_UNMAP] = "UNMAP",   [HMM_EVENT_CLEAR] = "CLEAR",
-	[HMM_EVENT_MOVE] = "MOVE",     [HMM_EVENT_FORK] = "FORK",
-	[HMM_EVENT_PROTECT] = "PROTECT", [HMM_EVENT_MIGRATE] = "MIGRATE",
+	[HMM_EVENT_UNMAP] = "UNMAP",         [HMM_EVENT_CLEAR] = "CLEAR",
+	[HMM_EVENT_MOVE] = "MOVE",           [HMM_EVENT_FORK] = "FORK",
+	[HMM_EVENT_PROTECT] = "PROTECT",     [HMM_EVENT_MIGRATE] = "MIGRATE",
 	[HMM_EVENT_EXCLUSIVE] = "EXCLUSIVE", [HMM_EVENT_RELEASE] = "RELEASE",
 };
 
@@ -46,7 +46,8 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
 
 	if (err)
 		return err;
-	if (!length || start + length < start || !ops || ops->size < sizeof(*ops) || !ops->invalidate)
+	if (!length || start + length < start || !ops || ops->size < sizeof(*ops) ||
+	    !ops->invalidate)
 		return -EINVAL;
 	ni = hmm_objpool_get(&mm->notifiers_pool);
 	if (!ni)
@@ -82,7 +83,8 @@ void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 	mm_put(mm);
 }
 
-static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv)
+static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
+		 const struct hmm_invalidation *inv)
 {
 	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
 		atomic_store(&ni->seq, inv->seq);

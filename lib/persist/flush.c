@@ -34,10 +34,12 @@ void flush_range(uint64_t start, uint64_t end)
 	start &= ~63ULL;
 	if (means() == CLWB) {
 		for (; start < end; start += 64)
-			__asm__ volatile(".byte 0x66; xsaveopt %0" : "+m"(*(volatile char *)start)); /* clwb */
+			__asm__ volatile(".byte 0x66; xsaveopt %0"
+					 : "+m"(*(volatile char *)start)); /* clwb */
 	} else {
 		for (; start < end; start += 64)
-			__asm__ volatile(".byte 0x66; clflush %0" : "+m"(*(volatile char *)start)); /* clflushopt */
+			__asm__ volatile(".byte 0x66; clflush %0"
+					 : "+m"(*(volatile char *)start)); /* clflushopt */
 	}
 	__asm__ volatile("sfence" ::: "memory");
 }

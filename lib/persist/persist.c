@@ -106,12 +106,14 @@ static int read_sync_flag(uint64_t start)
 	return sync;
 }
 
-static int no_driver(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+static int no_driver(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+		     void *priv)
 {
 	return 0; /* the sequence says it all */
 }
 
-static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv)
+static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+			  void *priv)
 {
 	return false;
 }
@@ -126,7 +128,8 @@ static bool is_known(struct persist_cache *c, uint64_t start, uint64_t end)
 	for (int i = 0; i < KNOWN_MAX && !found; i++) {
 		struct known *k = &c->known[i];
 
-		found = k->ni && start >= k->start && end <= k->end && hmm_interval_valid(k->ni, k->seq);
+		found = k->ni && start >= k->start && end <= k->end &&
+			hmm_interval_valid(k->ni, k->seq);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return found;
@@ -145,8 +148,8 @@ static void remember(struct persist_cache *c, const struct known *k)
 }
 
 /* Find out whether [start, end) of this VMA may be flushed; remembers a yes if nothing moved meanwhile. */
-static int may_flush(struct hmm_mm *mm, struct persist_cache *c, const struct hmm_vma *vma, uint64_t start,
-		     uint64_t end)
+static int may_flush(struct hmm_mm *mm, struct persist_cache *c, const struct hmm_vma *vma,
+		     uint64_t start, uint64_t end)
 {
 	struct known k = { .start = start, .end = end };
 	int sync;
@@ -174,7 +177,9 @@ static int sync_pages(uint64_t start, uint64_t end)
 
 	start &= ~mask;
 	end = (end + mask) & ~mask;
-	return msync((void *)(uintptr_t)start, end - start, MS_SYNC) ? (errno == ENOMEM ? -EFAULT : -errno) : 0;
+	return msync((void *)(uintptr_t)start, end - start, MS_SYNC)
+		       ? (errno == ENOMEM ? -EFAULT : -errno)
+		       : 0;
 }
 
 /* One VMA's part of the range. */

@@ -9,10 +9,10 @@
 #include <hmm/mm.h>
 
 enum provider_event_type {
-	PROVIDER_UNMAP,	 /* done: start, end */
-	PROVIDER_MOVE,	 /* done: start, end went to 'to' */
+	PROVIDER_UNMAP,  /* done: start, end */
+	PROVIDER_MOVE,   /* done: start, end went to 'to' */
 	PROVIDER_REMOVE, /* announced: pages of start, end will be dropped, the end is unmarked */
-	PROVIDER_FORK,	 /* done */
+	PROVIDER_FORK,   /* done */
 };
 
 struct provider_event {
@@ -24,9 +24,9 @@ struct provider_event {
 
 struct provider {
 	const struct provider_ops *ops;
-	int fd;			 /* readable when events wait */
-	uint64_t features;	 /* in use */
-	uint64_t available;	 /* the kernel has */
+	int fd;             /* readable when events wait */
+	uint64_t features;  /* in use */
+	uint64_t available; /* the kernel has */
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;

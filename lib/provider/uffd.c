@@ -106,14 +106,17 @@ static int translate(const struct uffd_msg *m, struct provider_event *e)
 {
 	switch (m->event) {
 	case UFFD_EVENT_UNMAP:
-		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start, m->arg.remove.end, 0 };
+		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start,
+					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMOVE:
-		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start, m->arg.remove.end, 0 };
+		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start,
+					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMAP:
 		*e = (struct provider_event){ PROVIDER_MOVE, m->arg.remap.from,
-					      m->arg.remap.from + m->arg.remap.len, m->arg.remap.to };
+					      m->arg.remap.from + m->arg.remap.len,
+					      m->arg.remap.to };
 		return 1;
 	case UFFD_EVENT_FORK:
 		close((int)m->arg.fork.ufd);

@@ -287,7 +287,7 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		if (rc)
 			return rc;
 		lost = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
-					     : copy_guarded(local, host, len, host);
+					 : copy_guarded(local, host, len, host);
 		if (__builtin_expect(!lost && check(e), 1))
 			return 0;
 		e->va = va;

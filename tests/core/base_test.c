@@ -41,7 +41,8 @@ static void itree_finds_what_a_linear_search_finds(void **state)
 			itree_insert(&tree, &i->node);
 		}
 		i->in = !i->in;
-		for (struct itree_node *f = itree_first(&tree, s, e); f; f = itree_next(&tree, f, s, e), n++) {
+		for (struct itree_node *f = itree_first(&tree, s, e); f;
+		     f = itree_next(&tree, f, s, e), n++) {
 			assert_true(f->start < e && f->end > s && f->start >= last);
 			last = f->start;
 		}
@@ -74,7 +75,8 @@ static void objects_are_zeroed_and_distinct(void **state)
 static void pool_memory_does_not_merge_with_a_neighbour(void **state)
 {
 	char *p = hmm_pool_map(PAGE);
-	char *q = mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	char *q = mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	struct hmm_mm *mm;
 	struct hmm_vma vma;
 

@@ -32,7 +32,8 @@ struct space {
 	size_t bytes;
 };
 
-static inline int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+static inline int on_invalidate(struct hmm_interval_notifier *ni,
+				const struct hmm_invalidation *inv, void *priv)
 {
 	struct seen *s = priv;
 	int ms = s->sleep_ms;
@@ -94,7 +95,9 @@ static inline void space_open(struct space *s, size_t pages, uint32_t flags)
 	memset(s, 0, sizeof(*s));
 	assert_int_equal(hmm_mm_attach(&o, &s->mm), 0);
 	map_at(s, NULL, pages);
-	assert_int_equal(hmm_interval_notifier_insert(s->mm, addr(s, 0), s->bytes, &on_ops, &s->seen, &s->ni), 0);
+	assert_int_equal(hmm_interval_notifier_insert(s->mm, addr(s, 0), s->bytes, &on_ops,
+						      &s->seen, &s->ni),
+			 0);
 	assert_int_equal(watch(s), 0);
 	s->seen.calls = 0;
 	memset((void *)s->seen.events, 0, sizeof(s->seen.events));

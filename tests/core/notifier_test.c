@@ -12,7 +12,8 @@ static void bad_arguments_are_refused(void **state)
 
 	space_open(&s, 4, 0);
 	assert_int_equal(hmm_interval_notifier_insert(s.mm, 4096, 0, &on_ops, NULL, &ni), -EINVAL);
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, UINT64_MAX, 2, &on_ops, NULL, &ni), -EINVAL);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, UINT64_MAX, 2, &on_ops, NULL, &ni),
+			 -EINVAL);
 	assert_int_equal(hmm_interval_notifier_insert(s.mm, 4096, 4096, NULL, NULL, &ni), -EINVAL);
 	assert_int_equal(hmm_interval_invalidate(s.mm, &empty), -EINVAL);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, 8192, 4096), -EINVAL);
@@ -48,7 +49,9 @@ static void an_event_elsewhere_leaves_a_notifier_alone(void **state)
 	uint64_t seq;
 
 	space_open(&s, 8, 0);
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 4), 4 * PAGE, &on_ops, &seen, &other), 0);
+	assert_int_equal(
+		hmm_interval_notifier_insert(s.mm, addr(&s, 4), 4 * PAGE, &on_ops, &seen, &other),
+		0);
 	seq = hmm_interval_read_begin(other);
 	munmap(s.p, 2 * PAGE);
 	settle(&s);
@@ -67,7 +70,9 @@ static void nested_notifiers_are_all_called(void **state)
 
 	space_open(&s, 8, 0);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, i), (8 - 2 * i) * PAGE, &on_ops, &seen[i], &ni[i]), 0);
+		assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, i), (8 - 2 * i) * PAGE,
+							      &on_ops, &seen[i], &ni[i]),
+				 0);
 	munmap(s.p + 3 * PAGE, PAGE);
 	settle(&s);
 	assert_int_equal(s.seen.calls + seen[0].calls + seen[1].calls + seen[2].calls, 4);
@@ -86,7 +91,9 @@ static void no_callback_after_remove(void **state)
 	for (size_t i = 0; i < 64; i++) {
 		int calls;
 
-		assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), s.bytes, &on_ops, &seen, &ni), 0);
+		assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), s.bytes, &on_ops,
+							      &seen, &ni),
+				 0);
 		munmap(s.p + i * PAGE, PAGE);
 		hmm_interval_notifier_remove(ni);
 		calls = seen.calls;
@@ -104,10 +111,12 @@ static void a_sequence_of_a_former_notifier_never_fits(void **state)
 	uint64_t seq;
 
 	space_open(&s, 4, 0);
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &on_ops, &seen, &ni), 0);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &on_ops, &seen, &ni),
+			 0);
 	seq = hmm_interval_read_begin(ni);
 	hmm_interval_notifier_remove(ni);
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &on_ops, &seen, &ni), 0);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &on_ops, &seen, &ni),
+			 0);
 	assert_false(hmm_interval_valid(ni, seq));
 	hmm_interval_notifier_remove(ni);
 	space_close(&s);
@@ -152,7 +161,8 @@ static void detach_releases_and_outlives_nothing_but_handles(void **state)
 	hmm_mm_detach(s.mm);
 	assert_int_equal(s.seen.events[HMM_EVENT_RELEASE], 1);
 	assert_false(hmm_interval_valid(s.ni, 1));
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, 4096, 4096, &on_ops, NULL, &ni), -ESRCH);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, 4096, 4096, &on_ops, NULL, &ni),
+			 -ESRCH);
 	hmm_interval_notifier_remove(s.ni);
 	munmap(s.p, s.bytes);
 }

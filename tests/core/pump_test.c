@@ -12,7 +12,7 @@ struct worker {
 	struct hmm_engine *engine;
 	_Atomic int inside;
 	_Atomic int stop;
-	int asleep; /* as if in a fault that is not served */
+	int asleep;        /* as if in a fault that is not served */
 	_Atomic int stood; /* -1 not known yet */
 };
 
@@ -216,13 +216,16 @@ static void a_move_invalidates_both_ends(void **state)
 
 	space_open(&s, 4, 0);
 	dst = mmap(NULL, s.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_int_equal(hmm_interval_notifier_insert(s.mm, (uint64_t)(uintptr_t)dst, s.bytes, &on_ops, &seen, &to), 0);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, (uint64_t)(uintptr_t)dst, s.bytes,
+						      &on_ops, &seen, &to),
+			 0);
 	assert_ptr_equal(mremap(s.p, s.bytes, s.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, dst), dst);
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_MOVE], 1);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	assert_int_equal(seen.events[HMM_EVENT_MOVE], 1);
-	assert_false(region_covers(s.mm, (uint64_t)(uintptr_t)dst, (uint64_t)(uintptr_t)dst + PAGE));
+	assert_false(
+		region_covers(s.mm, (uint64_t)(uintptr_t)dst, (uint64_t)(uintptr_t)dst + PAGE));
 	hmm_interval_notifier_remove(to);
 	s.p = dst;
 	space_close(&s);
@@ -337,7 +340,8 @@ static void a_running_thread_proves_nothing(void **state)
 	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
 	stop = 1;
 	pthread_join(other, NULL);
-	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1))); /* an exited thread is no suspect */
+	assert_false(doubt_overlaps(s.mm, addr(&s, 0),
+				    addr(&s, 1))); /* an exited thread is no suspect */
 	space_close(&s);
 }
 
@@ -400,7 +404,7 @@ static void fork_with(uint32_t flags)
 		bad |= hmm_mm_barrier(s.mm, 0) != -ESRCH;
 		bad |= hmm_interval_valid(s.ni, seq);
 		bad |= fcntl(s.mm->provider.fd, F_GETFD) >= 0; /* closed here */
-		bad |= munmap(s.p, PAGE) != 0;		       /* and nobody is waited for */
+		bad |= munmap(s.p, PAGE) != 0;                 /* and nobody is waited for */
 		hmm_mm_detach(s.mm);
 		_exit(bad);
 	}
@@ -471,7 +475,8 @@ int main(void)
 		cmocka_unit_test(regions_are_whole_and_shrink_with_unmap),
 		cmocka_unit_test(a_budget_of_regions_is_kept),
 		cmocka_unit_test(special_memory_is_not_registered),
-		cmocka_unit_test(a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
+		cmocka_unit_test(
+			a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
 		cmocka_unit_test(a_running_thread_proves_nothing),
 		cmocka_unit_test(a_note_settles_doubt),
 		cmocka_unit_test(doubts_without_room_are_merged_not_lost),

@@ -16,7 +16,8 @@ static void case_read_only(struct run *r)
 	size_t n = 2 * r->unit / r->page;
 
 	mirror_read(r, 2 * r->unit, FILE_READ_ONLY);
-	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0), r->place->dax ? r->order : ANY_ORDER);
+	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0),
+		       r->place->dax ? r->order : ANY_ORDER);
 	expect_fault(r, 0, n, REQ_FAULT | REQ_WRITE, -EPERM, 0, 0);
 	expect_write_error(r, 0, n, -EPERM);
 	expect_read(r, 0, n, 1);
@@ -91,7 +92,8 @@ static void case_per_page(struct run *r)
 	      "a page that was asked for writing is not writable");
 	for (i = 1; i < n; i = i == 6 && !r->order ? table : i + 1)
 		if (!(r->order && i < table))
-			CHECK(r, !(entries[i].flags & ENTRY_VALID), "page %zu was faulted though nobody asked for it", i);
+			CHECK(r, !(entries[i].flags & ENTRY_VALID),
+			      "page %zu was faulted though nobody asked for it", i);
 	free(entries);
 	free(requests);
 }
@@ -109,11 +111,14 @@ static void case_alias(struct run *r)
 	expect_write(r, 0, n, 2);
 	other = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	CHECK(r, other != MAP_FAILED && theirs, "mmap: %s", strerror(errno));
-	CHECK(r, pattern_find_wrong(other, 0, n, 2) < 0, "the other mapping does not show what the device wrote");
+	CHECK(r, pattern_find_wrong(other, 0, n, 2) < 0,
+	      "the other mapping does not show what the device wrote");
 	mine = get_entries(r, 0, n, 0, &ret);
 	ret = r->ops->range(r->t, (uintptr_t)other, r->size, REQ_FAULT, NULL, theirs, NULL, NULL);
 	CHECK(r, !ret, "fault of the other mapping: %s", strerror(-ret));
-	CHECK(r, !r->ops->sees_pages || (mine[5].cookie == theirs[5].cookie && mine[n - 1].cookie == theirs[n - 1].cookie),
+	CHECK(r,
+	      !r->ops->sees_pages || (mine[5].cookie == theirs[5].cookie &&
+				      mine[n - 1].cookie == theirs[n - 1].cookie),
 	      "two mappings of one page are not one page");
 	pattern_fill(other, 0, n, 3);
 	expect_read(r, 0, n, 3);
@@ -148,8 +153,8 @@ static void case_no_cache(struct run *r)
 	expect_read(r, 0, size / r->page, 1);
 	expect_write(r, 0, size / r->page, 2);
 	after = meminfo("Cached:");
-	CHECK(r, before > 0 && after - before < (long)(size / 1024 / 4), "the page cache grew by %ld KiB of %zu", after - before,
-	      size / 1024);
+	CHECK(r, before > 0 && after - before < (long)(size / 1024 / 4),
+	      "the page cache grew by %ld KiB of %zu", after - before, size / 1024);
 	expect_entries(r, 0, size / r->page, write_entry(r), r->order);
 }
 
@@ -165,7 +170,8 @@ static void case_cold_faults(struct run *r)
 	mirror_start(r);
 	ret = r->ops->access(r->t, (uintptr_t)r->map, buf, size, false, &faults);
 	CHECK(r, !ret, "read: %s", strerror(-ret));
-	CHECK(r, faults && faults <= size / r->unit, "%u device faults for %zu PMDs", faults, size / r->unit);
+	CHECK(r, faults && faults <= size / r->unit, "%u device faults for %zu PMDs", faults,
+	      size / r->unit);
 	faults = 99;
 	ret = r->ops->access(r->t, (uintptr_t)r->map, buf, size, false, &faults);
 	CHECK(r, !ret && !faults, "%u device faults for what the mirror holds", faults);
@@ -189,29 +195,39 @@ static void case_pin_refused(struct run *r)
 		run_skip(r, "no io_uring here: %s", strerror(errno));
 	iov = (struct iovec){ r->map, r->page };
 	ret = syscall(SYS_io_uring_register, ring, 0, &iov, 1) ? -errno : 0;
-	CHECK(r, ret == -EOPNOTSUPP || ret == -EFAULT, "a fixed buffer on DAX: %s", ret ? strerror(-ret) : "success");
+	CHECK(r, ret == -EOPNOTSUPP || ret == -EFAULT, "a fixed buffer on DAX: %s",
+	      ret ? strerror(-ret) : "success");
 	close(ring);
 	expect_only(r, EVENT_CLEAR | EVENT_PROTECT_PAGE);
 	expect_read(r, 0, r->size / r->page, 2);
 }
 
 static const struct dax_case cases[] = {
-	{ "read_only", ON_DAX | ON_CACHE | BY_ORDER, "a PROT_READ mapping: -EPERM for writes, reads go on", "read-only", "none",
+	{ "read_only", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a PROT_READ mapping: -EPERM for writes, reads go on", "read-only", "none",
 	  case_read_only },
-	{ "descriptor_read_only", ON_DAX | BY_ORDER, "a mapping of an O_RDONLY descriptor: -EPERM for writes", "read-only", "none",
+	{ "descriptor_read_only", ON_DAX | BY_ORDER,
+	  "a mapping of an O_RDONLY descriptor: -EPERM for writes", "read-only", "none",
 	  case_descriptor_read_only },
-	{ "past_end", ON_DAX | ON_CACHE | BY_ORDER, "past the end of the file every job gets -EFAULT", "none", "none", case_past_end },
-	{ "gap", ON_DAX | ON_CACHE | BY_ORDER, "a hole in the address space: error entry, -EFAULT if asked for", "error in the gap",
+	{ "past_end", ON_DAX | ON_CACHE | BY_ORDER,
+	  "past the end of the file every job gets -EFAULT", "none", "none", case_past_end },
+	{ "gap", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a hole in the address space: error entry, -EFAULT if asked for", "error in the gap",
 	  "none", case_gap },
-	{ "per_page", ON_DAX | BY_ORDER, "requests page by page fault those pages, and at most the rest of their page table", "none where not asked",
-	  "none", case_per_page },
-	{ "alias", ON_DAX | ON_CACHE | BY_ORDER, "a page of a file is the same page through each of its mappings", "equal cookies",
-	  "none", case_alias },
-	{ "no_cache", ON_DAX | BY_ORDER, "device reads and writes are in place: the page cache does not grow", "media", "none",
+	{ "per_page", ON_DAX | BY_ORDER,
+	  "requests page by page fault those pages, and at most the rest of their page table",
+	  "none where not asked", "none", case_per_page },
+	{ "alias", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a page of a file is the same page through each of its mappings", "equal cookies", "none",
+	  case_alias },
+	{ "no_cache", ON_DAX | BY_ORDER,
+	  "device reads and writes are in place: the page cache does not grow", "media", "none",
 	  case_no_cache },
-	{ "cold_faults", ON_DAX | BY_ORDER, "a cold job takes at most one device fault for each PMD, a warm one none", "media", "none",
-	  case_cold_faults },
-	{ "pin_refused", ON_DAX | BY_ORDER, "a long-term pin is refused while the mirror works on", "media", "none", case_pin_refused },
+	{ "cold_faults", ON_DAX | BY_ORDER,
+	  "a cold job takes at most one device fault for each PMD, a warm one none", "media",
+	  "none", case_cold_faults },
+	{ "pin_refused", ON_DAX | BY_ORDER, "a long-term pin is refused while the mirror works on",
+	  "media", "none", case_pin_refused },
 };
 
 CASE_LIST(cases_access, cases);

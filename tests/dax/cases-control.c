@@ -27,7 +27,8 @@ static void case_is_not_dax(struct run *r)
 
 	file_create(r, 2 * r->unit, 0);
 	map = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, r->fd, 0);
-	CHECK(r, map == MAP_FAILED && errno == EOPNOTSUPP, "MAP_SYNC where there is no DAX did not say EOPNOTSUPP");
+	CHECK(r, map == MAP_FAILED && errno == EOPNOTSUPP,
+	      "MAP_SYNC where there is no DAX did not say EOPNOTSUPP");
 	mirror_start(r);
 	expect_write(r, 0, n, 2);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_WRITE, ANY_ORDER);
@@ -35,10 +36,12 @@ static void case_is_not_dax(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "is_dax", ON_DAX | BY_ORDER, "entries of a DAX file are the media's, of the order that the mapping allows", "writable media",
-	  "none", case_is_dax },
-	{ "is_not_dax", ON_CACHE, "without DAX, MAP_SYNC is refused and entries are the page cache's", "writable memory", "none",
-	  case_is_not_dax },
+	{ "is_dax", ON_DAX | BY_ORDER,
+	  "entries of a DAX file are the media's, of the order that the mapping allows",
+	  "writable media", "none", case_is_dax },
+	{ "is_not_dax", ON_CACHE,
+	  "without DAX, MAP_SYNC is refused and entries are the page cache's", "writable memory",
+	  "none", case_is_not_dax },
 };
 
 CASE_LIST(cases_control, cases);

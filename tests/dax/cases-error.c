@@ -17,13 +17,16 @@ static sigjmp_buf poisoned;
 
 static void on_poison(int sig, siginfo_t *info, void *context)
 {
-	siglongjmp(poisoned, 1 + (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO));
+	siglongjmp(poisoned,
+		   1 + (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO));
 }
 
 /* 0 or -errno; the process is told by SIGBUS, as by a load from the bad page. */
 static int poison(char *page)
 {
-	struct sigaction action = { .sa_sigaction = on_poison, .sa_flags = SA_SIGINFO | SA_NODEFER }, old;
+	struct sigaction action = { .sa_sigaction = on_poison,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER },
+			 old;
 	int ret;
 
 	sigaction(SIGBUS, &action, &old);
@@ -52,14 +55,16 @@ static void case_media_error(struct run *r)
 	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, 0, block);
 	/* No loop: the next job ends, whichever way. Kernels that have it recovered map the page again. */
 	ret = r->ops->access(r->t, (uintptr_t)r->map, buf, sizeof(buf), false, NULL);
-	CHECK(r, !ret || ret == -EFAULT || ret == -EHWPOISON || ret == -EIO, "a job on a bad page: %s", strerror(-ret));
+	CHECK(r, !ret || ret == -EFAULT || ret == -EHWPOISON || ret == -EIO,
+	      "a job on a bad page: %s", strerror(-ret));
 	expect_read(r, later, block, 2);
 	expect_write(r, later, block, 3);
 	expect_file(r, later, block, 3);
 }
 
 static const struct dax_case cases[] = {
-	{ "media_error", ON_DAX | BY_ORDER | AS_ROOT, "a bad page leaves every mirror at once, and a job that meets it ends",
+	{ "media_error", ON_DAX | BY_ORDER | AS_ROOT,
+	  "a bad page leaves every mirror at once, and a job that meets it ends",
 	  "none; the rest unchanged", "CLEAR of the bad page's block", case_media_error },
 };
 

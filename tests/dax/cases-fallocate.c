@@ -27,7 +27,8 @@ static int punch_half(struct actor *a)
 /* From the middle of page 4 to the middle of page 6. */
 static int punch_bytes(struct actor *a)
 {
-	return fallocate_at(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, AT * 4096 + 2048, 2 * 4096);
+	return fallocate_at(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, AT * 4096 + 2048,
+			    2 * 4096);
 }
 
 static int zero(struct actor *a)
@@ -129,7 +130,8 @@ static void case_punch_bytes(struct run *r)
 	CHECK(r, !ret, "the device cannot read: %s", strerror(-ret));
 	pattern_fill(want, AT, 3, 2);
 	memset(want + 2048, 0, 2 * 4096);
-	CHECK(r, !memcmp(buf, want, sizeof(want)), "the device read something else than the file holds");
+	CHECK(r, !memcmp(buf, want, sizeof(want)),
+	      "the device read something else than the file holds");
 	expect_read(r, 0, AT, 2);
 	expect_read(r, AT + 3, 10, 2);
 }
@@ -192,24 +194,32 @@ static void case_insert_half(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a punched page is a hole at once, its neighbours keep what the device wrote",
+	{ "punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "a punched page is a hole at once, its neighbours keep what the device wrote",
 	  "zero page of order 0, never writable", "CLEAR of the page", case_punch },
-	{ "punch_half", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a punched PMD is a hole at once", "zero page of the mapping's order",
-	  "CLEAR of the PMD", case_punch_half },
-	{ "punch_bytes", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a hole that begins and ends within pages zeroes parts of them",
+	{ "punch_half", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a punched PMD is a hole at once",
+	  "zero page of the mapping's order", "CLEAR of the PMD", case_punch_half },
+	{ "punch_bytes", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "a hole that begins and ends within pages zeroes parts of them",
 	  "media, zero page, media", "CLEAR of the page in between", case_punch_bytes },
-	{ "zero", ON_DAX | BY_ORDER | BY_ACTOR, "a zeroed page reads as zeroes at once, though its block stays",
+	{ "zero", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "a zeroed page reads as zeroes at once, though its block stays",
 	  "zero page of order 0, never writable", "CLEAR of the page", case_zero },
-	{ "zero_half", ON_DAX | BY_ORDER | BY_ACTOR, "a zeroed PMD reads as zeroes at once", "zero page of the mapping's order",
-	  "CLEAR of the PMD", case_zero_half },
-	{ "collapse", ON_DAX | BY_ORDER | BY_ACTOR, "pages behind the cut move down by one; the last is past the end",
+	{ "zero_half", ON_DAX | BY_ORDER | BY_ACTOR, "a zeroed PMD reads as zeroes at once",
+	  "zero page of the mapping's order", "CLEAR of the PMD", case_zero_half },
+	{ "collapse", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "pages behind the cut move down by one; the last is past the end",
 	  "order 0, for the blocks no longer fit PMDs", "CLEAR from the cut on", case_collapse },
-	{ "collapse_half", ON_DAX | BY_ORDER | BY_ACTOR, "pages behind the cut move down by a PMD and stay PMDs", "the mapping's order",
+	{ "collapse_half", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "pages behind the cut move down by a PMD and stay PMDs", "the mapping's order",
 	  "CLEAR of the whole file", case_collapse_half },
-	{ "insert", ON_DAX | BY_ORDER | BY_ACTOR, "pages behind the gap move up by one; the gap is a hole", "zero page, then order 0",
+	{ "insert", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "pages behind the gap move up by one; the gap is a hole", "zero page, then order 0",
 	  "CLEAR from the gap on", case_insert },
-	{ "insert_half", ON_DAX | BY_ORDER | BY_ACTOR, "pages behind the gap move up by a PMD and stay PMDs",
-	  "zero page and media of the mapping's order", "CLEAR of the whole file", case_insert_half },
+	{ "insert_half", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "pages behind the gap move up by a PMD and stay PMDs",
+	  "zero page and media of the mapping's order", "CLEAR of the whole file",
+	  case_insert_half },
 };
 
 CASE_LIST(cases_fallocate, cases);

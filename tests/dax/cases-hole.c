@@ -28,7 +28,8 @@ static int pwrite_first(struct actor *a)
 static void hole_mirrored(struct run *r)
 {
 	mirror_read(r, 2 * r->unit, FILE_HOLE);
-	expect_entries(r, 0, r->size / r->page, hole_entry(r), r->place->dax ? r->order : ANY_ORDER);
+	expect_entries(r, 0, r->size / r->page, hole_entry(r),
+		       r->place->dax ? r->order : ANY_ORDER);
 }
 
 static void case_hole_read(struct run *r)
@@ -52,7 +53,8 @@ static void filled(struct run *r, act_fn fn)
 		expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, 0, 1u << r->order);
 	expect_read(r, 0, 1, 5);
 	expect_read(r, 1, n - 1, 0);
-	expect_entries(r, 0, 1, ENTRY_VALID | ENTRY_ANY_WRITE | (r->place->dax ? ENTRY_DAX : 0), ANY_ORDER);
+	expect_entries(r, 0, 1, ENTRY_VALID | ENTRY_ANY_WRITE | (r->place->dax ? ENTRY_DAX : 0),
+		       ANY_ORDER);
 	expect_write(r, 0, 2, 6);
 	expect_file(r, 0, 2, 6);
 	expect_file(r, 2, n - 2, 0);
@@ -78,7 +80,8 @@ static void case_hole_device_write(struct run *r)
 	if (r->place->dax)
 		expect_only(r, EVENT_CLEAR);
 	CHECK(r, !fstat(r->fd, &st), "fstat: %s", strerror(errno));
-	CHECK(r, (size_t)st.st_blocks * 512 >= r->unit, "the device's write allocated %ld blocks", (long)st.st_blocks);
+	CHECK(r, (size_t)st.st_blocks * 512 >= r->unit, "the device's write allocated %ld blocks",
+	      (long)st.st_blocks);
 	expect_entries(r, 0, half, write_entry(r), r->place->dax ? r->order : ANY_ORDER);
 	expect_file(r, 0, half, 3);
 	expect_read(r, half, half, 0);
@@ -130,18 +133,24 @@ static void case_no_space(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "hole_snapshot", ON_DAX | ON_CACHE | BY_ORDER, "a snapshot of what nobody touched says none and touches nothing", "none", "none",
+	{ "hole_snapshot", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a snapshot of what nobody touched says none and touches nothing", "none", "none",
 	  case_hole_snapshot },
-	{ "hole_read", ON_DAX | ON_CACHE | BY_ORDER, "a hole is read without a block being allocated",
+	{ "hole_read", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a hole is read without a block being allocated",
 	  "zero page, PTE or huge, never writable", "none", case_hole_read },
-	{ "hole_store", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a store into a hole replaces the zero page in every mirror",
-	  "zero page -> media", "CLEAR of the zero entry, whole", case_hole_store },
-	{ "hole_pwrite", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "pwrite() into a hole replaces the zero page in every mirror",
-	  "zero page -> media", "CLEAR of the zero entry, whole", case_hole_pwrite },
-	{ "hole_device_write", ON_DAX | ON_CACHE | BY_ORDER, "a device's write into a hole allocates blocks and is in the file",
+	{ "hole_store", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "a store into a hole replaces the zero page in every mirror", "zero page -> media",
+	  "CLEAR of the zero entry, whole", case_hole_store },
+	{ "hole_pwrite", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "pwrite() into a hole replaces the zero page in every mirror", "zero page -> media",
+	  "CLEAR of the zero entry, whole", case_hole_pwrite },
+	{ "hole_device_write", ON_DAX | ON_CACHE | BY_ORDER,
+	  "a device's write into a hole allocates blocks and is in the file",
 	  "zero page -> writable media", "CLEAR of the zero entry", case_hole_device_write },
-	{ "no_space", ON_DAX | BY_ORDER, "on a full filesystem a device's write into a hole gets -EFAULT; reading goes on", "zero page",
-	  "none but CLEAR", case_no_space },
+	{ "no_space", ON_DAX | BY_ORDER,
+	  "on a full filesystem a device's write into a hole gets -EFAULT; reading goes on",
+	  "zero page", "none but CLEAR", case_no_space },
 };
 
 CASE_LIST(cases_hole, cases);

@@ -87,7 +87,8 @@ static void case_mremap_onto(struct run *r)
 	CHECK(r, fd >= 0 && !ftruncate(fd, r->size), "other: %s", strerror(errno));
 	from = file_map(r, fd, r->size, 0, PROT_READ | PROT_WRITE, MAP_SHARED);
 	pattern_fill(from, 0, n, 5);
-	CHECK(r, mremap(from, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, r->map) == r->map, "mremap: %s", strerror(errno));
+	CHECK(r, mremap(from, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED, r->map) == r->map,
+	      "mremap: %s", strerror(errno));
 	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	expect_read(r, 0, n, 5);
 	expect_write(r, 0, n, 6);
@@ -132,7 +133,8 @@ static void case_mprotect_read(struct run *r)
 	expect_fault(r, 0, n, REQ_FAULT | REQ_WRITE, -EPERM, 0, 0);
 	expect_write_error(r, 0, n, -EPERM);
 	expect_read(r, 0, n, 2);
-	CHECK(r, !mprotect(r->map, r->size, PROT_READ | PROT_WRITE), "mprotect: %s", strerror(errno));
+	CHECK(r, !mprotect(r->map, r->size, PROT_READ | PROT_WRITE), "mprotect: %s",
+	      strerror(errno));
 	expect_write(r, 0, n, 3);
 	expect_file(r, 0, n, 3);
 }
@@ -148,7 +150,8 @@ static void case_mprotect_none(struct run *r)
 	expect_fault(r, 0, n, REQ_FAULT, -EFAULT, 0, 0);
 	expect_read_error(r, 0, n, -EFAULT);
 	expect_write_error(r, 0, n, -EFAULT);
-	CHECK(r, !mprotect(r->map, r->size, PROT_READ | PROT_WRITE), "mprotect: %s", strerror(errno));
+	CHECK(r, !mprotect(r->map, r->size, PROT_READ | PROT_WRITE), "mprotect: %s",
+	      strerror(errno));
 	expect_read(r, 0, n, 2);
 }
 
@@ -174,7 +177,8 @@ static void case_private(struct run *r)
 	file_create(r, 2 * r->unit, FILE_PRIVATE);
 	mirror_start(r);
 	expect_read(r, 0, n, 1);
-	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0), r->place->dax ? r->order : ANY_ORDER);
+	expect_entries(r, 0, n, ENTRY_VALID | (r->place->dax ? ENTRY_DAX : 0),
+		       r->place->dax ? r->order : ANY_ORDER);
 	expect_only(r, EVENT_CLEAR);
 	expect_write(r, 3, 1, 5);
 	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, 0, 0);
@@ -220,31 +224,43 @@ static void case_fragmented(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "munmap", ON_DAX | ON_CACHE | BY_ORDER, "after munmap() there is nothing to use and nothing to fault", "error", "UNMAP",
+	{ "munmap", ON_DAX | ON_CACHE | BY_ORDER,
+	  "after munmap() there is nothing to use and nothing to fault", "error", "UNMAP",
 	  case_munmap },
-	{ "munmap_part", ON_DAX | BY_ORDER, "munmap() of a part splits a PMD and leaves the rest usable", "order 0 around the gap",
+	{ "munmap_part", ON_DAX | BY_ORDER,
+	  "munmap() of a part splits a PMD and leaves the rest usable", "order 0 around the gap",
 	  "UNMAP of the part", case_munmap_part },
-	{ "map_over", ON_DAX | ON_CACHE | BY_ORDER, "another file mapped over it is what the mirror shows", "the other file's", "UNMAP",
+	{ "map_over", ON_DAX | ON_CACHE | BY_ORDER,
+	  "another file mapped over it is what the mirror shows", "the other file's", "UNMAP",
 	  case_map_over },
-	{ "mremap", ON_DAX | BY_ORDER, "what moved away is gone here and whole there", "error; media at the new place", "UNMAP",
-	  case_mremap },
-	{ "mremap_onto", ON_DAX | ON_CACHE | BY_ORDER, "what is moved over a mirrored mapping is what the mirror shows", "the other file's",
+	{ "mremap", ON_DAX | BY_ORDER, "what moved away is gone here and whole there",
+	  "error; media at the new place", "UNMAP", case_mremap },
+	{ "mremap_onto", ON_DAX | ON_CACHE | BY_ORDER,
+	  "what is moved over a mirrored mapping is what the mirror shows", "the other file's",
 	  "UNMAP", case_mremap_onto },
-	{ "dontneed", ON_DAX | ON_CACHE | BY_ORDER, "MADV_DONTNEED takes the entries, not the data", "none, then media", "CLEAR",
-	  case_dontneed },
-	{ "madv_remove", ON_DAX | ON_CACHE | BY_ORDER, "MADV_REMOVE punches the file", "zero page", "CLEAR", case_madv_remove },
-	{ "mprotect_read", ON_DAX | ON_CACHE | BY_ORDER, "read-only means -EPERM for the device's writes at once", "read-only",
-	  "PROTECTION_VMA", case_mprotect_read },
-	{ "mprotect_none", ON_DAX | ON_CACHE | BY_ORDER, "PROT_NONE means -EFAULT for every job at once", "error", "PROTECTION_VMA",
+	{ "dontneed", ON_DAX | ON_CACHE | BY_ORDER, "MADV_DONTNEED takes the entries, not the data",
+	  "none, then media", "CLEAR", case_dontneed },
+	{ "madv_remove", ON_DAX | ON_CACHE | BY_ORDER, "MADV_REMOVE punches the file", "zero page",
+	  "CLEAR", case_madv_remove },
+	{ "mprotect_read", ON_DAX | ON_CACHE | BY_ORDER,
+	  "read-only means -EPERM for the device's writes at once", "read-only", "PROTECTION_VMA",
+	  case_mprotect_read },
+	{ "mprotect_none", ON_DAX | ON_CACHE | BY_ORDER,
+	  "PROT_NONE means -EFAULT for every job at once", "error", "PROTECTION_VMA",
 	  case_mprotect_none },
-	{ "map_sync", ON_DAX | BY_ORDER, "with MAP_SYNC an entry is writable only after the synchronous write fault",
+	{ "map_sync", ON_DAX | BY_ORDER,
+	  "with MAP_SYNC an entry is writable only after the synchronous write fault",
 	  "zero page -> writable media", "CLEAR of the zero entry", case_map_sync },
-	{ "private", ON_DAX | ON_CACHE | BY_ORDER, "MAP_PRIVATE: the first write copies; the file keeps what it had",
+	{ "private", ON_DAX | ON_CACHE | BY_ORDER,
+	  "MAP_PRIVATE: the first write copies; the file keeps what it had",
 	  "read-only media -> writable memory, order 0", "CLEAR of what was copied", case_private },
-	{ "mixed_order", ON_DAX | BY_ORDER, "where PTEs are in use the same file's PMD mapping falls back to them",
-	  "order 0 in the first PMD, the mapping's in the second", "none needed", case_mixed_order },
-	{ "fragmented", ON_DAX | BY_ORDER, "writes into the midst of a huge zero page leave zeroes around them", "zero page and media",
-	  "CLEAR of the zero entry", case_fragmented },
+	{ "mixed_order", ON_DAX | BY_ORDER,
+	  "where PTEs are in use the same file's PMD mapping falls back to them",
+	  "order 0 in the first PMD, the mapping's in the second", "none needed",
+	  case_mixed_order },
+	{ "fragmented", ON_DAX | BY_ORDER,
+	  "writes into the midst of a huge zero page leave zeroes around them",
+	  "zero page and media", "CLEAR of the zero entry", case_fragmented },
 };
 
 CASE_LIST(cases_mapping, cases);

@@ -133,7 +133,8 @@ static void case_fork_shared(struct run *r)
 		char c;
 
 		/* A mirror belongs to the address space that made it. */
-		CHECK(r, r->ops->access(inherited, (uintptr_t)r->map, &c, 1, false, NULL) < 0, "a child could use its parent's mirror");
+		CHECK(r, r->ops->access(inherited, (uintptr_t)r->map, &c, 1, false, NULL) < 0,
+		      "a child could use its parent's mirror");
 		mirror_start(r);
 		expect_read(r, 0, n, 2);
 		expect_write(r, 0, n / 2, 3);
@@ -186,17 +187,22 @@ static void case_bystander(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "two_mirrors", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "every mirror of a file is told, and each shows what the other wrote",
-	  "the same in both", "CLEAR in both", case_two_mirrors },
-	{ "second_closes", ON_DAX | BY_ORDER, "a mirror that is closed leaves the other alone", "unchanged", "none",
-	  case_second_closes },
-	{ "two_processes", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "mirrors in two processes are both told", "none past the end",
-	  "CLEAR in both", case_two_processes },
-	{ "fork_shared", ON_DAX | ON_CACHE | BY_ORDER, "fork() leaves a mirror of shared pages alone; the child may not use it",
-	  "unchanged", "none", case_fork_shared },
-	{ "fork_private", ON_DAX | ON_CACHE | BY_ORDER, "fork() takes write permission from copies of private pages", "read-only",
+	{ "two_mirrors", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "every mirror of a file is told, and each shows what the other wrote", "the same in both",
+	  "CLEAR in both", case_two_mirrors },
+	{ "second_closes", ON_DAX | BY_ORDER, "a mirror that is closed leaves the other alone",
+	  "unchanged", "none", case_second_closes },
+	{ "two_processes", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "mirrors in two processes are both told", "none past the end", "CLEAR in both",
+	  case_two_processes },
+	{ "fork_shared", ON_DAX | ON_CACHE | BY_ORDER,
+	  "fork() leaves a mirror of shared pages alone; the child may not use it", "unchanged",
+	  "none", case_fork_shared },
+	{ "fork_private", ON_DAX | ON_CACHE | BY_ORDER,
+	  "fork() takes write permission from copies of private pages", "read-only",
 	  "PROTECTION_PAGE", case_fork_private },
-	{ "bystander", ON_DAX | BY_ORDER | WITH_PEER, "another process that maps, reads and leaves changes nothing", "unchanged", "none",
+	{ "bystander", ON_DAX | BY_ORDER | WITH_PEER,
+	  "another process that maps, reads and leaves changes nothing", "unchanged", "none",
 	  case_bystander },
 };
 

@@ -46,7 +46,9 @@ static void check_page(const uint64_t *words, size_t page)
 
 	for (i = 0; i < 4096 / sizeof(*words); i++)
 		if (words[i] && (words[i] & 0xffffffffffffff) != page + 1) {
-			race_fail("the device read a page that is not the file's: page %zu held %lx", page, words[i]);
+			race_fail(
+				"the device read a page that is not the file's: page %zu held %lx",
+				page, words[i]);
 			return;
 		}
 }
@@ -208,20 +210,25 @@ static void run_race(struct run *r, act_fn change, size_t ndevices)
 	mirror_written(r, 2 * r->unit);
 	race = (struct race){ .r = r, .change = change, .devices = { r->t } };
 	for (i = 1; i < ndevices; i++)
-		CHECK(r, !r->ops->mirror((uintptr_t)r->map, r->size, &race.devices[i]), "a second mirror of the mapping");
+		CHECK(r, !r->ops->mirror((uintptr_t)r->map, r->size, &race.devices[i]),
+		      "a second mirror of the mapping");
 	CHECK(r, !pthread_create(&threads[0], NULL, hostile_thread, NULL), "no thread");
 	for (i = 0; i < ndevices; i++)
-		CHECK(r, !pthread_create(&threads[i + 1], NULL, device_thread, race.devices[i]), "no thread");
+		CHECK(r, !pthread_create(&threads[i + 1], NULL, device_thread, race.devices[i]),
+		      "no thread");
 	/* A cycle and a job at least, however slow the machine. */
-	for (i = 0; !race.stop && (i < ticks || ((!race.cycles || race.jobs < 10) && i < 2500)); i++)
+	for (i = 0; !race.stop && (i < ticks || ((!race.cycles || race.jobs < 10) && i < 2500));
+	     i++)
 		nanosleep(&pause, NULL);
 	race.stop = true;
 	for (i = 0; i <= ndevices; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(r, !race.failed, "%s", race.why);
-	CHECK(r, race.cycles && race.jobs > race.refused, "%lu cycles, %lu jobs, %lu of them refused: nothing was tested", race.cycles,
+	CHECK(r, race.cycles && race.jobs > race.refused,
+	      "%lu cycles, %lu jobs, %lu of them refused: nothing was tested", race.cycles,
 	      race.jobs, race.refused);
-	snprintf(r->out->entries, sizeof(r->out->entries), "%lu cycles, %lu jobs, %lu refused", race.cycles, race.jobs, race.refused);
+	snprintf(r->out->entries, sizeof(r->out->entries), "%lu cycles, %lu jobs, %lu refused",
+		 race.cycles, race.jobs, race.refused);
 	for (i = 1; i < ndevices; i++)
 		r->ops->unmirror(race.devices[i]);
 }
@@ -256,20 +263,25 @@ static void case_race_two_devices(struct run *r)
 	run_race(r, cycle_punch, 2);
 }
 
-#define JOBS "jobs read the file or zeroes, or get -EFAULT; no write lands in a file that took the freed blocks"
+#define JOBS                                                                                       \
+	"jobs read the file or zeroes, or get -EFAULT; no write lands in a file that took the "    \
+	"freed blocks"
 
 static const struct dax_case cases[] = {
-	{ "race_truncate", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, JOBS, "at every instant the file's", "CLEAR in each cycle",
-	  case_race_truncate },
-	{ "race_punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, JOBS, "at every instant the file's", "CLEAR in each cycle",
-	  case_race_punch },
-	{ "race_zero", ON_DAX | BY_ORDER, JOBS, "at every instant the file's", "CLEAR in each cycle", case_race_zero },
-	{ "race_sync", ON_DAX | BY_ORDER | BY_ACTOR, "no device write is lost to a writeback", "at every instant the file's",
-	  "PROTECTION_PAGE in each cycle", case_race_sync },
-	{ "race_remap", ON_DAX | BY_ORDER, "jobs get the file's pages or are refused while the mapping changes", "at every instant the file's",
-	  "CLEAR and PROTECTION_VMA in each cycle", case_race_remap },
-	{ "race_two_devices", ON_DAX | BY_ORDER, JOBS, "at every instant the file's, in both", "CLEAR in each cycle, in both",
-	  case_race_two_devices },
+	{ "race_truncate", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, JOBS,
+	  "at every instant the file's", "CLEAR in each cycle", case_race_truncate },
+	{ "race_punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, JOBS,
+	  "at every instant the file's", "CLEAR in each cycle", case_race_punch },
+	{ "race_zero", ON_DAX | BY_ORDER, JOBS, "at every instant the file's",
+	  "CLEAR in each cycle", case_race_zero },
+	{ "race_sync", ON_DAX | BY_ORDER | BY_ACTOR, "no device write is lost to a writeback",
+	  "at every instant the file's", "PROTECTION_PAGE in each cycle", case_race_sync },
+	{ "race_remap", ON_DAX | BY_ORDER,
+	  "jobs get the file's pages or are refused while the mapping changes",
+	  "at every instant the file's", "CLEAR and PROTECTION_VMA in each cycle",
+	  case_race_remap },
+	{ "race_two_devices", ON_DAX | BY_ORDER, JOBS, "at every instant the file's, in both",
+	  "CLEAR in each cycle, in both", case_race_two_devices },
 };
 
 CASE_LIST(cases_race, cases);

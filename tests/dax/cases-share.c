@@ -113,8 +113,8 @@ static bool shared(struct run *r, act_fn fn)
 		CHECK(r, !ret, "the operation failed: %s", strerror(-ret));
 		return true;
 	}
-	CHECK(r, ret == -EOPNOTSUPP || ret == -EINVAL || ret == -ENOTTY, "without reflink the operation says %s",
-	      ret ? strerror(-ret) : "success");
+	CHECK(r, ret == -EOPNOTSUPP || ret == -EINVAL || ret == -ENOTTY,
+	      "without reflink the operation says %s", ret ? strerror(-ret) : "success");
 	expect_keep(r, 0, n);
 	expect_read(r, 0, n, 2);
 	expect_write(r, 0, n, 3);
@@ -153,7 +153,8 @@ static void case_reflink_touch(struct run *r)
 	mirror_written(r, 2 * r->unit);
 	if (!shared(r, reflink))
 		return;
-	CHECK(r, pattern_find_wrong(r->map, 0, n, 2) < 0, "the mapping does not hold what the device wrote");
+	CHECK(r, pattern_find_wrong(r->map, 0, n, 2) < 0,
+	      "the mapping does not hold what the device wrote");
 	expect_drop(r, EVENT_CLEAR | EVENT_PROTECT_PAGE, MAY, 0, n);
 	expect_read(r, 0, n, 2);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
@@ -189,7 +190,8 @@ static void replaced(struct run *r, act_fn fn)
 	expect_read(r, 0, 1, 5);
 	expect_read(r, 1, n - 1, 2);
 	after = get_entries(r, 0, 1, REQ_FAULT, &ret);
-	CHECK(r, !r->ops->sees_pages || before->cookie != after->cookie, "the page is still the one that the twin has");
+	CHECK(r, !r->ops->sees_pages || before->cookie != after->cookie,
+	      "the page is still the one that the twin has");
 	expect_write(r, 0, n, 6);
 	expect_file(r, 0, n, 6);
 	check_twin(r, 2);
@@ -249,7 +251,8 @@ static void case_dedupe(struct run *r)
 	CHECK(r, theirs, "out of memory");
 	ret = r->ops->range(r->t, (uintptr_t)map, r->size, REQ_FAULT, NULL, theirs, NULL, NULL);
 	CHECK(r, !ret, "fault of the twin: %s", strerror(-ret));
-	CHECK(r, !r->ops->sees_pages || mine[n - 1].cookie == theirs[n - 1].cookie, "the files do not share a page");
+	CHECK(r, !r->ops->sees_pages || mine[n - 1].cookie == theirs[n - 1].cookie,
+	      "the files do not share a page");
 	free(mine);
 	free(theirs);
 	expect_write(r, 0, n, 9);
@@ -260,19 +263,30 @@ static void case_dedupe(struct run *r)
 #define SHARE_FLAGS (ON_DAX | BY_ORDER | BY_ACTOR)
 
 static const struct dax_case cases[] = {
-	{ "reflink", SHARE_FLAGS, "cloning the file takes write permission from its mirrors; without reflink nothing happens",
-	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file", case_reflink },
-	{ "reflink_touch", SHARE_FLAGS, "the same when the CPU has mapped the pages again before the mirror is looked at",
-	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file", case_reflink_touch },
-	{ "reflink_write", SHARE_FLAGS, "a device's write to a shared block takes it apart first: the clone keeps what it had",
-	  "writable media, another page", "CLEAR or PROTECTION_PAGE at the clone", case_reflink_write },
-	{ "reflink_store", SHARE_FLAGS, "a store to a shared block replaces the page in every mirror", "another page", "CLEAR of the page",
-	  case_reflink_store },
-	{ "reflink_pwrite", SHARE_FLAGS, "pwrite() to a shared block replaces the page in every mirror", "another page",
+	{ "reflink", SHARE_FLAGS,
+	  "cloning the file takes write permission from its mirrors; without reflink nothing "
+	  "happens",
+	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file",
+	  case_reflink },
+	{ "reflink_touch", SHARE_FLAGS,
+	  "the same when the CPU has mapped the pages again before the mirror is looked at",
+	  "read-only media, the same page", "CLEAR or PROTECTION_PAGE of the whole file",
+	  case_reflink_touch },
+	{ "reflink_write", SHARE_FLAGS,
+	  "a device's write to a shared block takes it apart first: the clone keeps what it had",
+	  "writable media, another page", "CLEAR or PROTECTION_PAGE at the clone",
+	  case_reflink_write },
+	{ "reflink_store", SHARE_FLAGS,
+	  "a store to a shared block replaces the page in every mirror", "another page",
+	  "CLEAR of the page", case_reflink_store },
+	{ "reflink_pwrite", SHARE_FLAGS,
+	  "pwrite() to a shared block replaces the page in every mirror", "another page",
 	  "CLEAR of the page", case_reflink_pwrite },
-	{ "reflink_into", SHARE_FLAGS, "a file that becomes the clone of another shows that one's contents at once",
+	{ "reflink_into", SHARE_FLAGS,
+	  "a file that becomes the clone of another shows that one's contents at once",
 	  "read-only media of the other file", "CLEAR of the whole file", case_reflink_into },
-	{ "dedupe", SHARE_FLAGS, "two files that are deduplicated share pages, read-only, until either is written",
+	{ "dedupe", SHARE_FLAGS,
+	  "two files that are deduplicated share pages, read-only, until either is written",
 	  "read-only; one page in two files", "CLEAR of the whole file", case_dedupe },
 };
 

@@ -57,7 +57,8 @@ static void halved(struct run *r, act_fn fn)
 	expect_drop(r, EVENT_CLEAR, MAY, half, half);
 	past_end(r, half, half);
 	expect_read(r, 0, half, 2);
-	expect_entries(r, 0, half, r->place->dax ? ENTRY_VALID | ENTRY_DAX : ENTRY_VALID | ENTRY_ANY_WRITE,
+	expect_entries(r, 0, half,
+		       r->place->dax ? ENTRY_VALID | ENTRY_DAX : ENTRY_VALID | ENTRY_ANY_WRITE,
 		       r->place->dax ? r->order : ANY_ORDER);
 	expect_write(r, 0, half, 3);
 	expect_file(r, 0, half, 3);
@@ -93,13 +94,16 @@ static void case_truncate_tail(struct run *r)
 	expect_drop(r, EVENT_CLEAR, MAY, last + 1, half - 4);
 	past_end(r, last + 1, half - 4);
 	expect_read(r, half, 3, 2);
-	expect_entries(r, half, 3, r->place->dax ? read_entry(r) : ENTRY_VALID | ENTRY_ANY_WRITE, 0);
-	ret = r->ops->access(r->t, (uintptr_t)r->map + last * r->page, buf, sizeof(buf), false, NULL);
+	expect_entries(r, half, 3, r->place->dax ? read_entry(r) : ENTRY_VALID | ENTRY_ANY_WRITE,
+		       0);
+	ret = r->ops->access(r->t, (uintptr_t)r->map + last * r->page, buf, sizeof(buf), false,
+			     NULL);
 	CHECK(r, !ret, "the device cannot read the last page: %s", strerror(-ret));
 	pattern_fill(want, last, 1, 2);
 	memset(want + 100, 0, sizeof(want) - 100);
 	for (i = 0; i < sizeof(buf); i++)
-		CHECK(r, buf[i] == want[i], "byte %zu of the last page is %02x, not %02x", i, buf[i] & 0xff, want[i] & 0xff);
+		CHECK(r, buf[i] == want[i], "byte %zu of the last page is %02x, not %02x", i,
+		      buf[i] & 0xff, want[i] & 0xff);
 	expect_read(r, 0, half, 2);
 }
 
@@ -148,19 +152,27 @@ static void case_truncate_extend(struct run *r)
 
 static const struct dax_case cases[] = {
 	{ "truncate", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
-	  "entries past the new end are gone before ftruncate() returns; a device job there gets -EFAULT; what is left is whole",
-	  "past the end none, below read-only again", "CLEAR of all that was cut off", case_truncate },
-	{ "truncate_path", ON_DAX | BY_ORDER | BY_ACTOR, "truncate() by name is the same as by descriptor", "as truncate",
+	  "entries past the new end are gone before ftruncate() returns; a device job there gets "
+	  "-EFAULT; what is left is whole",
+	  "past the end none, below read-only again", "CLEAR of all that was cut off",
+	  case_truncate },
+	{ "truncate_path", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "truncate() by name is the same as by descriptor", "as truncate",
 	  "CLEAR of all that was cut off", case_truncate_path },
-	{ "truncate_zero", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a file of size 0 leaves no entry, and every job gets -EFAULT", "none",
+	{ "truncate_zero", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "a file of size 0 leaves no entry, and every job gets -EFAULT", "none",
 	  "CLEAR of the whole file", case_truncate_zero },
 	{ "truncate_tail", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
-	  "the last page of a file stays, zeroed behind the end; a PMD that would reach past it is mapped by PTEs",
-	  "order 0 in the last, partial PMD", "CLEAR of all pages past the end", case_truncate_tail },
-	{ "extend", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "after the file has grown, what was past its end is a hole",
+	  "the last page of a file stays, zeroed behind the end; a PMD that would reach past it is "
+	  "mapped by PTEs",
+	  "order 0 in the last, partial PMD", "CLEAR of all pages past the end",
+	  case_truncate_tail },
+	{ "extend", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "after the file has grown, what was past its end is a hole",
 	  "zero entries, then the media's", "none needed; CLEAR allowed", case_extend },
-	{ "truncate_extend", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "what was cut off reads as zeroes when the file grows again",
-	  "zero entries", "CLEAR of all that was cut off", case_truncate_extend },
+	{ "truncate_extend", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "what was cut off reads as zeroes when the file grows again", "zero entries",
+	  "CLEAR of all that was cut off", case_truncate_extend },
 };
 
 CASE_LIST(cases_size, cases);

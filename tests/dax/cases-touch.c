@@ -21,12 +21,14 @@ static int truncate_and_extend(struct actor *a)
 
 static int punch(struct actor *a)
 {
-	return fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, a->size) ? -errno : 0;
+	return fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, a->size) ? -errno
+											: 0;
 }
 
 static int zero(struct actor *a)
 {
-	return fallocate(a->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, a->size) ? -errno : 0;
+	return fallocate(a->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, a->size) ? -errno
+											: 0;
 }
 
 /* The first half out and a new one in: the size is as before. */
@@ -115,17 +117,22 @@ static void case_insert(struct run *r)
 	expect_read_as(r, half, half, 0, 2);
 }
 
-#define TOUCH_RULE "an operation on the file is seen though the CPU has mapped its pages again since"
+#define TOUCH_RULE                                                                                 \
+	"an operation on the file is seen though the CPU has mapped its pages again since"
 
 static const struct dax_case cases[] = {
-	{ "touch_truncate", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page", "CLEAR of the whole file", case_truncate },
-	{ "touch_punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page", "CLEAR of the whole file", case_punch },
-	{ "touch_zero", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page", "CLEAR of the whole file", case_zero },
-	{ "touch_refill", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "other media", "CLEAR of the whole file", case_refill },
-	{ "touch_collapse", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE, "media of the second half, zero page", "CLEAR of the whole file",
-	  case_collapse },
-	{ "touch_insert", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page, media of the first half", "CLEAR of the whole file",
-	  case_insert },
+	{ "touch_truncate", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page",
+	  "CLEAR of the whole file", case_truncate },
+	{ "touch_punch", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page",
+	  "CLEAR of the whole file", case_punch },
+	{ "touch_zero", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE, "zero page",
+	  "CLEAR of the whole file", case_zero },
+	{ "touch_refill", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, TOUCH_RULE, "other media",
+	  "CLEAR of the whole file", case_refill },
+	{ "touch_collapse", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE,
+	  "media of the second half, zero page", "CLEAR of the whole file", case_collapse },
+	{ "touch_insert", ON_DAX | BY_ORDER | BY_ACTOR, TOUCH_RULE,
+	  "zero page, media of the first half", "CLEAR of the whole file", case_insert },
 };
 
 CASE_LIST(cases_touch, cases);

@@ -31,9 +31,10 @@ static int do_syncfs(struct actor *a)
 static int do_sync_file_range(struct actor *a)
 {
 	return sync_file_range(a->fd, 0, a->size,
-			       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) ?
-		       -errno :
-		       0;
+			       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				       SYNC_FILE_RANGE_WAIT_AFTER)
+		       ? -errno
+		       : 0;
 }
 
 /*
@@ -115,18 +116,26 @@ static void case_persist(struct run *r)
 	expect_file(r, 0, n, 4);
 }
 
-#define SYNC_RULE "device writes are flushed and the next one faults, so that the kernel knows it is dirty again"
+#define SYNC_RULE                                                                                  \
+	"device writes are flushed and the next one faults, so that the kernel knows it is dirty " \
+	"again"
 
 static const struct dax_case cases[] = {
-	{ "fsync", ON_DAX | BY_ORDER | BY_ACTOR, SYNC_RULE, "read-only media", "PROTECTION_PAGE of all that was dirty", case_fsync },
-	{ "fdatasync", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media", "PROTECTION_PAGE of all that was dirty", case_fdatasync },
-	{ "msync", ON_DAX | BY_ORDER | BY_ACTOR, SYNC_RULE, "read-only media", "PROTECTION_PAGE of all that was dirty", case_msync },
-	{ "syncfs", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media", "PROTECTION_PAGE of all that was dirty", case_syncfs },
-	{ "sync_file_range", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media", "PROTECTION_PAGE of all that was dirty",
-	  case_sync_file_range },
-	{ "fsync_clean", ON_DAX | BY_ORDER | BY_ACTOR, "what is not dirty is not touched by fsync()", "read-only media", "none",
+	{ "fsync", ON_DAX | BY_ORDER | BY_ACTOR, SYNC_RULE, "read-only media",
+	  "PROTECTION_PAGE of all that was dirty", case_fsync },
+	{ "fdatasync", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media",
+	  "PROTECTION_PAGE of all that was dirty", case_fdatasync },
+	{ "msync", ON_DAX | BY_ORDER | BY_ACTOR, SYNC_RULE, "read-only media",
+	  "PROTECTION_PAGE of all that was dirty", case_msync },
+	{ "syncfs", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media",
+	  "PROTECTION_PAGE of all that was dirty", case_syncfs },
+	{ "sync_file_range", ON_DAX | BY_ORDER, SYNC_RULE, "read-only media",
+	  "PROTECTION_PAGE of all that was dirty", case_sync_file_range },
+	{ "fsync_clean", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "what is not dirty is not touched by fsync()", "read-only media", "none",
 	  case_fsync_clean },
-	{ "persist", ON_DAX | BY_ORDER, "device writes to a MAP_SYNC mapping are durable after one call", "writable media",
+	{ "persist", ON_DAX | BY_ORDER,
+	  "device writes to a MAP_SYNC mapping are durable after one call", "writable media",
 	  "PROTECTION_PAGE where msync() does it", case_persist },
 };
 

@@ -18,14 +18,16 @@ const char *entry_text(const struct entry *e, char *buf, size_t size)
 		snprintf(buf, size, "none");
 	else
 		snprintf(buf, size, "%s%s%s%s order %u", e->flags & ENTRY_ERROR ? "ERROR " : "",
-			 e->flags & ENTRY_WRITE ? "write" : "read", e->flags & ENTRY_ZERO ? " zero" : "",
-			 e->flags & ENTRY_DAX ? " dax" : "", e->order);
+			 e->flags & ENTRY_WRITE ? "write" : "read",
+			 e->flags & ENTRY_ZERO ? " zero" : "", e->flags & ENTRY_DAX ? " dax" : "",
+			 e->order);
 	return buf;
 }
 
 const char *event_kinds_text(unsigned int kinds, char *buf, size_t size)
 {
-	static const char *const names[] = { "UNMAP", "CLEAR", "PROTECTION_VMA", "PROTECTION_PAGE", "RELEASE", "other" };
+	static const char *const names[] = { "UNMAP",           "CLEAR",   "PROTECTION_VMA",
+					     "PROTECTION_PAGE", "RELEASE", "other" };
 	size_t i, at = 0;
 
 	buf[0] = 0;
@@ -59,7 +61,8 @@ static void note_log(struct run *r, const struct mirror_log *log)
 	unsigned int i;
 
 	for (i = 0; i < log->count && at + 48 < size; i++)
-		at += snprintf(r->out->invalidations + at, size - at, "%s%s[%ld,%ld)", at ? " " : "",
+		at += snprintf(r->out->invalidations + at, size - at, "%s%s[%ld,%ld)",
+			       at ? " " : "",
 			       event_kinds_text(log->events[i].kind, kind, sizeof(kind)),
 			       (long)(log->events[i].start - (uintptr_t)r->map) / (long)r->page,
 			       (long)(log->events[i].end - (uintptr_t)r->map) / (long)r->page);
@@ -101,7 +104,9 @@ void mirror_read(struct run *r, size_t size, unsigned int flags)
 
 int act(struct run *r, act_fn fn)
 {
-	struct actor self = { .fd = r->fd, .map = r->map, .size = r->size, .path = r->path, .dir = r->dir };
+	struct actor self = {
+		.fd = r->fd, .map = r->map, .size = r->size, .path = r->path, .dir = r->dir
+	};
 
 	return r->by_other ? peer_act(r, fn) : fn(&self);
 }
@@ -130,7 +135,8 @@ static bool all_dropped(struct run *r, size_t page, size_t n)
 }
 
 /* Does each page of the range lie in an event of one of these kinds? */
-static bool covered(struct run *r, const struct mirror_log *log, unsigned int kinds, size_t page, size_t n)
+static bool covered(struct run *r, const struct mirror_log *log, unsigned int kinds, size_t page,
+		    size_t n)
 {
 	uint64_t at = page_addr(r, page), end = page_addr(r, page + n);
 	unsigned int i;
@@ -139,7 +145,8 @@ static bool covered(struct run *r, const struct mirror_log *log, unsigned int ki
 	while (at < end && grown) {
 		grown = false;
 		for (i = 0; i < log->count; i++) {
-			if (log->events[i].kind & kinds && log->events[i].start <= at && log->events[i].end > at) {
+			if (log->events[i].kind & kinds && log->events[i].start <= at &&
+			    log->events[i].end > at) {
 				at = log->events[i].end;
 				grown = true;
 			}
@@ -148,18 +155,22 @@ static bool covered(struct run *r, const struct mirror_log *log, unsigned int ki
 	return at >= end;
 }
 
-static void check_kinds(struct run *r, const struct mirror_log *log, unsigned int must, unsigned int may, size_t page, size_t n)
+static void check_kinds(struct run *r, const struct mirror_log *log, unsigned int must,
+			unsigned int may, size_t page, size_t n)
 {
 	char text[64], kind[32];
 	unsigned int i;
 
 	if (!r->ops->event_kinds)
 		return;
-	CHECK(r, covered(r, log, must, page, n), "no %s for all of pages [%zu,%zu): %s", event_kinds_text(must, text, sizeof(text)),
-	      page, page + n, r->out->invalidations[0] ? r->out->invalidations : "no invalidation at all");
+	CHECK(r, covered(r, log, must, page, n), "no %s for all of pages [%zu,%zu): %s",
+	      event_kinds_text(must, text, sizeof(text)), page, page + n,
+	      r->out->invalidations[0] ? r->out->invalidations : "no invalidation at all");
 	for (i = 0; i < log->count; i++)
-		CHECK(r, log->events[i].kind & (must | may), "an invalidation of kind %s, expected %s",
-		      event_kinds_text(log->events[i].kind, kind, sizeof(kind)), event_kinds_text(must | may, text, sizeof(text)));
+		CHECK(r, log->events[i].kind & (must | may),
+		      "an invalidation of kind %s, expected %s",
+		      event_kinds_text(log->events[i].kind, kind, sizeof(kind)),
+		      event_kinds_text(must | may, text, sizeof(text)));
 }
 
 static enum seen how_dropped(struct run *r, size_t page, size_t n)
@@ -168,7 +179,9 @@ static enum seen how_dropped(struct run *r, size_t page, size_t n)
 
 	if (all_dropped(r, page, n))
 		return SEEN_SYNCHRONOUS;
-	CHECK(r, !r->ops->synchronous, "the mirror still holds entries of pages [%zu,%zu) after the operation returned", page, page + n);
+	CHECK(r, !r->ops->synchronous,
+	      "the mirror still holds entries of pages [%zu,%zu) after the operation returned",
+	      page, page + n);
 	ret = r->ops->validate(r->t);
 	CHECK(r, !ret, "validate: %s", strerror(-ret));
 	return all_dropped(r, page, n) ? SEEN_VALIDATED : SEEN_UNSEEN;
@@ -190,17 +203,19 @@ static enum seen drop(struct run *r, unsigned int must, unsigned int may, size_t
 
 void expect_drop(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n)
 {
-	CHECK(r, drop(r, must, may, page, n) != SEEN_UNSEEN, "unseen: the mirror would use stale entries of pages [%zu,%zu)", page,
-	      page + n);
+	CHECK(r, drop(r, must, may, page, n) != SEEN_UNSEEN,
+	      "unseen: the mirror would use stale entries of pages [%zu,%zu)", page, page + n);
 }
 
 void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n)
 {
-	CHECK(r, drop(r, must, may, page, n) == SEEN_SYNCHRONOUS, "late: entries of pages [%zu,%zu) were held after the operation returned",
-	      page, page + n);
+	CHECK(r, drop(r, must, may, page, n) == SEEN_SYNCHRONOUS,
+	      "late: entries of pages [%zu,%zu) were held after the operation returned", page,
+	      page + n);
 }
 
-void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n)
+void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page,
+			   size_t n)
 {
 	drop(r, must, may, page, n);
 }
@@ -249,11 +264,13 @@ struct entry *get_entries(struct run *r, size_t page, size_t n, unsigned int req
 	struct entry *entries = calloc(n, sizeof(*entries));
 
 	CHECK(r, entries, "out of memory");
-	*result = r->ops->range(r->t, page_addr(r, page), n * r->page, request, NULL, entries, NULL, NULL);
+	*result = r->ops->range(r->t, page_addr(r, page), n * r->page, request, NULL, entries, NULL,
+				NULL);
 	return entries;
 }
 
-static void check_entry(struct run *r, size_t page, const struct entry *e, unsigned int flags, unsigned int order)
+static void check_entry(struct run *r, size_t page, const struct entry *e, unsigned int flags,
+			unsigned int order)
 {
 	unsigned int tell = ENTRY_VALID | ENTRY_WRITE | ENTRY_ERROR;
 	struct entry want = { .flags = flags, .order = order == ANY_ORDER ? e->order : order };
@@ -265,7 +282,8 @@ static void check_entry(struct run *r, size_t page, const struct entry *e, unsig
 	/* A snapshot may say less than the kernel's would, never more. */
 	if (flags & ENTRY_ANY_WRITE || (!r->ops->sees_write && !(e->flags & ENTRY_WRITE)))
 		tell &= ~ENTRY_WRITE;
-	same = (e->flags & tell) == (flags & tell) && (!(flags & ENTRY_VALID) || e->order == want.order);
+	same = (e->flags & tell) == (flags & tell) &&
+	       (!(flags & ENTRY_VALID) || e->order == want.order);
 	CHECK(r, same, "page %zu is \"%s\", not \"%s\"", page, entry_text(e, is, sizeof(is)),
 	      entry_text(&want, should, sizeof(should)));
 }
@@ -282,17 +300,21 @@ static void check_truth(struct run *r, size_t page, size_t n, const struct entry
 	bool same;
 	size_t i;
 
-	if (r->ops == &target_kernel || target_kernel.probe() || target_kernel.mirror(page_addr(r, page), n * r->page, &kernel)) {
+	if (r->ops == &target_kernel || target_kernel.probe() ||
+	    target_kernel.mirror(page_addr(r, page), n * r->page, &kernel)) {
 		free(truth);
 		return;
 	}
-	if (!target_kernel.range(kernel, page_addr(r, page), n * r->page, 0, NULL, truth, NULL, NULL)) {
+	if (!target_kernel.range(kernel, page_addr(r, page), n * r->page, 0, NULL, truth, NULL,
+				 NULL)) {
 		for (i = 0; i < n; i++) {
-			same = !(said[i].flags & (ENTRY_VALID | ENTRY_WRITE | ENTRY_ERROR) & ~truth[i].flags) &&
+			same = !(said[i].flags & (ENTRY_VALID | ENTRY_WRITE | ENTRY_ERROR) &
+				 ~truth[i].flags) &&
 			       (said[i].flags & ENTRY_ERROR) == (truth[i].flags & ENTRY_ERROR) &&
 			       (!(said[i].flags & ENTRY_VALID) || said[i].order == truth[i].order);
 			CHECK(r, same, "page %zu is \"%s\" where the kernel says \"%s\"", page + i,
-			      entry_text(&said[i], is, sizeof(is)), entry_text(&truth[i], should, sizeof(should)));
+			      entry_text(&said[i], is, sizeof(is)),
+			      entry_text(&truth[i], should, sizeof(should)));
 		}
 	}
 	target_kernel.unmirror(kernel);
@@ -313,18 +335,20 @@ void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, un
 	free(entries);
 }
 
-void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int want, unsigned int flags, unsigned int order)
+void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int want,
+		  unsigned int flags, unsigned int order)
 {
 	int result;
 	struct entry *entries = get_entries(r, page, n, request, &result);
 	size_t i;
 
-	CHECK(r, result == want, "%s fault of pages [%zu,%zu) says %s, not %s", request & REQ_WRITE ? "write" : "read", page, page + n,
+	CHECK(r, result == want, "%s fault of pages [%zu,%zu) says %s, not %s",
+	      request & REQ_WRITE ? "write" : "read", page, page + n,
 	      result ? strerror(-result) : "success", want ? strerror(-want) : "success");
 	for (i = 0; !want && i < n; i++) {
 		check_entry(r, page + i, &entries[i], flags, order);
-		CHECK(r, !(request & REQ_WRITE) || entries[i].flags & ENTRY_WRITE, "page %zu is not writable after a write fault",
-		      page + i);
+		CHECK(r, !(request & REQ_WRITE) || entries[i].flags & ENTRY_WRITE,
+		      "page %zu is not writable after a write fault", page + i);
 	}
 	if (!want)
 		note_entry(r, &entries[0]);
@@ -345,9 +369,11 @@ void expect_read_as(struct run *r, size_t page, size_t n, size_t as_page, uint8_
 	CHECK(r, buf, "out of memory");
 	memset(buf, 0xee, n * r->page);
 	ret = r->ops->access(r->t, page_addr(r, page), buf, n * r->page, false, NULL);
-	CHECK(r, !ret, "the device cannot read pages [%zu,%zu): %s", page, page + n, strerror(-ret));
+	CHECK(r, !ret, "the device cannot read pages [%zu,%zu): %s", page, page + n,
+	      strerror(-ret));
 	wrong = pattern_find_wrong(buf, as_page, n, generation);
-	CHECK(r, wrong < 0, "the device read something else than generation %u at page %zd: %016llx", generation,
+	CHECK(r, wrong < 0,
+	      "the device read something else than generation %u at page %zd: %016llx", generation,
 	      wrong - as_page + page, *(unsigned long long *)(buf + (wrong - as_page) * r->page));
 	free(buf);
 }
@@ -361,7 +387,8 @@ void expect_write(struct run *r, size_t page, size_t n, uint8_t generation)
 	CHECK(r, buf, "out of memory");
 	pattern_fill(buf, page, n, generation);
 	ret = r->ops->access(r->t, page_addr(r, page), buf, n * r->page, true, NULL);
-	CHECK(r, !ret, "the device cannot write pages [%zu,%zu): %s", page, page + n, strerror(-ret));
+	CHECK(r, !ret, "the device cannot write pages [%zu,%zu): %s", page, page + n,
+	      strerror(-ret));
 	wrong = pattern_find_wrong(r->map + page * r->page, page, n, generation);
 	CHECK(r, wrong < 0, "what the device wrote is not in the mapping at page %zd", wrong);
 	free(buf);
@@ -375,8 +402,9 @@ static void expect_error(struct run *r, size_t page, size_t n, bool write, int e
 	CHECK(r, buf, "out of memory");
 	pattern_fill(buf, page, n, 0xbd);
 	ret = r->ops->access(r->t, page_addr(r, page), buf, n * r->page, write, NULL);
-	CHECK(r, ret == error, "the device's %s of pages [%zu,%zu) says %s, not %s", write ? "write" : "read", page, page + n,
-	      ret ? strerror(-ret) : "success", strerror(-error));
+	CHECK(r, ret == error, "the device's %s of pages [%zu,%zu) says %s, not %s",
+	      write ? "write" : "read", page, page + n, ret ? strerror(-ret) : "success",
+	      strerror(-error));
 	free(buf);
 }
 

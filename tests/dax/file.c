@@ -52,10 +52,13 @@ ssize_t pattern_find_wrong(const void *buf, size_t first_page, size_t npages, ui
 static char *reserve(struct run *r, size_t size)
 {
 	size_t above = 256 * r->pmd;
-	char *decoy = mmap(NULL, above, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *room = mmap(NULL, size + 4 * r->pmd, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *decoy =
+		mmap(NULL, above, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *room = mmap(NULL, size + 4 * r->pmd, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	CHECK(r, room != MAP_FAILED && decoy != MAP_FAILED, "no address space: %s", strerror(errno));
+	CHECK(r, room != MAP_FAILED && decoy != MAP_FAILED, "no address space: %s",
+	      strerror(errno));
 	munmap(decoy, above);
 	room = (char *)(((uintptr_t)room + r->pmd - 1) & ~(r->pmd - 1)) + r->pmd;
 	return r->order ? room : room + r->page;
@@ -82,7 +85,9 @@ static bool laid_out_for_pmds(struct run *r, size_t size)
 	map->fm_extent_count = 64;
 	if (!ioctl(r->fd, FS_IOC_FIEMAP, map))
 		for (i = 0; i < map->fm_mapped_extents; i++)
-			fits = fits && !((map->fm_extents[i].fe_physical | map->fm_extents[i].fe_logical) & (r->pmd - 1));
+			fits = fits &&
+			       !((map->fm_extents[i].fe_physical | map->fm_extents[i].fe_logical) &
+				 (r->pmd - 1));
 	free(map);
 	return fits;
 }
@@ -94,13 +99,15 @@ static void allocate(struct run *r, size_t size)
 	int tries;
 
 	for (tries = 0; tries < 50; tries++) {
-		CHECK(r, !fallocate(r->fd, 0, 0, size) || errno == EOPNOTSUPP, "fallocate: %s", strerror(errno));
+		CHECK(r, !fallocate(r->fd, 0, 0, size) || errno == EOPNOTSUPP, "fallocate: %s",
+		      strerror(errno));
 		if (!r->place->dax || !r->order || laid_out_for_pmds(r, size))
 			return;
 		CHECK(r, !ftruncate(r->fd, 0) && !syncfs(r->fd), "ftruncate: %s", strerror(errno));
 		nanosleep(&pause, NULL);
 	}
-	CHECK(r, false, "%s has no room on PMD boundaries for a file of %zu bytes", r->place->path, size);
+	CHECK(r, false, "%s has no room on PMD boundaries for a file of %zu bytes", r->place->path,
+	      size);
 }
 
 static void fill(struct run *r, size_t size)
@@ -145,7 +152,8 @@ void expect_file_at(struct run *r, int fd, size_t page, size_t n, uint8_t genera
 	ssize_t wrong;
 
 	CHECK(r, buf, "out of memory");
-	CHECK(r, pread(fd, buf, n * r->page, page * r->page) == (ssize_t)(n * r->page), "pread: short or %s", strerror(errno));
+	CHECK(r, pread(fd, buf, n * r->page, page * r->page) == (ssize_t)(n * r->page),
+	      "pread: short or %s", strerror(errno));
 	wrong = pattern_find_wrong(buf, page, n, generation);
 	CHECK(r, wrong < 0, "the file does not hold generation %u at page %zd", generation, wrong);
 	free(buf);

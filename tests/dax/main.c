@@ -26,24 +26,26 @@
 struct options {
 	bool list, rules, longer, times;
 	bool target[2]; /* kernel, libhmm */
-	char **names; /* patterns; none: all */
+	char **names;   /* patterns; none: all */
 	int nnames;
 };
 
 static const struct target_ops *const targets[2] = { &target_kernel, &target_libhmm };
 
-static const struct case_list *const lists[] = { &cases_size,	   &cases_fallocate, &cases_hole,   &cases_share,
-						 &cases_writeback, &cases_mapping,   &cases_access, &cases_process,
-						 &cases_name,	   &cases_race,	     &cases_control, &cases_touch,
+static const struct case_list *const lists[] = { &cases_size,   &cases_fallocate, &cases_hole,
+						 &cases_share,  &cases_writeback, &cases_mapping,
+						 &cases_access, &cases_process,   &cases_name,
+						 &cases_race,   &cases_control,   &cases_touch,
 						 &cases_error };
 
 static struct place places[MAX_PLACES];
 static size_t nplaces;
 static struct variant variants[MAX_VARIANTS];
 static size_t nvariants;
-static const char *const usage =
-	"usage: dax-mirror-test [--target kernel|libhmm|both] [--fs PATH]... [--long] [--times] [--list | --rules] [NAME]...\n"
-	"NAME may hold * and ?. Without --fs: every mounted filesystem with a dax= option, and /dev/shm.\n";
+static const char *const usage = "usage: dax-mirror-test [--target kernel|libhmm|both] [--fs "
+				 "PATH]... [--long] [--times] [--list | --rules] [NAME]...\n"
+				 "NAME may hold * and ?. Without --fs: every mounted filesystem "
+				 "with a dax= option, and /dev/shm.\n";
 
 static bool wanted(const struct options *o, const char *name)
 {
@@ -55,12 +57,16 @@ static bool wanted(const struct options *o, const char *name)
 	return !o->nnames;
 }
 
-static void add_variant(const struct options *o, const struct dax_case *def, const struct place *place, bool pmd, bool by_other)
+static void add_variant(const struct options *o, const struct dax_case *def,
+			const struct place *place, bool pmd, bool by_other)
 {
-	struct variant v = { .def = def, .place = place, .pmd = pmd, .by_other = by_other, .longer = o->longer };
+	struct variant v = {
+		.def = def, .place = place, .pmd = pmd, .by_other = by_other, .longer = o->longer
+	};
 
-	snprintf(v.name, sizeof(v.name), "%s%s/%s%s%s", place->name, place->dax ? "" : "-cached", def->name,
-		 def->flags & BY_ORDER && place->dax ? (pmd ? "/pmd" : "/pte") : "", by_other ? "/other" : "");
+	snprintf(v.name, sizeof(v.name), "%s%s/%s%s%s", place->name, place->dax ? "" : "-cached",
+		 def->name, def->flags & BY_ORDER && place->dax ? (pmd ? "/pmd" : "/pte") : "",
+		 by_other ? "/other" : "");
 	if (wanted(o, v.name) && nvariants < MAX_VARIANTS)
 		variants[nvariants++] = v;
 }
@@ -73,7 +79,9 @@ static void add_case(const struct options *o, const struct dax_case *def, const 
 		return;
 	for (pmd = 0; pmd < (def->flags & BY_ORDER && place->dax ? 2 : 1); pmd++)
 		/* Who does it matters little to how it is mapped: the short form leaves the product out. */
-		for (other = 0; other < (def->flags & BY_ACTOR && (pmd || !place->dax || o->longer) ? 2 : 1); other++)
+		for (other = 0;
+		     other < (def->flags & BY_ACTOR && (pmd || !place->dax || o->longer) ? 2 : 1);
+		     other++)
 			add_variant(o, def, place, def->flags & BY_ORDER ? pmd : place->dax, other);
 }
 
@@ -94,7 +102,8 @@ static void print_variants(const struct options *o)
 	for (i = 0; i < nvariants; i++) {
 		printf("%s\n", variants[i].name);
 		if (o->rules)
-			printf("\trule: %s\n\tentries: %s\n\tinvalidations: %s\n", variants[i].def->rule, variants[i].def->entries,
+			printf("\trule: %s\n\tentries: %s\n\tinvalidations: %s\n",
+			       variants[i].def->rule, variants[i].def->entries,
 			       variants[i].def->invalidations);
 	}
 }
@@ -106,16 +115,18 @@ static const char *seen_text(enum seen seen)
 	return names[seen];
 }
 
-static void report(size_t number, const struct variant *v, const struct target_ops *ops, enum verdict verdict,
-		   const struct outcome *out)
+static void report(size_t number, const struct variant *v, const struct target_ops *ops,
+		   enum verdict verdict, const struct outcome *out)
 {
 	if (out->entries[0] || out->invalidations[0])
-		printf("# entries: %s; invalidations: %s; seen: %s\n", out->entries[0] ? out->entries : "-",
+		printf("# entries: %s; invalidations: %s; seen: %s\n",
+		       out->entries[0] ? out->entries : "-",
 		       out->invalidations[0] ? out->invalidations : "none", seen_text(out->seen));
 	if (verdict == VERDICT_FAIL)
 		printf("# rule: %s\n# %s\n", v->def->rule, out->reason);
-	printf("%s %zu %s %s%s%s\n", verdict == VERDICT_FAIL ? "not ok" : "ok", number, ops->name, v->name,
-	       verdict == VERDICT_SKIP ? " # SKIP " : "", verdict == VERDICT_SKIP ? out->reason : "");
+	printf("%s %zu %s %s%s%s\n", verdict == VERDICT_FAIL ? "not ok" : "ok", number, ops->name,
+	       v->name, verdict == VERDICT_SKIP ? " # SKIP " : "",
+	       verdict == VERDICT_SKIP ? out->reason : "");
 }
 
 static void side_by_side(const struct outcome *outs, const enum verdict *verdicts)
@@ -123,17 +134,20 @@ static void side_by_side(const struct outcome *outs, const enum verdict *verdict
 	static const char *const words[] = { "pass", "skip", "FAIL" };
 	size_t i;
 
-	printf("#\n# %-40s %-8s %-8s %-12s %s\n", "case", "kernel", "libhmm", "libhmm sees", "the kernel's invalidations");
+	printf("#\n# %-40s %-8s %-8s %-12s %s\n", "case", "kernel", "libhmm", "libhmm sees",
+	       "the kernel's invalidations");
 	for (i = 0; i < nvariants; i++)
-		printf("# %-40s %-8s %-8s %-12s %s\n", variants[i].name, words[verdicts[2 * i]], words[verdicts[2 * i + 1]],
-		       seen_text(outs[2 * i + 1].seen), outs[2 * i].invalidations[0] ? outs[2 * i].invalidations : "-");
+		printf("# %-40s %-8s %-8s %-12s %s\n", variants[i].name, words[verdicts[2 * i]],
+		       words[verdicts[2 * i + 1]], seen_text(outs[2 * i + 1].seen),
+		       outs[2 * i].invalidations[0] ? outs[2 * i].invalidations : "-");
 }
 
 static int run_all(const struct options *o)
 {
 	size_t ntargets = o->target[0] + o->target[1], n = 0, i, t, count[3] = { 0, 0, 0 };
 	enum verdict *verdicts = calloc(2 * nvariants, sizeof(*verdicts));
-	struct outcome *outs = mmap(NULL, 2 * nvariants * sizeof(*outs), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct outcome *outs = mmap(NULL, 2 * nvariants * sizeof(*outs), PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	struct timespec begin, end;
 
@@ -147,17 +161,22 @@ static int run_all(const struct options *o)
 			if (!o->target[t])
 				continue;
 			clock_gettime(CLOCK_MONOTONIC, &begin);
-			verdicts[2 * i + t] = run_case(&variants[i], targets[t], o->longer ? 900 : 60, &outs[2 * i + t]);
+			verdicts[2 * i + t] = run_case(&variants[i], targets[t],
+						       o->longer ? 900 : 60, &outs[2 * i + t]);
 			clock_gettime(CLOCK_MONOTONIC, &end);
 			if (o->times)
-				printf("# %ld ms\n", (long)(end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000);
-			report(++n, &variants[i], targets[t], verdicts[2 * i + t], &outs[2 * i + t]);
+				printf("# %ld ms\n",
+				       (long)(end.tv_sec - begin.tv_sec) * 1000 +
+					       (end.tv_nsec - begin.tv_nsec) / 1000000);
+			report(++n, &variants[i], targets[t], verdicts[2 * i + t],
+			       &outs[2 * i + t]);
 			count[verdicts[2 * i + t]]++;
 		}
 	}
 	if (ntargets == 2)
 		side_by_side(outs, verdicts);
-	printf("# Totals: pass:%zu fail:%zu xfail:0 xpass:0 skip:%zu error:0\n", count[0], count[2], count[1]);
+	printf("# Totals: pass:%zu fail:%zu xfail:0 xpass:0 skip:%zu error:0\n", count[0], count[2],
+	       count[1]);
 	return count[2] ? 1 : count[0] ? 0 : 77;
 }
 
@@ -196,11 +215,14 @@ static void break_rule(const char *name)
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "target", required_argument, NULL, 't' }, { "fs", required_argument, NULL, 'f' },
-		{ "long", no_argument, NULL, 'l' },	    { "list", no_argument, NULL, 'L' },
+		{ "target", required_argument, NULL, 't' },
+		{ "fs", required_argument, NULL, 'f' },
+		{ "long", no_argument, NULL, 'l' },
+		{ "list", no_argument, NULL, 'L' },
 		{ "break", required_argument, NULL, 'B' },
 		{ "times", no_argument, NULL, 'T' },
-		{ "rules", no_argument, NULL, 'R' },	    { "help", no_argument, NULL, 'h' },
+		{ "rules", no_argument, NULL, 'R' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;

@@ -48,7 +48,8 @@ void peer_start(struct run *r)
 	struct request q;
 	int sockets[2], ret;
 
-	CHECK(r, !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), "socketpair: %s", strerror(errno));
+	CHECK(r, !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), "socketpair: %s",
+	      strerror(errno));
 	r->peer = fork();
 	CHECK(r, r->peer >= 0, "fork: %s", strerror(errno));
 	if (r->peer) {

@@ -105,7 +105,8 @@ static int check_records(const char *path, uint64_t last)
 			return complain("pread");
 		lost += !!memcmp(record, want, PAGE);
 	}
-	printf("%llu of %llu records that were said to be durable are lost\n", (unsigned long long)lost, (unsigned long long)i);
+	printf("%llu of %llu records that were said to be durable are lost\n",
+	       (unsigned long long)lost, (unsigned long long)i);
 	return lost ? 3 : 0;
 }
 
@@ -123,7 +124,8 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "check"))
 		return check_records(argv[2], strtoull(argv[3], NULL, 10));
 	if (argc != 3 || (strcmp(argv[1], "write") && strcmp(argv[1], "lose"))) {
-		fprintf(stderr, "usage: dax-persist-test [--kernel] write|lose FILE, or check FILE N\n");
+		fprintf(stderr,
+			"usage: dax-persist-test [--kernel] write|lose FILE, or check FILE N\n");
 		return 2;
 	}
 	why = ops->probe();

@@ -51,7 +51,8 @@ static bool is_dax(int fd)
 	struct statx sx;
 	void *map;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx) || !(sx.stx_attributes & STATX_ATTR_DAX))
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx) ||
+	    !(sx.stx_attributes & STATX_ATTR_DAX))
 		return false;
 	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	if (map == MAP_FAILED)
@@ -112,7 +113,8 @@ int place_probe(const char *path, struct place *place)
 	place->reflink = can_reflink(fd, probe);
 	unlink(probe);
 	place->dax_inode = mounted_inode(place->path);
-	snprintf(place->name, sizeof(place->name), "%s%s", fs_name(place->path), place->reflink ? "-reflink" : "");
+	snprintf(place->name, sizeof(place->name), "%s%s", fs_name(place->path),
+		 place->reflink ? "-reflink" : "");
 	close(fd);
 	return 0;
 }
@@ -140,7 +142,8 @@ size_t place_find(struct place *places, size_t max)
 
 		/* Probing reads the mounts too, and getmntent() has one buffer. */
 		snprintf(path, sizeof(path), "%s", m->mnt_dir);
-		if (strstr(m->mnt_opts, "dax=") && !place_known(places, n, path) && !place_probe(path, &places[n]))
+		if (strstr(m->mnt_opts, "dax=") && !place_known(places, n, path) &&
+		    !place_probe(path, &places[n]))
 			n++;
 	}
 	if (f)

@@ -19,14 +19,14 @@
 #define EXIT_FAIL 1
 #define EXIT_SKIP 77
 
-
 void run_fail(struct run *r, const char *file, int line, const char *fmt, ...)
 {
 	const char *base = strrchr(file, '/');
 	va_list args;
 	int n;
 
-	n = snprintf(r->out->reason, sizeof(r->out->reason), "%s:%d: ", base ? base + 1 : file, line);
+	n = snprintf(r->out->reason, sizeof(r->out->reason), "%s:%d: ", base ? base + 1 : file,
+		     line);
 	va_start(args, fmt);
 	vsnprintf(r->out->reason + n, sizeof(r->out->reason) - n, fmt, args);
 	va_end(args);
@@ -97,10 +97,16 @@ static int wait_for(pid_t pid, unsigned int seconds, int *status)
 	return 0;
 }
 
-enum verdict run_case(const struct variant *v, const struct target_ops *ops, unsigned int seconds, struct outcome *out)
+enum verdict run_case(const struct variant *v, const struct target_ops *ops, unsigned int seconds,
+		      struct outcome *out)
 {
 	static unsigned int serial;
-	struct run r = { .def = v->def, .ops = ops, .place = v->place, .out = out, .by_other = v->by_other, .longer = v->longer };
+	struct run r = { .def = v->def,
+			 .ops = ops,
+			 .place = v->place,
+			 .out = out,
+			 .by_other = v->by_other,
+			 .longer = v->longer };
 	int status = 0;
 	pid_t pid;
 
@@ -122,7 +128,8 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 	if (pid < 0 || wait_for(pid, seconds, &status))
 		snprintf(out->reason, sizeof(out->reason), "no end after %u seconds", seconds);
 	else if (WIFSIGNALED(status))
-		snprintf(out->reason, sizeof(out->reason), "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		snprintf(out->reason, sizeof(out->reason), "killed by signal %d (%s)",
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	place_remove(r.dir);
 	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
 		return VERDICT_PASS;

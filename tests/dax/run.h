@@ -18,6 +18,7 @@ struct variant {
 };
 
 /* out lies in memory that a child can write to. A case that takes longer than the seconds fails. */
-enum verdict run_case(const struct variant *v, const struct target_ops *ops, unsigned int seconds, struct outcome *out);
+enum verdict run_case(const struct variant *v, const struct target_ops *ops, unsigned int seconds,
+		      struct outcome *out);
 
 #endif

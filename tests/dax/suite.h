@@ -17,17 +17,17 @@
 struct place {
 	char path[256];
 	char name[32]; /* "ext4", "xfs", "xfs-reflink", "tmpfs", ... as case names say it */
-	bool dax; /* proven: a new file there has the attribute, and MAP_SYNC is accepted */
+	bool dax;      /* proven: a new file there has the attribute, and MAP_SYNC is accepted */
 	bool reflink;
 	bool dax_inode; /* mounted with dax=inode */
 };
 
 /* Which variants of a case there are. */
-#define ON_DAX (1u << 0) /* filesystems with DAX */
+#define ON_DAX (1u << 0)   /* filesystems with DAX */
 #define ON_CACHE (1u << 1) /* the others, as a control */
 #define BY_ORDER (1u << 2) /* mapped by PTEs and by PMDs */
 #define BY_ACTOR (1u << 3) /* done by this process and by another */
-#define LONG (1u << 4) /* with --long only */
+#define LONG (1u << 4)     /* with --long only */
 #define AS_ROOT (1u << 5)
 #define WITH_PEER (1u << 6) /* needs the other process */
 
@@ -36,8 +36,8 @@ struct run;
 struct dax_case {
 	const char *name;
 	unsigned int flags;
-	const char *rule; /* what must hold */
-	const char *entries; /* expected */
+	const char *rule;          /* what must hold */
+	const char *entries;       /* expected */
 	const char *invalidations; /* expected */
 	void (*fn)(struct run *r);
 };
@@ -47,10 +47,12 @@ struct case_list {
 	size_t count;
 };
 
-#define CASE_LIST(name, array) const struct case_list name = { array, sizeof(array) / sizeof((array)[0]) }
+#define CASE_LIST(name, array)                                                                     \
+	const struct case_list name = { array, sizeof(array) / sizeof((array)[0]) }
 
-extern const struct case_list cases_size, cases_fallocate, cases_hole, cases_share, cases_writeback, cases_mapping, cases_access,
-	cases_process, cases_name, cases_race, cases_control, cases_touch, cases_error;
+extern const struct case_list cases_size, cases_fallocate, cases_hole, cases_share, cases_writeback,
+	cases_mapping, cases_access, cases_process, cases_name, cases_race, cases_control,
+	cases_touch, cases_error;
 
 /* How a change became known. The worst of a case is told. */
 enum seen { SEEN_NOTHING, SEEN_SYNCHRONOUS, SEEN_VALIDATED, SEEN_UNSEEN };
@@ -61,7 +63,7 @@ struct outcome {
 	char entries[80];
 	char invalidations[120];
 	char reason[160]; /* why it failed or was skipped */
-	uint64_t ns; /* for measured cases */
+	uint64_t ns;      /* for measured cases */
 };
 
 /* The other process: does one thing at a time. */
@@ -84,7 +86,7 @@ struct run {
 	size_t page, pmd;
 	size_t unit; /* files are made of these: a PMD, or where they are mapped by PTEs something quicker */
 	unsigned int order; /* of the entries that an undisturbed mapping gets */
-	bool by_other; /* the actor is the other process */
+	bool by_other;      /* the actor is the other process */
 	bool longer;
 	char dir[320];
 	char path[352]; /* of the file */
@@ -96,19 +98,20 @@ struct run {
 };
 
 /* run.c */
-void run_fail(struct run *r, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5), noreturn));
+void run_fail(struct run *r, const char *file, int line, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5), noreturn));
 void run_skip(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
-#define CHECK(r, cond, ...)                                                    \
-	do {                                                                   \
-		if (!(cond))                                                   \
-			run_fail(r, __FILE__, __LINE__, __VA_ARGS__);          \
+#define CHECK(r, cond, ...)                                                                        \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			run_fail(r, __FILE__, __LINE__, __VA_ARGS__);                              \
 	} while (0)
 
 /* file.c: a file, its mapping and its contents. Every page of generation g holds g and its number, so old data shows. */
-#define FILE_HOLE (1u << 0) /* no blocks */
+#define FILE_HOLE (1u << 0)      /* no blocks */
 #define FILE_READ_ONLY (1u << 1) /* mapped PROT_READ */
-#define FILE_PRIVATE (1u << 2) /* mapped MAP_PRIVATE */
-#define FILE_SYNC (1u << 3) /* mapped MAP_SYNC */
+#define FILE_PRIVATE (1u << 2)   /* mapped MAP_PRIVATE */
+#define FILE_SYNC (1u << 3)      /* mapped MAP_SYNC */
 void file_create(struct run *r, size_t size, unsigned int flags);
 void *file_map(struct run *r, int fd, size_t size, size_t offset, int prot, int flags);
 void pattern_fill(void *buf, size_t first_page, size_t npages, uint8_t generation);
@@ -130,7 +133,8 @@ void expect_drop(struct run *r, unsigned int must, unsigned int may, size_t page
 /* The same, before the call that takes them away returns, on every target. */
 void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
 /* The same where user space has no way to know; says unseen unless the target saw it. */
-void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
+void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page,
+			   size_t n);
 /* Nothing was taken away. */
 void expect_keep(struct run *r, size_t page, size_t n);
 /* Nothing had to be taken away; what was is of these kinds. */
@@ -142,7 +146,8 @@ unsigned int write_entry(const struct run *r);
 /* A snapshot shows these entries. */
 void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, unsigned int order);
 /* What a fault returns, and then the entries if it returns 0. */
-void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int result, unsigned int flags, unsigned int order);
+void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int result,
+		  unsigned int flags, unsigned int order);
 void expect_read(struct run *r, size_t page, size_t n, uint8_t generation);
 /* The pages hold what was written for pages from as_page on. */
 void expect_read_as(struct run *r, size_t page, size_t n, size_t as_page, uint8_t generation);

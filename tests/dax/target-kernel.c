@@ -15,11 +15,14 @@ struct target {
 	int fd;
 };
 
-_Static_assert(ENTRY_VALID == UHMM_ENTRY_VALID && ENTRY_WRITE == UHMM_ENTRY_WRITE && ENTRY_ERROR == UHMM_ENTRY_ERROR &&
-		       ENTRY_ZERO == UHMM_ENTRY_ZERO && ENTRY_DAX == UHMM_ENTRY_FSDAX,
+_Static_assert(ENTRY_VALID == UHMM_ENTRY_VALID && ENTRY_WRITE == UHMM_ENTRY_WRITE &&
+		       ENTRY_ERROR == UHMM_ENTRY_ERROR && ENTRY_ZERO == UHMM_ENTRY_ZERO &&
+		       ENTRY_DAX == UHMM_ENTRY_FSDAX,
 	       "entries are handed on as they are");
-_Static_assert(sizeof(struct entry) == sizeof(struct uhmm_oracle_entry), "entries are handed on as they are");
-_Static_assert(REQ_FAULT == UHMM_REQ_FAULT && REQ_WRITE == UHMM_REQ_WRITE, "requests are handed on as they are");
+_Static_assert(sizeof(struct entry) == sizeof(struct uhmm_oracle_entry),
+	       "entries are handed on as they are");
+_Static_assert(REQ_FAULT == UHMM_REQ_FAULT && REQ_WRITE == UHMM_REQ_WRITE,
+	       "requests are handed on as they are");
 
 #define PAGE 4096
 
@@ -66,8 +69,9 @@ static void kernel_unmirror(struct target *t)
 	free(t);
 }
 
-static int kernel_range(struct target *t, uint64_t addr, size_t len, unsigned int request, const uint8_t *requests,
-			struct entry *entries, unsigned int *passes, uint64_t *ns)
+static int kernel_range(struct target *t, uint64_t addr, size_t len, unsigned int request,
+			const uint8_t *requests, struct entry *entries, unsigned int *passes,
+			uint64_t *ns)
 {
 	struct uhmm_oracle_range arg = {
 		.addr = addr,
@@ -90,9 +94,12 @@ static int kernel_range(struct target *t, uint64_t addr, size_t len, unsigned in
 	return arg.result;
 }
 
-static int kernel_access(struct target *t, uint64_t addr, void *buf, size_t len, bool write, unsigned int *faults)
+static int kernel_access(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
+			 unsigned int *faults)
 {
-	struct uhmm_oracle_access arg = { .addr = addr, .len = len, .buf = (uintptr_t)buf, .write = write };
+	struct uhmm_oracle_access arg = {
+		.addr = addr, .len = len, .buf = (uintptr_t)buf, .write = write
+	};
 
 	if (ioctl(t->fd, UHMM_ORACLE_ACCESS, &arg))
 		return -errno;
@@ -103,7 +110,9 @@ static int kernel_access(struct target *t, uint64_t addr, void *buf, size_t len,
 
 static int kernel_held(struct target *t, uint64_t addr, size_t len, struct entry *entries)
 {
-	struct uhmm_oracle_held arg = { .addr = addr, .npages = len / PAGE, .entries = (uintptr_t)entries };
+	struct uhmm_oracle_held arg = { .addr = addr,
+					.npages = len / PAGE,
+					.entries = (uintptr_t)entries };
 
 	return ioctl(t->fd, UHMM_ORACLE_HELD, &arg) ? -errno : 0;
 }
@@ -128,7 +137,9 @@ static unsigned int kind_of(uint32_t event)
 static int kernel_log(struct target *t, struct mirror_log *log, bool reset)
 {
 	struct uhmm_oracle_event *events = calloc(LOG_MAX, sizeof(*events));
-	struct uhmm_oracle_log arg = { .events = (uintptr_t)events, .max = LOG_MAX, .reset = reset };
+	struct uhmm_oracle_log arg = { .events = (uintptr_t)events,
+				       .max = LOG_MAX,
+				       .reset = reset };
 	unsigned int i;
 
 	if (!events || ioctl(t->fd, UHMM_ORACLE_LOG, &arg)) {
@@ -138,7 +149,8 @@ static int kernel_log(struct target *t, struct mirror_log *log, bool reset)
 	log->count = arg.count;
 	log->lost = arg.lost;
 	for (i = 0; i < arg.count; i++)
-		log->events[i] = (struct event){ events[i].start, events[i].end, kind_of(events[i].event) };
+		log->events[i] =
+			(struct event){ events[i].start, events[i].end, kind_of(events[i].event) };
 	free(events);
 	return 0;
 }

@@ -20,13 +20,14 @@
 
 #define PAGE 4096ul
 #define SECTION (64 * 1024ul) /* bytes copied before the gate is looked at again */
-#define MAX_REPLAYS 1000 /* of one page, before a job gives up with -EBUSY */
+#define MAX_REPLAYS 1000      /* of one page, before a job gives up with -EBUSY */
 
 struct target {
 	uint64_t start, len;
 	struct hmm_interval_notifier *notifier;
 	struct hmm_engine *engine;
-	_Atomic uint64_t *held; /* the device's page table: an hmm_pfn a page; emptied by the callback */
+	_Atomic uint64_t
+		*held; /* the device's page table: an hmm_pfn a page; emptied by the callback */
 	_Atomic uint32_t logged; /* events, also those that found the log full */
 	struct event events[LOG_MAX];
 };
@@ -100,7 +101,8 @@ static void drop(struct target *t, uint64_t start, uint64_t end)
 }
 
 /* On the pump or on the thread that faults or notes; as restricted as a signal handler. */
-static int invalidate(struct hmm_interval_notifier *notifier, const struct hmm_invalidation *inv, void *priv)
+static int invalidate(struct hmm_interval_notifier *notifier, const struct hmm_invalidation *inv,
+		      void *priv)
 {
 	struct target *t = priv;
 	struct event event = { .start = inv->start, .end = inv->end, .kind = kind_of(inv->event) };
@@ -119,7 +121,8 @@ static int invalidate(struct hmm_interval_notifier *notifier, const struct hmm_i
 	return 0;
 }
 
-static const struct hmm_interval_notifier_ops notifier_ops = { .size = sizeof(notifier_ops), .invalidate = invalidate };
+static const struct hmm_interval_notifier_ops notifier_ops = { .size = sizeof(notifier_ops),
+							       .invalidate = invalidate };
 
 static void libhmm_unmirror(struct target *t)
 {
@@ -135,7 +138,8 @@ static void libhmm_unmirror(struct target *t)
 /* Nothing that the callback touches may lie in memory that is mirrored, so it is not the heap's. */
 static int libhmm_mirror(uint64_t addr, size_t len, struct target **out)
 {
-	struct target *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct target *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *held;
 	int ret;
 
@@ -143,11 +147,13 @@ static int libhmm_mirror(uint64_t addr, size_t len, struct target **out)
 		return -ENOMEM;
 	t->start = addr;
 	t->len = len;
-	held = mmap(NULL, len / PAGE * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	held = mmap(NULL, len / PAGE * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ret = held == MAP_FAILED ? -ENOMEM : attach();
 	t->held = held == MAP_FAILED ? NULL : held;
 	if (!ret)
-		ret = hmm_interval_notifier_insert(space, addr, len, &notifier_ops, t, &t->notifier);
+		ret = hmm_interval_notifier_insert(space, addr, len, &notifier_ops, t,
+						   &t->notifier);
 	if (!ret)
 		ret = hmm_engine_create(space, &t->engine);
 	if (ret)
@@ -172,19 +178,23 @@ static void entry_fill(struct entry *entry, uint64_t pfn)
 
 static uint64_t request_of(unsigned int request)
 {
-	return (request & REQ_FAULT ? HMM_PFN_REQ_FAULT : 0) | (request & REQ_WRITE ? HMM_PFN_REQ_WRITE : 0);
+	return (request & REQ_FAULT ? HMM_PFN_REQ_FAULT : 0) |
+	       (request & REQ_WRITE ? HMM_PFN_REQ_WRITE : 0);
 }
 
-static int ignore(struct hmm_interval_notifier *notifier, const struct hmm_invalidation *inv, void *priv)
+static int ignore(struct hmm_interval_notifier *notifier, const struct hmm_invalidation *inv,
+		  void *priv)
 {
 	return 0;
 }
 
 /* A look at any range, with a notifier for as long as it takes. Requests make it a mirror, so then the entries are real. */
-static int libhmm_range(struct target *t, uint64_t addr, size_t len, unsigned int request, const uint8_t *requests,
-			struct entry *entries, unsigned int *passes, uint64_t *ns)
+static int libhmm_range(struct target *t, uint64_t addr, size_t len, unsigned int request,
+			const uint8_t *requests, struct entry *entries, unsigned int *passes,
+			uint64_t *ns)
 {
-	static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops), .invalidate = ignore };
+	static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops),
+							      .invalidate = ignore };
 	struct hmm_range range = {
 		.size = sizeof(range),
 		.start = addr,
@@ -204,7 +214,8 @@ static int libhmm_range(struct target *t, uint64_t addr, size_t len, unsigned in
 		range.hmm_pfns[i] = requests ? request_of(requests[i]) : 0;
 	if (addr >= t->start && addr + len <= t->start + t->len)
 		range.notifier = t->notifier;
-	else if ((ret = hmm_interval_notifier_insert(space, addr, len, &ops, NULL, &range.notifier)))
+	else if ((ret = hmm_interval_notifier_insert(space, addr, len, &ops, NULL,
+						     &range.notifier)))
 		goto out;
 	begin = target_clock();
 	ret = hmm_range_fault(&range, 0);
@@ -282,7 +293,8 @@ static __attribute__((noinline)) bool guarded_copy(void *to, const void *from, s
  * One section's share. Returns how much was done: 0 if nothing is held, or the copy faulted, or the section was overrun. What was
  * given for this job alone is used up.
  */
-static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len, bool write, uint64_t *once)
+static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
+			  uint64_t *once)
 {
 	void *memory = (void *)(uintptr_t)addr;
 	size_t n, i;
@@ -332,7 +344,8 @@ static int submit(struct target *t, uint64_t start, uint64_t end)
 	return ret;
 }
 
-static int do_job(struct target *t, uint64_t addr, char *buf, size_t len, bool write, unsigned int *faults, uint64_t *once)
+static int do_job(struct target *t, uint64_t addr, char *buf, size_t len, bool write,
+		  unsigned int *faults, uint64_t *once)
 {
 	uint64_t end = addr + len, fault_end = (end + PAGE - 1) & ~(PAGE - 1), faulted = end;
 	unsigned int replays = 0;
@@ -341,7 +354,8 @@ static int do_job(struct target *t, uint64_t addr, char *buf, size_t len, bool w
 
 	for (; addr < end; addr += n, buf += n) {
 		n = end - addr < SECTION ? end - addr : SECTION;
-		n = access_some(t, addr, buf, n, write, addr >= faulted ? &once[(addr - faulted) / PAGE] : NULL);
+		n = access_some(t, addr, buf, n, write,
+				addr >= faulted ? &once[(addr - faulted) / PAGE] : NULL);
 		if (n) {
 			replays = 0;
 			continue;
@@ -357,7 +371,8 @@ static int do_job(struct target *t, uint64_t addr, char *buf, size_t len, bool w
 	return 0;
 }
 
-static int libhmm_access(struct target *t, uint64_t addr, void *buf, size_t len, bool write, unsigned int *faults)
+static int libhmm_access(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
+			 unsigned int *faults)
 {
 	unsigned int unasked;
 	uint64_t *once;

@@ -23,7 +23,7 @@
 
 struct entry {
 	uint32_t flags;
-	uint32_t order; /* of the CPU's mapping */
+	uint32_t order;  /* of the CPU's mapping */
 	uint64_t cookie; /* equal for equal pages, 0 where the target cannot tell */
 };
 
@@ -46,7 +46,7 @@ struct event {
 
 struct mirror_log {
 	unsigned int count; /* in events */
-	unsigned int lost; /* happened, but are not in events */
+	unsigned int lost;  /* happened, but are not in events */
 	struct event events[LOG_MAX];
 };
 
@@ -54,8 +54,8 @@ struct target; /* one mirror of one range */
 
 struct target_ops {
 	const char *name;
-	bool sees_pages; /* cookies, ENTRY_ZERO and ENTRY_DAX of each page are told */
-	bool sees_write; /* a snapshot says WRITE wherever the CPU may write */
+	bool sees_pages;  /* cookies, ENTRY_ZERO and ENTRY_DAX of each page are told */
+	bool sees_write;  /* a snapshot says WRITE wherever the CPU may write */
 	bool synchronous; /* whatever is taken away is taken before the call that does it returns */
 	bool event_kinds; /* events carry the kernel's kinds */
 
@@ -68,10 +68,12 @@ struct target_ops {
 	 * hmm_range_fault() of [addr, addr + len), which need not be the mirror's. requests: NULL, or REQ_* of each page.
 	 * passes: how often the target had to begin anew, and the first. ns: what it took. Returns what it returned.
 	 */
-	int (*range)(struct target *t, uint64_t addr, size_t len, unsigned int request, const uint8_t *requests,
-		     struct entry *entries, unsigned int *passes, uint64_t *ns);
+	int (*range)(struct target *t, uint64_t addr, size_t len, unsigned int request,
+		     const uint8_t *requests, struct entry *entries, unsigned int *passes,
+		     uint64_t *ns);
 	/* A device job. It uses what the mirror holds, as far as that still stands, and faults the rest. faults: how often. */
-	int (*access)(struct target *t, uint64_t addr, void *buf, size_t len, bool write, unsigned int *faults);
+	int (*access)(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
+		      unsigned int *faults);
 	/* What the mirror holds; touches nothing. */
 	int (*held)(struct target *t, uint64_t addr, size_t len, struct entry *entries);
 	/* The invalidations since the last reset. */

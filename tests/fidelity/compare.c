@@ -13,16 +13,19 @@ static const struct {
 	const char *why;
 } explanations[] = {
 	{ "vvar", "*", 7,
-	  "the kernel looks at the flags of the VMA; libhmm takes no special mapping at all, with the same error" },
+	  "the kernel looks at the flags of the VMA; libhmm takes no special mapping at all, with "
+	  "the same error" },
 };
 
-static const char why_less[] = "nothing readable says whether a present entry is writable; libhmm says less than the kernel, never more";
+static const char why_less[] = "nothing readable says whether a present entry is writable; libhmm "
+			       "says less than the kernel, never more";
 
 static bool same(const struct entry *a, const struct entry *b)
 {
 	unsigned int tell = ENTRY_VALID | ENTRY_WRITE | ENTRY_ERROR;
 
-	return (a->flags & tell) == (b->flags & tell) && (!(a->flags & ENTRY_VALID) || a->order == b->order);
+	return (a->flags & tell) == (b->flags & tell) &&
+	       (!(a->flags & ENTRY_VALID) || a->order == b->order);
 }
 
 /* The kernel's entry but for permission to write. */
@@ -46,8 +49,9 @@ static const char *explain(const char *kind, const char *state, unsigned int req
 	return NULL;
 }
 
-enum verdict compare(const char *kind, const char *state, unsigned int request, const struct answer *kernel,
-		     const struct answer *libhmm, size_t *page, const char **why)
+enum verdict compare(const char *kind, const char *state, unsigned int request,
+		     const struct answer *kernel, const struct answer *libhmm, size_t *page,
+		     const char **why)
 {
 	enum verdict verdict = SAME;
 	size_t i;
@@ -62,7 +66,9 @@ enum verdict compare(const char *kind, const char *state, unsigned int request, 
 			continue;
 		if (verdict == SAME)
 			*page = i;
-		verdict = !(request & REQ_WRITE) && less(&kernel->entries[i], &libhmm->entries[i]) ? LESS : DIFFERENT;
+		verdict = !(request & REQ_WRITE) && less(&kernel->entries[i], &libhmm->entries[i])
+				  ? LESS
+				  : DIFFERENT;
 		if (verdict == DIFFERENT)
 			*page = i;
 	}

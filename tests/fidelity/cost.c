@@ -38,7 +38,8 @@ static void bound(const char *what, double is, double limit, bool at_most)
 {
 	bool kept = at_most ? is <= limit : is >= limit;
 
-	printf("| %s | %.2f | %s %.1f | %s |\n", what, is, at_most ? "at most" : "at least", limit, kept ? "kept" : "**NOT KEPT**");
+	printf("| %s | %.2f | %s %.1f | %s |\n", what, is, at_most ? "at most" : "at least", limit,
+	       kept ? "kept" : "**NOT KEPT**");
 	bad |= !kept;
 }
 
@@ -64,18 +65,24 @@ static char *map_dax(size_t size, int *fd)
 	if (*fd < 0)
 		return NULL;
 	unlink(path);
-	room = mmap(NULL, size + 2 * PMD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	room = mmap(NULL, size + 2 * PMD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
 	if (fallocate(*fd, 0, 0, size) || room == MAP_FAILED)
 		return NULL;
-	map = mmap((void *)(((uintptr_t)room + PMD - 1) & ~(PMD - 1)), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, *fd, 0);
+	map = mmap((void *)(((uintptr_t)room + PMD - 1) & ~(PMD - 1)), size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, *fd, 0);
 	return map == MAP_FAILED ? NULL : map;
 }
 
 static uint64_t raw_scan(int pagemap, char *map, size_t size)
 {
 	static struct page_region regions[1024];
-	struct pm_scan_arg arg = { .size = sizeof(arg), .start = (uintptr_t)map, .end = (uintptr_t)map + size,
-				   .vec = (uintptr_t)regions, .vec_len = 1024, .return_mask = ALL_CATEGORIES };
+	struct pm_scan_arg arg = { .size = sizeof(arg),
+				   .start = (uintptr_t)map,
+				   .end = (uintptr_t)map + size,
+				   .vec = (uintptr_t)regions,
+				   .vec_len = 1024,
+				   .return_mask = ALL_CATEGORIES };
 	uint64_t begin = target_clock();
 
 	if (ioctl(pagemap, PAGEMAP_SCAN, &arg) < 0)
@@ -97,7 +104,8 @@ static uint64_t scan_to_words(int pagemap, char *map, size_t size)
 	return target_clock() - begin;
 }
 
-static uint64_t one_range(const struct target_ops *ops, struct target *t, char *map, size_t size, unsigned int request)
+static uint64_t one_range(const struct target_ops *ops, struct target *t, char *map, size_t size,
+			  unsigned int request)
 {
 	static struct entry entries[SIZE / 4096];
 	uint64_t ns = 0;
@@ -114,7 +122,8 @@ static void snapshots(char *map)
 	struct target *k, *l;
 	int i;
 
-	if (target_kernel.mirror((uintptr_t)map, SIZE, &k) || target_libhmm.mirror((uintptr_t)map, SIZE, &l))
+	if (target_kernel.mirror((uintptr_t)map, SIZE, &k) ||
+	    target_libhmm.mirror((uintptr_t)map, SIZE, &l))
 		return;
 	one_range(&target_libhmm, l, map, SIZE, REQ_FAULT | REQ_WRITE);
 	for (i = 0; i < ROUNDS; i++) {
@@ -123,15 +132,17 @@ static void snapshots(char *map)
 		ours[i] = one_range(&target_libhmm, l, map, SIZE, 0);
 		kernel[i] = one_range(&target_kernel, k, map, SIZE, 0);
 	}
-	printf("| snapshot of 256 MiB DAX by PMDs, ns a page: PAGEMAP_SCAN to regions; to a word a page; libhmm; kernel | %.2f; %.2f; "
+	printf("| snapshot of 256 MiB DAX by PMDs, ns a page: PAGEMAP_SCAN to regions; to a word a "
+	       "page; libhmm; kernel | %.2f; %.2f; "
 	       "%.2f; %.2f | | |\n",
-	       median(raw, ROUNDS) / (SIZE / 4096.0), median(words, ROUNDS) / (SIZE / 4096.0), median(ours, ROUNDS) / (SIZE / 4096.0),
-	       median(kernel, ROUNDS) / (SIZE / 4096.0));
+	       median(raw, ROUNDS) / (SIZE / 4096.0), median(words, ROUNDS) / (SIZE / 4096.0),
+	       median(ours, ROUNDS) / (SIZE / 4096.0), median(kernel, ROUNDS) / (SIZE / 4096.0));
 	if (raw[0])
 		printf("| libhmm's snapshot against PAGEMAP_SCAN to regions | %.2f | | |\n",
-	       median(ours, ROUNDS) / (double)median(raw, ROUNDS));
+		       median(ours, ROUNDS) / (double)median(raw, ROUNDS));
 	if (raw[0])
-		bound("libhmm's snapshot against PAGEMAP_SCAN to a word a page", median(ours, ROUNDS) / (double)median(words, ROUNDS), 1.5, true);
+		bound("libhmm's snapshot against PAGEMAP_SCAN to a word a page",
+		      median(ours, ROUNDS) / (double)median(words, ROUNDS), 1.5, true);
 	target_kernel.unmirror(k);
 	target_libhmm.unmirror(l);
 	close(pagemap);
@@ -166,8 +177,10 @@ static void cold_faults(void)
 	before = cached_kib();
 	if (target_libhmm.access(t, (uintptr_t)map, buf, size, true, &faults))
 		faults = 9999;
-	bound("device faults for each PMD of a cold 64 MiB write", faults / (double)(size / PMD), 1, true);
-	bound("page cache grown by it, share of 64 MiB", (cached_kib() - before) / (double)(size / 1024), 0.1, true);
+	bound("device faults for each PMD of a cold 64 MiB write", faults / (double)(size / PMD), 1,
+	      true);
+	bound("page cache grown by it, share of 64 MiB",
+	      (cached_kib() - before) / (double)(size / 1024), 0.1, true);
 	target_libhmm.unmirror(t);
 	munmap(map, size);
 	close(fd);
@@ -197,7 +210,8 @@ static void throughput(char *map)
 				bad = 1;
 		device[i] = target_clock() - begin;
 	}
-	bound("device throughput on DAX against the CPU's, reading", median(cpu, ROUNDS) / (double)median(device, ROUNDS), 0.8, false);
+	bound("device throughput on DAX against the CPU's, reading",
+	      median(cpu, ROUNDS) / (double)median(device, ROUNDS), 0.8, false);
 	target_libhmm.unmirror(t);
 	free(buf);
 }
@@ -209,7 +223,9 @@ int cost_report(void)
 
 	if (!dax_dir)
 		return 0;
-	printf("## Cost\n\nThe guest is emulated: ratios only. Medians of %d.\n\n| | figure | bound | |\n|---|---|---|---|\n", ROUNDS);
+	printf("## Cost\n\nThe guest is emulated: ratios only. Medians of %d.\n\n| | figure | "
+	       "bound | |\n|---|---|---|---|\n",
+	       ROUNDS);
 	map = map_dax(SIZE, &fd);
 	if (!map) {
 		printf("| a DAX file of 256 MiB | %s | | **NOT KEPT** |\n", strerror(errno));

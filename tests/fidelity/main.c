@@ -34,8 +34,8 @@ struct shared_answer {
 static struct shared_answer *shared[2];
 static unsigned int count[4];
 
-static void ask(const struct target_ops *ops, const struct kind *kind, const struct state *state, unsigned int request,
-		struct shared_answer *out)
+static void ask(const struct target_ops *ops, const struct kind *kind, const struct state *state,
+		unsigned int request, struct shared_answer *out)
 {
 	struct sample s = { .fd = -1 };
 	struct target *t;
@@ -48,15 +48,16 @@ static void ask(const struct target_ops *ops, const struct kind *kind, const str
 	snprintf(out->why_not, sizeof(out->why_not), "%s", why_not ? why_not : "");
 	if (!out->made) {
 		out->n = s.len / 4096;
-		out->result = ops->range(t, (uintptr_t)s.map, s.len, request, NULL, out->entries, NULL, &out->ns);
+		out->result = ops->range(t, (uintptr_t)s.map, s.len, request, NULL, out->entries,
+					 NULL, &out->ns);
 		ops->unmirror(t);
 	}
 	sample_destroy(&s);
 }
 
 /* Each target gets a process of its own, so that neither finds what the other left. */
-static int ask_apart(const struct target_ops *ops, const struct kind *kind, const struct state *state, unsigned int request,
-		     struct shared_answer *out)
+static int ask_apart(const struct target_ops *ops, const struct kind *kind,
+		     const struct state *state, unsigned int request, struct shared_answer *out)
 {
 	int status = 0;
 	pid_t pid;
@@ -88,7 +89,8 @@ static void say(const struct answer *a, size_t page, char *buf, size_t size)
 	else if (!(e->flags & ENTRY_VALID))
 		snprintf(buf, size, "none");
 	else if (e->order)
-		snprintf(buf, size, "%s, order %u", e->flags & ENTRY_WRITE ? "write" : "read", e->order);
+		snprintf(buf, size, "%s, order %u", e->flags & ENTRY_WRITE ? "write" : "read",
+			 e->order);
 	else
 		snprintf(buf, size, "%s", e->flags & ENTRY_WRITE ? "write" : "read");
 }
@@ -103,13 +105,16 @@ static void row(const struct kind *kind, const struct state *state, size_t reque
 	size_t page, i;
 
 	for (i = 0; i < 2; i++)
-		a[i] = (struct answer){ shared[i]->result, shared[i]->n, shared[i]->entries, shared[i]->ns };
-	verdict = compare(kind->name, state->name, request_bits[request], &a[0], &a[1], &page, &why);
+		a[i] = (struct answer){ shared[i]->result, shared[i]->n, shared[i]->entries,
+					shared[i]->ns };
+	verdict =
+		compare(kind->name, state->name, request_bits[request], &a[0], &a[1], &page, &why);
 	count[verdict]++;
 	for (i = 0; i < 2; i++)
 		say(&a[i], page, said[i], sizeof(said[i]));
-	printf("| %s | %s | %s | %s | %s | %.0f, %.0f | %s%s%s |\n", kind->name, state->name, requests[request], said[0], said[1],
-	       a[0].ns / (double)a[0].n, a[1].ns / (double)a[1].n, words[verdict], verdict == EXPLAINED ? ": " : "",
+	printf("| %s | %s | %s | %s | %s | %.0f, %.0f | %s%s%s |\n", kind->name, state->name,
+	       requests[request], said[0], said[1], a[0].ns / (double)a[0].n,
+	       a[1].ns / (double)a[1].n, words[verdict], verdict == EXPLAINED ? ": " : "",
 	       verdict == EXPLAINED ? why : "");
 }
 
@@ -121,17 +126,21 @@ static void table(const struct kind *kind)
 
 	for (state = states; state->name; state++) {
 		for (request = 0; request < 3; request++) {
-			ret = ask_apart(&target_kernel, kind, state, request_bits[request], shared[0]);
+			ret = ask_apart(&target_kernel, kind, state, request_bits[request],
+					shared[0]);
 			if (!ret)
-				ret = ask_apart(&target_libhmm, kind, state, request_bits[request], shared[1]);
+				ret = ask_apart(&target_libhmm, kind, state, request_bits[request],
+						shared[1]);
 			if (!ret)
 				row(kind, state, request);
 			else if (ret != -ENOENT) {
-				printf("| %s | %s | %s | | | | **FAILED**: %s %s %s |\n", kind->name, state->name, requests[request],
-				       strerror(-ret), shared[0]->why_not, shared[1]->why_not);
+				printf("| %s | %s | %s | | | | **FAILED**: %s %s %s |\n",
+				       kind->name, state->name, requests[request], strerror(-ret),
+				       shared[0]->why_not, shared[1]->why_not);
 				count[DIFFERENT]++;
 			} else if (state == states && !request)
-				printf("| %s | | | | | | not to be had: %s |\n", kind->name, shared[0]->why_not);
+				printf("| %s | | | | | | not to be had: %s |\n", kind->name,
+				       shared[0]->why_not);
 		}
 	}
 }
@@ -141,15 +150,22 @@ static void preface(void)
 	struct utsname u;
 
 	uname(&u);
-	printf("# Fidelity\n\nWhat libhmm's `hmm_range_fault()` says, beside what the kernel's own says through the test module "
-	       "`vm/oracle`, of the same\nmapping in the same state. This page is the output of `tests/fidelity` in a guest "
-	       "(`vm/run`), Linux %s. Each sample is made\nanew for each question and each target.\n\n"
+	printf("# Fidelity\n\nWhat libhmm's `hmm_range_fault()` says, beside what the kernel's own "
+	       "says through the test module "
+	       "`vm/oracle`, of the same\nmapping in the same state. This page is the output of "
+	       "`tests/fidelity` in a guest "
+	       "(`vm/run`), Linux %s. Each sample is made\nanew for each question and each "
+	       "target.\n\n"
 	       "- **same**: result, validity, permission and order agree on every page.\n"
-	       "- **less**: a snapshot or read said \"read\" where the kernel's said \"write\"; nothing that a process may read tells "
-	       "them\n  apart, and a write request settles it. More than the kernel says is never right.\n"
-	       "- **explained**: differs for a reason that `compare.c` gives.\n- **DIFFERENT**: a bug; the run fails.\n\n"
+	       "- **less**: a snapshot or read said \"read\" where the kernel's said \"write\"; "
+	       "nothing that a process may read tells "
+	       "them\n  apart, and a write request settles it. More than the kernel says is never "
+	       "right.\n"
+	       "- **explained**: differs for a reason that `compare.c` gives.\n- **DIFFERENT**: a "
+	       "bug; the run fails.\n\n"
 	       "The columns show the first page that differs, else the first.\n\n"
-	       "| mapping | state | request | kernel | libhmm | ns a page, each | |\n|---|---|---|---|---|---|---|\n",
+	       "| mapping | state | request | kernel | libhmm | ns a page, each | "
+	       "|\n|---|---|---|---|---|---|---|\n",
 	       u.release);
 }
 
@@ -183,15 +199,16 @@ int main(int argc, char **argv)
 	if (ret || costs_only)
 		return ret ? ret : cost_report();
 	for (i = 0; i < 2; i++) {
-		shared[i] = mmap(NULL, sizeof(*shared[i]), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		shared[i] = mmap(NULL, sizeof(*shared[i]), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (shared[i] == MAP_FAILED)
 			return 1;
 	}
 	preface();
 	for (kind = kinds; kind->name; kind++)
 		table(kind);
-	printf("\n%u answers: %u the same, %u less, %u explained, %u different.\n\n", count[0] + count[1] + count[2] + count[3], count[0],
-	       count[1], count[2], count[3]);
+	printf("\n%u answers: %u the same, %u less, %u explained, %u different.\n\n",
+	       count[0] + count[1] + count[2] + count[3], count[0], count[1], count[2], count[3]);
 	ret = cost_report();
 	return count[DIFFERENT] || ret ? 1 : 0;
 }

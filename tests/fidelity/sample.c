@@ -24,9 +24,11 @@ const char *why_not;
 static char *room(struct sample *s, size_t len)
 {
 	s->reserved = len + 2 * PMD;
-	s->room = mmap(NULL, s->reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	s->room = mmap(NULL, s->reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
 	s->len = len;
-	return s->room == MAP_FAILED ? NULL : (char *)(((unsigned long)s->room + PMD - 1) & ~(PMD - 1));
+	return s->room == MAP_FAILED ? NULL
+				     : (char *)(((unsigned long)s->room + PMD - 1) & ~(PMD - 1));
 }
 
 static int map_at(struct sample *s, size_t len, int flags, int fd)
@@ -170,12 +172,18 @@ static int make_vvar(struct sample *s)
 }
 
 const struct kind kinds[] = {
-	{ "anonymous", make_anon },	     { "THP", make_thp },
-	{ "stack", make_stack },	     { "hugetlb, private", make_hugetlb_private },
-	{ "hugetlb, shared", make_hugetlb_shared }, { "shared memory", make_shmem },
-	{ "shared memory, private", make_shmem_private }, { "file", make_file_shared },
-	{ "file, private", make_file_private },	     { "DAX file", make_dax },
-	{ "DAX file, private", make_dax_private },   { "vvar", make_vvar },
+	{ "anonymous", make_anon },
+	{ "THP", make_thp },
+	{ "stack", make_stack },
+	{ "hugetlb, private", make_hugetlb_private },
+	{ "hugetlb, shared", make_hugetlb_shared },
+	{ "shared memory", make_shmem },
+	{ "shared memory, private", make_shmem_private },
+	{ "file", make_file_shared },
+	{ "file, private", make_file_private },
+	{ "DAX file", make_dax },
+	{ "DAX file, private", make_dax_private },
+	{ "vvar", make_vvar },
 	{ NULL, NULL },
 };
 

@@ -8,7 +8,7 @@
 
 struct sample {
 	char *map;
-	size_t len; /* of the mapping */
+	size_t len;      /* of the mapping */
 	size_t reserved; /* what destroying it unmaps */
 	char *room;
 	int fd;
@@ -17,7 +17,8 @@ struct sample {
 
 struct kind {
 	const char *name;
-	int (*make)(struct sample *s); /* 0, -errno; -ENOENT: not to be had here, and why_not says why */
+	int (*make)(struct sample
+			    *s); /* 0, -errno; -ENOENT: not to be had here, and why_not says why */
 };
 
 struct state {

@@ -66,7 +66,8 @@ static void memory_without_storage_is_refused(void **state)
 	char *private = map_file(MAP_PRIVATE);
 
 	assert_int_equal(hmm_persist(mm, (uintptr_t)anon, (uintptr_t)anon + 1, NULL), -EOPNOTSUPP);
-	assert_int_equal(hmm_persist(mm, (uintptr_t)private, (uintptr_t)private + 1, NULL), -EOPNOTSUPP);
+	assert_int_equal(hmm_persist(mm, (uintptr_t) private, (uintptr_t) private + 1, NULL),
+			 -EOPNOTSUPP);
 	munmap(anon, PAGE);
 	munmap(private, 4 * PAGE);
 }

@@ -47,7 +47,9 @@ static void check(const char *what, int rc)
 static struct hmm_interval_notifier *watch(void *p)
 {
 	struct hmm_interval_notifier *ni;
-	struct hmm_range r = { .size = sizeof(r), .start = (uintptr_t)p, .end = (uintptr_t)p + PAGES * PAGE,
+	struct hmm_range r = { .size = sizeof(r),
+			       .start = (uintptr_t)p,
+			       .end = (uintptr_t)p + PAGES * PAGE,
 			       .default_flags = HMM_PFN_REQ_FAULT };
 	static uint64_t pfns[PAGES];
 	int err = hmm_interval_notifier_insert(mm, (uintptr_t)p, PAGES * PAGE, &ops, NULL, &ni);
@@ -67,7 +69,8 @@ static struct hmm_interval_notifier *watch(void *p)
 
 static void anonymous(void)
 {
-	char *p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 	struct hmm_interval_notifier *ni = watch(p);
 
 	check("mprotect", mprotect(p, PAGE, PROT_READ));

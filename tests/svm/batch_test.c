@@ -299,12 +299,9 @@ static void change_between_walk_and_commit_is_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(batch_is_sorted_and_coalesced),
-		T(bad_fault_of_a_batch_disturbs_no_other),
-		T(device_is_told_of_an_upgrade),
-		T(vanished_memory_is_forgotten_first),
-		T(large_page_is_one_entry),
-		T(change_between_walk_and_commit_is_noticed),
+		T(batch_is_sorted_and_coalesced), T(bad_fault_of_a_batch_disturbs_no_other),
+		T(device_is_told_of_an_upgrade),  T(vanished_memory_is_forgotten_first),
+		T(large_page_is_one_entry),       T(change_between_walk_and_commit_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

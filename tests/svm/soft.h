@@ -24,7 +24,7 @@ static inline int close_mirror(void **state)
 }
 
 static inline void reopen(struct mirror *m, const char *spec, unsigned int engines,
-		   const struct hmm_svm_options *options)
+			  const struct hmm_svm_options *options)
 {
 	mirror_close(m);
 	mirror_open(m, spec, engines, options);

@@ -14,9 +14,11 @@
 
 #include "oracle.h"
 
-static int fault_rest(struct uhmm_mirror *mirror, unsigned long start, unsigned long end, bool write, u64 *faults)
+static int fault_rest(struct uhmm_mirror *mirror, unsigned long start, unsigned long end,
+		      bool write, u64 *faults)
 {
-	unsigned long first = (start - mirror->start) >> PAGE_SHIFT, npages = (end - start) >> PAGE_SHIFT;
+	unsigned long first = (start - mirror->start) >> PAGE_SHIFT,
+		      npages = (end - start) >> PAGE_SHIFT;
 	struct hmm_range range = {
 		.notifier = &mirror->notifier,
 		.start = start,
@@ -36,7 +38,8 @@ static int fault_rest(struct uhmm_mirror *mirror, unsigned long start, unsigned 
 			break;
 		spin_lock(&mirror->device_lock);
 		if (!mmu_interval_read_retry(&mirror->notifier, range.notifier_seq)) {
-			memcpy(mirror->pfns + first, range.hmm_pfns, npages * sizeof(*range.hmm_pfns));
+			memcpy(mirror->pfns + first, range.hmm_pfns,
+			       npages * sizeof(*range.hmm_pfns));
 			spin_unlock(&mirror->device_lock);
 			break;
 		}
@@ -48,7 +51,8 @@ static int fault_rest(struct uhmm_mirror *mirror, unsigned long start, unsigned 
 }
 
 /* One page's share of the job from or to the bounce page. -ENOENT: the mirror holds no such entry. */
-static int access_page(struct uhmm_mirror *mirror, unsigned long addr, unsigned long len, void *bounce, bool write)
+static int access_page(struct uhmm_mirror *mirror, unsigned long addr, unsigned long len,
+		       void *bounce, bool write)
 {
 	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0), pfn;
 	int ret = -ENOENT;
@@ -80,7 +84,8 @@ static int access_all(struct uhmm_mirror *mirror, struct uhmm_oracle_access *arg
 		if (arg->write && copy_from_user(bounce, buf, len))
 			return -EFAULT;
 		while ((ret = access_page(mirror, addr, len, bounce, arg->write)) == -ENOENT) {
-			arg->result = fault_rest(mirror, addr & PAGE_MASK, PAGE_ALIGN(end), arg->write, &arg->faults);
+			arg->result = fault_rest(mirror, addr & PAGE_MASK, PAGE_ALIGN(end),
+						 arg->write, &arg->faults);
 			if (arg->result)
 				return 0;
 		}
@@ -98,7 +103,8 @@ int uhmm_access(struct uhmm_mirror *mirror, struct uhmm_oracle_access *arg)
 	arg->result = 0;
 	arg->done = 0;
 	arg->faults = 0;
-	if (!arg->len || arg->addr + arg->len < arg->addr || arg->addr < mirror->start || arg->addr + arg->len > mirror->end)
+	if (!arg->len || arg->addr + arg->len < arg->addr || arg->addr < mirror->start ||
+	    arg->addr + arg->len > mirror->end)
 		return -EINVAL;
 	bounce = (void *)__get_free_page(GFP_KERNEL);
 	if (!bounce)

@@ -37,7 +37,8 @@ static u32 drop_entries(struct uhmm_mirror *mirror, unsigned long start, unsigne
 	u32 dropped = 0;
 	unsigned long i;
 
-	for (i = (start - mirror->start) >> PAGE_SHIFT; i < (end - mirror->start) >> PAGE_SHIFT; i++) {
+	for (i = (start - mirror->start) >> PAGE_SHIFT; i < (end - mirror->start) >> PAGE_SHIFT;
+	     i++) {
 		dropped += mirror->pfns[i] != 0;
 		mirror->pfns[i] = 0;
 	}
@@ -45,7 +46,8 @@ static u32 drop_entries(struct uhmm_mirror *mirror, unsigned long start, unsigne
 }
 
 /* A spinlock alone, so this never has to say that it could not. */
-static bool mirror_invalidate(struct mmu_interval_notifier *notifier, const struct mmu_notifier_range *range, unsigned long seq)
+static bool mirror_invalidate(struct mmu_interval_notifier *notifier,
+			      const struct mmu_notifier_range *range, unsigned long seq)
 {
 	struct uhmm_mirror *mirror = container_of(notifier, struct uhmm_mirror, notifier);
 	struct uhmm_oracle_event event = {
@@ -147,7 +149,8 @@ int uhmm_mirror_held(struct uhmm_mirror *mirror, const struct uhmm_oracle_held *
 	u64 i;
 
 	first = (arg->addr - mirror->start) >> PAGE_SHIFT;
-	if (!PAGE_ALIGNED(arg->addr) || arg->addr < mirror->start || arg->npages > ((mirror->end - mirror->start) >> PAGE_SHIFT) ||
+	if (!PAGE_ALIGNED(arg->addr) || arg->addr < mirror->start ||
+	    arg->npages > ((mirror->end - mirror->start) >> PAGE_SHIFT) ||
 	    first + arg->npages > ((mirror->end - mirror->start) >> PAGE_SHIFT))
 		return -EINVAL;
 	for (i = 0; i < arg->npages; i++) {

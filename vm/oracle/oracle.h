@@ -11,7 +11,7 @@
 
 #include "uhmm_oracle.h"
 
-#define UHMM_LOG_SIZE 4096 /* events */
+#define UHMM_LOG_SIZE 4096         /* events */
 #define UHMM_MAX_PAGES (1ul << 19) /* 2 GiB */
 
 /*
@@ -22,10 +22,11 @@ struct uhmm_mirror {
 	struct mmu_interval_notifier notifier;
 	unsigned long start, end;
 	spinlock_t device_lock;
-	unsigned long *pfns; /* (D) the device's page table: hmm_pfns, 0 where there is none; no page is referenced */
+	unsigned long *
+		pfns; /* (D) the device's page table: hmm_pfns, 0 where there is none; no page is referenced */
 	struct uhmm_oracle_event *log; /* (D) UHMM_LOG_SIZE of them */
-	u32 log_count, log_lost; /* (D) */
-	u64 counts[UHMM_EVENT_NR]; /* (D) */
+	u32 log_count, log_lost;       /* (D) */
+	u64 counts[UHMM_EVENT_NR];     /* (D) */
 };
 
 struct uhmm_file {

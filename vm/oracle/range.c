@@ -37,7 +37,8 @@ void uhmm_entry_fill(struct uhmm_oracle_entry *entry, unsigned long hmm_pfn)
 	else if (is_zone_device_page(page))
 		entry->flags |= UHMM_ENTRY_FSDAX;
 	/* The huge zero folio is not exported, but it alone is mapped by a PMD and belongs to nothing. */
-	else if (is_zero_pfn(page_to_pfn(page)) || (entry->order >= PMD_SHIFT - PAGE_SHIFT && !compound_head(page)->mapping))
+	else if (is_zero_pfn(page_to_pfn(page)) ||
+		 (entry->order >= PMD_SHIFT - PAGE_SHIFT && !compound_head(page)->mapping))
 		entry->flags |= UHMM_ENTRY_ZERO;
 }
 
@@ -62,7 +63,8 @@ int uhmm_fault(struct hmm_range *range, u32 *passes, u64 *ns)
 	return ret;
 }
 
-static bool once_invalidate(struct mmu_interval_notifier *notifier, const struct mmu_notifier_range *range, unsigned long seq)
+static bool once_invalidate(struct mmu_interval_notifier *notifier,
+			    const struct mmu_notifier_range *range, unsigned long seq)
 {
 	mmu_interval_set_seq(notifier, seq);
 	return true;
@@ -72,7 +74,8 @@ static const struct mmu_interval_notifier_ops once_ops = { .invalidate = once_in
 
 static unsigned long request_in(u32 flags)
 {
-	return (flags & UHMM_REQ_FAULT ? HMM_PFN_REQ_FAULT : 0) | (flags & UHMM_REQ_WRITE ? HMM_PFN_REQ_WRITE : 0);
+	return (flags & UHMM_REQ_FAULT ? HMM_PFN_REQ_FAULT : 0) |
+	       (flags & UHMM_REQ_WRITE ? HMM_PFN_REQ_WRITE : 0);
 }
 
 static int entries_in(unsigned long *pfns, struct uhmm_oracle_entry __user *from, u64 npages)
@@ -114,14 +117,16 @@ int uhmm_range(struct uhmm_oracle_range *arg)
 	};
 	int ret;
 
-	if (!arg->npages || arg->npages > UHMM_MAX_PAGES || !PAGE_ALIGNED(arg->addr) || range.end < range.start)
+	if (!arg->npages || arg->npages > UHMM_MAX_PAGES || !PAGE_ALIGNED(arg->addr) ||
+	    range.end < range.start)
 		return -EINVAL;
 	range.hmm_pfns = kvcalloc(arg->npages, sizeof(*range.hmm_pfns), GFP_KERNEL);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
 	ret = entries_in(range.hmm_pfns, entries, arg->npages);
 	if (!ret)
-		ret = mmu_interval_notifier_insert(&notifier, current->mm, range.start, range.end - range.start, &once_ops);
+		ret = mmu_interval_notifier_insert(&notifier, current->mm, range.start,
+						   range.end - range.start, &once_ops);
 	if (!ret) {
 		arg->passes = 0;
 		arg->ns = 0;

@@ -20,7 +20,8 @@
 #define UHMM_ENTRY_WRITE (1u << 1)
 #define UHMM_ENTRY_ERROR (1u << 2)
 #define UHMM_ENTRY_ZERO (1u << 3) /* the zero page, or the huge one */
-#define UHMM_ENTRY_FSDAX (1u << 4) /* host-managed device memory: on these kernels persistent memory */
+#define UHMM_ENTRY_FSDAX                                                                           \
+	(1u << 4) /* host-managed device memory: on these kernels persistent memory */
 #define UHMM_ENTRY_DEVICE (1u << 5) /* device-private or device-coherent */
 
 /* Requests, as input in an entry's flags and in default_flags. */
@@ -37,13 +38,13 @@ struct uhmm_oracle_entry {
 struct uhmm_oracle_range {
 	__u64 addr; /* bytes, page-aligned */
 	__u64 npages;
-	__u64 entries; /* user address of npages entries, in and out */
-	__u32 default_flags; /* UHMM_REQ_* */
+	__u64 entries;        /* user address of npages entries, in and out */
+	__u32 default_flags;  /* UHMM_REQ_* */
 	__u32 pfn_flags_mask; /* UHMM_REQ_* */
 	/* out */
 	__s32 result; /* what hmm_range_fault returned last: 0 or -errno; entries are valid for 0 only */
 	__u32 passes; /* calls it took */
-	__u64 ns; /* time of all passes, locks held */
+	__u64 ns;     /* time of all passes, locks held */
 };
 
 /* Starts the mirror of this open file. */
@@ -68,10 +69,10 @@ enum uhmm_event {
 struct uhmm_oracle_event {
 	__u64 start; /* clipped to the mirror */
 	__u64 end;
-	__u64 ns; /* CLOCK_MONOTONIC */
-	__u32 event; /* enum uhmm_event */
+	__u64 ns;      /* CLOCK_MONOTONIC */
+	__u32 event;   /* enum uhmm_event */
 	__u32 dropped; /* entries that the mirror held and lost to it */
-	__u32 tgid; /* who was running, in the initial namespace */
+	__u32 tgid;    /* who was running, in the initial namespace */
 	__u32 pad;
 };
 
@@ -81,8 +82,8 @@ struct uhmm_oracle_log {
 	__u32 max;
 	__u32 reset; /* 1: empty log and counters afterwards */
 	/* out */
-	__u32 count; /* written to events */
-	__u32 lost; /* not logged, though counted: the log was full */
+	__u32 count;      /* written to events */
+	__u32 lost;       /* not logged, though counted: the log was full */
 	__u64 counts[16]; /* by enum uhmm_event */
 };
 
@@ -94,7 +95,7 @@ struct uhmm_oracle_access {
 	__u32 write;
 	/* out */
 	__s32 result; /* 0 or -errno */
-	__u64 done; /* bytes copied */
+	__u64 done;   /* bytes copied */
 	__u64 faults; /* calls of hmm_range_fault() that faulted, those that collided included */
 };
 

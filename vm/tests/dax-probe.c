@@ -61,7 +61,8 @@ static long long huge_bytes(char *start, size_t length)
 /* Reserves twice the alignment, so that the file can be mapped at a multiple of it. */
 static char *aligned_address(void)
 {
-	char *p = mmap(NULL, SIZE + PMD_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p = mmap(NULL, SIZE + PMD_SIZE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -81,11 +82,13 @@ int main(int argc, char **argv)
 	}
 	at = aligned_address();
 	fd = open(path, O_CREAT | O_TRUNC | O_RDWR, 0600);
-	if (!at || fd < 0 || posix_fallocate(fd, 0, SIZE) || statx(fd, "", AT_EMPTY_PATH, 0, &attributes)) {
+	if (!at || fd < 0 || posix_fallocate(fd, 0, SIZE) ||
+	    statx(fd, "", AT_EMPTY_PATH, 0, &attributes)) {
 		fprintf(stderr, "dax-probe: %s: %s\n", path, strerror(errno));
 		return 1;
 	}
-	map = mmap(at, SIZE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	map = mmap(at, SIZE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED_VALIDATE | MAP_SYNC, fd,
+		   0);
 	if (map == MAP_FAILED && errno == EOPNOTSUPP) {
 		sync = 0;
 		map = mmap(at, SIZE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, fd, 0);

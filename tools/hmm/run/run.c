@@ -43,7 +43,8 @@ static int say(const struct work *work, int error)
 		return complain(EXIT_INPUT,
 				"'%s' has a page that is lost to a media or memory error", path);
 	case -EIO:
-		return complain(EXIT_HOST, "device '%s' failed on '%s'", work->options->device, path);
+		return complain(EXIT_HOST, "device '%s' failed on '%s'", work->options->device,
+				path);
 	case -EOPNOTSUPP:
 		return complain(EXIT_HOST, "device '%s' cannot run this job",
 				work->options->device);
