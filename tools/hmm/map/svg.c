@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../term.h"
@@ -239,37 +240,54 @@ static void legend(FILE *f, double y)
 		y, y + 9);
 }
 
-/* Where there are too many areas, those that hold nothing are left out, and then those no device holds. */
-static bool worth_a_row(const struct area *a, int strictness)
+static int compare_present(const void *a, const void *b)
 {
-	return !strictness || a->sum.device ||
-	       (strictness == 1 && (a->sum.present || a->sum.swapped));
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x < y) - (x > y);
 }
 
-static size_t count_rows(const struct space *space, int strictness)
+/* Where there are too many areas: the least presence that gets a row; what the device holds does anyway. */
+static uint64_t least_present(const struct space *space)
+{
+	uint64_t *present = space->n > ROWS_MAX ? calloc(space->n, sizeof(*present)) : NULL, least;
+
+	if (!present)
+		return 0;
+	for (size_t i = 0; i < space->n; i++)
+		present[i] = space->areas[i].sum.present;
+	qsort(present, space->n, sizeof(*present), compare_present);
+	least = present[ROWS_MAX / 2];
+	free(present);
+	return least;
+}
+
+static bool worth_a_row(const struct area *a, uint64_t least)
+{
+	return a->sum.present >= least || a->sum.device;
+}
+
+static size_t count_rows(const struct space *space, uint64_t least)
 {
 	size_t rows = 0;
 
-	for (size_t i = 0; i < space->n; i++)
-		rows += worth_a_row(&space->areas[i], strictness);
+	for (size_t i = 0; i < space->n && rows < ROWS_MAX; i++)
+		rows += worth_a_row(&space->areas[i], least);
 	return rows;
 }
 
 int space_svg(const struct space *space, const char *path)
 {
-	size_t rows, drawn = 0;
-	int strictness = 0, height, bad;
+	uint64_t least = least_present(space);
+	size_t rows = count_rows(space, least), drawn = 0;
+	int height = TOP + (int)rows * ROW + 44, bad;
 	FILE *f = fopen(path, "we");
 
 	if (!f)
 		return -errno;
-	while ((rows = count_rows(space, strictness)) > ROWS_MAX && strictness < 2)
-		strictness++;
-	rows = rows < ROWS_MAX ? rows : ROWS_MAX;
-	height = TOP + (int)rows * ROW + 44;
 	head(f, space, height);
 	for (size_t i = 0; i < space->n && drawn < rows; i++)
-		if (worth_a_row(&space->areas[i], strictness))
+		if (worth_a_row(&space->areas[i], least))
 			row(f, &space->areas[i], TOP + (double)drawn++ * ROW);
 	legend(f, height - 28);
 	if (rows < space->n)
