@@ -77,11 +77,14 @@ static const struct row rows[HMM_OP_NR] = {
 				      "the kernel refuses" },
 	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)",
 				   KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE),
-				   HMM_VALIDATED, HMM_SYNCHRONOUS,
-				   "no event; HMM_CHECK_PRESENT finds the page gone",
+				   HMM_UNSEEN, HMM_SYNCHRONOUS,
+				   "no event; HMM_CHECK_PRESENT sees it only until the page is "
+				   "touched again",
 				   "the kernel refuses" },
-	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_VALIDATED,
-			     HMM_VALIDATED, "no event; HMM_CHECK_PRESENT finds the page gone",
+	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN,
+			     HMM_SYNCHRONOUS,
+			     "no event; a page that a device holds stays; HMM_CHECK_PRESENT sees it "
+			     "only until the page is touched again",
 			     "never reclaimed" },
 	[HMM_OP_COLLAPSE] = { "collapse", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN,
 			      HMM_SYNCHRONOUS,

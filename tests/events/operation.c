@@ -13,6 +13,7 @@
 #define ADV_PAGEOUT 21
 #define ADV_COLLAPSE 25
 #define ADV_GUARD_INSTALL 102
+#define ADV_GUARD_REMOVE 103
 #define RW (PROT_READ | PROT_WRITE)
 
 static int err(long rc)
@@ -145,21 +146,33 @@ static int run_remap_file_pages(struct memory *m, size_t *offset)
 	return err(syscall(SYS_remap_file_pages, m->p, m->page, 0UL, m->page / 4096, 0UL));
 }
 
+/* The guard goes again, and the page is a new one: while it is there HMM_CHECK_PRESENT would see it. */
 static int run_guard(struct memory *m, size_t *offset)
 {
 	int rc = err(madvise(m->p, m->len, ADV_GUARD_INSTALL));
 
-	if (rc == -EINVAL && m->kind == MEMORY_ANON)
+	if (rc == -EINVAL && m->kind != MEMORY_HUGETLB)
 		return -ENOSYS; /* before Linux 6.13; shared memory and files before 6.15 */
-	return rc == -EINVAL && m->kind != MEMORY_HUGETLB ? -ENOSYS : rc;
+	if (!rc)
+		rc = err(madvise(m->p, m->len, ADV_GUARD_REMOVE));
+	if (!rc)
+		(void)*(volatile char *)m->p;
+	return rc;
 }
 
 static int run_reclaim(struct memory *m, size_t *offset)
 {
+	int rc;
+
 	/* Written pages of files go when they are clean. */
 	if (m->fd >= 0)
 		fsync(m->fd);
-	return err(madvise(m->p, m->len, ADV_PAGEOUT));
+	rc = err(madvise(m->p, m->len, ADV_PAGEOUT));
+	if (!rc && memory_present(m, 0))
+		return -ENOSYS; /* no swap */
+	if (!rc)
+		(void)*(volatile char *)m->p;
+	return rc;
 }
 
 static int run_collapse(struct memory *m, size_t *offset)
@@ -186,7 +199,7 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_PUNCH_HOLE] = { run_punch, true, -1, MEMORY_NR },
 	[HMM_OP_SHMDT] = { run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR },
 	[HMM_OP_REMAP_FILE_PAGES] = { run_remap_file_pages, true, HMM_NOTE_DETACH, MEMORY_NR },
-	[HMM_OP_GUARD_INSTALL] = { run_guard, true, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_GUARD_INSTALL] = { run_guard, false, HMM_NOTE_DISCARD, MEMORY_NR },
 	[HMM_OP_RECLAIM] = { run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR },
 	[HMM_OP_COLLAPSE] = { run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

@@ -175,12 +175,16 @@ int op_guard(struct op_run *run)
 
 	if (rc)
 		return -EOPNOTSUPP;
-	if (run->note)
-		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	if (run->slot->checked) {
+		/* While the guard is there a checked use is refused untold. */
+		atomic_fetch_add(&run->slot->denied, 1);
+		tort_pause(rng_below(run->rng, 1000000));
+		atomic_fetch_add(&run->slot->denied, 1);
+	}
+	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 	if (rc)
 		return rc;
 	op_returned(run);
-	tort_pause(rng_below(run->rng, 100000));
 	rc = tort_madvise(true, at(run), length(run), ADV_GUARD_REMOVE);
 	if (!rc)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
