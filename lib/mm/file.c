@@ -203,11 +203,10 @@ static bool look(struct file *f)
 
 	if (f->fd < 0 || hmm_mutation(HMM_MUTATION_FILE_BLIND))
 		return false;
-	if (stamp_take(f->fd, &now))
+	if (take_stamp(f, &now))
 		changed = true;
-	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced everywhere
-			*/
-		changed = f->event || now.size != f->stamp.size ||
+	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
+		changed = f->event || now.size != f->stamp.size || now.shared > f->stamp.shared ||
 			  (f->kind == HMM_VMA_DAX && now.blocks != f->stamp.blocks);
 	else
 		changed = f->event || (f->stamp.racy && f->watch < 0) ||
