@@ -34,21 +34,15 @@ struct own_options {
 	bool all, json, help;
 };
 
+static const struct option longs[] = {
+	{ "map", 1, NULL, 'm' },          { "root", 1, NULL, 'r' },    { "headers", 1, NULL, 'H' },
+	{ "library", 1, NULL, 'L' },      { "release", 1, NULL, 'R' }, { "pending", 1, NULL, 'p' },
+	{ "experimental", 1, NULL, 'x' }, { "all", 0, NULL, 'a' },     { "json", 0, NULL, 'j' },
+	{ "help", 0, NULL, 'h' },         { NULL, 0, NULL, 0 },
+};
+
 static int parse(int argc, char **argv, struct own_options *p)
 {
-	static const struct option longs[] = {
-		{ "map", 1, NULL, 'm' },
-		{ "root", 1, NULL, 'r' },
-		{ "headers", 1, NULL, 'H' },
-		{ "library", 1, NULL, 'L' },
-		{ "release", 1, NULL, 'R' },
-		{ "pending", 1, NULL, 'p' },
-		{ "experimental", 1, NULL, 'x' },
-		{ "all", 0, NULL, 'a' },
-		{ "json", 0, NULL, 'j' },
-		{ "help", 0, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct own_request *q = &p->q;
 	int c;
 

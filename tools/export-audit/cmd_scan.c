@@ -70,18 +70,16 @@ static int choose(struct request *q, int option, const char *value)
 	return 0;
 }
 
+static const struct option longs[] = {
+	{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' }, { "symbol", 1, NULL, 'y' },
+	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
+	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
+	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+};
+
 static int parse(int argc, char **argv, struct request *q)
 {
-	static const struct option longs[] = {
-		{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' },
-		{ "symbol", 1, NULL, 'y' },    { "licence", 1, NULL, 'l' },
-		{ "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
-		{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },
-		{ "csv", 0, NULL, 'C' },       { "json", 0, NULL, 'j' },
-		{ "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-		{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int c, err = 0;
 
 	*q = (struct request){ .filter = { .licence = -1, .verdict = -1 }, .threads = 2 };
