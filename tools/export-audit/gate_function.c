@@ -38,42 +38,53 @@ static bool is_header(const char *path)
 	return len > 2 && !strcmp(path + len - 2, ".h");
 }
 
-/* Everything that a file mentions: its own references, those of its macros and inlines,
- * definitions. */
-static bool mentions(const struct blob *b, uint64_t hash)
+static int compare_newcomers(const void *a, const void *b)
+{
+	const struct newcomer *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+/* Sorted by hash, each once: the header that comes first in the series keeps it. */
+static void sort_newcomers(struct newcomers *all)
+{
+	size_t n = 0;
+
+	if (all->n)
+		qsort(all->v, all->n, sizeof(*all->v), compare_newcomers);
+	for (size_t i = 0; i < all->n; i++) {
+		if (n && all->v[n - 1].hash == all->v[i].hash)
+			free(all->v[i].name);
+		else
+			all->v[n++] = all->v[i];
+	}
+	all->n = n;
+}
+
+typedef void (*see_fn)(struct newcomer *n, const char *path);
+
+static void see_hash(struct newcomers *all, uint64_t hash, see_fn see, const char *path)
+{
+	struct newcomer key = { .hash = hash }, *n;
+
+	n = bsearch(&key, all->v, all->n, sizeof(key), compare_newcomers);
+	if (n)
+		see(n, path);
+}
+
+/* Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition. */
+static void see_blob(struct newcomers *all, const struct blob *b, see_fn see, const char *path)
 {
 	const uint64_t *refs = blob_refs(b);
 	const struct blob_entity *e = BLOB_ARRAY(b, blob_entity, entities);
 	const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
 
 	for (uint32_t i = 0; i < b->n_refs; i++)
-		if (refs[i] == hash)
-			return true;
+		see_hash(all, refs[i], see, path);
 	for (uint32_t i = 0; i < b->n_entities; i++)
-		if (e[i].hash == hash)
-			return true;
+		see_hash(all, e[i].hash, see, path);
 	for (uint32_t i = 0; i < b->n_defs; i++)
-		if (d[i].hash == hash)
-			return true;
-	return false;
-}
-
-static bool mentions_own(const struct blob *b, uint64_t hash)
-{
-	const uint64_t *refs = blob_refs(b);
-	uint32_t lo = 0, hi = b->n_tu_refs;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (refs[mid] == hash)
-			return true;
-		if (refs[mid] < hash)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
+		see_hash(all, d[i].hash, see, path);
 }
 
 static int read_names(struct gate *g, const git_oid *id, struct names *out)
@@ -139,20 +150,26 @@ static const struct blob *facts_of(struct gate *g, const char *path, const git_o
 	return b;
 }
 
+static void is_old(struct newcomer *n, const char *path)
+{
+	n->old = true;
+}
+
+static void is_offered(struct newcomer *n, const char *path)
+{
+	if (!n->offerer)
+		n->offerer = path;
+}
+
 static void look_at_changed(struct gate *g, const struct changed_file *c, struct newcomers *all)
 {
 	const struct blob *before = facts_of(g, c->old_path, &c->before);
 	const struct blob *after = facts_of(g, c->path, &c->after);
-	bool offerer = !is_header(c->path) && after && offers(g, c->old_path);
 
-	for (size_t i = 0; i < all->n; i++) {
-		struct newcomer *n = &all->v[i];
-
-		if (before && mentions(before, n->hash))
-			n->old = true;
-		if (offerer && !n->offerer && mentions(after, n->hash))
-			n->offerer = c->path;
-	}
+	if (before)
+		see_blob(all, before, is_old, c->path);
+	if (after && !is_header(c->path) && offers(g, c->old_path))
+		see_blob(all, after, is_offered, c->path);
 }
 
 /* "mm/hmm" for mm/hmm.c: a file's own header and neighbours of that name do not consume. */
@@ -163,27 +180,24 @@ static bool same_stem(const char *a, const char *b)
 	return strcspn(b, ".") == n && !memcmp(a, b, n);
 }
 
+static void is_consumed(struct newcomer *n, const char *path)
+{
+	if (!n->offerer || same_stem(path, n->offerer))
+		return;
+	n->consumed = true;
+	n->consumer = path;
+}
+
+/* A file that did not change cannot mention what is new. */
 static void look_at_tree(struct gate *g, struct newcomers *all)
 {
 	for (uint32_t f = 0; f < g->head.n; f++) {
 		const struct graph_file *file = &g->head.facts[f];
-		bool changed = gate_changed(g, file->path);
 
-		for (size_t i = 0; i < all->n; i++) {
-			struct newcomer *n = &all->v[i];
-
-			if (n->old || !n->offerer || is_header(file->path))
-				continue;
-			if (!changed) {
-				if (mentions_own(file->blob, n->hash))
-					n->old = true; /* no file that did not change can mention
-							  news */
-			} else if (!same_stem(file->path, n->offerer) &&
-				   mentions(file->blob, n->hash)) {
-				n->consumed = true;
-				n->consumer = file->path;
-			}
-		}
+		if (!gate_changed(g, file->path))
+			see_blob(all, file->blob, is_old, file->path);
+		else if (!is_header(file->path))
+			see_blob(all, file->blob, is_consumed, file->path);
 	}
 }
 
@@ -215,6 +229,7 @@ int gate_rule_functionality(struct gate *g)
 			err = add_header(g, &g->changed[i], &all);
 	if (err == -ENOMEM)
 		complain("out of memory");
+	sort_newcomers(&all);
 	for (size_t i = 0; !err && all.n && i < g->n_changed; i++)
 		look_at_changed(g, &g->changed[i], &all);
 	if (!err && all.n)
