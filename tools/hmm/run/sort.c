@@ -138,6 +138,15 @@ static int merge_all(struct session *session, struct sort *s)
 	return ret;
 }
 
+/* What no storage backs (tmpfs) cannot be lost later than it is anyway. */
+static int make_durable(const struct work *work)
+{
+	uint64_t start = (uintptr_t)work->input->base;
+	int ret = hmm_persist(work->session->mm, start, start + work->input->size, NULL);
+
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
 static int sort_device(struct work *work)
 {
 	struct sort *s = work->state;
@@ -155,6 +164,8 @@ static int sort_device(struct work *work)
 	if (work->options->in_place)
 		interrupts_hold(true);
 	ret = session_run(work->session, "store", store_piece, s, (s->size + PIECE - 1) / PIECE);
+	if (!ret && work->options->in_place)
+		ret = make_durable(work);
 	interrupts_hold(false);
 	return ret;
 }
