@@ -31,7 +31,7 @@ enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,
 	HMM_MUTATIONS_LIST(X)
 #undef X
-	HMM_MUTATION_NR,
+		HMM_MUTATION_NR,
 };
 
 #ifdef HMM_MUTATIONS

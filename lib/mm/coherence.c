@@ -76,14 +76,15 @@ static const struct row rows[HMM_OP_NR] = {
 				      "no event; HMM_CHECK_VMA compares the offset",
 				      "the kernel refuses" },
 	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)",
-				   KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE),
-				   HMM_UNSEEN, HMM_SYNCHRONOUS,
+				   KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE), HMM_UNSEEN,
+				   HMM_SYNCHRONOUS,
 				   "no event; HMM_CHECK_PRESENT sees it only until the page is "
 				   "touched again",
 				   "the kernel refuses" },
 	[HMM_OP_RECLAIM] = { "reclaim, swap", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN,
 			     HMM_SYNCHRONOUS,
-			     "no event; a page that a device holds stays; HMM_CHECK_PRESENT sees it "
+			     "no event; a page that a device holds stays; HMM_CHECK_PRESENT sees "
+			     "it "
 			     "only until the page is touched again",
 			     "never reclaimed" },
 	[HMM_OP_COLLAPSE] = { "collapse", ALL & ~(KIND(HUGETLB) | KIND(DAX)), HMM_UNSEEN,

@@ -31,20 +31,20 @@ enum engine_state { ENGINE_OUT, ENGINE_IN, ENGINE_OVERRUN };
 
 struct hmm_engine {
 	_Atomic uint32_t state; /* A: enum engine_state */
-	_Atomic uint32_t used;	/* A */
-	struct hmm_mm *mm;	/* C */
-	_Atomic int32_t tid;	/* A: who is inside */
+	_Atomic uint32_t used;  /* A */
+	struct hmm_mm *mm;      /* C */
+	_Atomic int32_t tid;    /* A: who is inside */
 	char pad[64 - 3 * sizeof(uint32_t) - sizeof(void *)];
 };
 
 struct gate {
-	pthread_mutex_t lock;	   /* one closer at a time */
-	_Atomic uint32_t closed;   /* A: 1 while closed */
-	_Atomic uint32_t waiting;  /* A: the closer sleeps on 'left' */
-	_Atomic uint32_t left;	   /* A: bumped by who leaves while 'waiting' */
-	_Atomic uint32_t commits;  /* A: open commit sections */
-	_Atomic uint32_t engines_top; /* A: slots in use are below this */
-	struct hmm_engine *engines;   /* C: ENGINES_MAX slots */
+	pthread_mutex_t lock;           /* one closer at a time */
+	_Atomic uint32_t closed;        /* A: 1 while closed */
+	_Atomic uint32_t waiting;       /* A: the closer sleeps on 'left' */
+	_Atomic uint32_t left;          /* A: bumped by who leaves while 'waiting' */
+	_Atomic uint32_t commits;       /* A: open commit sections */
+	_Atomic uint32_t engines_top;   /* A: slots in use are below this */
+	struct hmm_engine *engines;     /* C: ENGINES_MAX slots */
 	struct hmm_quiescer *quiescers; /* G */
 };
 
@@ -56,11 +56,11 @@ struct hmm_quiescer {
 };
 
 struct hmm_interval_notifier {
-	struct itree_node node;	   /* N */
-	struct hmm_mm *mm;	   /* C */
+	struct itree_node node; /* N */
+	struct hmm_mm *mm;      /* C */
 	const struct hmm_interval_notifier_ops *ops;
 	void *priv;
-	_Atomic uint64_t seq;	   /* A: the last invalidation that hit it; written under N */
+	_Atomic uint64_t seq; /* A: the last invalidation that hit it; written under N */
 };
 
 struct region {
@@ -77,54 +77,55 @@ struct doubt {
 
 struct doubt_list {
 	pthread_mutex_t lock;
-	_Atomic int n;		      /* A for the cheap look, D for the rest */
-	uint64_t next_id;	      /* D */
-	struct doubt d[DOUBTS_MAX];   /* D */
+	_Atomic int n;              /* A for the cheap look, D for the rest */
+	uint64_t next_id;           /* D */
+	struct doubt d[DOUBTS_MAX]; /* D */
 };
 
 struct hmm_mm {
-	struct hmm_mm *next;		/* list_lock of fork.c */
-	_Atomic uint32_t refs;		/* A: the attachment, each notifier, engine and quiescer */
-	struct hmm_mm_options options;	/* C */
-	pid_t pid;			/* C */
-	uint64_t *token;		/* C: a page that forking wipes */
-	struct provider provider;	/* C */
-	struct vma_reader vmas;		/* C */
-	struct pagemap pagemap;		/* C */
-	struct file_table *files;	/* file.c */
-	struct persist_cache *persist;	/* C: lib/persist */
-	uint64_t thp_size;		/* C */
+	struct hmm_mm *next;           /* list_lock of fork.c */
+	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
+	struct hmm_mm_options options; /* C */
+	pid_t pid;                     /* C */
+	uint64_t *token;               /* C: a page that forking wipes */
+	struct provider provider;      /* C */
+	struct vma_reader vmas;        /* C */
+	struct pagemap pagemap;        /* C */
+	struct file_table *files;      /* file.c */
+	struct persist_cache *persist; /* C: lib/persist */
+	uint64_t thp_size;             /* C */
 
 	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
-	struct itree regions;		/* R */
-	uint32_t regions_max;		/* C */
+	struct itree regions; /* R */
+	uint32_t regions_max; /* C */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
-	struct itree notifiers;		/* N */
-	uint64_t invalidate_seq;	/* N */
+	struct itree notifiers;  /* N */
+	uint64_t invalidate_seq; /* N */
 	struct doubt_list doubts;
 
-	_Atomic uint64_t pump_seq;	/* P: odd while the pump works on events */
-	bool quiesced;			/* read_lock: the gate is closed and empty, reading is sound */
-	_Atomic uint32_t dead;		/* A: the address space is gone */
-	_Atomic uint32_t stopping;	/* A */
+	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
+	bool quiesced;             /* read_lock: the gate is closed and empty, reading is sound */
+	_Atomic uint32_t dead;     /* A: the address space is gone */
+	_Atomic uint32_t stopping; /* A */
 	pthread_t pump;
 	pthread_t watchdog;
-	_Atomic pid_t pump_tid;		/* A: 0 until it runs */
-	_Atomic pid_t watchdog_tid;	/* A */
-	int stop_fd;			/* C: eventfd that ends both threads */
-	pthread_mutex_t read_lock;	/* who reads events: the pump, or the watchdog in its place */
-	struct provider_event *stolen;	/* read_lock: read by the watchdog, for the pump to handle */
-	int n_stolen;			/* read_lock */
-	uint64_t gone_start, gone_end;	/* the pump's: unmapped since files were last let go of */
+	_Atomic pid_t pump_tid;     /* A: 0 until it runs */
+	_Atomic pid_t watchdog_tid; /* A */
+	int stop_fd;                /* C: eventfd that ends both threads */
+	pthread_mutex_t read_lock;  /* who reads events: the pump, or the watchdog in its place */
+	struct provider_event *stolen; /* read_lock: read by the watchdog, for the pump to handle */
+	int n_stolen;                  /* read_lock */
+	uint64_t gone_start, gone_end; /* the pump's: unmapped since files were last let go of */
 
 	struct hmm_objpool regions_pool;
 	struct hmm_objpool notifiers_pool;
 
 	struct {
-		_Atomic uint64_t pump_cycles, callbacks, callback_errors, registrations, regions, probes,
-			probes_busy, doubts, doubts_settled, watchdog_reads, overruns, pump_busy_ns;
+		_Atomic uint64_t pump_cycles, callbacks, callback_errors, registrations, regions,
+			probes, probes_busy, doubts, doubts_settled, watchdog_reads, overruns,
+			pump_busy_ns;
 		_Atomic uint64_t events[HMM_EVENT_NR];
 	} stats;
 };

@@ -205,7 +205,8 @@ static bool look(struct file *f)
 		return false;
 	if (take_stamp(f, &now))
 		changed = true;
-	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
+	else if (
+		ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
 		changed = f->event || now.size != f->stamp.size || now.shared > f->stamp.shared ||
 			  (f->kind == HMM_VMA_DAX && now.blocks != f->stamp.blocks);
 	else

@@ -24,13 +24,13 @@ struct doubt_list;
 struct file_table;
 
 struct vma_reader {
-	int maps_fd;	    /* /proc/PID/maps */
+	int maps_fd;        /* /proc/PID/maps */
 	bool procmap_query; /* probed */
 	struct vma_cache *cache;
 };
 
 struct pagemap {
-	int fd;	   /* /proc/PID/pagemap */
+	int fd;    /* /proc/PID/pagemap */
 	bool scan; /* PAGEMAP_SCAN, probed */
 	bool pfns_hidden;
 };

@@ -36,8 +36,12 @@ static void unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
-	struct hmm_invalidation from = { .start = e->start, .end = e->end, .event = HMM_EVENT_MOVE, .arg = e->to };
-	struct hmm_invalidation to = { .start = e->to, .end = e->to + (e->end - e->start), .event = HMM_EVENT_MOVE };
+	struct hmm_invalidation from = {
+		.start = e->start, .end = e->end, .event = HMM_EVENT_MOVE, .arg = e->to
+	};
+	struct hmm_invalidation to = { .start = e->to,
+				       .end = e->to + (e->end - e->start),
+				       .event = HMM_EVENT_MOVE };
 
 	/* The kernel moved the registration along; believing less only costs an idempotent call. */
 	region_forget(mm, from.start, from.end);
@@ -110,7 +114,8 @@ static void cycle(struct hmm_mm *mm)
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
 	hmm_hook(HMM_WINDOW_ODD);
-	pthread_mutex_lock(&mm->region_lock); /* nobody registers between a read and its invalidation */
+	pthread_mutex_lock(
+		&mm->region_lock); /* nobody registers between a read and its invalidation */
 	if (hmm_mutation(HMM_MUTATION_READ_FIRST))
 		n = read_events(mm, events);
 	began = mm_now_ns();

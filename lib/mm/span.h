@@ -30,7 +30,7 @@ struct file {
 	uint64_t st_dev;
 	uint32_t kind;
 	int fd;            /* O_PATH, or -1 */
-	int extents_fd;	 /* of the same file, where its extents are looked at, or -1 */
+	int extents_fd;    /* of the same file, where its extents are looked at, or -1 */
 	int watch;         /* inotify, or -1 */
 	uint64_t retry_ns; /* fd -1: when to look for a descriptor again */
 	struct file_stamp stamp;

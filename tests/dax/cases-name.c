@@ -124,7 +124,8 @@ static void need_mounts(struct run *r)
 {
 	if (geteuid())
 		run_skip(r, "mounting needs root");
-	CHECK(r, !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "making mounts private: %s", strerror(errno));
+	CHECK(r, !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "making mounts private: %s",
+	      strerror(errno));
 }
 
 /* A mount of the filesystem for this case alone, with the file opened through it. */
@@ -132,8 +133,10 @@ static void bind_mount(struct run *r, char *at, size_t size)
 {
 	need_mounts(r);
 	snprintf(at, size, "%s/mount", r->dir);
-	CHECK(r, !mkdir(at, 0700) && !mount(r->place->path, at, NULL, MS_BIND, NULL), "bind mount: %s", strerror(errno));
-	snprintf(r->path, sizeof(r->path), "%.200s/%.100s/file", at, r->dir + strlen(r->place->path) + 1);
+	CHECK(r, !mkdir(at, 0700) && !mount(r->place->path, at, NULL, MS_BIND, NULL),
+	      "bind mount: %s", strerror(errno));
+	snprintf(r->path, sizeof(r->path), "%.200s/%.100s/file", at,
+		 r->dir + strlen(r->place->path) + 1);
 }
 
 static void case_unmount(struct run *r)
@@ -143,7 +146,8 @@ static void case_unmount(struct run *r)
 
 	bind_mount(r, at, sizeof(at));
 	mirror_written(r, 2 * r->unit);
-	CHECK(r, umount2(at, 0) && errno == EBUSY, "umount of a filesystem with a mirrored mapping did not say EBUSY");
+	CHECK(r, umount2(at, 0) && errno == EBUSY,
+	      "umount of a filesystem with a mirrored mapping did not say EBUSY");
 	expect_keep(r, 0, n);
 	expect_write(r, 0, n, 3);
 	CHECK(r, !umount2(at, MNT_DETACH), "lazy umount: %s", strerror(errno));
@@ -168,7 +172,8 @@ static void case_unmount_after(struct run *r)
 	expect_gone(r, EVENT_UNMAP, 0, 0, n);
 	/* A target may have to close the file first; it may not need to be asked. */
 	for (tries = 0; umount2(at, 0); tries++) {
-		CHECK(r, errno == EBUSY && tries < 100 && !r->ops->synchronous, "umount after the mapping is gone: %s", strerror(errno));
+		CHECK(r, errno == EBUSY && tries < 100 && !r->ops->synchronous,
+		      "umount after the mapping is gone: %s", strerror(errno));
 		nanosleep(&pause, NULL);
 	}
 	expect_read_error(r, 0, n, -EFAULT);
@@ -202,7 +207,8 @@ static bool dax_attribute(struct run *r, int fd)
 {
 	struct statx sx;
 
-	CHECK(r, !statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx), "statx: %s", strerror(errno));
+	CHECK(r, !statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx), "statx: %s",
+	      strerror(errno));
 	return sx.stx_attributes & STATX_ATTR_DAX;
 }
 
@@ -248,23 +254,31 @@ static void case_dax_flag(struct run *r)
 }
 
 static const struct dax_case cases[] = {
-	{ "rename", ON_DAX | BY_ORDER | BY_ACTOR, "a new name changes nothing", "unchanged", "none", case_rename },
-	{ "chmod", ON_DAX | BY_ORDER | BY_ACTOR, "new permissions of the file change nothing for what is mapped", "unchanged", "none",
+	{ "rename", ON_DAX | BY_ORDER | BY_ACTOR, "a new name changes nothing", "unchanged", "none",
+	  case_rename },
+	{ "chmod", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "new permissions of the file change nothing for what is mapped", "unchanged", "none",
 	  case_chmod },
-	{ "pwrite", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "pwrite() to allocated blocks is in place", "unchanged", "none",
-	  case_pwrite },
-	{ "store", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "a store to allocated blocks is in place", "unchanged", "none", case_store },
-	{ "unlink", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR, "an unlinked file lives on; its truncation is seen",
-	  "unchanged, then none past the end", "none, then CLEAR", case_unlink },
-	{ "evict", ON_DAX | BY_ORDER, "after the last unmapping nothing of the file is left in the mirror", "error", "UNMAP",
+	{ "pwrite", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "pwrite() to allocated blocks is in place", "unchanged", "none", case_pwrite },
+	{ "store", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "a store to allocated blocks is in place", "unchanged", "none", case_store },
+	{ "unlink", ON_DAX | ON_CACHE | BY_ORDER | BY_ACTOR,
+	  "an unlinked file lives on; its truncation is seen", "unchanged, then none past the end",
+	  "none, then CLEAR", case_unlink },
+	{ "evict", ON_DAX | BY_ORDER,
+	  "after the last unmapping nothing of the file is left in the mirror", "error", "UNMAP",
 	  case_evict },
-	{ "unmount", ON_DAX | BY_ORDER | AS_ROOT, "a mapping keeps its mount busy; a lazy unmount leaves the mirror working",
-	  "unchanged", "none", case_unmount },
-	{ "unmount_after", ON_DAX | BY_ORDER | AS_ROOT, "entries are gone before an unmount returns", "error", "UNMAP",
-	  case_unmount_after },
-	{ "remount", ON_DAX | BY_ORDER | AS_ROOT, "a remount takes neither DAX nor writing from a mapping", "unchanged",
+	{ "unmount", ON_DAX | BY_ORDER | AS_ROOT,
+	  "a mapping keeps its mount busy; a lazy unmount leaves the mirror working", "unchanged",
+	  "none", case_unmount },
+	{ "unmount_after", ON_DAX | BY_ORDER | AS_ROOT,
+	  "entries are gone before an unmount returns", "error", "UNMAP", case_unmount_after },
+	{ "remount", ON_DAX | BY_ORDER | AS_ROOT,
+	  "a remount takes neither DAX nor writing from a mapping", "unchanged",
 	  "none but PROTECTION_PAGE", case_remount },
-	{ "dax_flag", ON_DAX | BY_ORDER | BY_ACTOR, "the DAX flag takes effect at the last close: unmap and map",
+	{ "dax_flag", ON_DAX | BY_ORDER | BY_ACTOR,
+	  "the DAX flag takes effect at the last close: unmap and map",
 	  "unchanged, then page cache", "UNMAP at the last close", case_dax_flag },
 };
 

@@ -61,9 +61,10 @@ struct slot {
 	uint64_t lead; /* bytes of the same mapping below base */
 	unsigned int object;
 	struct object objects[OBJECTS];
-	_Atomic uint64_t epoch;         /* odd while an operation is under way */
-	_Atomic uint64_t issued;        /* the newest stamp */
-	_Atomic uint64_t denied; /* odd while the mapping is read-only and nobody told the library */
+	_Atomic uint64_t epoch;  /* odd while an operation is under way */
+	_Atomic uint64_t issued; /* the newest stamp */
+	_Atomic uint64_t
+		denied; /* odd while the mapping is read-only and nobody told the library */
 	const char *_Atomic history[4]; /* operations by stamp, for the text of a finding */
 	struct page_oracle page[PAGES];
 };
