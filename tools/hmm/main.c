@@ -14,10 +14,8 @@ static const struct command commands[] = {
 	{ "run", "run a job on a device, over a program's own memory", cmd_run },
 	{ "map", "a picture of an address space and what a device holds of it", cmd_map },
 	{ "bench", "measure, each figure beside its baseline", cmd_bench },
-#ifdef HAVE_TORTURE
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
-#endif
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
