@@ -58,7 +58,9 @@ static void check_page(const uint64_t *words, size_t page)
 
 	for (i = 0; i < 4096 / sizeof(*words); i++) {
 		if (!of_page(words[i], page)) {
-			race_fail("the device read a page that is not the file's: page %zu held %lx", page, words[i]);
+			race_fail(
+				"the device read a page that is not the file's: page %zu held %lx",
+				page, words[i]);
 			return;
 		}
 	}
