@@ -77,5 +77,8 @@ enum op_policy op_policy(struct torture *t, const struct op *op, const struct sl
 		return OP_PLAIN;
 	if (cell.guarantee == HMM_VALIDATED && (is_discard(op->operation) || slot->checked))
 		return OP_PLAIN;
+	/* It shares every page of the program: told or not, other threads write before the library knows. */
+	if (op->operation == HMM_OP_FORK_RAW)
+		return OP_EXCLUDED;
 	return cell.noted == HMM_SYNCHRONOUS ? OP_NOTED : OP_EXCLUDED;
 }

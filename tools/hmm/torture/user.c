@@ -133,6 +133,9 @@ static bool fault(struct user *u, struct slot *slot, unsigned int page)
 	oracle_look(slot, page, true, &view);
 	count(&u->n->faults, 1);
 	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
+	/* A pin counts against RLIMIT_MEMLOCK, a huge page with all of it. */
+	if (rc == -ENOMEM)
+		rc = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
 	if (rc < 0) {
 		count(&u->n->fault_errors, 1);
 		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM &&
