@@ -230,6 +230,111 @@ static void a_forked_child_holds_no_userfaultfd_and_is_refused(void **state)
 	close_space(&f);
 }
 
+/* A child that does one thing when told, and ends when told again. */
+struct child {
+	pid_t pid;
+	int go[2], did[2];
+};
+
+static void child_start(struct child *c, void (*act)(struct fixture *f), struct fixture *f)
+{
+	char byte;
+
+	assert_int_equal(pipe(c->go) | pipe(c->did), 0);
+	c->pid = fork();
+	assert_true(c->pid >= 0);
+	if (c->pid)
+		return;
+	if (read(c->go[0], &byte, 1) == 1)
+		act(f);
+	if (write(c->did[1], "", 1) == 1 && read(c->go[0], &byte, 1) == 1)
+		_exit(0);
+	_exit(1);
+}
+
+static void child_act(struct child *c)
+{
+	char byte;
+
+	assert_int_equal(write(c->go[1], "", 1), 1);
+	assert_int_equal(read(c->did[0], &byte, 1), 1);
+}
+
+static void child_end(struct child *c)
+{
+	int status;
+
+	assert_int_equal(write(c->go[1], "", 1), 1);
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_int_equal(status, 0);
+	close(c->go[0]);
+	close(c->go[1]);
+	close(c->did[0]);
+	close(c->did[1]);
+}
+
+static void truncate_file(struct fixture *f)
+{
+	if (ftruncate(f->m.fd, 0) || ftruncate(f->m.fd, (off_t)f->m.len))
+		_exit(2);
+}
+
+static void write_memory(struct fixture *f)
+{
+	memset(f->m.p, 1, f->m.len);
+}
+
+static void another_process_truncates(enum memory_kind kind)
+{
+	struct fixture f;
+	struct child c;
+	struct held h;
+
+	open_space(&f, kind);
+	child_start(&c, truncate_file, &f);
+	assert_int_equal(held_make(&h, f.mm, (uint64_t)f.m.p, HOLD_REF), 0);
+	assert_true(held_valid_checked(&h));
+	child_act(&c);
+	assert_int_equal(held_byte(&h), OLD_BYTE);
+	assert_false(held_valid_checked(&h));
+	assert_true(hmm_mm_check_files(f.mm) >= 0);
+	assert_false(held_installed(&h));
+	child_end(&c);
+	held_drop(&h);
+	close_space(&f);
+}
+
+static void a_file_truncated_by_another_process_is_seen(void **state)
+{
+	another_process_truncates(MEMORY_FILE);
+}
+
+static void shared_memory_truncated_by_another_process_is_seen(void **state)
+{
+	another_process_truncates(MEMORY_SHMEM);
+}
+
+/* The child gets the copy: what the parent faulted for writing after the fork stands. */
+static void a_childs_copy_on_write_leaves_the_parent_alone(void **state)
+{
+	struct fixture f;
+	struct child c;
+	struct held h;
+
+	open_space(&f, MEMORY_ANON);
+	child_start(&c, write_memory, &f);
+	assert_int_equal(held_make(&h, f.mm, (uint64_t)f.m.p, HOLD_REF), 0);
+	assert_true(held_valid_checked(&h));
+	child_act(&c);
+	assert_true(held_installed(&h));
+	assert_true(held_valid_checked(&h));
+	f.m.p[0] = 2;
+	assert_int_equal(held_byte(&h), 2);
+	child_end(&c);
+	held_drop(&h);
+	close_space(&f);
+}
+
 struct unmapper {
 	_Atomic bool stop;
 	_Atomic unsigned long times;
@@ -350,6 +455,9 @@ int main(void)
 		cmocka_unit_test(what_changed_before_the_commit_is_not_committed),
 		cmocka_unit_test(munmap_returns_after_the_section_that_uses_its_page),
 		cmocka_unit_test(a_forked_child_holds_no_userfaultfd_and_is_refused),
+		cmocka_unit_test(a_file_truncated_by_another_process_is_seen),
+		cmocka_unit_test(shared_memory_truncated_by_another_process_is_seen),
+		cmocka_unit_test(a_childs_copy_on_write_leaves_the_parent_alone),
 		cmocka_unit_test(teardown_reads_until_quiet),
 		cmocka_unit_test(what_is_faulted_while_a_discard_goes_on_is_not_cached),
 	};

@@ -5,6 +5,8 @@
 #include "ops.h"
 
 #define FORCE_ONE_IN 8
+#define FORCE_ONE_IN_LONG 128 /* what it loses in windows it gains in operations */
+#define HEAVY_LONG 16
 
 static void choose_pages(struct op_run *run, const struct op *op)
 {
@@ -29,21 +31,25 @@ static void choose_pages(struct op_run *run, const struct op *op)
 	}
 }
 
+/* Operations that take milliseconds are rare in a long run. */
+static unsigned int weight_of(const struct torture *t, const struct slot *slot, unsigned int i)
+{
+	const struct op *op = &ops_table[i];
+
+	if (t->policy[slot->id][i] < OP_PLAIN)
+		return 0;
+	return op->heavy && t->opt.longer ? op->weight : op->weight * HEAVY_LONG;
+}
+
 static unsigned int choose_op(struct torture *t, const struct slot *slot, struct rng *rng)
 {
 	unsigned int i, sum = 0, pick;
 
 	for (i = 0; i < ops_count; i++)
-		if (t->policy[slot->id][i] >= OP_PLAIN)
-			sum += ops_table[i].weight;
+		sum += weight_of(t, slot, i);
 	pick = rng_below(rng, sum);
-	for (i = 0; i < ops_count; i++) {
-		if (t->policy[slot->id][i] < OP_PLAIN)
-			continue;
-		if (pick < ops_table[i].weight)
-			break;
-		pick -= ops_table[i].weight;
-	}
+	for (i = 0; pick >= weight_of(t, slot, i); i++)
+		pick -= weight_of(t, slot, i);
 	return i;
 }
 
@@ -143,7 +149,8 @@ static int restore(struct op_run *run)
 static void one_operation(struct torture *t, struct rng *rng, struct slot *slot, unsigned int self)
 {
 	struct beat *b = &t->beats[USERS + self];
-	bool force = !slot->checked && !rng_below(rng, FORCE_ONE_IN);
+	bool force =
+		!slot->checked && !rng_below(rng, t->opt.longer ? FORCE_ONE_IN_LONG : FORCE_ONE_IN);
 	unsigned int i = force ? choose_forced(t, slot, rng) : ops_count;
 	struct op_run run = {
 		.t = t, .slot = slot, .rng = rng, .self = self, .raw = rng_below(rng, 2)
@@ -182,7 +189,8 @@ static void one_operation(struct torture *t, struct rng *rng, struct slot *slot,
 	atomic_fetch_add(&t->op_runs[i], 1);
 	if (run.note)
 		atomic_fetch_add(&t->op_noted[i], 1);
-	atomic_fetch_add(&t->operations, 1);
+	if (op->run != op_store)
+		atomic_fetch_add(&t->operations, 1);
 	if (rc) {
 		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id,
 			kind_name(slot->kind), op->name, rc);

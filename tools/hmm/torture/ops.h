@@ -38,6 +38,7 @@ struct op {
 	bool no_event; /* nothing to force a window with */
 	enum { PAGES_ALL, PAGES_ANY, PAGES_TAIL, PAGES_HEAD, PAGES_TAIL_KEEP } hits;
 	int (*run)(struct op_run *run); /* 0; -EOPNOTSUPP: not on this kernel */
+	bool heavy;                     /* takes milliseconds */
 };
 
 extern const struct op ops_table[];
