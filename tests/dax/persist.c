@@ -4,6 +4,7 @@
  *
  *	dax-persist-test write FILE	writes records through the device, says "durable N" after each that was persisted
  *	dax-persist-test check FILE N	finds records 0 to N, whole
+ *	dax-persist-test plain FILE	as write, without MAP_SYNC
  *	dax-persist-test lose FILE	writes without MAP_SYNC and persists nothing: the control, which must lose something
  *
  * The device is libhmm's, with --kernel first the one in uhmm_oracle.
@@ -60,10 +61,10 @@ static int create(const char *path)
 	return fd;
 }
 
-static int write_records(const struct target_ops *ops, const char *path, bool lose)
+static int write_records(const struct target_ops *ops, const char *path, bool sync_map, bool lose)
 {
 	static uint64_t record[PAGE / sizeof(uint64_t)];
-	int flags = lose ? MAP_SHARED : MAP_SHARED_VALIDATE | MAP_SYNC, fd = create(path);
+	int flags = sync_map ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED, fd = create(path);
 	struct target *t;
 	uint64_t i, addr;
 	void *map;
@@ -123,9 +124,9 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && !strcmp(argv[1], "check"))
 		return check_records(argv[2], strtoull(argv[3], NULL, 10));
-	if (argc != 3 || (strcmp(argv[1], "write") && strcmp(argv[1], "lose"))) {
+	if (argc != 3 || (strcmp(argv[1], "write") && strcmp(argv[1], "plain") && strcmp(argv[1], "lose"))) {
 		fprintf(stderr,
-			"usage: dax-persist-test [--kernel] write|lose FILE, or check FILE N\n");
+			"usage: dax-persist-test [--kernel] write|plain|lose FILE, or check FILE N\n");
 		return 2;
 	}
 	why = ops->probe();
@@ -133,5 +134,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dax-persist-test: %s\n", why);
 		return 77;
 	}
-	return write_records(ops, argv[2], !strcmp(argv[1], "lose"));
+	return write_records(ops, argv[2], !strcmp(argv[1], "write"), !strcmp(argv[1], "lose"));
 }

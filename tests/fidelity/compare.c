@@ -14,8 +14,7 @@ static const struct {
 } explanations[] = {
 	{ "hugetlb, private", "*", 3,
 	  "the page is this process's alone, and of such a page hugetlb makes no copy: the "
-	  "kernel's next write fault would set the "
-	  "permission and change nothing else" },
+	  "kernel's next write fault would set the permission and change nothing else" },
 	{ "vvar", "*", 7,
 	  "the kernel looks at the flags of the VMA; libhmm takes no special mapping at all, with "
 	  "the same error" },
