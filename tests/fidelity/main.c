@@ -55,6 +55,20 @@ static void ask(const struct target_ops *ops, const struct kind *kind, const str
 	sample_destroy(&s);
 }
 
+/* Of a second sample, for the clock: the first pays for the emulator's translation of the code. */
+static void ask_twice(const struct target_ops *ops, const struct kind *kind, const struct state *state,
+		      unsigned int request, struct shared_answer *out)
+{
+	static struct shared_answer second;
+
+	ask(ops, kind, state, request, out);
+	if (out->made)
+		return;
+	ask(ops, kind, state, request, &second);
+	if (!second.made && second.ns < out->ns)
+		out->ns = second.ns;
+}
+
 /* Each target gets a process of its own, so that neither finds what the other left. */
 static int ask_apart(const struct target_ops *ops, const struct kind *kind,
 		     const struct state *state, unsigned int request, struct shared_answer *out)
@@ -68,7 +82,7 @@ static int ask_apart(const struct target_ops *ops, const struct kind *kind,
 	pid = fork();
 	if (!pid) {
 		alarm(60);
-		ask(ops, kind, state, request, out);
+		ask_twice(ops, kind, state, request, out);
 		_exit(0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status) {
