@@ -315,11 +315,28 @@ static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere
 	space_close(&s);
 }
 
+enum { STARTING, COMPUTING, STOP };
+
+/* Never sleeps once it says so. */
 static void *busy(void *arg)
 {
-	while (!*(_Atomic int *)arg)
+	_Atomic int *state = arg;
+
+	*state = COMPUTING;
+	while (*state != STOP)
 		cpu_relax();
 	return NULL;
+}
+
+static pthread_t start_busy(_Atomic int *state)
+{
+	pthread_t thread;
+
+	*state = STARTING;
+	assert_int_equal(pthread_create(&thread, NULL, busy, (void *)state), 0);
+	while (*state != COMPUTING)
+		sleep_ms(1);
+	return thread;
 }
 
 static void a_running_thread_proves_nothing(void **state)
@@ -330,15 +347,14 @@ static void a_running_thread_proves_nothing(void **state)
 	int doubted = 0;
 
 	space_open(&s, 4, 0);
-	pthread_create(&other, NULL, busy, &stop);
-	sleep_ms(5);
+	other = start_busy(&stop);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	for (int i = 0; i < 50; i++)
 		doubted += doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1));
 	assert_int_equal(doubted, 50);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
-	stop = 1;
+	stop = STOP;
 	pthread_join(other, NULL);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 0),
 				    addr(&s, 1))); /* an exited thread is no suspect */
@@ -352,13 +368,12 @@ static void a_note_settles_doubt(void **state)
 	pthread_t other;
 
 	space_open(&s, 4, 0);
-	pthread_create(&other, NULL, busy, &stop);
-	sleep_ms(5);
+	other = start_busy(&stop);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
-	stop = 1;
+	stop = STOP;
 	pthread_join(other, NULL);
 	space_close(&s);
 }
@@ -370,14 +385,13 @@ static void doubts_without_room_are_merged_not_lost(void **state)
 	pthread_t other;
 
 	space_open(&s, 2 * DOUBTS_MAX, 0);
-	pthread_create(&other, NULL, busy, &stop);
-	sleep_ms(5);
+	other = start_busy(&stop);
 	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
 		madvise(s.p + i * PAGE, PAGE, MADV_DONTNEED);
 	settle(&s);
 	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
 		assert_true(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)));
-	stop = 1;
+	stop = STOP;
 	pthread_join(other, NULL);
 	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
 		assert_false(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)));
