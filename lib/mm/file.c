@@ -222,7 +222,7 @@ static bool look(struct file *f)
 static void sweep(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
-	struct dead_ranges dead = { 0 };
+	struct dead_ranges dead = { .table = t };
 	bool more;
 
 	do {
@@ -243,7 +243,7 @@ static bool has_file(const struct hmm_vma *vma)
 int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
-	struct dead_ranges dead = { 0 };
+	struct dead_ranges dead = { .table = t };
 	struct file *f = NULL;
 	bool changed = false;
 	int err;
@@ -257,8 +257,6 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 		}
 		err = span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
-		if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
-			dead.n = 0;
 		dead_ranges_tell(mm, &dead);
 	} while (err == -EAGAIN);
 	if (changed)

@@ -66,6 +66,8 @@ static bool add_dead(struct dead_ranges *dead, uint64_t start, uint64_t end, enu
 {
 	if (dead->n == SPAN_DEAD_MAX)
 		return false;
+	if (!dead->n)
+		atomic_fetch_add(&dead->table->untold, 1);
 	dead->range[dead->n].start = start;
 	dead->range[dead->n].end = end;
 	dead->range[dead->n++].event = event;
@@ -74,14 +76,23 @@ static bool add_dead(struct dead_ranges *dead, uint64_t start, uint64_t end, enu
 
 void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead)
 {
-	for (int i = 0; i < dead->n; i++) {
+	const bool blind = hmm_mutation(HMM_MUTATION_BLIND_REGISTER);
+
+	for (int i = 0; i < dead->n && !blind; i++) {
 		struct hmm_invalidation inv = { .start = dead->range[i].start,
 						.end = dead->range[i].end,
 						.event = dead->range[i].event };
 
 		mm_invalidate(mm, &inv);
 	}
+	if (dead->n)
+		atomic_fetch_sub(&dead->table->untold, 1);
 	dead->n = 0;
+}
+
+bool spans_untold(struct hmm_mm *mm)
+{
+	return atomic_load(&mm->files->untold);
 }
 
 static bool is_dead(const struct span *s)

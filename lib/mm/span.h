@@ -61,14 +61,26 @@ struct file_table {
 	int inotify; /* or -1 */
 	uint64_t gc_ns;
 	_Atomic uint32_t n_sysv;
+	_Atomic uint32_t untold; /* collectors of dead ranges that have not told yet */
 	struct hmm_objpool spans_pool;
 	struct hmm_objpool files_pool;
 };
 
 #define SPAN_DEAD_MAX 16
 
-/* Ranges that became invalid, to be told once the lock is released. */
+/*
+ * Ranges that became invalid, to be told once the lock is released. Until then the spans say already what is
+ * mapped now, and no sequence says yet that older translations are gone:
+ *
+ *	fault				validated use of an older translation
+ *	the span is replaced
+ *					mapped as the span says, the file as it was: stands
+ *	tells: sequences change
+ *
+ * So from before the first change to after the telling `untold` refuses every use with checks.
+ */
 struct dead_ranges {
+	struct file_table *table;
 	int n;
 	struct {
 		uint64_t start;

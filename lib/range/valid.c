@@ -56,5 +56,7 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 		return -ESTALE;
 	if (checks & HMM_CHECK_PRESENT && !pages_stand(mm, start, end))
 		return -ESTALE;
+	if (spans_untold(mm))
+		return -ESTALE;
 	return hmm_interval_valid(range->notifier, range->notifier_seq) ? 0 : -ESTALE;
 }
