@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -24,6 +25,33 @@
 #define FILES_MAX 512
 #define RETRY_NS 1000000000ULL
 #define WATCHED (IN_MODIFY | IN_UNMOUNT)
+
+/* Files that have no name get no event from some of the calls that change them, depending on the kernel. */
+static bool probe_memfd_events(int inotify)
+{
+	char path[FD_PATH_SIZE];
+	char buf[sizeof(struct inotify_event)];
+	int fd = memfd_create("libhmm-probe", MFD_CLOEXEC);
+	bool told = false;
+	int watch;
+
+	if (fd < 0)
+		return false;
+	if (!ftruncate(fd, 4096) && (watch = inotify_add_watch(inotify, fd_path(path, fd), IN_MODIFY)) >= 0) {
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+		told = read(inotify, buf, sizeof(buf)) > 0;
+		inotify_rm_watch(inotify, watch);
+	}
+	close(fd);
+	while (read(inotify, buf, sizeof(buf)) > 0)
+		; /* that the watch has gone */
+	return told;
+}
+
+bool files_memfd_events(const struct hmm_mm *mm)
+{
+	return mm->files->memfd_events;
+}
 
 int files_init(struct hmm_mm *mm)
 {
@@ -35,6 +63,7 @@ int files_init(struct hmm_mm *mm)
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
 	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	t->memfd_events = t->inotify >= 0 && probe_memfd_events(t->inotify);
 	mm->files = t;
 	return 0;
 }

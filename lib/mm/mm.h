@@ -131,6 +131,8 @@ bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Have spans been replaced whose older translations are not invalidated yet? Ask after the checks, before the sequence. */
 bool spans_untold(struct hmm_mm *mm);
+/* Is a hole punched in a memfd told apart from our own faults for writing? */
+bool files_memfd_events(const struct hmm_mm *mm);
 
 /* Close the gate, run callbacks of every notifier that overlaps, open it. Returns callbacks run. */
 int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);

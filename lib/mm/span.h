@@ -59,6 +59,7 @@ struct file_table {
 	struct file *files;
 	uint32_t n_files;
 	int inotify; /* or -1 */
+	bool memfd_events; /* inotify tells of holes punched in a memfd; since Linux 6.14 it does not */
 	uint64_t gc_ns;
 	_Atomic uint32_t n_sysv;
 	_Atomic uint32_t untold; /* collectors of dead ranges that have not told yet */

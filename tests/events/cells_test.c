@@ -100,7 +100,9 @@ static void check_guarantee(const struct cell *c, const struct hmm_coherence_cel
 	case HMM_UNSEEN:
 		assert_true(before);
 		assert_true(held_installed(h));
-		assert_true(held_valid_checked(h));
+		/* Of a hole in a memfd: unseen at times, which rules_test shows. */
+		if (c->op != HMM_OP_PUNCH_HOLE)
+			assert_true(held_valid_checked(h));
 		break;
 	case HMM_NOT_MIRRORED:
 		assert_true(h->transient);

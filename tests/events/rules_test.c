@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -314,6 +315,63 @@ static void shared_memory_truncated_by_another_process_is_seen(void **state)
 	another_process_truncates(MEMORY_SHMEM);
 }
 
+struct writer {
+	struct hmm_mm *mm;
+	struct memory m;
+	_Atomic bool stop;
+};
+
+static void *fault_for_writing(void *arg)
+{
+	struct writer *w = arg;
+	struct held h;
+
+	if (held_make(&h, w->mm, (uint64_t)w->m.p + 2 * PAGE, HOLD_REF))
+		return NULL;
+	while (!w->stop)
+		hold_fault(h.range, 0, HOLD_REF, true, 5000000000ULL);
+	held_drop(&h);
+	return NULL;
+}
+
+/*
+ * While another device faults the memfd for writing its change time proves nothing. Where inotify tells of the
+ * hole the checks refuse all the same; where it does not, the table says "unseen" and this shows it.
+ */
+static void a_hole_in_a_memfd_is_seen_as_the_table_says(void **state)
+{
+	struct hmm_coherence_cell said;
+	struct writer w = { .stop = false };
+	unsigned int stale = 0, round;
+	struct fixture f;
+	pthread_t thread;
+	struct held h;
+
+	open_space(&f, MEMORY_SHMEM);
+	assert_int_equal(hmm_coherence(f.mm, HMM_OP_PUNCH_HOLE, HMM_VMA_SHMEM, &said), 0);
+	w.mm = f.mm;
+	w.m = f.m;
+	assert_int_equal(pthread_create(&thread, NULL, fault_for_writing, &w), 0);
+	for (round = 0; round < 3000 && !stale; round++) {
+		f.m.p[0] = OLD_BYTE;
+		if (held_make(&h, f.mm, (uint64_t)f.m.p, HOLD_REF))
+			continue;
+		fallocate(f.m.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)PAGE);
+		f.m.p[0] = 1;
+		if (!h.transient && held_valid_checked(&h) && held_byte(&h) == OLD_BYTE)
+			stale++;
+		held_drop(&h);
+	}
+	w.stop = true;
+	pthread_join(thread, NULL);
+	if (said.guarantee == HMM_VALIDATED)
+		assert_int_equal(stale, 0);
+	else
+		print_message("unseen, as the table says: %s in %u rounds\n",
+			      stale ? "found" : "not found", round);
+	close_space(&f);
+}
+
 /* The child gets the copy: what the parent faulted for writing after the fork stands. */
 static void a_childs_copy_on_write_leaves_the_parent_alone(void **state)
 {
@@ -457,6 +515,7 @@ int main(void)
 		cmocka_unit_test(a_forked_child_holds_no_userfaultfd_and_is_refused),
 		cmocka_unit_test(a_file_truncated_by_another_process_is_seen),
 		cmocka_unit_test(shared_memory_truncated_by_another_process_is_seen),
+		cmocka_unit_test(a_hole_in_a_memfd_is_seen_as_the_table_says),
 		cmocka_unit_test(a_childs_copy_on_write_leaves_the_parent_alone),
 		cmocka_unit_test(teardown_reads_until_quiet),
 		cmocka_unit_test(what_is_faulted_while_a_discard_goes_on_is_not_cached),
