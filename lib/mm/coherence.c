@@ -103,6 +103,9 @@ static const struct row rows[HMM_OP_NR] = {
 /* Without asynchronous write-protection fewer kinds can be registered at all. */
 static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 {
+	/* Detached and attached again it looks the same: only a scan tells that it is not registered. */
+	if (kind == HMM_VMA_SYSV && !mm->pagemap.scan)
+		return false;
 	if (mm->provider.wp_async || kind == HMM_VMA_ANON)
 		return true;
 	/* The kernel knows System V mappings by their own operations, not as shared memory. */

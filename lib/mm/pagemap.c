@@ -245,3 +245,8 @@ int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end)
 		return all_words(p, start, end, PM_WORD_PRESENT);
 	return all_match(p, start, end, PAGE_IS_PRESENT, 0);
 }
+
+int pagemap_all_registered(struct pagemap *p, uint64_t start, uint64_t end)
+{
+	return p->scan ? all_match(p, start, end, PAGE_IS_WPALLOWED, 0) : -EOPNOTSUPP;
+}

@@ -232,9 +232,14 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 	return true;
 }
 
+/*
+ * What was detached without an event and attached again is mapped as before, and watched no more: the next
+ * discard of it would raise no event. So it must also be registered still, or again, which kills first.
+ */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
+	const uint64_t from = start;
 	bool stands = true;
 
 	pthread_mutex_lock(&t->lock);
@@ -246,7 +251,8 @@ bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		start = to;
 	}
 	pthread_mutex_unlock(&t->lock);
-	return stands;
+	/* 0 is a no; an error: this kernel cannot say */
+	return stands && (!mm_wp_async(mm) || pagemap_all_registered(&mm->pagemap, from, end) != 0);
 }
 
 bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)

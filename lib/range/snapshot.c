@@ -225,6 +225,9 @@ static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t sta
 	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) &&
 	    !file_watched(w->mm, start, end))
 		return true;
+	/* Whether it is still registered after a silent detach and attach only a scan can tell. */
+	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)
+		return true;
 	if (!doubt_overlaps(w->mm, start, end))
 		return false;
 	if (mm_wp_async(w->mm) && vma->kind != HMM_VMA_DAX)

@@ -89,6 +89,33 @@ static void registration_kills_what_was_held_of_the_range(void **state)
 	close_space(&f);
 }
 
+/* The same segment at the same place: mapped as it was, but nobody watches it any more. */
+static void a_segment_attached_again_is_not_the_mapping_that_was_registered(void **state)
+{
+	int id = shmget(IPC_PRIVATE, 4 * PAGE, IPC_CREAT | 0600);
+	char *p = shmat(id, NULL, 0), *alias = shmat(id, NULL, 0);
+	struct hmm_mm *mm = held_attach(0);
+	struct held h;
+
+	shmctl(id, IPC_RMID, NULL);
+	assert_ptr_not_equal(p, (void *)-1);
+	memset(p, OLD_BYTE, 4 * PAGE);
+	assert_int_equal(held_make(&h, mm, (uint64_t)p, HOLD_REF), 0);
+	assert_true(held_valid_checked(&h));
+	assert_int_equal(shmdt(p), 0);
+	assert_ptr_equal(shmat(id, p, 0), p);
+	p[0] = OLD_BYTE;
+	assert_false(held_valid_checked(&h));
+	assert_int_equal(madvise(p, 4 * PAGE, MADV_REMOVE), 0);
+	p[0] = 1;
+	assert_false(held_valid_checked(&h));
+	assert_int_equal(held_byte(&h), OLD_BYTE);
+	held_drop(&h);
+	hmm_mm_detach(mm);
+	shmdt(p);
+	shmdt(alias);
+}
+
 /* SHM_REMAP takes a mapping's place without an event: the permission and mapping check sees it. */
 static void a_segment_attached_over_memory_is_seen_by_the_checks(void **state)
 {
@@ -509,6 +536,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registration_kills_what_was_held_of_the_range),
+		cmocka_unit_test(a_segment_attached_again_is_not_the_mapping_that_was_registered),
 		cmocka_unit_test(a_segment_attached_over_memory_is_seen_by_the_checks),
 		cmocka_unit_test(what_changed_before_the_commit_is_not_committed),
 		cmocka_unit_test(munmap_returns_after_the_section_that_uses_its_page),
