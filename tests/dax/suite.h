@@ -161,6 +161,9 @@ struct entry *get_entries(struct run *r, size_t page, size_t n, unsigned int req
 const char *entry_text(const struct entry *e, char *buf, size_t size);
 const char *event_kinds_text(unsigned int kinds, char *buf, size_t size);
 
+/* The target offers less here: orders are 0 and files are not cached. */
+bool reduced(const struct run *r);
+
 /* peer.c */
 void peer_start(struct run *r);
 int peer_act(struct run *r, act_fn fn);

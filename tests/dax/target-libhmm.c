@@ -37,8 +37,11 @@ static pid_t space_pid;
 static _Thread_local sigjmp_buf job_fault;
 static _Thread_local volatile sig_atomic_t in_job;
 
+static bool is_reduced; /* found by the probe */
+
 static const char *libhmm_probe(void)
 {
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	struct hmm_mm *mm;
 	int ret = hmm_mm_attach(NULL, &mm);
 
@@ -46,8 +49,14 @@ static const char *libhmm_probe(void)
 		return "userfaultfd is not to be had here";
 	if (ret)
 		return "hmm_mm_attach() failed";
+	is_reduced = !hmm_mm_get_info(mm, &info) && info.reduced;
 	hmm_mm_detach(mm);
 	return NULL;
+}
+
+static bool libhmm_reduced(void)
+{
+	return is_reduced;
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context)
@@ -433,6 +442,7 @@ static int libhmm_persist(struct target *t, uint64_t addr, size_t len)
 const struct target_ops target_libhmm = {
 	.name = "libhmm",
 	.probe = libhmm_probe,
+	.reduced = libhmm_reduced,
 	.mirror = libhmm_mirror,
 	.unmirror = libhmm_unmirror,
 	.range = libhmm_range,

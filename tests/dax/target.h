@@ -61,6 +61,8 @@ struct target_ops {
 
 	/* Can it run here at all? NULL or the reason why not. */
 	const char *(*probe)(void);
+	/* Does this host offer less: no orders, and files are never cached? NULL: never. */
+	bool (*reduced)(void);
 	/* Mirrors [addr, addr + len). */
 	int (*mirror)(uint64_t addr, size_t len, struct target **out);
 	void (*unmirror)(struct target *t);
