@@ -290,7 +290,7 @@ static void *discard_then_sleep(void *arg)
 	struct space *s = arg;
 
 	madvise(s->p, PAGE, MADV_DONTNEED);
-	sleep_ms(200);
+	sleep_ms(1000);
 	return NULL;
 }
 
@@ -305,7 +305,7 @@ static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere
 	pthread_create(&app, NULL, discard_then_sleep, &s);
 	while (!s.seen.events[HMM_EVENT_CLEAR])
 		sched_yield();
-	while (doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)) && rounds++ < 150)
+	while (doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)) && rounds++ < 5000)
 		sleep_ms(1);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
 	pthread_join(app, NULL);
@@ -364,8 +364,7 @@ static void a_running_thread_proves_nothing(void **state)
 	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
 	stop = STOP;
 	pthread_join(other, NULL);
-	assert_false(doubt_overlaps(s.mm, addr(&s, 0),
-				    addr(&s, 1))); /* an exited thread is no suspect */
+	assert_true(settles(&s, 0)); /* an exited thread is no suspect */
 	space_close(&s);
 }
 
