@@ -37,7 +37,8 @@ static bool probe_memfd_events(int inotify)
 
 	if (fd < 0)
 		return false;
-	if (!ftruncate(fd, 4096) && (watch = inotify_add_watch(inotify, fd_path(path, fd), IN_MODIFY)) >= 0) {
+	if (!ftruncate(fd, 4096) &&
+	    (watch = inotify_add_watch(inotify, fd_path(path, fd), IN_MODIFY)) >= 0) {
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
 		told = read(inotify, buf, sizeof(buf)) > 0;
 		inotify_rm_watch(inotify, watch);

@@ -58,7 +58,7 @@ struct file_table {
 	struct itree spans;
 	struct file *files;
 	uint32_t n_files;
-	int inotify; /* or -1 */
+	int inotify;       /* or -1 */
 	bool memfd_events; /* inotify tells of holes punched in a memfd; since Linux 6.14 it does not */
 	uint64_t gc_ns;
 	_Atomic uint32_t n_sysv;

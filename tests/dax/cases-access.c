@@ -174,7 +174,8 @@ static void case_cold_faults(struct run *r)
 	      size / r->unit);
 	faults = 99;
 	ret = r->ops->access(r->t, (uintptr_t)r->map, buf, size, false, &faults);
-	CHECK(r, !ret && (!faults || reduced(r)), "%u device faults for what the mirror holds", faults);
+	CHECK(r, !ret && (!faults || reduced(r)), "%u device faults for what the mirror holds",
+	      faults);
 	free(buf);
 }
 

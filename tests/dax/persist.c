@@ -124,9 +124,10 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && !strcmp(argv[1], "check"))
 		return check_records(argv[2], strtoull(argv[3], NULL, 10));
-	if (argc != 3 || (strcmp(argv[1], "write") && strcmp(argv[1], "plain") && strcmp(argv[1], "lose"))) {
-		fprintf(stderr,
-			"usage: dax-persist-test [--kernel] write|plain|lose FILE, or check FILE N\n");
+	if (argc != 3 ||
+	    (strcmp(argv[1], "write") && strcmp(argv[1], "plain") && strcmp(argv[1], "lose"))) {
+		fprintf(stderr, "usage: dax-persist-test [--kernel] write|plain|lose FILE, or "
+				"check FILE N\n");
 		return 2;
 	}
 	why = ops->probe();

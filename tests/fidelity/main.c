@@ -56,8 +56,8 @@ static void ask(const struct target_ops *ops, const struct kind *kind, const str
 }
 
 /* Of a second sample, for the clock: the first pays for the emulator's translation of the code. */
-static void ask_twice(const struct target_ops *ops, const struct kind *kind, const struct state *state,
-		      unsigned int request, struct shared_answer *out)
+static void ask_twice(const struct target_ops *ops, const struct kind *kind,
+		      const struct state *state, unsigned int request, struct shared_answer *out)
 {
 	static struct shared_answer second;
 
