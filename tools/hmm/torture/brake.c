@@ -14,7 +14,7 @@ static void *brake_main(void *arg)
 	struct brake *brake = arg;
 	uint64_t limit = tort_now_ns() + LIMIT_NS, until;
 
-	window_not_pump();
+	window_not_pump("brake");
 	while (!atomic_load(&brake->done) && tort_now_ns() < limit) {
 		until = tort_now_ns() + SPIN_NS;
 		while (!atomic_load(&brake->done) && tort_now_ns() < until)

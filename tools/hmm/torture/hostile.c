@@ -204,7 +204,7 @@ void *hostile_main(void *arg)
 	struct torture *t = a->t;
 	struct rng rng = { t->opt.seed * 7919 + 1000 + a->id };
 
-	window_not_pump();
+	window_not_pump("hostile");
 	while (!atomic_load(&t->stop)) {
 		unsigned int i = tort_choose_slot(t, &rng);
 

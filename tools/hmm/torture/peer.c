@@ -94,7 +94,7 @@ void *peer_main(void *arg)
 	struct torture *t = arg;
 	struct beat *b = &t->beats[USERS + HOSTILES];
 
-	window_not_pump();
+	window_not_pump("peer");
 	while (!atomic_load(&t->stop)) {
 		bool seen, mapped = false;
 		int s = STATE_PENDING;

@@ -144,6 +144,50 @@ static bool over(const struct torture *t, uint64_t deadline, bool longer)
 	return tort_now_ns() >= deadline;
 }
 
+static void print_line_of(const char *task, const char *file)
+{
+	char path[300], line[160] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.40s/%s", task, file);
+	f = fopen(path, "r");
+	if (f) {
+		if (!fgets(line, sizeof(line), f))
+			line[0] = 0;
+		fclose(f);
+	}
+	line[strcspn(line, "\n")] = 0;
+	fprintf(stderr, " %s", line);
+}
+
+/* Where every thread is: what a report of a hang needs. */
+static void print_threads(const struct torture *t)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	unsigned int i;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		fprintf(stderr, "thread %s:", e->d_name);
+		print_line_of(e->d_name, "comm");
+		print_line_of(e->d_name, "wchan");
+		print_line_of(e->d_name, "syscall");
+		fprintf(stderr, "\n");
+	}
+	if (d)
+		closedir(d);
+	for (i = 0; i < HOSTILES; i++)
+		fprintf(stderr, "hostile %u: \"%s\", %s\n", i,
+			atomic_load(&t->beats[USERS + i].doing),
+			atomic_load(&t->busy[i]) ? "at it" : "not begun");
+	fprintf(stderr, "window: phase %d armed %d open %d slot %u ready %#x\n",
+		atomic_load(&t->windows.phase), atomic_load(&t->windows.armed),
+		atomic_load(&t->windows.open), atomic_load(&t->windows.slot),
+		atomic_load(&t->windows.ready));
+}
+
 /* True: a thread hangs; it cannot be joined and the process must not go on. */
 static bool look_for_hangs(const struct torture *t)
 {
@@ -161,6 +205,8 @@ static bool look_for_hangs(const struct torture *t)
 			atomic_load(&t->beats[i].doing));
 		hang = true;
 	}
+	if (hang)
+		print_threads(t);
 	return hang;
 }
 
@@ -288,7 +334,7 @@ int torture_run(struct torture *t)
 
 	/* One arena: mappings that glibc keeps for threads would look like a leak. */
 	mallopt(M_ARENA_MAX, 1);
-	window_not_pump();
+	window_not_pump(NULL);
 	prctl(PR_SET_TIMERSLACK, 1000);
 	setrlimit(RLIMIT_NOFILE, &files);
 	have_pins(t);

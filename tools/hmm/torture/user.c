@@ -368,7 +368,7 @@ void *user_main(void *arg)
 	unsigned int i;
 	int rc;
 
-	window_not_pump();
+	window_not_pump("user");
 	if (!u)
 		return NULL;
 	u->t = t;

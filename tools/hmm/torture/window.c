@@ -35,9 +35,11 @@ const char *window_name(enum window w)
 	return names[w];
 }
 
-void window_not_pump(void)
+void window_not_pump(const char *name)
 {
 	not_pump = true;
+	if (name)
+		pthread_setname_np(pthread_self(), name);
 }
 
 bool window_available(enum window w)

@@ -85,7 +85,7 @@ void window_faults_end(struct torture *t);
 int window_use_begin(struct torture *t);
 void window_use_end(struct torture *t, int begun);
 
-/* Threads of the torture itself are not the pump. */
-void window_not_pump(void);
+/* Threads of the torture itself are not the pump; name: what the system shall call this one. */
+void window_not_pump(const char *name);
 
 #endif
