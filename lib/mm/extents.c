@@ -48,9 +48,9 @@ int extents_open(int path_fd)
 
 int extents_shared(int fd, uint64_t *bytes)
 {
-	struct {
-		struct fiemap map;
-		struct fiemap_extent extents[EXTENTS_AT_ONCE];
+	union {
+		struct fiemap map; /* ends in the extents */
+		char room[sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent)];
 	} q;
 	uint64_t from = 0;
 	bool more = true;
@@ -65,7 +65,7 @@ int extents_shared(int fd, uint64_t *bytes)
 			return -errno;
 		more = q.map.fm_mapped_extents == EXTENTS_AT_ONCE;
 		for (uint32_t i = 0; i < q.map.fm_mapped_extents; i++) {
-			const struct fiemap_extent *e = &q.extents[i];
+			const struct fiemap_extent *e = &q.map.fm_extents[i];
 
 			if (e->fe_flags & FIEMAP_EXTENT_SHARED)
 				*bytes += e->fe_length;
