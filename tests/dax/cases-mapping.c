@@ -8,6 +8,10 @@
 
 #include "suite.h"
 
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
 static void case_munmap(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
@@ -94,6 +98,26 @@ static void case_mremap_onto(struct run *r)
 	expect_write(r, 0, n, 6);
 	expect_file_at(r, fd, 0, n, 6);
 	expect_file(r, 0, n, 2);
+}
+
+/* The pages move, the mapping stays behind, empty: it is the only move of which no unmapping tells. */
+static void case_mremap_dontunmap(struct run *r)
+{
+	size_t n = 2 * r->unit / r->page;
+	char *to;
+
+	mirror_written(r, 2 * r->unit);
+	to = file_map(r, r->fd, r->size, 0, PROT_READ, MAP_SHARED);
+	if (mremap(r->map, r->size, r->size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+		   to) != to) {
+		CHECK(r, errno == EINVAL, "mremap: %s", strerror(errno));
+		run_skip(r, "this kernel moves no shared mapping without unmapping it");
+	}
+	expect_gone(r, EVENT_UNMAP, 0, 0, n);
+	expect_entries(r, 0, n, 0, ANY_ORDER);
+	expect_read(r, 0, n, 2);
+	expect_write(r, 0, n, 3);
+	expect_file(r, 0, n, 3);
 }
 
 static void case_dontneed(struct run *r)
@@ -238,6 +262,9 @@ static const struct dax_case cases[] = {
 	{ "mremap_onto", ON_DAX | ON_CACHE | BY_ORDER,
 	  "what is moved over a mirrored mapping is what the mirror shows", "the other file's",
 	  "UNMAP", case_mremap_onto },
+	{ "mremap_dontunmap", ON_DAX | BY_ORDER,
+	  "what moved away is gone here, though the mapping stays", "none, then media", "UNMAP",
+	  case_mremap_dontunmap },
 	{ "dontneed", ON_DAX | ON_CACHE | BY_ORDER, "MADV_DONTNEED takes the entries, not the data",
 	  "none, then media", "CLEAR", case_dontneed },
 	{ "madv_remove", ON_DAX | ON_CACHE | BY_ORDER, "MADV_REMOVE punches the file", "zero page",
