@@ -132,11 +132,10 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 		};
 	} else if (op == HMM_OP_PUNCH_HOLE && (kind == HMM_VMA_SHMEM || kind == HMM_VMA_HUGETLB) &&
 		   !files_memfd_events(mm)) {
-		*cell = (struct hmm_coherence_cell){
-			HMM_UNSEEN, HMM_SYNCHRONOUS,
-			"this kernel does not tell of it on a memfd: HMM_CHECK_FILE sees it only while no device "
-			"faults for writing"
-		};
+		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
+						     "this kernel does not tell of it on a memfd: "
+						     "HMM_CHECK_FILE sees it only while no device "
+						     "faults for writing" };
 	} else if (op == HMM_OP_FORK_RAW && !mm->provider.event_fork) {
 		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
 						     "the event needs CAP_SYS_PTRACE; the child "
