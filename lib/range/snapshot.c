@@ -215,8 +215,9 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 /*
  * May these entries be cached? Not what is not registered, nor a file whose changes nothing tells,
  * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
- * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm DAX: the kernel (6.12)
- * leaves markers that make the next touch fault for ever.
+ * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
+ * backs: when a page goes the kernel leaves a marker in its place, which makes the next touch of DAX
+ * fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return (seen on 6.18).
  */
 static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
@@ -230,7 +231,7 @@ static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t sta
 		return true;
 	if (!doubt_overlaps(w->mm, start, end))
 		return false;
-	if (mm_wp_async(w->mm) && vma->kind != HMM_VMA_DAX)
+	if (mm_wp_async(w->mm) && (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB))
 		pagemap_arm(mm_pagemap(w->mm), start, end);
 	return true;
 }

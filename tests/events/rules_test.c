@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
@@ -532,6 +533,83 @@ static void what_is_faulted_while_a_discard_goes_on_is_not_cached(void **state)
 	munmap(d.p, LEAD + PAGE);
 }
 
+#define GUARD_INSTALL 102
+#define GUARD_REMOVE 103
+
+static sigjmp_buf too_long;
+
+static void on_alarm(int sig)
+{
+	siglongjmp(too_long, 1);
+}
+
+/* 0; -errno; -ETIME: did not come back. */
+static int guard_in_time(char *p, size_t len)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	int rc;
+
+	sigaction(SIGALRM, &sa, NULL);
+	if (sigsetjmp(too_long, 1))
+		return -ETIME;
+	alarm(10);
+	rc = madvise(p, len, GUARD_INSTALL) ? -errno : 0;
+	alarm(0);
+	return rc;
+}
+
+static void *run_on(void *arg)
+{
+	while (!*(_Atomic bool *)arg)
+		;
+	return NULL;
+}
+
+/*
+ * A thread that runs keeps a discard in doubt. What is faulted meanwhile must not be write-protected where a file is
+ * behind it: the kernel would keep markers, and never come back from putting guards in their place.
+ */
+static void guards_are_installed_after_a_discard(enum memory_kind kind, int flags)
+{
+	_Atomic bool stop = false;
+	struct fixture f;
+	pthread_t thread;
+	struct held h;
+	char *p;
+	int rc;
+
+	open_space(&f, kind);
+	p = mmap(NULL, f.m.len, RW, flags, f.m.fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(pthread_create(&thread, NULL, run_on, (void *)&stop), 0);
+	assert_int_equal(held_make(&h, f.mm, (uint64_t)p, HOLD_REF), 0);
+	assert_int_equal(madvise(p, f.m.len, MADV_DONTNEED), 0);
+	hold_fault(h.range, 0, HOLD_REF, false, 5000000000ULL);
+	rc = guard_in_time(p, f.m.len);
+	assert_int_not_equal(rc, -ETIME);
+	if (!rc)
+		madvise(p, f.m.len, GUARD_REMOVE);
+	stop = true;
+	pthread_join(thread, NULL);
+	held_drop(&h);
+	munmap(p, f.m.len);
+	close_space(&f);
+	if (rc) {
+		print_message("this kernel has no guards there: %s\n", strerror(-rc));
+		skip();
+	}
+}
+
+static void guards_can_be_installed_in_a_private_mapping_after_a_discard(void **state)
+{
+	guards_are_installed_after_a_discard(MEMORY_SHMEM, MAP_PRIVATE);
+}
+
+static void guards_can_be_installed_in_shared_memory_after_a_discard(void **state)
+{
+	guards_are_installed_after_a_discard(MEMORY_SHMEM, MAP_SHARED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +625,8 @@ int main(void)
 		cmocka_unit_test(a_childs_copy_on_write_leaves_the_parent_alone),
 		cmocka_unit_test(teardown_reads_until_quiet),
 		cmocka_unit_test(what_is_faulted_while_a_discard_goes_on_is_not_cached),
+		cmocka_unit_test(guards_can_be_installed_in_a_private_mapping_after_a_discard),
+		cmocka_unit_test(guards_can_be_installed_in_shared_memory_after_a_discard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
