@@ -62,10 +62,15 @@ static void take_bit(struct tlb_entry *t, unsigned int page, uint64_t pte)
 /* Walk the page table once, and take the neighbours in the block along: two cache lines. */
 static void fill(const struct soft *soft, struct tlb_entry *t, uint64_t block)
 {
+	const struct pt_node *leaf = pt_dir_leaf(soft->table, block << BLOCK_SHIFT);
 	const _Atomic uint64_t *slot;
-	uint32_t level;
-	uint64_t pte = pt_find_standard(soft->table, block << BLOCK_SHIFT, &level, &slot);
+	uint32_t level = 3;
+	uint64_t pte = 0;
 
+	if (leaf)
+		slot = &leaf->slot[block * BLOCK_PAGES % 512];
+	else
+		pte = pt_find(soft->table, block << BLOCK_SHIFT, &level, &slot);
 	t->tag = block + 1;
 	t->read = t->write = 0;
 	if (level == 3) {

@@ -125,6 +125,7 @@ static uint64_t reclaim_node(struct hmm_ptable *t, struct pt_node *node)
 		if (child->used)
 			continue;
 		bytes += t->cache[child->level].node_size;
+		pt_dir_drop(t, child);
 		pt_put(node, i, 0);
 		pt_node_put(t, child);
 	}

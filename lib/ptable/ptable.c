@@ -64,21 +64,30 @@ void hmm_ptable_destroy(struct hmm_ptable *table)
 	hmm_pool_unmap(table, sizeof(*table));
 }
 
-uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32_t *shift)
+static __attribute__((noinline)) uint64_t lookup_levels(const struct hmm_ptable *t, uint64_t addr,
+							uint32_t *shift)
 {
 	const _Atomic uint64_t *slot;
 	uint32_t level;
 	uint64_t entry;
 
-	if (__builtin_expect(addr > table->last_addr, 0))
+	if (addr > t->last_addr)
 		return 0;
-	if (__builtin_expect(table->standard, 1))
-		entry = pt_find_standard(table, addr, &level, &slot);
-	else
-		entry = pt_find(table, addr, &level, &slot);
+	entry = pt_find(t, addr, &level, &slot);
 	if (shift)
-		*shift = table->shift[level];
+		*shift = t->shift[level];
 	return entry;
+}
+
+uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32_t *shift)
+{
+	const struct pt_node *leaf = pt_dir_leaf(table, addr);
+
+	if (__builtin_expect(!leaf, 0))
+		return lookup_levels(table, addr, shift);
+	if (shift)
+		*shift = 12;
+	return atomic_load_explicit(&leaf->slot[(addr >> 12) & 511], memory_order_acquire);
 }
 
 /* The node of a level that holds addr's slot, made if it is missing. A larger entry in the way goes. */
@@ -96,6 +105,8 @@ static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t a
 			if (!child)
 				return NULL;
 			pt_put(node, index, (uint64_t)(uintptr_t)child);
+			if (t->standard && l + 2 == t->levels)
+				pt_dir_add(t, child, addr);
 			node = child;
 		} else {
 			node = pt_child(slot);
@@ -107,6 +118,7 @@ static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t a
 /* Engines may be reading the node: it waits in limbo, with all below it, for a closed gate. */
 static void retire(struct hmm_ptable *t, uint64_t slot)
 {
+	pt_dir_drop(t, pt_child(slot));
 	pt_child(slot)->next = t->limbo;
 	t->limbo = pt_child(slot);
 }

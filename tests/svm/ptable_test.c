@@ -122,6 +122,52 @@ static void larger_entry_replaces_smaller(void **state)
 	assert_true(hmm_ptable_reclaim(t) >= 3 * PAGE);
 }
 
+/* 64 GiB apart leaves share a slot of the directory; the one that lost it is found all the same. */
+static void leaves_that_share_a_directory_slot_are_both_found(void **state)
+{
+	struct hmm_ptable *t = *state;
+	uint64_t far = BASE - (1UL << PT_DIR_SHIFT);
+
+	set1(t, BASE, 12, V | 1);
+	set1(t, far, 12, V | 2);
+	assert_int_equal(pt_dir_index(BASE), pt_dir_index(far));
+	assert_null(pt_dir_leaf(t, BASE));
+	assert_non_null(pt_dir_leaf(t, far));
+	assert_int_equal(hmm_ptable_lookup(t, BASE, NULL), V | 1);
+	assert_int_equal(hmm_ptable_lookup(t, far, NULL), V | 2);
+	assert_int_equal(hmm_ptable_lookup(t, far + (1UL << 57), NULL), 0);
+}
+
+/* The table that mapped one address maps another now: the directory must have forgotten. */
+static void a_table_used_again_answers_for_its_new_address_only(void **state)
+{
+	struct hmm_ptable *t = *state;
+	const struct pt_node *leaf;
+
+	set1(t, BASE, 12, V | 1);
+	leaf = pt_dir_leaf(t, BASE);
+	assert_int_equal(hmm_ptable_clear(t, BASE, BASE + PAGE), 1);
+	assert_true(hmm_ptable_reclaim(t) > 0);
+	set1(t, BASE + 7 * M2, 12, V | 2);
+	assert_ptr_equal(pt_dir_leaf(t, BASE + 7 * M2), leaf);
+	assert_int_equal(hmm_ptable_lookup(t, BASE, NULL), 0);
+	assert_int_equal(hmm_ptable_lookup(t, BASE + 7 * M2, NULL), V | 2);
+}
+
+/* A 1 GiB entry takes all the tables below it from the directory. */
+static void a_large_entry_takes_its_tables_from_the_directory(void **state)
+{
+	struct hmm_ptable *t = *state;
+
+	for (unsigned int i = 0; i < 512; i += 73)
+		set1(t, BASE + i * M2, 12, V | i);
+	set1(t, BASE, 30, V | 1);
+	for (unsigned int i = 0; i < 512; i += 73) {
+		assert_null(pt_dir_leaf(t, BASE + i * M2));
+		assert_int_equal(hmm_ptable_lookup(t, BASE + i * M2, NULL), V | 1);
+	}
+}
+
 static void clear_takes_exactly_the_range(void **state)
 {
 	struct hmm_ptable *t = *state;
@@ -334,6 +380,9 @@ int main(void)
 		T(set_refuses_what_cannot_be_an_entry),
 		T(smaller_entry_replaces_larger),
 		T(larger_entry_replaces_smaller),
+		T(leaves_that_share_a_directory_slot_are_both_found),
+		T(a_table_used_again_answers_for_its_new_address_only),
+		T(a_large_entry_takes_its_tables_from_the_directory),
 		T(clear_takes_exactly_the_range),
 		T(clear_takes_a_larger_entry_whole),
 		T(clear_of_part_of_a_page_takes_it),
