@@ -34,12 +34,16 @@ struct hmm_engine {
 	_Atomic uint32_t used;  /* A */
 	struct hmm_mm *mm;      /* C */
 	_Atomic int32_t tid;    /* A: who is inside */
-	char pad[64 - 3 * sizeof(uint32_t) - sizeof(void *)];
+	_Atomic int cpu;        /* A: a hint: where it entered */
+	char pad[64 - 4 * sizeof(uint32_t) - sizeof(void *)];
 };
+_Static_assert(sizeof(struct hmm_engine) == 64, "an engine has a cache line of its own");
 
 struct gate {
 	pthread_mutex_t lock;           /* one closer at a time */
 	_Atomic uint32_t closed;        /* A: 1 while closed */
+	_Atomic uint32_t sleepers;      /* A: who sleeps, or is about to, until it opens */
+	_Atomic int closer_cpu;         /* A: a hint: where who closed it runs */
 	_Atomic uint32_t waiting;       /* A: the closer sleeps on 'left' */
 	_Atomic uint32_t left;          /* A: bumped by who leaves while 'waiting' */
 	_Atomic uint32_t commits;       /* A: open commit sections */
