@@ -44,6 +44,13 @@ struct hmm_range {
  */
 #define HMM_RANGE_LOOK (1U << 0)
 
+/*
+ * The entries hold nothing yet, no requests and no sticky bits: they are written without being read, so the array need
+ * not be initialised. @pfn_flags_mask must be 0; entries from @last on hold anything afterwards. Halves the cost of the
+ * entries, which is what a snapshot of large pages mostly consists of.
+ */
+#define HMM_RANGE_FRESH (1U << 1)
+
 /**
  * hmm_range_fault() - fault in what is requested and report what is mapped
  * @range: what to walk

@@ -40,6 +40,8 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query);
 void vma_reader_close(struct vma_reader *r);
 /* The VMA at or above addr, classified. -ENOENT none. Allocates nothing from the program's heap. */
 int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/* The same without the name, where the kind of the file is known: half the cost. */
+int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /* The same without kind and name: one system call. */
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /* An O_PATH descriptor of the file that the VMA maps, the caller's to close; -ENOENT none can be had. */

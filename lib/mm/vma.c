@@ -91,6 +91,16 @@ int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 	return err;
 }
 
+int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
+{
+	int err;
+
+	if (!r->procmap_query)
+		return vma_lookup(r, addr, vma);
+	err = vma_peek(r, addr, vma);
+	return err || vma_classify_known(r, vma) ? err : vma_lookup(r, addr, vma);
+}
+
 int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
 {
 	struct vma_raw raw;

@@ -21,6 +21,8 @@ struct vma_cache;
 struct vma_cache *vma_cache_create(void);
 void vma_cache_destroy(struct vma_cache *cache);
 void vma_classify(struct vma_reader *r, struct vma_raw *raw);
+/* The kind, where it is known without the name; false: vma_classify() has to find out. */
+bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
 
 /*
  * vma_file.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because

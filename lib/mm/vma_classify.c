@@ -168,11 +168,15 @@ static uint32_t classify_file(struct vma_raw *raw)
 	return kind;
 }
 
-static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
+static struct file_facts *facts_of(struct vma_cache *cache, const struct hmm_vma *vma)
 {
-	const struct hmm_vma *vma = &raw->vma;
-	struct file_facts *f = &cache->facts[(vma->inode ^ vma->dev_minor) % FACTS_NR];
-	const uint64_t now = mm_now_ns();
+	return &cache->facts[(vma->inode ^ vma->dev_minor) % FACTS_NR];
+}
+
+/* HMM_VMA_HOLE: not known. */
+static uint32_t known_kind(struct vma_cache *cache, const struct hmm_vma *vma, uint64_t now)
+{
+	const struct file_facts *f = facts_of(cache, vma);
 	uint32_t kind = HMM_VMA_HOLE;
 
 	pthread_mutex_lock(&cache->lock);
@@ -180,6 +184,30 @@ static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
 	    f->dev_minor == vma->dev_minor)
 		kind = f->kind;
 	pthread_mutex_unlock(&cache->lock);
+	return kind;
+}
+
+bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma)
+{
+	uint32_t kind;
+
+	/* The kernel's own files are told apart by their names. */
+	if ((!vma->inode && !vma->dev_major && !vma->dev_minor) || !r->procmap_query ||
+	    vma->page_size != r->cache->page_size ||
+	    (vma->dev_major == r->cache->shm_major && vma->dev_minor == r->cache->shm_minor))
+		return false;
+	kind = known_kind(r->cache, vma, mm_now_ns());
+	if (kind != HMM_VMA_HOLE)
+		vma->kind = kind;
+	return kind != HMM_VMA_HOLE;
+}
+
+static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
+{
+	const struct hmm_vma *vma = &raw->vma;
+	const uint64_t now = mm_now_ns();
+	uint32_t kind = known_kind(cache, vma, now);
+
 	if (kind != HMM_VMA_HOLE)
 		return kind;
 	kind = classify_file(raw);
@@ -187,8 +215,8 @@ static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
 	if (kind != HMM_VMA_SHMEM && kind != HMM_VMA_DAX && kind != HMM_VMA_FILE)
 		return kind;
 	pthread_mutex_lock(&cache->lock);
-	*f = (struct file_facts){ vma->inode, vma->dev_major, vma->dev_minor, now + FACTS_NS,
-				  kind };
+	*facts_of(cache, vma) = (struct file_facts){ vma->inode, vma->dev_major, vma->dev_minor,
+						     now + FACTS_NS, kind };
 	pthread_mutex_unlock(&cache->lock);
 	return kind;
 }

@@ -162,7 +162,7 @@ static int fault_at(struct walk *w, uint64_t *addr)
 	struct hmm_vma vma;
 	uint64_t to;
 	uint64_t denied;
-	int err = vma_lookup(mm_vmas(w->mm), start, &vma);
+	int err = vma_lookup_unnamed(mm_vmas(w->mm), start, &vma);
 
 	if (err && err != -ENOENT)
 		return err;

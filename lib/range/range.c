@@ -18,8 +18,10 @@
 
 static int check_range(const struct hmm_range *r)
 {
-	if (!r || r->size != sizeof(*r) || r->flags & ~HMM_RANGE_LOOK || !r->notifier ||
-	    !r->hmm_pfns)
+	if (!r || r->size != sizeof(*r) || r->flags & ~(HMM_RANGE_LOOK | HMM_RANGE_FRESH) ||
+	    !r->notifier || !r->hmm_pfns)
+		return -EINVAL;
+	if (r->flags & HMM_RANGE_FRESH && r->pfn_flags_mask)
 		return -EINVAL;
 	if (r->start >= r->end || (r->start | r->end) & (HMM_PAGE_SIZE - 1))
 		return -EINVAL;
@@ -135,6 +137,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	/* After a failed attempt nothing is output, whatever was written. */
 	range->last = err ? range->start : end;
 	walk_finish_output(&w, range->start, range->last);
-	walk_restore_input(&w, range->last, range->end);
+	if (!(range->flags & HMM_RANGE_FRESH))
+		walk_restore_input(&w, range->last, range->end);
 	return err ? err : w.error;
 }

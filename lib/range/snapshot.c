@@ -288,7 +288,7 @@ int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
 		struct hmm_vma vma;
 		uint64_t to = end;
 
-		err = vma_lookup(mm_vmas(w->mm), start, &vma);
+		err = vma_lookup_unnamed(mm_vmas(w->mm), start, &vma);
 		if (err && err != -ENOENT)
 			break;
 		if (err || vma.start > start) {

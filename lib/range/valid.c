@@ -19,7 +19,7 @@ static bool file_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	if (r != -ENOENT)
 		return r == 1;
 	/* No file is known there. That is well unless there is one. */
-	while (start < end && !vma_lookup(mm_vmas(mm), start, &vma) && vma.start < end) {
+	while (start < end && !vma_lookup_unnamed(mm_vmas(mm), start, &vma) && vma.start < end) {
 		if (vma.kind == HMM_VMA_FILE || vma.kind == HMM_VMA_DAX)
 			return false;
 		start = vma.end;

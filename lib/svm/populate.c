@@ -43,6 +43,7 @@ static void request(const struct chunk_request *rq, struct hmm_range *range)
 	uint64_t from = rq->need_start & ~(FILE_WRITE_BLOCK - 1);
 	uint64_t to = (rq->need_end + FILE_WRITE_BLOCK - 1) & ~(FILE_WRITE_BLOCK - 1);
 
+	range->flags = HMM_RANGE_FRESH;
 	range->default_flags = HMM_PFN_REQ_FAULT;
 	range->pfn_flags_mask = 0;
 	if (!(rq->prot & PROT_WRITE))
@@ -51,6 +52,8 @@ static void request(const struct chunk_request *rq, struct hmm_range *range)
 		range->default_flags |= HMM_PFN_REQ_WRITE;
 		return;
 	}
+	memset(range->hmm_pfns, 0, (rq->end - rq->start) / HMM_PAGE_SIZE * sizeof(uint64_t));
+	range->flags = 0;
 	range->pfn_flags_mask = HMM_PFN_REQ_WRITE;
 	for (uint64_t a = rq->start; a < rq->end; a += HMM_PAGE_SIZE)
 		if (a >= from && a < to)
@@ -185,8 +188,6 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	int rc;
 
 	do {
-		memset(range->hmm_pfns, 0,
-		       (rq->end - rq->start) / HMM_PAGE_SIZE * sizeof(uint64_t));
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
 		rc = hmm_range_fault(range, timeout);

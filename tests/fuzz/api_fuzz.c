@@ -242,8 +242,9 @@ static void fault(void)
 	r.end = model_addr(&fuzz.model, hi);
 	r.default_flags = flags[below(3)];
 	r.pfn_flags_mask = below(2) ? HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE : 0;
+	r.flags = !r.pfn_flags_mask && below(2) ? HMM_RANGE_FRESH : 0;
 	for (i = 0; i < hi - lo; i++)
-		in[i] = out[i] = flags[below(3)];
+		in[i] = out[i] = r.flags ? ~0ULL : flags[below(3)];
 	for (stop = lo; stop < hi && !wanted; stop += !wanted)
 		wanted = rule(&fuzz.model.page[stop], request_of(&r, in[stop - lo]));
 	rc = hmm_range_fault(&r, 5000000000ULL);
@@ -257,7 +258,7 @@ static void fault(void)
 		if (!rc)
 			remember(n, &r, i, out[i - lo]);
 	}
-	for (; i < hi; i++)
+	for (; !r.flags && i < hi; i++)
 		if (out[i - lo] != in[i - lo])
 			bad("page %u lies above the error and has lost its input", i);
 }

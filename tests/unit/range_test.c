@@ -164,6 +164,39 @@ static void a_look_registers_nothing(void **state)
 	assert_int_equal(a.registrations, b.registrations);
 }
 
+/* What the array held before counts for nothing, be it requests or sticky bits. */
+static void a_fresh_array_is_only_written(void **state)
+{
+	struct mirror *m = *state;
+	char *p = map_anon(20 * PAGE, RW);
+	const uint64_t garbage = ~0ULL;
+
+	p[0] = p[18 * PAGE] = 1;
+	m->range = (struct hmm_range){ .size = sizeof(m->range),
+				       .flags = HMM_RANGE_FRESH,
+				       .notifier = m->ni,
+				       .start = at(p),
+				       .end = at(p) + 20 * PAGE,
+				       .hmm_pfns = m->pfns };
+	for (int i = 0; i < 21; i++)
+		m->pfns[i] = garbage;
+	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	for (int i = 0; i < 20; i++) {
+		const bool there = i == 0 || i == 18;
+
+		assert_int_equal(m->pfns[i] & ~HMM_PFN_WRITE & ~HMM_PFN_TRANSIENT,
+				 there ? HMM_PFN_VALID | (at(p) + (uint64_t)i * PAGE) / PAGE : 0);
+	}
+	assert_int_equal(m->pfns[20], garbage);
+
+	m->range.default_flags = REQ_WRITE;
+	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	assert_true(all_flags(m, 20, VALID | WRITE));
+
+	m->range.pfn_flags_mask = REQ_WRITE;
+	assert_int_equal(hmm_range_fault(&m->range, 0), -EINVAL);
+}
+
 static int shared_child(char *p, int go)
 {
 	char c;
@@ -548,6 +581,7 @@ int main(void)
 		T(zero_page_is_never_writable),
 		T(faulted_memory_is_registered_and_cachable),
 		T(a_look_registers_nothing),
+		T(a_fresh_array_is_only_written),
 		T(read_never_breaks_copy_on_write),
 		T(each_page_has_its_request),
 		T(the_mask_hides_requests),
