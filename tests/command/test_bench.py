@@ -19,7 +19,8 @@ def verdict(row):
 
 def test_records_have_every_field(folder):
     rows = bench("valid", "lookup")
-    assert [row["name"] for row in rows] == ["valid-4KiB", "valid-64MiB", "lookup-random-1M", "lookup-cached"]
+    assert [row["name"] for row in rows] == ["valid-4KiB", "valid-64MiB", "lookup-random-1M",
+                                        "lookup-random-1M-overlap", "lookup-cached"]
     for row in rows:
         assert KEYS <= set(row), row
         assert row["value"] > 0 and row["baseline"] > 0
