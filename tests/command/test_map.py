@@ -29,6 +29,12 @@ def test_own_space_shows_each_kind_and_what_the_device_holds(folder):
     assert "the device holds 0 B" not in text
 
 
+def test_a_program_of_many_parts_is_not_called_writable_code(folder):
+    libc = [line for line in tap.fine("map").splitlines() if "libc.so.6" in line]
+    assert libc and all("rwx" not in line and "???p" not in line for line in libc), libc
+    assert any(" r??p " in line for line in libc), libc
+
+
 def test_another_process_by_pid(folder):
     child = subprocess.Popen([sys.executable, "-c",
                               "import mmap,sys; m = mmap.mmap(-1, 7340032); m[:4096] = b'x' * 4096; print(flush=True); sys.stdin.read()"],

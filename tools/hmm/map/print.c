@@ -67,10 +67,10 @@ static void row(const struct area *a, int width)
 
 	if (room < 12)
 		room = 12;
-	printf("%012llx %9s %c%c%c%c %s%-8s%s ", (unsigned long long)a->start,
-	       bytes_in_words(size, a->end - a->start), a->read ? 'r' : '-', a->write ? 'w' : '-',
-	       a->exec ? 'x' : '-', a->shared ? 's' : 'p', colour(stdout, kind_colours[a->kind]),
-	       hmm_vma_kind_name(a->kind), colour(stdout, PLAIN));
+	printf("%012llx %9s %4s %s%-8s%s ", (unsigned long long)a->start,
+	       bytes_in_words(size, a->end - a->start), a->prot,
+	       colour(stdout, kind_colours[a->kind]), hmm_vma_kind_name(a->kind),
+	       colour(stdout, PLAIN));
 	bar(a);
 	printf(" %9s %9s%c %s%s\n", a->sum.present ? bytes_in_words(present, a->sum.present) : "-",
 	       a->sum.device ? bytes_in_words(held, a->sum.device) : "-", a->registered ? '*' : ' ',
@@ -96,7 +96,7 @@ void space_print(const struct space *space)
 	for (size_t i = 0; i < space->n; i++)
 		row(&space->areas[i], width);
 	printf("\n\u2588 huge pages  \u2591\u2592\u2593 4K pages  s swapped  \u00b7 not present  "
-	       "%s%s%s the device holds it  * mirrored (registered)\n",
+	       "%s%s%s the device holds it  * mirrored (registered)  ? its parts differ\n",
 	       colour(stdout, GREEN), *colour(stdout, GREEN) ? "\u2588\u2592" : "H #",
 	       colour(stdout, PLAIN));
 	if (space->pages_hidden)

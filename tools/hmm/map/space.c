@@ -65,18 +65,14 @@ static void take_flags(struct area *area, const char *line)
 static bool take_header(struct area *area, const char *line)
 {
 	unsigned long long start, end;
-	char prot[5];
 	int name = 0;
 
-	if (sscanf(line, "%llx-%llx %4s %*x %*s %*u %n", &start, &end, prot, &name) < 3 || !name)
-		return false;
 	memset(area, 0, sizeof(*area));
+	if (sscanf(line, "%llx-%llx %4s %*x %*s %*u %n", &start, &end, area->prot, &name) < 3 ||
+	    !name)
+		return false;
 	area->start = start;
 	area->end = end;
-	area->read = prot[0] == 'r';
-	area->write = prot[1] == 'w';
-	area->exec = prot[2] == 'x';
-	area->shared = prot[3] == 's';
 	snprintf(area->name, sizeof(area->name), "%.*s", (int)strcspn(line + name, "\n"),
 		 line + name);
 	area->kind = kind_of(area);
@@ -95,9 +91,8 @@ static int append(struct space *space, const struct area *area)
 
 	if (last && joins(last, area)) {
 		last->end = area->end;
-		last->read |= area->read;
-		last->write |= area->write;
-		last->exec |= area->exec;
+		for (int i = 0; i < 4; i++)
+			last->prot[i] = last->prot[i] == area->prot[i] ? area->prot[i] : '?';
 		last->registered |= area->registered;
 		return 0;
 	}

@@ -23,7 +23,7 @@ struct area {
 	uint64_t start;
 	uint64_t end;
 	enum hmm_vma_kind kind;
-	bool read, write, exec, shared;
+	char prot[5];    /* as in /proc/PID/maps, '?' where its parts differ */
 	bool registered; /* with a userfaultfd */
 	char name[256];
 	struct fill sum;

@@ -133,9 +133,8 @@ static void row(FILE *f, const struct area *a, double y)
 	const char *slash = strrchr(a->name, '/'), *name = slash && slash[1] ? slash + 1 : a->name;
 	size_t length = strlen(name);
 
-	fprintf(f, "<g><title>%012llx-%012llx %c%c%c%c ", (unsigned long long)a->start,
-		(unsigned long long)a->end, a->read ? 'r' : '-', a->write ? 'w' : '-',
-		a->exec ? 'x' : '-', a->shared ? 's' : 'p');
+	fprintf(f, "<g><title>%012llx-%012llx %s ", (unsigned long long)a->start,
+		(unsigned long long)a->end, a->prot);
 	text(f, a->name);
 	fprintf(f, "</title>\n<text x=\"24\" y=\"%.1f\" class=\"m d\">%012llx</text>\n", y + 9,
 		(unsigned long long)a->start & 0xffffffffffffULL);
