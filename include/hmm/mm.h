@@ -138,6 +138,9 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
  * no validation of single translations (kinds that are only validated excepted: hmm_mm_check_files(),
  * HMM_PFN_TRANSIENT).
  *
+ * Files whose last mapping was unmapped before the call are closed when it returns, so that nothing of libhmm keeps
+ * their filesystem from being unmounted. Without the call they are closed shortly after munmap() has returned.
+ *
  * Context: any thread outside an engine section; may block; not from a callback.
  * Return: 0; -ETIME; -ESRCH in a forked child or after the process died.
  * Since: 0.1. Follows: mmu_notifier_synchronize(), mmu_interval_read_begin().

@@ -121,7 +121,6 @@ struct hmm_mm {
 	pthread_mutex_t read_lock;  /* who reads events: the pump, or the watchdog in its place */
 	struct provider_event *stolen; /* read_lock: read by the watchdog, for the pump to handle */
 	int n_stolen;                  /* read_lock */
-	uint64_t gone_start, gone_end; /* the pump's: unmapped since files were last let go of */
 
 	struct hmm_objpool regions_pool;
 	struct hmm_objpool notifiers_pool;
@@ -180,5 +179,6 @@ void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
 /* file.c */
 int files_init(struct hmm_mm *mm);
 void files_fini(struct hmm_mm *mm);
+void files_close_all(struct hmm_mm *mm);
 
 #endif

@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #define FILES_MAX 512
-#define RETRY_NS 1000000000ULL
 #define WATCHED (IN_MODIFY | IN_UNMOUNT)
 
 /* Files that have no name get no event from some of the calls that change them, depending on the kernel. */
@@ -61,6 +60,7 @@ int files_init(struct hmm_mm *mm)
 	if (!t)
 		return -ENOMEM;
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_init(&t->gone_lock, NULL);
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
 	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -69,26 +69,11 @@ int files_init(struct hmm_mm *mm)
 	return 0;
 }
 
-static void close_file(struct file_table *t, struct file *f)
-{
-	if (f->watch >= 0)
-		inotify_rm_watch(t->inotify, f->watch);
-	if (f->extents_fd >= 0)
-		close(f->extents_fd);
-	if (f->fd >= 0)
-		close(f->fd);
-	hmm_objpool_put(&t->files_pool, f);
-	t->n_files--;
-}
-
-/* In a forked child the watches belong to the parent's descriptor: only the descriptors are closed.
- */
-void files_fini(struct hmm_mm *mm)
+/* Closes descriptors and frees nothing: also right in a forked child, where watches are the parent's. */
+void files_close_all(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
 
-	if (!t)
-		return;
 	for (struct file *f = t->files; f; f = f->next) {
 		if (f->extents_fd >= 0)
 			close(f->extents_fd);
@@ -97,8 +82,18 @@ void files_fini(struct hmm_mm *mm)
 	}
 	if (t->inotify >= 0)
 		close(t->inotify);
+}
+
+void files_fini(struct hmm_mm *mm)
+{
+	struct file_table *t = mm->files;
+
+	if (!t)
+		return;
+	files_close_all(mm);
 	hmm_objpool_fini(&t->spans_pool);
 	hmm_objpool_fini(&t->files_pool);
+	pthread_mutex_destroy(&t->gone_lock);
 	pthread_mutex_destroy(&t->lock);
 	hmm_pool_unmap(t, sizeof(*t));
 	mm->files = NULL;
@@ -138,7 +133,7 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	f->fd = vma_open_file(mm_vmas(mm), vma);
 	f->extents_fd = -1;
 	f->watch = -1;
-	f->retry_ns = mm_now_ns() + RETRY_NS;
+	f->retry_ns = mm_now_ns() + FILES_RETRY_NS;
 	if (f->fd < 0)
 		return;
 	/* Watch, then stamp: what comes in between is reported, not missed. */
@@ -158,25 +153,6 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	f->fd = -1;
 }
 
-static void drop_unused(struct hmm_mm *mm)
-{
-	struct file_table *t = mm->files;
-	struct file **link = &t->files;
-
-	span_gc_locked(mm);
-	while (*link) {
-		struct file *f = *link;
-
-		if (f->spans || f->writers) {
-			link = &f->next;
-			continue;
-		}
-		*link = f->next;
-		close_file(t, f);
-	}
-	t->gc_ns = mm_now_ns() + RETRY_NS;
-}
-
 static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
@@ -188,7 +164,7 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 		return f;
 	}
 	if (t->n_files >= FILES_MAX / 2 && mm_now_ns() >= t->gc_ns)
-		drop_unused(mm);
+		idle_files_close_locked(mm);
 	if (t->n_files >= FILES_MAX)
 		return NULL;
 	f = hmm_objpool_get(&t->files_pool);
@@ -372,26 +348,6 @@ bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return watched;
 }
 
-/*
- * A file that nothing maps any more keeps its filesystem from being unmounted: to be called soon after an unmapping, by the
- * pump, which waits for no lock. False: not now, come again.
- */
-bool files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
-{
-	struct file_table *t = mm->files;
-	bool of_file = false;
-
-	if (pthread_mutex_trylock(&t->lock))
-		return false;
-	for (struct itree_node *n = itree_first(&t->spans, start, end); n && !of_file;
-	     n = itree_next(&t->spans, n, start, end))
-		of_file = ((struct span *)n)->file;
-	if (of_file)
-		drop_unused(mm);
-	pthread_mutex_unlock(&t->lock);
-	return true;
-}
-
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
@@ -402,7 +358,7 @@ int hmm_mm_check_files(struct hmm_mm *mm)
 		return err;
 	pthread_mutex_lock(&t->lock);
 	if (mm_now_ns() >= t->gc_ns)
-		drop_unused(mm);
+		idle_files_close_locked(mm);
 	drain_events(t);
 	for (struct file *f = t->files; f; f = f->next)
 		changed += look(f);

@@ -40,10 +40,14 @@ static void parent(void)
 	pthread_mutex_unlock(&list_lock);
 }
 
-/* Only what is legal between fork and exec. A userfaultfd kept open here would block the parent's munmap. */
+/*
+ * Only what is legal between fork and exec. A userfaultfd kept open here would block the parent's munmap, a file its
+ * unmounting. Faults were held off; whoever closed a file just then had unlinked it first.
+ */
 static void child(void)
 {
 	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
+		files_close_all(mm);
 		mm->provider.ops->close(&mm->provider);
 		close(mm->stop_fd);
 	}

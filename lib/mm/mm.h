@@ -3,10 +3,11 @@
  * The attached address space, as the layers above mm see it. One lock order, outermost first:
  *
  *	L1 fork_lock      fork excludes faults in progress (rwlock: faults read, atfork writes)
- *	L2 region_lock    the registered regions, and the order kill, register
- *	L3 gate           closing it: one closer at a time (gate_close / gate_open)
- *	L4 notifier_lock  the notifiers' interval tree; held while callbacks run
- *	L5 pool_lock      memory that is never registered
+ *	L2 file_table     mirrored files and what was mapped where; the pump only tries for it, outside its cycle
+ *	L3 region_lock    the registered regions, and the order kill, register
+ *	L4 gate           closing it: one closer at a time (gate_close / gate_open)
+ *	L5 notifier_lock  the notifiers' interval tree; held while callbacks run
+ *	L6 pool_lock      memory that is never registered
  *
  * None of these is ever held while memory of the program is allocated, freed or touched: its owner
  * may be blocked in an event that only the pump can end.
@@ -108,6 +109,8 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 void region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is the whole of it registered, as far as we know? */
 bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Is any part of it? */
+bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
@@ -124,8 +127,10 @@ void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma);
 /* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* Lets go of files that nothing maps any more; false: not now, come again. For the pump. */
-bool files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* idle.c. Notes that a range was unmapped; for the pump. */
+void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Closes the files that nothing maps any more in what was noted. False: not now, come again. */
+bool files_closed(struct hmm_mm *mm);
 /* Will a change of the file be seen, all over the range? No system call. */
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
 

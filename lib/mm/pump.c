@@ -20,19 +20,7 @@
 #include <sys/syscall.h>
 
 #define BATCH 32
-#define FILES_WAIT_MS 5 /* quiet after an unmapping, before files are let go of */
-
-/* Files whose last mapping this was are let go of, once the devices run again. */
-static void unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
-{
-	if (mm->gone_start >= mm->gone_end) {
-		mm->gone_start = start;
-		mm->gone_end = end;
-		return;
-	}
-	mm->gone_start = start < mm->gone_start ? start : mm->gone_start;
-	mm->gone_end = end > mm->gone_end ? end : mm->gone_end;
-}
+#define FILES_WAIT_MS 1 /* until files are looked at again that somebody else was busy with */
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
@@ -59,7 +47,7 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 	switch (e->type) {
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
-		unmapped(mm, e->start, e->end);
+		files_unmapped(mm, e->start, e->end);
 		inv.event = HMM_EVENT_UNMAP;
 		break;
 	case PROVIDER_MOVE:
@@ -147,12 +135,11 @@ static void *pump_main(void *arg)
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
 	while (!atomic_load(&mm->stopping) && !atomic_load(&mm->dead)) {
-		bool gone = mm->gone_start < mm->gone_end;
+		bool closed = files_closed(mm);
 
-		if (poll(p, 2, gone ? FILES_WAIT_MS : -1) > 0 && p[0].revents & (POLLIN | POLLERR))
+		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) > 0 &&
+		    p[0].revents & (POLLIN | POLLERR))
 			cycle(mm);
-		else if (gone && files_unmapped(mm, mm->gone_start, mm->gone_end))
-			mm->gone_start = mm->gone_end;
 	}
 	return NULL;
 }

@@ -40,6 +40,16 @@ bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return covered;
 }
 
+bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	bool any;
+
+	pthread_mutex_lock(&mm->region_lock);
+	any = itree_first(&mm->regions, start, end);
+	pthread_mutex_unlock(&mm->region_lock);
+	return any;
+}
+
 static int insert_region(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct region *r = hmm_objpool_get(&mm->regions_pool);

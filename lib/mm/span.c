@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #define RW (PROT_READ | PROT_WRITE)
+#define PARTS_MAX 64 /* VMAs of a span that are looked at for a part that is left */
 
 static struct span *first(const struct file_table *t, uint64_t start, uint64_t end)
 {
@@ -269,6 +270,23 @@ bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return found;
 }
 
+/* Is any part of it still that mapping? */
+static bool partly_mapped(struct hmm_mm *mm, const struct span *s)
+{
+	uint64_t at = s->node.start;
+	struct hmm_vma vma;
+
+	for (int i = 0; i < PARTS_MAX; i++, at = vma.end) {
+		if (at >= s->node.end || vma_peek(mm_vmas(mm), at, &vma) ||
+		    vma.start >= s->node.end)
+			return false;
+		if (same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
+				 vma.shared))
+			return true;
+	}
+	return true; /* maybe */
+}
+
 void span_gc_locked(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
@@ -276,10 +294,27 @@ void span_gc_locked(struct hmm_mm *mm)
 
 	while (s) {
 		struct span *after = next(t, s, 0, UINT64_MAX);
-		struct hmm_vma vma;
 
-		/* Parts of it may be gone: only a span of which nothing is left is dropped. */
-		if (!vma_peek(mm_vmas(mm), s->node.start, &vma) ? vma.start >= s->node.end : true)
+		if (!partly_mapped(mm, s))
+			span_delete_locked(t, s);
+		s = after;
+	}
+}
+
+/*
+ * Of a file only what was touched is registered; the unmapping of the rest raises no event, and nothing of it can be
+ * translated. So a span goes with its last registered part.
+ */
+void span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct file_table *t = mm->files;
+	struct span *s = first(t, start, end);
+
+	while (s) {
+		struct span *after = next(t, s, start, end);
+
+		if (s->file &&
+		    !(region_any(mm, s->node.start, s->node.end) && partly_mapped(mm, s)))
 			span_delete_locked(t, s);
 		s = after;
 	}

@@ -57,7 +57,7 @@ struct file_table {
 	pthread_mutex_t lock;
 	struct itree spans;
 	struct file *files;
-	uint32_t n_files;
+	_Atomic uint32_t n_files;
 	int inotify;       /* or -1 */
 	bool memfd_events; /* inotify tells of holes punched in a memfd; since Linux 6.14 it does not */
 	uint64_t gc_ns;
@@ -65,6 +65,11 @@ struct file_table {
 	_Atomic uint32_t untold; /* collectors of dead ranges that have not told yet */
 	struct hmm_objpool spans_pool;
 	struct hmm_objpool files_pool;
+	/* What was unmapped since idle files were closed. gone_lock is held for a few instructions only. */
+	pthread_mutex_t gone_lock;
+	_Atomic uint64_t gone;         /* how many ranges were noted; written under gone_lock */
+	_Atomic uint64_t closed;       /* how many of them are done with; written under lock */
+	uint64_t gone_start, gone_end; /* gone_lock: all that are not */
 };
 
 #define SPAN_DEAD_MAX 16
@@ -95,11 +100,17 @@ int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file
 		    struct dead_ranges *dead);
 /* Takes dead spans out, as many as fit; true: there may be more. */
 bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead);
-/* Forget what is no longer mapped, so that files can be closed. */
+/* Forget what is no longer mapped, so that files can be closed. One system call a span. */
 void span_gc_locked(struct hmm_mm *mm);
+/* The same for spans of files that overlap what was unmapped, also those of which nothing is registered any more. */
+void span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void span_delete_locked(struct file_table *t, struct span *s);
 
 void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead);
+
+/* idle.c: closes what no span belongs to, after looking at every span; the lock is held */
+#define FILES_RETRY_NS 1000000000ULL
+void idle_files_close_locked(struct hmm_mm *mm);
 
 /* stamp.c: 0 or -errno */
 int stamp_take(int fd, struct file_stamp *stamp);

@@ -85,7 +85,8 @@ int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 	uint64_t deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
 	int err;
 
-	for (unsigned int round = 0; !(err = mm_alive(mm)) && !at_rest(mm); round++) {
+	for (unsigned int round = 0; !(err = mm_alive(mm)) && !(at_rest(mm) && files_closed(mm));
+	     round++) {
 		if (mm_deadline_passed(deadline))
 			return -ETIME;
 		back_off(round);

@@ -4,6 +4,7 @@
 
 #include "mm/span.h"
 
+#include <dirent.h>
 #include <time.h>
 
 struct filed {
@@ -357,6 +358,116 @@ static void descriptors_are_not_hoarded(void **state)
 	close(fd);
 }
 
+static int count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* What keeps a filesystem from being unmounted is gone when the barrier returns: no sleep, no second try. */
+static void a_barrier_closes_what_was_unmapped(void **state)
+{
+	struct mirror m;
+	char path[32];
+	int fd = make_file(path, 4 * PAGE);
+	int before;
+
+	(void)state;
+	mirror_open(&m, 0);
+	before = count_descriptors();
+	for (int over = 0; over < 2; over++) {
+		char *p = map_fd(4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
+		assert_true(count_descriptors() > before);
+		munmap(p, PAGE);
+		assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+		assert_int_equal(m.mm->files->n_files, 1);
+		/* While somebody is busy with the files the pump comes in vain. */
+		pthread_mutex_lock(&m.mm->files->lock);
+		if (!over)
+			munmap(p + PAGE, 3 * PAGE);
+		else /* nothing of the file is left here either */
+			assert_ptr_equal(mmap(p, 4 * PAGE, PROT_READ,
+					      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+					 p);
+		assert_int_equal(hmm_mm_barrier(m.mm, 1000000), -ETIME);
+		pthread_mutex_unlock(&m.mm->files->lock);
+		assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+		assert_int_equal(count_descriptors(), before);
+		munmap(p, 4 * PAGE);
+	}
+	mirror_close(&m);
+	unlink(path);
+	close(fd);
+}
+
+static bool has_descriptor_of(const char *path)
+{
+	char real[256], at[64], to[256];
+	ssize_t n;
+
+	assert_non_null(realpath(path, real));
+	for (int fd = 0; fd < 1024; fd++) {
+		snprintf(at, sizeof(at), "/proc/self/fd/%d", fd);
+		n = readlink(at, to, sizeof(to) - 1);
+		if (n > 0 && (to[n] = 0, !strcmp(to, real)))
+			return true;
+	}
+	return false;
+}
+
+static void a_child_inherits_no_descriptor(void **state)
+{
+	struct filed *f = *state;
+	int status;
+	pid_t pid;
+
+	close(f->fd);
+	assert_true(has_descriptor_of(f->path));
+	pid = fork();
+	if (!pid)
+		_exit(has_descriptor_of(f->path));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(has_descriptor_of(f->path));
+	f->fd = open(f->path, O_RDWR);
+	assert_true(f->fd >= 0);
+}
+
+/* Of a large file only what was touched is registered, so only the unmapping of that is told. */
+static void a_file_goes_with_its_last_registered_part(void **state)
+{
+	const size_t size = 8UL << 20;
+	struct mirror m;
+	char path[32];
+	int fd = make_file(path, PAGE);
+	char *p;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	mirror_open(&m, 0);
+	p = map_fd(size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_int_equal(fault(&m, p, 1, REQ_READ), 0);
+	munmap(p, size / 2);
+	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	assert_int_equal(m.mm->files->n_files, 0);
+	/* the rest can be mirrored all the same */
+	assert_int_equal(fault(&m, p + size / 2, 1, REQ_READ), 0);
+	assert_false(transient(&m, 0));
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	munmap(p + size / 2, size / 2);
+	mirror_close(&m);
+	unlink(path);
+	close(fd);
+}
+
 static int unprivileged(void)
 {
 	struct filed f;
@@ -398,6 +509,9 @@ int main(void)
 		W(faults_for_writing_are_no_change),
 		W(change_during_a_fault_for_writing_is_found),
 		cmocka_unit_test(descriptors_are_not_hoarded),
+		R(a_child_inherits_no_descriptor),
+		cmocka_unit_test(a_barrier_closes_what_was_unmapped),
+		cmocka_unit_test(a_file_goes_with_its_last_registered_part),
 		cmocka_unit_test(works_unprivileged),
 	};
 	const struct CMUnitTest others[] = {
