@@ -45,7 +45,7 @@ static size_t nvariants;
 static const char *const usage = "usage: dax-mirror-test [--target kernel|libhmm|both] [--fs "
 				 "PATH]... [--long] [--times] [--list | --rules] [NAME]...\n"
 				 "NAME may hold * and ?. Without --fs: every mounted filesystem "
-				 "with a dax= option, and /dev/shm.\n";
+				 "that is DAX or has a dax= option, and /dev/shm.\n";
 
 static bool wanted(const struct options *o, const char *name)
 {

@@ -76,6 +76,7 @@ static bool can_reflink(int fd, const char *path)
 	return can;
 }
 
+/* Then each file decides. It need not be shown: xfs never does, ext4 only where it was asked for. */
 static bool mounted_inode(const char *path)
 {
 	FILE *f = setmntent("/proc/self/mounts", "r");
@@ -86,7 +87,8 @@ static bool mounted_inode(const char *path)
 	while (f && (m = getmntent(f))) {
 		len = strlen(m->mnt_dir);
 		if (!strncmp(path, m->mnt_dir, len) && (!path[len] || path[len] == '/'))
-			inode = strstr(m->mnt_opts, "dax=inode");
+			inode = !strstr(m->mnt_opts, "dax=always") &&
+				!strstr(m->mnt_opts, "dax=never");
 	}
 	if (f)
 		endmntent(f);
@@ -138,13 +140,14 @@ size_t place_find(struct place *places, size_t max)
 	size_t n = 0;
 
 	while (f && n + 1 < max && (m = getmntent(f))) {
+		bool shown = strstr(m->mnt_opts, "dax="), xfs = !strcmp(m->mnt_type, "xfs");
 		char path[256];
 
 		/* Probing reads the mounts too, and getmntent() has one buffer. */
 		snprintf(path, sizeof(path), "%s", m->mnt_dir);
-		if (strstr(m->mnt_opts, "dax=") && !place_known(places, n, path) &&
+		if ((shown || xfs) && !place_known(places, n, path) &&
 		    !place_probe(path, &places[n]))
-			n++;
+			n += shown || places[n].dax;
 	}
 	if (f)
 		endmntent(f);
