@@ -23,7 +23,9 @@ extern "C" {
  * @maps_fd: /proc/PID/maps open for reading, or -1
  * @pump_priority: 0, or the SCHED_FIFO priority of the pump (a program that runs SCHED_FIFO itself
  *	must give one above its own)
- * @max_regions: how many registered regions the library may create; 0 is half of vm.max_map_count
+ * @max_regions: how many map entries of the process registration may take; 0 is half of vm.max_map_count. A
+ *	mapping of anonymous or shared memory takes one, a run of chunks of a file, which cuts its mapping
+ *	in up to three, takes two
  */
 struct hmm_mm_options {
 	uint32_t size;
@@ -92,6 +94,7 @@ struct hmm_mm_info {
 	bool event_fork;         /* every fork is seen, raw clones too */
 	bool reduced;            /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
 	uint64_t thp_size;       /* bytes of a transparent huge page, 0 for none */
+	uint64_t max_regions;    /* map entries that registration may take */
 };
 
 /**
@@ -112,6 +115,7 @@ struct hmm_mm_stats {
 	uint64_t callbacks;            /* notifier callbacks run */
 	uint64_t registrations;        /* UFFDIO_REGISTER calls */
 	uint64_t regions;              /* registered now */
+	uint64_t map_entries;          /* of the process, that they take now */
 	uint64_t probes;               /* in-flight probes */
 	uint64_t probes_busy;          /* ... that said a change was in flight */
 	uint64_t doubts;               /* discards whose end was not proven at once */

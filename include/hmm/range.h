@@ -54,7 +54,7 @@ struct hmm_range {
 /**
  * hmm_range_fault() - fault in what is requested and report what is mapped
  * @range: what to walk
- * @timeout_ns: how long without progress; 0 means for ever
+ * @timeout_ns: how long without progress, waits for the pump included; 0 means for ever
  *
  * Walk rules, as the kernel's: a hole, a VMA without read permission or a special VMA is an ERROR
  * entry if nothing is requested of it, else -EFAULT; write requested of a read-only VMA -EPERM; not

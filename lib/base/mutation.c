@@ -10,9 +10,14 @@ static const struct {
 	const char *text;
 } mutations[] = {
 #define X(id, name, text) { name, text },
-	HMM_MUTATIONS_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
 };
+
+/* How many the torture finds. */
+#define X(id, name, text) +1
+enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X) };
+#undef X
 
 #ifdef HMM_MUTATIONS
 unsigned long long hmm_mutations_on; /* written before threads start */
@@ -41,7 +46,7 @@ int hmm_mutation_set(const char *name)
 
 const char *hmm_mutation_name(size_t i, const char **text)
 {
-	if (i >= HMM_MUTATION_NR)
+	if (i >= FOUND_BY_TORTURE)
 		return NULL;
 	if (text)
 		*text = mutations[i].text;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Mutations: each breaks one rule of the core protocol, so that the tests can show they would notice.
- * Only in builds with -Dmutations=true; elsewhere every one is the constant false.
+ * Mutations: each breaks one rule of the design, so that the tests can show they would notice. Those of the first
+ * list make stale accesses, which the torture must find; those of the second make something else wrong, which
+ * the tests named after their rules must. Only in builds with -Dmutations=true; elsewhere every one is the
+ * constant false.
  */
 #ifndef LIB_BASE_MUTATION_H
 #define LIB_BASE_MUTATION_H
@@ -27,9 +29,22 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
+/* rule 8, 8, 8; 11; 12, 12, 12; 15 */
+#define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
+	X(PART_OF_VMA, "part-of-vma",                                                              \
+	  "of anonymous and shared memory only what is touched is registered")                     \
+	X(WHOLE_FILE, "whole-file", "the whole mapping of a file is registered")                   \
+	X(NO_BUDGET, "no-budget", "registrations are not counted")                                 \
+	X(READ_IS_WRITE, "read-is-write", "a read request faults for writing")                     \
+	X(OLD_SEQUENCE, "old-sequence",                                                            \
+	  "an attempt that starts over keeps the sequence of the first")                           \
+	X(CUT_PROGRESS, "cut-progress", "the deadline does not move while a walk comes further")   \
+	X(NO_DEADLINE, "no-deadline", "a fault waits for the pump, whatever its deadline is")      \
+	X(LOSE_STORE, "lose-store", "a store that did not stand is not made again")
+
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,
-	HMM_MUTATIONS_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
 		HMM_MUTATION_NR,
 };
@@ -46,7 +61,7 @@ static inline bool hmm_mutation(enum hmm_mutation m)
 
 /* 0; -EINVAL unknown; -EOPNOTSUPP not in this build. NULL switches all off. */
 int hmm_mutation_set(const char *name);
-/* Name and explanation of number i; NULL past the last. */
+/* Name and explanation of number i of those that the torture finds; NULL past the last. */
 const char *hmm_mutation_name(size_t i, const char **text);
 
 #endif

@@ -9,19 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-uint64_t mm_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-bool mm_deadline_passed(uint64_t deadline)
-{
-	return deadline && mm_now_ns() >= deadline;
-}
-
 struct vma_reader *mm_vmas(struct hmm_mm *mm)
 {
 	return &mm->vmas;
@@ -235,6 +222,7 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.event_fork = mm->provider.event_fork,
 		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
 		.thp_size = mm->thp_size,
+		.max_regions = mm->regions_max,
 	};
 	return 0;
 }
@@ -249,6 +237,7 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 		.callbacks = mm->stats.callbacks,
 		.registrations = mm->stats.registrations,
 		.regions = mm->stats.regions,
+		.map_entries = mm->stats.map_entries,
 		.probes = mm->stats.probes,
 		.probes_busy = mm->stats.probes_busy,
 		.doubts = mm->stats.doubts,

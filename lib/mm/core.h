@@ -69,6 +69,7 @@ struct hmm_interval_notifier {
 
 struct region {
 	struct itree_node node; /* R */
+	uint32_t cost;          /* R: map entries that it takes of the process's */
 };
 
 struct doubt {
@@ -102,7 +103,7 @@ struct hmm_mm {
 	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
 	struct itree regions; /* R */
-	uint32_t regions_max; /* C */
+	uint32_t regions_max; /* C: what they may cost, all together */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
 	struct itree notifiers;  /* N */
@@ -127,8 +128,8 @@ struct hmm_mm {
 
 	struct {
 		_Atomic uint64_t pump_cycles, callbacks, callback_errors, registrations, regions,
-			probes, probes_busy, doubts, doubts_settled, watchdog_reads, overruns,
-			pump_busy_ns;
+			map_entries, probes, probes_busy, doubts, doubts_settled, watchdog_reads,
+			overruns, pump_busy_ns;
 		_Atomic uint64_t events[HMM_EVENT_NR];
 	} stats;
 };

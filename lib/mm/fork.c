@@ -115,13 +115,3 @@ void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg)
 		fn(mm, arg);
 	pthread_mutex_unlock(&list_lock);
 }
-
-void mm_fault_begin(struct hmm_mm *mm)
-{
-	pthread_rwlock_rdlock(&mm->fork_lock);
-}
-
-void mm_fault_end(struct hmm_mm *mm)
-{
-	pthread_rwlock_unlock(&mm->fork_lock);
-}

@@ -95,20 +95,30 @@ uint64_t mm_now_ns(void);
 /* The in-flight probe (rule 2): true while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
 
-/* fork_lock, read side, around a fault. */
-void mm_fault_begin(struct hmm_mm *mm);
+/*
+ * A lock that the pump holds while callbacks run, taken by whoever has a deadline: 0, or -ETIME. Deadlines as
+ * above.
+ */
+int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline);
+
+/* fork_lock, read side, around a fault: 0, or -ETIME. */
+int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline);
 void mm_fault_end(struct hmm_mm *mm);
+
+/* hmm_interval_read_begin() that gives up: 0, or -ETIME. */
+int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
 
 /*
  * Make sure that [start, end), which lies inside vma, is registered (rule 3: kill first). Idempotent and cheap when
  * it already is. *covered is the span now known registered. -EOPNOTSUPP: this kind cannot be (entries
- * become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look again.
+ * become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look again; -ETIME, as of the two below.
  */
-int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		  uint64_t deadline);
 /* The page table says that [start, end) is not registered, whatever we know: believe that. */
-void region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Is the whole of it registered, as far as we know? */
-bool region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end);
+int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
+/* Is the whole of it registered, as far as we know? 1 or 0. */
+int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is any part of it? */
 bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 

@@ -70,14 +70,25 @@ static void back_off(unsigned int round)
 		nanosleep(&ts, NULL);
 }
 
-uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
+int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
 {
 	for (unsigned int round = 0; atomic_load(&ni->mm->pump_seq) & 1; round++) {
 		if (mm_alive(ni->mm))
 			break;
+		if (mm_deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
+			return -ETIME;
 		back_off(round);
 	}
-	return atomic_load(&ni->seq);
+	*seq = atomic_load(&ni->seq);
+	return 0;
+}
+
+uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
+{
+	uint64_t seq = 0;
+
+	ni_read_begin(ni, 0, &seq);
+	return seq;
 }
 
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)

@@ -161,7 +161,7 @@ static int may_flush(struct hmm_mm *mm, struct persist_cache *c, const struct hm
 	if (err)
 		return err;
 	k.seq = hmm_interval_read_begin(k.ni);
-	err = region_ensure(mm, vma, start, end);
+	err = region_ensure(mm, vma, start, end, 0);
 	sync = err ? 0 : read_sync_flag(vma->start);
 	if (sync == 1 && hmm_interval_valid(k.ni, k.seq)) {
 		remember(c, &k);

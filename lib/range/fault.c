@@ -7,6 +7,7 @@
 #include "range/walk.h"
 #include "abi/madvise.h"
 #include "abi/pagemap.h"
+#include "base/mutation.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -90,14 +91,14 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		    enum request request)
 {
-	const bool write = request == REQUEST_WRITE;
+	const bool write = request == REQUEST_WRITE || hmm_mutation(HMM_MUTATION_READ_IS_WRITE);
 	uint64_t from;
 	int err;
 	int r;
 
 	start &= ~(w->page_size - 1);
 	end = (end + w->page_size - 1) & ~(w->page_size - 1);
-	err = find_first(w, start, end, request, &from);
+	err = find_first(w, start, end, write ? REQUEST_WRITE : request, &from);
 	if (err || from == end)
 		return err;
 	if (write)
@@ -118,7 +119,7 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 
 	if (w->range->flags & HMM_RANGE_LOOK)
 		return 0;
-	err = region_ensure(w->mm, vma, start, end);
+	err = region_ensure(w->mm, vma, start, end, w->deadline);
 	if (err == -EAGAIN || err == -ENOENT || err == -EFAULT || err == -EINVAL)
 		return -EBUSY; /* the VMA has changed */
 	if (err && err != -EOPNOTSUPP)

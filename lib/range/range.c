@@ -6,6 +6,7 @@
  */
 #include "range/walk.h"
 #include "base/hooks.h"
+#include "base/mutation.h"
 
 #include <hmm/notifier.h>
 
@@ -28,11 +29,11 @@ static int check_range(const struct hmm_range *r)
 	return ni_covers(r->notifier, r->start, r->end) ? 0 : -EINVAL;
 }
 
-static void begin(struct walk *w, struct hmm_range *range)
+static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 {
 	const uint64_t all = range->default_flags;
 
-	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier) };
+	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier), .timeout = timeout_ns };
 	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	/* what one entry of the next level maps, also where the kernel lacks THP */
 	w->thp_size = mm_thp_size(w->mm) ? mm_thp_size(w->mm) : w->page_size / 8 * w->page_size;
@@ -43,59 +44,85 @@ static void begin(struct walk *w, struct hmm_range *range)
 		w->mask = range->pfn_flags_mask & REQUEST_BITS;
 	w->written = w->furthest = range->start;
 	range->last = range->start;
+	w->deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
+}
+
+/* What comes further is given its whole time anew (rule 12). */
+static void progress(struct walk *w, uint64_t done)
+{
+	if (done <= w->furthest) {
+		w->stuck++;
+		return;
+	}
+	w->furthest = done;
+	w->stuck = 0;
+	if (w->timeout && !hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
+		w->deadline = mm_now_ns() + w->timeout;
 }
 
 /*
  * The entries are read; were they true together? While some other change is in flight nobody can
  * say: ask again until it is over or has turned out to be about this range.
  */
-static int settle(struct walk *w, uint64_t deadline)
+static int settle(struct walk *w)
 {
 	struct hmm_range *r = w->range;
+	uint64_t seq;
 
 	hmm_hook(HMM_WINDOW_SNAPSHOT);
 	while (hmm_interval_read_retry(r->notifier, r->notifier_seq)) {
 		int err = mm_alive(w->mm);
 
+		if (!err)
+			err = ni_read_begin(r->notifier, w->deadline, &seq);
 		if (err)
 			return err;
-		if (hmm_interval_read_begin(r->notifier) != r->notifier_seq)
+		if (seq != r->notifier_seq)
 			return -EBUSY;
-		if (mm_deadline_passed(deadline))
+		if (mm_deadline_passed(w->deadline))
 			return -ETIME;
 		sched_yield();
 	}
 	return 0;
 }
 
-/* *end: where output ends if the attempt succeeds */
-static int attempt(struct walk *w, uint64_t deadline, uint64_t *end)
+/* Fault, then look, under a sequence of this attempt's own. */
+static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 {
 	struct hmm_range *r = w->range;
-	uint64_t done = r->start;
-	int err;
+	uint64_t seq;
+	int err = walk_fault(w);
 
-	mm_fault_begin(w->mm);
+	if (err)
+		return err;
+	*end = w->error ? w->error_at : r->end;
+	err = ni_read_begin(r->notifier, w->deadline, &seq);
+	if (err)
+		return err;
+	if (!w->begun || !hmm_mutation(HMM_MUTATION_OLD_SEQUENCE))
+		r->notifier_seq = seq;
+	w->begun = true;
+	return walk_snapshot(w, *end, done);
+}
+
+/* *end: where output ends if the attempt succeeds */
+static int attempt(struct walk *w, uint64_t *end)
+{
+	uint64_t done = w->range->start;
+	int err = mm_fault_begin(w->mm, w->deadline);
+
+	if (err)
+		return err;
 	w->forks = mm_forks(w->mm);
-	err = walk_fault(w);
-	if (!err) {
-		*end = w->error ? w->error_at : r->end;
-		r->notifier_seq = hmm_interval_read_begin(r->notifier);
-		err = walk_snapshot(w, *end, &done);
-	}
+	err = fault_and_look(w, end, &done);
 	mm_fault_end(w->mm);
+	progress(w, done);
 	if (!err)
-		err = settle(w, deadline);
+		err = settle(w);
 	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
 	 * known. */
 	if (!err && mm_forks(w->mm) != w->forks)
 		err = -EBUSY;
-	if (done > w->furthest) {
-		w->furthest = done;
-		w->stuck = 0;
-	} else {
-		w->stuck++;
-	}
 	return err;
 }
 
@@ -111,26 +138,19 @@ static void wait_a_little(unsigned int stuck)
 
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
-	uint64_t deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
 	uint64_t end;
 	struct walk w;
 	int err = check_range(range);
 
 	if (err)
 		return err;
-	begin(&w, range);
+	begin(&w, range, timeout_ns);
 	for (;;) {
-		const uint64_t before = w.furthest;
-
 		end = range->start;
 		err = mm_alive(w.mm);
 		if (!err)
-			err = attempt(&w, deadline, &end);
-		if (err != -EBUSY)
-			break;
-		if (timeout_ns && w.furthest > before)
-			deadline = mm_now_ns() + timeout_ns;
-		if (mm_deadline_passed(deadline))
+			err = attempt(&w, &end);
+		if (err != -EBUSY || mm_deadline_passed(w.deadline))
 			break;
 		wait_a_little(w.stuck);
 	}

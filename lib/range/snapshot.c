@@ -160,8 +160,8 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	int err = 0;
 
 	if (lies(w, s, run)) {
-		region_deny(w->mm, run->start, run->end);
-		return -EBUSY;
+		err = region_deny(w->mm, run->start, run->end, w->deadline);
+		return err ? err : -EBUSY;
 	}
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {
 		fill_same(w, run->start, run->end, flags);
@@ -213,16 +213,18 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 }
 
 /*
- * May these entries be cached? Not what is not registered, nor a file whose changes nothing tells,
+ * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
  * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
  * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
  * backs: when a page goes the kernel leaves a marker in its place, which makes the next touch of DAX
- * fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return (seen on 6.18).
+ * fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return (seen on 6.18). -ETIME.
  */
-static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
-	if (!region_covers(w->mm, start, end))
-		return true;
+	int covered = region_covers(w->mm, start, end, w->deadline);
+
+	if (covered <= 0)
+		return covered < 0 ? covered : true;
 	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) &&
 	    !file_watched(w->mm, start, end))
 		return true;
@@ -258,6 +260,7 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	struct span_state s = { .vma = vma,
 				.order = vma->page_size > w->page_size ? order_of(vma->page_size)
 								       : 0 };
+	int transient;
 	int err;
 
 	if (vma->kind == HMM_VMA_SPECIAL || !(vma->prot & PROT_READ)) {
@@ -265,7 +268,10 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 		*done = end;
 		return still_same(w, vma, start, end) ? 0 : -EBUSY;
 	}
-	s.flags = is_transient(w, vma, start, end) ? HMM_PFN_TRANSIENT : 0;
+	transient = is_transient(w, vma, start, end);
+	if (transient < 0)
+		return transient;
+	s.flags = transient ? HMM_PFN_TRANSIENT : 0;
 	s.words_unknown = !s.order && w->forks;
 	err = fill_present(w, &s, start, end);
 	if (err)

@@ -33,7 +33,10 @@ struct walk {
 	uint64_t written;   /* entries below have been output, their requests are in KEPT */
 	uint64_t furthest;  /* progress: entries below were right once */
 	unsigned int stuck; /* attempts without progress */
+	bool begun;         /* there is a sequence */
 	uint64_t forks;     /* seen when the attempt began */
+	uint64_t timeout;   /* ns without progress, 0 for ever */
+	uint64_t deadline;  /* moves with progress */
 	/* An error that belongs to a page: what is below it is still output. */
 	int error;
 	uint64_t error_at;

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <hmm/mm.h>
 #include <hmm/range.h>
+#include "base/mutation.h"
 #include "runner/runner.h"
 
 static void enter(struct engine *e)
@@ -290,6 +291,10 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 					 : copy_guarded(local, host, len, host);
 		if (__builtin_expect(!lost && check(e), 1))
 			return 0;
+		if (hmm_mutation(HMM_MUTATION_LOSE_STORE) && prot & PROT_WRITE) {
+			access_leave(e);
+			return 0;
+		}
 		e->va = va;
 		e->wrote = (prot & PROT_WRITE) != 0;
 		if (!lost) {

@@ -64,6 +64,16 @@ def test_text_names_every_operation_and_kind(folder):
         assert word in text, word
 
 
+def test_registration_and_its_budget(folder):
+    got = info()
+    budget = got["limits"]["max_map_count"] // 2
+    assert got["features"]["max_regions"] == budget
+    text = tap.fine("info")
+    part = text[text.index("Registration"):text.index("Devices")]
+    for words in ("whole mappings", "mremap", "EFAULT", "fault-around", f"at most {budget}, half of vm.max_map_count"):
+        assert words in part, (words, part)
+
+
 def test_help_of_every_command(folder):
     for command in ("info", "run", "map", "bench"):
         text = tap.fine(command, "--help")

@@ -78,7 +78,7 @@ static inline int watch(struct space *s)
 {
 	struct hmm_vma vma = anon_vma(s->p, s->bytes);
 
-	return region_ensure(s->mm, &vma, vma.start, vma.end);
+	return region_ensure(s->mm, &vma, vma.start, vma.end, 0);
 }
 
 /* The munmap of a caller returns when its event is read; the callback follows. */

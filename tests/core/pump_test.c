@@ -225,7 +225,7 @@ static void a_move_invalidates_both_ends(void **state)
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	assert_int_equal(seen.events[HMM_EVENT_MOVE], 1);
 	assert_false(
-		region_covers(s.mm, (uint64_t)(uintptr_t)dst, (uint64_t)(uintptr_t)dst + PAGE));
+		region_covers(s.mm, (uint64_t)(uintptr_t)dst, (uint64_t)(uintptr_t)dst + PAGE, 0));
 	hmm_interval_notifier_remove(to);
 	s.p = dst;
 	space_close(&s);
@@ -237,15 +237,15 @@ static void regions_are_whole_and_shrink_with_unmap(void **state)
 	struct hmm_mm_stats stats = { .size = sizeof(stats) };
 
 	space_open(&s, 16, 0);
-	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 16)));
+	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 16), 0));
 	assert_int_equal(watch(&s), 0);
 	hmm_mm_get_stats(s.mm, &stats);
 	assert_int_equal(stats.registrations, 1); /* the second call cost none */
 	munmap(s.p + 4 * PAGE, PAGE);
 	settle(&s);
-	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 4)));
-	assert_false(region_covers(s.mm, addr(&s, 4), addr(&s, 5)));
-	assert_true(region_covers(s.mm, addr(&s, 5), addr(&s, 16)));
+	assert_true(region_covers(s.mm, addr(&s, 0), addr(&s, 4), 0));
+	assert_false(region_covers(s.mm, addr(&s, 4), addr(&s, 5), 0));
+	assert_true(region_covers(s.mm, addr(&s, 5), addr(&s, 16), 0));
 	hmm_mm_get_stats(s.mm, &stats);
 	assert_int_equal(stats.regions, 2);
 	space_close(&s);
@@ -262,9 +262,9 @@ static void a_budget_of_regions_is_kept(void **state)
 	map_at(&s, NULL, 8);
 	munmap(s.p + 2 * PAGE, PAGE);
 	vma = anon_vma(s.p, 2 * PAGE);
-	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), 0);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), 0);
 	vma = anon_vma(s.p + 4 * PAGE, PAGE);
-	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), -ENOSPC);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -ENOSPC);
 	hmm_mm_detach(s.mm);
 	munmap(s.p, s.bytes);
 }
@@ -277,9 +277,9 @@ static void special_memory_is_not_registered(void **state)
 	space_open(&s, 4, 0);
 	vma = anon_vma(s.p, s.bytes);
 	vma.kind = HMM_VMA_SPECIAL;
-	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end), -EOPNOTSUPP);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EOPNOTSUPP);
 	vma.kind = HMM_VMA_ANON;
-	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end + PAGE), -EAGAIN);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end + PAGE, 0), -EAGAIN);
 	space_close(&s);
 }
 

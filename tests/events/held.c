@@ -14,7 +14,8 @@ struct hmm_mm *held_attach(unsigned int flags)
 	return hmm_mm_attach(&options, &mm) ? NULL : mm;
 }
 
-int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method)
+static int make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method,
+		bool write)
 {
 	int rc;
 
@@ -26,10 +27,20 @@ int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method
 	if (rc)
 		return rc;
 	do {
-		rc = hold_fault(h->range, 0, method, true, FAULT_TIMEOUT_NS);
+		rc = hold_fault(h->range, 0, method, write, FAULT_TIMEOUT_NS);
 	} while (rc == -EAGAIN);
 	h->transient = rc == 1;
 	return rc < 0 ? rc : 0;
+}
+
+int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method)
+{
+	return make(h, mm, addr, method, true);
+}
+
+int held_make_read(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method)
+{
+	return make(h, mm, addr, method, false);
 }
 
 void held_drop(struct held *h)

@@ -21,6 +21,8 @@ struct held {
 /* The space of a test; flags are HMM_MM_NO_*. */
 struct hmm_mm *held_attach(unsigned int flags);
 int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method);
+/* The same for reading only. */
+int held_make_read(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method);
 void held_drop(struct held *h);
 /* Would a section that begins now still find it? */
 bool held_installed(const struct held *h);

@@ -154,7 +154,7 @@ static void armed_pages_tell_of_writes_and_discards(void **state)
 	/* refused on memory that is not registered */
 	assert_int_equal(pagemap_arm(&m->scan, at(a), at(a) + 64 * PAGE), -EPERM);
 	assert_int_equal(hmm_vma_find(mm, at(a), &vma), 0);
-	assert_int_equal(region_ensure(mm, &vma, at(a), at(a) + 64 * PAGE), 0);
+	assert_int_equal(region_ensure(mm, &vma, at(a), at(a) + 64 * PAGE, 0), 0);
 	assert_int_equal(pagemap_all_armed(&m->scan, at(a), at(a) + 64 * PAGE), 0);
 	assert_int_equal(pagemap_arm(&m->scan, at(a), at(a) + 64 * PAGE), 0);
 	for (int i = 0; i < 2; i++) {

@@ -189,20 +189,20 @@ bool __wrap_hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t s
 	return __real_hmm_interval_read_retry(ni, seq);
 }
 
-/* Linked in the place of hmm_interval_read_begin(), which comes between faulting and snapshot. */
+/* Linked in the place of ni_read_begin(), which comes between faulting and snapshot. */
 static void (*between)(struct race *r);
 static struct race *between_of;
-uint64_t __real_hmm_interval_read_begin(struct hmm_interval_notifier *ni);
-uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni);
+int __real_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
 
-uint64_t __wrap_hmm_interval_read_begin(struct hmm_interval_notifier *ni)
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
 {
 	void (*fn)(struct race * r) = between;
 
 	between = NULL;
 	if (fn)
 		fn(between_of);
-	return __real_hmm_interval_read_begin(ni);
+	return __real_ni_read_begin(ni, deadline, seq);
 }
 
 static int fault_while(struct race *r, void (*fn)(struct race *r), uint64_t request)

@@ -133,6 +133,23 @@ static void show_features(const struct info *info)
 	puts("  (* in use)");
 }
 
+/* What mirroring changes for the program. */
+static void show_registration(const struct hmm_mm_info *mm)
+{
+	title("Registration");
+	line("memory", "whole mappings (munmap there waits for the devices)");
+	if (mm->wp_async) {
+		line("files", "the 2 MiB chunks that a device touched, where fault-around is lost");
+		line("mremap",
+		     "of a mapping that is mirrored in part only (a file's) fails: EFAULT");
+	} else {
+		line("files", "not registered");
+	}
+	line("map entries",
+	     "at most %llu, half of vm.max_map_count; 1 a mapping, 2 a run of chunks",
+	     (unsigned long long)mm->max_regions);
+}
+
 static void show_devices(void)
 {
 	const struct hmm_device_driver *driver;
@@ -230,6 +247,8 @@ int cmd_info(int argc, char **argv)
 	show_host(&info.host);
 	show_limits(&info.host);
 	show_features(&info);
+	if (!info.attach_error)
+		show_registration(&info.mm);
 	show_devices();
 	if (!info.attach_error)
 		show_coherence(&info);

@@ -75,6 +75,7 @@ static struct json_object *features_json(const struct hmm_mm_info *mm)
 	put_bool(o, "event_fork", mm->event_fork);
 	put_number(o, "page_size", mm->page_size);
 	put_number(o, "thp_size", (int64_t)mm->thp_size);
+	put_number(o, "max_regions", (int64_t)mm->max_regions);
 	for (unsigned int i = 0; (name = info_feature(i, &bit)); i++) {
 		if (mm->uffd_available & bit)
 			json_object_array_add(available, json_object_new_string(name));

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Deadlines: absolute CLOCK_MONOTONIC ns, 0 for never; and the locks that a fault with a deadline does not wait
+ * for any longer: the pump holds them for as long as a driver's callbacks take.
+ */
+#include "mm/core.h"
+
+#include <errno.h>
+#include <time.h>
+
+uint64_t mm_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+bool mm_deadline_passed(uint64_t deadline)
+{
+	return deadline && mm_now_ns() >= deadline;
+}
+
+#define SLICE_NS 100000000ULL
+
+/*
+ * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long, then the
+ * deadline is asked again.
+ */
+static struct timespec slice_end(uint64_t left)
+{
+	struct timespec ts;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ns = (uint64_t)ts.tv_nsec + (left < SLICE_NS ? left : SLICE_NS);
+	ts.tv_sec += (time_t)(ns / 1000000000);
+	ts.tv_nsec = (long)(ns % 1000000000);
+	return ts;
+}
+
+static int lock_until(int (*lock)(void *, const struct timespec *), void *what, uint64_t deadline)
+{
+	for (uint64_t now = mm_now_ns(); now < deadline; now = mm_now_ns()) {
+		struct timespec ts = slice_end(deadline - now);
+
+		if (!lock(what, &ts))
+			return 0;
+	}
+	return -ETIME;
+}
+
+static int timed_mutex(void *what, const struct timespec *ts)
+{
+	return pthread_mutex_timedlock(what, ts);
+}
+
+int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
+{
+	if (!pthread_mutex_trylock(lock))
+		return 0;
+	if (deadline && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
+		return lock_until(timed_mutex, lock, deadline);
+	pthread_mutex_lock(lock);
+	return 0;
+}
+
+static int timed_rdlock(void *what, const struct timespec *ts)
+{
+	return pthread_rwlock_timedrdlock(what, ts);
+}
+
+int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline)
+{
+	if (!pthread_rwlock_tryrdlock(&mm->fork_lock))
+		return 0;
+	if (deadline)
+		return lock_until(timed_rdlock, &mm->fork_lock, deadline);
+	pthread_rwlock_rdlock(&mm->fork_lock);
+	return 0;
+}
+
+void mm_fault_end(struct hmm_mm *mm)
+{
+	pthread_rwlock_unlock(&mm->fork_lock);
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Rule 8: registration changes the program. Whole mappings of anonymous and shared memory, chunks of files,
+ * within a budget of half of vm.max_map_count; and what mremap says to it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "broken.h"
+#include "held.h"
+#include "memory.h"
+
+#define PAGE 4096UL
+#define MIB (1UL << 20)
+#define RW (PROT_READ | PROT_WRITE)
+
+static int count_one(const struct hmm_vma *vma, void *arg)
+{
+	(*(unsigned int *)arg)++;
+	return 0;
+}
+
+/* How many mappings the kernel makes of it. */
+static unsigned int vmas(struct hmm_mm *mm, const char *p, size_t len)
+{
+	unsigned int n = 0;
+
+	assert_int_equal(hmm_vma_walk(mm, (uint64_t)p, (uint64_t)p + len, count_one, &n), 0);
+	return n;
+}
+
+static struct hmm_mm_stats stats_of(struct hmm_mm *mm)
+{
+	struct hmm_mm_stats s = { .size = sizeof(s) };
+
+	assert_int_equal(hmm_mm_get_stats(mm, &s), 0);
+	return s;
+}
+
+/* A device faults one page for reading, and forgets it. */
+static int touch(struct hmm_mm *mm, const char *p)
+{
+	struct held h;
+	int rc = held_make_read(&h, mm, (uint64_t)p, HOLD_REF);
+
+	held_drop(&h);
+	return rc;
+}
+
+/* errno of growing the whole mapping, 0 if that works; *p follows it. */
+static int grow(char **p, size_t len)
+{
+	char *to = mremap(*p, len, 2 * len, MREMAP_MAYMOVE);
+
+	if (to == MAP_FAILED)
+		return errno;
+	munmap(to + len, len);
+	*p = to;
+	return 0;
+}
+
+/* What this kernel says to growing what is two mappings to it, mirrored or not. */
+static int refusal(void)
+{
+	char *p = mmap(NULL, 3 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int rc;
+
+	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
+	rc = grow(&p, 3 * PAGE);
+	munmap(p, 3 * PAGE);
+	return rc;
+}
+
+static void need_files(struct hmm_mm *mm)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	if (info.wp_async)
+		return;
+	hmm_mm_detach(mm);
+	print_message("this kernel cannot register files (no WP_ASYNC)\n");
+	skip();
+}
+
+static void whole(enum memory_kind kind)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct memory m;
+
+	assert_non_null(mm);
+	assert_null(memory_map(&m, kind));
+	assert_int_equal(touch(mm, m.p + PAGE), 0);
+	assert_int_equal(vmas(mm, m.p, m.len), 1);
+	assert_int_equal(stats_of(mm).regions, 1);
+	assert_int_equal(stats_of(mm).map_entries, 1);
+	/* A System V segment cannot grow, registered or not. */
+	if (kind != MEMORY_SYSV)
+		assert_int_equal(grow(&m.p, m.len), 0);
+	assert_int_equal(m.p[0], OLD_BYTE);
+	memory_unmap(&m);
+	if (break_rule("part-of-vma")) {
+		assert_null(memory_map(&m, kind));
+		assert_int_equal(touch(mm, m.p + PAGE), 0);
+		assert_int_equal(vmas(mm, m.p, m.len), 3);
+		if (kind != MEMORY_SYSV)
+			assert_int_equal(grow(&m.p, m.len), refusal());
+		memory_unmap(&m);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+static void rule_8_anonymous_memory_is_registered_as_a_whole(void **state)
+{
+	whole(MEMORY_ANON);
+}
+
+static void rule_8_shared_memory_is_registered_as_a_whole(void **state)
+{
+	whole(MEMORY_SHMEM);
+}
+
+static void rule_8_a_segment_is_registered_as_a_whole(void **state)
+{
+	whole(MEMORY_SYSV);
+}
+
+static void rule_8_a_registered_mapping_moves_as_a_whole(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct memory m;
+	char *to = mmap(NULL, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_null(memory_map(&m, MEMORY_ANON));
+	assert_int_equal(touch(mm, m.p), 0);
+	assert_ptr_equal(mremap(m.p, m.len, m.len, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	m.p = to;
+	assert_int_equal(m.p[PAGE], OLD_BYTE);
+	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(touch(mm, m.p), 0);
+	assert_int_equal(vmas(mm, m.p, m.len), 1);
+	assert_int_equal(stats_of(mm).map_entries, 1);
+	memory_unmap(&m);
+	munmap(to, 16 * PAGE);
+	hmm_mm_detach(mm);
+}
+
+/* A sparse file, in the page cache or not as the kernel likes. */
+struct file_memory {
+	char *room;
+	char *p; /* on a 2 MiB boundary */
+	size_t len;
+	int fd;
+};
+
+static void file_map(struct file_memory *f, size_t len)
+{
+	const char *dir = access("/var/tmp", W_OK) ? "/tmp" : "/var/tmp";
+
+	f->len = len;
+	f->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(f->fd >= 0);
+	assert_int_equal(ftruncate(f->fd, (off_t)len), 0);
+	f->room = mmap(NULL, len + 4 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(f->room, MAP_FAILED);
+	f->p = (char *)(((uint64_t)f->room + 4 * MIB - 1) & ~(2 * MIB - 1));
+	assert_ptr_equal(mmap(f->p, len, PROT_READ, MAP_SHARED | MAP_FIXED, f->fd, 0), f->p);
+}
+
+static void file_unmap(struct file_memory *f)
+{
+	munmap(f->room, f->len + 4 * MIB);
+	close(f->fd);
+}
+
+static void rule_8_of_a_file_the_touched_chunks_are_registered(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+
+	need_files(mm);
+	file_map(&f, 16 * MIB);
+	assert_int_equal(touch(mm, f.p + 5 * MIB), 0);
+	/* before, the chunk, behind */
+	assert_int_equal(vmas(mm, f.p, f.len), 3);
+	assert_int_equal(vmas(mm, f.p + 4 * MIB, 2 * MIB), 1);
+	assert_int_equal(stats_of(mm).map_entries, 2);
+	/* The next chunk joins it. */
+	assert_int_equal(touch(mm, f.p + 6 * MIB), 0);
+	assert_int_equal(vmas(mm, f.p, f.len), 3);
+	assert_int_equal(vmas(mm, f.p + 4 * MIB, 4 * MIB), 1);
+	assert_int_equal(stats_of(mm).map_entries, 2);
+	file_unmap(&f);
+	if (break_rule("whole-file")) {
+		file_map(&f, 16 * MIB);
+		assert_int_equal(touch(mm, f.p + 5 * MIB), 0);
+		assert_int_equal(vmas(mm, f.p, f.len), 1);
+		file_unmap(&f);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+/* What hmm info and hmm(7) warn of. When all of it has been touched it is one mapping again. */
+static void rule_8_a_partly_mirrored_file_cannot_be_grown(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+	char *p;
+
+	need_files(mm);
+	file_map(&f, 4 * MIB);
+	p = f.p;
+	assert_int_equal(touch(mm, p), 0);
+	assert_int_equal(grow(&p, f.len), refusal());
+	assert_int_equal(touch(mm, p + 2 * MIB), 0);
+	assert_int_equal(vmas(mm, p, f.len), 1);
+	assert_int_equal(grow(&p, f.len), 0);
+	munmap(p, f.len);
+	file_unmap(&f);
+	hmm_mm_detach(mm);
+}
+
+static unsigned int present(const char *p, size_t pages)
+{
+	unsigned int n = 0;
+	struct memory m = { .p = (char *)p };
+
+	for (size_t i = 0; i < pages; i++)
+		n += memory_present(&m, i * PAGE);
+	return n;
+}
+
+/* The CPU's faults of pages that are in the page cache bring in their neighbours, but not where they are watched. */
+static void rule_8_fault_around_is_lost_in_the_touched_chunks_only(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+	char buf[MIB];
+
+	need_files(mm);
+	file_map(&f, 4 * MIB);
+	for (int i = 0; i < 4; i++) {
+		memset(buf, i + 1, sizeof(buf));
+		assert_int_equal(write(f.fd, buf, sizeof(buf)), sizeof(buf));
+	}
+	assert_int_equal(touch(mm, f.p), 0);
+	assert_int_equal(f.p[MIB], 2);
+	assert_int_equal(present(f.p + MIB, 16), 1);
+	assert_int_equal(f.p[3 * MIB], 4);
+	assert_true(present(f.p + 3 * MIB, 16) > 1);
+	file_unmap(&f);
+	if (break_rule("whole-file")) {
+		file_map(&f, 4 * MIB);
+		assert_int_equal(write(f.fd, buf, sizeof(buf)), sizeof(buf));
+		assert_int_equal(touch(mm, f.p + 3 * MIB), 0);
+		assert_int_equal(f.p[0], 4);
+		assert_int_equal(present(f.p, 16), 1);
+		file_unmap(&f);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+static void rule_8_the_budget_is_half_of_max_map_count(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+	long max = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &max), 1);
+	fclose(f);
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	assert_int_equal(info.max_regions, max / 2);
+	hmm_mm_detach(mm);
+}
+
+#define BUDGET 32
+
+static struct hmm_mm *attach_budget(void)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm *mm;
+
+	o.max_regions = BUDGET;
+	assert_int_equal(hmm_mm_attach(&o, &mm), 0);
+	return mm;
+}
+
+/* Every other chunk from `from` on: each becomes a mapping of its own and leaves one beside it. */
+static unsigned int touch_chunks(struct hmm_mm *mm, const struct file_memory *f, size_t from,
+				 int *rc)
+{
+	unsigned int n = 0;
+
+	*rc = 0;
+	for (size_t at = from; at < f->len && !(*rc = touch(mm, f->p + at)); at += 4 * MIB)
+		n++;
+	return n;
+}
+
+static void rule_8_what_registration_takes_of_the_map_count_is_bounded(void **state)
+{
+	struct hmm_mm *mm = attach_budget();
+	struct file_memory f;
+	int rc;
+
+	need_files(mm);
+	file_map(&f, 256 * MIB);
+	assert_int_equal(touch_chunks(mm, &f, 2 * MIB, &rc), BUDGET / 2);
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(vmas(mm, f.p, f.len), 1 + BUDGET);
+	assert_int_equal(stats_of(mm).map_entries, BUDGET);
+	/* What joins a region takes nothing. */
+	assert_int_equal(touch(mm, f.p + 4 * MIB), 0);
+	/* What is unmapped is given back. */
+	munmap(f.p, 18 * MIB);
+	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(touch(mm, f.p + 250 * MIB), 0);
+	file_unmap(&f);
+	hmm_mm_detach(mm);
+	mm = attach_budget();
+	if (break_rule("no-budget")) {
+		file_map(&f, 256 * MIB);
+		touch_chunks(mm, &f, 2 * MIB, &rc);
+		assert_int_equal(rc, 0);
+		assert_true(vmas(mm, f.p, f.len) > 1 + BUDGET);
+		file_unmap(&f);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+static void rule_8_whole_mappings_take_one_each(void **state)
+{
+	struct hmm_mm *mm = attach_budget();
+	struct memory m[BUDGET + 1];
+	int i;
+
+	for (i = 0; i <= BUDGET; i++)
+		assert_null(memory_map(&m[i], MEMORY_ANON));
+	for (i = 0; i < BUDGET; i++)
+		assert_int_equal(touch(mm, m[i].p), 0);
+	assert_int_equal(touch(mm, m[BUDGET].p), -ENOSPC);
+	memory_unmap(&m[0]);
+	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(touch(mm, m[BUDGET].p), 0);
+	for (i = 1; i <= BUDGET; i++)
+		memory_unmap(&m[i]);
+	hmm_mm_detach(mm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rule_8_anonymous_memory_is_registered_as_a_whole),
+		cmocka_unit_test(rule_8_shared_memory_is_registered_as_a_whole),
+		cmocka_unit_test(rule_8_a_segment_is_registered_as_a_whole),
+		cmocka_unit_test(rule_8_a_registered_mapping_moves_as_a_whole),
+		cmocka_unit_test(rule_8_of_a_file_the_touched_chunks_are_registered),
+		cmocka_unit_test(rule_8_a_partly_mirrored_file_cannot_be_grown),
+		cmocka_unit_test(rule_8_fault_around_is_lost_in_the_touched_chunks_only),
+		cmocka_unit_test(rule_8_the_budget_is_half_of_max_map_count),
+		cmocka_unit_test(rule_8_what_registration_takes_of_the_map_count_is_bounded),
+		cmocka_unit_test(rule_8_whole_mappings_take_one_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
