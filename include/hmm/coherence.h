@@ -48,11 +48,13 @@ enum hmm_operation {
 	HMM_OP_TRUNCATE,
 	HMM_OP_PUNCH_HOLE,
 	HMM_OP_SHMDT,
+	HMM_OP_SHM_REMAP, /* shmat(SHM_REMAP) over it */
 	HMM_OP_REMAP_FILE_PAGES,
 	HMM_OP_GUARD_INSTALL,
-	HMM_OP_RECLAIM,        /* swap, MADV_PAGEOUT, MADV_COLD, KSM, compaction */
-	HMM_OP_COLLAPSE,       /* khugepaged, MADV_COLLAPSE */
-	HMM_OP_CHILD_COW,      /* a child writes to a page it shares */
+	HMM_OP_RECLAIM,     /* swap, MADV_PAGEOUT, MADV_COLD, KSM, compaction */
+	HMM_OP_COLLAPSE,    /* khugepaged, MADV_COLLAPSE */
+	HMM_OP_CHILD_COW,   /* a child writes to a page it shares */
+	HMM_OP_FIRST_WRITE, /* the program writes to a private page that a device holds read-only */
 	HMM_OP_OTHER_TRUNCATE, /* another process truncates or punches the file */
 	HMM_OP_NR,
 };

@@ -71,6 +71,8 @@ static const struct row rows[HMM_OP_NR] = {
 	[HMM_OP_SHMDT] = { "shmdt", KIND(SYSV), HMM_VALIDATED, HMM_SYNCHRONOUS,
 			   "no event; every use asks which segment is mapped",
 			   "not attached by shmat" },
+	[HMM_OP_SHM_REMAP] = { "shmat(SHM_REMAP)", ALL, HMM_VALIDATED, HMM_SYNCHRONOUS,
+			       "no event; HMM_CHECK_VMA sees another mapping", NULL },
 	[HMM_OP_REMAP_FILE_PAGES] = { "remap_file_pages", WITH_FILE | KIND(SYSV), HMM_VALIDATED,
 				      HMM_SYNCHRONOUS,
 				      "no event; HMM_CHECK_VMA compares the offset",
@@ -94,6 +96,11 @@ static const struct row rows[HMM_OP_NR] = {
 			      "never collapsed" },
 	[HMM_OP_CHILD_COW] = { "child's copy-on-write", 0, HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE,
 			       NULL, "the child gets the copy: the parent's translation stands" },
+	[HMM_OP_FIRST_WRITE] = { "first write", ALL & ~KIND(SYSV), HMM_UNSEEN, HMM_SYNCHRONOUS,
+				 "no event: a private page that was only read (zero page, shared "
+				 "with a child, a file's) is replaced by a copy; a device that "
+				 "holds pages asks for write",
+				 "always shared: written in place" },
 	[HMM_OP_OTHER_TRUNCATE] = { "truncate elsewhere", WITH_FILE, HMM_VALIDATED, HMM_SYNCHRONOUS,
 				    "no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size "
 				    "and change time",

@@ -32,7 +32,7 @@ struct cell {
 	char name[80];
 };
 
-#define HUGE_PAGES 4
+#define HUGE_PAGES 6
 
 static unsigned int flags;
 
@@ -43,11 +43,18 @@ static bool holds_nothing(enum hmm_operation op)
 	return op == HMM_OP_RECLAIM || op == HMM_OP_COLLAPSE;
 }
 
-static void make(struct held *h, struct hmm_mm *mm, const struct memory *m, size_t offset,
-		 bool nothing)
+static void make(struct held *h, struct hmm_mm *mm, const struct cell *c, struct memory *m,
+		 size_t offset)
 {
-	assert_int_equal(held_make(h, mm, (uint64_t)(m->p + offset), HOLD_REF), 0);
-	if (nothing)
+	uint64_t addr = (uint64_t)(m->p + offset);
+
+	if (operations[c->op].prepare) {
+		assert_int_equal(operations[c->op].prepare(m), 0);
+		assert_int_equal(held_make_read(h, mm, addr, HOLD_REF), 0);
+	} else {
+		assert_int_equal(held_make(h, mm, addr, HOLD_REF), 0);
+	}
+	if (holds_nothing(c->op))
 		hold_release_page(h->range, 0);
 }
 
@@ -115,13 +122,13 @@ static void check_guarantee(const struct cell *c, const struct hmm_coherence_cel
 
 /* What the device holds is the past: or the operation did not do what its row says. */
 static void check_change(const struct cell *c, const struct held *h, const struct memory *m,
-			 size_t offset)
+			 size_t offset, int before)
 {
 	if (!operations[c->op].changes)
 		return;
-	assert_int_equal(held_byte(h), OLD_BYTE);
+	assert_int_equal(held_byte(h), before);
 	if (!m->gone)
-		assert_int_not_equal(memory_peek(m, offset), OLD_BYTE);
+		assert_int_not_equal(memory_peek(m, offset), before);
 }
 
 /* Huge pages that an earlier cell held come back a little later than it ends, on a busy machine. */
@@ -146,11 +153,13 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	struct held h;
 	const char *why;
 	bool before;
+	int byte;
 	int rc;
 
 	why = memory_map_patiently(&m, c->kind);
 	assert_null(why);
-	make(&h, mm, &m, offset, holds_nothing(c->op));
+	make(&h, mm, c, &m, offset);
+	byte = holds_nothing(c->op) ? 0 : held_byte(&h);
 	before = !h.transient && held_valid_checked(&h);
 	rc = o->run(&m, &ignored);
 	if (rc == -ENOSYS) {
@@ -167,7 +176,7 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	} else {
 		check_guarantee(c, said, &h, before);
 		if (!holds_nothing(c->op) && c->op != HMM_OP_MREMAP_DONTUNMAP)
-			check_change(c, &h, &m, offset);
+			check_change(c, &h, &m, offset, byte);
 	}
 	held_drop(&h);
 	memory_unmap(&m);
@@ -210,7 +219,8 @@ static bool in_table(enum hmm_operation op, enum memory_kind kind)
 		return false;
 	if (o->only != MEMORY_NR)
 		return kind == o->only;
-	return kind != MEMORY_BRK || op == HMM_OP_MADV_DONTNEED || op == HMM_OP_FORK;
+	return kind != MEMORY_BRK || op == HMM_OP_MADV_DONTNEED || op == HMM_OP_FORK ||
+	       op == HMM_OP_FIRST_WRITE;
 }
 
 /* Root can set huge pages aside for as long as the test runs. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "memory.h"
 
@@ -174,6 +176,11 @@ const char *memory_map(struct memory *m, enum memory_kind kind)
 
 void memory_unmap(struct memory *m)
 {
+	if (m->child > 0) {
+		kill(m->child, SIGKILL);
+		waitpid(m->child, NULL, 0);
+	}
+	m->child = 0;
 	if (m->p && !m->gone) {
 		if (m->kind == MEMORY_BRK)
 			brk(m->p);

@@ -6,9 +6,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <hmm/types.h>
 
 #define OLD_BYTE 0x4f /* what memory holds before an operation */
+#define NEW_BYTE 0x4e
 
 enum memory_kind {
 	MEMORY_ANON,
@@ -30,6 +32,7 @@ struct memory {
 	int fd;      /* or -1 */
 	char *moved; /* where an operation moved it, or NULL */
 	bool gone;   /* already unmapped, or somebody else's by now */
+	pid_t child; /* shares its pages for as long as it is mapped, or 0 */
 };
 
 const char *memory_name(enum memory_kind kind);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -182,24 +183,64 @@ static int run_collapse(struct memory *m, size_t *offset)
 	return rc == -EINVAL || rc == -EAGAIN ? -ENOSYS : rc;
 }
 
+static int run_shm_remap(struct memory *m, size_t *offset)
+{
+	int id = shmget(IPC_PRIVATE, m->len, IPC_CREAT | 0600), rc;
+
+	if (id < 0)
+		return -errno;
+	rc = shmat(id, m->p, SHM_REMAP) == m->p ? 0 : -errno;
+	shmctl(id, IPC_RMID, NULL);
+	return rc;
+}
+
+/* A page that a child shares, the zero page, or a file's page in a private mapping. */
+static int prepare_first_write(struct memory *m)
+{
+	if (m->kind == MEMORY_ANON) {
+		m->child = fork();
+		if (m->child)
+			return m->child < 0 ? -errno : 0;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	if (m->fd < 0)
+		return err(madvise(m->p, m->len, MADV_DONTNEED));
+	/* One page: of huge ones there are few, and a private mapping sets as many aside again. */
+	return mmap(m->p, m->page, RW, MAP_PRIVATE | MAP_FIXED, m->fd, 0) == m->p ? 0 : -errno;
+}
+
+static int run_first_write(struct memory *m, size_t *offset)
+{
+	if (m->kind == MEMORY_SYSV)
+		return -EINVAL;
+	*(volatile char *)m->p = NEW_BYTE;
+	return 0;
+}
+
 const struct operation operations[HMM_OP_NR] = {
-	[HMM_OP_MUNMAP] = { run_munmap, true, -1, MEMORY_NR },
-	[HMM_OP_MAP_FIXED] = { run_map_fixed, true, -1, MEMORY_NR },
-	[HMM_OP_BRK_SHRINK] = { run_brk, true, -1, MEMORY_BRK },
-	[HMM_OP_MREMAP_MOVE] = { run_move, true, -1, MEMORY_NR },
-	[HMM_OP_MREMAP_SHRINK] = { run_shrink, true, -1, MEMORY_NR },
-	[HMM_OP_MREMAP_DONTUNMAP] = { run_dontunmap, true, -1, MEMORY_NR },
-	[HMM_OP_MADV_DONTNEED] = { run_dontneed, false, HMM_NOTE_DISCARD, MEMORY_NR },
-	[HMM_OP_MADV_FREE] = { run_free, false, HMM_NOTE_DISCARD, MEMORY_NR },
-	[HMM_OP_MADV_REMOVE] = { run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR },
-	[HMM_OP_FORK] = { run_fork, false, -1, MEMORY_NR },
-	[HMM_OP_FORK_RAW] = { run_clone, false, HMM_NOTE_PROTECT, MEMORY_NR },
-	[HMM_OP_MPROTECT] = { run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR },
-	[HMM_OP_TRUNCATE] = { run_truncate, true, -1, MEMORY_NR },
-	[HMM_OP_PUNCH_HOLE] = { run_punch, true, -1, MEMORY_NR },
-	[HMM_OP_SHMDT] = { run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR },
-	[HMM_OP_REMAP_FILE_PAGES] = { run_remap_file_pages, true, HMM_NOTE_DETACH, MEMORY_NR },
-	[HMM_OP_GUARD_INSTALL] = { run_guard, false, HMM_NOTE_DISCARD, MEMORY_NR },
-	[HMM_OP_RECLAIM] = { run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR },
-	[HMM_OP_COLLAPSE] = { run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
+	[HMM_OP_MUNMAP] = { NULL, run_munmap, true, -1, MEMORY_NR },
+	[HMM_OP_MAP_FIXED] = { NULL, run_map_fixed, true, -1, MEMORY_NR },
+	[HMM_OP_BRK_SHRINK] = { NULL, run_brk, true, -1, MEMORY_BRK },
+	[HMM_OP_MREMAP_MOVE] = { NULL, run_move, true, -1, MEMORY_NR },
+	[HMM_OP_MREMAP_SHRINK] = { NULL, run_shrink, true, -1, MEMORY_NR },
+	[HMM_OP_MREMAP_DONTUNMAP] = { NULL, run_dontunmap, true, -1, MEMORY_NR },
+	[HMM_OP_MADV_DONTNEED] = { NULL, run_dontneed, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_MADV_FREE] = { NULL, run_free, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_MADV_REMOVE] = { NULL, run_remove, true, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_FORK] = { NULL, run_fork, false, -1, MEMORY_NR },
+	[HMM_OP_FORK_RAW] = { NULL, run_clone, false, HMM_NOTE_PROTECT, MEMORY_NR },
+	[HMM_OP_MPROTECT] = { NULL, run_mprotect, false, HMM_NOTE_PROTECT, MEMORY_NR },
+	[HMM_OP_TRUNCATE] = { NULL, run_truncate, true, -1, MEMORY_NR },
+	[HMM_OP_PUNCH_HOLE] = { NULL, run_punch, true, -1, MEMORY_NR },
+	[HMM_OP_SHMDT] = { NULL, run_shmdt, true, HMM_NOTE_DETACH, MEMORY_NR },
+	[HMM_OP_SHM_REMAP] = { NULL, run_shm_remap, true, HMM_NOTE_DETACH, MEMORY_NR },
+	[HMM_OP_REMAP_FILE_PAGES] = { NULL, run_remap_file_pages, true, HMM_NOTE_DETACH,
+				      MEMORY_NR },
+	[HMM_OP_GUARD_INSTALL] = { NULL, run_guard, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_RECLAIM] = { NULL, run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR },
+	[HMM_OP_FIRST_WRITE] = { prepare_first_write, run_first_write, true, HMM_NOTE_DISCARD,
+				 MEMORY_NR },
+	[HMM_OP_COLLAPSE] = { NULL, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

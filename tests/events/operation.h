@@ -8,6 +8,11 @@
 
 struct operation {
 	/*
+	 * Before the page is held, for reading only then: makes it one that the operation changes. 0; -ENOSYS.
+	 * NULL: nothing to do, and the page is held for writing.
+	 */
+	int (*prepare)(struct memory *m);
+	/*
 	 * Done to the page at *offset (set to another one if the operation needs that). 0; -ENOSYS:
 	 * this kernel or host does not have it; -errno: refused for this kind.
 	 */
