@@ -114,7 +114,8 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  *
  * For drivers without a fault buffer; what fetched faults go through as well. Chunks are the largest
- * allowed that lie in the VMA; a write upgrades chunks that are readable already.
+ * allowed that lie in the VMA; a write upgrades chunks that are readable already: the device is given
+ * the entries that change (HMM_MAP_UPGRADE), of a file those of the 64 KiB around the write.
  *
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0 every page is installed, at the time of the commit; 1 some of it cannot be cached
@@ -159,8 +160,9 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * @job: the device's until hmm_svm_wait() returned 0
  *
  * First a barrier: every change that the program made before the call is known to the device. That is
- * hmm_mm_barrier(), hmm_mm_check_files(), and for chunks of kinds without events (System V) a check
- * that they stand, else they are dropped. Devices without faults get job->ranges populated.
+ * hmm_mm_barrier(), hmm_mm_check_files(), and for what raises no event a look at each mapping: its
+ * permission, whether it is registered still (shmat with SHM_REMAP, remap_file_pages), which segment it is
+ * (System V); what does not stand is dropped. Devices without faults get job->ranges populated.
  *
  * Context: outside sections and callbacks; may block.
  * Return: 0; -EINVAL; -EFAULT, -EPERM a named range cannot be populated; -ESRCH; errors of the

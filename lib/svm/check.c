@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * What changes without an event is looked at before a job starts: permissions that were reduced, System V
- * segments that were detached. One VMA look-up (0.5 us) a mirrored VMA.
+ * segments that were detached, mappings that others took the place of (shmat with SHM_REMAP, remap_file_pages),
+ * which are not registered. One VMA look-up (0.5 us) a mirrored VMA, one scan (0.5 to 1.2 us) a run of chunks.
  */
 #include <errno.h>
 #include <sys/mman.h>
 #include <hmm/ptable.h>
+#include "mm/mm.h"
 #include "svm/svm.h"
 
 int checked_add(struct hmm_svm *svm, const struct chunk_request *rq)
@@ -68,26 +70,64 @@ static uint64_t check_segments(struct hmm_svm *svm)
 struct checking {
 	struct hmm_svm *svm;
 	struct hmm_vma vma; /* the last one looked up */
+	uint64_t start;     /* of a run of chunks whose registration is not looked at yet */
+	uint64_t end;
 	uint64_t dropped;
 };
+
+static void drop(struct checking *c, uint64_t start, uint64_t end)
+{
+	hmm_svm_drop(c->svm, start, end);
+	c->dropped++;
+}
+
+/* An error: this kernel cannot say. */
+static bool registered(struct checking *c, uint64_t start, uint64_t end)
+{
+	return pagemap_all_registered(mm_pagemap(c->svm->mm), start, end) != 0;
+}
+
+static int drop_unregistered(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
+{
+	struct checking *c = arg;
+
+	if (!registered(c, addr, addr + (1ULL << shift)))
+		drop(c, addr, addr + (1ULL << shift));
+	return 0;
+}
+
+static void check_run(struct checking *c)
+{
+	uint64_t start = c->start;
+	uint64_t end = c->end;
+
+	c->start = c->end = 0;
+	if (start < end && mm_wp_async(c->svm->mm) && !registered(c, start, end))
+		hmm_ptable_walk(c->svm->chunks, start, end, drop_unregistered, c);
+}
 
 static int check_chunk(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 {
 	struct checking *c = arg;
 	uint64_t end = addr + (1ULL << shift);
-	uint32_t prot = PROT_READ | (word & CHUNK_WRITE ? PROT_WRITE : 0);
+	uint32_t prot = PROT_READ;
 
-	/* A partial chunk may reach over several mappings, and may hold writable entries. */
-	if (word & CHUNK_PARTIAL)
+	/* What is left of a partial chunk may be older than its word. */
+	if (word & (CHUNK_MAY_WRITE | CHUNK_PARTIAL))
 		prot |= PROT_WRITE;
 	if (addr < c->vma.start || end > c->vma.end) {
 		if (hmm_vma_find(c->svm->mm, addr, &c->vma))
 			c->vma.start = c->vma.end = 0;
 	}
-	if (c->vma.start <= addr && c->vma.end >= end && (c->vma.prot & prot) == prot)
+	if (c->vma.start > addr || c->vma.end < end || (c->vma.prot & prot) != prot) {
+		drop(c, addr, end);
 		return 0;
-	hmm_svm_drop(c->svm, addr, end);
-	c->dropped++;
+	}
+	if (addr != c->end) {
+		check_run(c);
+		c->start = addr;
+	}
+	c->end = end;
 	return 0;
 }
 
@@ -97,5 +137,6 @@ uint64_t svm_check_chunks(struct hmm_svm *svm)
 	uint64_t n = check_segments(svm);
 
 	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, check_chunk, &c);
+	check_run(&c);
 	return n + c.dropped;
 }

@@ -34,7 +34,17 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 			break;
 	}
 	rq->prot = prot;
+	rq->huge = rq->block = false;
 	return 0;
+}
+
+uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end)
+{
+	uint64_t mask = (1ULL << shift) - 1;
+	uint64_t first = (start & mask) >> BLOCK_SHIFT;
+	uint64_t last = ((end - 1) & mask) >> BLOCK_SHIFT;
+
+	return ((2ULL << last) - (1ULL << first)) & CHUNK_BLOCKS;
 }
 
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)
@@ -42,27 +52,50 @@ bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)
 	while (addr < end) {
 		uint32_t shift;
 		uint64_t word = hmm_ptable_lookup(svm->chunks, addr, &shift);
+		uint64_t next = (addr | ((1ULL << shift) - 1)) + 1;
 
-		if (!word || word & CHUNK_PARTIAL || (prot & PROT_WRITE && !(word & CHUNK_WRITE)))
+		if (!word || word & CHUNK_PARTIAL)
 			return false;
-		addr = (addr | ((1ULL << shift) - 1)) + 1;
+		if (prot & PROT_WRITE && chunk_blocks(shift, addr, next < end ? next : end) & ~word)
+			return false;
+		addr = next;
 	}
 	return true;
 }
 
+uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift)
+{
+	*shift = 0;
+	return hmm_ptable_lookup(svm->chunks, rq->start, shift);
+}
+
+int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)
+{
+	uint32_t shift;
+	uint64_t now = hmm_ptable_lookup(svm->chunks, addr, &shift);
+	uint64_t base = addr & ~((1ULL << shift) - 1);
+
+	now |= word & (CHUNK_MAY_WRITE | CHUNK_BLOCKS);
+	if (!(chunk_blocks(shift, base, base + (1ULL << shift)) & ~now))
+		now |= CHUNK_WRITE;
+	return hmm_ptable_set(svm->chunks, base, shift, &now, 1);
+}
+
 /*
- * Inside the commit section. A larger partial chunk that is there already stays and stays partial: its
- * word stands for more of the device's entries than this one would.
+ * Inside the commit section. A larger chunk that is there already stays: its word stands for more of the device's
+ * entries than this one would. If those are one, the device splits it and keeps what is installed now.
  */
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word)
 {
 	uint64_t size = rq->end - rq->start;
 	uint32_t shift = (uint32_t)__builtin_ctzll(size);
-	uint32_t old_shift = 0;
-	uint64_t old = hmm_ptable_lookup(svm->chunks, rq->start, &old_shift);
+	uint32_t old_shift;
+	uint64_t old = chunk_word(svm, rq, &old_shift);
 
 	if (old && old_shift > shift) {
-		word = old | (word & CHUNK_CHECKED);
+		word = old | (word & (CHUNK_CHECKED | CHUNK_MAY_WRITE));
+		if (old & CHUNK_LARGE)
+			word = (word & ~CHUNK_LARGE) | CHUNK_PARTIAL;
 		shift = old_shift;
 	}
 	count(size == HMM_PAGE_SIZE             ? &svm->stats.chunks_4k

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Claims: of several threads that want a chunk, one populates it. Nothing depends on them for
- * correctness; two that populate the same chunk only do work twice.
+ * Claims: of several threads that want a chunk, one populates it, and may rely on what the chunk table says of
+ * it until then, but for what an invalidation takes away.
  */
 #include "svm/svm.h"
 
@@ -26,26 +26,30 @@ bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	return held;
 }
 
+static struct svm_claim *room(struct hmm_svm *svm)
+{
+	for (int i = 0; i < CLAIMS_MAX; i++)
+		if (svm->claims[i].start >= svm->claims[i].end)
+			return &svm->claims[i];
+	return NULL;
+}
+
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	bool free;
+	struct svm_claim *c;
 
 	pthread_mutex_lock(&svm->lock);
-	free = !find(svm, start, end);
-	for (int i = 0; free && i < CLAIMS_MAX; i++) {
-		if (svm->claims[i].start < svm->claims[i].end)
-			continue;
-		svm->claims[i] = (struct svm_claim){ start, end };
-		break;
-	}
+	c = find(svm, start, end) ? NULL : room(svm);
+	if (c)
+		*c = (struct svm_claim){ start, end };
 	pthread_mutex_unlock(&svm->lock);
-	return free;
+	return c;
 }
 
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	pthread_mutex_lock(&svm->lock);
-	while (find(svm, start, end))
+	while (find(svm, start, end) || !room(svm))
 		pthread_cond_wait(&svm->claimed, &svm->lock);
 	pthread_mutex_unlock(&svm->lock);
 }

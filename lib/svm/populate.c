@@ -60,94 +60,6 @@ static void request(const struct chunk_request *rq, struct hmm_range *range)
 			range->hmm_pfns[(a - rq->start) >> HMM_PAGE_SHIFT] = HMM_PFN_REQ_WRITE;
 }
 
-/*
- * What may be installed of the walk's result, and what word stands for it. -1: not all that is needed can
- * be cached.
- */
-static int judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
-{
-	uint64_t n = (rq->end - rq->start) >> HMM_PAGE_SHIFT;
-	uint64_t all = HMM_PFN_WRITE;
-	int rc = 0;
-
-	*word = CHUNK_PRESENT;
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t addr = rq->start + (i << HMM_PAGE_SHIFT);
-
-		if ((pfns[i] & (HMM_PFN_VALID | HMM_PFN_ERROR | HMM_PFN_TRANSIENT)) ==
-		    HMM_PFN_VALID) {
-			all &= pfns[i];
-			continue;
-		}
-		pfns[i] = 0;
-		*word |= CHUNK_PARTIAL;
-		if (addr < rq->need_end && addr + HMM_PAGE_SIZE > rq->need_start)
-			rc = 1;
-	}
-	if (all && !(*word & CHUNK_PARTIAL))
-		*word |= CHUNK_WRITE;
-	return rc;
-}
-
-static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq,
-		     const uint64_t *pfns)
-{
-	if (rq->end - rq->start != 1ULL << CHUNK_MAX_SHIFT ||
-	    !(svm->dev->ops.page_shifts >> 21 & 1) ||
-	    hmm_pfn_to_map_order(pfns[0]) < CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT)
-		return false;
-	for (unsigned int i = 0; i < CHUNK_MAX_PAGES; i++)
-		if (!pfns[i] || ((pfns[i] ^ pfns[0]) & ~HMM_PFN_PAGE_MASK))
-			return false;
-	return true;
-}
-
-static int install(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns,
-		   bool upgrade)
-{
-	struct hmm_device_map map = { .start = rq->start, .pfns = pfns };
-
-	map.flags = (upgrade ? HMM_MAP_UPGRADE : 0) | (rq->prefetch ? HMM_MAP_PREFETCH : 0);
-	if (is_large(svm, rq, pfns)) {
-		map.shift = CHUNK_MAX_SHIFT;
-		map.n = 1;
-	} else {
-		map.shift = HMM_PAGE_SHIFT;
-		map.n = (rq->end - rq->start) >> HMM_PAGE_SHIFT;
-	}
-	return svm->dev->ops.map(svm->dev, &map);
-}
-
-/* Inside the commit section, the sequence stands. */
-static int commit_locked(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns,
-			 uint64_t word)
-{
-	uint64_t start = rq->start;
-	uint64_t end = rq->end;
-	uint64_t old = hmm_ptable_lookup(svm->chunks, start, NULL);
-	bool upgrade = old && !(old & CHUNK_PARTIAL) && rq->prot & PROT_WRITE;
-	int rc;
-
-	if (!svm_allowed(svm, rq->need_start, rq->prot, &start, &end) || start > rq->start ||
-	    end < rq->end)
-		return -EACCES;
-	if (rq->vma.kind == HMM_VMA_SYSV) {
-		word |= CHUNK_CHECKED;
-		rc = checked_add(svm, rq);
-		if (rc)
-			return rc;
-	}
-	/* The table first: it may say too much, never too little. */
-	rc = chunk_remember(svm, rq, word);
-	if (!rc)
-		rc = install(svm, rq, pfns, upgrade);
-	if (!rc && upgrade)
-		count(&svm->stats.upgrades, 1);
-	if (!rc && rq->prefetch)
-		count(&svm->stats.prefetched, 1);
-	return rc;
-}
-
 /* 0, -errno, or -EAGAIN: walk again. */
 static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct chunk_request *rq,
 		  uint64_t word, uint64_t deadline)
@@ -158,7 +70,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct chu
 		device_lock(svm->dev);
 		hmm_engine_commit_begin(svm->mm);
 		if (!hmm_interval_read_retry(range->notifier, range->notifier_seq))
-			rc = commit_locked(svm, rq, range->hmm_pfns, word);
+			rc = chunk_commit(svm, rq, range->hmm_pfns, word);
 		hmm_engine_commit_end(svm->mm);
 		device_unlock(svm->dev);
 		if (rc != -EAGAIN)
@@ -179,6 +91,19 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct chu
 	}
 }
 
+/*
+ * The mapping is one huge entry of a file on a DAX filesystem: the write fault of the block has made all of it
+ * writable and dirty. Asked for as a whole it stays one entry of the device, too.
+ */
+static bool dirties_all(const struct chunk_request *rq, const uint64_t *pfns)
+{
+	uint64_t need = (rq->need_start - rq->start) >> HMM_PAGE_SHIFT;
+
+	return !rq->block && chunk_writes_block(rq) && rq->vma.kind == HMM_VMA_DAX &&
+	       rq->shift == CHUNK_MAX_SHIFT &&
+	       hmm_pfn_to_map_order(pfns[need]) >= CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT;
+}
+
 static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_range *range)
 {
 	uint64_t timeout = svm->options.fault_timeout_ns;
@@ -193,9 +118,16 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 		rc = hmm_range_fault(range, timeout);
 		if (rc)
 			return rc;
-		need = judge(rq, range->hmm_pfns, &word);
+		if (dirties_all(rq, range->hmm_pfns)) {
+			rq->huge = true;
+			rc = -EAGAIN;
+			continue;
+		}
+		need = chunk_judge(rq, range->hmm_pfns, &word);
 		rc = commit(svm, range, rq, word, deadline);
 	} while (rc == -EAGAIN);
+	if (rc == -ESTALE)
+		return rc;
 	if (rc) {
 		/* The device may have installed a part of it. */
 		hmm_svm_drop(svm, rq->start, rq->end);
@@ -204,13 +136,11 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	return need;
 }
 
-int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
+static int populate(struct hmm_svm *svm, struct chunk_request *rq)
 {
 	struct hmm_range range = { .size = sizeof(range), .start = rq->start, .end = rq->end };
-	int rc = -ENOMEM;
+	int rc;
 
-	if (!window_ensure(svm, rq->start))
-		return -ENOMEM;
 	range.hmm_pfns = hmm_objpool_get(&svm->pfns_pool);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
@@ -221,5 +151,41 @@ int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 		hmm_interval_notifier_remove(range.notifier);
 	}
 	hmm_objpool_put(&svm->pfns_pool, range.hmm_pfns);
+	return rc;
+}
+
+/*
+ * Permission for a block of a chunk that the device holds: only the block is walked, and installed. If the
+ * chunk has changed when it comes to the commit, all of it is done.
+ */
+static bool take_block(struct hmm_svm *svm, const struct chunk_request *rq,
+		       struct chunk_request *block)
+{
+	uint64_t mask = FILE_WRITE_BLOCK - 1;
+	uint32_t shift;
+	uint64_t word = chunk_word(svm, rq, &shift);
+
+	if (!chunk_writes_block(rq) || !chunk_is_whole(word, shift, rq))
+		return false;
+	*block = *rq;
+	block->block = true;
+	block->shift = shift;
+	if (block->start < (rq->need_start & ~mask))
+		block->start = rq->need_start & ~mask;
+	if (block->end > ((rq->need_end + mask) & ~mask))
+		block->end = (rq->need_end + mask) & ~mask;
+	return true;
+}
+
+int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
+{
+	struct chunk_request block;
+	int rc = -ESTALE;
+
+	if (!window_ensure(svm, rq->start))
+		return -ENOMEM;
+	rq->shift = (uint32_t)__builtin_ctzll(rq->end - rq->start);
+	while (rc == -ESTALE)
+		rc = take_block(svm, rq, &block) ? populate(svm, &block) : populate(svm, rq);
 	return rc;
 }

@@ -30,11 +30,18 @@
 #define BATCH_MAX 256
 #define CLAIMS_MAX 64
 
-/* Words of the chunk table. */
+/*
+ * Words of the chunk table. Which 64 KiB blocks are writable throughout is kept in the low bits, block 0 first:
+ * what a write upgrades is what is installed anew.
+ */
 #define CHUNK_PRESENT (1ULL << 63)
-#define CHUNK_WRITE (1ULL << 62)   /* every page is writable */
-#define CHUNK_PARTIAL (1ULL << 61) /* some pages are not installed */
-#define CHUNK_CHECKED (1ULL << 60) /* a kind without events */
+#define CHUNK_WRITE (1ULL << 62)     /* every page is writable */
+#define CHUNK_PARTIAL (1ULL << 61)   /* some pages are not installed */
+#define CHUNK_CHECKED (1ULL << 60)   /* a kind without events */
+#define CHUNK_MAY_WRITE (1ULL << 59) /* some page is writable */
+#define CHUNK_LARGE (1ULL << 58)     /* the device holds it as one entry */
+#define CHUNK_BLOCKS 0xffffffffULL
+#define BLOCK_SHIFT 16
 
 struct svm_window {
 	struct itree_node node; /* L */
@@ -125,7 +132,10 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
-	bool stream; /* goes on where another ended */
+	bool stream;    /* goes on where another ended */
+	bool huge;      /* a write dirties all of it at once, asked for or not */
+	bool block;     /* start and end are blocks of a chunk that the device holds */
+	uint32_t shift; /* the chunk's size */
 	struct hmm_vma vma;
 	uint64_t need_start; /* what somebody waits for */
 	uint64_t need_end;
@@ -136,19 +146,37 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 /* Does the device hold all of [addr, end) with that permission as far as the table knows? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
+/* The word that stands for rq's first address and, in *shift, for how much. */
+uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift);
+/* The bits of the blocks that [start, end) overlaps, in a chunk of 1 << shift bytes. */
+uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end);
+/* More blocks of a chunk that is there became writable. */
+int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 
 /*
  * A write dirties every page it asks for. Of anonymous memory that is an allocation; of a file it is
  * write-back that nobody asked for: unless writes come in a stream, only this much around the need is
  * asked for.
  */
-#define FILE_WRITE_BLOCK (1ULL << 16)
+#define FILE_WRITE_BLOCK (1ULL << BLOCK_SHIFT)
 
 static inline bool chunk_writes_block(const struct chunk_request *rq)
 {
-	return rq->prot & PROT_WRITE && !rq->stream &&
+	return rq->prot & PROT_WRITE && !rq->stream && !rq->huge &&
 	       (rq->vma.kind == HMM_VMA_FILE || rq->vma.kind == HMM_VMA_DAX);
 }
+
+/* commit.c */
+/*
+ * What may be installed of a walk's result, and the word that stands for it. 1: not all that is needed can be
+ * cached.
+ */
+int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word);
+/* Does this word say that the device holds all of the chunk, page by page? */
+bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *rq);
+/* In the commit section, the sequence stands: 0; -ESTALE a block's chunk is not there any more; -errno. */
+int chunk_commit(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *pfns,
+		 uint64_t word);
 
 /* populate.c: 0; 1 what is needed cannot be cached; -errno */
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
@@ -157,7 +185,7 @@ int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
 int checked_add(struct hmm_svm *svm, const struct chunk_request *rq);
 
 /* claim.c */
-/* True: it is ours. False: somebody populates an overlapping chunk. */
+/* True: it is ours, and nobody commits an overlapping chunk until claim_end(). False: not now. */
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end);
 bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
