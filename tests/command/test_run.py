@@ -119,8 +119,9 @@ def test_sort_installs_each_page_for_reading_and_once_more_for_writing(folder):
     (folder / "f").write_bytes(data)
     result = run("sort", "--in-place", "--engines", 4, "f")
     pages = -(-len(data) // 4096)
-    # Engines that look ahead may install a chunk twice when they meet.
-    assert pages <= result["pages_4k"] + 512 * result["pages_2m"] <= 2 * pages + 512, (pages, result)
+    # Where the page cache has huge pages, the first write to each cuts its entry up.
+    assert pages <= result["pages_4k"] + 512 * result["pages_2m"], (pages, result)
+    assert result["pages_4k"] + result["pages_2m"] <= 2 * pages + 512, (pages, result)
 
 
 def test_sort_keeps_a_last_line_without_end(folder):
