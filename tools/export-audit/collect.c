@@ -183,35 +183,45 @@ static int from_text(struct resolver *r, uint32_t file, uint32_t line, const cha
 	return err;
 }
 
+static int add_exporting(struct resolver *r, struct hmap *names, uint32_t e, bool *grown)
+{
+	const struct blob_entity *m = entity(r, e);
+	const char *name = entity_name(r, e);
+	uint32_t *slot;
+
+	if (m->kind != ENTITY_MACRO || !m->body_str || hmap_get(names, m->hash) != HMAP_NONE ||
+	    export_macro(name, strlen(name)))
+		return 0;
+	slot = hmap_slot(names, m->hash);
+	if (!slot)
+		return -ENOMEM;
+	*slot = 0;
+	*grown = true;
+	return 0;
+}
+
+static bool leads(const struct resolver *r, const struct referrer *m, const struct hmap *names)
+{
+	bool hit = false;
+
+	for (uint32_t i = 0; m->macro && !hit && i < m->n; i++)
+		hit = hmap_get(names, r->referrer_refs[m->first + i]) != HMAP_NONE;
+	return hit;
+}
+
 /* Names of macros that lead to an export; values mean nothing. */
 static int exporting_macros(struct resolver *r, struct hmap *names)
 {
-	bool grown = true;
+	bool grown = false;
 	int err = hmap_init(names, 1024);
 
-	for (int round = 0; !err && grown && round < 8; round++) {
+	for (uint32_t i = 0; !err && i < VEC_N(&r->exporters, uint32_t); i++)
+		err = add_exporting(r, names, VEC_AT(&r->exporters, uint32_t, i), &grown);
+	for (int round = 1; !err && grown && round < 8; round++) {
 		grown = false;
-		for (uint32_t e = 0; e < r->n_entities; e++) {
-			const struct blob_entity *m = entity(r, e);
-			const struct blob *b = r->files[r->entity_file[e]].blob;
-			const char *name = blob_str(b, m->name_str);
-			bool hit = round == 0 && m->flags & MACRO_EXPORTS;
-			uint32_t *slot;
-
-			if (m->kind != ENTITY_MACRO || !m->body_str ||
-			    hmap_get(names, m->hash) != HMAP_NONE ||
-			    export_macro(name, strlen(name)))
-				continue;
-			for (uint32_t i = 0; !hit && round && i < m->n_refs; i++)
-				hit = hmap_get(names, blob_refs(b)[m->first_ref + i]) != HMAP_NONE;
-			if (!hit)
-				continue;
-			slot = hmap_slot(names, m->hash);
-			if (!slot)
-				return -ENOMEM;
-			*slot = 0;
-			grown = true;
-		}
+		for (uint32_t i = 0; !err && i < r->n_referrers; i++)
+			if (leads(r, &r->referrers[i], names))
+				err = add_exporting(r, names, r->referrers[i].entity, &grown);
 	}
 	return err;
 }

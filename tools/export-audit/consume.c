@@ -2,10 +2,13 @@
 /* Consumers: files that name a symbol, and files that name a header's code that does. */
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "resolve.h"
 
-#define NODES 20000u     /* of one symbol's search through headers */
+#define NODES 4000u      /* of one symbol's search through headers; 6.12 needs 900 at most */
+#define LOOKS 20000u     /* at files in it that might be consumers */
+#define MEMO 8192u       /* answers remembered in it */
 #define VISITS 3u        /* of one entity, by different ways */
 #define REACHED 12u      /* entities remembered for a look at pasted names */
 #define INDIRECT_MAX 64u /* consumers listed through headers */
@@ -87,6 +90,12 @@ struct node {
 	uint32_t parent;
 };
 
+/* Does the file see all that leads from the symbol to the node? */
+struct memo {
+	uint32_t file, node, round;
+	bool visible;
+};
+
 struct search {
 	struct resolver *r;
 	struct index index;
@@ -94,6 +103,9 @@ struct search {
 	uint32_t *stamp, *visits; /* by entity */
 	uint32_t *file_stamp;     /* by file, for walks up the includes */
 	uint32_t round, file_round;
+	uint32_t looks;
+	bool cut; /* one of the limits was met */
+	struct memo memo[MEMO];
 	struct vec files;
 	int err;
 };
@@ -103,14 +115,12 @@ static int wanted(const struct symbol *s, bool pasted_only)
 	return !s->direct.n && !s->indirect.n && (!pasted_only || s->pasted.n);
 }
 
-/* Names of macros and inline functions from which a wanted symbol can be reached. */
-static int closure_keys(struct search *q, bool pasted_only)
+/* The names that wanted symbols go by, and those of macros that paste one. */
+static int first_keys(struct search *q, bool pasted_only)
 {
 	struct resolver *r = q->r;
 	struct hmap *keys = &q->index.keys;
-	uint8_t *done = calloc(r->n_entities + 1, 1);
-	bool grown = true;
-	int err = done ? 0 : -ENOMEM;
+	int err = 0;
 
 	for (uint32_t i = 0; !err && i < r->n_symbols; i++) {
 		struct symbol *s = &r->symbols[i];
@@ -128,48 +138,81 @@ static int closure_keys(struct search *q, bool pasted_only)
 	}
 	for (uint32_t i = 0; !err && i <= keys->mask; i++)
 		keys->values[i] = 0; /* present, whatever the number */
+	return err;
+}
+
+static bool names_one(const struct resolver *r, const struct referrer *m, const struct hmap *keys)
+{
+	const uint64_t *refs = r->referrer_refs + m->first;
+
+	for (uint32_t i = 0; i < m->n; i++)
+		if (hmap_get(keys, refs[i]) != HMAP_NONE)
+			return true;
+	return false;
+}
+
+/* Names of macros and inline functions from which a wanted symbol can be reached. */
+static int closure_keys(struct search *q, bool pasted_only)
+{
+	struct resolver *r = q->r;
+	struct hmap *keys = &q->index.keys;
+	uint8_t *done = calloc(r->n_referrers + 1, 1);
+	bool grown = true;
+	int err = done ? first_keys(q, pasted_only) : -ENOMEM;
+
 	while (!err && grown) {
 		grown = false;
-		for (uint32_t f = 0; !err && f < r->n_files; f++) {
-			const struct blob *b = r->files[f].blob;
-			const struct blob_entity *m = BLOB_ARRAY(b, blob_entity, entities);
-			uint8_t *seen = done + r->entity_base[f];
+		for (uint32_t i = 0; !err && i < r->n_referrers; i++) {
+			uint32_t *slot;
 
-			for (uint32_t i = 0; !err && i < b->n_entities; i++) {
-				const uint64_t *refs = blob_refs(b) + m[i].first_ref;
-				bool hit = false;
-				uint32_t *slot;
-
-				for (uint32_t k = 0; !seen[i] && !hit && k < m[i].n_refs; k++)
-					hit = hmap_get(keys, refs[k]) != HMAP_NONE;
-				if (!hit)
-					continue;
-				seen[i] = 1;
-				grown = true;
-				slot = hmap_slot(keys, m[i].hash);
-				if (slot)
-					*slot = 0;
-				err = slot ? 0 : -ENOMEM;
-			}
+			if (done[i] || !names_one(r, &r->referrers[i], keys))
+				continue;
+			done[i] = 1;
+			grown = true;
+			slot = hmap_slot(keys, r->referrers[i].hash);
+			if (slot)
+				*slot = 0;
+			err = slot ? 0 : -ENOMEM;
 		}
 	}
 	free(done);
 	return err;
 }
 
+static struct memo *memo_of(struct search *q, uint32_t file, uint32_t node)
+{
+	uint64_t key = (uint64_t)file << 32 | node;
+
+	return &q->memo[(key * 0x9e3779b97f4a7c15u >> 40) % MEMO];
+}
+
+/* From the node up to the symbol, as far as it is not known; what is found holds for all on the way. */
 static bool chain_visible(struct search *q, uint32_t file, uint32_t node)
 {
-	for (; node != UINT32_MAX; node = VEC_AT(&q->nodes, struct node, node).parent) {
-		uint32_t e = VEC_AT(&q->nodes, struct node, node).owner;
+	bool visible = true;
+	uint32_t at = node;
 
-		if (e != NO_OWNER && !entity_visible(q->r, file, e))
-			return false;
+	for (; visible && at != UINT32_MAX; at = VEC_AT(&q->nodes, struct node, at).parent) {
+		uint32_t e = VEC_AT(&q->nodes, struct node, at).owner;
+		const struct memo *m = memo_of(q, file, at);
+
+		if (m->round == q->round && m->file == file && m->node == at) {
+			visible = m->visible;
+			break;
+		}
+		visible = e == NO_OWNER || entity_visible(q->r, file, e);
 	}
-	return true;
+	for (uint32_t i = node; i != at; i = VEC_AT(&q->nodes, struct node, i).parent)
+		*memo_of(q, file, i) = (struct memo){ file, i, q->round, visible };
+	return visible;
 }
 
 static void consumer(struct search *q, struct symbol *s, uint32_t file, uint32_t node)
 {
+	if (q->looks++ >= LOOKS) {
+		q->cut = true;
+		return;
+	}
 	if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX || !chain_visible(q, file, node) ||
 	    !outside(q->r, s, file))
 		return;
@@ -220,8 +263,12 @@ static void use(struct search *q, struct symbol *s, uint32_t node, struct use u)
 		q->stamp[u.owner] = q->round;
 		q->visits[u.owner] = 0;
 	}
-	if (q->visits[u.owner]++ >= VISITS || q->nodes.n / sizeof(n) >= NODES)
+	if (q->visits[u.owner]++ >= VISITS)
 		return;
+	if (q->nodes.n / sizeof(n) >= NODES) {
+		q->cut = true;
+		return;
+	}
 	s->through = true;
 	if (VEC_N(&s->reached, uint32_t) < REACHED)
 		q->err = q->err ? q->err : vec_push(&s->reached, &u.owner, sizeof(u.owner));
@@ -236,7 +283,7 @@ static void uses_of(struct search *q, struct symbol *s, uint32_t node)
 	if (slot == HMAP_NONE)
 		return;
 	for (uint32_t i = q->index.first[slot]; i < q->index.first[slot + 1] && !q->err; i++) {
-		if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX)
+		if (q->looks >= LOOKS || VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX)
 			return;
 		use(q, s, node, q->index.uses[i]);
 	}
@@ -249,6 +296,8 @@ static int search_symbol(struct search *q, struct symbol *s)
 
 	q->round++;
 	q->nodes.n = 0;
+	q->looks = 0;
+	q->cut = false;
 	for (uint32_t i = 0; !q->err && i < names; i++) {
 		root.name = VEC_AT(&s->names, uint64_t, i);
 		q->err = vec_push(&q->nodes, &root, sizeof(root));
@@ -257,6 +306,9 @@ static int search_symbol(struct search *q, struct symbol *s)
 		use(q, s, 0, VEC_AT(&s->pasted, struct use, i));
 	for (uint32_t i = 0; !q->err && i < VEC_N(&q->nodes, struct node); i++)
 		uses_of(q, s, i);
+	if (!q->err && q->cut && !s->indirect.n && !s->reason &&
+	    asprintf(&s->reason, "used by more macros and inline functions than are followed") < 0)
+		q->err = -ENOMEM;
 	return q->err;
 }
 

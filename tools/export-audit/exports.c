@@ -34,6 +34,8 @@ static const struct export_macro macros[] = {
 
 const struct export_macro *export_macro(const char *name, size_t len)
 {
+	if (len < 13 || memcmp(name, "EXPORT_", 7))
+		return NULL;
 	for (size_t i = 0; i < sizeof(macros) / sizeof(*macros); i++)
 		if (!strncmp(macros[i].name, name, len) && !macros[i].name[len])
 			return &macros[i];

@@ -25,34 +25,76 @@ int vec_push(struct vec *v, const void *item, size_t size)
 	return 0;
 }
 
+static void add_referrer(struct resolver *r, const struct blob *b, const struct blob_entity *m,
+			 uint32_t e, uint32_t room)
+{
+	uint32_t at = r->n_referrer_refs;
+
+	if (!m->n_refs || m->n_refs > room - at)
+		return;
+	r->referrers[r->n_referrers++] = (struct referrer){ .hash = m->hash,
+							    .entity = e,
+							    .first = at,
+							    .n = m->n_refs,
+							    .flags = m->flags,
+							    .macro = m->kind == ENTITY_MACRO };
+	memcpy(r->referrer_refs + at, blob_refs(b) + m->first_ref, m->n_refs * 8ull);
+	r->n_referrer_refs += m->n_refs;
+}
+
+static int number_file(struct resolver *r, uint32_t f, uint32_t room)
+{
+	const struct blob *b = r->files[f].blob;
+	const struct blob_entity *m = BLOB_ARRAY(b, blob_entity, entities);
+
+	for (uint32_t i = 0; i < b->n_entities; i++) {
+		uint32_t e = r->entity_base[f] + i, *slot = hmap_slot(&r->entities, m[i].hash);
+
+		if (!slot)
+			return -ENOMEM;
+		r->entity_file[e] = f;
+		r->entity_next[e] = *slot;
+		*slot = e;
+		add_referrer(r, b, &m[i], e, room);
+		if (m[i].flags & MACRO_PASTES && m[i].body_str &&
+		    vec_push(&r->pasters, &e, sizeof(e)))
+			return -ENOMEM;
+		if (m[i].flags & MACRO_EXPORTS && m[i].body_str &&
+		    vec_push(&r->exporters, &e, sizeof(e)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int number_entities(struct resolver *r)
 {
-	uint32_t n = 0;
+	uint64_t n = 0, refs = 0;
+	int err = 0;
 
 	r->entity_base = calloc(r->n_files + 1, sizeof(*r->entity_base));
 	if (!r->entity_base)
 		return -ENOMEM;
 	for (uint32_t f = 0; f < r->n_files; f++) {
-		r->entity_base[f] = n;
-		n += r->files[f].blob->n_entities;
+		const struct blob *b = r->files[f].blob;
+
+		r->entity_base[f] = (uint32_t)n;
+		n += b->n_entities;
+		refs += b->n_refs; /* its own among them: room enough */
+		refs -= b->n_tu_refs;
 	}
-	r->entity_base[r->n_files] = r->n_entities = n;
+	if (n >= UINT32_MAX || refs >= UINT32_MAX)
+		return -ENOMEM;
+	r->entity_base[r->n_files] = r->n_entities = (uint32_t)n;
 	r->entity_file = malloc((n + 1) * sizeof(*r->entity_file));
 	r->entity_next = malloc((n + 1) * sizeof(*r->entity_next));
-	if (!r->entity_file || !r->entity_next || hmap_init(&r->entities, n / 2))
+	r->referrers = malloc((n + 1) * sizeof(*r->referrers));
+	r->referrer_refs = malloc((refs + 1) * sizeof(*r->referrer_refs));
+	if (!r->entity_file || !r->entity_next || !r->referrers || !r->referrer_refs ||
+	    hmap_init(&r->entities, (uint32_t)n / 2))
 		return -ENOMEM;
-	for (uint32_t f = 0; f < r->n_files; f++)
-		for (uint32_t e = r->entity_base[f]; e < r->entity_base[f + 1]; e++) {
-			uint32_t *slot;
-
-			r->entity_file[e] = f;
-			slot = hmap_slot(&r->entities, entity(r, e)->hash);
-			if (!slot)
-				return -ENOMEM;
-			r->entity_next[e] = *slot;
-			*slot = e;
-		}
-	return 0;
+	for (uint32_t f = 0; !err && f < r->n_files; f++)
+		err = number_file(r, f, (uint32_t)refs);
+	return err;
 }
 
 bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e)
@@ -129,6 +171,10 @@ static void resolver_free(struct resolver *r)
 	free(r->entity_base);
 	free(r->entity_file);
 	free(r->entity_next);
+	free(r->pasters.data);
+	free(r->exporters.data);
+	free(r->referrers);
+	free(r->referrer_refs);
 	free(r->is_tu);
 	kbuild_free(r->kbuild);
 	includes_free(r->includes);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Reads and scans, with some threads, the blobs of a tree that the cache does not know. */
+/* First everything that the cache lacks is read, then trees are resolved, one by each thread. */
 #include "harvest.h"
 
 #include "command.h"
 #include "core_id.h"
-#include "grow.h"
+#include "intake.h"
 
+#include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-
-#define FLUSH_BYTES (64u << 20)
 
 static bool valid(uint32_t kind, const void *block, size_t size)
 {
@@ -20,15 +20,32 @@ static bool valid(uint32_t kind, const void *block, size_t size)
 	return blob_valid(block, size) && ((const struct blob *)block)->kind == kind;
 }
 
+static unsigned int processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+	return n < 1 ? 1 : n < (int)HARVEST_THREADS ? (unsigned int)n : HARVEST_THREADS;
+}
+
 int harvest_open(struct harvest *h, struct repo *repo, const char *cache)
 {
 	char version[64];
+	int err;
 
-	*h = (struct harvest){ .repo = repo, .threads = 2 };
+	*h = (struct harvest){ .repo = repo, .threads = processors() };
 	snprintf(version, sizeof(version), "v1-%s", CORE_ID);
-	if (store_open(cache, version, &h->store)) {
+	err = store_open(cache, version, &h->store);
+	if (!err)
+		err = objects_open(repo->git, &h->objects);
+	if (!err)
+		err = reader_new(h->objects, repo->git, &h->reader);
+	if (!err)
+		err = trees_new(repo, h->reader, &h->trees);
+	if (err) {
 		complain("out of memory");
-		return -ENOMEM;
+		harvest_close(h);
+		return err;
 	}
 	store_check(h->store, valid);
 	return 0;
@@ -36,201 +53,40 @@ int harvest_open(struct harvest *h, struct repo *repo, const char *cache)
 
 void harvest_close(struct harvest *h)
 {
-	int err = store_flush(h->store, 0, false);
+	int err = h->store ? store_flush(h->store, 0, false) : 0;
 
 	if (err)
 		fprintf(stderr, "export-audit: warning: the cache could not be written: %s\n",
 			strerror(-err));
 	store_close(h->store);
-	h->store = NULL;
+	trees_free(h->trees);
+	reader_free(h->reader);
+	objects_close(h->objects);
+	*h = (struct harvest){ 0 };
 }
 
-/* A blob to scan; several files can have it. */
-struct job {
-	git_oid id;
-	enum blob_kind kind;
-	struct blob *out;
-	int err; /* -ENOENT: this thread's object database did not have it */
-};
-
-struct pool {
-	const char *path;
-	struct job *jobs;
-	size_t n;
-	atomic_size_t next;
-};
-
-static int run_job(git_odb *odb, struct blob_scanner *sc, struct job *j)
+/* Adds what the cache lacks of a tree. */
+static int want_tree(struct harvest *h, const git_oid *tree, struct intake *in)
 {
-	git_odb_object *o;
-	int err;
+	struct tree_files files;
+	int err = trees_list_new(h->trees, tree, &files);
 
-	if (git_odb_read(&o, odb, &j->id))
-		return -ENOENT;
-	if (git_odb_object_type(o) != GIT_OBJECT_BLOB)
-		err = -ENOENT;
-	else
-		err = blob_scan(sc, j->kind, git_odb_object_data(o), git_odb_object_size(o),
-				&j->out);
-	git_odb_object_free(o);
-	return err;
-}
-
-/* Each thread has its own repository: libgit2 locks less that way. */
-static void *work(void *arg)
-{
-	struct blob_scanner *sc = NULL;
-	git_repository *git = NULL;
-	struct pool *p = arg;
-	git_odb *odb = NULL;
-
-	if (blob_scanner_new(&sc) || git_repository_open(&git, p->path) ||
-	    git_repository_odb(&odb, git))
-		goto out; /* what is left undone is done by the caller's thread */
-	for (;;) {
-		size_t i = atomic_fetch_add(&p->next, 1);
-
-		if (i >= p->n)
-			break;
-		p->jobs[i].err = run_job(odb, sc, &p->jobs[i]);
-	}
-out:
-	git_odb_free(odb);
-	git_repository_free(git);
-	blob_scanner_free(sc);
-	return NULL;
-}
-
-/* Jobs that no thread could do: their blobs are only in memory, or are really missing. */
-static int finish_jobs(struct harvest *h, struct job *jobs, size_t n)
-{
-	struct blob_scanner *sc = NULL;
-	git_odb *odb = NULL;
-	char hex[GIT_OID_HEXSZ + 1];
-	int err = 0;
-
-	if (git_repository_odb(&odb, h->repo->git))
-		return repo_complain(h->repo, "its objects cannot be read");
-	for (size_t i = 0; !err && i < n; i++) {
-		struct job *j = &jobs[i];
-
-		if (j->err == -ENOENT && !sc)
-			err = blob_scanner_new(&sc);
-		if (!err && j->err == -ENOENT)
-			j->err = run_job(odb, sc, j);
-		if (j->err == -ENOENT) {
-			git_oid_tostr(hex, sizeof(hex), &j->id);
-			complain("%s is broken: it has no blob %s", h->repo->name, hex);
-			err = -EIO;
-		} else if (j->err == -ENOMEM) {
-			err = -ENOMEM;
-		}
-	}
-	git_odb_free(odb);
-	blob_scanner_free(sc);
-	if (err == -ENOMEM)
-		complain("out of memory");
-	return err;
-}
-
-static int run_jobs(struct harvest *h, struct job *jobs, size_t n)
-{
-	struct pool p = { .path = h->repo->path, .jobs = jobs, .n = n };
-	pthread_t threads[16];
-	unsigned int started = 0, want = n < 64 ? 0 : h->threads;
-
-	for (size_t i = 0; i < n; i++)
-		jobs[i].err = -ENOENT;
-	while (started < want && started < 16 && !pthread_create(&threads[started], NULL, work, &p))
-		started++;
-	for (unsigned int i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	return finish_jobs(h, jobs, n);
-}
-
-static int store_jobs(struct harvest *h, struct job *jobs, size_t n)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct job *j = &jobs[i];
-
-		if (!j->out)
-			continue;
-		if (!err)
-			err = store_add(h->store, j->id.id, j->kind, j->out, j->out->size);
-		if (err)
-			free(j->out);
-		h->blobs_read++;
-	}
+	if (err)
+		return err;
+	err = intake_add(in, h, &files);
 	if (err)
 		complain("out of memory");
+	tree_files_free(&files);
 	return err;
 }
 
-static int compare_jobs(const void *a, const void *b)
+/* The files and their facts, which are in the cache now. */
+static int load(struct harvest *h, const git_oid *tree, struct harvested *t)
 {
-	const struct job *x = a, *y = b;
-	int c = git_oid_cmp(&x->id, &y->id);
+	int err = trees_list(h->trees, tree, &t->files);
 
-	return c ? c : (int)x->kind - (int)y->kind;
-}
-
-/*
- * The blobs that the cache lacks, each once.  They are sorted by id, which costs the
- * locality of a pack's deltas and saves reading what several files share.
- */
-static int missing(struct harvest *h, const struct tree_files *t, struct job **jobs, size_t *n)
-{
-	size_t cap = 0, all = 0, size;
-
-	for (size_t i = 0; i < t->n; i++) {
-		if (store_find(h->store, t->v[i].id.id, t->v[i].kind, &size))
-			continue;
-		if (grow_room(*jobs, all, cap)) {
-			complain("out of memory");
-			return -ENOMEM;
-		}
-		(*jobs)[all++] = (struct job){ .id = t->v[i].id, .kind = t->v[i].kind };
-	}
-	if (all)
-		qsort(*jobs, all, sizeof(**jobs), compare_jobs);
-	for (size_t i = 0; i < all; i++)
-		if (!*n || compare_jobs(&(*jobs)[*n - 1], &(*jobs)[i]))
-			(*jobs)[(*n)++] = (*jobs)[i];
-	return 0;
-}
-
-static int scan_missing(struct harvest *h, const struct tree_files *t)
-{
-	struct job *jobs = NULL;
-	size_t n = 0;
-	int err = missing(h, t, &jobs, &n);
-
-	if (!err && n) {
-		err = run_jobs(h, jobs, n);
-		if (!err)
-			err = store_jobs(h, jobs, n);
-		else
-			for (size_t i = 0; i < n; i++)
-				free(jobs[i].out);
-	}
-	free(jobs);
-	return err;
-}
-
-/* The files, and their facts in the cache. */
-static int prepare(struct harvest *h, const git_oid *tree, struct harvested *t)
-{
-	int err = repo_list(h->repo, tree, &t->files);
-
-	return err ? err : scan_missing(h, &t->files);
-}
-
-/* Borrows the facts; nobody else may have borrowed any. */
-static int collect(struct harvest *h, struct harvested *t)
-{
-	store_flush(h->store, FLUSH_BYTES, true); /* tried again, and reported, at the end */
+	if (err)
+		return err;
 	t->facts = calloc(t->files.n + 1, sizeof(*t->facts));
 	if (!t->facts) {
 		complain("out of memory");
@@ -244,18 +100,22 @@ static int collect(struct harvest *h, struct harvested *t)
 		if (b) /* else the scanner refused it: larger than a source file can be */
 			t->facts[t->n++] = (struct graph_file){ f->path, b };
 	}
+	h->trees_resolved++;
 	return 0;
 }
 
 int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out)
 {
 	struct harvested t = { 0 };
-	int err = prepare(h, tree, &t);
+	struct intake in = { 0 };
+	int err = want_tree(h, tree, &in);
 
 	if (!err)
-		err = collect(h, &t);
+		err = intake_run(&in, h);
+	intake_free(&in);
+	if (!err)
+		err = load(h, tree, &t);
 	if (!err) {
-		h->trees_resolved++;
 		err = graph_resolve(t.facts, t.n, h->threads, &t.graph);
 		if (err)
 			complain("out of memory");
@@ -278,107 +138,144 @@ void harvested_free(struct harvested *t)
 
 int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const struct blob **out)
 {
-	struct job j = { .id = *id, .kind = blob_kind(path) };
+	struct tree_file file = { .path = path, .id = *id, .kind = blob_kind(path) };
+	struct tree_files files = { .v = &file, .n = 1 };
+	struct intake in = { 0 };
 	size_t size;
 	int err;
 
-	if (j.kind == BLOB_SKIP)
+	if (file.kind == BLOB_SKIP)
 		return -EINVAL;
-	*out = store_find(h->store, id->id, j.kind, &size);
+	*out = store_find(h->store, id->id, file.kind, &size);
 	if (*out)
 		return 0;
-	err = run_jobs(h, &j, 1);
-	if (!err && !j.out)
-		return -EINVAL;
-	if (!err)
-		err = store_jobs(h, &j, 1);
-	if (!err)
-		*out = store_find(h->store, id->id, j.kind, &size);
-	return err;
+	err = intake_add(&in, h, &files);
+	if (err)
+		complain("out of memory");
+	else
+		err = intake_run(&in, h);
+	intake_free(&in);
+	if (err)
+		return err;
+	*out = store_find(h->store, id->id, file.kind, &size);
+	return *out ? 0 : -EINVAL;
 }
 
-/* A tree being resolved by a thread of its own, which touches nothing of the cache. */
-struct resolving {
-	struct harvested tree;
-	git_oid id;
+/* Trees to be resolved, each by one thread. */
+struct work {
+	struct harvest *h;
+	const git_oid *const *trees;
 	const struct summary **out;
-	struct summary *summary;
-	pthread_t thread;
-	bool threaded, busy;
+	size_t n, next;
+	pthread_mutex_t lock; /* of this and of the harvest */
 	int err;
 };
 
+/* Is it there, or will it be because an earlier one has the same tree? */
+static bool is_settled(struct harvest *h, const git_oid *const *trees, const struct summary **out,
+		       size_t i)
+{
+	size_t size;
+
+	out[i] = store_find(h->store, trees[i]->id, SUMMARY_KIND, &size);
+	for (size_t j = 0; j < i && !out[i]; j++)
+		if (git_oid_equal(trees[i], trees[j]))
+			return true;
+	return out[i];
+}
+
+/* The next tree with its facts; false: there is none, or it failed. */
+static bool take(struct work *w, struct harvested *t, size_t *at)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->err && !found && w->next < w->n) {
+		*at = w->next++;
+		found = !is_settled(w->h, w->trees, w->out, *at);
+	}
+	if (found) {
+		store_trim(w->h->store);
+		w->err = load(w->h, w->trees[*at], t);
+	}
+	found = found && !w->err;
+	pthread_mutex_unlock(&w->lock);
+	return found;
+}
+
+static void give(struct work *w, size_t at, struct summary *s, int err)
+{
+	pthread_mutex_lock(&w->lock);
+	if (!err)
+		err = store_add(w->h->store, w->trees[at]->id, SUMMARY_KIND, s, s->size);
+	if (err) {
+		free(s);
+		if (!w->err)
+			complain("out of memory");
+		w->err = err;
+	} else {
+		w->out[at] = s;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void *resolve(void *arg)
 {
-	struct resolving *r = arg;
+	struct work *w = arg;
+	struct harvested t = { 0 };
+	size_t at;
 
-	r->err = graph_resolve(r->tree.facts, r->tree.n, 1, &r->tree.graph);
-	if (!r->err)
-		r->err = summary_new(r->tree.graph, r->tree.facts, &r->summary);
+	while (take(w, &t, &at)) {
+		struct summary *s = NULL;
+		int err = graph_resolve(t.facts, t.n, w->n == 1 ? w->h->threads : 1, &t.graph);
+
+		if (!err)
+			err = summary_new(t.graph, t.facts, &s);
+		harvested_free(&t);
+		malloc_trim(0); /* or each tree leaves some memory unused behind */
+		give(w, at, s, err);
+	}
+	harvested_free(&t);
 	return NULL;
 }
 
-static int finish(struct harvest *h, struct resolving *r)
+static int resolve_all(struct work *w)
 {
-	if (!r->busy)
-		return 0;
-	if (r->threaded)
-		pthread_join(r->thread, NULL);
-	r->busy = false;
-	if (!r->err)
-		r->err = store_add(h->store, r->id.id, SUMMARY_KIND, r->summary, r->summary->size);
-	if (r->err) {
-		free(r->summary);
-		complain("out of memory");
-	} else {
-		*r->out = r->summary;
-	}
-	r->summary = NULL;
-	harvested_free(&r->tree);
-	return r->err;
-}
+	pthread_t threads[HARVEST_THREADS];
+	unsigned int n = 0;
+	size_t size;
 
-/* Reads NEXT while R, the tree before it, is being resolved; then it is R's turn to be NEXT. */
-static int follow(struct harvest *h, struct resolving *r, const git_oid *tree,
-		  const struct summary **out)
-{
-	struct harvested t = { 0 };
-	int err = prepare(h, tree, &t), before = finish(h, r);
-
-	if (!err)
-		err = before;
-	if (!err)
-		err = collect(h, &t);
-	if (err) {
-		harvested_free(&t);
-		return err;
-	}
-	*r = (struct resolving){ .tree = t, .id = *tree, .out = out, .busy = true };
-	h->trees_resolved++;
-	r->threaded = !pthread_create(&r->thread, NULL, resolve, r);
-	if (!r->threaded)
-		resolve(r);
-	return 0;
+	while (n + 1 < w->h->threads && n + 1 < w->n &&
+	       !pthread_create(&threads[n], NULL, resolve, w))
+		n++;
+	resolve(w);
+	while (n)
+		pthread_join(threads[--n], NULL);
+	for (size_t i = 0; !w->err && i < w->n; i++) /* two releases with one tree */
+		if (!w->out[i])
+			w->out[i] = store_find(w->h->store, w->trees[i]->id, SUMMARY_KIND, &size);
+	return w->err;
 }
 
 int harvest_summaries(struct harvest *h, const git_oid *const *trees, size_t n,
 		      const struct summary **out)
 {
-	struct resolving r = { 0 };
-	int err = 0, last;
-	size_t size;
+	struct work w = { .h = h, .trees = trees, .out = out, .n = n };
+	struct intake in = { 0 };
+	int err = 0;
 
-	for (size_t i = 0; !err && i < n; i++) {
-		out[i] = store_find(h->store, trees[i]->id, SUMMARY_KIND, &size);
-		if (!out[i] && r.busy && git_oid_equal(&r.id, trees[i])) {
-			err = finish(h, &r); /* two releases with one tree */
-			out[i] = *r.out;
-		} else if (!out[i]) {
-			err = follow(h, &r, trees[i], &out[i]);
-		}
-	}
-	last = finish(h, &r);
-	return err ? err : last;
+	for (size_t i = 0; !err && i < n; i++)
+		if (!is_settled(h, trees, out, i))
+			err = want_tree(h, trees[i], &in);
+	if (!err)
+		err = intake_run(&in, h);
+	intake_free(&in);
+	if (err)
+		return err;
+	pthread_mutex_init(&w.lock, NULL);
+	err = resolve_all(&w);
+	pthread_mutex_destroy(&w.lock);
+	return err;
 }
 
 int harvest_summary(struct harvest *h, const git_oid *tree, const struct summary **out)

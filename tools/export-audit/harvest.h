@@ -9,15 +9,22 @@
  */
 
 #include "graph.h"
+#include "objects.h"
 #include "repo.h"
 #include "store.h"
 #include "summary.h"
+#include "trees.h"
+
+#define HARVEST_THREADS 4u /* at most: a tree being resolved takes 150 MB */
 
 struct harvest {
 	struct repo *repo;
 	struct store *store;
-	unsigned int threads;
-	uint64_t blobs_read; /* from git, in this run */
+	struct objects *objects;
+	struct reader *reader; /* of the calling thread */
+	struct trees *trees;
+	unsigned int threads; /* one a processor */
+	uint64_t blobs_read;  /* from git, in this run */
 	uint64_t trees_resolved;
 };
 
@@ -48,7 +55,7 @@ int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const s
 /* What TREE exports.  Ownership: borrowed from the cache until harvest_close(). */
 int harvest_summary(struct harvest *h, const git_oid *tree, const struct summary **out);
 
-/* The same for N trees: one is resolved while the next one is read. */
+/* The same for N trees: all are read before the first is resolved, several at a time. */
 int harvest_summaries(struct harvest *h, const git_oid *const *trees, size_t n,
 		      const struct summary **out);
 

@@ -5,27 +5,47 @@
 
 #include "resolve.h"
 
-struct fill {
-	struct index *index;
-	uint32_t *at; /* NULL while counting */
-	uint32_t *counts;
+struct hit {
+	uint32_t slot;
+	struct use use;
 };
+
+struct fill {
+	const struct hmap *keys;
+	uint32_t *counts;
+	struct hit *hits;
+	size_t n, cap;
+	bool oom;
+};
+
+static void add_hit(struct fill *f, uint32_t slot, uint32_t file, uint32_t owner)
+{
+	if (f->n == f->cap) {
+		size_t cap = f->cap ? f->cap * 2 : 1u << 16;
+		struct hit *hits = realloc(f->hits, cap * sizeof(*hits));
+
+		if (!hits) {
+			f->oom = true;
+			return;
+		}
+		f->hits = hits;
+		f->cap = cap;
+	}
+	f->counts[slot]++;
+	f->hits[f->n++] = (struct hit){ slot, { file, owner } };
+}
 
 static void take(struct fill *f, const uint64_t *refs, uint32_t n, uint32_t file, uint32_t owner)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t slot = hmap_get(&f->index->keys, refs[i]);
+		uint32_t slot = hmap_get(f->keys, refs[i]);
 
-		if (slot == HMAP_NONE)
-			continue;
-		if (f->at)
-			f->index->uses[f->at[slot]++] = (struct use){ file, owner };
-		else
-			f->counts[slot]++;
+		if (slot != HMAP_NONE)
+			add_hit(f, slot, file, owner);
 	}
 }
 
-static void pass(struct resolver *r, struct fill *f)
+static void look(struct resolver *r, struct fill *f)
 {
 	for (uint32_t file = 0; file < r->n_files; file++) {
 		const struct blob *b = r->files[file].blob;
@@ -40,33 +60,38 @@ static void pass(struct resolver *r, struct fill *f)
 	}
 }
 
+/* Hits come in the order of files and stay in it within a slot. */
+static int sort(struct index *index, struct fill *f, uint32_t slots)
+{
+	index->uses = malloc((f->n + 1) * sizeof(*index->uses));
+	if (!index->uses || f->n > UINT32_MAX)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < slots; i++) {
+		index->first[i + 1] = index->first[i] + f->counts[i];
+		f->counts[i] = index->first[i];
+	}
+	for (size_t i = 0; i < f->n; i++)
+		index->uses[f->counts[f->hits[i].slot]++] = f->hits[i].use;
+	return 0;
+}
+
 int index_uses(struct resolver *r, struct index *index)
 {
 	uint32_t n = 0, slots = index->keys.n;
+	struct fill f = { .keys = &index->keys };
 	int err = -ENOMEM;
-	struct fill f = { .index = index };
 
 	for (uint32_t i = 0; i <= index->keys.mask; i++)
 		if (index->keys.keys[i])
 			index->keys.values[i] = n++;
 	f.counts = calloc(slots + 1, sizeof(*f.counts));
 	index->first = calloc(slots + 1, sizeof(*index->first));
-	if (!f.counts || !index->first) {
-		free(f.counts);
-		return -ENOMEM;
-	}
-	pass(r, &f);
-	for (uint32_t i = 0; i < slots; i++)
-		index->first[i + 1] = index->first[i] + f.counts[i];
-	index->uses = malloc((index->first[slots] + 1ull) * sizeof(*index->uses));
-	f.at = malloc((slots + 1) * sizeof(*f.at));
-	if (index->uses && f.at) {
-		memcpy(f.at, index->first, slots * sizeof(*f.at));
-		pass(r, &f);
-		err = 0;
+	if (f.counts && index->first) {
+		look(r, &f);
+		err = f.oom ? -ENOMEM : sort(index, &f, slots);
 	}
 	free(f.counts);
-	free(f.at);
+	free(f.hits);
 	return err;
 }
 

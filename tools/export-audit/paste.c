@@ -41,7 +41,9 @@ struct match {
 	bool counted; /* an argument is a number: it may come from a list made by macros */
 };
 
-#define BUCKETS 513u
+#define HALF 8192u              /* buckets by the head of a name, and by its tail */
+#define BUCKETS (2 * HALF + 1u) /* and one for names of which neither is known */
+#define KEY 8u                  /* characters, at most, that tell buckets apart */
 #define BARE_MIN 4 /* characters before the number in a name built from arguments only */
 
 struct paste {
@@ -69,16 +71,24 @@ static void piece(struct chain *c, const char *at, size_t len, enum piece_kind k
 	c->literal += kind == PIECE_LITERAL ? (uint32_t)len : 0;
 }
 
-/* By first character if that is the macro's, else by last, else all together. */
+/* Of 1 to KEY characters, each number of them with buckets of its own: none is visited twice. */
+static uint32_t key(const char *s, size_t n)
+{
+	return (uint32_t)((n - 1) * (HALF / KEY) + (blob_hash(s, n) >> 32) % (HALF / KEY));
+}
+
+/* By the first characters if they are the macro's, else by the last, else all together. */
 static uint32_t bucket(const struct chain *c)
 {
 	const struct piece *first = &c->pieces[0], *last = &c->pieces[c->n - 1];
 
 	if (first->kind == PIECE_LITERAL)
-		return (uint8_t)*first->s;
-	if (last->kind == PIECE_LITERAL)
-		return 256 + (uint8_t)last->s[last->len - 1];
-	return 512;
+		return key(first->s, first->len < KEY ? first->len : KEY);
+	if (last->kind != PIECE_LITERAL)
+		return 2 * HALF;
+	if (last->len < KEY)
+		return HALF + key(last->s, last->len);
+	return HALF + key(last->s + last->len - KEY, KEY);
 }
 
 static void keep(struct paste *p, struct chain *c)
@@ -245,9 +255,13 @@ static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uin
 
 static void match_name(struct paste *p, uint32_t symbol, const char *name)
 {
-	match_bucket(p, symbol, name, (uint8_t)*name);
-	match_bucket(p, symbol, name, 256 + (uint8_t)name[strlen(name) - 1]);
-	match_bucket(p, symbol, name, 512);
+	size_t n = strlen(name);
+
+	for (size_t k = 1; k <= KEY && k <= n; k++)
+		match_bucket(p, symbol, name, key(name, k));
+	for (size_t k = 1; k <= KEY && k <= n; k++)
+		match_bucket(p, symbol, name, HALF + key(name + n - k, k));
+	match_bucket(p, symbol, name, 2 * HALF);
 }
 
 static void match_all(struct paste *p)
@@ -328,14 +342,13 @@ static int find_callers(struct paste *p, struct names *n)
 		err = self_link(n, VEC_AT(&p->chains, struct chain, c).macro);
 	}
 	for (int round = 0; !err && round < ROUNDS; round++)
-		for (uint32_t e = 0; !err && e < r->n_entities; e++) {
-			const struct blob_entity *m = entity(r, e);
-			const uint64_t *refs =
-				blob_refs(r->files[r->entity_file[e]].blob) + m->first_ref;
+		for (uint32_t i = 0; !err && i < r->n_referrers; i++) {
+			const struct referrer *m = &r->referrers[i];
+			const uint64_t *refs = r->referrer_refs + m->first;
 
-			if (m->kind != ENTITY_MACRO || !(m->flags & MACRO_FUNCTION))
+			if (!m->macro || !(m->flags & MACRO_FUNCTION))
 				continue;
-			for (uint32_t k = 0; !err && k < m->n_refs; k++) {
+			for (uint32_t k = 0; !err && k < m->n; k++) {
 				if (hmap_get(&n->of, refs[k]) == HMAP_NONE)
 					continue;
 				err = add_link(n, refs[k], m->hash);
@@ -515,9 +528,8 @@ int consume_pasted(struct resolver *r)
 	struct index x = { 0 };
 	int err;
 
-	for (uint32_t e = 0; !p.err && e < r->n_entities; e++)
-		if (entity(r, e)->flags & MACRO_PASTES && entity(r, e)->body_str)
-			read_chains(&p, e);
+	for (uint32_t i = 0; !p.err && i < VEC_N(&r->pasters, uint32_t); i++)
+		read_chains(&p, VEC_AT(&r->pasters, uint32_t, i));
 	if (!p.err)
 		match_all(&p);
 	err = p.err ? p.err : find_callers(&p, &n);

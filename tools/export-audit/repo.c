@@ -3,13 +3,11 @@
 #include "repo.h"
 
 #include "command.h"
-#include "grow.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
-
-#define MAX_DEPTH 64 /* of directories; the deepest kernel tree has 13 */
 
 int repo_complain(const struct repo *r, const char *what)
 {
@@ -93,117 +91,6 @@ int repo_tree_of(struct repo *r, const git_oid *commit, git_oid *tree)
 	*tree = *git_commit_tree_id(c);
 	git_commit_free(c);
 	return 0;
-}
-
-static int add_name(struct tree_files *t, const char *dir, size_t dirlen, const char *name,
-		    size_t *at)
-{
-	size_t len = strlen(name), need = t->names_n + dirlen + len + 1;
-
-	if (need > t->names_cap) {
-		size_t cap = need * 2 + 4096;
-		char *p = realloc(t->names, cap);
-
-		if (!p)
-			return -ENOMEM;
-		t->names = p;
-		t->names_cap = cap;
-	}
-	*at = t->names_n;
-	memcpy(t->names + *at, dir, dirlen);
-	memcpy(t->names + *at + dirlen, name, len + 1);
-	t->names_n = need;
-	return 0;
-}
-
-struct walk {
-	struct repo *repo;
-	struct tree_files *out;
-	char dir[4096];
-};
-
-static int walk_tree(struct walk *w, const git_oid *id, size_t dirlen, unsigned int depth);
-
-/* Paths are offsets until the walk is over, for the names move. */
-static int walk_file(struct walk *w, const git_tree_entry *e, size_t dirlen)
-{
-	struct tree_files *t = w->out;
-	enum blob_kind kind;
-	size_t at;
-
-	if (add_name(t, w->dir, dirlen, git_tree_entry_name(e), &at) ||
-	    grow_room(t->v, t->n, t->cap))
-		return -ENOMEM;
-	kind = blob_kind(t->names + at);
-	if (kind == BLOB_SKIP) {
-		t->names_n = at;
-		return 0;
-	}
-	t->v[t->n++] = (struct tree_file){ (char *)(uintptr_t)at, *git_tree_entry_id(e), kind };
-	return 0;
-}
-
-static int walk_dir(struct walk *w, const git_tree_entry *e, size_t dirlen, unsigned int depth)
-{
-	const char *name = git_tree_entry_name(e);
-	size_t len = strlen(name);
-
-	if (depth >= MAX_DEPTH || dirlen + len + 2 > sizeof(w->dir)) {
-		complain("%s: directories nest too deeply at %s", w->repo->name, w->dir);
-		return -EINVAL;
-	}
-	memcpy(w->dir + dirlen, name, len);
-	w->dir[dirlen + len] = '/';
-	return walk_tree(w, git_tree_entry_id(e), dirlen + len + 1, depth + 1);
-}
-
-static int walk_tree(struct walk *w, const git_oid *id, size_t dirlen, unsigned int depth)
-{
-	git_tree *tree;
-	int err = 0;
-
-	if (git_tree_lookup(&tree, w->repo->git, id))
-		return repo_complain(w->repo, "a tree cannot be read");
-	for (size_t i = 0; !err && i < git_tree_entrycount(tree); i++) {
-		const git_tree_entry *e = git_tree_entry_byindex(tree, i);
-
-		switch (git_tree_entry_filemode(e)) {
-		case GIT_FILEMODE_TREE:
-			err = walk_dir(w, e, dirlen, depth);
-			break;
-		case GIT_FILEMODE_BLOB:
-		case GIT_FILEMODE_BLOB_EXECUTABLE:
-			err = walk_file(w, e, dirlen);
-			break;
-		default: /* links and submodules */
-			break;
-		}
-	}
-	git_tree_free(tree);
-	return err;
-}
-
-int repo_list(struct repo *r, const git_oid *tree, struct tree_files *out)
-{
-	struct walk w = { .repo = r, .out = out };
-	int err;
-
-	*out = (struct tree_files){ 0 };
-	err = walk_tree(&w, tree, 0, 0);
-	for (size_t i = 0; i < out->n; i++)
-		out->v[i].path = out->names + (uintptr_t)out->v[i].path;
-	if (err == -ENOMEM)
-		complain("out of memory");
-	if (err)
-		tree_files_free(out);
-	return err;
-}
-
-void tree_files_free(struct tree_files *t)
-{
-	free(t->v);
-	free(t->names);
-	*t = (struct tree_files){ 0 };
 }
 
 int repo_lookup(struct repo *r, const git_oid *tree, const char *path, git_oid *id)

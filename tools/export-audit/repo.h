@@ -12,8 +12,6 @@
 
 #include <git2.h>
 
-#include "blob.h"
-
 struct repo {
 	git_repository *git;
 	char *path;       /* of the git directory */
@@ -49,23 +47,6 @@ int releases_limit(struct repo *r, struct releases *v, const char *from, const c
 /* Resolves any name of a commit. */
 int repo_commit(struct repo *r, const char *name, git_oid *commit);
 int repo_tree_of(struct repo *r, const git_oid *commit, git_oid *tree);
-
-struct tree_file {
-	char *path;
-	git_oid id;
-	enum blob_kind kind;
-};
-
-struct tree_files {
-	struct tree_file *v;
-	size_t n, cap;
-	char *names; /* owns all paths */
-	size_t names_n, names_cap;
-};
-
-/* All files of TREE that the scanner reads, in path order. */
-int repo_list(struct repo *r, const git_oid *tree, struct tree_files *out);
-void tree_files_free(struct tree_files *t);
 
 /*
  * The object at PATH in TREE.  Return: 0; -ENOENT, quietly, when it is not there or no

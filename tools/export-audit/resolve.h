@@ -43,6 +43,17 @@ struct use {
 	uint32_t owner; /* entity number or NO_OWNER */
 };
 
+/*
+ * A macro or inline function that names something. These are walked over and over: so they lie
+ * in a row, with what they name, and not scattered over the facts of all files.
+ */
+struct referrer {
+	uint64_t hash;             /* its own name */
+	uint32_t entity, first, n; /* names in referrer_refs */
+	uint32_t flags;
+	bool macro;
+};
+
 struct index {
 	struct hmap keys; /* name to slot */
 	uint32_t *first;  /* slot to uses */
@@ -64,7 +75,11 @@ struct resolver {
 	uint32_t *entity_next; /* the same name elsewhere */
 	struct hmap entities;  /* name to the last entity of that name */
 	uint32_t n_entities;
-	uint8_t *is_tu; /* by file: references count for themselves */
+	struct referrer *referrers;
+	uint64_t *referrer_refs;
+	uint32_t n_referrers, n_referrer_refs;
+	struct vec pasters, exporters; /* uint32_t: macros that build names; that export */
+	uint8_t *is_tu;                /* by file: references count for themselves */
 };
 
 static inline const struct blob_entity *entity(const struct resolver *r, uint32_t e)

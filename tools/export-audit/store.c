@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_SEGMENTS 12 /* more are merged into one at the next flush */
+#define MAX_SEGMENTS 24 /* more are merged into one at the end of a run */
 
 struct slot {
 	uint8_t id[STORE_ID];
@@ -370,6 +370,12 @@ int store_flush(struct store *s, size_t min, bool move)
 	free(entries);
 	free(blocks);
 	return err;
+}
+
+void store_trim(struct store *s)
+{
+	for (size_t i = 0; i < s->n_segments; i++)
+		madvise((void *)(uintptr_t)s->segments[i].map, s->segments[i].bytes, MADV_DONTNEED);
 }
 
 const struct store_stats *store_stats(const struct store *s)

@@ -53,6 +53,9 @@ int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *
  */
 int store_flush(struct store *s, size_t min, bool move);
 
+/* Lets go of the memory that the mappings take; it comes back when blocks are looked at. */
+void store_trim(struct store *s);
+
 const struct store_stats *store_stats(const struct store *s);
 
 #endif
