@@ -77,8 +77,7 @@ static const struct row rows[HMM_OP_NR] = {
 				      HMM_SYNCHRONOUS,
 				      "no event; HMM_CHECK_VMA compares the offset",
 				      "the kernel refuses" },
-	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)",
-				   KIND(ANON) | KIND(SHMEM) | KIND(SYSV) | KIND(FILE), HMM_UNSEEN,
+	[HMM_OP_GUARD_INSTALL] = { "madvise(GUARD_INSTALL)", ALL & ~KIND(HUGETLB), HMM_UNSEEN,
 				   HMM_SYNCHRONOUS,
 				   "no event; HMM_CHECK_PRESENT sees it only until the page is "
 				   "touched again",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Stamps of a file: what statx says of its last change. Change times move by the clock's tick (4 ms
- *at 250 Hz): of two changes in a tick the second cannot be seen. So a stamp whose change time has
- *not been left behind by the coarse clock, read *before* the file is asked, proves nothing:
+ * at 250 Hz): of two changes in a tick the second cannot be seen. So a stamp whose change time has
+ * not been left behind by the coarse clock, read *before* the file is asked, proves nothing:
  *
  *	change, ctime = T          coarse clock says T: stamp is racy
  *	change again, ctime = T    equal stamps, other pages

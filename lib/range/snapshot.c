@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether
- *a present page may be written the kernel does not say:
+ * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether a
+ * present page may be written the kernel does not say:
  *
- *	private	a page that is anonymous and mapped only here can be written in place (pagemap
- *words; for a huge page the first one). After a fork the words prove nothing: a page whose other
- *owner has gone is mapped once and still write-protected, and the word of a huge page counts only
- *the mappings of its first page. Then only what was just faulted for writing is believed; a fork in
- *between starts the attempt over (range.c). shared	only what was just faulted for writing.
+ *	private	a page that is anonymous and mapped only here can be written in place (pagemap words;
+ *		for a huge page the first one). After a fork the words prove nothing: a page whose
+ *		other owner has gone is mapped once and still write-protected, and the word of a huge
+ *		page counts only the mappings of its first page. Then only what was just faulted for
+ *		writing is believed; a fork in between starts the attempt over (range.c).
+ *	shared	only what was just faulted for writing.
  *
  * So a snapshot says less than the kernel's at times, never more than is true.
  */
@@ -108,7 +109,7 @@ static unsigned int order_of(uint64_t bytes)
 
 /*
  * Regions are what was registered; a VMA can come and go between its look-up and the registration,
- *which is silent on holes, and no event tells of a VMA that was never registered:
+ * which is silent on holes, and no event tells of a VMA that was never registered:
  *
  *	fault of X (head, tail)			program
  *	look-up: one VMA
@@ -131,11 +132,16 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 static int fill_writable(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
 			 uint64_t flags, unsigned int order, bool asked)
 {
+	const uint64_t ours = PM_WORD_EXCLUSIVE | PM_WORD_FILE;
+
 	/*
 	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an
 	 * event or as the zero page. Of a private file the page itself may be back, which only
-	 * words tell: one that is anonymous is the copy that was made for us.
+	 * words tell: one that is anonymous is the copy that was made for us. Without a scan they
+	 * tell the zero page as well, which is nobody's.
 	 */
+	if (asked && !s->vma->shared && !mm_pagemap(w->mm)->scan)
+		return fill_small_private(w, start, end, flags, ours, PM_WORD_EXCLUSIVE);
 	if (asked &&
 	    (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
 		fill_same(w, start, end, flags | HMM_PFN_WRITE);
@@ -146,7 +152,7 @@ static int fill_writable(struct walk *w, const struct span_state *s, uint64_t st
 	else if (order > order_of(w->page_size))
 		return fill_huge_private(w, s, start, end, flags, HMM_PAGE_SIZE << order);
 	else
-		return fill_small_private(w, start, end, flags, PM_WORD_EXCLUSIVE | PM_WORD_FILE,
+		return fill_small_private(w, start, end, flags, ours,
 					  s->words_unknown ? ~0ULL : PM_WORD_EXCLUSIVE);
 	return 0;
 }

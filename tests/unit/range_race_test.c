@@ -247,6 +247,15 @@ static void zero_page_in_the_place_of_a_written_one_is_seen(void **state)
 	assert_true(word & PM_WORD_EXCLUSIVE);
 }
 
+static void zero_page_is_seen_without_a_scan_as_well(void **state)
+{
+	struct race *r = *state;
+
+	mirror_close(&r->m);
+	mirror_open(&r->m, HMM_MM_NO_PAGEMAP_SCAN);
+	zero_page_in_the_place_of_a_written_one_is_seen(state);
+}
+
 static void unmap_one(struct race *r)
 {
 	munmap(r->p + 10 * PAGE, PAGE);
@@ -332,8 +341,9 @@ static void discarded_and_in_doubt_is_transient(void **state)
 	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_true(transient(m, 0));
-	/* armed: usable under a check until it is written or gone */
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+	/* armed, where pages can be: usable under a check until it is written or gone */
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT),
+			 mm_pagemap(m->mm)->scan && mm_wp_async(m->mm) ? 0 : -ESTALE);
 	madvise(r->p + PAGE, PAGE, MADV_DONTNEED);
 	r->p[PAGE] = 1;
 	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), -ESTALE);
@@ -374,6 +384,7 @@ int main(void)
 		T(collisions_are_retried_with_a_fresh_sequence),
 		T(permission_lost_before_the_snapshot_is_seen),
 		T(zero_page_in_the_place_of_a_written_one_is_seen),
+		T(zero_page_is_seen_without_a_scan_as_well),
 		T(hole_made_before_the_snapshot_is_seen),
 		T(discarded_and_in_doubt_is_transient),
 		T(dead_in_a_forked_child),
