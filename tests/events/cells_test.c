@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The coherence table, cell by cell: what hmm_coherence() says of an operation on a kind of memory
- *is what a held translation experiences. A cell is untrue, and its test fails, when
+ * is what a held translation experiences. A cell is untrue, and its test fails, when
  *
  *	synchronous	the device still has the translation when the call has returned
  *	validated	a checked use after it is accepted, or one before it is refused
@@ -36,11 +36,13 @@ struct cell {
 
 static unsigned int flags;
 
-/* Pages that are held otherwise cannot be reclaimed or collapsed: there the translation holds
- * nothing. */
-static bool holds_nothing(enum hmm_operation op)
+/*
+ * Pages that are held otherwise cannot be reclaimed or collapsed, and a filesystem with DAX waits for ever for those
+ * that it is to take from a file: there the translation holds nothing.
+ */
+static bool holds_nothing(const struct cell *c)
 {
-	return op == HMM_OP_RECLAIM || op == HMM_OP_COLLAPSE;
+	return c->op == HMM_OP_RECLAIM || c->op == HMM_OP_COLLAPSE || c->kind == MEMORY_DAX;
 }
 
 static void make(struct held *h, struct hmm_mm *mm, const struct cell *c, struct memory *m,
@@ -54,7 +56,7 @@ static void make(struct held *h, struct hmm_mm *mm, const struct cell *c, struct
 	} else {
 		assert_int_equal(held_make(h, mm, addr, HOLD_REF), 0);
 	}
-	if (holds_nothing(c->op))
+	if (holds_nothing(c))
 		hold_release_page(h->range, 0);
 }
 
@@ -159,7 +161,7 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	why = memory_map_patiently(&m, c->kind);
 	assert_null(why);
 	make(&h, mm, c, &m, offset);
-	byte = holds_nothing(c->op) ? 0 : held_byte(&h);
+	byte = holds_nothing(c) ? 0 : held_byte(&h);
 	before = !h.transient && held_valid_checked(&h);
 	rc = o->run(&m, &ignored);
 	if (rc == -ENOSYS) {
@@ -175,7 +177,7 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 		assert_false(held_valid(&h));
 	} else {
 		check_guarantee(c, said, &h, before);
-		if (!holds_nothing(c->op) && c->op != HMM_OP_MREMAP_DONTUNMAP)
+		if (!holds_nothing(c) && c->op != HMM_OP_MREMAP_DONTUNMAP)
 			check_change(c, &h, &m, offset, byte);
 	}
 	held_drop(&h);

@@ -176,6 +176,7 @@ static void large_page_is_one_entry(void **state)
 	char line[256];
 	unsigned long huge = 0;
 
+	mirror_need(m, true, false);
 	madvise(p, M2, MADV_HUGEPAGE);
 	memset(p, 1, M2);
 	f = fopen("/proc/self/smaps_rollup", "r");

@@ -50,6 +50,22 @@ static inline void mirror_open(struct mirror *m, const char *spec, unsigned int 
 	mirror_open_as(m, 0, spec, engines, options);
 }
 
+/* Skips a test of what this kernel, or one that is pretended, does not give. */
+static inline void mirror_need(struct mirror *m, bool scan, bool files)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+
+	assert_int_equal(hmm_mm_get_info(m->mm, &info), 0);
+	if (scan && !info.pagemap_scan) {
+		print_message("nothing tells which pages are huge (PAGEMAP_SCAN)\n");
+		skip();
+	}
+	if (files && info.reduced) {
+		print_message("files are never cached here (WP_ASYNC, PAGEMAP_SCAN)\n");
+		skip();
+	}
+}
+
 static inline void mirror_close(struct mirror *m)
 {
 	hmm_svm_destroy(m->svm);

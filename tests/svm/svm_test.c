@@ -404,6 +404,7 @@ static void write_to_a_file_dirties_little_unless_it_streams(void **state)
 	char *p = map_aligned(2 * M2, PROT_READ);
 	const int rw = PROT_READ | PROT_WRITE;
 
+	mirror_need(m, false, true);
 	unlink(path);
 	assert_int_equal(ftruncate(fd, 2 * M2), 0);
 	p = mmap(p, 2 * M2, rw, MAP_SHARED | MAP_FIXED, fd, 0);
