@@ -24,7 +24,7 @@
 #define MAX_VARIANTS 2048
 
 struct options {
-	bool list, rules, longer, times;
+	bool list, rules, longer, times, destroy;
 	bool target[2]; /* kernel, libhmm */
 	char **names;   /* patterns; none: all */
 	int nnames;
@@ -36,16 +36,19 @@ static const struct case_list *const lists[] = { &cases_size,   &cases_fallocate
 						 &cases_share,  &cases_writeback, &cases_mapping,
 						 &cases_access, &cases_process,   &cases_name,
 						 &cases_race,   &cases_control,   &cases_touch,
-						 &cases_error };
+						 &cases_error,  &cases_device };
 
 static struct place places[MAX_PLACES];
 static size_t nplaces;
 static struct variant variants[MAX_VARIANTS];
 static size_t nvariants;
-static const char *const usage = "usage: dax-mirror-test [--target kernel|libhmm|both] [--fs "
-				 "PATH]... [--long] [--times] [--list | --rules] [NAME]...\n"
-				 "NAME may hold * and ?. Without --fs: every mounted filesystem "
-				 "that is DAX or has a dax= option, and /dev/shm.\n";
+static const char *const usage =
+	"usage: dax-mirror-test [--target kernel|libhmm|both] [--fs "
+	"PATH]... [--long] [--destroy] [--times] [--list | --rules] [NAME]...\n"
+	"--destroy: also cases that shut a filesystem down, unbind its device or spoil a block, "
+	"and mount it anew.\n"
+	"NAME may hold * and ?. Without --fs: every mounted filesystem "
+	"that is DAX or has a dax= option, and /dev/shm.\n";
 
 static bool wanted(const struct options *o, const char *name)
 {
@@ -75,7 +78,8 @@ static void add_case(const struct options *o, const struct dax_case *def, const 
 {
 	int pmd, other;
 
-	if (!(def->flags & (place->dax ? ON_DAX : ON_CACHE)) || (def->flags & LONG && !o->longer))
+	if (!(def->flags & (place->dax ? ON_DAX : ON_CACHE)) || (def->flags & LONG && !o->longer) ||
+	    (def->flags & DESTROYS && !o->destroy) || (def->flags & BY_NAME && !o->nnames))
 		return;
 	for (pmd = 0; pmd < (def->flags & BY_ORDER && place->dax ? 2 : 1); pmd++)
 		/* Who does it matters little to how it is mapped: the short form leaves the product out. */
@@ -215,15 +219,11 @@ static void break_rule(const char *name)
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "target", required_argument, NULL, 't' },
-		{ "fs", required_argument, NULL, 'f' },
-		{ "long", no_argument, NULL, 'l' },
-		{ "list", no_argument, NULL, 'L' },
-		{ "break", required_argument, NULL, 'B' },
-		{ "times", no_argument, NULL, 'T' },
-		{ "rules", no_argument, NULL, 'R' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "target", required_argument, NULL, 't' }, { "fs", required_argument, NULL, 'f' },
+		{ "long", no_argument, NULL, 'l' },         { "list", no_argument, NULL, 'L' },
+		{ "break", required_argument, NULL, 'B' },  { "times", no_argument, NULL, 'T' },
+		{ "destroy", no_argument, NULL, 'D' },      { "rules", no_argument, NULL, 'R' },
+		{ "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -244,6 +244,8 @@ static void parse(int argc, char **argv, struct options *o)
 			break_rule(optarg);
 		} else if (c == 'T') {
 			o->times = true;
+		} else if (c == 'D') {
+			o->destroy = true;
 		} else if (c == 'h') {
 			fputs(usage, stdout);
 			exit(0);

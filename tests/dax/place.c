@@ -121,6 +121,27 @@ int place_probe(const char *path, struct place *place)
 	return 0;
 }
 
+/* Of struct xfs_fsop_geom (xfs_fs.h), which few machines have the header of. */
+struct xfs_geometry {
+	uint32_t before[23];
+	uint32_t flags;
+	uint32_t after[40];
+};
+#define XFS_IOC_FSGEOMETRY _IOR('X', 126, struct xfs_geometry)
+#define XFS_FLAG_RMAPBT (1u << 19)
+
+bool place_knows_owners(const char *path)
+{
+	struct xfs_geometry geometry = { .flags = 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool knows = fd >= 0 && !ioctl(fd, XFS_IOC_FSGEOMETRY, &geometry) &&
+		     geometry.flags & XFS_FLAG_RMAPBT;
+
+	if (fd >= 0)
+		close(fd);
+	return knows;
+}
+
 /* The same filesystem mounted twice is one place. */
 static bool place_known(const struct place *places, size_t n, const char *path)
 {

@@ -107,6 +107,8 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 			 .out = out,
 			 .by_other = v->by_other,
 			 .longer = v->longer };
+	const bool destroys = v->def->flags & DESTROYS;
+	struct mounted mounted;
 	int status = 0;
 	pid_t pid;
 
@@ -121,6 +123,12 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 		snprintf(out->reason, sizeof(out->reason), "%.100s: %s", r.dir, strerror(errno));
 		return VERDICT_FAIL;
 	}
+	if (destroys && place_save(v->place, &mounted)) {
+		snprintf(out->reason, sizeof(out->reason), "%.100s is not a mount point",
+			 v->place->path);
+		place_remove(r.dir);
+		return VERDICT_SKIP;
+	}
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
@@ -130,6 +138,11 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 	else if (WIFSIGNALED(status))
 		snprintf(out->reason, sizeof(out->reason), "killed by signal %d (%s)",
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (destroys && place_revive(&mounted)) {
+		snprintf(out->reason, sizeof(out->reason), "%.100s cannot be mounted anew",
+			 v->place->path);
+		return VERDICT_FAIL;
+	}
 	place_remove(r.dir);
 	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
 		return VERDICT_PASS;

@@ -30,6 +30,10 @@ struct place {
 #define LONG (1u << 4)     /* with --long only */
 #define AS_ROOT (1u << 5)
 #define WITH_PEER (1u << 6) /* needs the other process */
+/* With --destroy only: the filesystem has to be mounted anew afterwards. */
+#define DESTROYS (1u << 7)
+/* Only if a name was given that fits: there are kernels that it crashes. */
+#define BY_NAME (1u << 8)
 
 struct run;
 
@@ -52,7 +56,7 @@ struct case_list {
 
 extern const struct case_list cases_size, cases_fallocate, cases_hole, cases_share, cases_writeback,
 	cases_mapping, cases_access, cases_process, cases_name, cases_race, cases_control,
-	cases_touch, cases_error;
+	cases_touch, cases_error, cases_device;
 
 /* How a change became known. The worst of a case is told. */
 enum seen { SEEN_NOTHING, SEEN_SYNCHRONOUS, SEEN_VALIDATED, SEEN_UNSEEN };

@@ -161,6 +161,16 @@ static int kernel_persist(struct target *t, uint64_t addr, size_t len)
 	return msync((void *)(uintptr_t)addr, len, MS_SYNC) ? -errno : 0;
 }
 
+/* migrate_vma_setup() is what every driver with memory of its own begins with. */
+static int kernel_in_place(struct target *t, uint64_t addr, size_t len)
+{
+	struct uhmm_oracle_migrate arg = { .addr = addr, .npages = len / PAGE };
+
+	if (ioctl(t->fd, UHMM_ORACLE_MIGRATE, &arg))
+		return -errno;
+	return arg.result == -EINVAL ? 1 : arg.result;
+}
+
 /* The notifier has dropped everything already. */
 static int kernel_validate(struct target *t)
 {
@@ -182,4 +192,5 @@ const struct target_ops target_kernel = {
 	.log = kernel_log,
 	.validate = kernel_validate,
 	.persist = kernel_persist,
+	.in_place = kernel_in_place,
 };

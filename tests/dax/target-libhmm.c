@@ -434,6 +434,17 @@ static int libhmm_validate(struct target *t)
 	return submit(t, t->start, t->start + t->len);
 }
 
+/* The kind of the mapping is what says it. */
+static int libhmm_in_place(struct target *t, uint64_t addr, size_t len)
+{
+	struct hmm_vma vma;
+	int ret = hmm_vma_find(space, addr, &vma);
+
+	if (!ret && (vma.start > addr || vma.end < addr + len))
+		ret = -EFAULT;
+	return ret ? ret : vma.kind == HMM_VMA_DAX;
+}
+
 static int libhmm_persist(struct target *t, uint64_t addr, size_t len)
 {
 	return hmm_persist(space, addr, addr + len, NULL);
@@ -451,4 +462,5 @@ const struct target_ops target_libhmm = {
 	.log = libhmm_log,
 	.validate = libhmm_validate,
 	.persist = libhmm_persist,
+	.in_place = libhmm_in_place,
 };

@@ -88,6 +88,19 @@ static int uhmm_do_held(struct uhmm_file *uf, void __user *uarg)
 	return uhmm_mirror_held(uf->mirror, &arg);
 }
 
+static int uhmm_do_migrate(void __user *uarg)
+{
+	struct uhmm_oracle_migrate arg;
+	int ret;
+
+	if (copy_from_user(&arg, uarg, sizeof(arg)))
+		return -EFAULT;
+	ret = uhmm_migrate(&arg);
+	if (!ret && copy_to_user(uarg, &arg, sizeof(arg)))
+		ret = -EFAULT;
+	return ret;
+}
+
 /* Calls that need this file's mirror; it belongs to the address space that made it. */
 static int uhmm_mirror_ioctl(struct uhmm_file *uf, unsigned int cmd, void __user *uarg)
 {
@@ -126,6 +139,9 @@ static long uhmm_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 		break;
 	case UHMM_ORACLE_MIRROR:
 		ret = uhmm_do_mirror(uf, p);
+		break;
+	case UHMM_ORACLE_MIGRATE:
+		ret = uhmm_do_migrate(p);
 		break;
 	default:
 		ret = uhmm_mirror_ioctl(uf, cmd, p);

@@ -13,6 +13,7 @@
 
 #define UHMM_LOG_SIZE 4096         /* events */
 #define UHMM_MAX_PAGES (1ul << 19) /* 2 GiB */
+#define UHMM_MAX_MIGRATE 1024ul    /* pages */
 
 /*
  * Lock order: ioctl_lock, mmap_lock, device_lock. The notifier's callback takes device_lock alone, and everything done under
@@ -44,6 +45,9 @@ int uhmm_mirror_create(const struct uhmm_oracle_mirror *arg, struct uhmm_mirror 
 void uhmm_mirror_destroy(struct uhmm_mirror *mirror);
 int uhmm_mirror_log(struct uhmm_mirror *mirror, struct uhmm_oracle_log *arg);
 int uhmm_mirror_held(struct uhmm_mirror *mirror, const struct uhmm_oracle_held *arg);
+
+/* migrate.c */
+int uhmm_migrate(struct uhmm_oracle_migrate *arg);
 
 /* access.c */
 int uhmm_access(struct uhmm_mirror *mirror, struct uhmm_oracle_access *arg);

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #define UHMM_ORACLE_PATH "/dev/uhmm_oracle"
-#define UHMM_ORACLE_VERSION 1
+#define UHMM_ORACLE_VERSION 2
 
 /* An entry: flags, then the order of the CPU's mapping, then a cookie that is equal for equal pages until the module is unloaded. */
 #define UHMM_ENTRY_VALID (1u << 0)
@@ -106,6 +106,16 @@ struct uhmm_oracle_held {
 	__u64 entries; /* user address, out */
 };
 
+/* Whether migrate_vma_setup() would take the pages of a range; they stay where they are. */
+struct uhmm_oracle_migrate {
+	__u64 addr;
+	__u64 npages; /* at most 1024 */
+	/* out */
+	__s32 result; /* what it returned */
+	__u32 pad;
+	__u64 movable; /* pages that could be moved */
+};
+
 #define UHMM_ORACLE_GET_VERSION _IOR('U', 0, __u32)
 #define UHMM_ORACLE_RANGE _IOWR('U', 1, struct uhmm_oracle_range)
 #define UHMM_ORACLE_MIRROR _IOW('U', 2, struct uhmm_oracle_mirror)
@@ -113,5 +123,6 @@ struct uhmm_oracle_held {
 #define UHMM_ORACLE_LOG _IOWR('U', 4, struct uhmm_oracle_log)
 #define UHMM_ORACLE_ACCESS _IOWR('U', 5, struct uhmm_oracle_access)
 #define UHMM_ORACLE_HELD _IOW('U', 6, struct uhmm_oracle_held)
+#define UHMM_ORACLE_MIGRATE _IOWR('U', 7, struct uhmm_oracle_migrate)
 
 #endif
