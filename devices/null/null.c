@@ -13,6 +13,7 @@
  */
 #include <hmm/ptable.h>
 #include "svm/device.h"
+#include "held.h"
 
 static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
@@ -30,6 +31,12 @@ static uint64_t null_collect(struct hmm_device *dev)
 	return hmm_ptable_reclaim(hmm_device_priv(dev));
 }
 
+static int null_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
+{
+	held_stats(hmm_device_priv(dev), stats);
+	return 0;
+}
+
 static void null_destroy(struct hmm_device *dev)
 {
 	hmm_ptable_destroy(hmm_device_priv(dev));
@@ -43,6 +50,7 @@ static const struct hmm_device_ops null_ops = {
 	.map = null_map,
 	.invalidate = null_invalidate,
 	.collect = null_collect,
+	.get_stats = null_get_stats,
 	.destroy = null_destroy,
 };
 

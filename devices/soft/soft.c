@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "svm/device.h"
+#include "held.h"
 #include "soft.h"
 
 static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
@@ -53,6 +54,7 @@ static int soft_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats
 	stats->pages_other += atomic_load(&soft->pages_other);
 	stats->invalidations += atomic_load(&soft->invalidations);
 	stats->invalidate_calls += atomic_load(&soft->invalidate_calls);
+	held_stats(soft->table, stats);
 	return 0;
 }
 

@@ -106,7 +106,7 @@ struct hmm_device_fault {
 #define HMM_FAULT_VANISHED (1U << 1)
 
 /**
- * struct hmm_device_stats - counters since the device was opened, each monotonic
+ * struct hmm_device_stats - counters since the device was opened, each monotonic, and what it holds now
  */
 struct hmm_device_stats {
 	uint32_t size; /* in: sizeof(struct hmm_device_stats) */
@@ -136,6 +136,10 @@ struct hmm_device_stats {
 	uint64_t jobs;
 	uint64_t items;
 	uint64_t injected; /* failures and delays that stacked devices put in */
+	uint64_t held_4k;  /* entries in its page table now, by size */
+	uint64_t held_2m;
+	uint64_t held_1g;
+	uint64_t held_other;
 };
 
 /**
@@ -300,8 +304,9 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
  * @dev: the driver's own device; the outermost of the stack is served
  *
  * The svm layer fetches, sorts, coalesces and answers the faults: in the calling thread, or by its
- * fault threads if it has any. Context: outside sections and callbacks; may block. Costs nothing if
- * another thread took the faults already.
+ * fault threads if it has any. One hmm_range_fault() a chunk, however many engines wait for it; a fault
+ * that cannot be served is cancelled with its own error and disturbs no other. Context: outside
+ * sections and callbacks; may block. Costs nothing if another thread took the faults already.
  * Return: 0; -ENODEV nobody mirrors onto this device. Since: 0.1.
  */
 int hmm_device_faults_pending(struct hmm_device *dev);

@@ -133,18 +133,6 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot);
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot);
 
 /**
- * hmm_svm_service() - fetch one batch of faults and answer it
- * @svm: the mirror
- * @timeout_ns: how long to wait for the first, 0 not at all
- *
- * The batch is sorted by address and coalesced: one hmm_range_fault() a chunk, however many engines
- * wait for it. A fault that cannot be served is cancelled with its own error and disturbs no other.
- * Context: as hmm_svm_fault(). Return: faults answered; -ESHUTDOWN the device is closing.
- * Since: 0.1.
- */
-int hmm_svm_service(struct hmm_svm *svm, uint64_t timeout_ns);
-
-/**
  * hmm_svm_drop() - the device forgets a range (evict); it will fault when it comes back
  * @svm: the mirror
  * @start: first address

@@ -148,7 +148,7 @@ static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 	return n;
 }
 
-int hmm_svm_service(struct hmm_svm *svm, uint64_t timeout_ns)
+int svm_service(struct hmm_svm *svm, uint64_t timeout_ns)
 {
 	svm_collect_maybe(svm);
 	return serve(svm, timeout_ns, false);
@@ -162,7 +162,7 @@ int svm_faults_pending(struct hmm_svm *svm)
 	if (svm->n_threads)
 		return 0;
 	do
-		n = hmm_svm_service(svm, 0);
+		n = svm_service(svm, 0);
 	while (n == (int)svm->options.fault_batch);
 	return n < 0 ? n : 0;
 }

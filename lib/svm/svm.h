@@ -203,6 +203,12 @@ bool svm_streaming(struct hmm_svm *svm, uint64_t start);
 
 /* service.c */
 int svm_faults_pending(struct hmm_svm *svm);
+/*
+ * Fetch one batch of faults and answer it: sorted by address and coalesced, one hmm_range_fault() a chunk, however
+ * many engines wait for it; one that cannot be served is cancelled with its own error and disturbs no other.
+ * How many were answered; -ESHUTDOWN.
+ */
+int svm_service(struct hmm_svm *svm, uint64_t timeout_ns);
 int service_start(struct hmm_svm *svm);
 void service_stop(struct hmm_svm *svm);
 size_t svm_batch_size(void);

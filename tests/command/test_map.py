@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """hmm map: of this program, of another process, as text and as SVG."""
 import os
+import re
 import subprocess
 import sys
 import xml.dom.minidom
@@ -33,6 +34,18 @@ def test_a_program_of_many_parts_is_not_called_writable_code(folder):
     libc = [line for line in tap.fine("map").splitlines() if "libc.so.6" in line]
     assert libc and all("rwx" not in line and "???p" not in line for line in libc), libc
     assert any(" r??p " in line for line in libc), libc
+
+
+def test_the_devices_own_entries_are_counted_by_size(folder):
+    for device in ("soft", "soft:faults=none", "null"):
+        last = tap.fine("map", "--device", device).splitlines()[-1]
+        found = re.fullmatch(r"The device's page table: (\d+) entries of 4K, (\d+) of 2M", last)
+        assert found, last
+        assert int(found[1]) + 512 * int(found[2]) >= 1024, last
+
+
+def test_a_device_that_fails_is_named(folder):
+    tap.refused(3, "'error:rate=1,soft' cannot fault", "map", "--device", "error:rate=1,soft")
 
 
 def test_another_process_by_pid(folder):

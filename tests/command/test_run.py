@@ -140,6 +140,30 @@ def test_sort_of_one_line_longer_than_a_piece(folder):
     assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
 
 
+def test_a_device_without_faults_runs_every_job(folder):
+    data = text(6, 60000)
+    (folder / "f").write_bytes(data)
+    (folder / "edges").write_text("".join(f"{i} {i // 2}\n{i // 2} {i}\n" for i in range(1, 3000)))
+    pages = -(-len(data) // 4096)
+    for device in ("soft:faults=none", "delay:us=1,soft:faults=none"):
+        for job in (["checksum", "f"], ["search", "ab", "f"], ["sort", "f"], ["sort", "--in-place", "f"],
+                    ["checksum", "--confine", "f"], ["graph", "edges"]):
+            result = run(job[0], "--device", device, *job[1:])
+            assert result["device_faults"] == 0, (job, result)
+            assert result["restores"] >= 1, (job, result)
+            if job[-1] == "f" and "--confine" not in job:
+                assert result["held_4k"] + 512 * result["held_2m"] == pages, (job, result)
+
+
+def test_a_file_that_is_done_is_taken_from_the_device(folder):
+    for name in "abc":
+        (folder / name).write_bytes(random.Random(name).randbytes(2 * PIECE))
+    result = run("checksum", "a", "b", "c")
+    assert result["pages_4k"] + 512 * result["pages_2m"] >= 3 * 512
+    assert result["held_4k"] + 512 * result["held_2m"] == 512
+    assert result["invalidations"] >= 2
+
+
 def test_graph_counts_levels_along_the_edges(folder):
     (folder / "f").write_text("# a comment\na b\nb c\nc d\na d\n\nx y\n")
     result = run("graph", "f")

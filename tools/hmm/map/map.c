@@ -2,6 +2,7 @@
 /* hmm map: of another process, or of this one with a mapping of each kind mirrored onto a device.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,19 @@ static int draw_other(const char *text, const char *svg)
 	return show(&space, svg);
 }
 
+/* What is mirrored is whole chunks; what the device holds of them is entries, each with a size. */
+static int show_entries(struct hmm_device *device)
+{
+	struct hmm_device_stats stats = { .size = sizeof(stats) };
+	int ret = hmm_device_get_stats(device, &stats);
+
+	if (ret)
+		return complain(EXIT_HOST, "cannot ask the device: %s", strerror(-ret));
+	printf("The device's page table: %" PRIu64 " entries of 4K, %" PRIu64 " of 2M\n",
+	       stats.held_4k, stats.held_2m);
+	return EXIT_DONE;
+}
+
 static int draw_own(const char *device, const char *svg)
 {
 	struct session session;
@@ -66,11 +80,14 @@ static int draw_own(const char *device, const char *svg)
 		return ret;
 	ret = sample_make(&sample, &session);
 	if (ret)
-		ret = complain(EXIT_HOST, "cannot make the sample mappings: %s", strerror(-ret));
+		ret = complain(EXIT_HOST, "device '%s' cannot fault the sample mappings: %s",
+			       device, strerror(-ret));
 	else if ((ret = space_read(&space, getpid(), session.mm, session.svm)))
 		ret = complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
 	else
 		ret = show(&space, svg);
+	if (!ret && !svg)
+		ret = show_entries(session.device);
 	sample_free(&sample);
 	session_close(&session);
 	return ret;

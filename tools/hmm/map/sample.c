@@ -43,6 +43,43 @@ static int make_files(struct sample *s)
 	return ret;
 }
 
+struct half {
+	uint64_t start;
+	uint64_t end;
+};
+
+/* Reads a byte of each page of the half: what the device has not is a fault. */
+static int read_half(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	const struct half *half = arg;
+	char byte;
+	int ret = 0;
+
+	for (uint64_t at = half->start; at < half->end && !ret; at += HMM_PAGE_SIZE)
+		ret = hmm_load(ctx, &byte, at, 1);
+	return ret;
+}
+
+/* A device that runs nothing is given what it would have faulted. */
+static int fault_half(struct session *session, uint64_t start, uint64_t end)
+{
+	struct half half = { start, end };
+	struct hmm_job_range range = { start, end, PROT_READ, 0 };
+	struct hmm_job job = { .size = sizeof(job),
+			       .kernel = read_half,
+			       .arg = &half,
+			       .items = 1,
+			       .ranges = &range,
+			       .nranges = 1 };
+	int64_t done;
+	int ret = hmm_svm_run(session->svm, &job);
+
+	if (ret != -EOPNOTSUPP)
+		return ret;
+	done = hmm_svm_prefetch(session->svm, start, end, PROT_READ);
+	return done < 0 ? (int)done : 0;
+}
+
 int sample_make(struct sample *s, struct session *session)
 {
 	char *aligned;
@@ -64,17 +101,15 @@ int sample_make(struct sample *s, struct session *session)
 	memset(s->base[0], 1, s->size[0] * 3 / 4);
 	memset(aligned, 1, 6 * MIB);
 	memset(s->base[2], 1, s->size[2] / 2);
-	for (int i = 0; i < SAMPLES; i++) {
+	for (int i = 0; i < SAMPLES && !ret; i++) {
 		uint64_t start = i == 1 ? (uintptr_t)aligned : (uintptr_t)s->base[i];
 		uint64_t half =
 			i == 1 ? 4 * MIB
 			       : (s->size[i] / 2 + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
-		int64_t done = hmm_svm_prefetch(session->svm, start, start + half, PROT_READ);
 
-		if (done < 0)
-			return (int)done;
+		ret = fault_half(session, start, start + half);
 	}
-	return 0;
+	return ret;
 }
 
 void sample_free(struct sample *s)

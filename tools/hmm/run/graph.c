@@ -18,6 +18,7 @@
 #include "../command.h"
 #include "../json.h"
 #include "edges.h"
+#include "extents.h"
 #include "job.h"
 
 #define TAKE 64
@@ -120,8 +121,10 @@ static int graph_device(struct work *work)
 {
 	struct search_state *s = work->state;
 	struct node **t;
-	int ret;
+	int ret = work->session->named ? graph_name(&s->graph, work->session) : 0;
 
+	if (ret)
+		return ret;
 	s->graph.source->level = 0;
 	claim(s, s->graph.source->id);
 	s->frontier[0] = s->graph.source;

@@ -74,12 +74,16 @@ static int print_json(struct report *r)
 	put_number(o, "pages_4k", (int64_t)s->pages_4k);
 	put_number(o, "pages_2m", (int64_t)s->pages_2m);
 	put_number(o, "pages_1g", (int64_t)s->pages_1g);
+	put_number(o, "held_4k", (int64_t)s->held_4k);
+	put_number(o, "held_2m", (int64_t)s->held_2m);
+	put_number(o, "held_1g", (int64_t)s->held_1g);
 	put_number(o, "invalidations", (int64_t)s->invalidations);
 	put_number(o, "retries", (int64_t)s->retries);
 	put_number(o, "stale_accesses", (int64_t)s->stale_accesses);
 	put_number(o, "range_faults", (int64_t)r->mirror.range_faults);
 	put_number(o, "prefetched", (int64_t)r->mirror.prefetched);
 	put_number(o, "upgrades", (int64_t)r->mirror.upgrades);
+	put_number(o, "restores", (int64_t)r->mirror.restores);
 	put_real(o, "seconds", r->seconds);
 	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
 	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
@@ -107,6 +111,7 @@ static void print_table(const struct report *r)
 	printf("  %-16s %" PRIu64 " of 4K, %" PRIu64 " of 2M", "entries", s->pages_4k, s->pages_2m);
 	if (s->pages_1g)
 		printf(", %" PRIu64 " of 1G", s->pages_1g);
+	printf("; held at the end: %" PRIu64 ", %" PRIu64, s->held_4k, s->held_2m);
 	printf("\n  %-16s %" PRIu64 ", %" PRIu64 " commits tried again\n", "invalidations",
 	       s->invalidations, s->retries);
 	printf("  %-16s %s%" PRIu64 "%s\n", "stale accesses",

@@ -62,6 +62,18 @@ static int on_cpu(const struct job *job, struct work *work, double *seconds)
 	return ret;
 }
 
+/* The file's mapping, for devices that must be allowed or told what a job uses. */
+static int use_input(const struct job *job, struct work *work)
+{
+	const struct input *in = work->input;
+	int ret = 0;
+
+	if (work->options->confine)
+		ret = session_allow(work->session, in->base, in->size,
+				    PROT_READ | (job->writes ? PROT_WRITE : 0));
+	return ret ? ret : session_name(work->session, in->base, in->size, PROT_READ);
+}
+
 /* One file. Returns an exit status. */
 static int run_file(const struct job *job, struct work *work, struct report *report)
 {
@@ -72,9 +84,8 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	if (!ret && work->options->verify && cpu_first)
 		ret = on_cpu(job, work, &cpu_seconds);
 	work->session->seconds = 0;
-	if (!ret && work->options->confine)
-		ret = session_allow(work->session, work->input->base, work->input->size,
-				    PROT_READ | (job->writes ? PROT_WRITE : 0));
+	if (!ret)
+		ret = use_input(job, work);
 	if (!ret)
 		ret = job->device(work);
 	device_seconds = work->session->seconds;
@@ -122,6 +133,9 @@ static int run_files(const struct job *job, const struct run_options *options, i
 		struct work work = { .options = options, .session = &session, .input = &inputs[i] };
 
 		status = run_file(job, &work, &report);
+		/* The last one is unmapped while it is mirrored: the device learns of it by the event. */
+		if (i + 1 < n)
+			session_done(&session, inputs[i].base, inputs[i].size);
 	}
 	if (!status && !interrupted()) {
 		report.stats.size = sizeof(report.stats);

@@ -42,6 +42,7 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 		ret = complain(EXIT_HOST, "cannot open device '%s': %s", device, strerror(-ret));
 	if (ret)
 		goto out;
+	options.flags = HMM_SVM_NO_COLLECT;
 	if (confined)
 		options.flags |= HMM_SVM_EXPLICIT;
 	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);
@@ -50,6 +51,7 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 			       strerror(-ret));
 		goto out;
 	}
+	s->named = hmm_device_get_ops(s->device)->fault_model == HMM_FAULTS_NONE;
 	hmm_device_get_stats(s->device, &stats);
 	s->engines = stats.engines ? stats.engines : 1;
 	return 0;
@@ -73,8 +75,48 @@ void session_forbid(struct session *s, const void *base, size_t size)
 	hmm_svm_remove_range(s->svm, (uintptr_t)base, page_end(base, size));
 }
 
+static uint64_t page_start(const void *base)
+{
+	return (uintptr_t)base & ~(HMM_PAGE_SIZE - 1);
+}
+
+int session_name(struct session *s, const void *base, size_t size, int prot)
+{
+	uint64_t start = page_start(base);
+	struct hmm_job_range *more;
+	uint32_t i;
+
+	if (!s->named)
+		return 0;
+	for (i = 0; i < s->n_names && s->names[i].start != start; i++)
+		;
+	if (i == s->n_names) {
+		more = reallocarray(s->names, i + 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		s->names = more;
+		s->n_names++;
+	}
+	s->names[i] = (struct hmm_job_range){ .start = start,
+					      .end = page_end(base, size),
+					      .prot = (uint32_t)prot };
+	return 0;
+}
+
+/*
+ * What the jobs used is not used again, and nothing runs: the moment to take it from the device, and to free
+ * table pages, which stops it. HMM_SVM_NO_COLLECT keeps that out of the jobs' time.
+ */
+void session_done(struct session *s, const void *base, size_t size)
+{
+	s->n_names = 0;
+	hmm_svm_drop(s->svm, page_start(base), page_end(base, size));
+	hmm_svm_collect(s->svm);
+}
+
 void session_close(struct session *s)
 {
+	free(s->names);
 	hmm_svm_destroy(s->svm);
 	hmm_device_destroy(s->device);
 	hmm_mm_detach(s->mm);
@@ -101,7 +143,12 @@ static void draw(const char *what, uint64_t done, uint64_t items)
 int session_run(struct session *s, const char *what,
 		int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg, uint64_t items)
 {
-	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = arg, .items = items };
+	struct hmm_job job = { .size = sizeof(job),
+			       .kernel = kernel,
+			       .arg = arg,
+			       .items = items,
+			       .ranges = s->names,
+			       .nranges = s->n_names };
 	double begin = now_seconds();
 	bool drawn = false, cancelled = false;
 	int ret = interrupted() ? -ECANCELED : hmm_svm_submit(s->svm, &job);

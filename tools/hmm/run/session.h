@@ -17,6 +17,9 @@ struct session {
 	unsigned int engines;
 	bool progress;  /* draw a bar on standard error */
 	double seconds; /* spent by session_run(), summed */
+	bool named;     /* the device has no faults: jobs name their memory */
+	struct hmm_job_range *names;
+	uint32_t n_names;
 };
 
 /* confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit
@@ -25,6 +28,14 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 int session_allow(struct session *s, const void *base, size_t size, int prot);
 void session_forbid(struct session *s, const void *base, size_t size);
 void session_close(struct session *s);
+
+/*
+ * The jobs that follow use this memory, with that permission: what a device without faults must be told; for
+ * others it does nothing. A second call for the same start replaces the first. 0 or -ENOMEM.
+ */
+int session_name(struct session *s, const void *base, size_t size, int prot);
+/* The device is done with [base, base + size): it loses that, and the tables that it needed for it. */
+void session_done(struct session *s, const void *base, size_t size);
 
 /*
  * Runs kernel(ctx, item, arg) for each item on the device. Returns 0, the job's status, or

@@ -161,6 +161,9 @@ static int sort_device(struct work *work)
 		ret = merge_all(work->session, s);
 	if (ret)
 		return ret;
+	ret = session_name(work->session, s->base, s->size, PROT_READ | PROT_WRITE);
+	if (ret)
+		return ret;
 	if (work->options->in_place)
 		interrupts_hold(true);
 	ret = session_run(work->session, "store", store_piece, s, (s->size + PIECE - 1) / PIECE);
