@@ -177,6 +177,35 @@ static void armed_pages_tell_of_writes_and_discards(void **state)
 	hmm_mm_detach(mm);
 }
 
+static void one_mapping_that_is_not_registered_is_found(void **state)
+{
+	struct maps *m = *state;
+	char *a = map_anon(64 * PAGE, RW);
+	struct hmm_mm *mm;
+	struct hmm_vma vma;
+
+	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	if (!mm_wp_async(mm) || !m->scan.scan) {
+		hmm_mm_detach(mm);
+		skip();
+	}
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 64 * PAGE), 0);
+	assert_int_equal(hmm_vma_find(mm, at(a), &vma), 0);
+	assert_int_equal(region_ensure(mm, &vma, at(a), at(a) + 64 * PAGE, 0), 0);
+	/* Also where no page is present. */
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 64 * PAGE), 1);
+	memset(a, 1, 32 * PAGE);
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 64 * PAGE), 1);
+	assert_ptr_equal(
+		mmap(a + 40 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		a + 40 * PAGE);
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 64 * PAGE), 0);
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 40 * PAGE), 1);
+	assert_int_equal(pagemap_all_registered(&m->words, at(a), at(a) + PAGE), -EOPNOTSUPP);
+	hmm_mm_detach(mm);
+	munmap(a, 64 * PAGE);
+}
+
 static void words_tell_who_shares_a_page(void **state)
 {
 	struct maps *m = *state;
@@ -216,6 +245,7 @@ int main(void)
 		cmocka_unit_test(huge_pages_are_told),
 		cmocka_unit_test(all_present_minds_absence_and_holes),
 		cmocka_unit_test(armed_pages_tell_of_writes_and_discards),
+		cmocka_unit_test(one_mapping_that_is_not_registered_is_found),
 		cmocka_unit_test(words_tell_who_shares_a_page),
 	};
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A registration cache: buffers of a program as io_uring's fixed buffers, registered at their first use and then
+ * kept, for as long as the memory behind them is what was registered.
+ *
+ *	uring_cache_begin(cache);			once before each batch
+ *	slot = uring_cache_get(cache, buf, len);
+ *	if (slot >= 0)
+ *		io_uring_prep_read_fixed(sqe, fd, buf, len, offset, slot);
+ *	else if (slot == -EOPNOTSUPP || slot == -EBUSY)
+ *		io_uring_prep_read(sqe, fd, buf, len, offset);
+ *	...
+ *	uring_cache_put(cache, slot);			when the operation has completed
+ *
+ * Without a cache like this a registration outlives its memory: after munmap and mmap at the same address a fixed
+ * read lands in the old page, and reports success.
+ *
+ * A cache belongs to one thread, as a ring does; other threads may map, unmap and fork as they like, but not
+ * unmap a buffer with an operation in flight (that one goes where the buffer was, as any I/O would).
+ */
+#ifndef URING_CACHE_H
+#define URING_CACHE_H
+
+#include <liburing.h>
+#include <hmm/hmm.h>
+
+struct uring_cache;
+
+/*
+ * The program never lowers the permission of a buffer (mprotect), nor puts another mapping in its place without an
+ * event (shmat with SHM_REMAP, remap_file_pages): a hit then costs one system call instead of three.
+ */
+#define URING_CACHE_TRUSTED (1U << 0)
+
+/**
+ * uring_cache_create() - a cache for a ring
+ * @mm: the calling process, attached
+ * @ring: without registered buffers; the cache registers a table of its own
+ * @slots: buffers registered at most at a time, 1 to 16384
+ * @flags: URING_CACHE_*
+ * @cache: out
+ * Return: 0; -EINVAL; -ENOMEM; -errno of io_uring_register_buffers_sparse() (Linux 5.19).
+ */
+int uring_cache_create(struct hmm_mm *mm, struct io_uring *ring, unsigned int slots,
+		       unsigned int flags, struct uring_cache **cache);
+
+/* Unregisters everything; no operation is in flight. NULL is legal. */
+void uring_cache_destroy(struct uring_cache *cache);
+
+/**
+ * uring_cache_begin() - before the gets of a batch
+ *
+ * Looks at what changes without an event (truncated and punched memory files, if there are any), and lets go of
+ * buffers whose memory has gone.
+ * Return: 0 or -errno of hmm_mm_check_files().
+ */
+int uring_cache_begin(struct uring_cache *cache);
+
+/**
+ * uring_cache_get() - the fixed buffer that [addr, addr + len) lies in
+ *
+ * True when it returns: the buffer is the memory that is mapped there now. It stays registered until
+ * uring_cache_put(); get and put may nest.
+ *
+ * Return: the slot; -EOPNOTSUPP memory of a kind that cannot be registered or watched: use the plain operation;
+ * -EBUSY every slot is in use: likewise; -EFAULT nothing is mapped there; -EPERM it is read-only; -EINVAL; -ESRCH
+ * in a forked child, to which neither the cache nor the ring belong.
+ */
+int uring_cache_get(struct uring_cache *cache, const void *addr, size_t len);
+void uring_cache_put(struct uring_cache *cache, int slot);
+
+struct uring_cache_stats {
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t dead;             /* registrations whose memory went */
+	uint64_t evicted;          /* ... that made room for others */
+	uint64_t retries;          /* registrations made again, as memory changed meanwhile */
+	uint64_t refused;          /* gets answered by -EOPNOTSUPP */
+	uint64_t registered;       /* now */
+	uint64_t registered_bytes; /* now */
+};
+
+void uring_cache_get_stats(const struct uring_cache *cache, struct uring_cache_stats *stats);
+
+#endif
