@@ -45,7 +45,7 @@ static inline void mirror_open(struct mirror *m, uint32_t flags)
 	memset(m, 0, sizeof(*m));
 	o.flags = flags;
 	assert_int_equal(hmm_mm_attach(&o, &m->mm), 0);
-	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 47) - 2 * PAGE,
+	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 56) - 2 * PAGE,
 						      &mirror_ops, m, &m->ni),
 			 0);
 	m->pfns = hmm_pool_map(PFNS_MAX * sizeof(*m->pfns));

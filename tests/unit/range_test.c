@@ -31,7 +31,7 @@ static void bad_ranges_are_einval(void **state)
 	m->range.end = m->range.start + PAGE;
 	assert_int_equal(hmm_range_fault(&m->range, 0), -EINVAL);
 	/* beyond the notifier */
-	assert_int_equal(fault(m, (void *)((1UL << 47) - 2 * PAGE), 4, 0), -EINVAL);
+	assert_int_equal(fault(m, (void *)((1UL << 56) - 2 * PAGE), 4, 0), -EINVAL);
 }
 
 static void hole_is_error_entry_or_efault(void **state)
