@@ -19,6 +19,7 @@
 
 extern int hmm_mm_note(struct hmm_mm *, enum hmm_note, uint64_t, uint64_t) __attribute__((weak));
 extern int hmm_mm_note_file(struct hmm_mm *, int) __attribute__((weak));
+extern int hmm_mm_note_writeback(struct hmm_mm *, int) __attribute__((weak));
 
 /* The weak references may be unresolved when libhmm is loaded later by dlopen(). */
 static __typeof__(hmm_mm_note) *find_note(void)
@@ -49,6 +50,19 @@ static void tell(enum hmm_note note, const void *addr, size_t len)
 static void tell_file(int fd)
 {
 	__typeof__(hmm_mm_note_file) *fn = find_note_file();
+	int saved = errno;
+
+	if (fn)
+		fn(NULL, fd);
+	errno = saved;
+}
+
+static void tell_writeback(int fd)
+{
+	__typeof__(hmm_mm_note_writeback) *fn =
+		hmm_mm_note_writeback ? hmm_mm_note_writeback
+				      : (__typeof__(hmm_mm_note_writeback) *)dlsym(
+						RTLD_DEFAULT, "hmm_mm_note_writeback");
 	int saved = errno;
 
 	if (fn)
@@ -172,6 +186,69 @@ int posix_fallocate(int fd, off_t offset, off_t len)
 	rc = next(fd, offset, len);
 	if (!rc)
 		tell_file(fd);
+	return rc;
+}
+
+int fsync(int fd)
+{
+	int rc;
+	NEXT(fsync);
+
+	rc = next(fd);
+	if (!rc)
+		tell_writeback(fd);
+	return rc;
+}
+
+int fdatasync(int fd)
+{
+	int rc;
+	NEXT(fdatasync);
+
+	rc = next(fd);
+	if (!rc)
+		tell_writeback(fd);
+	return rc;
+}
+
+int sync_file_range(int fd, off64_t offset, off64_t len, unsigned int flags)
+{
+	int rc;
+	NEXT(sync_file_range);
+
+	rc = next(fd, offset, len, flags);
+	if (!rc && flags & SYNC_FILE_RANGE_WRITE)
+		tell_writeback(fd);
+	return rc;
+}
+
+int syncfs(int fd)
+{
+	int rc;
+	NEXT(syncfs);
+
+	rc = next(fd);
+	if (!rc)
+		tell_writeback(-1);
+	return rc;
+}
+
+void sync(void)
+{
+	NEXT(sync);
+
+	next();
+	tell_writeback(-1);
+}
+
+int msync(void *addr, size_t len, int flags)
+{
+	int rc;
+	NEXT(msync);
+
+	rc = next(addr, len, flags);
+	if (!rc && flags & MS_SYNC)
+		tell(HMM_NOTE_PROTECT, addr, len);
 	return rc;
 }
 

@@ -56,6 +56,7 @@ enum hmm_operation {
 	HMM_OP_CHILD_COW,   /* a child writes to a page it shares */
 	HMM_OP_FIRST_WRITE, /* the program writes to a private page that a device holds read-only */
 	HMM_OP_OTHER_TRUNCATE, /* another process truncates or punches the file */
+	HMM_OP_WRITEBACK,      /* fsync, msync and the like: permission to write is taken */
 	HMM_OP_NR,
 };
 

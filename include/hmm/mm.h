@@ -207,6 +207,21 @@ int hmm_mm_note(struct hmm_mm *mm, enum hmm_note note, uint64_t start, uint64_t 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd);
 
 /**
+ * hmm_mm_note_writeback() - tell that a file was written back: fsync, fdatasync, msync, sync_file_range, syncfs
+ * @mm: the space; NULL for every attached space of the process
+ * @fd: any descriptor of the file; -1: every file
+ *
+ * The kernel has taken permission to write from the file's shared mappings: translations that permit it are
+ * invalidated (HMM_EVENT_PROTECT). For drivers that want to know what the kernel's would: a device that writes through
+ * a mapping of the program makes the file dirty again whether or not this is called.
+ *
+ * Context: as hmm_mm_note().
+ * Return: 0, also when no range of the file is mirrored; -EBADF; -ESRCH in a forked child.
+ * Since: 0.1.
+ */
+int hmm_mm_note_writeback(struct hmm_mm *mm, int fd);
+
+/**
  * struct hmm_vma - one mapping
  * @start: first address
  * @end: one past the last

@@ -104,6 +104,10 @@ static const struct row rows[HMM_OP_NR] = {
 				    "no event; hmm_mm_check_files() or HMM_CHECK_FILE compare size "
 				    "and change time",
 				    "no file" },
+	[HMM_OP_WRITEBACK] = { "fsync, msync", KIND(FILE) | KIND(DAX), HMM_UNSEEN, HMM_SYNCHRONOUS,
+			       "no event, and no status changes; a device that writes through a "
+			       "mapping makes the file dirty again all the same",
+			       "nothing is written back" },
 };
 
 /* Without asynchronous write-protection fewer kinds can be registered at all. */

@@ -40,7 +40,7 @@ static int do_sync_file_range(struct actor *a)
 /*
  * No interface tells user space of this: status, notification, extents and page tables' bits look as before. What follows from
  * it must hold all the same: the next device write goes through a write fault, or the kernel would not know that it has
- * something to flush.
+ * something to flush, and the next writeback would leave it alone.
  */
 static void written_back(struct run *r, act_fn fn)
 {
@@ -49,15 +49,27 @@ static void written_back(struct run *r, act_fn fn)
 	mirror_written(r, 2 * r->unit);
 	act_ok(r, fn);
 	expect_drop_or_unseen(r, EVENT_PROTECT_PAGE, 0, 0, n);
+	expect_truth(r, 0, n, ENTRY_VALID);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
 	expect_read(r, 0, n, 2);
 	expect_write(r, 0, n, 3);
+	expect_truth(r, 0, n, ENTRY_VALID | ENTRY_WRITE);
 	expect_entries(r, 0, n, write_entry(r), r->order);
 	expect_file(r, 0, n, 3);
 	/* Dirty again, so protected again. */
 	act_ok(r, fn);
 	expect_drop_or_unseen(r, EVENT_PROTECT_PAGE, 0, 0, n);
+	expect_truth(r, 0, n, ENTRY_VALID);
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
+	if (!r->ops->note_writeback || reduced(r))
+		return;
+	/* What the program tells is known at once. */
+	expect_write(r, 0, n, 4);
+	act_ok(r, fn);
+	CHECK(r, !r->ops->note_writeback(r->t, r->fd), "the target cannot be told");
+	expect_gone(r, EVENT_PROTECT_PAGE, 0, 0, n);
+	expect_write(r, 0, n, 5);
+	expect_file(r, 0, n, 5);
 }
 
 static void case_fsync(struct run *r)

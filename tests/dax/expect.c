@@ -332,6 +332,30 @@ static void check_truth(struct run *r, size_t page, size_t n, const struct entry
 	free(truth);
 }
 
+void expect_truth(struct run *r, size_t page, size_t n, unsigned int flags)
+{
+	struct entry *truth = calloc(n, sizeof(*truth));
+	char is[48];
+	struct target *kernel;
+	size_t i;
+
+	if (target_kernel.probe() ||
+	    target_kernel.mirror(page_addr(r, page), n * r->page, &kernel)) {
+		free(truth);
+		return;
+	}
+	CHECK(r,
+	      truth && !target_kernel.range(kernel, page_addr(r, page), n * r->page, 0, NULL, truth,
+					    NULL, NULL),
+	      "the kernel's snapshot failed");
+	for (i = 0; i < n; i++)
+		CHECK(r, (truth[i].flags & (ENTRY_VALID | ENTRY_WRITE)) == flags,
+		      "to the kernel page %zu is \"%s\"", page + i,
+		      entry_text(&truth[i], is, sizeof(is)));
+	target_kernel.unmirror(kernel);
+	free(truth);
+}
+
 void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, unsigned int order)
 {
 	int result;

@@ -149,6 +149,8 @@ unsigned int hole_entry(const struct run *r);
 unsigned int write_entry(const struct run *r);
 /* A snapshot shows these entries. */
 void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, unsigned int order);
+/* What the kernel says of the mapping, whatever the target; where the module is there to ask. ENTRY_VALID, ENTRY_WRITE. */
+void expect_truth(struct run *r, size_t page, size_t n, unsigned int flags);
 /* What a fault returns, and then the entries if it returns 0. */
 void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int result,
 		  unsigned int flags, unsigned int order);

@@ -434,6 +434,11 @@ static int libhmm_validate(struct target *t)
 	return submit(t, t->start, t->start + t->len);
 }
 
+static int libhmm_note_writeback(struct target *t, int fd)
+{
+	return hmm_mm_note_writeback(space, fd);
+}
+
 /* The kind of the mapping is what says it. */
 static int libhmm_in_place(struct target *t, uint64_t addr, size_t len)
 {
@@ -462,5 +467,6 @@ const struct target_ops target_libhmm = {
 	.log = libhmm_log,
 	.validate = libhmm_validate,
 	.persist = libhmm_persist,
+	.note_writeback = libhmm_note_writeback,
 	.in_place = libhmm_in_place,
 };

@@ -82,6 +82,8 @@ struct target_ops {
 	int (*log)(struct target *t, struct mirror_log *log, bool reset);
 	/* The point before a use at which stale entries are found and dropped. */
 	int (*validate)(struct target *t);
+	/* The program tells the target that it had the file written back. NULL: it need not be told. */
+	int (*note_writeback)(struct target *t, int fd);
 	/* 1: the target says that these pages are never moved into a device's memory; 0: they could be. */
 	int (*in_place)(struct target *t, uint64_t addr, size_t len);
 	/* Makes what the device wrote durable. NULL: there is no such call. */

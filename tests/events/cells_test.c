@@ -65,7 +65,9 @@ static void tell(struct hmm_mm *mm, const struct operation *o, const struct memo
 {
 	uint64_t start = (uint64_t)(m->p + (offset & ~(m->page - 1)));
 
-	if (o->note < 0)
+	if (o->note == -2)
+		assert_int_equal(hmm_mm_note_writeback(mm, m->fd), 0);
+	else if (o->note < 0)
 		assert_int_equal(hmm_mm_note_file(mm, m->fd), 0);
 	else
 		assert_int_equal(hmm_mm_note(mm, (enum hmm_note)o->note, start, start + m->page),

@@ -132,6 +132,13 @@ static int run_punch(struct memory *m, size_t *offset)
 	return err(fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->len));
 }
 
+static int run_writeback(struct memory *m, size_t *offset)
+{
+	if (memory_vma_kind(m->kind) != HMM_VMA_FILE && memory_vma_kind(m->kind) != HMM_VMA_DAX)
+		return -EINVAL;
+	return err(fsync(m->fd) || msync(m->p, m->len, MS_SYNC));
+}
+
 static int run_shmdt(struct memory *m, size_t *offset)
 {
 	int rc = err(shmdt(m->p));
@@ -242,5 +249,6 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_RECLAIM] = { NULL, run_reclaim, false, HMM_NOTE_DISCARD, MEMORY_NR },
 	[HMM_OP_FIRST_WRITE] = { prepare_first_write, run_first_write, true, HMM_NOTE_DISCARD,
 				 MEMORY_NR },
+	[HMM_OP_WRITEBACK] = { NULL, run_writeback, false, -2, MEMORY_NR },
 	[HMM_OP_COLLAPSE] = { NULL, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

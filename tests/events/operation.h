@@ -19,7 +19,7 @@ struct operation {
 	int (*run)(struct memory *m, size_t *offset);
 	/* Is what the program sees at the page other than before? */
 	bool changes;
-	int note;              /* enum hmm_note to tell, -1: hmm_mm_note_file() */
+	int note; /* enum hmm_note to tell, -1: hmm_mm_note_file(), -2: hmm_mm_note_writeback() */
 	enum memory_kind only; /* memory of this kind is needed; MEMORY_NR: any */
 };
 

@@ -102,6 +102,28 @@ static void file(void)
 	close(fd);
 }
 
+static void written_back(void)
+{
+	char path[] = "preload-XXXXXX";
+	int fd = mkstemp(path);
+	struct hmm_interval_notifier *ni;
+	char *p;
+
+	unlink(path);
+	if (fd < 0 || ftruncate(fd, (off_t)(PAGES * PAGE)))
+		exit(1);
+	p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ni = watch(p);
+	check("fsync", fsync(fd));
+	check("fdatasync", fdatasync(fd));
+	check("sync_file_range", sync_file_range(fd, 0, (off_t)PAGE, SYNC_FILE_RANGE_WRITE));
+	check("syncfs", syncfs(fd));
+	check("msync", msync(p, PAGE, MS_SYNC));
+	hmm_interval_notifier_remove(ni);
+	munmap(p, PAGES * PAGE);
+	close(fd);
+}
+
 static void sysv(void)
 {
 	int id = shmget(IPC_PRIVATE, PAGES * PAGE, IPC_CREAT | 0600);
@@ -125,6 +147,7 @@ int main(int argc, char **argv)
 	}
 	anonymous();
 	file();
+	written_back();
 	sysv();
 	hmm_mm_detach(mm);
 	return failed;

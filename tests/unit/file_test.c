@@ -197,6 +197,39 @@ static void telling_is_synchronous(void **state)
 	assert_int_equal(hmm_mm_note_file(f->m.mm, 0), 0);
 }
 
+/* Of one file or of all, where permission to write can be taken; the translation for reading stays the file's. */
+static void writeback_is_told(void **state)
+{
+	struct filed *f = *state;
+	char path[32];
+	int other = make_file(path, PAGE);
+	int calls;
+
+	assert_int_equal(fsync(f->fd), 0);
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+	calls = f->m.calls;
+	assert_int_equal(hmm_mm_note_writeback(f->m.mm, other), 0);
+	assert_int_equal(f->m.calls, calls);
+	assert_int_equal(hmm_mm_note_writeback(f->m.mm, f->fd), 0);
+	assert_int_equal(f->m.calls, calls + 1);
+	assert_int_equal(f->m.events[HMM_EVENT_PROTECT], 1);
+	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(fault(&f->m, f->p, 8, REQ_WRITE), 0);
+	assert_int_equal(hmm_mm_note_writeback(NULL, -1), 0);
+	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_mm_note_writeback(f->m.mm, 1000), -EBADF);
+	close(other);
+	unlink(path);
+}
+
+static void writeback_takes_nothing_from_readers(void **state)
+{
+	struct filed *f = *state;
+
+	assert_int_equal(hmm_mm_note_writeback(f->m.mm, f->fd), 0);
+	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+}
+
 static void faults_for_writing_are_no_change(void **state)
 {
 	struct filed *f = *state;
@@ -506,6 +539,8 @@ int main(void)
 		R(a_second_change_in_the_same_tick_is_found),
 		R(a_racy_stamp_proves_nothing),
 		R(telling_is_synchronous),
+		W(writeback_is_told),
+		R(writeback_takes_nothing_from_readers),
 		W(faults_for_writing_are_no_change),
 		W(change_during_a_fault_for_writing_is_found),
 		cmocka_unit_test(descriptors_are_not_hoarded),
