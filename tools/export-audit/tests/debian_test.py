@@ -10,6 +10,7 @@ import glob
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -90,10 +91,15 @@ def main():
     for old in glob.glob(os.path.join(CACHE, "audit-cache", "*")):
         if old != program.cache:
             shutil.rmtree(old)
-    start = time.monotonic()
+    shutil.rmtree(program.cache, ignore_errors=True)
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     r = subprocess.run([program.path, "history", "--cache", program.cache, "--stats", "--json", repo],
                        capture_output=True, text=True)
-    print(f"{r.stderr.strip()}, {time.monotonic() - start:.1f} s")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{r.stderr.strip()}, {time.monotonic() - start:.1f} s, {cpu:.1f} s of processors")
+    # 10 s a release on an idle machine
+    check("at most 30 s of processors a release", cpu < 30 * len(versions), cpu)
     equal("exit status", r.returncode, 1)
     out = json.loads(r.stdout)
     equal("releases", [x["tag"] for x in out["releases"]], ["v" + v for v in versions])
