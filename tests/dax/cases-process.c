@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +81,7 @@ static void child_mirror(struct run *r, int ready, int go)
 	size_t n = r->size / r->page;
 	char c = 0;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	mirror_start(r);
 	expect_write(r, 0, n, 3);
 	expect_only(r, EVENT_CLEAR);
@@ -164,6 +166,7 @@ static void case_fork_private(struct run *r)
 	expect_only(r, EVENT_CLEAR);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sleep(60);
 		_exit(pattern_find_wrong(r->map, 0, 8, 2) < 0 ? 0 : 1);
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <mntent.h>
@@ -97,13 +98,15 @@ static bool mounted_inode(const char *path)
 
 int place_probe(const char *path, struct place *place)
 {
-	char probe[300];
+	char probe[300], real[PATH_MAX];
 	int fd;
 
 	memset(place, 0, sizeof(*place));
-	if (snprintf(place->path, sizeof(place->path), "%s", path) >= (int)sizeof(place->path))
+	if (!realpath(path, real))
+		return -errno;
+	if (snprintf(place->path, sizeof(place->path), "%s", real) >= (int)sizeof(place->path))
 		return -ENAMETOOLONG;
-	snprintf(probe, sizeof(probe), "%s/probe.%d", path, getpid());
+	snprintf(probe, sizeof(probe), "%s/probe.%d", place->path, getpid());
 	fd = open(probe, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

@@ -139,8 +139,9 @@ enum verdict run_case(const struct variant *v, const struct target_ops *ops, uns
 		snprintf(out->reason, sizeof(out->reason), "killed by signal %d (%s)",
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	if (destroys && place_revive(&mounted)) {
-		snprintf(out->reason, sizeof(out->reason), "%.100s cannot be mounted anew",
-			 v->place->path);
+		snprintf(out->reason + strlen(out->reason),
+			 sizeof(out->reason) - strlen(out->reason),
+			 "; %.100s cannot be mounted anew", v->place->path);
 		return VERDICT_FAIL;
 	}
 	place_remove(r.dir);
