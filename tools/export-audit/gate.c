@@ -242,6 +242,8 @@ void gate_close(struct gate *g)
 	for (size_t i = 0; i < g->n_changed; i++) {
 		free(g->changed[i].path);
 		free(g->changed[i].old_path);
+		shape_free(&g->changed[i].was);
+		shape_free(&g->changed[i].is);
 	}
 	for (size_t i = 0; i < g->n_exports; i++)
 		free(g->exports[i].added_by);

@@ -11,6 +11,7 @@
 #include "maintainers.h"
 #include "rules.h"
 #include "series.h"
+#include "shape.h"
 
 enum severity { SEVERITY_NOTE, SEVERITY_ERROR };
 
@@ -29,6 +30,7 @@ struct changed_file {
 	char *path;            /* in the new tree; in the old one for a removed file */
 	char *old_path;        /* differs after a rename */
 	git_oid before, after; /* zero: not there */
+	struct shape was, is;  /* once gate_shapes() was called */
 };
 
 /* An export of the new tree that the old one lacks. */
@@ -85,10 +87,24 @@ struct finding *gate_last(struct gate *g);
 /* The patch that adds NAME's export to PATH, quoted and malloc()ed, or NULL. */
 char *gate_added_by(struct gate *g, const char *path, const char *name);
 
+/* Does PATH export something that was exported before? */
+bool gate_offers(const struct gate *g, const char *path);
+/* The shapes of both versions of a changed file; one that is not there or too large has none. */
+int gate_shapes(struct gate *g, struct changed_file *c);
+/* A header that other modules can include, and that is not for user space. */
+bool gate_is_public(const char *path);
+/* A file's own header and neighbours of that name, "mm/hmm" of mm/hmm.c, do not consume. */
+bool gate_same_stem(const char *a, const char *b);
+
 int gate_rule_exports(struct gate *g); /* gpl, consumer */
 int gate_rule_ack(struct gate *g, const char *symbol, const char *file, uint32_t line,
 		  const char *consumer); /* ack, nack */
-int gate_rule_functionality(struct gate *g);
+/* The same, unless OFFERER is of the subsystem of CONSUMER: what it does within is its own. */
+int gate_ask(struct gate *g, const char *symbol, const char *file, const char *offerer,
+	     const char *consumer);
+int gate_rule_functionality(struct gate *g); /* new names, and then: */
+int gate_rule_parameters(struct gate *g);
+int gate_rule_members(struct gate *g);
 int gate_rule_stale(struct gate *g); /* stale, overdue */
 
 #endif

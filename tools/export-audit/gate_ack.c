@@ -122,3 +122,11 @@ int gate_rule_ack(struct gate *g, const char *symbol, const char *file, uint32_t
 		return 0;
 	return missing(g, s, symbol, file, line, consumer);
 }
+
+int gate_ask(struct gate *g, const char *symbol, const char *file, const char *offerer,
+	     const char *consumer)
+{
+	if (!strcmp(gate_subsystem(g, offerer), gate_subsystem(g, consumer)))
+		return 0;
+	return gate_rule_ack(g, symbol, file, 0, consumer);
+}

@@ -2,10 +2,11 @@
 /*
  * Rule functionality: something new behind an export that was there before.
  *
- * What source tells: a name that the tree before did not have anywhere, that the series
- * puts both in a header and in a file with an old export, is a new flag, operation, member
- * or parameter of what that file offers.  It has a consumer when a file other than headers
- * and those of the exporter's own directory and name mentions it.
+ * What source tells here: a name that the tree before did not have anywhere, that the series
+ * puts both in a public header and in a file with an old export, is a new flag, value or macro of
+ * what that file offers.  It has a consumer when a file other than headers and those of the
+ * exporter's own directory and name mentions it.  New parameters and members, whose names
+ * need not be new, have files of their own.
  */
 #include "gate.h"
 
@@ -15,6 +16,10 @@
 
 #include <errno.h>
 #include <string.h>
+
+#define MAX_TEXT (16u << 20) /* of a file that is looked into; the largest of 6.12 has 23 MB */
+
+#define MAX_FILES 1000u /* of a series whose parameters and members are compared */
 
 struct newcomer {
 	char *name;
@@ -132,13 +137,33 @@ static int add_header(struct gate *g, const struct changed_file *c, struct newco
 	return err;
 }
 
-/* Does PATH export something that was exported before? */
-static bool offers(const struct gate *g, const char *path)
+bool gate_offers(const struct gate *g, const char *path)
 {
 	for (uint32_t i = 0; i < g->base->n; i++)
 		if (summary_exports_in(g->base, &g->base->symbols[i], path))
 			return true;
 	return false;
+}
+
+static int read_shape(struct gate *g, const git_oid *id, struct shape *out)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int err = git_oid_is_zero(id) ? 0 : repo_read(g->harvest->repo, id, &text, &len);
+
+	if (!err)
+		err = shape_new(text ? text : "", len < MAX_TEXT ? len : 0, out);
+	if (err == -ENOMEM)
+		complain("out of memory");
+	free(text);
+	return err;
+}
+
+int gate_shapes(struct gate *g, struct changed_file *c)
+{
+	int err = c->was.code ? 0 : read_shape(g, &c->before, &c->was);
+
+	return err || c->is.code ? err : read_shape(g, &c->after, &c->is);
 }
 
 static const struct blob *facts_of(struct gate *g, const char *path, const git_oid *id)
@@ -168,12 +193,17 @@ static void look_at_changed(struct gate *g, const struct changed_file *c, struct
 
 	if (before)
 		see_blob(all, before, is_old, c->path);
-	if (after && !is_header(c->path) && offers(g, c->old_path))
+	if (after && !is_header(c->path) && gate_offers(g, c->old_path))
 		see_blob(all, after, is_offered, c->path);
 }
 
-/* "mm/hmm" for mm/hmm.c: a file's own header and neighbours of that name do not consume. */
-static bool same_stem(const char *a, const char *b)
+bool gate_is_public(const char *path)
+{
+	return blob_kind(path) == BLOB_HEADER && !strstr(path, "/uapi/") &&
+	       (!strncmp(path, "include/", 8) || strstr(path, "/include/"));
+}
+
+bool gate_same_stem(const char *a, const char *b)
 {
 	size_t n = strcspn(a, ".");
 
@@ -182,7 +212,7 @@ static bool same_stem(const char *a, const char *b)
 
 static void is_consumed(struct newcomer *n, const char *path)
 {
-	if (!n->offerer || same_stem(path, n->offerer))
+	if (!n->offerer || gate_same_stem(path, n->offerer))
 		return;
 	n->consumed = true;
 	n->consumer = path;
@@ -225,7 +255,7 @@ int gate_rule_functionality(struct gate *g)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < g->n_changed; i++)
-		if (is_header(g->changed[i].path) && blob_kind(g->changed[i].path) == BLOB_HEADER)
+		if (gate_is_public(g->changed[i].path))
 			err = add_header(g, &g->changed[i], &all);
 	if (err == -ENOMEM)
 		complain("out of memory");
@@ -239,5 +269,12 @@ int gate_rule_functionality(struct gate *g)
 	for (size_t i = 0; i < all.n; i++)
 		free(all.v[i].name);
 	free(all.v);
-	return err;
+	if (!err && g->n_changed > MAX_FILES)
+		return gate_find(g, RULE_FUNCTIONALITY, SEVERITY_NOTE, "", "", 0,
+				 "parameters and members not looked at: the series changes more "
+				 "than %u files",
+				 MAX_FILES);
+	if (!err)
+		err = gate_rule_parameters(g);
+	return err ? err : gate_rule_members(g);
 }

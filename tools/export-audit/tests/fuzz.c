@@ -13,7 +13,9 @@
 #include "../exports.h"
 #include "../graph.h"
 #include "../maintainers.h"
+#include "../mbox.h"
 #include "../own.h"
+#include "../shape.h"
 
 #define SEEDS 256
 #define INPUT_MAX (64u << 10)
@@ -63,6 +65,12 @@ static const char *const snippets[] = {
 	"F:\tdrivers/*/x*\n",
 	"#define DEFAULT_SYMBOL_NAMESPACE N\n",
 	"_GLOBAL(a)\n",
+	"struct a {\n\tint (*b)(int), c[2];\n",
+	"a->b = ",
+	"&a->b",
+	"int a(int b, void *c) __must_hold(x)\n{\n",
+	"\nFrom x Thu Jan  1 00:00:00 1970\nSubject: =?UTF-8?q?a=20b?=\n\n",
+	"Content-Transfer-Encoding: base64\n",
 	"bindings::a",
 	"#define EXPORT_X(n) A(n) EXPORT_SYMBOL(a_##n);\n",
 	"EXPORT_X(b);\n",
@@ -236,6 +244,33 @@ static void others(void)
 	free(text);
 }
 
+/* What the gate asks of a text, and the mails that it comes in. */
+static void gate(void)
+{
+	struct arg args[SHAPE_ARGS], tag, body, member, word = { "a", 1 };
+	struct shape_at call = { 0 };
+	struct shape s;
+	struct access use;
+	struct mbox mails;
+	size_t len, n, at = 0;
+	char *text = mutant(&len);
+
+	if (!text || shape_new(text, len, &s))
+		abort();
+	shape_parameters(&s, "a", args, &n);
+	while (shape_call(&s, "a", &call, args, &n))
+		for (size_t i = 0; i < n; i++)
+			shape_has(&args[i], "struct", 6);
+	while (shape_struct(&s, &at, &tag, &body))
+		for (size_t in = 0; shape_member(&body, &in, &member);)
+			shape_access(&s, &member, &use);
+	shape_access(&s, &word, &use);
+	shape_free(&s);
+	if (!mbox_parse(text, len, &mails))
+		mbox_free(&mails);
+	free(text);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = (uint64_t)time(NULL);
@@ -264,6 +299,7 @@ int main(int argc, char **argv)
 		resolve(s);
 		damaged(s);
 		others();
+		gate();
 	}
 	printf("%lu rounds\n", rounds);
 	blob_scanner_free(s);

@@ -129,6 +129,131 @@ def series(r):
     one("remove", "beta: revert", {"mm/beta.c": core()})
 
 
+# What gamma takes: a structure of operations, a structure that it fills, one that it keeps.
+SHAPES = """#define GAMMA_OLD 1
+struct gamma_ops {
+	int (*old)(int x);%s
+};
+struct gamma_state {
+	int level;%s
+	union {
+		int a, *b;
+		char c[4];
+	};
+};
+struct gamma_other {
+	int x;%s
+};
+int gamma_takes(struct gamma_ops *ops, const struct gamma_state *state);
+int gamma_used(int x%s);
+static inline int gamma_inline(int x)
+{
+	return gamma_used(x%s);
+}
+"""
+
+
+def shapes(ops="", state="", other="", params="", args=""):
+    return SHAPES % (ops, state, other, params, args)
+
+
+def gamma(takes="", params="", before=""):
+    """A built-in file whose exports take structures."""
+    return ("#include <linux/gamma.h>\n" + before + "/* gamma_used(int old, int one, int more) */\n"
+            f"int gamma_used(int x{params}) __must_hold(&lock)\n{{\n\treturn x;\n}}\n"
+            "EXPORT_SYMBOL_GPL(gamma_used);\n"
+            "int gamma_takes(struct gamma_ops *ops, const struct gamma_state *state)\n"
+            f"{{\n\tif (state->level)\n\t\treturn ops->old(1);\n{takes}\treturn 0;\n}}\n"
+            "EXPORT_SYMBOL_GPL(gamma_takes);\n")
+
+
+def gamma_driver(init="", call="gamma_used(1)", extra=""):
+    return ("#include <linux/gamma.h>\n#include <linux/module.h>\nstatic struct gamma_state s;\n"
+            f"static struct gamma_ops ops = {{ .old = run{init} }};\nstatic int init(void)\n"
+            f"{{\n{extra}\treturn gamma_takes(&ops, &s) + {call};\n}}\nmodule_init(init);\n"
+            "MODULE_LICENSE(\"GPL\");\n")
+
+
+def shape_series(r):
+    """Branches on a commit where gamma takes structures, one a case."""
+    files = {"include/linux/gamma.h": shapes(), "mm/gamma.c": gamma(),
+             "drivers/one.c": gamma_driver() + driver("alpha_used")}
+    r.commit("shapes", "gamma: structures" + ACK, files, start="v1.3")
+
+    def one(name, header, core_file, use=None, ack=ACK):
+        changed = {"include/linux/gamma.h": header, "mm/gamma.c": core_file}
+        if use is not None:
+            changed["drivers/one.c"] = use + driver("alpha_used")
+        r.commit(name, "gamma: more" + ack, changed, start="shapes")
+
+    op, calls = "\n\tint (*added)(int x);", "\treturn ops->added(2);\n"
+    one("op", shapes(op), gamma(calls))
+    one("opused", shapes(op), gamma(calls), gamma_driver(", .added = run"))
+    one("opunacked", shapes(op), gamma(calls), gamma_driver(", .added = run"), ack="")
+    one("opunread", shapes(op), gamma())
+    one("opelsewhere", shapes(other=op), gamma("\treturn other()->added(2);\n"))
+    one("member", shapes(state="\n\tunsigned int deep:1, *wide[2];"),
+        gamma("\tif (state->deep)\n\t\treturn 4;\n"))
+    one("result", shapes(state="\n\tint result[2];"), gamma("\tstate->result[1] = 4;\n"))
+    one("resultread", shapes(state="\n\tint result;"), gamma("\tstate->result = 4;\n"),
+        gamma_driver(extra="\tif (s.result)\n\t\treturn 1;\n"))
+    one("private", shapes(state="\n\tint count;"),
+        gamma("\tstate->count++;\n\tif (state->count > 3)\n\t\treturn 5;\n"))
+    one("kept", shapes(state="\n\tint kept[2];"),
+        gamma("\tstate->kept[0] = 3;\n\tif (state->kept[1] == 3)\n\t\treturn 5;\n"))
+    one("address", shapes(state="\n\tstruct mutex lock;"), gamma("\tmutex_lock(&state->lock);\n"))
+    one("comment", shapes(state=" /* int said; */"), gamma('\tpr_info("state->said"); // s->said\n'))
+    more = ", unsigned long flags"
+    one("parameter", shapes(params=more, args=", 0"), gamma(params=more),
+        gamma_driver(call="gamma_used(1, 0)"))
+    one("parameterused", shapes(params=more, args=", 0"), gamma(params=more),
+        gamma_driver(call="gamma_used(1, GAMMA_OLD)"))
+    one("parameternull", shapes(params=", void *p, bool q", args=", NULL, false"),
+        gamma(params=", void *p, bool q"), gamma_driver(call="gamma_used(1, NULL,\n\t\tfalse)"))
+    one("parameterinline", shapes(params=more, args=", x"), gamma(params=more),
+        gamma_driver(call="gamma_used(1, 0)"))
+    one("parametermacro", shapes(params=more, args=", 0"), gamma(params=more),
+        "#define ALL(x) \\\n\t(gamma_used(x, GAMMA_OLD) + 1)\n" + gamma_driver(call="ALL(1)"))
+    one("parametertype", shapes(), gamma().replace("gamma_used(int x)", "gamma_used(long x)"))
+    one("parameterless", shapes(), gamma(params="").replace("gamma_used(int x)", "gamma_used(void)"),
+        gamma_driver(call="gamma_used()"))
+    one("parameterstatic", shapes(),
+        gamma(before="static int helper(int a, int b)\n{\n\treturn gamma_used(a);\n}\n"))
+
+
+GREW = [("functionality", "gamma_used")]
+SHAPE_CASES = {
+    "op": [("functionality", "gamma_ops.added")], "opused": [], "opunread": [], "opelsewhere": [],
+    "opunacked": [("ack", "gamma_ops.added")],
+    "member": [("functionality", "gamma_state.deep")],
+    "result": [("functionality", "gamma_state.result")], "resultread": [], "private": [],
+    "kept": [],
+    "address": [], "comment": [], "parameter": GREW, "parameterused": [], "parameternull": GREW,
+    "parameterinline": [], "parametermacro": [],
+    "parametertype": [], "parameterless": [], "parameterstatic": [],
+}
+
+
+def test_shapes(p, repo):
+    """New functionality whose name is not new: parameters, and members of what exports take."""
+    for name, want in SHAPE_CASES.items():
+        for profile in PROFILES:
+            status, out = run(p, repo, f"shapes..{name}", "--profile", profile)
+            equal(f"{name} {profile}", (status, errors(out)), (1 if want else 0, want))
+        if want:
+            rule = want[0][0]
+            status, out = run(p, repo, f"shapes..{name}", "--rule", f"{rule}=off")
+            equal(f"{name} {rule}=off", (status, errors(out)), (0, []))
+    _, out = run(p, repo, "shapes..parameternull")
+    check("names the parameter", "'p'" in out["findings"][0]["text"], out["findings"])
+    equal("file", out["findings"][0]["file"], "mm/gamma.c")
+    _, out = run(p, repo, "shapes..op")
+    equal("file of a member", out["findings"][0]["file"], "include/linux/gamma.h")
+    text = git(repo, "format-patch", "--stdout", "shapes..op") + "\n"
+    r = p.run("gate", repo, "--json", "--mbox", "-", "--base", "shapes", stdin=text)
+    equal("from a mailbox", (r.returncode, errors(json.loads(r.stdout))), (1, SHAPE_CASES["op"]))
+
+
 def run(p, repo, *args):
     r = p.run("gate", repo, "--json", *args)
     check("no complaint", r.stderr == "" and r.returncode in (0, 1), f"{args} {r.stderr}")
@@ -330,8 +455,10 @@ def main():
     with scratch() as directory:
         r, ids = make(directory + "/repo")
         series(r)
+        shape_series(r)
         p = Program(program, directory)
         test_cases(p, r.path)
+        test_shapes(p, r.path)
         test_switches(p, r.path)
         test_details(p, r.path, ids)
         test_mailboxes(directory, p, r.path)
