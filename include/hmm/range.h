@@ -72,7 +72,8 @@ struct hmm_range {
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too.
  * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -EFAULT; -EPERM;
- * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME;
+ * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
+ * of a wait: a change elsewhere, a driver's callback that hangs);
  * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process.
  * On an error entries below range->last are output.
  * Since: 0.1. Follows: hmm_range_fault(), hmm_range_fault_unlocked_timeout().

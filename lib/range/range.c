@@ -138,6 +138,7 @@ static void wait_a_little(unsigned int stuck)
 
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
+	bool collided = false;
 	uint64_t end;
 	struct walk w;
 	int err = check_range(range);
@@ -150,7 +151,11 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 		err = mm_alive(w.mm);
 		if (!err)
 			err = attempt(&w, &end);
-		if (err != -EBUSY || mm_deadline_passed(w.deadline))
+		/* Where the time went decides what is said: collisions, or waiting for the pump. */
+		if (err == -ETIME && collided)
+			err = -EBUSY;
+		collided = err == -EBUSY;
+		if (!collided || mm_deadline_passed(w.deadline))
 			break;
 		wait_a_little(w.stuck);
 	}

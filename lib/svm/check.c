@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * What changes without an event is looked at before a job starts: permissions that were reduced, System V
- * segments that were detached, mappings that others took the place of (shmat with SHM_REMAP, remap_file_pages),
- * which are not registered. One VMA look-up (0.5 us) a mirrored VMA, one scan (0.5 to 1.2 us) a run of chunks.
+ * segments that were detached, mappings that others took the place of (shmat with SHM_REMAP, remap_file_pages). One
+ * VMA look-up (0.5 us) a mirrored VMA, another and a scan (0.5 us) a run of chunks.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -70,7 +70,7 @@ static uint64_t check_segments(struct hmm_svm *svm)
 struct checking {
 	struct hmm_svm *svm;
 	struct hmm_vma vma; /* the last one looked up */
-	uint64_t start;     /* of a run of chunks whose registration is not looked at yet */
+	uint64_t start;     /* of a run of chunks that are not yet known to map what they did */
 	uint64_t end;
 	uint64_t dropped;
 };
@@ -81,17 +81,11 @@ static void drop(struct checking *c, uint64_t start, uint64_t end)
 	c->dropped++;
 }
 
-/* An error: this kernel cannot say. */
-static bool registered(struct checking *c, uint64_t start, uint64_t end)
-{
-	return pagemap_all_registered(mm_pagemap(c->svm->mm), start, end) != 0;
-}
-
-static int drop_unregistered(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
+static int drop_other(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 {
 	struct checking *c = arg;
 
-	if (!registered(c, addr, addr + (1ULL << shift)))
+	if (!span_stands(c->svm->mm, addr, addr + (1ULL << shift)))
 		drop(c, addr, addr + (1ULL << shift));
 	return 0;
 }
@@ -102,8 +96,8 @@ static void check_run(struct checking *c)
 	uint64_t end = c->end;
 
 	c->start = c->end = 0;
-	if (start < end && mm_wp_async(c->svm->mm) && !registered(c, start, end))
-		hmm_ptable_walk(c->svm->chunks, start, end, drop_unregistered, c);
+	if (start < end && !span_stands(c->svm->mm, start, end))
+		hmm_ptable_walk(c->svm->chunks, start, end, drop_other, c);
 }
 
 static int check_chunk(uint64_t addr, uint32_t shift, uint64_t word, void *arg)

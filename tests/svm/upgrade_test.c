@@ -99,6 +99,7 @@ static unsigned int with(struct upgrade *u, uint64_t bit)
 
 static void of_a_file_the_block_alone(struct upgrade *u, int flags)
 {
+	mirror_need(&u->m, false, true);
 	map_file(u, flags);
 	fault(u, 0, PROT_READ);
 	assert_int_equal(u->n.entries, 512);
@@ -131,6 +132,7 @@ static void blocks_add_up_to_a_writable_chunk(void **state)
 {
 	struct upgrade *u = *state;
 
+	mirror_need(&u->m, false, true);
 	map_file(u, MAP_SHARED);
 	fault(u, 0, PROT_READ);
 	for (int i = 31; i >= 0; i--)
@@ -159,6 +161,7 @@ static void after_an_invalidation_nothing_is_taken_for_granted(void **state)
 {
 	struct upgrade *u = *state;
 
+	mirror_need(&u->m, false, true);
 	map_file(u, MAP_SHARED);
 	fault(u, 0, PROT_READ);
 	fault(u, 20 * K64, RW);
@@ -187,6 +190,7 @@ static void a_writable_block_is_dropped_when_the_permission_went(void **state)
 {
 	struct upgrade *u = *state;
 
+	mirror_need(&u->m, false, true);
 	map_file(u, MAP_SHARED);
 	fault(u, 0, PROT_READ);
 	fault(u, 5 * K64, RW);
@@ -200,6 +204,37 @@ static void a_writable_block_is_dropped_when_the_permission_went(void **state)
 	fault(u, 0, PROT_READ);
 	submit(u);
 	assert_int_equal(svm_stats(&u->m).dropped_at_submit, 1);
+}
+
+/* Chunks of three kinds and all sizes, in runs and alone. */
+static void what_stands_is_kept_at_submit(void **state)
+{
+	struct upgrade *u = *state;
+	char *q = map_aligned(3 * M2 + K64 + PAGE, RW), *r = map_aligned(M2, RW);
+	int fd = memfd_create("upgrade", MFD_CLOEXEC);
+	const int id = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
+	char *s = shmat(id, NULL, 0);
+
+	shmctl(id, IPC_RMID, NULL);
+	map_file(u, MAP_SHARED);
+	assert_int_equal(ftruncate(fd, M2), 0);
+	assert_ptr_equal(mmap(r, M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), r);
+	assert_int_equal(hmm_svm_fault(u->m.svm, at(q), 3 * M2 + K64 + PAGE, RW), 0);
+	assert_int_equal(hmm_svm_fault(u->m.svm, at(r), M2, PROT_READ), 0);
+	assert_true(hmm_svm_fault(u->m.svm, at(s), M2, PROT_READ) >= 0);
+	assert_true(hmm_svm_fault(u->m.svm, at(u->p), M2, PROT_READ) >= 0);
+	for (int i = 0; i < 3; i++)
+		submit(u);
+	assert_int_equal(svm_stats(&u->m).dropped_at_submit, 0);
+	/* One of them gone, the others are kept. */
+	assert_ptr_equal(mmap(r, M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), r);
+	submit(u);
+	assert_int_equal(svm_stats(&u->m).dropped_at_submit, 0);
+	assert_int_equal(svm_stats(&u->m).unmaps, 1);
+	munmap(q, 3 * M2 + K64 + PAGE);
+	munmap(r, M2);
+	shmdt(s);
+	close(fd);
 }
 
 static void a_segment_in_the_place_of_memory_is_found_at_submit(void **state)
@@ -221,6 +256,7 @@ static void pages_of_a_file_in_another_order_are_found_at_submit(void **state)
 {
 	struct upgrade *u = *state;
 
+	mirror_need(&u->m, false, true);
 	map_file(u, MAP_SHARED);
 	fault(u, 0, PROT_READ);
 	assert_int_equal(syscall(SYS_remap_file_pages, u->p, PAGE, 0UL, 7UL, 0UL), 0);
@@ -239,6 +275,7 @@ int main(void)
 		T(a_write_to_private_memory_leaves_what_is_writable),
 		T(after_an_invalidation_nothing_is_taken_for_granted),
 		T(a_writable_block_is_dropped_when_the_permission_went),
+		T(what_stands_is_kept_at_submit),
 		T(a_segment_in_the_place_of_memory_is_found_at_submit),
 		T(pages_of_a_file_in_another_order_are_found_at_submit),
 	};
