@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """Bad input: one clear sentence, the proper status, nothing left behind."""
-import ctypes
-import errno
 import os
-import struct
 
 import tap
 
-INPUT, HOST = 2, 3
+INPUT = 2
 
 
 def test_no_such_file(folder):
@@ -156,52 +153,6 @@ def test_map_without_permission(folder):
     if os.geteuid() and os.stat("/proc/1").st_uid == os.geteuid():
         raise tap.Skip("no process of another user")
     tap.refused(INPUT, "no permission", "map", "1", nobody=True)
-
-
-def deny_userfaultfd(error):
-    """A seccomp filter as containers have it: userfaultfd fails with this errno."""
-    def install():
-        libc = ctypes.CDLL(None, use_errno=True)
-        number = {"x86_64": 323, "aarch64": 282}[os.uname().machine]
-        program = b"".join(struct.pack("HBBI", *step) for step in (
-            (0x20, 0, 0, 0),                  # load the number
-            (0x15, 0, 1, number),             # userfaultfd?
-            (0x06, 0, 0, 0x00050000 | error),
-            (0x06, 0, 0, 0x7FFF0000)))
-        text = ctypes.create_string_buffer(program, len(program))
-        filters = struct.pack("HxxxxxxP", 4, ctypes.addressof(text))
-        libc.prctl(38, 1, 0, 0, 0)
-        if libc.prctl(22, 2, filters, 0, 0):
-            os._exit(99)
-    return install
-
-
-def test_no_permission_for_userfaultfd(folder):
-    (folder / "f").write_text("x")
-    if os.access("/dev/userfaultfd", os.R_OK | os.W_OK) and os.geteuid():
-        raise tap.Skip("/dev/userfaultfd is open to everyone")
-    # As nobody: root would get in by /dev/userfaultfd.
-    nobody = [] if os.geteuid() else None
-    import subprocess
-    command = ["run", "checksum", str(folder / "f")]
-    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if nobody is None else []
-    for error, sentence in ((errno.EPERM, "no permission to use userfaultfd"), (errno.ENOSYS, "no userfaultfd")):
-        result = subprocess.run([*prefix, tap.HMM, *command], capture_output=True, text=True, timeout=30,
-                                preexec_fn=deny_userfaultfd(error))
-        assert result.returncode == HOST, (result.returncode, result.stderr)
-        assert sentence in result.stderr and len(result.stderr.splitlines()) == 1, result.stderr
-
-
-def test_info_on_a_host_that_denies_everything(folder):
-    import json
-    import subprocess
-    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if not os.geteuid() else []
-    result = subprocess.run([*prefix, tap.HMM, "info", "--json"], capture_output=True, text=True, timeout=30,
-                            preexec_fn=deny_userfaultfd(errno.EPERM))
-    info = json.loads(result.stdout)
-    assert result.returncode == 0
-    assert info["attached"] is False and info["coherence"] is None
-    assert info["privilege"]["seccomp"] == "filter"
 
 
 if __name__ == "__main__":

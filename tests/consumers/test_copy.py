@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """uring-copy: what is copied is the file, in every mode; bad input is told."""
+import errno
 import json
 import os
 import random
 import subprocess
-import sys
 
+import deny
 import tap
 
 COPY = os.environ["URING_COPY"]
@@ -75,6 +76,15 @@ def test_bad_input(folder):
     refused("no option", "--what", "a", "b")
     refused("needs a value", "a", "b", "--depth")
     assert (folder / "a").read_bytes() == b"x"
+
+
+def test_a_host_that_denies_userfaultfd(folder):
+    (folder / "a").write_bytes(b"x")
+    result = subprocess.run([COPY, "a", "b"], capture_output=True, text=True, timeout=100,
+                            preexec_fn=deny.userfaultfd(errno.EPERM))
+    assert result.returncode == 3, result
+    assert "userfaultfd" in result.stderr and len(result.stderr.splitlines()) == 1, result.stderr
+    assert done("--mode", "plain", "a", "b")["bytes"] == 1
 
 
 def test_bench_prints_each_size_beside_its_baseline(folder):

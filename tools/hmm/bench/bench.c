@@ -135,6 +135,16 @@ static int check_names(int n, char **names)
 	return EXIT_DONE;
 }
 
+/* A host that lacks a feature lacks a figure; one that cannot attach has none. */
+static int check_host(void)
+{
+	struct hmm_mm *mm = NULL;
+	int ret = hmm_mm_attach(NULL, &mm);
+
+	hmm_mm_detach(mm);
+	return ret ? complain_attach(ret) : EXIT_DONE;
+}
+
 int cmd_bench(int argc, char **argv)
 {
 	uint64_t rounds = 7;
@@ -160,6 +170,8 @@ int cmd_bench(int argc, char **argv)
 	argc -= first;
 	argv += first;
 	status = check_names(argc, argv);
+	if (!status)
+		status = check_host();
 	if (status)
 		return status;
 	b.rounds = (unsigned int)rounds;
