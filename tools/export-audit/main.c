@@ -52,10 +52,8 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2) {
-		usage();
-		return EXIT_BROKEN;
-	}
+	if (argc < 2)
+		return complain("name a command; see export-audit --help");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return usage();
 	if (!strcmp(argv[1], "--version")) {

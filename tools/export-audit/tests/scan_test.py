@@ -307,6 +307,9 @@ class Scan(unittest.TestCase):
         self.refused(PROGRAM)
         self.refused()
         self.refused(self.root, self.root)
+        for args in ([], ["frobnicate"], [""]):  # no command, or none of that name
+            r = subprocess.run([PROGRAM, *args], capture_output=True, text=True, timeout=60)
+            self.assertEqual((r.returncode, r.stdout, len(r.stderr.splitlines())), (2, "", 1), args)
         for bad in ["--nonsense", "--licence=bsd", "--verdict=maybe", "--threads=0", "--threads=x", "--path"]:
             self.refused(self.root, bad) if bad != "--path" else self.refused(bad)
 
