@@ -6,17 +6,14 @@ Usage: debian_test.py EXPORT-AUDIT [VERSION...]
 The repository is made once, see get-history. EXPORT_AUDIT_RELEASES names other releases
 than the default ones; every row that they can show is checked.
 """
-import glob
-import hashlib
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
 
-from synthetic import Program, check, equal, finish
+from synthetic import Program, check, equal, finish, own_cache
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "libhmm")
@@ -85,13 +82,12 @@ def main():
         sys.exit(made.returncode)
     versions = made.stdout.split()
     program = Program(os.path.abspath(sys.argv[1]), CACHE)
-    # what another build of the program found does not count
-    digest = hashlib.sha256(open(program.path, "rb").read()).hexdigest()[:16]
-    program.cache = os.path.join(CACHE, "audit-cache", digest)
-    for old in glob.glob(os.path.join(CACHE, "audit-cache", "*")):
-        if old != program.cache:
-            shutil.rmtree(old)
-    shutil.rmtree(program.cache, ignore_errors=True)
+    with own_cache(os.path.join(CACHE, "audit-cache")) as program.cache:
+        judge(program, repo, versions)
+    finish()
+
+
+def judge(program, repo, versions):
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     r = subprocess.run([program.path, "history", "--cache", program.cache, "--stats", "--json", repo],
                        capture_output=True, text=True)
@@ -112,7 +108,6 @@ def main():
                             repo], capture_output=True, text=True)
     equal("read again", again.stderr, "export-audit: 0 blobs read, 0 trees resolved\n")
     equal("the same answer", again.stdout, r.stdout)
-    finish()
 
 
 main()

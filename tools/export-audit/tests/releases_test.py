@@ -10,12 +10,11 @@ They may take 60 s after the first on two idle processors; held to are processor
 load stretches less, and memory.
 """
 import os
-import shutil
 import subprocess
 import sys
 import time
 
-from synthetic import check, equal, finish
+from synthetic import check, equal, finish, own_cache
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "libhmm")
@@ -65,9 +64,7 @@ def run(what, program, cache, repo, *args):
 def main():
     program = os.path.abspath(sys.argv[1])
     repo = repository(sys.argv[2] if len(sys.argv) > 2 else "short")
-    cache = os.path.join(CACHE, "audit-cache", "releases")
-    shutil.rmtree(cache, ignore_errors=True)
-    try:
+    with own_cache(os.path.join(CACHE, "audit-cache")) as cache:
         run("the first", program, cache, repo, "--to", "v1.0")
         cpu, said, _ = run("nineteen more", program, cache, repo, "--to", "v1.19")
         check("all were read", said.endswith("19 trees resolved"), said)
@@ -79,8 +76,6 @@ def main():
         equal("nothing is read", said, "export-audit: 0 blobs read, 0 trees resolved")
         equal("the same answer", again, answer)
         check("nothing new in 5 s of processors", cpu < 5, cpu)
-    finally:
-        shutil.rmtree(cache, ignore_errors=True)
     finish()
 
 

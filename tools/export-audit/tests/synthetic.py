@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """Small repositories with an invented kernel in them, and running the program on them."""
 import os
+import shutil
 import subprocess
 import tempfile
+import time
 
 ENV = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "PATH": os.environ["PATH"],
        "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "GIT_COMMITTER_NAME": "Committer",
@@ -91,6 +93,19 @@ def refused(program, what, *args):
 def finish():
     print(f"{len(failures)} failures")
     raise SystemExit(1 if failures else 0)
+
+
+def own_cache(base):
+    """A folder below BASE that no other run has; what killed runs have left behind goes."""
+    os.makedirs(base, exist_ok=True)
+    for name in os.listdir(base):
+        path = os.path.join(base, name)
+        try:
+            if time.time() - os.stat(path).st_mtime > 24 * 3600:
+                shutil.rmtree(path, ignore_errors=True)
+        except FileNotFoundError:
+            pass
+    return tempfile.TemporaryDirectory(prefix="run-", dir=base, ignore_cleanup_errors=True)
 
 
 def scratch():
