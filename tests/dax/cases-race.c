@@ -216,7 +216,8 @@ static int cycle_remap(struct actor *a)
 static void run_race(struct run *r, act_fn change, size_t ndevices)
 {
 	struct timespec pause = { 0, 20000000 };
-	unsigned int ticks = r->longer ? 3000 : 15;
+	uint64_t enough = target_clock() + (r->longer ? 60000 : 300) * 1000000ull;
+	uint64_t end = target_clock() + 50 * 1000000000ull;
 	pthread_t threads[MAX_DEVICES + 1];
 	size_t i;
 
@@ -230,8 +231,8 @@ static void run_race(struct run *r, act_fn change, size_t ndevices)
 		CHECK(r, !pthread_create(&threads[i + 1], NULL, device_thread, race.devices[i]),
 		      "no thread");
 	/* A cycle and a job at least, however slow the machine. */
-	for (i = 0; !race.stop && (i < ticks || ((!race.cycles || race.jobs < 10) && i < 2500));
-	     i++)
+	while (!race.stop && (target_clock() < enough ||
+			      ((!race.cycles || race.jobs < 10) && target_clock() < end)))
 		nanosleep(&pause, NULL);
 	race.stop = true;
 	for (i = 0; i <= ndevices; i++)
