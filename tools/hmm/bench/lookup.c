@@ -96,8 +96,7 @@ struct figure {
 
 static const struct figure figures[] = {
 	{ "lookup-random-1M", "1 million 4K entries", ENTRIES, false, false, 1.5 },
-	{ "lookup-random-1M-overlap", "the same, none waits for another", ENTRIES, true, false,
-	  2 },
+	{ "lookup-random-1M-overlap", "the same, none waits for another", ENTRIES, true, false, 2 },
 	{ "lookup-cached", "2 MiB of address space", CACHED, false, true, 15 },
 };
 
