@@ -133,7 +133,8 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	f->fd = vma_open_file(mm_vmas(mm), vma);
 	f->extents_fd = -1;
 	f->watch = -1;
-	f->retry_ns = mm_now_ns() + FILES_RETRY_NS;
+	/* That the mapping changed meanwhile is no reason to go without the file: at once again. */
+	f->retry_ns = f->fd == -EAGAIN ? 0 : mm_now_ns() + FILES_RETRY_NS;
 	if (f->fd < 0)
 		return;
 	/* Watch, then stamp: what comes in between is reported, not missed. */
@@ -159,8 +160,11 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	struct file *f = find_file(t, vma);
 
 	if (f) {
-		if (f->fd < 0 && mm_now_ns() >= f->retry_ns)
+		if (f->fd < 0 && mm_now_ns() >= f->retry_ns) {
 			open_file(mm, f, vma);
+			/* Nobody saw what happened to it before: older spans cannot be vouched for. */
+			f->generation += f->fd >= 0;
+		}
 		return f;
 	}
 	if (t->n_files >= FILES_MAX / 2 && mm_now_ns() >= t->gc_ns)
@@ -252,6 +256,7 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 	struct dead_ranges dead = { .table = t };
 	struct file *f = NULL;
 	bool changed = false;
+	bool again;
 	int err;
 
 	do {
@@ -261,7 +266,8 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 			drain_events(t);
 			changed |= f && look(f);
 		}
-		err = span_put_locked(t, vma, f, &dead);
+		again = f && f->fd < 0 && !f->retry_ns;
+		err = again ? -EBUSY : span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
 		dead_ranges_tell(mm, &dead);
 	} while (err == -EAGAIN);

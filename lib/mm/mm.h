@@ -45,7 +45,10 @@ int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /* The same without kind and name: one system call. */
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
-/* An O_PATH descriptor of the file that the VMA maps, the caller's to close; -ENOENT none can be had. */
+/*
+ * An O_PATH descriptor of the file that the VMA maps, the caller's to close; -ENOENT none can be had;
+ * -EAGAIN something else is mapped there by now, which says nothing about the file.
+ */
 int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
 
 /* --- pagemap.c: the only file that reads pagemap ------------------------------------------------ */
@@ -131,7 +134,7 @@ bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
  * file.c. A range is being faulted: remember what is mapped there and, of a file, its size and change time.
  * After registration, before the snapshot. What was remembered and no longer holds is invalidated. 0;
- * -ENOMEM; -EOPNOTSUPP no descriptor of the file can be had, or its clock is not ours: changes are unseen.
+ * -ENOMEM; -EBUSY the mapping has changed; -EOPNOTSUPP no descriptor of the file can be had, or its clock is not ours: changes are unseen.
  */
 int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 /* Around faults for writing of a shared file: they change its times, which then is no news. */

@@ -107,10 +107,10 @@ int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
 	int err = lookup_raw(r, vma->start, &raw);
 
 	if (err)
-		return err;
+		return err == -ENOENT ? -EAGAIN : err;
 	if (raw.vma.inode != vma->inode || raw.vma.dev_major != vma->dev_major ||
 	    raw.vma.dev_minor != vma->dev_minor)
-		return -ENOENT;
+		return -EAGAIN;
 	return vma_file_open(&raw);
 }
 

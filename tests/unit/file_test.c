@@ -283,6 +283,64 @@ static void memfd_change_is_found(void **state)
 	(void)state;
 }
 
+static int open_answers; /* how many more calls fail */
+static int open_answer;
+
+int __real_vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
+int __wrap_vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
+
+int __wrap_vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
+{
+	return open_answers-- > 0 ? open_answer : __real_vma_open_file(r, vma);
+}
+
+/* Another thread maps something else there while the file is looked for: once more, not without. */
+static void a_file_is_known_though_its_mapping_changed_when_it_was_opened(void **state)
+{
+	struct mirror m;
+	int fd = make_memfd(8 * PAGE, 0);
+	char *p = map_fd(8 * PAGE, RW, MAP_SHARED, fd, 0);
+
+	mirror_open(&m, 0);
+	open_answer = -EAGAIN;
+	open_answers = 2;
+	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(ftruncate(fd, 0) | ftruncate(fd, 8 * PAGE), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	open_answers = 0;
+	mirror_close(&m);
+	munmap(p, 8 * PAGE);
+	close(fd);
+	(void)state;
+}
+
+/* What happened to it until then nobody saw. */
+static void a_file_found_late_vouches_for_nothing_older(void **state)
+{
+	const struct timespec later = { 1, 100000000 };
+	struct hmm_range old;
+	struct mirror m;
+	int fd = make_memfd(8 * PAGE, 0);
+	char *p = map_fd(8 * PAGE, RW, MAP_SHARED, fd, 0);
+
+	mirror_open(&m, 0);
+	open_answer = -ENOENT;
+	open_answers = 2;
+	assert_int_equal(fault(&m, p, 2, REQ_READ), 0);
+	old = m.range;
+	assert_int_equal(ftruncate(fd, 0) | ftruncate(fd, 8 * PAGE), 0);
+	open_answers = 0;
+	nanosleep(&later, NULL);
+	assert_int_equal(fault(&m, p + 4 * PAGE, 2, REQ_READ), 0);
+	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), 0);
+	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_FILE), -ESTALE);
+	mirror_close(&m);
+	munmap(p, 8 * PAGE);
+	close(fd);
+	(void)state;
+}
+
 static void less_permission_is_found(void **state)
 {
 	struct mirror m;
@@ -551,6 +609,8 @@ int main(void)
 	};
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(memfd_change_is_found),
+		cmocka_unit_test(a_file_is_known_though_its_mapping_changed_when_it_was_opened),
+		cmocka_unit_test(a_file_found_late_vouches_for_nothing_older),
 		cmocka_unit_test(less_permission_is_found),
 		cmocka_unit_test(sysv_detach_is_found_unasked),
 		cmocka_unit_test(remapped_file_pages_are_found),

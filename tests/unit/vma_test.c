@@ -318,6 +318,11 @@ static int file_unprivileged(void)
 		return 5;
 	if (vma_lookup(&r, at(p), &v) || (v.kind == HMM_VMA_SPECIAL || v.kind == HMM_VMA_ANON))
 		return 6;
+	munmap(p, PAGE);
+	/* which says nothing about the file */
+	fd = vma_open_file(&r, &v);
+	if (fd != -EAGAIN)
+		return 7;
 	return 0;
 }
 
