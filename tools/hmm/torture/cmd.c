@@ -11,6 +11,7 @@
 
 #define DEFAULT_SEED 1
 #define DEFAULT_SECONDS 10.0
+#define LONG_SECONDS 3600.0
 
 static struct torture run; /* in .bss, which is never mirrored */
 
@@ -21,7 +22,7 @@ static int usage(FILE *out)
 
 	fprintf(out,
 		"usage: hmm torture [--seconds N] [--seed S] [--break MUTATION] [--long] [--json]\n"
-		"  --seconds N   how long (10)\n"
+		"  --seconds N   how long (10); with --long at most (3600)\n"
 		"  --seed S      replays the choices of an earlier run (1)\n"
 		"  --long        until 1,000,000 operations and 1,000,000 accepted uses\n"
 		"  --break NAME  break one rule of the protocol; only in builds with "
@@ -92,10 +93,11 @@ int cmd_torture(int argc, char **argv)
 {
 	int status, rc;
 
-	run.opt.seconds = DEFAULT_SECONDS;
 	run.opt.seed = DEFAULT_SEED;
 	if (parse(argc, argv, &run.opt, &status))
 		return status;
+	if (!(run.opt.seconds > 0))
+		run.opt.seconds = run.opt.longer ? LONG_SECONDS : DEFAULT_SECONDS;
 	rc = hmm_mutation_set(run.opt.mutation);
 	if (rc == -EOPNOTSUPP) {
 		fprintf(stderr, "hmm torture: --break needs a build with -Dmutations=true\n");
@@ -105,8 +107,10 @@ int cmd_torture(int argc, char **argv)
 		return bad("mutation (see hmm torture --help)", run.opt.mutation);
 	if (!run.opt.json)
 		printf("hmm torture: seed %llu, %s%g s%s%s\n", (unsigned long long)run.opt.seed,
-		       run.opt.longer ? "at least " : "", run.opt.seconds,
-		       run.opt.mutation ? ", broken on purpose: " : "",
+		       run.opt.longer
+			       ? "until 1000000 operations and 1000000 accepted uses, at most "
+			       : "",
+		       run.opt.seconds, run.opt.mutation ? ", broken on purpose: " : "",
 		       run.opt.mutation ? run.opt.mutation : "");
 	fflush(stdout);
 	rc = torture_run(&run);

@@ -13,32 +13,50 @@ struct op_run {
 	struct torture *t;
 	struct slot *slot;
 	struct rng *rng;
+	unsigned int op; /* index in ops_table */
 	uint64_t stamp;  /* of the content that the operation brings */
 	unsigned int lo; /* pages [lo, hi) are hit */
 	unsigned int hi;
 	unsigned int self; /* which hostile thread */
 	bool raw;          /* by the system call itself */
 	bool forced;       /* a window is armed */
+	bool latch;        /* ... before the event, by the page that is unmapped along */
+	uint64_t lead;     /* forced: bytes that are discarded along, below */
 	bool note;         /* tell the library afterwards */
 };
 
 #define K(kind) (1U << KIND_##kind)
 #define KINDS_PRIVATE (K(ANON) | K(THP) | K(PRIVATE) | K(STACK))
 
+/* When does the change take effect, and what tells of it? */
+enum effect {
+	EFFECT_BEFORE,    /* as soon as its event is queued */
+	EFFECT_ANNOUNCED, /* after its event was read */
+	EFFECT_COPIED,    /* contents go apart when somebody writes after the event is queued */
+	EFFECT_NONE,      /* an event, but contents stay */
+	EFFECT_SILENT,    /* no event */
+	EFFECT_QUIET,     /* no event, and contents stay */
+};
+
+/* Where a page of another userfaultfd is told before the slot is. */
+enum latch_place {
+	LATCH_NOWHERE,
+	LATCH_BELOW, /* below the slot */
+	LATCH_AWAY,  /* where the slot is moved to */
+	LATCH_LOWEST,
+};
+
 struct op {
 	const char *name;
 	enum hmm_operation operation; /* its row in the coherence table; HMM_OP_NR: none */
 	unsigned int kinds;
 	unsigned int weight;
-	/*
-	 * By when the change has taken effect: as soon as an event is queued, or only after the
-	 * event was read (discards), or never as far as contents go.
-	 */
-	enum { EFFECT_BEFORE, EFFECT_AFTER_READ, EFFECT_NONE } effect;
-	bool no_event; /* nothing to force a window with */
-	enum { PAGES_ALL, PAGES_ANY, PAGES_TAIL, PAGES_HEAD, PAGES_TAIL_KEEP } hits;
+	enum effect effect;
+	enum { PAGES_ALL, PAGES_ANY, PAGES_TAIL, PAGES_HEAD, PAGES_TAIL_KEEP, PAGES_FIRST } hits;
 	int (*run)(struct op_run *run); /* 0; -EOPNOTSUPP: not on this kernel */
-	bool heavy;                     /* takes milliseconds */
+	enum latch_place latch;
+	unsigned int latch_kinds;
+	bool heavy; /* takes milliseconds */
 };
 
 extern const struct op ops_table[];
@@ -47,18 +65,18 @@ extern const unsigned int ops_count;
 /* ops_map.c */
 int op_munmap(struct op_run *run);
 int op_map_fixed(struct op_run *run);
+int op_brk(struct op_run *run);
+int op_stack(struct op_run *run);
+int op_shmdt(struct op_run *run);
+/* ops_mremap.c */
 int op_mremap_away(struct op_run *run);
 int op_mremap_onto(struct op_run *run);
 int op_mremap_shrink(struct op_run *run);
 int op_mremap_dontunmap(struct op_run *run);
-int op_brk(struct op_run *run);
-int op_stack(struct op_run *run);
-int op_shmdt(struct op_run *run);
 /* ops_madvise.c */
 int op_dontneed(struct op_run *run);
 int op_dontneed_locked(struct op_run *run);
 int op_process_madvise(struct op_run *run);
-int op_dontneed_wide(struct op_run *run);
 int op_free(struct op_run *run);
 int op_remove(struct op_run *run);
 int op_reclaim(struct op_run *run);
@@ -85,6 +103,23 @@ enum op_policy op_policy(struct torture *t, const struct op *op, const struct sl
 
 /* The call that removes has returned: what it hit is gone. */
 void op_returned(struct op_run *run);
+/* Nobody is told, the change is there: is the window held open here? */
+void op_hold_changed(struct op_run *run);
 int op_finish_map(struct op_run *run, bool peer);
+
+/* operate.c: run->op on run->slot, from its stamp to its counts. */
+void operate(struct op_run *run);
+/* Maps the slot anew as one mapping, which mremap wants; earlier operations may have split it. */
+int operate_freshen(struct op_run *run);
+/* A random choice of pages that fits the operation. */
+void operate_choose_pages(struct op_run *run);
+
+extern const char force_excluded[];
+/* force.c: NULL, or why this operation on this slot cannot be forced into this window. */
+const char *force_why_not(const struct torture *t, unsigned int op, const struct slot *slot,
+			  enum window w);
+/* Play the scene; true: the window was held open with a use in it. */
+bool force(struct torture *t, struct rng *rng, unsigned int self, struct slot *slot,
+	   unsigned int op, enum window w, bool patient);
 
 #endif

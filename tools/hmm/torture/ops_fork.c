@@ -9,11 +9,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "ops.h"
+#include "peer.h"
 
-#define CHILD_LIMIT_NS 10000000000ULL
+#define CHILD_TICKS 2000
 
 enum child_status {
 	CHILD_OK,
@@ -46,7 +46,7 @@ static int child_work(struct op_run *run, const uint64_t *current)
 	}
 	if (hmm_mm_barrier(run->t->mm, 1000000) != -ESRCH)
 		return CHILD_NOT_REFUSED;
-	if (slot->kind == KIND_BRK || slot->kind == KIND_WIDE)
+	if (slot->kind == KIND_BRK)
 		return CHILD_OK;
 	if (!kind_shared(slot->kind) &&
 	    syscall(SYS_madvise, slot->base, slot->len, (long)MADV_DONTNEED))
@@ -56,8 +56,8 @@ static int child_work(struct op_run *run, const uint64_t *current)
 
 static int wait_child(struct op_run *run, pid_t pid)
 {
-	uint64_t limit = tort_now_ns() + CHILD_LIMIT_NS;
-	struct timespec pause = { 0, 50000 };
+	uint64_t limit = tort_ticks(run->t) + CHILD_TICKS;
+	unsigned int tries = 0;
 	int status;
 
 	for (;;) {
@@ -67,14 +67,14 @@ static int wait_child(struct op_run *run, pid_t pid)
 			break;
 		if (got < 0)
 			return -errno;
-		if (tort_now_ns() > limit) {
-			finding(FINDING_HANG, "a forked child (%s) did not end in 10 s",
-				run->raw ? "raw clone" : "fork");
+		if (tort_ticks(run->t) > limit) {
+			finding(FINDING_HANG, "a forked child (%s) did not end in %u s",
+				run->raw ? "raw clone" : "fork", CHILD_TICKS / TICKS_A_SECOND);
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			return 0;
 		}
-		nanosleep(&pause, NULL);
+		tort_pause(tries++ < 10 ? 100000 : 2000000);
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_OK)
 		return 0;
@@ -92,21 +92,26 @@ static int fork_with(struct op_run *run, bool raw)
 	struct slot *slot = run->slot;
 	uint64_t current[PAGES];
 	unsigned int i;
+	bool peer;
 	pid_t pid;
 
 	for (i = 0; i < PAGES; i++)
 		current[i] = atomic_load(&slot->page[i].current);
 	run->raw = raw;
+	peer = peer_start(run, 0, PAGES, PEER_STORE);
 	pid = raw ? (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L) : fork();
-	if (pid < 0)
-		return -errno;
 	if (!pid)
 		_exit(child_work(run, current));
+	if (pid < 0)
+		pid = -errno;
 	/* Breaks copy-on-write while the child is alive; what a window waits for is this, not the
 	 * fork. */
-	oracle_stamp(slot, 0, PAGES, run->stamp);
+	if (pid > 0)
+		oracle_stamp(slot, 0, PAGES, run->stamp);
 	window_returned(run->t);
-	return wait_child(run, pid);
+	if (peer)
+		peer_finish(run->t);
+	return pid < 0 ? (int)pid : wait_child(run, pid);
 }
 
 int op_fork(struct op_run *run)

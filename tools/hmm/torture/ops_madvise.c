@@ -26,30 +26,31 @@
 #define ADV_GUARD_INSTALL 102
 #define ADV_GUARD_REMOVE 103
 
+/* What is discarded along, to take long, lies below. */
 static uint64_t at(const struct op_run *run)
 {
-	return slot_page(run->slot, run->lo);
+	return slot_page(run->slot, run->lo) - run->lead;
 }
 
 static uint64_t length(const struct op_run *run)
 {
-	return (run->hi - run->lo) * run->slot->stride;
+	return (run->hi - run->lo) * run->slot->stride + run->lead;
 }
 
 /*
- * Three discards of four are told to the library, as the preload object does: they end the doubt.
- * The fourth stays in doubt until the library finds a proof itself.
+ * Seven discards of eight are told to the library, as the preload object does: they end the doubt.
+ * The eighth stays in doubt until the library finds a proof itself.
  */
 static int tell(struct op_run *run)
 {
-	if (!run->slot->checked && !rng_below(run->rng, 4))
+	if (!run->slot->checked && !rng_below(run->rng, 8))
 		return 0;
 	return hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 }
 
 /* A discard: contents are gone when the call returns, unless memory is shared and only unmapped
  * here. */
-static int discard(struct op_run *run, int rc, bool peer, bool gone)
+static int discarded(struct op_run *run, int rc, bool peer, bool gone)
 {
 	if (!rc) {
 		if (gone)
@@ -59,93 +60,173 @@ static int discard(struct op_run *run, int rc, bool peer, bool gone)
 			oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
 	}
 	if (peer)
-		peer_finish();
+		peer_finish(run->t);
 	if (!rc && !gone)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
-	return rc ? rc : tell(run);
-}
-
-static int advise(struct op_run *run, int advice, bool gone)
-{
-	bool peer = gone && peer_start(run->t, run->slot, run->lo, run->hi, run->stamp, PEER_PEEK);
-
-	return discard(run, tort_madvise(run->raw, at(run), length(run), advice), peer, gone);
-}
-
-int op_dontneed(struct op_run *run)
-{
-	return advise(run, MADV_DONTNEED, !kind_shared(run->slot->kind));
-}
-
-/*
- * The slot is the end of what is discarded: the event has long been read when the kernel comes to
- * it, and users go on faulting it in meanwhile.
- */
-int op_dontneed_wide(struct op_run *run)
-{
-	struct slot *slot = run->slot;
-	uint64_t start = slot->base - slot->lead;
-	struct brake brake;
-	bool faults;
-	int rc;
-
-	/* On all of it: else it would be two mappings, and two events. */
-	madvise((void *)start, slot->lead + slot->len, MADV_NOHUGEPAGE);
-	if (madvise((void *)start, slot->lead, ADV_POPULATE_WRITE))
-		return -errno;
-	faults = window_faults_begin(run->t, slot->id);
-	if (faults)
-		brake_pull(&brake);
-	rc = tort_madvise(run->raw, start, slot->lead + slot->len, MADV_DONTNEED);
-	if (faults)
-		brake_release(&brake);
-	if (!rc) {
-		op_returned(run);
-		oracle_stamp(slot, 0, PAGES, run->stamp);
-	}
-	if (faults)
-		window_faults_end(run->t);
-	if (!rc && rng_below(run->rng, 4))
-		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, start, slot->base + slot->len);
 	return rc;
 }
 
-int op_dontneed_locked(struct op_run *run)
+struct braked_call {
+	struct op_run *run;
+	int (*make)(struct op_run *run);
+	uint64_t before; /* what the page shows until it is discarded */
+	uint64_t limit;  /* tick: so long, and no longer */
+	bool held;
+};
+
+#define HELD_TICKS 400
+#define STARVED_TICKS (60 * TICKS_A_SECOND)
+
+static int make_braked(void *arg)
 {
-	int rc = advise(run, MADV_DONTNEED_LOCKED, !kind_shared(run->slot->kind));
+	struct braked_call *c = arg;
+
+	return c->make(c->run);
+}
+
+static bool page_is_there(const struct braked_call *c)
+{
+	uint64_t word;
+
+	return !slot_peek(slot_page(c->run->slot, c->run->hi - 1), &word) && word == c->before;
+}
+
+/* Let go, it needs a processor: it does not hang before it has had a chance. */
+static void still_there(void *arg)
+{
+	struct braked_call *c = arg;
+
+	if (tort_ticks(c->run->t) < c->limit + STARVED_TICKS)
+		beat(c->run->t, USERS + c->run->self, ops_table[c->run->op].name);
+}
+
+/* Its event is handled, nothing is in flight any more, and the page is still there. */
+static enum brake_look has_begun(void *arg)
+{
+	struct braked_call *c = arg;
+	struct torture *t = c->run->t;
+
+	still_there(c);
+	if (!atomic_load(&t->windows.told))
+		return BRAKE_NOT_YET;
+	return hmm_mm_barrier(t->mm, 1) || !page_is_there(c) ? BRAKE_NEAR : BRAKE_HERE;
+}
+
+static bool have_faulted(void *arg)
+{
+	struct braked_call *c = arg;
+	struct torture *t = c->run->t;
+
+	/* Not before: who waits for a change in flight keeps the processors busy. */
+	if (!c->held) {
+		c->held = true;
+		c->limit = tort_ticks(t) + HELD_TICKS;
+		scene_start(t, STEP_FAULT);
+	}
+	if (!scene_done(t) && tort_ticks(t) < c->limit && !atomic_load(&t->stop))
+		return false;
+	if (page_is_there(c))
+		window_close(t);
+	return true;
+}
+
+/* Announced and handled, the discard waits while users fault what it will discard. */
+static int discard_announced(struct op_run *run, int (*make)(struct op_run *run))
+{
+	struct torture *t = run->t;
+	struct braked_call call = { run, make, 0, tort_ticks(t) + HELD_TICKS, false };
+	struct brake_job job = {
+		make_braked, has_begun, have_faulted, still_there, &call, t->brake
+	};
+	bool caught;
+	int rc;
+
+	if (slot_peek(slot_page(run->slot, run->hi - 1), &call.before) ||
+	    madvise((void *)at(run), run->lead, ADV_POPULATE_WRITE))
+		return -EAGAIN;
+	window_open(t, WINDOW_ANNOUNCED);
+	rc = brake_run(&job, &caught);
+	if (atomic_load(&t->windows.open) >= 0) {
+		atomic_store(&t->windows.used, 0);
+		window_close(t);
+	}
+	/* The library is not told: it has to find out by itself. */
+	return discarded(run, rc, false, true);
+}
+
+static int discard(struct op_run *run, int (*make)(struct op_run *run), bool gone)
+{
+	bool peer;
+	int rc;
+
+	if (run->lead)
+		return discard_announced(run, make);
+	peer = gone && peer_start(run, run->lo, run->hi, PEER_PEEK);
+	rc = discarded(run, make(run), peer, gone);
+	return rc ? rc : tell(run);
+}
+
+static int make_dontneed(struct op_run *run)
+{
+	return tort_madvise(run->raw, at(run), length(run), MADV_DONTNEED);
+}
+
+static int make_dontneed_locked(struct op_run *run)
+{
+	int rc = tort_madvise(run->raw, at(run), length(run), MADV_DONTNEED_LOCKED);
 
 	return rc == -EINVAL ? -EOPNOTSUPP : rc;
 }
 
 /* Of oneself: DONTNEED by process_madvise since Linux 6.13. */
-int op_process_madvise(struct op_run *run)
+static int make_process_madvise(struct op_run *run)
 {
 	struct iovec iov = { (void *)at(run), length(run) };
 	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	bool peer, gone = !kind_shared(run->slot->kind);
 	long n;
 
 	if (fd < 0)
 		return -EOPNOTSUPP;
-	peer = gone && peer_start(run->t, run->slot, run->lo, run->hi, run->stamp, PEER_PEEK);
 	n = syscall(SYS_process_madvise, fd, &iov, 1UL, MADV_DONTNEED, 0U);
 	n = n < 0 ? -errno : 0;
 	close(fd);
-	n = discard(run, (int)n, peer, gone);
 	return n == -EINVAL || n == -EPERM ? -EOPNOTSUPP : (int)n;
+}
+
+static int make_remove(struct op_run *run)
+{
+	int rc = tort_madvise(run->raw, at(run), length(run), MADV_REMOVE);
+
+	return rc == -EINVAL ? -EOPNOTSUPP : rc;
+}
+
+int op_dontneed(struct op_run *run)
+{
+	return discard(run, make_dontneed, !kind_shared(run->slot->kind));
+}
+
+int op_dontneed_locked(struct op_run *run)
+{
+	return discard(run, make_dontneed_locked, !kind_shared(run->slot->kind));
+}
+
+int op_process_madvise(struct op_run *run)
+{
+	return discard(run, make_process_madvise, !kind_shared(run->slot->kind));
+}
+
+int op_remove(struct op_run *run)
+{
+	return discard(run, make_remove, true);
 }
 
 /* Contents may stay until memory is short: not gone before they are written anew. */
 int op_free(struct op_run *run)
 {
-	return advise(run, MADV_FREE, false);
-}
+	int rc = tort_madvise(run->raw, at(run), length(run), MADV_FREE);
 
-int op_remove(struct op_run *run)
-{
-	int rc = advise(run, MADV_REMOVE, true);
-
-	return rc == -EOPNOTSUPP || rc == -EINVAL ? -EOPNOTSUPP : rc;
+	rc = discarded(run, rc, false, false);
+	return rc ? rc : tell(run);
 }
 
 int op_reclaim(struct op_run *run)
@@ -178,7 +259,8 @@ int op_guard(struct op_run *run)
 	if (run->slot->checked) {
 		/* While the guard is there a checked use is refused untold. */
 		atomic_fetch_add(&run->slot->denied, 1);
-		tort_pause(rng_below(run->rng, 1000000));
+		op_hold_changed(run);
+		tort_pause(rng_below(run->rng, 100000));
 		atomic_fetch_add(&run->slot->denied, 1);
 	}
 	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));

@@ -21,6 +21,7 @@ static int object_gone(struct op_run *run, int fd)
 	if (rc)
 		return rc;
 	op_returned(run);
+	op_hold_changed(run);
 	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
 	return 0;
 }
@@ -56,7 +57,8 @@ static int mprotect_untold(struct op_run *run)
 	if (mprotect((void *)slot->base, slot->len, PROT_READ))
 		return -errno;
 	atomic_fetch_add(&slot->denied, 1);
-	tort_pause(rng_below(run->rng, 200000));
+	op_hold_changed(run);
+	tort_pause(rng_below(run->rng, 100000));
 	atomic_fetch_add(&slot->denied, 1);
 	if (mprotect((void *)slot->base, slot->len, PROT_READ | PROT_WRITE))
 		return -errno;
@@ -99,29 +101,39 @@ int op_mprotect(struct op_run *run)
 	return 0;
 }
 
-/* Pages of the mapping change places without an event. */
+/* The first page shows another one of the object. */
+static int remap_first(struct op_run *run, uint64_t page)
+{
+	int tries = 100;
+
+	/* It refuses when a registration changes the VMA meanwhile. */
+	while (syscall(SYS_remap_file_pages, slot_page(run->slot, 0), HMM_PAGE_SIZE, 0, page, 0))
+		if (errno != EINVAL || --tries < 0)
+			return -errno;
+	return run->slot->checked
+		       ? 0
+		       : hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, slot_page(run->slot, 0),
+				     slot_page(run->slot, 0) + HMM_PAGE_SIZE);
+}
+
+/*
+ * Pages of the mapping change places without an event: page 0 shows the object's spare page, then
+ * itself again. Both times the library is told, or each use asks what is mapped.
+ */
 int op_remap_file_pages(struct op_run *run)
 {
 	struct slot *slot = run->slot;
 	struct object *o = &slot->objects[slot->object];
-	uint64_t page = slot_page(slot, 0);
-	int tries = 100, rc;
+	int rc;
 
-	/* Page 0 shows the object's spare page, then itself again; both times the library is told.
-	 */
 	oracle_fill((uint64_t *)(o->alias + slot->len), oracle_word(slot, 0, run->stamp));
-	if (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, (unsigned long)PAGES, 0))
-		return -EOPNOTSUPP;
-	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, page, page + HMM_PAGE_SIZE);
+	rc = remap_first(run, PAGES);
 	if (rc)
-		return rc;
-	oracle_removed(slot, 0, 1, run->stamp);
+		return rc == -EINVAL || rc == -ENOSYS ? -EOPNOTSUPP : rc;
+	op_returned(run);
+	op_hold_changed(run);
 	oracle_fill((uint64_t *)o->alias, oracle_word(slot, 0, run->stamp));
-	/* It refuses when a registration changes the VMA meanwhile. */
-	while (syscall(SYS_remap_file_pages, page, HMM_PAGE_SIZE, 0, 0UL, 0))
-		if (errno != EINVAL || --tries < 0)
-			return -errno;
-	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, page, page + HMM_PAGE_SIZE);
+	rc = remap_first(run, 0);
 	if (!rc)
 		oracle_stamp(slot, 0, PAGES, run->stamp);
 	return rc;

@@ -5,6 +5,10 @@
 #include <semaphore.h>
 #include "peer.h"
 
+#define ONE_IN 4 /* operations that are watched without being forced */
+#define EAGER 20 /* looks at once; then with pauses */
+#define PAUSE_NS 20000
+
 enum state {
 	STATE_IDLE,    /* the starter's */
 	STATE_PENDING, /* up to the peer, or to be taken back */
@@ -14,42 +18,51 @@ enum state {
 
 static pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER; /* held from start to finish */
 static _Atomic int state;
-static sem_t wake; /* one post a job: the peer does not spin between jobs */
+static _Atomic bool over; /* the starter wants it back */
+static sem_t wake;        /* one post a job: the peer does not spin between jobs */
 static struct {
 	struct slot *slot;
 	unsigned int lo, hi;
 	uint64_t stamp;
 	enum peer_mode mode;
+	bool latch;
 } job;
 
-bool peer_start(struct torture *t, struct slot *slot, unsigned int lo, unsigned int hi,
-		uint64_t stamp, enum peer_mode mode)
+bool peer_start(struct op_run *run, unsigned int lo, unsigned int hi, enum peer_mode mode)
 {
-	/* A window that is held open for this slot needs to know when the change took effect. */
-	if (atomic_load(&t->windows.phase) == PHASE_RUN &&
-	    atomic_load(&t->windows.slot) == slot->id)
+	/* A window that is held open needs to know when the change took effect. */
+	if (run->forced)
 		pthread_mutex_lock(&job_lock);
-	else if (pthread_mutex_trylock(&job_lock))
+	else if (mode == PEER_STORE || rng_below(run->rng, ONE_IN) ||
+		 pthread_mutex_trylock(&job_lock))
 		return false;
-	job.slot = slot;
+	job.slot = run->slot;
 	job.lo = lo;
 	job.hi = hi;
-	job.stamp = stamp;
+	job.stamp = run->stamp;
 	job.mode = mode;
+	job.latch = run->latch;
+	atomic_store(&over, false);
 	atomic_store(&state, STATE_PENDING);
 	sem_post(&wake);
 	return true;
 }
 
-bool peer_finish(void)
+bool peer_finish(struct torture *t)
 {
+	unsigned int i;
 	int s;
 
-	for (;;) {
+	atomic_store(&over, true);
+	bell_ring(&t->bell);
+	for (i = 0;; i++) {
 		s = STATE_PENDING;
 		if (atomic_compare_exchange_strong(&state, &s, STATE_IDLE) || s == STATE_MAPPED)
 			break;
-		sched_yield();
+		if (i < EAGER)
+			sched_yield();
+		else
+			tort_pause(PAUSE_NS);
 	}
 	atomic_store(&state, STATE_IDLE);
 	pthread_mutex_unlock(&job_lock);
@@ -62,7 +75,7 @@ void peer_wake(void)
 }
 
 /* True once a page's old content was seen to be gone. */
-static bool peek(struct torture *t)
+static bool peek(void)
 {
 	bool seen = false;
 	uint64_t word;
@@ -81,7 +94,7 @@ static bool peek(struct torture *t)
 	return seen;
 }
 
-static bool map(struct torture *t)
+static bool map(void)
 {
 	if (slot_map(job.slot, false, true, job.stamp))
 		return false;
@@ -89,33 +102,70 @@ static bool map(struct torture *t)
 	return true;
 }
 
+/* The pump has come to its window: the event is queued, the copy is made. */
+static bool store(struct torture *t)
+{
+	if (!job.latch && atomic_load(&t->windows.open) < 0)
+		return false;
+	oracle_stamp_seen(job.slot, job.lo, job.hi, job.stamp);
+	job.mode = PEER_PEEK; /* once is enough */
+	return true;
+}
+
+/* Reading comes first: it does not need the lock that the kernel keeps while it frees pages. */
+static bool look(struct torture *t, bool *mapped)
+{
+	bool seen = job.mode == PEER_STORE ? store(t) : peek();
+
+	*mapped = job.mode == PEER_MAP && map();
+	if (seen || *mapped)
+		window_effect(t);
+	return seen || *mapped;
+}
+
+/*
+ * The operation's call waits for us, its change done and not announced. Or will: only who has seen it
+ * return may leave without reading.
+ */
+static bool hold_latch(struct torture *t)
+{
+	bool mapped = false;
+
+	while (!latch_caught(&t->latch, 5))
+		if (atomic_load(&over))
+			return false;
+	if (look(t, &mapped))
+		window_hold(t, WINDOW_CHANGED);
+	latch_release(&t->latch);
+	job.latch = false;
+	return mapped;
+}
+
 void *peer_main(void *arg)
 {
 	struct torture *t = arg;
-	struct beat *b = &t->beats[USERS + HOSTILES];
+	unsigned int looks = 0;
 
 	window_not_pump("peer");
 	while (!atomic_load(&t->stop)) {
-		bool seen, mapped = false;
+		bool mapped = false, seen = false;
 		int s = STATE_PENDING;
 
-		beat(b, "peer");
 		if (!atomic_compare_exchange_strong(&state, &s, STATE_BUSY)) {
+			looks = 0;
 			if (s == STATE_IDLE)
 				sem_wait(&wake);
 			sched_yield();
 			continue;
 		}
-		/* Seen first: reading does not need the lock that the kernel keeps while it frees
-		 * pages. */
-		seen = peek(t);
-		if (seen)
-			window_hold_changed(t);
-		if (job.mode == PEER_MAP)
-			mapped = map(t);
-		if (seen || mapped)
-			window_effect(t);
+		if (job.latch)
+			seen = mapped = hold_latch(t);
+		else
+			seen = look(t, &mapped);
 		atomic_store(&state, mapped ? STATE_MAPPED : STATE_PENDING);
+		/* Done, or the next look only makes others wait. */
+		if (!mapped && (seen || looks++ >= EAGER))
+			tort_pause(PAUSE_NS);
 	}
 	return NULL;
 }

@@ -4,7 +4,7 @@
 #include <json-c/json.h>
 #include "ops.h"
 
-/* The protocol's four windows, each of which the pump is held in at one or more points. */
+/* The protocol's windows, each of which is held open at one or more points. */
 static const struct {
 	const char *name;
 	enum window first, last;
@@ -13,6 +13,7 @@ static const struct {
 	{ "queued", WINDOW_POLLED, WINDOW_QUIESCED },
 	{ "read", WINDOW_READ, WINDOW_INVALIDATED },
 	{ "resumed", WINDOW_RESUMED, WINDOW_RESUMED },
+	{ "announced", WINDOW_ANNOUNCED, WINDOW_ANNOUNCED },
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -47,33 +48,101 @@ static double share(const struct torture *t)
 	return a + r > 0 ? a / (a + r) : 0;
 }
 
+/* NULL, or why none of the column's windows can be held open. */
+static const char *why_not(const struct torture *t, unsigned int op, unsigned int column)
+{
+	const char *why = NULL;
+	unsigned int w;
+
+	for (w = columns[column].first; w <= columns[column].last; w++) {
+		why = t->why_not[op][w];
+		if (!why)
+			break;
+	}
+	return why;
+}
+
+/* How many of the table's cells that can be held open have been. */
+static unsigned int cells_forced(const struct torture *t, unsigned int *possible)
+{
+	unsigned int i, j, n = 0;
+
+	*possible = 0;
+	for (i = 0; i < ops_count; i++)
+		for (j = 0; j < COLUMNS; j++)
+			if (!why_not(t, i, j)) {
+				++*possible;
+				n += cell(t->windows.forced, i, j) != 0;
+			}
+	return n;
+}
+
 static void print_windows(const struct torture *t)
 {
 	unsigned int i, j;
 
-	printf("\n%-22s %9s   %s\n", "operation", "times", "windows held open, uses tried in them");
-	printf("%-22s %9s", "", "");
+	printf("\n%-21s %8s   %s\n", "operation", "times", "windows held open, uses tried in them");
+	printf("%-21s %8s", "", "");
 	for (j = 0; j < COLUMNS; j++)
-		printf(" %14s", columns[j].name);
+		printf(" %13s", columns[j].name);
 	printf("\n");
 	for (i = 0; i < ops_count; i++) {
 		if (!atomic_load(&t->op_runs[i]))
 			continue;
-		printf("%-22s %9llu", ops_table[i].name,
+		printf("%-21s %8llu", ops_table[i].name,
 		       (unsigned long long)atomic_load(&t->op_runs[i]));
-		for (j = 0; j < COLUMNS && !ops_table[i].no_event; j++)
-			if (!j && ops_table[i].effect != EFFECT_BEFORE)
-				printf("  %13s", "after the event");
+		for (j = 0; j < COLUMNS; j++)
+			if (why_not(t, i, j))
+				printf(" %13s", "-");
 			else
-				printf("  %6llu %6llu",
+				printf(" %5llu %7llu",
 				       (unsigned long long)cell(t->windows.forced, i, j),
 				       (unsigned long long)cell(t->windows.in_window, i, j));
-		if (ops_table[i].no_event)
-			printf("  %s", atomic_load(&t->op_noted[i])
-					       ? "no event: the library is told"
-					       : "no event");
 		printf("\n");
 	}
+}
+
+static bool printed_before(const struct torture *t, const char *why, unsigned int op,
+			   unsigned int column)
+{
+	unsigned int i, j;
+
+	for (i = 0; i <= op; i++)
+		for (j = 0; j < (i < op ? COLUMNS : column); j++)
+			if (atomic_load(&t->op_runs[i]) && why_not(t, i, j) == why)
+				return true;
+	return false;
+}
+
+/* Each reason once, with the windows and the operations it is about. */
+static void print_why_not(const struct torture *t)
+{
+	unsigned int i, j, k, l, n;
+
+	for (i = 0; i < ops_count; i++)
+		for (j = 0; j < COLUMNS; j++) {
+			const char *why = why_not(t, i, j);
+
+			if (!why || !atomic_load(&t->op_runs[i]) || printed_before(t, why, i, j))
+				continue;
+			printf("- (");
+			for (n = 0, l = 0; l < COLUMNS; l++)
+				for (k = 0; k < ops_count; k++)
+					if (atomic_load(&t->op_runs[k]) &&
+					    why_not(t, k, l) == why) {
+						printf("%s%s", n++ ? ", " : "", columns[l].name);
+						break;
+					}
+			printf(") %s:", why);
+			for (n = 0, k = 0; k < ops_count; k++)
+				for (l = 0; l < COLUMNS; l++)
+					if (atomic_load(&t->op_runs[k]) &&
+					    why_not(t, k, l) == why) {
+						printf("%s %s", n++ ? "," : "", ops_table[k].name);
+						break;
+					}
+			printf("\n");
+		}
 }
 
 static void print_excluded(const struct torture *t)
@@ -98,7 +167,7 @@ static void print_excluded(const struct torture *t)
 void torture_report(const struct torture *t)
 {
 	unsigned long long faults = 0, transient = 0, sections = 0, writes = 0, errors = 0;
-	unsigned int i;
+	unsigned int i, n, possible;
 
 	for (i = 0; i < USERS; i++) {
 		faults += atomic_load(&t->counts[i].faults);
@@ -108,6 +177,7 @@ void torture_report(const struct torture *t)
 		writes += atomic_load(&t->counts[i].writes);
 	}
 	print_windows(t);
+	print_why_not(t);
 	printf("\n");
 	print_excluded(t);
 	if (!t->pins)
@@ -126,19 +196,26 @@ void torture_report(const struct torture *t)
 	       (unsigned long long)t->stats.overruns, (unsigned long long)t->stats.watchdog_reads);
 	printf("discards in doubt %llu, settled by proof %llu\n",
 	       (unsigned long long)t->stats.doubts, (unsigned long long)t->stats.doubts_settled);
+	n = cells_forced(t, &possible);
+	printf("operation and window: %u of %u held open at least once; the drill took %.1f s\n", n,
+	       possible, t->drill_seconds);
 	for (i = 0; finding_text(i); i++)
 		printf("FOUND %s\n", finding_text(i));
-	printf("%s: %llu hostile operations, %llu accepted uses (%.0f %% of all), %llu stale, %llu "
-	       "lost, "
-	       "%llu wrong in %.1f s; seed %llu\n",
+	printf("%s: %llu hostile operations (%llu on pages that a device held), %llu accepted uses "
+	       "(%.0f %% of all), %llu stale, %llu lost, %llu wrong in %.1f s; seed %llu\n",
 	       torture_passed(t) ? "sound" : "UNSOUND",
 	       (unsigned long long)atomic_load(&t->operations),
+	       (unsigned long long)atomic_load(&t->operations_on_held),
 	       (unsigned long long)torture_accepted(t), 100 * share(t),
 	       (unsigned long long)findings_of(FINDING_STALE),
 	       (unsigned long long)findings_of(FINDING_LOST),
 	       (unsigned long long)findings_of(FINDING_WRONG), t->elapsed,
 	       (unsigned long long)t->opt.seed);
-	if (!findings_all() && !torture_passed(t))
+	if (!findings_all() && t->unfinished)
+		printf("the time was over before there were %llu operations and as many accepted "
+		       "uses\n",
+		       LONG_TARGET);
+	else if (!findings_all() && !torture_passed(t))
 		printf("too few uses were accepted to prove anything (%.0f %% are needed)\n",
 		       100 * ACCEPTED_SHARE);
 }
@@ -160,8 +237,15 @@ static struct json_object *json_operations(const struct torture *t)
 			continue;
 		o = json_object_new_object();
 		add(o, "times", atomic_load(&t->op_runs[i]));
-		for (j = 0; j < COLUMNS && !ops_table[i].no_event; j++) {
+		for (j = 0; j < COLUMNS; j++) {
 			struct json_object *w = json_object_new_object();
+
+			if (why_not(t, i, j)) {
+				json_object_object_add(w, "cannot",
+						       json_object_new_string(why_not(t, i, j)));
+				json_object_object_add(o, columns[j].name, w);
+				continue;
+			}
 
 			add(w, "held_open", cell(t->windows.forced, i, j));
 			add(w, "uses", cell(t->windows.in_window, i, j));
@@ -193,6 +277,7 @@ void torture_report_json(const struct torture *t)
 	json_object_object_add(o, "mutation",
 			       t->opt.mutation ? json_object_new_string(t->opt.mutation) : NULL);
 	add(o, "operations", atomic_load(&t->operations));
+	add(o, "operations_on_held", atomic_load(&t->operations_on_held));
 	add(o, "accepted", torture_accepted(t));
 	add(o, "refused", torture_refused(t));
 	json_object_object_add(o, "accepted_share", json_object_new_double(share(t)));
@@ -202,6 +287,9 @@ void torture_report_json(const struct torture *t)
 	add(o, "hangs", findings_of(FINDING_HANG));
 	add(o, "leaks", findings_of(FINDING_LEAK));
 	add(o, "errors", findings_of(FINDING_ERROR));
+	add(o, "windows_forced", cells_forced(t, &i));
+	add(o, "windows_possible", i);
+	json_object_object_add(o, "drill_seconds", json_object_new_double(t->drill_seconds));
 	json_object_object_add(o, "passed", json_object_new_boolean(torture_passed(t)));
 	json_object_object_add(o, "hostile", json_operations(t));
 	json_object_object_add(o, "excluded", excluded);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A run: twice attach, torture, detach. What the second cycle leaves behind that the first did not
+ * A run: twice attach, torture, detach. The first cycle is the drill, which forces every operation into
+ * every window; in the second all run free. What the second leaves behind that the first did not
  * is a leak; what a thread does not come back from is a hang.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,11 +16,10 @@
 #include "ops.h"
 #include "peer.h"
 
-#define HANG_NS 15000000000ULL
-#define FOCUS_TICKS 16 /* of 5 ms */
-#define LONG_TARGET 1000000ULL
-#define LEAK_BYTES (256U << 10)
-#define LEAK_PAGES 512 /* mapped: thread stacks and pools may settle a little later */
+#define FOCUS_TICKS 16
+#define LEAST_FREE 0.25
+#define PROGRESS_TICKS 40
+#define JOIN_TICKS (15U * TICKS_A_SECOND)
 
 static const struct {
 	enum kind kind;
@@ -33,45 +31,6 @@ static const struct {
 	{ KIND_FILE, true },  { KIND_BRK, false },
 };
 #define LAYOUT_SLOTS (sizeof(layout) / sizeof(layout[0]))
-
-struct usage {
-	unsigned int fds;
-	size_t heap;
-	size_t pages;
-};
-
-static void measure(struct usage *u)
-{
-	DIR *d = opendir("/proc/self/fd");
-	FILE *f = fopen("/proc/self/statm", "r");
-
-	memset(u, 0, sizeof(*u));
-	while (d && readdir(d))
-		u->fds++;
-	if (d)
-		closedir(d);
-	if (f) {
-		if (fscanf(f, "%zu", &u->pages) != 1)
-			u->pages = 0;
-		fclose(f);
-	}
-	u->heap = mallinfo2().uordblks;
-}
-
-static void check_leaks(const struct usage *before, const struct usage *after)
-{
-	if (after->fds > before->fds)
-		finding(FINDING_LEAK, "%u descriptors after the first cycle, %u after the second",
-			before->fds, after->fds);
-	if (after->heap > before->heap + LEAK_BYTES)
-		finding(FINDING_LEAK,
-			"%zu bytes of heap after the first cycle, %zu after the second",
-			before->heap, after->heap);
-	if (after->pages > before->pages + LEAK_PAGES)
-		finding(FINDING_LEAK,
-			"%zu pages mapped after the first cycle, %zu after the second",
-			before->pages, after->pages);
-}
 
 static void slots_destroy(struct torture *t)
 {
@@ -97,13 +56,28 @@ static int slots_create(struct torture *t)
 	return 0;
 }
 
-static void policies(struct torture *t)
+/* What there is to force: asked once, the slots are alike in both cycles. */
+static void look_around(struct torture *t)
 {
-	unsigned int i, j;
+	struct hmm_coherence_cell cell;
+	unsigned int i, j, w;
 
+	t->fork_events = !hmm_coherence(t->mm, HMM_OP_FORK_RAW, HMM_VMA_ANON, &cell) &&
+			 cell.guarantee == HMM_SYNCHRONOUS;
 	for (i = 0; i < t->nslots; i++)
 		for (j = 0; j < ops_count; j++)
 			t->policy[i][j] = (unsigned char)op_policy(t, &ops_table[j], &t->slots[i]);
+	for (j = 0; j < ops_count; j++)
+		for (w = 0; w < WINDOW_NR; w++)
+			for (i = 0; i < t->nslots; i++) {
+				const char *why = force_why_not(t, j, &t->slots[i], w);
+
+				/* The first reason says most: slots used with checks come last. */
+				if (!why || !t->why_not[j][w] || t->why_not[j][w] == force_excluded)
+					t->why_not[j][w] = why;
+				if (!why)
+					break;
+			}
 }
 
 uint64_t torture_accepted(const struct torture *t)
@@ -130,84 +104,28 @@ bool torture_passed(const struct torture *t)
 {
 	double accepted = (double)torture_accepted(t);
 
-	return !findings_all() && accepted > 0 &&
+	return !findings_all() && !t->unfinished && accepted > 0 &&
 	       accepted >= ACCEPTED_SHARE * (accepted + (double)torture_refused(t));
 }
 
-static bool over(const struct torture *t, uint64_t deadline, bool longer)
+static double seconds_since(uint64_t ns)
 {
+	return (double)(tort_now_ns() - ns) / 1e9;
+}
+
+static bool over(struct torture *t, uint64_t start, double seconds)
+{
+	bool late = seconds_since(start) >= seconds;
+
 	if (atomic_load(&t->stop) || findings_all())
 		return true;
-	if (longer)
-		return atomic_load(&t->operations) >= LONG_TARGET &&
-		       torture_accepted(t) >= LONG_TARGET && tort_now_ns() >= deadline;
-	return tort_now_ns() >= deadline;
-}
-
-static void print_line_of(const char *task, const char *file)
-{
-	char path[300], line[160] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%.40s/%s", task, file);
-	f = fopen(path, "r");
-	if (f) {
-		if (!fgets(line, sizeof(line), f))
-			line[0] = 0;
-		fclose(f);
-	}
-	line[strcspn(line, "\n")] = 0;
-	fprintf(stderr, " %s", line);
-}
-
-/* Where every thread is: what a report of a hang needs. */
-static void print_threads(const struct torture *t)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	unsigned int i;
-
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		fprintf(stderr, "thread %s:", e->d_name);
-		print_line_of(e->d_name, "comm");
-		print_line_of(e->d_name, "wchan");
-		print_line_of(e->d_name, "syscall");
-		fprintf(stderr, "\n");
-	}
-	if (d)
-		closedir(d);
-	for (i = 0; i < HOSTILES; i++)
-		fprintf(stderr, "hostile %u: \"%s\", %s\n", i,
-			atomic_load(&t->beats[USERS + i].doing),
-			atomic_load(&t->busy[i]) ? "at it" : "not begun");
-	fprintf(stderr, "window: phase %d armed %d open %d slot %u ready %#x\n",
-		atomic_load(&t->windows.phase), atomic_load(&t->windows.armed),
-		atomic_load(&t->windows.open), atomic_load(&t->windows.slot),
-		atomic_load(&t->windows.ready));
-}
-
-/* True: a thread hangs; it cannot be joined and the process must not go on. */
-static bool look_for_hangs(const struct torture *t)
-{
-	uint64_t now = tort_now_ns();
-	bool hang = false;
-	unsigned int i;
-
-	for (i = 0; i < USERS + HOSTILES; i++) {
-		uint64_t since = atomic_load(&t->beats[i].since_ns);
-
-		if (!since || now < since + HANG_NS)
-			continue;
-		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for 15 s",
-			i < USERS ? "user" : "hostile", i < USERS ? i : i - USERS,
-			atomic_load(&t->beats[i].doing));
-		hang = true;
-	}
-	if (hang)
-		print_threads(t);
-	return hang;
+	if (t->drilling)
+		return atomic_load(&t->drilled) == HOSTILES;
+	if (!t->opt.longer)
+		return late;
+	t->unfinished =
+		atomic_load(&t->operations) < LONG_TARGET || torture_accepted(t) < LONG_TARGET;
+	return late || !t->unfinished;
 }
 
 struct crew {
@@ -224,6 +142,7 @@ static int crew_start(struct torture *t, struct crew *crew)
 		bool user = crew->n < USERS;
 
 		crew->args[crew->n] = (struct user_arg){ t, user ? crew->n : crew->n - USERS };
+		beat(t, crew->n, "starting");
 		rc = -pthread_create(&crew->threads[crew->n], NULL, user ? user_main : hostile_main,
 				     &crew->args[crew->n]);
 	}
@@ -236,16 +155,20 @@ static int crew_start(struct torture *t, struct crew *crew)
 /* False: some did not end. */
 static bool crew_join(struct torture *t, struct crew *crew)
 {
-	struct timespec until;
+	uint64_t limit = tort_ticks(t) + JOIN_TICKS;
 	unsigned int i;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)(HANG_NS / 1000000000ULL);
 	peer_wake();
+	bell_ring(&t->bell);
 	for (i = 0; i < crew->n; i++)
-		if (pthread_timedjoin_np(crew->threads[i], NULL, &until)) {
+		while (pthread_tryjoin_np(crew->threads[i], NULL)) {
+			atomic_fetch_add(&t->ticks, 1);
+			tort_pause(TICK_NS);
+			if (tort_ticks(t) < limit)
+				continue;
 			finding(FINDING_HANG, "thread %u (\"%s\") did not end", i,
-				i < USERS + HOSTILES + 1 ? atomic_load(&t->beats[i].doing) : "?");
+				i < USERS + HOSTILES ? atomic_load(&t->beats[i].doing) : "peer");
+			watch_print_threads(t);
 			return false;
 		}
 	return true;
@@ -271,14 +194,8 @@ static void add_stats(struct torture *t)
 	t->stats.overruns += s.overruns;
 }
 
-/* 0; 1 hangs: do not touch anything any more; -errno. */
-static int cycle(struct torture *t, double seconds, bool longer)
+static int open_space(struct torture *t)
 {
-	struct timespec pause = { 0, 5000000 };
-	struct crew crew = { .n = 0 };
-	uint64_t deadline;
-	unsigned int ticks = 0;
-	bool hang = false;
 	int rc = slots_create(t);
 
 	if (rc)
@@ -290,27 +207,46 @@ static int cycle(struct torture *t, double seconds, bool longer)
 		slots_destroy(t);
 		return rc;
 	}
-	policies(t);
-	rc = windows_init(t);
+	latch_open(&t->latch);
+	scene_init(t);
+	look_around(t);
+	return windows_init(t);
+}
+
+static void close_space(struct torture *t)
+{
+	windows_exit(t);
+	scene_exit(t);
+	latch_close(&t->latch);
+	hmm_mm_detach(t->mm);
+	t->mm = NULL;
+	slots_destroy(t);
+}
+
+/* 0; 1 hangs: do not touch anything any more; -errno. */
+static int cycle(struct torture *t, uint64_t start, double seconds)
+{
+	struct crew crew = { .n = 0 };
+	bool hang = false;
+	int rc = open_space(t);
+
+	if (rc)
+		return rc;
 	atomic_store(&t->stop, false);
-	memset(t->beats, 0, sizeof(t->beats));
-	if (!rc)
-		rc = crew_start(t, &crew);
-	deadline = tort_now_ns() + (uint64_t)(seconds * 1e9);
-	while (!rc && !hang && !over(t, deadline, longer)) {
-		nanosleep(&pause, NULL);
-		if (!(++ticks % FOCUS_TICKS))
+	rc = crew_start(t, &crew);
+	while (!rc && !hang && !over(t, start, seconds)) {
+		hang = watch_tick(t);
+		if (!(tort_ticks(t) % FOCUS_TICKS))
 			atomic_fetch_add(&t->focus, 1);
-		hang = look_for_hangs(t);
+		if (!(tort_ticks(t) % PROGRESS_TICKS))
+			watch_progress(t, seconds_since(start), false);
 	}
+	watch_progress(t, 0, true);
 	atomic_store(&t->stop, true);
 	if (hang || !crew_join(t, &crew))
 		return 1;
 	add_stats(t);
-	windows_exit(t);
-	hmm_mm_detach(t->mm);
-	t->mm = NULL;
-	slots_destroy(t);
+	close_space(t);
 	return rc;
 }
 
@@ -327,9 +263,9 @@ static void have_pins(struct torture *t)
 int torture_run(struct torture *t)
 {
 	struct rlimit files = { 4096, 4096 };
-	struct usage first, second;
 	uint64_t start = tort_now_ns();
-	double warm = t->opt.seconds * 0.2;
+	struct usage first, second;
+	double rest;
 	int rc;
 
 	/* One arena: mappings that glibc keeps for threads would look like a leak. */
@@ -338,14 +274,22 @@ int torture_run(struct torture *t)
 	prctl(PR_SET_TIMERSLACK, 1000);
 	setrlimit(RLIMIT_NOFILE, &files);
 	have_pins(t);
-	rc = cycle(t, warm, false);
+	t->brake = brake_probe();
+	t->drilling = true;
+	rc = cycle(t, start, t->opt.seconds);
+	t->drilling = false;
+	t->drill_seconds = seconds_since(start);
 	if (!rc && !findings_all()) {
-		measure(&first);
-		rc = cycle(t, t->opt.seconds - warm, t->opt.longer);
-		measure(&second);
+		usage_measure(&first);
+		/* However long the drill took on a busy machine, some of the time is for this. */
+		rest = t->opt.seconds - seconds_since(start);
+		if (rest < t->opt.seconds * LEAST_FREE)
+			rest = t->opt.seconds * LEAST_FREE;
+		rc = cycle(t, tort_now_ns(), rest);
+		usage_measure(&second);
 		if (!rc && !findings_all())
-			check_leaks(&first, &second);
+			usage_compare(&first, &second);
 	}
-	t->elapsed = (double)(tort_now_ns() - start) / 1e9;
+	t->elapsed = seconds_since(start);
 	return rc == 1 ? 0 : rc;
 }

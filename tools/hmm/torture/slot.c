@@ -17,11 +17,11 @@
 #include "slot.h"
 
 #define ARENA 0x100000000000ULL
-#define SLOT_SPAN (64ULL << 20)
-#define SLOT_AT (16ULL << 20) /* room below for a stack to grow into, guard gap included */
-#define AWAY_AT (48ULL << 20)
+#define SLOT_SPAN (128ULL << 20)
+#define SLOT_AT (48ULL << 20) /* room below for a stack to grow into, guard gap included */
+#define AWAY_AT (96ULL << 20)
 #define THP_SIZE (2ULL << 20)
-#define WIDE_LEAD (12ULL << 20)
+#define WIDE_LEAD (24ULL << 20) /* 0.7 ms to discard */
 
 static const struct {
 	const char *name;
@@ -52,6 +52,11 @@ enum hmm_vma_kind kind_vma(enum kind kind)
 bool kind_shared(enum kind kind)
 {
 	return kinds[kind].shared;
+}
+
+uint64_t slot_lowest(void)
+{
+	return ARENA - (1 << 20);
 }
 
 uint64_t slot_page(const struct slot *slot, unsigned int i)
@@ -221,6 +226,9 @@ int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t 
 		return (int)p;
 	if (slot->kind == KIND_THP)
 		madvise((void *)addr, slot->len, MADV_HUGEPAGE);
+	if (slot->kind ==
+	    KIND_WIDE) /* on all of it: else it would be two mappings, and two events */
+		madvise((void *)p, slot->lead + slot->len, MADV_NOHUGEPAGE);
 	return 0;
 }
 
@@ -240,8 +248,8 @@ static int slot_place(struct slot *slot)
 	slot->away = at + AWAY_AT;
 	if (slot->kind != KIND_BRK)
 		return slot_map(slot, false, false, 1);
-	/* The top of the heap, aligned; the rest below stays malloc's. */
-	slot->base = ((uint64_t)sbrk(0) + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+	/* The top of the heap, aligned, above a page for the latch; the rest stays malloc's. */
+	slot->base = ((uint64_t)sbrk(0) + 2 * HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	return brk((void *)(slot->base + slot->len)) ? -errno : 0;
 }
 
@@ -277,7 +285,7 @@ void slot_destroy(struct slot *slot)
 
 	if (slot->kind == KIND_BRK) {
 		if ((uint64_t)sbrk(0) == slot->base + slot->len)
-			brk((void *)slot->base);
+			brk((void *)(slot->base - HMM_PAGE_SIZE));
 	} else if (slot->base) {
 		munmap((void *)(slot->base - slot->lead), slot->lead + slot->len);
 		munmap((void *)slot->away, slot->len);

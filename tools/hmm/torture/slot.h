@@ -58,13 +58,15 @@ struct slot {
 	uint64_t len;
 	uint64_t stride;
 	uint64_t away; /* where mappings are moved to */
-	uint64_t lead; /* bytes of the same mapping below base */
+	uint64_t lead; /* bytes that slot_map_at() maps along below */
 	unsigned int object;
 	struct object objects[OBJECTS];
 	_Atomic uint64_t epoch;  /* odd while an operation is under way */
 	_Atomic uint64_t issued; /* the newest stamp */
 	_Atomic uint64_t
 		denied; /* odd while the mapping is read-only and nobody told the library */
+	_Atomic uint32_t
+		held; /* slot_held_bit(): translations that users took, until an operation */
 	const char *_Atomic history[4]; /* operations by stamp, for the text of a finding */
 	struct page_oracle page[PAGES];
 };
@@ -77,6 +79,13 @@ int slot_create(struct slot *slot, unsigned int id, enum kind kind, bool checked
 void slot_destroy(struct slot *slot);
 
 uint64_t slot_page(const struct slot *slot, unsigned int i);
+/* Below all slots, and below whatever else the program maps: nothing is ever there. */
+uint64_t slot_lowest(void);
+
+static inline uint32_t slot_held_bit(unsigned int user, unsigned int page)
+{
+	return 1U << (user * PAGES + page);
+}
 
 /*
  * Map the slot afresh, with the content that stamp stands for where it can be there from the first

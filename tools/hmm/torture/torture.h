@@ -9,10 +9,15 @@
 
 #include <pthread.h>
 #include <hmm/hmm.h>
+#include "bell.h"
+#include "brake.h"
+#include "latch.h"
 #include "oracle.h"
+#include "scene.h"
 #include "window.h"
 
 #define SLOTS_MAX 24
+#define LONG_TARGET 1000000ULL
 #define USERS 3
 #define HOSTILES 2
 
@@ -58,10 +63,17 @@ uint64_t tort_now_ns(void);
  * running. */
 void tort_pause(uint64_t ns);
 
+/*
+ * Patience is measured in ticks of the main thread, which sleeps for one at a time: on a busy machine
+ * they come late, as everything else does.
+ */
+#define TICK_NS 5000000ULL
+#define TICKS_A_SECOND 200U
+
 /* --- the run -------------------------------------------------------------------------------------
  */
 struct options {
-	double seconds;
+	double seconds; /* 0: the default */
 	uint64_t seed;
 	const char *mutation;
 	bool json;
@@ -81,8 +93,8 @@ struct user_counts {
 
 /* What a thread is doing, for the report of a hang. */
 struct beat {
-	const char *_Atomic doing;
-	_Atomic uint64_t since_ns;
+	const char *_Atomic doing; /* NULL: nothing any more */
+	_Atomic uint64_t since;    /* tick */
 };
 
 struct torture {
@@ -91,17 +103,27 @@ struct torture {
 	struct slot slots[SLOTS_MAX];
 	unsigned int nslots;
 	unsigned int nslots_ran; /* for the report, when the slots are gone */
+	struct bell bell;
+	struct scene scene;
 	struct windows windows;
+	struct latch latch;
+	enum brake brake;
+	bool fork_events; /* the library is told of forks */
+	bool drilling;
+	_Atomic unsigned int drilled; /* hostile threads that have finished the drill */
 	struct user_counts counts[USERS];
-	struct beat beats[USERS + HOSTILES + 1];
+	struct beat beats[USERS + HOSTILES];
+	_Atomic uint64_t ticks;
 	_Atomic uint64_t method_uses[3];
 	unsigned char policy[SLOTS_MAX][OPS_MAX]; /* enum op_policy */
+	const char *why_not[OPS_MAX][WINDOW_NR];  /* NULL: can be forced; for the report */
 	_Atomic uint64_t op_runs[OPS_MAX];
 	_Atomic uint64_t op_noted[OPS_MAX];
 	_Atomic uint64_t op_unsupported[OPS_MAX];
 	double elapsed;
+	double drill_seconds;
 	_Atomic uint64_t operations;
-	_Atomic bool busy[HOSTILES]; /* an operation is under way */
+	_Atomic uint64_t operations_on_held;
 	/*
 	 * All work on a few slots at a time, else what an operation hits is rarely held. Moves on
 	 * by itself.
@@ -110,6 +132,7 @@ struct torture {
 	_Atomic bool stop;
 	struct hmm_mm_stats stats; /* summed over the cycles */
 	bool pins;
+	bool unfinished; /* --long ran out of time */
 };
 
 #define FOCUS_SLOTS 4
@@ -120,10 +143,17 @@ static inline unsigned int tort_choose_slot(struct torture *t, struct rng *rng)
 	       t->nslots;
 }
 
-static inline void beat(struct beat *b, const char *doing)
+static inline uint64_t tort_ticks(const struct torture *t)
 {
+	return atomic_load_explicit(&t->ticks, memory_order_relaxed);
+}
+
+static inline void beat(struct torture *t, unsigned int thread, const char *doing)
+{
+	struct beat *b = &t->beats[thread];
+
 	atomic_store_explicit(&b->doing, doing, memory_order_relaxed);
-	atomic_store_explicit(&b->since_ns, tort_now_ns(), memory_order_relaxed);
+	atomic_store_explicit(&b->since, tort_ticks(t), memory_order_relaxed);
 }
 
 /* user.c: uses translations. hostile.c: changes memory. peer.c: see peer.h */
@@ -136,6 +166,23 @@ void *hostile_main(void *arg);
 
 /* run.c: set up, run, take down, check for leaks. 0; -errno when it could not start. */
 int torture_run(struct torture *t);
+/* watch.c */
+
+/* One tick of sleep. True: a thread hangs; it cannot be joined and the process must not go on. */
+bool watch_tick(struct torture *t);
+/* Where every thread is, on standard error. */
+void watch_print_threads(const struct torture *t);
+/* How far it is, on a terminal; @clear: take it away. */
+void watch_progress(const struct torture *t, double seconds, bool clear);
+/* usage.c: what is taken of the process */
+struct usage {
+	unsigned int fds;
+	size_t heap;
+	size_t pages;
+};
+void usage_measure(struct usage *u);
+/* Findings, if after a second cycle it is more than after the first. */
+void usage_compare(const struct usage *first, const struct usage *second);
 /* report.c */
 void torture_report(const struct torture *t);
 void torture_report_json(const struct torture *t);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* One operation from its stamp to its counts. */
+#include <errno.h>
+#include "ops.h"
+
+void operate_choose_pages(struct op_run *run)
+{
+	run->lo = 0;
+	run->hi = PAGES;
+	switch (ops_table[run->op].hits) {
+	case PAGES_ANY:
+		run->lo = rng_below(run->rng, PAGES);
+		run->hi = run->lo + 1 + rng_below(run->rng, PAGES - run->lo);
+		break;
+	case PAGES_TAIL:
+		run->lo = rng_below(run->rng, PAGES);
+		break;
+	case PAGES_TAIL_KEEP:
+		run->lo = 1 + rng_below(run->rng, PAGES - 1);
+		break;
+	case PAGES_HEAD:
+		run->hi = 1 + rng_below(run->rng, PAGES - 1);
+		break;
+	case PAGES_FIRST:
+		run->hi = 1;
+		break;
+	case PAGES_ALL:
+		break;
+	}
+}
+
+static int restore(struct op_run *run)
+{
+	int rc;
+
+	/* They would see another operation than the one they are for, or wait for nobody. */
+	window_disarm(run->t);
+	latch_drop(&run->t->latch);
+	tort_munmap(true, run->slot->away, run->slot->len);
+	/* A segment that is attached over another is not announced. */
+	if (run->slot->kind == KIND_SYSV)
+		tort_munmap(true, run->slot->base, run->slot->len);
+	rc = slot_map(run->slot, run->slot->kind != KIND_SYSV, true, run->stamp);
+	oracle_removed(run->slot, 0, PAGES, run->stamp);
+	if (!rc)
+		oracle_stamp(run->slot, 0, PAGES, run->stamp);
+	return rc;
+}
+
+int operate_freshen(struct op_run *run)
+{
+	int rc = 0;
+
+	run->stamp = oracle_begin(run->slot);
+	if (run->slot->kind != KIND_BRK)
+		rc = restore(run);
+	oracle_end(run->slot);
+	return rc;
+}
+
+static uint32_t hit_bits(const struct op_run *run)
+{
+	uint32_t bits = 0;
+	unsigned int user, page;
+
+	for (user = 0; user < USERS; user++)
+		for (page = run->lo; page < run->hi; page++)
+			bits |= slot_held_bit(user, page);
+	return bits;
+}
+
+static void account(struct op_run *run, bool held)
+{
+	struct torture *t = run->t;
+
+	atomic_fetch_add(&t->op_runs[run->op], 1);
+	if (run->note)
+		atomic_fetch_add(&t->op_noted[run->op], 1);
+	if (ops_table[run->op].run == op_store)
+		return;
+	atomic_fetch_add(&t->operations, 1);
+	if (held)
+		atomic_fetch_add(&t->operations_on_held, 1);
+}
+
+void operate(struct op_run *run)
+{
+	const struct op *op = &ops_table[run->op];
+	struct torture *t = run->t;
+	struct slot *slot = run->slot;
+	bool held = atomic_load(&slot->held) & hit_bits(run);
+	int rc;
+
+	run->note = t->policy[slot->id][run->op] == OP_NOTED;
+	run->stamp = oracle_begin(slot);
+	atomic_store(&slot->history[run->stamp % 4], op->name);
+	rc = op->run(run);
+	/* mremap refuses ranges of which only a part is registered: an earlier operation split the
+	 * slot. */
+	if (rc == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
+	    op->operation <= HMM_OP_MREMAP_DONTUNMAP)
+		rc = restore(run);
+	if (rc == -EOPNOTSUPP) {
+		atomic_fetch_add(&t->op_unsupported[run->op], 1);
+		oracle_stamp(slot, 0, PAGES, run->stamp);
+		rc = 0;
+	}
+	oracle_end(slot);
+	if (op->effect != EFFECT_QUIET)
+		atomic_fetch_and(&slot->held, ~hit_bits(run));
+	account(run, held);
+	if (rc) {
+		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id,
+			kind_name(slot->kind), op->name, rc);
+		atomic_store(&t->stop, true);
+	}
+}

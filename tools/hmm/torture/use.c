@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The ways of using a translation, and what the oracle says of each use. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include "user.h"
+
+#define FAULT_TIMEOUT_NS 5000000000ULL
+#define GRACE_NS 200000ULL /* how long a section ignores the gate */
+#define PATIENT_TICKS 10   /* the same where the program must get to run meanwhile */
+
+struct verdicts {
+	enum verdict worst;
+	char why[120];
+	const char *last[2];
+};
+
+static void count(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+}
+
+static enum hold_method method_of(struct user *u, const struct slot *slot, unsigned int page)
+{
+	unsigned int pick = page + u->id;
+
+	switch (slot->kind) {
+	case KIND_FILE:
+		return pick & 1 ? HOLD_ALIAS : HOLD_REF;
+	case KIND_SHMEM:
+	case KIND_SYSV:
+		if (pick % 3 == 0)
+			return HOLD_ALIAS;
+		pick %= 3;
+		break;
+	default:
+		break;
+	}
+	if (!u->t->pins || atomic_load(&u->t->scene.unpinned))
+		return HOLD_REF;
+	return pick & 1 ? HOLD_PIN : HOLD_REF;
+}
+
+static void report(struct user *u, const struct slot *slot, unsigned int page, const char *how,
+		   const struct verdicts *v)
+{
+	static const char *const methods[] = { "pin", "reference", "alias" };
+
+	if (v->worst == VERDICT_OK)
+		return;
+	finding(v->worst == VERDICT_STALE ? FINDING_STALE : FINDING_WRONG,
+		"slot %u (%s) page %u: %s through a held %s %s; last were %s, %s", slot->id,
+		kind_name(slot->kind), page, how,
+		methods[hold_range_page(u->range[slot->id], page)->method], v->why, v->last[0],
+		v->last[1]);
+}
+
+/* Read through the translation and judge; 0 read. */
+static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
+			  const struct oracle_view *view, struct verdicts *v)
+{
+	unsigned int words = rng_below(&u->rng, 16) ? 1 : PAGE_WORDS;
+	struct hold_range *range = u->range[slot->id];
+	uint64_t mem[PAGE_WORDS];
+	enum verdict one;
+	char why[sizeof(v->why)];
+	int rc = hold_read(range, page, 0, mem, words * 8);
+
+	if (rc == -EFAULT) {
+		one = VERDICT_OK; /* the object was cut off: the device sees a fault */
+		if (oracle_stable(slot, view)) {
+			one = VERDICT_WRONG;
+			snprintf(why, sizeof(why), "finds no page, and nothing is under way");
+		}
+	} else if (rc) {
+		finding(FINDING_ERROR, "hold_read: %d", rc);
+		return rc;
+	} else {
+		one = oracle_judge(slot, page, view, mem, words, why, sizeof(why));
+		count(&u->t->method_uses[hold_range_page(range, page)->method], 1);
+	}
+	if (one > VERDICT_OK && v->worst == VERDICT_OK) {
+		uint64_t issued = atomic_load(&slot->issued);
+
+		v->worst = one;
+		v->last[0] = atomic_load(&slot->history[issued % 4]);
+		v->last[1] = atomic_load(&slot->history[(issued - 1) % 4]);
+		snprintf(v->why, sizeof(v->why), "%s", why);
+	}
+	return rc;
+}
+
+bool user_fault(struct user *u, struct slot *slot, unsigned int page)
+{
+	struct verdicts v = { VERDICT_OK };
+	struct oracle_view view;
+	int rc;
+
+	oracle_look(slot, page, true, &view);
+	count(&u->n->faults, 1);
+	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
+	/* A pin counts against RLIMIT_MEMLOCK, a huge page with all of it. */
+	if (rc == -ENOMEM)
+		rc = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
+	if (rc < 0) {
+		count(&u->n->fault_errors, 1);
+		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM &&
+		    rc != -ETIME && rc != -EOPNOTSUPP)
+			finding(FINDING_ERROR, "slot %u (%s): a device fault failed with %d",
+				slot->id, kind_name(slot->kind), rc);
+		return false;
+	}
+	count(&u->n->accepted, 1);
+	read_and_judge(u, slot, page, &view, &v);
+	report(u, slot, page, "a first use", &v);
+	if (rc == 1) {
+		count(&u->n->transient, 1);
+		hold_drop(u->range[slot->id], page);
+		return false;
+	}
+	atomic_fetch_or(&slot->held, slot_held_bit(u->id, page));
+	return true;
+}
+
+bool user_use_validated(struct user *u, struct slot *slot, unsigned int page)
+{
+	int window = window_use_begin(u->t);
+	struct verdicts v = { VERDICT_OK };
+	uint64_t denied = atomic_load(&slot->denied);
+	struct oracle_view view;
+	bool ok;
+
+	oracle_look(slot, page, true, &view);
+	ok = hold_valid(u->range[slot->id], page, slot->checked ? HMM_CHECK_ALL : 0);
+	if (ok)
+		read_and_judge(u, slot, page, &view, &v);
+	if (ok && denied & 1 && atomic_load(&slot->denied) == denied)
+		finding(FINDING_STALE,
+			"slot %u (%s) page %u: a translation for writing was found valid, the "
+			"mapping is read-only",
+			slot->id, kind_name(slot->kind), page);
+	window_use_end(u->t, window, u->id);
+	count(ok ? &u->n->accepted : &u->n->refused, 1);
+	report(u, slot, page, "a validated use", &v);
+	return ok;
+}
+
+static void judge_section(struct user *u, const struct slot *slot, unsigned int page,
+			  unsigned int n, const struct verdicts *v)
+{
+	if (hmm_engine_exit(u->engine)) {
+		/* A section that lasts is a few uses, however often it looks. */
+		count(&u->n->accepted, n < BURST ? n : BURST);
+		report(u, slot, page, "an access in a section", v);
+	} else {
+		count(&u->n->overrun, 1);
+	}
+	count(&u->n->sections, 1);
+}
+
+static void read_in_section(struct user *u, struct slot *slot, unsigned int page, unsigned int n,
+			    struct verdicts *v)
+{
+	int window = n < BURST ? window_use_begin(u->t) : -1;
+	struct oracle_view view;
+
+	oracle_look(slot, page, false, &view);
+	read_and_judge(u, slot, page, &view, v);
+	window_use_end(u->t, window, u->id);
+}
+
+bool user_has(struct user *u, const struct slot *slot, unsigned int page)
+{
+	struct hold_page *p = hold_range_page(u->range[slot->id], page);
+
+	return p->held && atomic_load_explicit(&p->installed, memory_order_relaxed);
+}
+
+bool user_use_section(struct user *u, struct slot *slot, unsigned int page)
+{
+	struct verdicts v = { VERDICT_OK };
+	unsigned int n = 0;
+	bool there;
+
+	hmm_engine_enter(u->engine);
+	there = user_has(u, slot, page);
+	while (there && n < BURST) {
+		read_in_section(u, slot, page, n++, &v);
+		if (hmm_engine_poll(u->engine))
+			break;
+	}
+	judge_section(u, slot, page, n, &v);
+	return there;
+}
+
+static bool has_stayed(struct user *u, bool patient, uint64_t since_ns, uint64_t since_tick)
+{
+	return patient ? tort_ticks(u->t) > since_tick + PATIENT_TICKS
+		       : tort_now_ns() > since_ns + GRACE_NS;
+}
+
+/* Never sleeps: the gate runs over a section that does. */
+void user_stay_in_section(struct user *u, struct slot *slot, unsigned int page, uint32_t token,
+			  bool patient)
+{
+	struct verdicts v = { VERDICT_OK };
+	uint64_t shut_ns = 0, shut_tick = 0;
+	unsigned int n = 0;
+	bool last = false;
+
+	hmm_engine_enter(u->engine);
+	while (!last && (n || user_has(u, slot, page))) {
+		/* What is read after that must not be what the program took away before. */
+		last = !scene_goes_on(u->t, token) || atomic_load(&u->t->windows.returned);
+		read_in_section(u, slot, page, n, &v);
+		if (!n++)
+			scene_ack(u->t, token, u->id);
+		if (!shut_ns && hmm_engine_poll(u->engine)) {
+			shut_ns = tort_now_ns();
+			shut_tick = tort_ticks(u->t);
+		}
+		if (shut_ns && has_stayed(u, patient, shut_ns, shut_tick))
+			break;
+		sched_yield();
+	}
+	judge_section(u, slot, page, n, &v);
+}
+
+void user_write_section(struct user *u, struct slot *slot, unsigned int page)
+{
+	struct hold_page *p = hold_range_page(u->range[slot->id], page);
+	unsigned int offset = (DEVICE_WORD + u->id) * 8;
+	struct oracle_view view;
+	uint64_t seen;
+	int rc = -EOPNOTSUPP;
+
+	oracle_look(slot, page, false, &view);
+	u->token++;
+	hmm_engine_enter(u->engine);
+	if (p->held && p->written && p->method != HOLD_REF &&
+	    atomic_load_explicit(&p->installed, memory_order_relaxed))
+		rc = hold_write(u->range[slot->id], page, offset, &u->token, sizeof(u->token));
+	if (!hmm_engine_exit(u->engine) || rc)
+		return;
+	count(&u->n->writes, 1);
+	count(&u->n->accepted, 1);
+	rc = slot_peek(slot_page(slot, page) + offset, &seen);
+	if (oracle_stable(slot, &view) && (rc || seen != u->token))
+		finding(FINDING_LOST,
+			"slot %u (%s) page %u: the device wrote %llu, the program sees %llu (%d)",
+			slot->id, kind_name(slot->kind), page, (unsigned long long)u->token,
+			(unsigned long long)seen, rc);
+}

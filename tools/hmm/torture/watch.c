@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The main thread while the others work: patience, hangs, progress. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "ops.h"
+
+#define HANG_TICKS (15U * TICKS_A_SECOND)
+
+static void print_line_of(const char *task, const char *file)
+{
+	char path[300], line[160] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.40s/%s", task, file);
+	f = fopen(path, "r");
+	if (f) {
+		if (!fgets(line, sizeof(line), f))
+			line[0] = 0;
+		fclose(f);
+	}
+	line[strcspn(line, "\n")] = 0;
+	fprintf(stderr, " %s", line);
+}
+
+void watch_print_threads(const struct torture *t)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	unsigned int i;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		fprintf(stderr, "thread %s:", e->d_name);
+		print_line_of(e->d_name, "comm");
+		print_line_of(e->d_name, "wchan");
+		print_line_of(e->d_name, "syscall");
+		fprintf(stderr, "\n");
+	}
+	if (d)
+		closedir(d);
+	for (i = 0; i < USERS + HOSTILES; i++)
+		fprintf(stderr, "%s %u: \"%s\"\n", i < USERS ? "user" : "hostile",
+			i < USERS ? i : i - USERS, atomic_load(&t->beats[i].doing));
+	fprintf(stderr, "scene: step %#x acks %#x held %#x slot %u\n", atomic_load(&t->scene.step),
+		atomic_load(&t->scene.acks), atomic_load(&t->scene.held),
+		atomic_load(&t->scene.slot));
+	fprintf(stderr, "window: armed %d open %d visit %d effect %d used %#x of %#x\n",
+		atomic_load(&t->windows.armed), atomic_load(&t->windows.open),
+		atomic_load(&t->windows.visit), atomic_load(&t->windows.effect),
+		atomic_load(&t->windows.used), atomic_load(&t->windows.wanted));
+}
+
+bool watch_tick(struct torture *t)
+{
+	uint64_t now = atomic_fetch_add(&t->ticks, 1) + 1;
+	bool hang = false;
+	unsigned int i;
+
+	tort_pause(TICK_NS);
+	for (i = 0; i < USERS + HOSTILES; i++) {
+		const char *doing = atomic_load(&t->beats[i].doing);
+
+		if (!doing || now < atomic_load(&t->beats[i].since) + HANG_TICKS)
+			continue;
+		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for 15 s",
+			i < USERS ? "user" : "hostile", i < USERS ? i : i - USERS, doing);
+		hang = true;
+	}
+	if (hang)
+		watch_print_threads(t);
+	return hang;
+}
+
+/* No stdio: a fork that a window holds open keeps its locks. */
+void watch_progress(const struct torture *t, double seconds, bool clear)
+{
+	char line[160];
+	int n;
+
+	if (t->opt.json || !isatty(STDERR_FILENO))
+		return;
+	n = clear ? snprintf(line, sizeof(line), "\r\033[K")
+		  : snprintf(
+			    line, sizeof(line),
+			    "\r%s %.0f s: %llu operations, %llu accepted uses, %llu findings\033[K",
+			    t->drilling ? "windows" : "free", seconds,
+			    (unsigned long long)atomic_load(&t->operations),
+			    (unsigned long long)torture_accepted(t),
+			    (unsigned long long)findings_all());
+	if (write(STDERR_FILENO, line, (size_t)n) != n)
+		return;
+}
