@@ -202,6 +202,9 @@ static void one_mapping_that_is_not_registered_is_found(void **state)
 	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 64 * PAGE), 0);
 	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 40 * PAGE), 1);
 	assert_int_equal(pagemap_all_registered(&m->words, at(a), at(a) + PAGE), -EOPNOTSUPP);
+	/* A hole is not registered either. */
+	munmap(a + 20 * PAGE, PAGE);
+	assert_int_equal(pagemap_all_registered(&m->scan, at(a), at(a) + 40 * PAGE), 0);
 	hmm_mm_detach(mm);
 	munmap(a, 64 * PAGE);
 }
