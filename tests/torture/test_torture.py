@@ -18,15 +18,15 @@ def check(result):
 
 
 def test_sound_for_some_seconds(folder):
-    check(torture("--seconds", 6))
+    check(torture("--seconds", 1))
 
 
 def test_sound_with_another_seed(folder):
-    check(torture("--seconds", 4, "--seed", 20))
+    check(torture("--seconds", 1, "--seed", 20))
 
 
 def test_sound_unprivileged(folder):
-    check(torture("--seconds", 4, nobody=True))
+    check(torture("--seconds", 1, nobody=True))
 
 
 def test_bad_options(folder):
