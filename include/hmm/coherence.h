@@ -42,8 +42,9 @@ enum hmm_operation {
 	HMM_OP_MADV_DONTNEED,
 	HMM_OP_MADV_FREE,
 	HMM_OP_MADV_REMOVE,
-	HMM_OP_FORK,     /* through libc */
-	HMM_OP_FORK_RAW, /* clone system call made directly */
+	HMM_OP_MADV_REMOVE_BEGUN, /* the same, begun before a device touched the mapping */
+	HMM_OP_FORK,              /* through libc */
+	HMM_OP_FORK_RAW,          /* clone system call made directly */
 	HMM_OP_MPROTECT,
 	HMM_OP_TRUNCATE,
 	HMM_OP_PUNCH_HOLE,

@@ -54,6 +54,11 @@ static const struct row rows[HMM_OP_NR] = {
 				 "start announced; until the end is proven pages are used once, "
 				 "under a check",
 				 "the kernel refuses" },
+	[HMM_OP_MADV_REMOVE_BEGUN] = { "REMOVE begun before", WITH_FILE | KIND(SYSV), HMM_VALIDATED,
+				       HMM_SYNCHRONOUS,
+				       "not mirrored when it began: no event; as a hole punched by "
+				       "fallocate",
+				       "the kernel refuses" },
 	[HMM_OP_FORK] = { "fork (libc)", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
 			  "atfork handler, before the copy", NULL },
 	[HMM_OP_FORK_RAW] = { "fork (raw clone)", ALL, HMM_SYNCHRONOUS, HMM_SYNCHRONOUS,
@@ -124,6 +129,11 @@ static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 	return mm->provider.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 }
 
+static bool punches(enum hmm_operation op)
+{
+	return op == HMM_OP_PUNCH_HOLE || op == HMM_OP_MADV_REMOVE_BEGUN;
+}
+
 int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind,
 		  struct hmm_coherence_cell *cell)
 {
@@ -140,7 +150,11 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 			HMM_NOT_MIRRORED, HMM_NOT_MIRRORED,
 			"this kernel cannot register the kind: every use looks anew"
 		};
-	} else if (op == HMM_OP_PUNCH_HOLE && (kind == HMM_VMA_SHMEM || kind == HMM_VMA_HUGETLB) &&
+	} else if (op == HMM_OP_MADV_REMOVE_BEGUN && kind == HMM_VMA_SYSV) {
+		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
+						     "not mirrored when it began: no event, and no "
+						     "file to ask" };
+	} else if (punches(op) && (kind == HMM_VMA_SHMEM || kind == HMM_VMA_HUGETLB) &&
 		   !files_memfd_events(mm)) {
 		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
 						     "this kernel does not tell of it on a memfd: "

@@ -74,10 +74,10 @@ int pagemap_all_armed(struct pagemap *p, uint64_t start, uint64_t end);
 /* 1: every page present. One system call. */
 int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end);
 /*
- * 1: no page lies in a VMA that is not registered, whatever lies in none; -EOPNOTSUPP without PAGEMAP_SCAN. One
- * system call, 0.5 us for any size.
+ * 1: the page lies in a VMA that is registered; 0: in one that is not, or in none; -EOPNOTSUPP without
+ * PAGEMAP_SCAN. One system call, 0.5 us.
  */
-int pagemap_all_registered(struct pagemap *p, uint64_t start, uint64_t end);
+int pagemap_is_registered(struct pagemap *p, uint64_t addr);
 /* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */
 int pagemap_words(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
 

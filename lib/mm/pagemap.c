@@ -246,11 +246,10 @@ int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end)
 	return all_match(p, start, end, PAGE_IS_PRESENT, 0);
 }
 
-/*
- * Not by asking for what is unregistered, which would be cheaper: that is silent on holes, and a segment that was
- * attached again, unregistered, and detached before the question would pass. Torture found it.
- */
-int pagemap_all_registered(struct pagemap *p, uint64_t start, uint64_t end)
+int pagemap_is_registered(struct pagemap *p, uint64_t addr)
 {
-	return p->scan ? all_match(p, start, end, PAGE_IS_WPALLOWED, 0) : -EOPNOTSUPP;
+	const uint64_t page = page_bytes();
+
+	addr &= ~(page - 1);
+	return p->scan ? all_match(p, addr, addr + page, PAGE_IS_WPALLOWED, 0) : -EOPNOTSUPP;
 }

@@ -217,7 +217,14 @@ bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead)
 	return false;
 }
 
-/* Is [start, end) of the span mapped now as it was, with no less permission? Asks VMA by VMA. */
+/*
+ * Is [start, end) of the span mapped now as it was, with no less permission? Asks VMA by VMA.
+ *
+ * What was detached without an event and attached again is mapped as before, and watched no more: the next
+ * discard of it would raise no event. So it must also be registered still, or again, which kills first. A VMA is
+ * registered as a whole: one page of it tells. The VMA was looked up before, so whatever is not registered
+ * when the use begins is a VMA of its own, or a hole, and is met as such.
+ */
 static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start, uint64_t end)
 {
 	struct hmm_vma vma;
@@ -228,19 +235,17 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 		    !same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
 				  vma.shared))
 			return false;
+		/* 0 is a no; an error: this kernel cannot say */
+		if (mm_wp_async(mm) && !pagemap_is_registered(mm_pagemap(mm), start))
+			return false;
 		start = vma.end;
 	}
 	return true;
 }
 
-/*
- * What was detached without an event and attached again is mapped as before, and watched no more: the next
- * discard of it would raise no event. So it must also be registered still, or again, which kills first.
- */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
-	const uint64_t from = start;
 	bool stands = true;
 
 	pthread_mutex_lock(&t->lock);
@@ -252,8 +257,7 @@ bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		start = to;
 	}
 	pthread_mutex_unlock(&t->lock);
-	/* 0 is a no; an error: this kernel cannot say */
-	return stands && (!mm_wp_async(mm) || pagemap_all_registered(&mm->pagemap, from, end) != 0);
+	return stands;
 }
 
 bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)

@@ -54,15 +54,6 @@ const char *finding_text(unsigned int i)
 	return i < KEPT && i < atomic_load(&taken) ? texts[i] : NULL;
 }
 
-void findings_clear(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < FINDING_NR; i++)
-		atomic_store(&counts[i], 0);
-	atomic_store(&taken, 0);
-}
-
 uint64_t tort_now_ns(void)
 {
 	struct timespec ts;

@@ -2,6 +2,7 @@
 /* One operation from its stamp to its counts. */
 #include <errno.h>
 #include "ops.h"
+#include "story.h"
 
 void operate_choose_pages(struct op_run *run)
 {
@@ -41,6 +42,7 @@ static int restore(struct op_run *run)
 	if (run->slot->kind == KIND_SYSV)
 		tort_munmap(true, run->slot->base, run->slot->len);
 	rc = slot_map(run->slot, run->slot->kind != KIND_SYSV, true, run->stamp);
+	story(run->slot->id, "mapped afresh: status, object", (uint64_t)-rc, run->slot->object, 0);
 	oracle_removed(run->slot, 0, PAGES, run->stamp);
 	if (!rc)
 		oracle_stamp(run->slot, 0, PAGES, run->stamp);
@@ -94,6 +96,7 @@ void operate(struct op_run *run)
 	run->note = t->policy[slot->id][run->op] == OP_NOTED;
 	run->stamp = oracle_begin(slot);
 	atomic_store(&slot->history[run->stamp % 4], op->name);
+	story(slot->id, op->name, run->stamp, run->lo, run->hi);
 	rc = op->run(run);
 	/* mremap refuses ranges of which only a part is registered: an earlier operation split the
 	 * slot. */
@@ -106,6 +109,7 @@ void operate(struct op_run *run)
 		rc = 0;
 	}
 	oracle_end(slot);
+	story(slot->id, "done: stamp, status", run->stamp, (uint64_t)-rc, 0);
 	if (op->effect != EFFECT_QUIET)
 		atomic_fetch_and(&slot->held, ~hit_bits(run));
 	account(run, held);

@@ -61,23 +61,26 @@ static bool is_discard(enum hmm_operation op)
 	return op == HMM_OP_MADV_DONTNEED || op == HMM_OP_MADV_FREE || op == HMM_OP_MADV_REMOVE;
 }
 
-enum op_policy op_policy(struct torture *t, const struct op *op, const struct slot *slot)
+enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const struct slot *slot)
 {
 	struct hmm_coherence_cell cell;
 
-	if (!(op->kinds & 1U << slot->kind))
-		return OP_NEVER;
-	if (op->operation == HMM_OP_NR)
-		return OP_PLAIN;
-	if (hmm_coherence(t->mm, op->operation, kind_vma(slot->kind), &cell) ||
+	if (hmm_coherence(t->mm, op, kind_vma(slot->kind), &cell) ||
 	    cell.guarantee == HMM_NOT_APPLICABLE)
 		return OP_NEVER;
 	if (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_NOT_MIRRORED)
 		return OP_PLAIN;
-	if (cell.guarantee == HMM_VALIDATED && (is_discard(op->operation) || slot->checked))
+	if (cell.guarantee == HMM_VALIDATED && (is_discard(op) || slot->checked))
 		return OP_PLAIN;
 	/* It shares every page of the program: told or not, other threads write before the library knows. */
-	if (op->operation == HMM_OP_FORK_RAW)
+	if (op == HMM_OP_FORK_RAW)
 		return OP_EXCLUDED;
 	return cell.noted == HMM_SYNCHRONOUS ? OP_NOTED : OP_EXCLUDED;
+}
+
+enum op_policy op_policy(struct torture *t, const struct op *op, const struct slot *slot)
+{
+	if (!(op->kinds & 1U << slot->kind))
+		return OP_NEVER;
+	return op->operation == HMM_OP_NR ? OP_PLAIN : op_policy_of(t, op->operation, slot);
 }

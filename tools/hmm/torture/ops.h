@@ -100,6 +100,7 @@ enum op_policy {
 };
 /* By what the library claims for an operation on a slot. */
 enum op_policy op_policy(struct torture *t, const struct op *op, const struct slot *slot);
+enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const struct slot *slot);
 
 /* The call that removes has returned: what it hit is gone. */
 void op_returned(struct op_run *run);

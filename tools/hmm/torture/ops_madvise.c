@@ -2,13 +2,17 @@
 /* Operations by madvise: discards, whose event comes before the change, and hints that keep
  * contents. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "../../../lib/abi/pagemap.h"
 #include "brake.h"
 #include "ops.h"
 #include "peer.h"
+#include "story.h"
 
 #ifndef MADV_COLD
 #define MADV_COLD 20
@@ -45,6 +49,7 @@ static int tell(struct op_run *run)
 {
 	if (!run->slot->checked && !rng_below(run->rng, 8))
 		return 0;
+	story(run->slot->id, "tells", run->stamp, run->lo, run->hi);
 	return hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 }
 
@@ -193,6 +198,25 @@ static int make_process_madvise(struct op_run *run)
 	return n == -EINVAL || n == -EPERM ? -EOPNOTSUPP : (int)n;
 }
 
+/* Only what is mirrored when a removal begins is told of it: the row "REMOVE begun before". */
+static bool is_mirrored(const struct op_run *run)
+{
+	struct page_region region;
+	struct pm_scan_arg scan = { .size = sizeof(scan),
+				    .start = at(run),
+				    .end = at(run) + length(run),
+				    .vec = (uint64_t)(uintptr_t)&region,
+				    .vec_len = 1,
+				    .category_mask = PAGE_IS_WPALLOWED,
+				    .return_mask = PAGE_IS_WPALLOWED };
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int n = fd < 0 ? -1 : ioctl(fd, PAGEMAP_SCAN, &scan);
+
+	if (fd >= 0)
+		close(fd);
+	return n == 1 && region.start == scan.start && region.end == scan.end;
+}
+
 static int make_remove(struct op_run *run)
 {
 	int rc = tort_madvise(run->raw, at(run), length(run), MADV_REMOVE);
@@ -215,9 +239,22 @@ int op_process_madvise(struct op_run *run)
 	return discard(run, make_process_madvise, !kind_shared(run->slot->kind));
 }
 
+/* Told before anybody may rely on it, where the table says that nobody sees it else. */
+static int remove_unmirrored(struct op_run *run)
+{
+	struct slot *slot = run->slot;
+	int rc = make_remove(run);
+
+	if (!rc && op_policy_of(run->t, HMM_OP_MADV_REMOVE_BEGUN, slot) == OP_NOTED) {
+		run->note = true;
+		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	}
+	return discarded(run, rc, false, true);
+}
+
 int op_remove(struct op_run *run)
 {
-	return discard(run, make_remove, true);
+	return is_mirrored(run) ? discard(run, make_remove, true) : remove_unmirrored(run);
 }
 
 /* Contents may stay until memory is short: not gone before they are written anew. */

@@ -8,9 +8,11 @@
 #include <unistd.h>
 #include "ops.h"
 #include "peer.h"
+#include "story.h"
 
 void op_returned(struct op_run *run)
 {
+	story(run->slot->id, "the call returned", run->stamp, run->lo, run->hi);
 	oracle_removed(run->slot, run->lo, run->hi, run->stamp);
 	window_returned(run->t);
 }

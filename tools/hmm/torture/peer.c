@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include "peer.h"
+#include "story.h"
 
 #define ONE_IN 4 /* operations that are watched without being forced */
 #define EAGER 20 /* looks at once; then with pauses */
@@ -88,6 +89,7 @@ static bool peek(void)
 			continue;
 		if (!rc && word && word >> 24 < job.stamp)
 			continue; /* the old content */
+		story(job.slot->id, "saw it go: page, status", i, (uint64_t)-rc, word >> 24);
 		oracle_seen(job.slot, i, job.stamp);
 		seen = true;
 	}
@@ -98,6 +100,7 @@ static bool map(void)
 {
 	if (slot_map(job.slot, false, true, job.stamp))
 		return false;
+	story(job.slot->id, "mapped: stamp, object", job.stamp, job.slot->object, 0);
 	oracle_stamp_seen(job.slot, 0, PAGES, job.stamp);
 	return true;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <json-c/json.h>
 #include "ops.h"
+#include "story.h"
 
 /* The protocol's windows, each of which is held open at one or more points. */
 static const struct {
@@ -164,10 +165,24 @@ static void print_excluded(const struct torture *t)
 			       (unsigned long long)atomic_load(&t->op_runs[i]));
 }
 
+static void print_told(const struct torture *t)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < ops_count; i++)
+		if (atomic_load(&t->op_noted[i]))
+			printf("%s %s %llu",
+			       n++ ? "," : "told to the library, as no event shows it:",
+			       ops_table[i].name, (unsigned long long)atomic_load(&t->op_noted[i]));
+	if (n)
+		printf("\n");
+}
+
 void torture_report(const struct torture *t)
 {
 	unsigned long long faults = 0, transient = 0, sections = 0, writes = 0, errors = 0;
 	unsigned int i, n, possible;
+	char line[160];
 
 	for (i = 0; i < USERS; i++) {
 		faults += atomic_load(&t->counts[i].faults);
@@ -180,6 +195,7 @@ void torture_report(const struct torture *t)
 	print_why_not(t);
 	printf("\n");
 	print_excluded(t);
+	print_told(t);
 	if (!t->pins)
 		printf("io_uring is not available: anonymous memory is held by reference only\n");
 	printf("device faults %llu (%llu collided or refused), transient %llu, sections %llu, "
@@ -201,6 +217,8 @@ void torture_report(const struct torture *t)
 	       possible, t->drill_seconds);
 	for (i = 0; finding_text(i); i++)
 		printf("FOUND %s\n", finding_text(i));
+	for (i = 0; story_line(i, line, sizeof(line)); i++)
+		printf("%s%s\n", i ? "" : "what happened to that memory before:\n", line);
 	printf("%s: %llu hostile operations (%llu on pages that a device held), %llu accepted uses "
 	       "(%.0f %% of all), %llu stale, %llu lost, %llu wrong in %.1f s; seed %llu\n",
 	       torture_passed(t) ? "sound" : "UNSOUND",
@@ -237,6 +255,7 @@ static struct json_object *json_operations(const struct torture *t)
 			continue;
 		o = json_object_new_object();
 		add(o, "times", atomic_load(&t->op_runs[i]));
+		add(o, "told", atomic_load(&t->op_noted[i]));
 		for (j = 0; j < COLUMNS; j++) {
 			struct json_object *w = json_object_new_object();
 

@@ -155,13 +155,11 @@ static void object_destroy(struct slot *slot, struct object *o)
 		close(o->fd);
 }
 
-void slot_next_object(struct slot *slot, uint64_t stamp)
+/* Never the one that is mapped: its content belongs to the operation that mapped it. */
+static void fill_object(struct slot *slot, const struct object *o, uint64_t stamp)
 {
-	struct object *o;
 	unsigned int i;
 
-	slot->object = (slot->object + 1) % OBJECTS;
-	o = &slot->objects[slot->object];
 	if (!kinds[slot->kind].shared)
 		return;
 	for (i = 0; i < PAGES; i++)
@@ -194,14 +192,11 @@ static int map_sysv(const struct object *o, uint64_t addr, bool over)
 	return errno == EINVAL && !over ? -EEXIST : -errno;
 }
 
-int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t stamp)
+static int map_object(struct slot *slot, const struct object *o, uint64_t addr, bool over, bool raw)
 {
 	int flags = over ? MAP_FIXED : MAP_FIXED_NOREPLACE;
-	struct object *o;
 	int64_t p;
 
-	slot_next_object(slot, stamp);
-	o = &slot->objects[slot->object];
 	switch (slot->kind) {
 	case KIND_STACK:
 		return map_stack(addr, slot->len, flags, raw);
@@ -230,6 +225,18 @@ int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t 
 	    KIND_WIDE) /* on all of it: else it would be two mappings, and two events */
 		madvise((void *)p, slot->lead + slot->len, MADV_NOHUGEPAGE);
 	return 0;
+}
+
+int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t stamp)
+{
+	unsigned int next = (slot->object + 1) % OBJECTS;
+	int rc;
+
+	fill_object(slot, &slot->objects[next], stamp);
+	rc = map_object(slot, &slot->objects[next], addr, over, raw);
+	if (!rc)
+		slot->object = next;
+	return rc;
 }
 
 int slot_map(struct slot *slot, bool over, bool raw, uint64_t stamp)

@@ -97,8 +97,6 @@ int slot_map(struct slot *slot, bool over, bool raw, uint64_t stamp);
 int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t stamp);
 /* Objects have a spare page behind the slot's. */
 uint64_t slot_object_len(const struct slot *slot);
-/* Fill the object that slot_map() will map next. */
-void slot_next_object(struct slot *slot, uint64_t stamp);
 
 /* The stamp that an address shows now, by a read that cannot crash: 0; -errno. */
 int slot_peek(uint64_t addr, uint64_t *word);

@@ -38,7 +38,6 @@ void finding(enum finding f, const char *fmt, ...) __attribute__((format(printf,
 uint64_t findings_of(enum finding f);
 uint64_t findings_all(void);
 const char *finding_text(unsigned int i);
-void findings_clear(void);
 
 /* --- a small generator, so that a seed replays each thread's choices
  * ---------------------------------- */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include "story.h"
 #include "user.h"
 
 #define FAULT_TIMEOUT_NS 5000000000ULL
@@ -48,6 +50,8 @@ static void report(struct user *u, const struct slot *slot, unsigned int page, c
 
 	if (v->worst == VERDICT_OK)
 		return;
+	story(slot->id, "found", page, 0, 0);
+	story_keep(slot->id);
 	finding(v->worst == VERDICT_STALE ? FINDING_STALE : FINDING_WRONG,
 		"slot %u (%s) page %u: %s through a held %s %s; last were %s, %s", slot->id,
 		kind_name(slot->kind), page, how,
@@ -98,10 +102,13 @@ bool user_fault(struct user *u, struct slot *slot, unsigned int page)
 
 	oracle_look(slot, page, true, &view);
 	count(&u->n->faults, 1);
+	story(slot->id, "faults: page, method", page, method_of(u, slot, page), 0);
 	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
 	/* A pin counts against RLIMIT_MEMLOCK, a huge page with all of it. */
 	if (rc == -ENOMEM)
 		rc = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
+	story(slot->id, "answer: page, status, seq", page, (uint64_t)llabs(rc),
+	      hold_range_page(u->range[slot->id], page)->seq);
 	if (rc < 0) {
 		count(&u->n->fault_errors, 1);
 		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM &&
@@ -128,12 +135,17 @@ bool user_use_validated(struct user *u, struct slot *slot, unsigned int page)
 	struct verdicts v = { VERDICT_OK };
 	uint64_t denied = atomic_load(&slot->denied);
 	struct oracle_view view;
+	uint64_t began;
 	bool ok;
 
 	oracle_look(slot, page, true, &view);
+	began = tort_now_ns();
 	ok = hold_valid(u->range[slot->id], page, slot->checked ? HMM_CHECK_ALL : 0);
 	if (ok)
 		read_and_judge(u, slot, page, &view, &v);
+	if (v.worst != VERDICT_OK)
+		story(slot->id, "valid: page, seq, ns ago", page,
+		      hold_range_page(u->range[slot->id], page)->seq, tort_now_ns() - began);
 	if (ok && denied & 1 && atomic_load(&slot->denied) == denied)
 		finding(FINDING_STALE,
 			"slot %u (%s) page %u: a translation for writing was found valid, the "

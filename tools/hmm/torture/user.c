@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A user's thread: what it does as long as no scene is played. */
+#include <stdio.h>
 #include <stdlib.h>
 #include "user.h"
 
@@ -120,7 +121,10 @@ void *user_main(void *arg)
 	struct torture *t = a->t;
 	int rc;
 
-	window_not_pump("user");
+	char name[16];
+
+	snprintf(name, sizeof(name), "user %u", a->id);
+	window_not_pump(name);
 	if (!u)
 		return NULL;
 	u->t = t;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include "../../../devices/hold/hold.h"
 #include "../../../lib/base/hooks.h"
+#include "story.h"
 #include "torture.h"
 
 #define HOLD_TICKS 400
@@ -69,11 +70,27 @@ static void on_resume(void *priv)
 static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), on_quiesce, on_resume };
 #endif
 
+static void tell_story(struct torture *t, const struct hmm_invalidation *inv)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nslots; i++) {
+		const struct slot *slot = &t->slots[i];
+
+		if (inv->start < slot->base + slot->len && inv->end > slot->base)
+			story(i, "invalidated: event, from, to", inv->event,
+			      inv->start > slot->base ? (inv->start - slot->base) / slot->stride
+						      : 0,
+			      (inv->end - slot->base) / slot->stride);
+	}
+}
+
 /* Also what the brake waits for while a discard is announced. */
 static void on_callback(const struct hmm_invalidation *inv, void *arg)
 {
 	struct torture *t = arg;
 
+	tell_story(t, inv);
 #ifndef HMM_MUTATIONS
 	if (!not_pump)
 		window_hold(t, WINDOW_READ);
