@@ -336,22 +336,44 @@ int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return ret;
 }
 
-bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static bool every_span(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		       bool (*holds)(const struct span *s))
 {
 	struct file_table *t = mm->files;
-	bool watched = true;
+	bool all = true;
 
 	pthread_mutex_lock(&t->lock);
-	while (watched && start < end) {
+	while (all && start < end) {
 		const struct span *s = (struct span *)itree_first(&t->spans, start, start + 1);
-		const struct file *f = s ? s->file : NULL;
 
-		watched = f && f->fd >= 0 && s->generation == f->generation &&
-			  (f->watch >= 0 || !f->stamp.racy);
+		all = s && holds(s);
 		start = s ? s->node.end : end;
 	}
 	pthread_mutex_unlock(&t->lock);
-	return watched;
+	return all;
+}
+
+static bool is_watched(const struct span *s)
+{
+	const struct file *f = s->file;
+
+	return f && f->fd >= 0 && s->generation == f->generation &&
+	       (f->watch >= 0 || !f->stamp.racy);
+}
+
+bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return every_span(mm, start, end, is_watched);
+}
+
+static bool is_tracked(const struct span *s)
+{
+	return s->file ? s->generation == s->file->generation : s->kind != HMM_VMA_SHMEM;
+}
+
+bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return every_span(mm, start, end, is_tracked);
 }
 
 int hmm_mm_check_files(struct hmm_mm *mm)

@@ -149,6 +149,11 @@ void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
 bool files_closed(struct hmm_mm *mm);
 /* Will a change of the file be seen, all over the range? No system call. */
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/*
+ * Are the spans that file_track() put there still? A change that was told in between took them away, and
+ * the next one would not be known to be about the range.
+ */
+bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* span.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);

@@ -218,6 +218,20 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 	return 0;
 }
 
+/* Will what happens to the memory behind the mapping be known to be about it? */
+static bool is_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	switch (vma->kind) {
+	case HMM_VMA_ANON:
+		return true;
+	case HMM_VMA_FILE:
+	case HMM_VMA_DAX:
+		return file_watched(mm, start, end);
+	default:
+		return file_tracked(mm, start, end);
+	}
+}
+
 /*
  * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
  * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
@@ -231,8 +245,7 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 
 	if (covered <= 0)
 		return covered < 0 ? covered : true;
-	if ((vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX) &&
-	    !file_watched(w->mm, start, end))
+	if (!is_told_of(w->mm, vma, start, end))
 		return true;
 	/* Whether it is still registered after a silent detach and attach only a scan can tell. */
 	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)

@@ -341,6 +341,49 @@ static void a_file_found_late_vouches_for_nothing_older(void **state)
 	(void)state;
 }
 
+/* Told once, where a fault has tracked the file and not begun to read. */
+static int tell_fd = -1;
+
+int __real_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
+
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
+{
+	int fd = tell_fd;
+
+	tell_fd = -1;
+	if (fd >= 0)
+		assert_int_equal(hmm_mm_note_file(ni_mm(ni), fd), 0);
+	return __real_ni_read_begin(ni, deadline, seq);
+}
+
+/* What is told takes the span of the file away: a fault on its way must not rely on it. */
+static void a_change_told_while_a_fault_is_on_its_way_does_not_hide_the_next(void **state)
+{
+	struct mirror m;
+	int fd = make_memfd(2 * PAGE, 0);
+	char *p = map_fd(2 * PAGE, RW, MAP_SHARED, fd, 0);
+
+	mirror_open(&m, 0);
+	for (int i = 0; i < 2; i++) {
+		tell_fd = i ? -1 : fd;
+		assert_int_equal(fault(&m, p, 2, REQ_WRITE), 0);
+		assert_true(i || tell_fd == -1);
+		assert_int_equal(
+			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2 * PAGE), 0);
+		assert_int_equal(hmm_mm_note_file(m.mm, fd), 0);
+		assert_true(m.pfns[0] & HMM_PFN_TRANSIENT ||
+			    !hmm_interval_valid(m.ni, m.range.notifier_seq));
+	}
+	/* Not for ever. */
+	assert_int_equal(fault(&m, p, 2, REQ_WRITE), 0);
+	assert_true(all_flags(&m, 2, VALID | WRITE));
+	mirror_close(&m);
+	munmap(p, 2 * PAGE);
+	close(fd);
+	(void)state;
+}
+
 static void less_permission_is_found(void **state)
 {
 	struct mirror m;
@@ -611,6 +654,7 @@ int main(void)
 		cmocka_unit_test(memfd_change_is_found),
 		cmocka_unit_test(a_file_is_known_though_its_mapping_changed_when_it_was_opened),
 		cmocka_unit_test(a_file_found_late_vouches_for_nothing_older),
+		cmocka_unit_test(a_change_told_while_a_fault_is_on_its_way_does_not_hide_the_next),
 		cmocka_unit_test(less_permission_is_found),
 		cmocka_unit_test(sysv_detach_is_found_unasked),
 		cmocka_unit_test(remapped_file_pages_are_found),
