@@ -9,7 +9,8 @@ import deny
 import tap
 
 HOST = 3
-COMMANDS = (["run", "checksum", "f"], ["run", "sort", "f"], ["map"], ["bench", "--rounds", "1", "valid"])
+COMMANDS = (["run", "checksum", "f"], ["run", "sort", "f"], ["map"], ["bench", "--rounds", "1", "valid"],
+            ["torture", "--seconds", "1"])
 
 
 def each_command_refuses(folder, sentence, before):

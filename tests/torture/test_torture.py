@@ -5,6 +5,8 @@ import json
 
 import tap
 
+WINDOWS = {"changed", "queued", "read", "resumed", "announced"}
+
 
 def torture(*arguments, **more):
     return json.loads(tap.fine("torture", "--json", *arguments, **more))
@@ -13,20 +15,51 @@ def torture(*arguments, **more):
 def check(result):
     assert result["stale_accesses"] == result["lost_updates"] == result["wrong_bytes"] == result["hangs"] == result["leaks"] == 0, result["passed"]
     assert result["operations"] > 200, result["operations"]
+    assert result["operations_on_held"] > 50, result["operations_on_held"]
     assert result["accepted"] > 1000, result["accepted"]
     assert result["accepted_share"] >= 0.3, result["accepted_share"]
 
 
+def check_windows(result):
+    """Every cell was held open with a use in it, or says why there is no such cell."""
+    for name, operation in result["hostile"].items():
+        assert operation["times"] > 0, name
+        for window in WINDOWS:
+            cell = operation[window]
+            assert "cannot" in cell or (cell["held_open"] > 0 and cell["uses"] > 0), (name, window, cell)
+    assert result["windows_forced"] == result["windows_possible"] > 40, result["windows_possible"]
+
+
 def test_sound_for_some_seconds(folder):
-    check(torture("--seconds", 1))
+    check(torture("--seconds", 6))
 
 
 def test_sound_with_another_seed(folder):
-    check(torture("--seconds", 1, "--seed", 20))
+    check(torture("--seconds", 4, "--seed", 20))
 
 
 def test_sound_unprivileged(folder):
-    check(torture("--seconds", 1, nobody=True))
+    check(torture("--seconds", 4, nobody=True))
+
+
+def test_every_operation_is_forced_into_every_window(folder):
+    result = torture("--seconds", 2, "--seed", 3)
+    check_windows(result)
+    for name in ("munmap", "mmap(MAP_FIXED)", "mremap away", "mremap onto", "mremap shrink", "mremap dontunmap", "brk", "stack growth"):
+        assert result["hostile"][name]["changed"]["held_open"] > 0, name
+    assert result["hostile"]["MADV_DONTNEED"]["announced"]["held_open"] > 0
+
+
+def test_every_operation_is_forced_into_every_window_unprivileged(folder):
+    check_windows(torture("--seconds", 2, nobody=True))
+
+
+def test_a_long_run_that_runs_out_of_time_has_not_passed(folder):
+    result = tap.hmm("torture", "--json", "--long", "--seconds", 1)
+    assert result.returncode == 1, result.returncode
+    said = json.loads(result.stdout)
+    assert not said["passed"]
+    assert not said["findings"], said["findings"]
 
 
 def test_bad_options(folder):

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "brake.h"
 #include "torture.h"
 
-#define REST_NS 40000    /* what the call gets at a time; with the timer's delay about 80 us */
-#define WATCH_NS 1000000 /* how long it waits where it is near */
+#define REST_NS 40000   /* what the call gets at a time; with the timer's delay about 80 us */
+#define WATCH_NS 200000 /* how long it waits where it is near, before the next step */
 
 struct braked {
 	const struct brake_job *job;
@@ -41,20 +40,6 @@ static bool stay_on(int cpu)
 	return !sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* All other threads of the process: what they may use. */
-static void let_others_use(const cpu_set_t *set)
-{
-	DIR *d = opendir("/proc/self/task");
-	pid_t self = (pid_t)syscall(SYS_gettid);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (atoi(e->d_name) > 0 && atoi(e->d_name) != self)
-			sched_setaffinity(atoi(e->d_name), sizeof(*set), set);
-	if (d)
-		closedir(d);
-}
-
 static void *braked_main(void *arg)
 {
 	struct braked *b = arg;
@@ -70,21 +55,33 @@ static void *braked_main(void *arg)
 	return NULL;
 }
 
-/* An ordinary thread alone gets ahead of its share, and the idle one would have a slice. */
-static void *helper_main(void *arg)
+/*
+ * The scheduler lets the idle one have a slice as soon as all others are ahead of their share: one alone
+ * always is, two of the same weight are at every other tick, when they are level.
+ */
+static void keep_busy(struct braked *b, int nice)
 {
-	struct braked *b = arg;
-
 	window_not_pump("brake");
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice);
 	stay_on(b->cpu);
 	while (!atomic_load(&b->returned))
 		if (atomic_load(&b->rest))
 			tort_pause(REST_NS);
+}
+
+static void *helper_main(void *arg)
+{
+	keep_busy(arg, 0);
 	return NULL;
 }
 
-/* True: the call is where it is wanted. */
-static bool is_here(struct braked *b)
+static void *lighter_main(void *arg)
+{
+	keep_busy(arg, 3);
+	return NULL;
+}
+
+static enum brake_look watch(struct braked *b)
 {
 	uint64_t until = tort_now_ns() + WATCH_NS;
 	enum brake_look look;
@@ -92,7 +89,7 @@ static bool is_here(struct braked *b)
 	do {
 		look = b->job->look(b->job->arg);
 	} while (look == BRAKE_NEAR && tort_now_ns() < until);
-	return look == BRAKE_HERE;
+	return look;
 }
 
 /* For a moment the call has the processor: whatever others want, if we may say so. */
@@ -111,11 +108,17 @@ static void rest(struct braked *b)
 
 static bool go_on_until_here(struct braked *b)
 {
+	enum brake_look look;
+
 	sem_post(&b->go);
-	while (!is_here(b)) {
+	while ((look = watch(b)) != BRAKE_HERE) {
 		if (atomic_load(&b->returned))
 			return false;
-		rest(b);
+		if (look == BRAKE_WAIT)
+			tort_pause(
+				REST_NS); /* for who wants the processor; else it is the helper's */
+		else
+			rest(b);
 	}
 	return true;
 }
@@ -142,38 +145,37 @@ static bool hold(struct braked *b)
 
 static bool run_braked(struct braked *b)
 {
-	pthread_t thread, helper;
-	bool caught, helped;
+	void *(*const mains[])(void *) = { braked_main, helper_main, lighter_main };
+	pthread_t threads[3];
+	bool caught;
+	int n;
 
-	if (pthread_create(&thread, NULL, braked_main, b))
+	for (n = 0; n < 3; n++)
+		if (pthread_create(&threads[n], NULL, mains[n], b))
+			break;
+	if (!n)
 		return false;
-	helped = !pthread_create(&helper, NULL, helper_main, b);
 	caught = hold(b);
 	atomic_store(&b->rest, true);
-	while (pthread_tryjoin_np(thread, NULL)) {
+	while (pthread_tryjoin_np(threads[0], NULL)) {
 		b->job->wait(b->job->arg);
 		tort_pause(TICK_NS / 10);
 	}
-	if (helped)
-		pthread_join(helper, NULL);
+	while (--n)
+		pthread_join(threads[n], NULL);
 	return caught;
 }
 
 int brake_run(const struct brake_job *job, bool *caught)
 {
 	struct braked b = { .job = job, .cpu = sched_getcpu(), .rc = -EAGAIN };
-	cpu_set_t before, others;
+	cpu_set_t before;
 
 	*caught = false;
 	sem_init(&b.go, 0, 0);
 	if (sched_getaffinity(0, sizeof(before), &before) || !stay_on(b.cpu))
 		return job->call(job->arg);
-	others = before;
-	CPU_CLR((unsigned int)b.cpu, &others);
-	if (CPU_COUNT(&others))
-		let_others_use(&others);
 	*caught = run_braked(&b);
-	let_others_use(&before);
 	sched_setaffinity(0, sizeof(before), &before);
 	return b.rc;
 }

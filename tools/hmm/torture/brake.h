@@ -19,6 +19,7 @@ enum brake {
 
 enum brake_look {
 	BRAKE_NOT_YET,
+	BRAKE_WAIT, /* others have something to do first: the call must not get on meanwhile */
 	BRAKE_NEAR, /* about to be where it is wanted: go in small steps */
 	BRAKE_HERE,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../../../lib/base/mutation.h"
+#include "../command.h"
 #include "torture.h"
 
 #define DEFAULT_SEED 1
@@ -89,6 +90,23 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 	return -1;
 }
 
+/* 0; or the status, and said why it cannot be done here. */
+static int check_host(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	struct hmm_mm *mm;
+	int rc;
+
+	if (page != HMM_PAGE_SIZE)
+		return complain(EXIT_HOST, "needs pages of 4 KiB, this host's have %ld KiB",
+				page / 1024);
+	rc = hmm_mm_attach(NULL, &mm);
+	if (rc)
+		return complain_attach(rc);
+	hmm_mm_detach(mm);
+	return 0;
+}
+
 int cmd_torture(int argc, char **argv)
 {
 	int status, rc;
@@ -105,6 +123,9 @@ int cmd_torture(int argc, char **argv)
 	}
 	if (rc)
 		return bad("mutation (see hmm torture --help)", run.opt.mutation);
+	status = check_host();
+	if (status)
+		return status;
 	if (!run.opt.json)
 		printf("hmm torture: seed %llu, %s%g s%s%s\n", (unsigned long long)run.opt.seed,
 		       run.opt.longer
@@ -115,7 +136,7 @@ int cmd_torture(int argc, char **argv)
 	fflush(stdout);
 	rc = torture_run(&run);
 	if (rc)
-		return 2;
+		return EXIT_HOST;
 	if (run.opt.json)
 		torture_report_json(&run);
 	else

@@ -10,6 +10,7 @@
 #define FORCE_ONE_IN 64
 #define HEAVY_ONE_IN 8 /* operations that take milliseconds */
 #define DRILL_TRIES 8
+#define BRAKE_TRIES 40 /* a call is not caught every time */
 #define LOOKS 4
 #define NOTHING_HELD_NS 30000
 
@@ -136,7 +137,7 @@ static void drill_one(struct torture *t, struct rng *rng, unsigned int op, unsig
 			return; /* it has been on all of them */
 		n = 0;
 	}
-	for (try = 0; try < DRILL_TRIES; try++, n++) {
+	for (try = 0; try < (w == WINDOW_ANNOUNCED ? BRAKE_TRIES : DRILL_TRIES); try++, n++) {
 		struct slot *slot = nth_slot(t, op, w, n);
 
 		if (!slot)

@@ -74,18 +74,23 @@ static int discarded(struct op_run *run, int rc, bool peer, bool gone)
 struct braked_call {
 	struct op_run *run;
 	int (*make)(struct op_run *run);
-	uint64_t before; /* what the page shows until it is discarded */
-	uint64_t limit;  /* tick: so long, and no longer */
+	uint64_t before;  /* what the page shows until it is discarded */
+	uint64_t limit;   /* tick: so long, and no longer */
+	uint64_t cycles;  /* of the pump, before */
+	uint64_t step_ns; /* when it was last let on unseen */
+	_Atomic bool entered;
 	bool held;
 };
 
 #define HELD_TICKS 400
+#define STEP_NS 1000000
 #define STARVED_TICKS (60 * TICKS_A_SECOND)
 
 static int make_braked(void *arg)
 {
 	struct braked_call *c = arg;
 
+	atomic_store(&c->entered, true);
 	return c->make(c->run);
 }
 
@@ -105,6 +110,13 @@ static void still_there(void *arg)
 		beat(c->run->t, USERS + c->run->self, ops_table[c->run->op].name);
 }
 
+static uint64_t pump_cycles(struct torture *t)
+{
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+
+	return hmm_mm_get_stats(t->mm, &stats) ? 0 : stats.pump_cycles;
+}
+
 /* Its event is handled, nothing is in flight any more, and the page is still there. */
 static enum brake_look has_begun(void *arg)
 {
@@ -112,8 +124,17 @@ static enum brake_look has_begun(void *arg)
 	struct torture *t = c->run->t;
 
 	still_there(c);
-	if (!atomic_load(&t->windows.told))
+	if (!atomic_load(&c->entered))
 		return BRAKE_NOT_YET;
+	if (!atomic_load(&t->windows.told)) {
+		/* It sleeps, and the pump shall get to run. Or it has not come so far: a step now and then. */
+		if (tort_now_ns() < c->step_ns + STEP_NS)
+			return BRAKE_WAIT;
+		c->step_ns = tort_now_ns();
+		return BRAKE_NOT_YET;
+	}
+	if (pump_cycles(t) == c->cycles)
+		return BRAKE_WAIT;
 	return hmm_mm_barrier(t->mm, 1) || !page_is_there(c) ? BRAKE_NEAR : BRAKE_HERE;
 }
 
@@ -139,7 +160,10 @@ static bool have_faulted(void *arg)
 static int discard_announced(struct op_run *run, int (*make)(struct op_run *run))
 {
 	struct torture *t = run->t;
-	struct braked_call call = { run, make, 0, tort_ticks(t) + HELD_TICKS, false };
+	struct braked_call call = { .run = run,
+				    .make = make,
+				    .limit = tort_ticks(t) + HELD_TICKS,
+				    .cycles = pump_cycles(t) };
 	struct brake_job job = {
 		make_braked, has_begun, have_faulted, still_there, &call, t->brake
 	};

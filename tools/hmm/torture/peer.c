@@ -20,7 +20,8 @@ enum state {
 static pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER; /* held from start to finish */
 static _Atomic int state;
 static _Atomic bool over; /* the starter wants it back */
-static sem_t wake;        /* one post a job: the peer does not spin between jobs */
+static _Atomic bool leave;
+static sem_t wake; /* one post a job: the peer does not spin between jobs */
 static struct {
 	struct slot *slot;
 	unsigned int lo, hi;
@@ -70,8 +71,9 @@ bool peer_finish(struct torture *t)
 	return s == STATE_MAPPED;
 }
 
-void peer_wake(void)
+void peer_leave(void)
 {
+	atomic_store(&leave, true);
 	sem_post(&wake);
 }
 
@@ -150,7 +152,7 @@ void *peer_main(void *arg)
 	unsigned int looks = 0;
 
 	window_not_pump("peer");
-	while (!atomic_load(&t->stop)) {
+	while (!atomic_load(&leave)) {
 		bool mapped = false, seen = false;
 		int s = STATE_PENDING;
 
@@ -170,5 +172,6 @@ void *peer_main(void *arg)
 		if (!mapped && (seen || looks++ >= EAGER))
 			tort_pause(PAUSE_NS);
 	}
+	atomic_store(&leave, false); /* for the next cycle */
 	return NULL;
 }

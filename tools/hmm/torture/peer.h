@@ -23,8 +23,8 @@ bool peer_start(struct op_run *run, unsigned int lo, unsigned int hi, enum peer_
 /* Ends the job. True: the peer has mapped and stamped the slot. */
 bool peer_finish(struct torture *t);
 
-/* Lets the peer see that the run is over. */
-void peer_wake(void);
+/* The peer shall end: when nobody can start a job any more, who may be waiting for it. */
+void peer_leave(void);
 
 void *peer_main(void *arg);
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../../../devices/hold/hold.h"
+#include "../command.h"
 #include "ops.h"
 #include "peer.h"
 
@@ -158,9 +159,10 @@ static bool crew_join(struct torture *t, struct crew *crew)
 	uint64_t limit = tort_ticks(t) + JOIN_TICKS;
 	unsigned int i;
 
-	peer_wake();
 	bell_ring(&t->bell);
-	for (i = 0; i < crew->n; i++)
+	for (i = 0; i < crew->n; i++) {
+		if (i == USERS + HOSTILES)
+			peer_leave();
 		while (pthread_tryjoin_np(crew->threads[i], NULL)) {
 			atomic_fetch_add(&t->ticks, 1);
 			tort_pause(TICK_NS);
@@ -171,6 +173,7 @@ static bool crew_join(struct torture *t, struct crew *crew)
 			watch_print_threads(t);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -202,8 +205,7 @@ static int open_space(struct torture *t)
 		return rc;
 	rc = hmm_mm_attach(NULL, &t->mm);
 	if (rc) {
-		fprintf(stderr, "hmm torture: this process cannot be attached: %s\n",
-			strerror(-rc));
+		complain_attach(rc);
 		slots_destroy(t);
 		return rc;
 	}

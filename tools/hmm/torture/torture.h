@@ -192,6 +192,4 @@ uint64_t torture_accepted(const struct torture *t);
 uint64_t torture_refused(const struct torture *t);
 bool torture_passed(const struct torture *t);
 
-int cmd_torture(int argc, char **argv);
-
 #endif

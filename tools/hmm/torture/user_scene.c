@@ -3,7 +3,8 @@
 #include "user.h"
 
 #define HOLD_TRIES 3
-#define RUN_NS 500000 /* between uses when nothing happens */
+#define RUN_NS 500000 /* between uses when nothing happens, and ever longer */
+#define RUN_MAX_NS 8000000
 
 static void hold(struct user *u, struct slot *slot, unsigned int page)
 {
@@ -19,12 +20,13 @@ static void hold(struct user *u, struct slot *slot, unsigned int page)
 static void run(struct user *u, struct slot *slot, unsigned int page, uint32_t token)
 {
 	bool section = !u->id && !slot->checked;
+	uint64_t pause = RUN_NS;
 	bool mine =
 		section ? user_has(u, slot, page) : hold_range_page(u->range[slot->id], page)->held;
 
 	if (!section || !mine)
 		scene_ack(u->t, token, u->id);
-	while (mine && scene_goes_on(u->t, token)) {
+	for (; mine && scene_goes_on(u->t, token); pause += pause < RUN_MAX_NS ? pause : 0) {
 		uint32_t seen = bell_look(&u->t->bell);
 
 		if (section)
@@ -32,7 +34,7 @@ static void run(struct user *u, struct slot *slot, unsigned int page, uint32_t t
 					     atomic_load(&u->t->scene.patient));
 		else
 			user_use_validated(u, slot, page);
-		bell_wait(&u->t->bell, seen, RUN_NS);
+		bell_wait(&u->t->bell, seen, pause);
 	}
 }
 
@@ -58,6 +60,17 @@ static void try_held(struct user *u, struct slot *slot, unsigned int page)
 		user_use_section(u, slot, page);
 }
 
+/* Nothing is under way any more: what is faulted now is right, and stays usable. */
+static void use_anew(struct user *u, struct slot *slot, unsigned int page)
+{
+	unsigned int i;
+
+	if (!user_has(u, slot, page) && !user_fault(u, slot, page))
+		return;
+	for (i = 0; i < BURST; i++)
+		user_use_validated(u, slot, page);
+}
+
 void user_do_step(struct user *u, uint32_t token, enum step step)
 {
 	struct slot *slot = &u->t->slots[atomic_load(&u->t->scene.slot)];
@@ -74,8 +87,11 @@ void user_do_step(struct user *u, uint32_t token, enum step step)
 		fault_again(u, slot, page);
 		break;
 	case STEP_AFTER:
+		try_held(u, slot, page);
+		break;
 	case STEP_LAST:
 		try_held(u, slot, page);
+		use_anew(u, slot, page);
 		break;
 	case STEP_REFAULT:
 		if (u->id == 1 + (token >> 8) % (USERS - 1))
