@@ -227,6 +227,8 @@ static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
 		if (same)
 			settled = n == 0;
 		if (!n) {
+			/* First: who no longer finds the doubt asks only whether a page is there. */
+			notifiers_outdate(mm, d->start, d->end, NULL, NULL);
 			drop(mm, i);
 		} else {
 			narrow(d, tids, n);

@@ -6,7 +6,7 @@
  *	L2 file_table     mirrored files and what was mapped where; the pump only tries for it, outside its cycle
  *	L3 region_lock    the registered regions, and the order kill, register
  *	L4 gate           closing it: one closer at a time (gate_close / gate_open)
- *	L5 notifier_lock  the notifiers' interval tree; held while callbacks run
+ *	L5 notifier_lock  the notifiers' interval tree; held while callbacks run. doubt.lock may be held around it
  *	L6 pool_lock      memory that is never registered
  *
  * None of these is ever held while memory of the program is allocated, freed or touched: its owner
@@ -163,6 +163,13 @@ bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
 bool spans_untold(struct hmm_mm *mm);
 /* Is a hole punched in a memfd told apart from our own faults for writing? */
 bool files_memfd_events(const struct hmm_mm *mm);
+
+/*
+ * TRANSIENT translations of the range that were made until now no longer stand: what proves that their pages are the
+ * same is about to go. own and seq: of a fault that is under way, or NULL.
+ */
+void notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		       const struct hmm_interval_notifier *own, uint64_t *seq);
 
 /* Close the gate, run callbacks of every notifier that overlaps, open it. Returns callbacks run. */
 int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);

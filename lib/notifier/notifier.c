@@ -115,6 +115,28 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 	return n;
 }
 
+/*
+ * Without callbacks and with the gate as it is: what a commit section found standing a moment ago was none of these, as
+ * they are never installed. The caller of a fault keeps its own sequence if it stood until now.
+ */
+void notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		       const struct hmm_interval_notifier *own, uint64_t *seq)
+{
+	uint64_t now;
+
+	pthread_mutex_lock(&mm->notifier_lock);
+	now = ++mm->invalidate_seq;
+	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
+	     node = itree_next(&mm->notifiers, node, start, end)) {
+		struct hmm_interval_notifier *ni = to_ni(node);
+
+		if (ni == own && atomic_load(&ni->seq) == *seq)
+			*seq = now;
+		atomic_store(&ni->seq, now);
+	}
+	pthread_mutex_unlock(&mm->notifier_lock);
+}
+
 int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 {
 	struct hmm_invalidation copy = *inv;

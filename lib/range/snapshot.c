@@ -233,6 +233,18 @@ static bool is_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t st
 }
 
 /*
+ * What is armed already stays so, for this translation as for those from before. A page that is not is another one, or
+ * was written: armed anew it would pass for the page that they were made from, so they die first.
+ */
+static void arm(struct walk *w, uint64_t start, uint64_t end)
+{
+	if (!mm_pagemap(w->mm)->scan || pagemap_all_armed(mm_pagemap(w->mm), start, end) == 1)
+		return;
+	notifiers_outdate(w->mm, start, end, w->range->notifier, &w->range->notifier_seq);
+	pagemap_arm(mm_pagemap(w->mm), start, end);
+}
+
+/*
  * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
  * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
  * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
@@ -253,7 +265,7 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	if (!doubt_overlaps(w->mm, start, end))
 		return false;
 	if (mm_wp_async(w->mm) && (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB))
-		pagemap_arm(mm_pagemap(w->mm), start, end);
+		arm(w, start, end);
 	return true;
 }
 

@@ -363,6 +363,63 @@ static void discarded_and_in_doubt_is_transient(void **state)
 	pthread_join(t, NULL);
 }
 
+#define GUARD_INSTALL 102 /* linux/mman.h of Linux 6.13 */
+#define GUARD_REMOVE 103
+
+/* The end of a discard, of which nothing tells: the page is another one, and written. False: not on this kernel. */
+static bool zap_silently(char *page)
+{
+	if (madvise(page, PAGE, GUARD_INSTALL) || madvise(page, PAGE, GUARD_REMOVE))
+		return false;
+	*page = 1;
+	return true;
+}
+
+/*
+ * device			pump			program
+ *				reads REMOVE
+ * faults: TRANSIENT, armed
+ *							zaps, touches: another page
+ * may it be used?					the discard is over
+ *
+ * That it is over says nothing about a translation from before. Nor do pages that a younger fault armed anew.
+ */
+static void transient_does_not_outlive_the_doubt(void **state)
+{
+	struct race *r = *state;
+	struct mirror *m = &r->m;
+	struct hmm_range older;
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, spin, r), 0);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
+	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+	assert_true(transient(m, 0));
+	older = m->range;
+	if (mm_pagemap(m->mm)->scan && mm_wp_async(m->mm) && zap_silently(r->p)) {
+		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+		/* by another thread of the device, say */
+		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+		assert_true(transient(m, 0));
+		assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+		/* what is armed already is not armed anew: both stand */
+		older = m->range;
+		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+		assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), 0);
+		older = m->range;
+		assert_true(zap_silently(r->p));
+	}
+	r->stop = true;
+	pthread_join(t, NULL);
+	assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
+	assert_false(transient(m, 0));
+	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+}
+
 static void dead_in_a_forked_child(void **state)
 {
 	struct race *r = *state;
@@ -395,6 +452,7 @@ int main(void)
 		T(zero_page_is_seen_without_a_scan_as_well),
 		T(hole_made_before_the_snapshot_is_seen),
 		T(discarded_and_in_doubt_is_transient),
+		T(transient_does_not_outlive_the_doubt),
 		T(dead_in_a_forked_child),
 	};
 
