@@ -7,47 +7,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/userfaultfd.h>
 
+#include "../../../lib/abi/pagemap.h"
+#include "../../../lib/abi/uffd.h"
 #include "raw.h"
-
-/* Newer than the headers of Debian 12. */
-#ifndef UFFD_FEATURE_WP_ASYNC
-#define UFFD_FEATURE_WP_ASYNC (1 << 15)
-#endif
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
-#endif
-#ifndef UFFD_USER_MODE_ONLY
-#define UFFD_USER_MODE_ONLY 1
-#endif
-
-struct region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-struct scan {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t vec;
-	uint64_t vec_len;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN _IOWR('f', 16, struct scan)
-#define PRESENT (1ULL << 3)
-#define SWAPPED (1ULL << 4)
-#define PFNZERO (1ULL << 5)
-#define HUGE (1ULL << 6)
 
 #define ALIGN (2 * RAW_MIB)
 
@@ -112,17 +75,18 @@ static int read_words(int pagemap, const char *base, size_t size, size_t step)
 
 int raw_snapshot(int pagemap, const void *base, size_t size, bool words, size_t step)
 {
-	struct region regions[512];
-	struct scan scan = { .size = sizeof(scan),
-			     .start = (uintptr_t)base,
-			     .end = (uintptr_t)base + size,
-			     .vec = (uintptr_t)regions,
-			     .vec_len = sizeof(regions) / sizeof(regions[0]),
-			     .category_anyof_mask = PRESENT | SWAPPED,
-			     .return_mask = PRESENT | SWAPPED | PFNZERO | HUGE };
+	struct page_region regions[512];
+	struct pm_scan_arg scan = { .size = sizeof(scan),
+				    .start = (uintptr_t)base,
+				    .end = (uintptr_t)base + size,
+				    .vec = (uintptr_t)regions,
+				    .vec_len = sizeof(regions) / sizeof(regions[0]),
+				    .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+				    .return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED |
+						   PAGE_IS_PFNZERO | PAGE_IS_HUGE };
 
 	while (scan.start < scan.end) {
-		if (ioctl(pagemap, SCAN, &scan) < 0)
+		if (ioctl(pagemap, PAGEMAP_SCAN, &scan) < 0)
 			return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 		if (scan.walk_end <= scan.start)
 			break;

@@ -4,37 +4,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../../../lib/abi/pagemap.h"
 #include "pages.h"
-
-/* The kernel's ABI since 6.7; the C library's headers may be older. */
-struct scan_region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-struct scan {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t vec;
-	uint64_t vec_len;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN _IOWR('f', 16, struct scan)
-#define SCAN_PRESENT (1ULL << 3)
-#define SCAN_SWAPPED (1ULL << 4)
-#define SCAN_HUGE (1ULL << 6)
-
-#define WORD_PRESENT (1ULL << 63)
-#define WORD_SWAPPED (1ULL << 62)
 
 static uint64_t *field_of(struct fill *fill, size_t field)
 {
@@ -77,9 +48,9 @@ static int read_words(int fd, struct area *area)
 		if (n <= 0)
 			return n ? -errno : 0;
 		for (size_t i = 0; i < (size_t)n / sizeof(words[0]); i++, at += page) {
-			if (words[i] & WORD_PRESENT)
+			if (words[i] & PM_WORD_PRESENT)
 				area_add(area, at, at + page, offsetof(struct fill, present));
-			else if (words[i] & WORD_SWAPPED)
+			else if (words[i] & PM_WORD_SWAP)
 				area_add(area, at, at + page, offsetof(struct fill, swapped));
 		}
 	}
@@ -88,28 +59,29 @@ static int read_words(int fd, struct area *area)
 
 int pages_read(int fd, struct area *area)
 {
-	struct scan_region regions[256];
-	struct scan scan = { .size = sizeof(scan),
-			     .start = area->start,
-			     .end = area->end,
-			     .vec = (uintptr_t)regions,
-			     .vec_len = sizeof(regions) / sizeof(regions[0]),
-			     .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-			     .return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_HUGE };
+	struct page_region regions[256];
+	struct pm_scan_arg scan = { .size = sizeof(scan),
+				    .start = area->start,
+				    .end = area->end,
+				    .vec = (uintptr_t)regions,
+				    .vec_len = sizeof(regions) / sizeof(regions[0]),
+				    .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+				    .return_mask =
+					    PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_HUGE };
 
 	while (scan.start < area->end) {
-		int n = ioctl(fd, SCAN, &scan);
+		int n = ioctl(fd, PAGEMAP_SCAN, &scan);
 
 		if (n < 0)
 			return errno == ENOTTY || errno == EINVAL ? read_words(fd, area) : -errno;
 		for (int i = 0; i < n; i++) {
-			const struct scan_region *r = &regions[i];
+			const struct page_region *r = &regions[i];
 
-			if (r->categories & SCAN_PRESENT)
+			if (r->categories & PAGE_IS_PRESENT)
 				area_add(area, r->start, r->end, offsetof(struct fill, present));
-			if ((r->categories & SCAN_PRESENT) && (r->categories & SCAN_HUGE))
+			if ((r->categories & PAGE_IS_PRESENT) && (r->categories & PAGE_IS_HUGE))
 				area_add(area, r->start, r->end, offsetof(struct fill, huge));
-			if (r->categories & SCAN_SWAPPED)
+			if (r->categories & PAGE_IS_SWAPPED)
 				area_add(area, r->start, r->end, offsetof(struct fill, swapped));
 		}
 		if (scan.walk_end <= scan.start)

@@ -8,27 +8,12 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "../../../lib/abi/madvise.h"
 #include "../../../lib/abi/pagemap.h"
 #include "brake.h"
 #include "ops.h"
 #include "peer.h"
 #include "story.h"
-
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT 21
-#endif
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#define ADV_POPULATE_WRITE 23
-#define ADV_GUARD_INSTALL 102
-#define ADV_GUARD_REMOVE 103
 
 /* What is discarded along, to take long, lies below. */
 static uint64_t at(const struct op_run *run)
@@ -171,7 +156,7 @@ static int discard_announced(struct op_run *run, int (*make)(struct op_run *run)
 	int rc;
 
 	if (slot_peek(slot_page(run->slot, run->hi - 1), &call.before) ||
-	    madvise((void *)at(run), run->lead, ADV_POPULATE_WRITE))
+	    madvise((void *)at(run), run->lead, MADV_POPULATE_WRITE))
 		return -EAGAIN;
 	window_open(t, WINDOW_ANNOUNCED);
 	rc = brake_run(&job, &caught);
@@ -313,7 +298,7 @@ int op_collapse(struct op_run *run)
 
 int op_guard(struct op_run *run)
 {
-	int rc = tort_madvise(true, at(run), length(run), ADV_GUARD_INSTALL);
+	int rc = tort_madvise(true, at(run), length(run), MADV_GUARD_INSTALL);
 
 	if (rc)
 		return -EOPNOTSUPP;
@@ -328,7 +313,7 @@ int op_guard(struct op_run *run)
 	if (rc)
 		return rc;
 	op_returned(run);
-	rc = tort_madvise(true, at(run), length(run), ADV_GUARD_REMOVE);
+	rc = tort_madvise(true, at(run), length(run), MADV_GUARD_REMOVE);
 	if (!rc)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
 	return rc;
