@@ -55,7 +55,8 @@ struct hmm_mm_options {
  * @mm: out
  *
  * Opens a userfaultfd (system call, or /dev/userfaultfd), probes features, starts the pump and its
- * watchdog. Pays nothing until a range is mirrored. One process may attach several times.
+ * watchdog. Pays nothing until a range is mirrored, but that with the privilege to see forks (event_fork of struct
+ * hmm_mm_info) each waits until its event is read. One process may attach several times.
  *
  * Context: any thread; may block; not from a callback. The calling process must not have closed
  * the signals' default of threads: the two threads block all signals.

@@ -153,8 +153,9 @@ static int bring_up(struct hmm_mm *mm)
 no_fork:
 	files_fini(mm);
 no_files:
-	if (mm->options.uffd < 0)
-		mm->provider.ops->close(&mm->provider);
+	if (mm->options.uffd >= 0)
+		mm->provider.fd = -1; /* still the caller's */
+	mm->provider.ops->close(&mm->provider);
 no_provider:
 	close_proc(mm);
 	return err;

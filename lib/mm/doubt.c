@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define SUSPECTS_MAX (int)(sizeof(((struct doubt *)0)->tid) / sizeof(pid_t))
 #define ALL_THREADS (-1)
@@ -211,6 +212,9 @@ static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
 	uint64_t youngest;
 	int n;
 
+	/* A process that shares the address space: the threads that it sees are not those that the doubt is about. */
+	if (getpid() != mm->pid)
+		return false;
 	pthread_mutex_lock(&l->lock);
 	youngest = l->next_id;
 	pthread_mutex_unlock(&l->lock);

@@ -21,11 +21,28 @@ static pthread_mutex_t list_lock =
 static struct hmm_mm *mms;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static bool is_wiped(const struct hmm_mm *mm)
+{
+	return *(volatile uint64_t *)mm->token != TOKEN;
+}
+
+/* In the child of a raw clone, where no handler ran: what is the parent's. Threads that are not here may hold its locks. */
+static void forget_inherited(void)
+{
+	for (struct hmm_mm **p = &mms; *p;) {
+		if (is_wiped(*p))
+			*p = (*p)->next;
+		else
+			p = &(*p)->next;
+	}
+}
+
 static void prepare(void)
 {
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_FORK };
 
 	pthread_mutex_lock(&list_lock);
+	forget_inherited();
 	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
 		pthread_rwlock_wrlock(&mm->fork_lock);
 		if (!hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
@@ -48,6 +65,7 @@ static void child(void)
 {
 	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
 		files_close_all(mm);
+		mm->provider.spare = -1; /* the pump may have been between making and naming it */
 		mm->provider.ops->close(&mm->provider);
 		close(mm->stop_fd);
 	}
@@ -63,10 +81,28 @@ static void install(void)
 
 int mm_alive(const struct hmm_mm *mm)
 {
-	if (__builtin_expect(*(volatile uint64_t *)mm->token != TOKEN, 0))
+	if (__builtin_expect(is_wiped(mm), 0))
 		return -ESRCH;
 	return __builtin_expect(atomic_load_explicit(&mm->dead, memory_order_relaxed), 0) ? -ESRCH
 											  : 0;
+}
+
+static int watch_token(struct hmm_mm *mm)
+{
+	const uint64_t start = (uint64_t)(uintptr_t)mm->token;
+
+	return mm->provider.ops->watch(&mm->provider, start,
+				       start + (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Before anything ceases to read: unmapping it would wait for that. */
+static void unwatch_token(struct hmm_mm *mm)
+{
+	const uint64_t start = (uint64_t)(uintptr_t)mm->token;
+
+	if (mm->provider.event_fork)
+		mm->provider.ops->unwatch(&mm->provider, start,
+					  start + (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 int fork_attach(struct hmm_mm *mm)
@@ -85,6 +121,12 @@ int fork_attach(struct hmm_mm *mm)
 		return err == -EINVAL ? -EOPNOTSUPP : err;
 	}
 	*mm->token = TOKEN;
+	/*
+	 * The kernel tells of a fork if something is registered: always. Else one that comes between a fault's populating
+	 * and the first registration would leave pages shared that were just made the fault's own.
+	 */
+	if (mm->provider.event_fork && watch_token(mm))
+		mm->provider.event_fork = false;
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&mm->fork_lock, &attr);
@@ -98,6 +140,7 @@ int fork_attach(struct hmm_mm *mm)
 
 void fork_detach(struct hmm_mm *mm)
 {
+	unwatch_token(mm);
 	pthread_mutex_lock(&list_lock);
 	for (struct hmm_mm **p = &mms; *p; p = &(*p)->next) {
 		if (*p == mm) {

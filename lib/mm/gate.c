@@ -192,8 +192,9 @@ static bool sleeps(const struct hmm_engine *e)
 {
 	long nr;
 
-	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) !=
-	       THREAD_RUNS;
+	/* One that is not among our threads may share the memory all the same, and run. */
+	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) ==
+	       THREAD_SLEEPS;
 }
 
 /*

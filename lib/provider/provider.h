@@ -24,7 +24,8 @@ struct provider_event {
 
 struct provider {
 	const struct provider_ops *ops;
-	int fd;             /* readable when events wait */
+	int fd;    /* readable when events wait */
+	int spare; /* a descriptor to give away when there is none to be had; who reads may */
 	uint64_t features;  /* in use */
 	uint64_t available; /* the kernel has */
 	bool user_mode_only;
@@ -41,7 +42,7 @@ struct provider_ops {
 	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
 	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);
 	/* Read up to max events without blocking: how many, 0 none, -errno. Reading lets their callers go on. */
-	int (*read)(const struct provider *p, struct provider_event *events, int max);
+	int (*read)(struct provider *p, struct provider_event *events, int max);
 	void (*close)(struct provider *p);
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -127,19 +128,44 @@ static int translate(const struct uffd_msg *m, struct provider_event *e)
 	}
 }
 
-static int uffd_read(const struct provider *p, struct provider_event *events, int max)
+/*
+ * Reading a FORK makes a descriptor. Without a free one the program's fork would wait until it closes one, which the
+ * thread that forks can no longer do.
+ */
+static ssize_t read_messages(struct provider *p, struct uffd_msg *msgs, size_t bytes)
+{
+	ssize_t n = read(p->fd, msgs, bytes);
+	int spare = p->spare;
+
+	if (n >= 0 || (errno != EMFILE && errno != ENFILE) || spare < 0)
+		return n;
+	p->spare = -1;
+	close(spare);
+	return read(p->fd, msgs, bytes);
+}
+
+/* Once the descriptors of children are closed again. */
+static void keep_spare(struct provider *p)
+{
+	if (p->event_fork && p->spare < 0)
+		p->spare = eventfd(0, EFD_CLOEXEC);
+}
+
+static int uffd_read(struct provider *p, struct provider_event *events, int max)
 {
 	struct uffd_msg msgs[32];
 	ssize_t n;
 	int out = 0;
 
+	keep_spare(p);
 	if (max > 32)
 		max = 32;
-	n = read(p->fd, msgs, (size_t)max * sizeof(msgs[0]));
+	n = read_messages(p, msgs, (size_t)max * sizeof(msgs[0]));
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < (int)((size_t)n / sizeof(msgs[0])); i++)
 		out += translate(&msgs[i], &events[out]);
+	keep_spare(p);
 	return out;
 }
 
@@ -147,7 +173,9 @@ static void uffd_close(struct provider *p)
 {
 	if (p->fd >= 0)
 		close(p->fd);
-	p->fd = -1;
+	if (p->spare >= 0)
+		close(p->spare);
+	p->fd = p->spare = -1;
 }
 
 static const struct provider_ops uffd_ops = {
@@ -189,6 +217,8 @@ static int enable(struct provider *p, uint32_t flags)
 	p->features = f;
 	p->wp_async = f & UFFD_FEATURE_WP_ASYNC;
 	p->event_fork = f & UFFD_FEATURE_EVENT_FORK;
+	if (!err)
+		keep_spare(p);
 	return err;
 }
 
@@ -196,7 +226,7 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 {
 	int err;
 
-	*p = (struct provider){ .ops = &uffd_ops, .fd = options->uffd };
+	*p = (struct provider){ .ops = &uffd_ops, .fd = options->uffd, .spare = -1 };
 	if (options->uffd < 0)
 		p->fd = open_fd(&p->user_mode_only);
 	else if (fcntl(p->fd, F_SETFL, O_NONBLOCK) < 0)

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 struct worker {
@@ -466,6 +468,116 @@ static void a_raw_clone_is_seen_with_privilege_and_its_child_refuses(void **stat
 	space_close(&s);
 }
 
+static pid_t raw_fork(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static int exit_status(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/*
+ * fault for writing		program
+ * populates
+ *				forks: nothing is registered, no event
+ * registers
+ * takes the page for its own
+ */
+static void a_raw_clone_before_anything_is_mirrored_is_seen(void **state)
+{
+	struct hmm_mm *mm;
+	pid_t pid;
+
+	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	pid = raw_fork();
+	if (!pid)
+		_exit(0);
+	assert_int_equal(exit_status(pid), 0);
+	assert_int_equal(hmm_mm_barrier(mm, 5000000000ULL), 0);
+	assert_int_equal(mm_forks(mm), mm->provider.event_fork ? 1 : 0);
+	hmm_mm_detach(mm);
+}
+
+/* Reading the event makes a descriptor: there is room for it. */
+static void a_raw_clone_without_a_free_descriptor_returns(void **state)
+{
+	struct rlimit was, now;
+	struct space s;
+	int last;
+	pid_t pid;
+
+	space_open(&s, 4, 0);
+	last = dup(0);
+	assert_true(last >= 0);
+	close(last);
+	getrlimit(RLIMIT_NOFILE, &was);
+	now = (struct rlimit){ (rlim_t)last, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	for (int i = 0; i < 3; i++) {
+		pid = raw_fork();
+		if (!pid)
+			_exit(0);
+		assert_int_equal(exit_status(pid), 0);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	settle(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_FORK], s.mm->provider.event_fork ? 3 : 0);
+	space_close(&s);
+}
+
+/* A child that no handler ran in has the spaces of its parent, with locks that threads of the parent hold. */
+static void the_child_of_a_raw_clone_can_fork(void **state)
+{
+	struct space s;
+	pid_t pid;
+
+	space_open(&s, 4, 0);
+	assert_int_equal(mm_fault_begin(s.mm, 0), 0);
+	pid = raw_fork();
+	if (!pid) {
+		alarm(10);
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		_exit(pid < 0 || exit_status(pid));
+	}
+	mm_fault_end(s.mm);
+	assert_int_equal(exit_status(pid), 0);
+	space_close(&s);
+}
+
+static char other_stack[64 << 10] __attribute__((aligned(16)));
+
+static int ask_about_doubt(void *arg)
+{
+	struct space *s = arg;
+
+	s->seen.sleep_ms = doubt_overlaps(s->mm, addr(s, 0), addr(s, 1));
+	return 0;
+}
+
+/* It sees only its own threads, of which none discards. */
+static void a_process_that_shares_the_memory_settles_no_doubt(void **state)
+{
+	struct space s;
+	pid_t pid;
+
+	space_open(&s, 4, 0);
+	doubt_add(s.mm, addr(&s, 0), addr(&s, 1));
+	pid = clone(ask_about_doubt, other_stack + sizeof(other_stack), CLONE_VM | SIGCHLD, &s);
+	assert_true(pid > 0);
+	assert_int_equal(exit_status(pid), 0);
+	assert_int_equal(s.seen.sleep_ms, 1);
+	s.seen.sleep_ms = 0;
+	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	space_close(&s);
+}
+
 static void attach_and_detach_leak_no_descriptor(void **state)
 {
 	int before = dup(0);
@@ -504,6 +616,10 @@ int main(void)
 		cmocka_unit_test(fork_through_libc_is_seen_and_the_child_refuses),
 		cmocka_unit_test(fork_without_the_event_is_seen_too),
 		cmocka_unit_test(a_raw_clone_is_seen_with_privilege_and_its_child_refuses),
+		cmocka_unit_test(a_raw_clone_before_anything_is_mirrored_is_seen),
+		cmocka_unit_test(the_child_of_a_raw_clone_can_fork),
+		cmocka_unit_test(a_raw_clone_without_a_free_descriptor_returns),
+		cmocka_unit_test(a_process_that_shares_the_memory_settles_no_doubt),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
 	};
 
