@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -66,17 +68,23 @@ bool hmm_pool_owns(uint64_t addr)
 
 void *hmm_pool_map(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
 	/*
 	 * A flag or a name that the program's mappings lack keeps the kernel from merging ours with a
-	 * neighbour that the program has mirrored.
+	 * neighbour that the program has mirrored. Until it has one nobody may access it: what cannot be
+	 * accessed is merged with nothing that can be mirrored.
 	 */
 	madvise(p, size, MADV_DONTDUMP);
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size, "libhmm");
 	own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size);
+	/* Not by the name that the preload object stands in for: it would note it, and we may hold the gate. */
+	if (syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE)) {
+		hmm_pool_unmap(p, size);
+		return NULL;
+	}
 	return p;
 }
 

@@ -196,12 +196,13 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	}
 	fork_detach(mm);
 	persist_fini(mm->persist);
+	/* First: nothing is found valid, nor installed, after drivers were told that it is over. */
+	atomic_store(&mm->dead, 1);
 	mm_invalidate(mm, &inv);
 	regions_fini(mm);
 	pump_stop(mm);
 	pump_drain(mm);
 	mm->provider.ops->close(&mm->provider);
-	atomic_store(&mm->dead, 1);
 	files_fini(mm);
 	close_proc(mm);
 	mm_put(mm);

@@ -159,6 +159,30 @@ static bool affordable(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t
 	       hmm_mutation(HMM_MUTATION_NO_BUDGET);
 }
 
+/*
+ * The mapping was looked up before: memory of the library may have come into a hole that the program made meanwhile.
+ * Registered, its unmapping would wait for the pump, and is done with locks held that the pump takes. What cannot be
+ * accessed may be about to become such memory.
+ */
+static int let_go_of_pools(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct hmm_vma vma;
+	int err = 0;
+
+	for (; start < end && !vma_peek(mm_vmas(mm), start, &vma) && vma.start < end;
+	     start = vma.end) {
+		const uint64_t from = max64(vma.start, start);
+		const uint64_t to = min64(vma.end, end);
+
+		if (vma.prot && !hmm_pool_owns(vma.start))
+			continue;
+		mm->provider.ops->unwatch(&mm->provider, from, to);
+		region_forget(mm, from, to);
+		err = -EAGAIN; /* it was another mapping that was looked up */
+	}
+	return err;
+}
+
 static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
 {
 	int err;
@@ -170,7 +194,8 @@ static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t c
 	err = mm->provider.ops->watch(&mm->provider, start, end);
 	if (err)
 		return err == -ENOMEM ? -ENOSPC : err == -EBUSY ? -EOPNOTSUPP : err;
-	return remember(mm, start, end, cost);
+	err = remember(mm, start, end, cost);
+	return err ? err : let_go_of_pools(mm, start, end);
 }
 
 /* The span to register for a fault of [start, end) in a VMA. */

@@ -551,6 +551,123 @@ static void the_child_of_a_raw_clone_can_fork(void **state)
 	space_close(&s);
 }
 
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+int __real_madvise(void *at, size_t bytes, int advice);
+int __wrap_madvise(void *at, size_t bytes, int advice);
+
+static void *place; /* where the next mapping without a wish goes */
+static struct vma_reader *looking;
+static struct hmm_vma
+	looked; /* what the next memory of the library lies in before it gets its flag */
+
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	if (!at && place) {
+		at = place;
+		flags |= MAP_FIXED_NOREPLACE;
+		place = NULL;
+	}
+	return __real_mmap(at, bytes, prot, flags, fd, offset);
+}
+
+int __wrap_madvise(void *at, size_t bytes, int advice)
+{
+	if (looking && advice == MADV_DONTDUMP)
+		assert_int_equal(vma_peek(looking, (uint64_t)(uintptr_t)at, &looked), 0);
+	return __real_madvise(at, bytes, advice);
+}
+
+/*
+ * look-up of a mapping		program, another thread of the library
+ *				unmaps a part, maps its own memory there
+ * registers all of it
+ */
+static void memory_of_the_library_is_never_registered(void **state)
+{
+	const size_t bytes = 64 << 10;
+	struct hmm_vma vma;
+	struct space s;
+	char *around, *own;
+
+	space_open(&s, 4, 0);
+	around = mmap(NULL, 3 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(around, MAP_FAILED);
+	vma = anon_vma(around, 3 * bytes);
+	munmap(around + bytes, bytes);
+	place = around + bytes;
+	looking = mm_vmas(s.mm);
+	own = hmm_pool_map(bytes);
+	looking = NULL;
+	assert_ptr_equal(own, around + bytes);
+	/* who looks the mapping up at that instant must not find ours in it, to be mirrored with it */
+	assert_true(!looked.prot || looked.end - looked.start == bytes);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EAGAIN);
+	assert_true(region_any(s.mm, vma.start, vma.start + bytes));
+	assert_false(region_any(s.mm, vma.start + bytes, vma.end - bytes));
+	alarm(10);
+	gate_close(s.mm);
+	hmm_pool_unmap(own, bytes); /* or waits for the pump, which waits for us */
+	gate_open(s.mm);
+	alarm(0);
+	munmap(around, bytes);
+	munmap(around + 2 * bytes, bytes);
+	space_close(&s);
+}
+
+struct ending {
+	struct hmm_mm *mm;
+	struct hmm_interval_notifier *ni;
+	_Atomic bool told, asked;
+	bool valid;
+};
+
+static void nothing_to_quiesce(void *priv)
+{
+}
+
+/* Drivers were told of the end; the space is still being taken down. */
+static void wait_until_asked(void *priv)
+{
+	struct ending *e = priv;
+
+	e->told = true;
+	while (!e->asked)
+		sched_yield();
+}
+
+static void *ask_after_the_end(void *arg)
+{
+	struct ending *e = arg;
+
+	while (!e->told)
+		sched_yield();
+	e->valid = hmm_interval_valid(e->ni, hmm_interval_read_begin(e->ni));
+	e->asked = true;
+	return NULL;
+}
+
+static void nothing_is_valid_after_release(void **state)
+{
+	static const struct hmm_quiescer_ops ops = { sizeof(ops), nothing_to_quiesce,
+						     wait_until_asked };
+	struct hmm_quiescer *q;
+	struct ending e = { .told = false };
+	pthread_t other;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	e.ni = s.ni;
+	assert_int_equal(hmm_quiescer_add(s.mm, &ops, &e, &q), 0);
+	assert_int_equal(pthread_create(&other, NULL, ask_after_the_end, &e), 0);
+	hmm_mm_detach(s.mm);
+	pthread_join(other, NULL);
+	assert_false(e.valid);
+	hmm_quiescer_remove(q);
+	hmm_interval_notifier_remove(s.ni);
+	munmap(s.p, s.bytes);
+}
+
 static char other_stack[64 << 10] __attribute__((aligned(16)));
 
 static int ask_about_doubt(void *arg)
@@ -620,6 +737,8 @@ int main(void)
 		cmocka_unit_test(the_child_of_a_raw_clone_can_fork),
 		cmocka_unit_test(a_raw_clone_without_a_free_descriptor_returns),
 		cmocka_unit_test(a_process_that_shares_the_memory_settles_no_doubt),
+		cmocka_unit_test(memory_of_the_library_is_never_registered),
+		cmocka_unit_test(nothing_is_valid_after_release),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
 	};
 
