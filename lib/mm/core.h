@@ -159,6 +159,8 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
 /* region.c */
 void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end); /* region_lock held */
 void regions_fini(struct hmm_mm *mm);
+/* unwatch.c. Nothing of the range is registered any more; region_lock is held. */
+void unwatch(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* doubt.c */
 void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end);

@@ -256,7 +256,7 @@ void regions_fini(struct hmm_mm *mm)
 
 	pthread_mutex_lock(&mm->region_lock);
 	while ((r = itree_first(&mm->regions, 0, UINT64_MAX))) {
-		mm->provider.ops->unwatch(&mm->provider, r->start, r->end);
+		unwatch(mm, r->start, r->end);
 		delete_region(mm, r);
 	}
 	pthread_mutex_unlock(&mm->region_lock);

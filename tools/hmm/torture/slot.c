@@ -97,7 +97,11 @@ int slot_peek(uint64_t addr, uint64_t *word)
 {
 	struct iovec to = { word, sizeof(*word) };
 	struct iovec from = { (void *)addr, sizeof(*word) };
+	unsigned char in_core;
 
+	/* The kernel complains of who looks below a stack from elsewhere; this asks whether anything is there. */
+	if (mincore((void *)(addr & ~(HMM_PAGE_SIZE - 1)), HMM_PAGE_SIZE, &in_core))
+		return -EFAULT;
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof(*word) ? 0
 											 : -errno;
 }
