@@ -137,8 +137,12 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	f->retry_ns = f->fd == -EAGAIN ? 0 : mm_now_ns() + FILES_RETRY_NS;
 	if (f->fd < 0)
 		return;
-	/* Watch, then stamp: what comes in between is reported, not missed. */
-	if (stamp_is_local(f->fd) && !fstat(f->fd, &st)) {
+	/*
+	 * Watch, then stamp: what comes in between is reported, not missed. Where stat shows another device than maps a
+	 * number can be that of several files (btrfs: of one in each snapshot), and maps does not tell which is meant.
+	 */
+	if (stamp_is_local(f->fd) && !fstat(f->fd, &st) &&
+	    st.st_dev == makedev(f->dev_major, f->dev_minor)) {
 		f->watch = add_watch(mm->files, f->fd);
 		f->st_dev = st.st_dev;
 		f->st_ino = st.st_ino;

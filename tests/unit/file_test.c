@@ -294,6 +294,26 @@ int __wrap_vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
 	return open_answers-- > 0 ? open_answer : __real_vma_open_file(r, vma);
 }
 
+/* As btrfs has it: what is found bears another device than maps shows, so that it may be a namesake in a snapshot. */
+static void a_file_that_may_be_another_vouches_for_nothing(void **state)
+{
+	char path[64];
+	struct mirror m;
+	int fd = make_file(path, 8 * PAGE);
+	char *p = map_fd(8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	mirror_open(&m, 0);
+	open_answer = make_memfd(8 * PAGE, 0);
+	open_answers = 1;
+	assert_int_equal(fault(&m, p, 8, REQ_READ), 0);
+	assert_true(transient(&m, 0));
+	open_answers = 0;
+	mirror_close(&m);
+	munmap(p, 8 * PAGE);
+	unlink(path);
+	close(fd);
+}
+
 /* Another thread maps something else there while the file is looked for: once more, not without. */
 static void a_file_is_known_though_its_mapping_changed_when_it_was_opened(void **state)
 {
@@ -652,6 +672,7 @@ int main(void)
 	};
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(memfd_change_is_found),
+		cmocka_unit_test(a_file_that_may_be_another_vouches_for_nothing),
 		cmocka_unit_test(a_file_is_known_though_its_mapping_changed_when_it_was_opened),
 		cmocka_unit_test(a_file_found_late_vouches_for_nothing_older),
 		cmocka_unit_test(a_change_told_while_a_fault_is_on_its_way_does_not_hide_the_next),
