@@ -118,7 +118,7 @@ static void tell_advice(const void *addr, size_t len, int advice)
 	case 24:  /* MADV_DONTNEED_LOCKED */
 	case 25:  /* MADV_COLLAPSE */
 	case 102: /* MADV_GUARD_INSTALL */
-		tell(HMM_NOTE_DISCARD, addr, len);
+		tell(HMM_NOTE_OWN_DISCARD, addr, len);
 		break;
 	}
 }

@@ -41,7 +41,9 @@ void hmm_engine_enter(struct hmm_engine *engine);
 /**
  * hmm_engine_exit() - end a section
  * Return: true if the section stands; false if the pump ran over it because it had not ended in
- * time (a CPU page fault that slept): what was read in it must be thrown away and replayed.
+ * time (a CPU page fault that slept): what was read in it must be thrown away and replayed. A store that
+ * slept in a fault happens all the same, to what is mapped at the address by then: who stores through the
+ * CPU's page table is as any other thread of the program there.
  * Since: 0.1.
  */
 bool hmm_engine_exit(struct hmm_engine *engine);

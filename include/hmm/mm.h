@@ -169,14 +169,17 @@ int hmm_mm_check_files(struct hmm_mm *mm);
 /**
  * enum hmm_note - what the program says it did
  * @HMM_NOTE_PROTECT: permissions of the range were reduced (mprotect, pkey_mprotect)
- * @HMM_NOTE_DISCARD: a discard of the range has *ended* (MADV_DONTNEED, MADV_FREE, MADV_REMOVE):
- *	settles the doubt about it
+ * @HMM_NOTE_DISCARD: every discard of the range, by whichever thread, has *ended* (MADV_DONTNEED,
+ *	MADV_FREE, MADV_REMOVE): settles the doubt about it
+ * @HMM_NOTE_OWN_DISCARD: one by the calling thread has ended; whether others are on their way is not
+ *	known. Settles the doubt if no other thread can be in the middle of one
  * @HMM_NOTE_TRUNCATE: pages of the file mapped here were cut off, punched out or replaced
  * @HMM_NOTE_DETACH: the range was unmapped without an event (shmdt, remap_file_pages)
  */
 enum hmm_note {
 	HMM_NOTE_PROTECT,
 	HMM_NOTE_DISCARD,
+	HMM_NOTE_OWN_DISCARD,
 	HMM_NOTE_TRUNCATE,
 	HMM_NOTE_DETACH,
 };

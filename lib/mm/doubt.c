@@ -39,8 +39,9 @@ static bool thread_suspect(pid_t tid)
 	case THREAD_GONE:
 		return false;
 	case THREAD_SLEEPS:
-		/* madvise, process_madvise, madvise of a 32-bit caller */
-		return nr == SYS_madvise || nr == 440 || nr == 219;
+		/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
+		nr &= ~0x40000000L;
+		return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220;
 	default:
 		return true;
 	}

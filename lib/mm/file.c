@@ -141,7 +141,7 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	 * Watch, then stamp: what comes in between is reported, not missed. Where stat shows another device than maps a
 	 * number can be that of several files (btrfs: of one in each snapshot), and maps does not tell which is meant.
 	 */
-	if (stamp_is_local(f->fd) && !fstat(f->fd, &st) &&
+	if (stamp_is_local(f->fd) && !fstat(f->fd, &st) && S_ISREG(st.st_mode) &&
 	    st.st_dev == makedev(f->dev_major, f->dev_minor)) {
 		f->watch = add_watch(mm->files, f->fd);
 		f->st_dev = st.st_dev;
@@ -361,8 +361,8 @@ static bool is_watched(const struct span *s)
 {
 	const struct file *f = s->file;
 
-	return f && f->fd >= 0 && s->generation == f->generation &&
-	       (f->watch >= 0 || !f->stamp.racy);
+	/* Without the watch a stamp says too little: filesystems take it before they take the pages. */
+	return f && f->fd >= 0 && s->generation == f->generation && f->watch >= 0;
 }
 
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)

@@ -190,11 +190,14 @@ static bool in_the_way(struct gate *gate)
 
 static bool sleeps(const struct hmm_engine *e)
 {
+	const pid_t tid = atomic_load_explicit(&e->tid, memory_order_relaxed);
 	long nr;
 
-	/* One that is not among our threads may share the memory all the same, and run. */
-	return thread_state(atomic_load_explicit(&e->tid, memory_order_relaxed), &nr) ==
-	       THREAD_SLEEPS;
+	/*
+	 * One that is not among our threads may share the memory all the same, and run. One that a debugger stopped
+	 * was not in a fault, or was: it may be about to store, as one that was preempted.
+	 */
+	return thread_state(tid, &nr) == THREAD_SLEEPS && !thread_stopped(tid);
 }
 
 /*

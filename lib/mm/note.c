@@ -13,9 +13,8 @@ struct told {
 static void note(struct hmm_mm *mm, void *arg)
 {
 	static const enum hmm_event event[] = {
-		[HMM_NOTE_PROTECT] = HMM_EVENT_PROTECT,
-		[HMM_NOTE_DISCARD] = HMM_EVENT_CLEAR,
-		[HMM_NOTE_TRUNCATE] = HMM_EVENT_CLEAR,
+		[HMM_NOTE_PROTECT] = HMM_EVENT_PROTECT,   [HMM_NOTE_DISCARD] = HMM_EVENT_CLEAR,
+		[HMM_NOTE_OWN_DISCARD] = HMM_EVENT_CLEAR, [HMM_NOTE_TRUNCATE] = HMM_EVENT_CLEAR,
 		[HMM_NOTE_DETACH] = HMM_EVENT_UNMAP,
 	};
 	const struct told *t = arg;
@@ -32,6 +31,8 @@ static void note(struct hmm_mm *mm, void *arg)
 	/* Last: what was faulted while the discard was in doubt is gone by now. */
 	if (t->note == HMM_NOTE_DISCARD)
 		doubt_settle(mm, t->start, t->end);
+	else if (t->note == HMM_NOTE_OWN_DISCARD)
+		doubt_overlaps(mm, t->start, t->end); /* who asks is no suspect */
 }
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)

@@ -55,6 +55,25 @@ enum thread_state thread_state(pid_t tid, long *nr)
 	return parse(line, nr);
 }
 
+bool thread_stopped(pid_t tid)
+{
+	char path[64] = "/proc/self/task/";
+	char line[256];
+	const char *state;
+	ssize_t n;
+	int fd;
+
+	strcpy(put_number(path + strlen(path), tid), "/stat");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = 0;
+	state = strrchr(line, ')');
+	return state && state[1] == ' ' && (state[2] == 't' || state[2] == 'T');
+}
+
 static _Thread_local pid_t self __attribute__((tls_model("initial-exec")));
 
 pid_t thread_self(void)

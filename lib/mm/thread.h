@@ -15,6 +15,9 @@ enum thread_state {
 /* No heap, no stdio: legal on the pump. A worker of io_uring, which has no user registers, "runs". */
 enum thread_state thread_state(pid_t tid, long *nr);
 
+/* Stopped by a debugger or a signal, wherever it was: it will go on from there. */
+bool thread_stopped(pid_t tid);
+
 /* The calling thread, without a system call after the first. */
 pid_t thread_self(void);
 /* In a forked child: the number it was told is its parent's. */

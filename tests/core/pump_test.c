@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -124,6 +126,71 @@ static void an_engine_asleep_in_its_section_is_run_over(void **state)
 static void an_engine_that_runs_is_waited_for_a_second(void **state)
 {
 	overrun_case(0, 900000000, 4000000000);
+}
+
+#define STOPPED_MS 300
+
+/* Another process that stops the thread it is told of, says whether it could, and lets it go a little later. */
+static pid_t start_debugger(int *to, int *from)
+{
+	int down[2], up[2];
+	pid_t pid, tid;
+	char said = 'n';
+
+	assert_int_equal(pipe(down) | pipe(up), 0);
+	pid = fork();
+	if (pid) {
+		*to = down[1];
+		*from = up[0];
+		close(down[0]);
+		close(up[1]);
+		prctl(PR_SET_PTRACER, pid, 0, 0, 0);
+		return pid;
+	}
+	if (read(down[0], &tid, sizeof(tid)) == sizeof(tid) && !ptrace(PTRACE_SEIZE, tid, 0, 0) &&
+	    !ptrace(PTRACE_INTERRUPT, tid, 0, 0) && waitpid(tid, NULL, __WALL) == tid)
+		said = 'y';
+	if (write(up[1], &said, 1) == 1)
+		sleep_ms(STOPPED_MS);
+	ptrace(PTRACE_DETACH, tid, 0, 0);
+	_exit(0);
+}
+
+/* It is in the middle of something, and will go on from there. */
+static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
+{
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	struct worker w = { .stood = -1 };
+	struct space s;
+	int to, from;
+	pid_t debugger = start_debugger(&to, &from), tid;
+	char said = 0;
+	pthread_t engine;
+
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
+	pthread_create(&engine, NULL, stay_inside, &w);
+	while (!w.inside)
+		sched_yield();
+	tid = atomic_load(&w.engine->tid);
+	assert_int_equal(write(to, &tid, sizeof(tid)), sizeof(tid));
+	assert_int_equal(read(from, &said, 1), 1);
+	w.stop = 1;
+	munmap(s.p, PAGE);
+	settle(&s);
+	pthread_join(engine, NULL);
+	waitpid(debugger, NULL, 0);
+	hmm_mm_get_stats(s.mm, &stats);
+	hmm_engine_destroy(w.engine);
+	space_close(&s);
+	close(to);
+	close(from);
+	if (said != 'y') {
+		print_message("no other process may stop a thread of this one\n");
+		skip();
+	}
+	assert_true(w.stood);
+	assert_int_equal(stats.overruns, 0);
 }
 
 static void a_commit_section_holds_the_pump_back(void **state)
@@ -384,6 +451,30 @@ static void a_note_settles_doubt(void **state)
 	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
 	stop = STOP;
 	pthread_join(other, NULL);
+	space_close(&s);
+}
+
+/* Of others' discards who tells of its own knows nothing. */
+static void a_note_of_ones_own_discard_leaves_others_in_doubt(void **state)
+{
+	struct space s;
+	_Atomic int stop = 0;
+	pthread_t other;
+
+	space_open(&s, 4, 0);
+	other = start_busy(&stop);
+	madvise(s.p, PAGE, MADV_DONTNEED);
+	settle(&s);
+	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
+	assert_true(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	stop = STOP;
+	pthread_join(other, NULL);
+	assert_true(settles(&s, 0));
+	/* Alone, it settles the doubt, though it runs. */
+	madvise(s.p, PAGE, MADV_DONTNEED);
+	settle(&s);
+	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
+	assert_int_equal(atomic_load(&s.mm->doubts.n), 0);
 	space_close(&s);
 }
 
@@ -717,6 +808,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(munmap_waits_for_an_open_section),
 		cmocka_unit_test(an_engine_asleep_in_its_section_is_run_over),
+		cmocka_unit_test(an_engine_that_a_debugger_stopped_is_waited_for),
 		cmocka_unit_test(an_engine_that_runs_is_waited_for_a_second),
 		cmocka_unit_test(a_commit_section_holds_the_pump_back),
 		cmocka_unit_test(a_quiescer_brackets_every_invalidation),
@@ -729,6 +821,7 @@ int main(void)
 			a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
 		cmocka_unit_test(a_running_thread_proves_nothing),
 		cmocka_unit_test(a_note_settles_doubt),
+		cmocka_unit_test(a_note_of_ones_own_discard_leaves_others_in_doubt),
 		cmocka_unit_test(doubts_without_room_are_merged_not_lost),
 		cmocka_unit_test(fork_through_libc_is_seen_and_the_child_refuses),
 		cmocka_unit_test(fork_without_the_event_is_seen_too),

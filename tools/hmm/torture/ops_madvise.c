@@ -35,7 +35,9 @@ static int tell(struct op_run *run)
 	if (!run->slot->checked && !rng_below(run->rng, 8))
 		return 0;
 	story(run->slot->id, "tells", run->stamp, run->lo, run->hi);
-	return hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	return hmm_mm_note(run->t->mm,
+			   rng_below(run->rng, 2) ? HMM_NOTE_DISCARD : HMM_NOTE_OWN_DISCARD,
+			   at(run), at(run) + length(run));
 }
 
 /* A discard: contents are gone when the call returns, unless memory is shared and only unmapped
