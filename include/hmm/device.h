@@ -65,7 +65,10 @@ struct hmm_device_map {
 	const uint64_t *pfns;
 };
 
-/* Same pages as before with more permission: a device may keep addresses and change bits only. */
+/*
+ * Same pages as before with more permission: a device may keep addresses and change bits only, but has to install
+ * what it dropped by itself meanwhile.
+ */
 #define HMM_MAP_UPGRADE (1U << 0)
 /* Nobody waits for it: a prefetch. */
 #define HMM_MAP_PREFETCH (1U << 1)
@@ -161,14 +164,18 @@ struct hmm_device_stats {
  * @invalidate: drop every translation in [start, end) and flush it from every TLB. Called with the
  *	gate closed, no engine inside a section, mostly by the pump: as restricted as a signal handler
  *	(no malloc, stdio, dlopen, no lock that the program holds across free()), must not block and
- *	cannot fail. Dropping more is legal. HMM_EVENT_FORK and HMM_EVENT_PROTECT may keep what stays
+ *	cannot fail. Dropping more is legal, all of a larger entry for instance, as is dropping entries at
+ *	any other time (an eviction): what the device faults on is installed again, though the mirror
+ *	believed it there. A driver without a fault buffer calls hmm_svm_drop() for what it finds missing,
+ *	then hmm_svm_fault(). HMM_EVENT_FORK and HMM_EVENT_PROTECT may keep what stays
  *	readable and take the write permission only if the device is sure that this is enough; the svm
  *	layer treats the range as gone in any case.
  * @quiesce: stop using translations. For devices that do not use hmm_engine sections; called before
  *	every read of events, same restrictions; must not wait for a fault to be served.
  * @resume: go on.
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the svm layer outside of
- *	sections. @timeout_ns: how long to wait for the first, 0 not at all. Valid replies: how many;
+ *	sections. @timeout_ns: how long to wait for the first, 0 not at all. Fewer than @n say that no
+ *	fault raised before the call is left; else faults are answered twice. Valid replies: how many;
  *	-ETIME is 0; -ESHUTDOWN the device is closing.
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with it.
  *	Outside of sections; must not block.
@@ -315,7 +322,9 @@ int hmm_device_faults_pending(struct hmm_device *dev);
  * hmm_device_lost() - a driver without faults finds that translations of the running jobs are missing
  * @dev: the driver's own device
  *
- * Populates again all memory that the running jobs named. Context and return: as
+ * Populates again all memory that the running jobs named. What is there by the mirror's books is left alone, as
+ * one call serves the engines that follow; what the device dropped by itself is installed after no more than 64 calls
+ * in a row that found nothing to do. Context and return: as
  * hmm_device_faults_pending(), or the error of the first range that could not be populated.
  * Since: 0.1.
  */

@@ -115,7 +115,8 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
  *
  * For drivers without a fault buffer; what fetched faults go through as well. Chunks are the largest
  * allowed that lie in the VMA; a write upgrades chunks that are readable already: the device is given
- * the entries that change (HMM_MAP_UPGRADE), of a file those of the 64 KiB around the write.
+ * the entries that change (HMM_MAP_UPGRADE), of a file those of the 64 KiB around the write. What the mirror gave the
+ * device and did not take away counts as installed; a driver that lost entries by itself calls hmm_svm_drop() first.
  *
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0 every page is installed, at the time of the commit; 1 some of it cannot be cached
@@ -233,6 +234,7 @@ struct hmm_svm_stats {
 	uint64_t chunks_4k;
 	uint64_t chunks_found;   /* were there already */
 	uint64_t upgrades;       /* readable chunks made writable */
+	uint64_t reinstalled;    /* chunks of which the device had dropped something by itself */
 	uint64_t commit_retries; /* commits begun again because of a collision */
 	uint64_t prefetched;     /* chunks committed ahead of need */
 	uint64_t replays;

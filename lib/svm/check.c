@@ -10,16 +10,34 @@
 #include "mm/mm.h"
 #include "svm/svm.h"
 
-int checked_add(struct hmm_svm *svm, const struct chunk_request *rq)
+static bool known(struct hmm_svm *svm, const struct svm_checked *c)
 {
-	struct svm_checked *c = hmm_objpool_get(&svm->small_pool);
+	struct svm_checked *k;
 
+	pthread_mutex_lock(&svm->lock);
+	for (k = svm->checked; k; k = k->next)
+		if (k->start == c->start && k->end == c->end && k->inode == c->inode &&
+		    k->offset == c->offset)
+			break;
+	pthread_mutex_unlock(&svm->lock);
+	return k;
+}
+
+int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again)
+{
+	struct svm_checked want = { .start = rq->start,
+				    .end = rq->end,
+				    .inode = rq->vma.inode,
+				    .offset = rq->vma.offset + (rq->start - rq->vma.start) };
+	struct svm_checked *c;
+
+	/* The list is long: not for chunks that are new. */
+	if (again && known(svm, &want))
+		return 0;
+	c = hmm_objpool_get(&svm->small_pool);
 	if (!c)
 		return -ENOMEM;
-	c->start = rq->start;
-	c->end = rq->end;
-	c->inode = rq->vma.inode;
-	c->offset = rq->vma.offset + (rq->start - rq->vma.start);
+	*c = want;
 	pthread_mutex_lock(&svm->lock);
 	c->next = svm->checked;
 	svm->checked = c;

@@ -2,6 +2,7 @@
 /* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
 #include <errno.h>
 #include <sys/mman.h>
+#include <hmm/engine.h>
 #include <hmm/ptable.h>
 #include "svm/svm.h"
 
@@ -67,6 +68,25 @@ uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_
 {
 	*shift = 0;
 	return hmm_ptable_lookup(svm->chunks, rq->start, shift);
+}
+
+/* Not in the middle of a commit or an invalidation: words are read and written back. */
+int chunk_doubt(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	int rc = 0;
+
+	hmm_engine_commit_begin(svm->mm);
+	for (uint64_t addr = start, next; !rc && addr < end; addr = next) {
+		uint32_t shift;
+		uint64_t word = hmm_ptable_lookup(svm->chunks, addr, &shift) | CHUNK_PARTIAL;
+
+		next = (addr | ((1ULL << shift) - 1)) + 1;
+		if (word != CHUNK_PARTIAL)
+			rc = hmm_ptable_set(svm->chunks, addr & ~((1ULL << shift) - 1), shift,
+					    &word, 1);
+	}
+	hmm_engine_commit_end(svm->mm);
+	return rc;
 }
 
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)

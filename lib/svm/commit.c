@@ -89,7 +89,7 @@ static int commit_whole(struct hmm_svm *svm, const struct chunk_request *rq, uin
 
 	if (rq->vma.kind == HMM_VMA_SYSV) {
 		word |= CHUNK_CHECKED;
-		rc = checked_add(svm, rq);
+		rc = checked_add(svm, rq, old & CHUNK_CHECKED);
 	}
 	/* The table first: it may say too much, never too little. */
 	if (!rc)
@@ -132,7 +132,10 @@ int chunk_commit(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *
 	    end < rq->end)
 		return -EACCES;
 	rc = rq->block ? commit_block(svm, rq, pfns, word) : commit_whole(svm, rq, pfns, word);
-	if (!rc && rq->prefetch)
+	if (rc)
+		return rc;
+	install_note(svm, rq->start, rq->end);
+	if (rq->prefetch)
 		count(&svm->stats.prefetched, 1);
-	return rc;
+	return 0;
 }

@@ -93,9 +93,17 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
 }
 
+/* It is there by the table. Does the device know better? See install.c. */
+static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
+		       const struct svm_need *need)
+{
+	return need->missing &&
+	       !installed_since(svm, rq->need_start, rq->need_end, need->raised_after);
+}
+
 /* The chunk at addr; *next: where the following one begins. */
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
-		       unsigned int *walks)
+		       struct svm_need *need)
 {
 	struct chunk_request rq = { .prefetch = false };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
@@ -110,20 +118,27 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		*next = rq.end;
 		rq.stream = svm_streaming(svm, addr & ~(FILE_WRITE_BLOCK - 1));
 		rc = found(svm, &rq);
-		if (rc) {
-			count(&svm->stats.chunks_found, rc > 0);
-			return rc > 0 ? 0 : rc;
+		if (rc < 0)
+			return rc;
+		if (rc && !is_missing(svm, &rq, need)) {
+			count(&svm->stats.chunks_found, 1);
+			return 0;
 		}
 		if (!claim_try(svm, rq.start, rq.end)) {
 			wait_usefully(svm, &rq);
 			continue;
 		}
-		if (chunk_found(svm, rq.need_start, rq.need_end, prot)) {
+		rc = chunk_found(svm, rq.need_start, rq.need_end, prot);
+		if (rc && !is_missing(svm, &rq, need)) {
 			claim_end(svm, rq.start, rq.end);
 			continue;
 		}
-		(*walks)++;
-		rc = chunk_populate(svm, &rq);
+		if (rc)
+			count(&svm->stats.reinstalled, 1);
+		rc = rc ? chunk_doubt(svm, rq.need_start, rq.need_end) : 0;
+		need->walks++;
+		if (!rc)
+			rc = chunk_populate(svm, &rq);
 		claim_end(svm, rq.start, rq.end);
 		if (rc == 0)
 			note(svm, &rq);
@@ -133,13 +148,14 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 	}
 }
 
-int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, unsigned int *walks)
+int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
+		   struct svm_need *need)
 {
 	uint64_t next;
 	int worst = 0;
 
 	for (addr &= ~(HMM_PAGE_SIZE - 1); addr < end; addr = next) {
-		int rc = fault_chunk(svm, addr, end, prot, &next, walks);
+		int rc = fault_chunk(svm, addr, end, prot, &next, need);
 
 		if (rc < 0)
 			return rc;
@@ -150,12 +166,12 @@ int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, u
 
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 {
-	unsigned int walks = 0;
+	struct svm_need need = { .missing = false };
 
 	if (!len || addr + len < addr || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
 	svm_collect_maybe(svm);
-	return svm_fault_span(svm, addr, addr + len, prot, &walks);
+	return svm_fault_span(svm, addr, addr + len, prot, &need);
 }
 
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
@@ -166,7 +182,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 	if (start >= end || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
 	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
-		unsigned int walks = 0;
+		struct svm_need need = { .missing = false };
 		struct hmm_vma vma;
 		int rc = hmm_vma_find(svm->mm, start, &vma);
 
@@ -178,12 +194,12 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL ||
 		    (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
-		rc = fault_chunk(svm, start, end, prot, &next, &walks);
+		rc = fault_chunk(svm, start, end, prot, &next, &need);
 		if (rc == -ENOMEM || rc == -ESRCH)
 			return rc;
 		if (rc == 0)
 			bytes += (int64_t)((next < end ? next : end) - start);
-		if (walks)
+		if (need.walks)
 			count(&svm->stats.prefetched, 1);
 	}
 	return bytes;

@@ -89,9 +89,9 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	return 0;
 }
 
-static void answer(struct hmm_svm *svm, struct hmm_device_fault *f)
+static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct svm_fetch *fetch)
 {
-	unsigned int walks = 0;
+	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
 	int rc;
 
 	if (!f->len || f->addr + f->len < f->addr) {
@@ -99,10 +99,10 @@ static void answer(struct hmm_svm *svm, struct hmm_device_fault *f)
 	} else {
 		if (f->flags & HMM_FAULT_VANISHED)
 			hmm_svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len);
-		rc = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &walks);
+		rc = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &need);
 		if (rc == 1)
 			rc = grant_once(svm, f);
-		else if (!rc && !walks)
+		else if (!rc && !need.walks)
 			count(&svm->stats.coalesced, 1);
 	}
 	count(rc ? &svm->stats.cancels : &svm->stats.replays, 1);
@@ -127,20 +127,24 @@ static void run_ahead(struct hmm_svm *svm, const struct svm_batch *batch, int n)
 static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 {
 	struct svm_batch *batch = hmm_objpool_get(&svm->batch_pool);
+	struct svm_fetch fetch;
 	int n;
 
 	if (!batch)
 		return -ENOMEM;
+	fetch = fetch_begin(svm);
 	n = svm->dev->ops.fetch_faults(svm->dev, batch->faults, svm->options.fault_batch,
 				       timeout_ns);
 	if (n == -ETIME)
 		n = 0;
+	if (n >= 0)
+		fetch_end(svm, &fetch, n == (int)svm->options.fault_batch);
 	if (n > 0) {
 		count(&svm->stats.batches, 1);
 		count(&svm->stats.faults, (uint64_t)n);
 		sort(batch->faults, n);
 		for (int i = 0; i < n; i++)
-			answer(svm, &batch->faults[i]);
+			answer(svm, &batch->faults[i], &fetch);
 		if (ahead && svm->options.prefetch)
 			run_ahead(svm, batch, n);
 	}

@@ -13,20 +13,20 @@
 #include "svm/device.h"
 #include "svm/svm.h"
 
-static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job)
+static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct svm_need *need)
 {
-	unsigned int walks = 0;
+	unsigned int walks = need->walks;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < job->nranges && rc >= 0; i++) {
 		const struct hmm_job_range *r = &job->ranges[i];
 
-		rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, &walks);
+		rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
 		/* What cannot be cached cannot be named beforehand. */
 		if (rc == 1)
 			rc = -EOPNOTSUPP;
 	}
-	if (walks)
+	if (need->walks != walks)
 		count(&svm->stats.restores, 1);
 	return rc;
 }
@@ -80,18 +80,27 @@ static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
 	return job;
 }
 
+/*
+ * Nothing was missing by the table: another engine had it restored, or the device has dropped it by itself. Not more
+ * often than this in a row it is the former.
+ */
+#define VAIN_MAX 64
+
 int svm_restore(struct hmm_svm *svm)
 {
+	struct svm_need need = { .raised_after = UINT64_MAX };
 	const struct hmm_job *job;
 	int rc = 0;
 
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring++;
+	need.missing = svm->vain >= VAIN_MAX;
 	pthread_mutex_unlock(&svm->lock);
 	for (unsigned int n = 0; !rc && (job = job_at(svm, n)); n++)
-		rc = populate_ranges(svm, job);
+		rc = populate_ranges(svm, job, &need);
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring--;
+	svm->vain = need.walks ? 0 : svm->vain + 1;
 	pthread_cond_broadcast(&svm->claimed);
 	pthread_mutex_unlock(&svm->lock);
 	return rc;
@@ -128,6 +137,7 @@ static int check_job(const struct hmm_job *job)
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 {
 	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
+	struct svm_need need = { .missing = false };
 	int rc = check_job(job);
 
 	if (!rc)
@@ -138,7 +148,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 	job->status = 0;
 	__atomic_store_n(&job->done, 0, __ATOMIC_RELAXED);
 	if (no_faults) {
-		rc = populate_ranges(svm, job);
+		rc = populate_ranges(svm, job, &need);
 		if (!rc)
 			rc = job_add(svm, job);
 		if (rc)

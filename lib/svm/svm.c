@@ -170,6 +170,7 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(chunks_4k);
 	COPY(chunks_found);
 	COPY(upgrades);
+	COPY(reinstalled);
 	COPY(commit_retries);
 	COPY(prefetched);
 	COPY(replays);

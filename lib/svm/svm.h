@@ -29,6 +29,7 @@
 #define CHUNK_MAX_PAGES (1U << (CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT))
 #define BATCH_MAX 256
 #define CLAIMS_MAX 64
+#define INSTALLS_MAX 128
 
 /*
  * Words of the chunk table. Which 64 KiB blocks are writable throughout is kept in the low bits, block 0 first:
@@ -79,8 +80,8 @@ struct svm_job {
 
 struct svm_stats {
 	_Atomic uint64_t batches, faults, coalesced, range_faults, chunks_2m, chunks_64k, chunks_4k,
-		chunks_found, upgrades, commit_retries, prefetched, replays, cancels, once,
-		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
+		chunks_found, upgrades, reinstalled, commit_retries, prefetched, replays, cancels,
+		once, invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
 		collections, collected_bytes, collected_notifiers;
 };
 
@@ -92,17 +93,22 @@ struct hmm_svm {
 	struct hmm_ptable *chunks;      /* own locking */
 	struct hmm_quiescer *quiescer;  /* C */
 	pthread_mutex_t lock;
-	pthread_cond_t claimed;              /* a claim or a restore ended */
-	struct itree windows;                /* L */
-	uint64_t n_windows;                  /* L */
-	struct svm_claim claims[CLAIMS_MAX]; /* L: start == end is free */
-	struct svm_allowed *allowed;         /* L */
-	struct svm_checked *checked;         /* L */
-	struct svm_job *jobs;                /* L */
-	unsigned int restoring;              /* L: threads that read jobs */
-	struct hmm_objpool pfns_pool;        /* of CHUNK_MAX_PAGES words */
-	struct hmm_objpool batch_pool;       /* of struct svm_batch */
-	struct hmm_objpool small_pool;       /* windows, allowed, checked, jobs */
+	pthread_cond_t claimed;                  /* a claim or a restore ended */
+	struct itree windows;                    /* L */
+	uint64_t n_windows;                      /* L */
+	struct svm_claim claims[CLAIMS_MAX];     /* L: start == end is free */
+	struct svm_allowed *allowed;             /* L */
+	struct svm_checked *checked;             /* L */
+	struct svm_job *jobs;                    /* L */
+	unsigned int restoring;                  /* L: threads that read jobs */
+	unsigned int vain;                       /* L: restores in a row that found all there */
+	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
+	uint64_t n_installs;                     /* L */
+	uint64_t emptied;    /* L: n_installs when the last fetch began that left nothing */
+	unsigned int n_full; /* L: fetches in a row that may have left something */
+	struct hmm_objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
+	struct hmm_objpool batch_pool; /* of struct svm_batch */
+	struct hmm_objpool small_pool; /* windows, allowed, checked, jobs */
 	_Atomic uint64_t
 		garbage;        /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;  /* A */
@@ -150,6 +156,8 @@ int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t
 uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift);
 /* The bits of the blocks that [start, end) overlaps, in a chunk of 1 << shift bytes. */
 uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end);
+/* The device lacks something of [start, end), whatever the table says: all of it counts as partial. Claimed. */
+int chunk_doubt(struct hmm_svm *svm, uint64_t start, uint64_t end);
 /* More blocks of a chunk that is there became writable. */
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 
@@ -181,8 +189,8 @@ int chunk_commit(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *
 /* populate.c: 0; 1 what is needed cannot be cached; -errno */
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
 
-/* check.c: remember what a chunk of a kind without events maps; in the commit section */
-int checked_add(struct hmm_svm *svm, const struct chunk_request *rq);
+/* check.c: remember what a chunk of a kind without events maps, if that is not remembered; in the commit section */
+int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again);
 
 /* claim.c */
 /* True: it is ours, and nobody commits an overlapping chunk until claim_end(). False: not now. */
@@ -191,11 +199,29 @@ bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
+/* install.c */
+struct svm_fetch {
+	uint64_t began;        /* number of the next installation when it began */
+	uint64_t raised_after; /* what it brings was raised after those below this number */
+};
+/* In the commit section. */
+void install_note(struct hmm_svm *svm, uint64_t start, uint64_t end);
+/* Around fetch_faults; full: it may have left some. */
+struct svm_fetch fetch_begin(struct hmm_svm *svm);
+void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full);
+/* Was each page of [addr, end) installed at that number or later, as far as is remembered? */
+bool installed_since(struct hmm_svm *svm, uint64_t addr, uint64_t end, uint64_t number);
+
 /* fault.c */
-/*
- * 0; 1 a part cannot be cached; -errno. *walks grows by the calls of hmm_range_fault().
- */
-int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, unsigned int *walks);
+/* Who asks for memory, and what it took. */
+struct svm_need {
+	bool missing;          /* the device has no entry for some of it: what is there ... */
+	uint64_t raised_after; /* ... and older than this installation is installed again */
+	unsigned int walks;    /* out: grows by the calls of hmm_range_fault() */
+};
+/* 0; 1 a part cannot be cached; -errno. */
+int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
+		   struct svm_need *need);
 /* Populate up to max chunks from addr on, all in the VMA; skips what is claimed or there. */
 void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max);
 /* Does a chunk that starts here continue a stream of faults? */

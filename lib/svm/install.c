@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The latest installations, numbered. A device may drop entries by itself, and nothing tells; so the chunk table
+ * may say "present" where the device faults. Then the device is right, unless what it waits for was
+ * installed after the fault was raised, for another engine:
+ *
+ *	engine 1		engine 2		svm
+ *	fault			fault
+ *							fetch: 1
+ *							install: number n
+ *							fetch: 2, found: try again
+ *
+ * When a fault was raised nobody tells either, but a fetch that emptied the buffer says that what is fetched after it
+ * was raised after it began. Who is wrongly told to try again faults again, and is served once another fetch has
+ * emptied the buffer; who is served without need costs a walk.
+ */
+#include "svm/svm.h"
+
+/* So many fetches in a row that did not empty the buffer count as if the last one had. */
+#define FULL_MAX 64
+
+void install_note(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	pthread_mutex_lock(&svm->lock);
+	svm->installs[svm->n_installs++ % INSTALLS_MAX] = (struct svm_claim){ start, end };
+	pthread_mutex_unlock(&svm->lock);
+}
+
+struct svm_fetch fetch_begin(struct hmm_svm *svm)
+{
+	struct svm_fetch fetch;
+
+	pthread_mutex_lock(&svm->lock);
+	fetch.began = svm->n_installs;
+	fetch.raised_after = svm->emptied;
+	pthread_mutex_unlock(&svm->lock);
+	return fetch;
+}
+
+void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full)
+{
+	pthread_mutex_lock(&svm->lock);
+	svm->n_full = full ? svm->n_full + 1 : 0;
+	if (svm->n_full >= FULL_MAX)
+		svm->n_full = 0;
+	if (!svm->n_full && svm->emptied < fetch->began)
+		svm->emptied = fetch->began;
+	pthread_mutex_unlock(&svm->lock);
+}
+
+/* The end of what was installed at an address with a number of at least that; 0 for nothing. */
+static uint64_t installed_to(const struct hmm_svm *svm, uint64_t addr, uint64_t number)
+{
+	if (svm->n_installs > INSTALLS_MAX && number < svm->n_installs - INSTALLS_MAX)
+		number = svm->n_installs - INSTALLS_MAX;
+	for (; number < svm->n_installs; number++) {
+		const struct svm_claim *c = &svm->installs[number % INSTALLS_MAX];
+
+		if (c->start <= addr && addr < c->end)
+			return c->end;
+	}
+	return 0;
+}
+
+bool installed_since(struct hmm_svm *svm, uint64_t addr, uint64_t end, uint64_t number)
+{
+	pthread_mutex_lock(&svm->lock);
+	while (addr && addr < end)
+		addr = installed_to(svm, addr, number);
+	pthread_mutex_unlock(&svm->lock);
+	return addr;
+}
