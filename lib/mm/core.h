@@ -65,6 +65,7 @@ struct hmm_interval_notifier {
 	const struct hmm_interval_notifier_ops *ops;
 	void *priv;
 	_Atomic uint64_t seq; /* A: the last invalidation that hit it; written under N */
+	struct hmm_interval_notifier *next; /* of mm->abandoned */
 };
 
 struct region {
@@ -106,8 +107,9 @@ struct hmm_mm {
 	uint32_t regions_max; /* C: what they may cost, all together */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
-	struct itree notifiers;  /* N */
-	uint64_t invalidate_seq; /* N */
+	struct itree notifiers;                          /* N */
+	struct hmm_interval_notifier *_Atomic abandoned; /* A: to be removed by who has the lock */
+	uint64_t invalidate_seq;                         /* N */
 	struct doubt_list doubts;
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
@@ -148,12 +150,10 @@ int gate_init(struct gate *gate, struct hmm_mm *mm);
 void gate_fini(struct gate *gate);
 void gate_close(struct hmm_mm *mm); /* takes gate.lock, returns when no section is open */
 void gate_open(struct hmm_mm *mm);
-/* The two halves, for the pump's mutations. */
-void gate_shut(struct hmm_mm *mm);
-void gate_wait_empty(struct hmm_mm *mm);
 
 /* notifier.c: run the callbacks of all that overlap; the gate is closed */
-bool notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* 1, 0, or -ETIME: does any driver hold something there? */
+int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
 
 /* region.c */

@@ -21,7 +21,28 @@ bool mm_deadline_passed(uint64_t deadline)
 	return deadline && mm_now_ns() >= deadline;
 }
 
+uint64_t mm_deadline(uint64_t timeout_ns)
+{
+	return timeout_ns ? mm_now_ns() + timeout_ns : 0;
+}
+
+uint64_t mm_left_ns(uint64_t deadline)
+{
+	uint64_t now = mm_now_ns();
+
+	if (!deadline)
+		return 0;
+	return now < deadline ? deadline - now : 1;
+}
+
 #define SLICE_NS 100000000ULL
+
+uint64_t mm_slice_ns(uint64_t deadline)
+{
+	uint64_t left = mm_left_ns(deadline);
+
+	return left && left < SLICE_NS ? left : SLICE_NS;
+}
 
 /*
  * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long, then the
@@ -62,6 +83,21 @@ int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
 	if (deadline && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 		return lock_until(timed_mutex, lock, deadline);
 	pthread_mutex_lock(lock);
+	return 0;
+}
+
+int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline)
+{
+	struct timespec ts;
+
+	if (!deadline) {
+		pthread_cond_wait(cond, lock);
+		return 0;
+	}
+	if (mm_deadline_passed(deadline))
+		return -ETIME;
+	ts = slice_end(mm_left_ns(deadline));
+	pthread_cond_timedwait(cond, lock, &ts);
 	return 0;
 }
 

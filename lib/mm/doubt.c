@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* How long the notifiers' lock is waited for; else the doubt is settled another time. */
+#define OUTDATE_NS 1000000ULL
 #define SUSPECTS_MAX (int)(sizeof(((struct doubt *)0)->tid) / sizeof(pid_t))
 #define ALL_THREADS (-1)
 
@@ -231,9 +233,12 @@ static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
 		}
 		if (same)
 			settled = n == 0;
-		if (!n) {
-			/* First: who no longer finds the doubt asks only whether a page is there. */
-			notifiers_outdate(mm, d->start, d->end, NULL, NULL);
+		/* First: who no longer finds the doubt asks only whether a page is there. */
+		if (!n &&
+		    notifiers_outdate(mm, d->start, d->end, NULL, NULL, mm_deadline(OUTDATE_NS))) {
+			settled &= !same;
+			i++;
+		} else if (!n) {
 			drop(mm, i);
 		} else {
 			narrow(d, tids, n);

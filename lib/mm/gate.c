@@ -87,21 +87,27 @@ static void tell_closer(struct gate *gate)
 	}
 }
 
-static void wait_open(struct gate *gate)
+static int wait_open(struct gate *gate, uint64_t deadline)
 {
 	int cpu = sched_getcpu();
+	int rc = 0;
 
 	for (int i = 0; i < SPIN_ENGINE; i++) {
 		if (!atomic_load_explicit(&gate->closed, memory_order_relaxed))
-			return;
+			return 0;
 		if (atomic_load_explicit(&gate->closer_cpu, memory_order_relaxed) == cpu)
 			break;
 		cpu_relax();
 	}
 	atomic_fetch_add(&gate->sleepers, 1);
-	while (atomic_load(&gate->closed))
-		futex_wait(&gate->closed, 1, 100000000);
+	while (!rc && atomic_load(&gate->closed)) {
+		futex_wait(&gate->closed, 1, mm_slice_ns(deadline));
+		if (atomic_load(&gate->closed) && mm_deadline_passed(deadline) &&
+		    !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
+			rc = -ETIME;
+	}
 	atomic_fetch_sub(&gate->sleepers, 1);
+	return rc;
 }
 
 static bool leave(struct hmm_engine *e)
@@ -121,7 +127,7 @@ void hmm_engine_enter(struct hmm_engine *e)
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
 			return;
 		leave(e);
-		wait_open(&e->mm->gate);
+		wait_open(&e->mm->gate, 0);
 	}
 }
 
@@ -138,17 +144,24 @@ bool hmm_engine_poll(const struct hmm_engine *e)
 
 /* ---- commit sections ------------------------------------------------------------------------- */
 
+bool gate_commit_try(struct hmm_mm *mm)
+{
+	atomic_fetch_add(&mm->gate.commits, 1);
+	if (!atomic_load(&mm->gate.closed))
+		return true;
+	hmm_engine_commit_end(mm);
+	return false;
+}
+
+int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
+{
+	return wait_open(&mm->gate, deadline);
+}
+
 void hmm_engine_commit_begin(struct hmm_mm *mm)
 {
-	struct gate *gate = &mm->gate;
-
-	for (;;) {
-		atomic_fetch_add(&gate->commits, 1);
-		if (!atomic_load(&gate->closed))
-			return;
-		hmm_engine_commit_end(mm);
-		wait_open(gate);
-	}
+	while (!gate_commit_try(mm))
+		wait_open(&mm->gate, 0);
 }
 
 void hmm_engine_commit_end(struct hmm_mm *mm)
@@ -221,14 +234,15 @@ static void overrun(struct hmm_mm *mm, bool awake_too)
 	}
 }
 
-void gate_wait_empty(struct hmm_mm *mm)
+static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
 	uint64_t began = 0;
+	int rc = 0;
 
 	for (int i = 0; i < SPIN_CLOSER; i++) {
 		if (is_empty(gate))
-			return;
+			return 0;
 		if (in_the_way(gate))
 			break;
 		cpu_relax();
@@ -239,6 +253,10 @@ void gate_wait_empty(struct hmm_mm *mm)
 
 		if (is_empty(gate))
 			break;
+		if (mm_deadline_passed(deadline)) {
+			rc = -ETIME;
+			break;
+		}
 		if (!began)
 			began = mm_now_ns();
 		else if (mm_now_ns() - began > OVERRUN_ASLEEP_NS)
@@ -246,23 +264,41 @@ void gate_wait_empty(struct hmm_mm *mm)
 		futex_wait(&gate->left, left, 1000000);
 	}
 	atomic_store(&gate->waiting, 0);
+	return rc;
 }
 
-void gate_shut(struct hmm_mm *mm)
+/* Let everybody in again; who closed it goes. */
+static void unshut(struct hmm_mm *mm)
 {
-	pthread_mutex_lock(&mm->gate.lock);
+	atomic_store(&mm->gate.closed, 0);
+	if (atomic_load(&mm->gate.sleepers))
+		futex_wake(&mm->gate.closed);
+	pthread_mutex_unlock(&mm->gate.lock);
+}
+
+int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
+{
+	int rc = mm_lock_until(&mm->gate.lock, deadline);
+
+	if (rc)
+		return rc;
 	atomic_store_explicit(&mm->gate.closer_cpu, sched_getcpu(), memory_order_relaxed);
 	atomic_store(&mm->gate.closed, 1);
+	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
+		return 0;
+	rc = wait_empty(mm, deadline);
+	if (rc) {
+		unshut(mm);
+		return rc;
+	}
+	for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
+		q->ops->quiesce(q->priv);
+	return 0;
 }
 
 void gate_close(struct hmm_mm *mm)
 {
-	gate_shut(mm);
-	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
-		return;
-	gate_wait_empty(mm);
-	for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
-		q->ops->quiesce(q->priv);
+	gate_close_until(mm, 0);
 }
 
 void gate_open(struct hmm_mm *mm)
@@ -271,10 +307,7 @@ void gate_open(struct hmm_mm *mm)
 		for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
 			q->ops->resume(q->priv);
 	}
-	atomic_store(&mm->gate.closed, 0);
-	if (atomic_load(&mm->gate.sleepers))
-		futex_wake(&mm->gate.closed);
-	pthread_mutex_unlock(&mm->gate.lock);
+	unshut(mm);
 }
 
 /* ---- devices that stop as a whole ------------------------------------------------------------ */

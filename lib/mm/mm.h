@@ -107,9 +107,39 @@ bool mm_in_flight(struct hmm_mm *mm);
  */
 int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline);
 
+/* How long to sleep at most before a deadline is looked at again, in ns. */
+uint64_t mm_slice_ns(uint64_t deadline);
+/* Wait for a condition, maybe in vain, never beyond a deadline: 0, or -ETIME. */
+int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
+/* timeout_ns from now; 0 for 0 */
+uint64_t mm_deadline(uint64_t timeout_ns);
+/* What is left of it: not 0, which is for ever, unless the deadline is. */
+uint64_t mm_left_ns(uint64_t deadline);
+
+/*
+ * gate.c. hmm_engine_commit_begin() in two steps, for who holds a lock that must not be held at a closed gate; then
+ * hmm_engine_commit_end(). True: it has begun.
+ */
+bool gate_commit_try(struct hmm_mm *mm);
+/* It was open at an instant: 0, or -ETIME. */
+int gate_wait_open(struct hmm_mm *mm, uint64_t deadline);
+/*
+ * gate_close() that gives up: 0, or -ETIME and it is not closed. What a quiescer does on the calling thread takes as
+ * long as it takes.
+ */
+int gate_close_until(struct hmm_mm *mm, uint64_t deadline);
+
 /* fork_lock, read side, around a fault: 0, or -ETIME. */
 int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline);
 void mm_fault_end(struct hmm_mm *mm);
+
+/* notifier.c: hmm_interval_notifier_insert() and -remove() that give up, with -ETIME. */
+int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
+	      const struct hmm_interval_notifier_ops *ops, void *priv,
+	      struct hmm_interval_notifier **ni, uint64_t deadline);
+int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline);
+/* Never waits. Its callbacks, which must need nothing of the caller's, may run for a while. */
+void ni_abandon(struct hmm_interval_notifier *ni);
 
 /* hmm_interval_read_begin() that gives up: 0, or -ETIME. */
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
@@ -166,12 +196,14 @@ bool files_memfd_events(const struct hmm_mm *mm);
 
 /*
  * TRANSIENT translations of the range that were made until now no longer stand: what proves that their pages are the
- * same is about to go. own and seq: of a fault that is under way, or NULL.
+ * same is about to go. own and seq: of a fault that is under way, or NULL. 0; -ETIME: they stand.
  */
-void notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
-		       const struct hmm_interval_notifier *own, uint64_t *seq);
+int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		      const struct hmm_interval_notifier *own, uint64_t *seq, uint64_t deadline);
 
 /* Close the gate, run callbacks of every notifier that overlaps, open it. Returns callbacks run. */
 int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);
+/* The same, or -ETIME and nothing was run. */
+int mm_invalidate_until(struct hmm_mm *mm, const struct hmm_invalidation *inv, uint64_t deadline);
 
 #endif

@@ -137,15 +137,21 @@ int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadli
  * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it. The
  * question costs little, the answer "yes" is taken seriously.
  */
-static void kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	struct hmm_invalidation inv = { .start = start, .end = end, .event = HMM_EVENT_CLEAR };
 
+	int rc;
+
 	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
-		return;
-	if (notifiers_hold(mm, start, end))
-		mm_invalidate(mm, &inv);
+		return 0;
+	rc = notifiers_hold(mm, start, end, deadline);
+	if (rc > 0)
+		rc = mm_invalidate_until(mm, &inv, deadline);
+	if (rc < 0)
+		return rc;
 	hmm_hook(HMM_WINDOW_KILLED);
+	return 0;
 }
 
 /* Does one more region fit the budget? What joins a region costs no more than that does. */
@@ -183,13 +189,16 @@ static int let_go_of_pools(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return err;
 }
 
-static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
+static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost,
+		     uint64_t deadline)
 {
 	int err;
 
 	if (!affordable(mm, start, end, cost))
 		return -ENOSPC;
-	kill_first(mm, start, end);
+	err = kill_first(mm, start, end, deadline);
+	if (err)
+		return err;
 	stat_add(&mm->stats.registrations, 1);
 	err = mm->provider.ops->watch(&mm->provider, start, end);
 	if (err)
@@ -243,7 +252,7 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 	while (!err && (start = first_gap(mm, start, end)) < end) {
 		struct itree_node *next = itree_first(&mm->regions, start, end);
 
-		err = watch_gap(mm, start, next ? next->start : end, cost);
+		err = watch_gap(mm, start, next ? next->start : end, cost, deadline);
 	}
 	pthread_mutex_unlock(&mm->region_lock);
 	hmm_hook(HMM_WINDOW_REGISTERED);

@@ -37,9 +37,27 @@ bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t 
 	return start >= ni->node.start && end <= ni->node.end;
 }
 
-int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
-				 const struct hmm_interval_notifier_ops *ops, void *priv,
-				 struct hmm_interval_notifier **out)
+static void remove_locked(struct hmm_mm *mm, struct hmm_interval_notifier *ni)
+{
+	itree_remove(&mm->notifiers, &ni->node);
+	hmm_objpool_put(&mm->notifiers_pool, ni);
+	mm_put(mm);
+}
+
+static void unlock(struct hmm_mm *mm)
+{
+	struct hmm_interval_notifier *ni = atomic_exchange(&mm->abandoned, NULL);
+
+	for (struct hmm_interval_notifier *next; ni; ni = next) {
+		next = ni->next;
+		remove_locked(mm, ni);
+	}
+	pthread_mutex_unlock(&mm->notifier_lock);
+}
+
+int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
+	      const struct hmm_interval_notifier_ops *ops, void *priv,
+	      struct hmm_interval_notifier **out, uint64_t deadline)
 {
 	struct hmm_interval_notifier *ni;
 	int err = mm_alive(mm);
@@ -58,28 +76,61 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
 	ni->priv = priv;
 	ni->node.start = start;
 	ni->node.end = start + length;
-	pthread_mutex_lock(&mm->notifier_lock);
+	err = mm_lock_until(&mm->notifier_lock, deadline);
+	if (err) {
+		hmm_objpool_put(&mm->notifiers_pool, ni);
+		mm_put(mm);
+		return err;
+	}
 	/* A fresh number: a sequence of a former notifier in the same memory must not fit. */
 	atomic_store(&ni->seq, ++mm->invalidate_seq);
 	itree_insert(&mm->notifiers, &ni->node);
-	pthread_mutex_unlock(&mm->notifier_lock);
+	unlock(mm);
 	*out = ni;
+	return 0;
+}
+
+int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
+				 const struct hmm_interval_notifier_ops *ops, void *priv,
+				 struct hmm_interval_notifier **out)
+{
+	return ni_insert(mm, start, length, ops, priv, out, 0);
+}
+
+int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
+{
+	struct hmm_mm *mm = ni->mm;
+	int err;
+
+	assert(!in_callback);
+	/* Callbacks run under the lock: once it is ours, none of this notifier's runs or will. */
+	err = mm_lock_until(&mm->notifier_lock, deadline);
+	if (err)
+		return err;
+	mm_get(mm);
+	remove_locked(mm, ni);
+	unlock(mm);
+	mm_put(mm);
 	return 0;
 }
 
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 {
-	struct hmm_mm *mm;
+	if (ni)
+		ni_remove(ni, 0);
+}
 
-	if (!ni)
-		return;
-	assert(!in_callback);
-	mm = ni->mm;
-	/* Callbacks run under the lock: once it is ours, none of this notifier's runs or will. */
-	pthread_mutex_lock(&mm->notifier_lock);
-	itree_remove(&mm->notifiers, &ni->node);
-	pthread_mutex_unlock(&mm->notifier_lock);
-	hmm_objpool_put(&mm->notifiers_pool, ni);
+/* Put where who has the lock finds it; he may be about to leave, or nobody has it. */
+void ni_abandon(struct hmm_interval_notifier *ni)
+{
+	struct hmm_mm *mm = ni->mm;
+
+	mm_get(mm);
+	ni->next = atomic_load(&mm->abandoned);
+	while (!atomic_compare_exchange_weak(&mm->abandoned, &ni->next, ni))
+		;
+	if (!pthread_mutex_trylock(&mm->notifier_lock))
+		unlock(mm);
 	mm_put(mm);
 }
 
@@ -111,7 +162,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end), n++)
 		call(mm, to_ni(node), inv);
-	pthread_mutex_unlock(&mm->notifier_lock);
+	unlock(mm);
 	return n;
 }
 
@@ -119,12 +170,14 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
  * Without callbacks and with the gate as it is: what a commit section found standing a moment ago was none of these, as
  * they are never installed. The caller of a fault keeps its own sequence if it stood until now.
  */
-void notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
-		       const struct hmm_interval_notifier *own, uint64_t *seq)
+int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		      const struct hmm_interval_notifier *own, uint64_t *seq, uint64_t deadline)
 {
 	uint64_t now;
+	int err = mm_lock_until(&mm->notifier_lock, deadline);
 
-	pthread_mutex_lock(&mm->notifier_lock);
+	if (err)
+		return err;
 	now = ++mm->invalidate_seq;
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end)) {
@@ -134,33 +187,43 @@ void notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
 			*seq = now;
 		atomic_store(&ni->seq, now);
 	}
-	pthread_mutex_unlock(&mm->notifier_lock);
+	unlock(mm);
+	return 0;
 }
 
-int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
+int mm_invalidate_until(struct hmm_mm *mm, const struct hmm_invalidation *inv, uint64_t deadline)
 {
 	struct hmm_invalidation copy = *inv;
 	uint64_t n;
+	int rc;
 
 	assert(!in_callback);
-	gate_close(mm);
+	rc = gate_close_until(mm, deadline);
+	if (rc)
+		return rc;
 	n = notifiers_invalidate(mm, &copy);
 	gate_open(mm);
 	return (int)n;
 }
 
-bool notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end)
+int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 {
-	bool held = false;
+	return mm_invalidate_until(mm, inv, 0);
+}
 
-	pthread_mutex_lock(&mm->notifier_lock);
+int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
+{
+	int held = mm_lock_until(&mm->notifier_lock, deadline);
+
+	if (held)
+		return held;
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node && !held;
 	     node = itree_next(&mm->notifiers, node, start, end)) {
 		struct hmm_interval_notifier *ni = to_ni(node);
 
 		held = !ni->ops->holds || ni->ops->holds(ni, start, end, ni->priv);
 	}
-	pthread_mutex_unlock(&mm->notifier_lock);
+	unlock(mm);
 	return held;
 }
 

@@ -240,8 +240,10 @@ static void arm(struct walk *w, uint64_t start, uint64_t end)
 {
 	if (!mm_pagemap(w->mm)->scan || pagemap_all_armed(mm_pagemap(w->mm), start, end) == 1)
 		return;
-	notifiers_outdate(w->mm, start, end, w->range->notifier, &w->range->notifier_seq);
-	pagemap_arm(mm_pagemap(w->mm), start, end);
+	/* Not armed they are refused: right, if the lock is not to be had. */
+	if (!notifiers_outdate(w->mm, start, end, w->range->notifier, &w->range->notifier_seq,
+			       w->deadline))
+		pagemap_arm(mm_pagemap(w->mm), start, end);
 }
 
 /*

@@ -2,7 +2,6 @@
 /* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
 #include <errno.h>
 #include <sys/mman.h>
-#include <hmm/engine.h>
 #include <hmm/ptable.h>
 #include "svm/svm.h"
 
@@ -70,12 +69,11 @@ uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_
 	return hmm_ptable_lookup(svm->chunks, rq->start, shift);
 }
 
-/* Not in the middle of a commit or an invalidation: words are read and written back. */
-int chunk_doubt(struct hmm_svm *svm, uint64_t start, uint64_t end)
+/* Not in the middle of another commit or an invalidation: words are read and written back. */
+int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	int rc = 0;
 
-	hmm_engine_commit_begin(svm->mm);
 	for (uint64_t addr = start, next; !rc && addr < end; addr = next) {
 		uint32_t shift;
 		uint64_t word = hmm_ptable_lookup(svm->chunks, addr, &shift) | CHUNK_PARTIAL;
@@ -85,7 +83,6 @@ int chunk_doubt(struct hmm_svm *svm, uint64_t start, uint64_t end)
 			rc = hmm_ptable_set(svm->chunks, addr & ~((1ULL << shift) - 1), shift,
 					    &word, 1);
 	}
-	hmm_engine_commit_end(svm->mm);
 	return rc;
 }
 

@@ -16,6 +16,17 @@ static struct svm_claim *find(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	return NULL;
 }
 
+static bool find_number(const struct hmm_svm *svm, uint64_t number)
+{
+	for (int i = 0; i < CLAIMS_MAX; i++) {
+		const struct svm_claim *c = &svm->claims[i];
+
+		if (c->start < c->end && c->number == number)
+			return true;
+	}
+	return false;
+}
+
 bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	bool held;
@@ -41,15 +52,22 @@ bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	pthread_mutex_lock(&svm->lock);
 	c = find(svm, start, end) ? NULL : room(svm);
 	if (c)
-		*c = (struct svm_claim){ start, end };
+		*c = (struct svm_claim){ start, end, svm->n_claims++ };
 	pthread_mutex_unlock(&svm->lock);
 	return c;
 }
 
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
+	struct svm_claim *c;
+	uint64_t number;
+	uint64_t ended;
+
 	pthread_mutex_lock(&svm->lock);
-	while (find(svm, start, end) || !room(svm))
+	c = find(svm, start, end);
+	number = c ? c->number : 0;
+	ended = svm->n_unclaimed;
+	while (c ? find_number(svm, number) : !room(svm) && ended == svm->n_unclaimed)
 		pthread_cond_wait(&svm->claimed, &svm->lock);
 	pthread_mutex_unlock(&svm->lock);
 }
@@ -61,6 +79,7 @@ void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end)
 		if (svm->claims[i].start == start && svm->claims[i].end == end)
 			svm->claims[i].end = start;
 	}
+	svm->n_unclaimed++;
 	pthread_cond_broadcast(&svm->claimed);
 	pthread_mutex_unlock(&svm->lock);
 }

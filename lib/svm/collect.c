@@ -13,13 +13,22 @@
 /* Invalidations that removed something, before it is worth the stop of the engines. */
 #define COLLECT_AFTER 512
 
+/* A fault with a deadline that collects by the way waits no longer for the gate. */
+#define GATE_NS 10000000ULL
+
+struct collecting {
+	struct hmm_svm *svm;
+	uint64_t deadline;
+};
+
 /*
  * A chunk that was unmapped piece by piece was never taken away as a whole: the pump only marks it. Once
  * nothing is mapped there at all it goes.
  */
 static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 {
-	struct hmm_svm *svm = arg;
+	const struct collecting *c = arg;
+	struct hmm_svm *svm = c->svm;
 	uint64_t end = addr + (1ULL << shift);
 	struct hmm_vma vma;
 
@@ -34,19 +43,20 @@ static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg
 		if (rc || vma.kind != HMM_VMA_SPECIAL)
 			return 0;
 	}
-	hmm_svm_drop(svm, addr, end);
-	return 0;
+	return svm_drop(svm, addr, end, c->deadline);
 }
 
-uint64_t hmm_svm_collect(struct hmm_svm *svm)
+static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 {
+	struct collecting c = { svm, deadline };
 	uint64_t bytes;
 
 	if (mm_alive(svm->mm))
 		return 0;
 	atomic_store(&svm->garbage, 0);
-	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, drop_unmapped, svm);
-	gate_close(svm->mm);
+	if (hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, drop_unmapped, &c) == -ETIME ||
+	    gate_close_until(svm->mm, deadline))
+		return 0;
 	bytes = svm->dev->ops.collect(svm->dev);
 	bytes += hmm_ptable_reclaim(svm->chunks);
 	gate_open(svm->mm);
@@ -56,10 +66,15 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm)
 	return bytes;
 }
 
+uint64_t hmm_svm_collect(struct hmm_svm *svm)
+{
+	return collect(svm, 0);
+}
+
 void svm_collect_maybe(struct hmm_svm *svm)
 {
 	if (svm->options.flags & HMM_SVM_NO_COLLECT ||
 	    atomic_load_explicit(&svm->garbage, memory_order_relaxed) < COLLECT_AFTER)
 		return;
-	hmm_svm_collect(svm);
+	collect(svm, svm->options.fault_timeout_ns ? mm_deadline(GATE_NS) : 0);
 }

@@ -60,15 +60,22 @@ static void leave_writable(const struct chunk_request *rq, uint64_t *pfns, uint6
 			pfns[(a - rq->start) >> HMM_PAGE_SHIFT] = 0;
 }
 
-static int install(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns,
+static int install(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t *pfns,
 		   bool upgrade, bool large)
 {
 	struct hmm_device_map map = { .start = rq->start, .pfns = pfns };
+	int rc;
 
 	map.flags = (upgrade ? HMM_MAP_UPGRADE : 0) | (rq->prefetch ? HMM_MAP_PREFETCH : 0);
 	map.shift = large ? CHUNK_MAX_SHIFT : HMM_PAGE_SHIFT;
 	map.n = large ? 1 : (rq->end - rq->start) >> HMM_PAGE_SHIFT;
-	return svm->dev->ops.map(svm->dev, &map);
+	rc = svm->dev->ops.map(svm->dev, &map);
+	if (!rc)
+		return 0;
+	/* It may have installed a part: until it is dropped the table says so, too. */
+	chunk_partial(svm, rq->start, rq->end);
+	rq->refused = true;
+	return rc < 0 ? rc : -EIO;
 }
 
 /* Does the device hold all of the chunk, page by page? Then a write need not install it all again. */
@@ -78,7 +85,7 @@ bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *r
 }
 
 /* A chunk anew, or all of it with more permission. */
-static int commit_whole(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *pfns,
+static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns,
 			uint64_t word)
 {
 	uint32_t shift;
@@ -105,7 +112,7 @@ static int commit_whole(struct hmm_svm *svm, const struct chunk_request *rq, uin
 }
 
 /* A block of a chunk that the device held when the walk began. */
-static int commit_block(struct hmm_svm *svm, const struct chunk_request *rq, const uint64_t *pfns,
+static int commit_block(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t *pfns,
 			uint64_t word)
 {
 	uint32_t shift;
@@ -113,7 +120,7 @@ static int commit_block(struct hmm_svm *svm, const struct chunk_request *rq, con
 	int rc;
 
 	if (!chunk_is_whole(old, shift, rq))
-		return -ESTALE;
+		return CHUNK_CHANGED;
 	rc = chunk_upgrade(svm, rq->start, word);
 	if (!rc)
 		rc = install(svm, rq, pfns, true, false);
@@ -122,7 +129,7 @@ static int commit_block(struct hmm_svm *svm, const struct chunk_request *rq, con
 	return rc;
 }
 
-int chunk_commit(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *pfns, uint64_t word)
+int chunk_commit(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns, uint64_t word)
 {
 	uint64_t start = rq->start;
 	uint64_t end = rq->end;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/pool.h"
+#include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
 
@@ -218,10 +219,16 @@ struct hmm_device *device_outermost(struct hmm_device *dev)
 	return dev;
 }
 
+int device_lock_until(struct hmm_device *dev, uint64_t deadline)
+{
+	if (dev->ops.thread_model != HMM_THREADS_SERIAL)
+		return 0;
+	return mm_lock_until(&dev->serial, deadline);
+}
+
 void device_lock(struct hmm_device *dev)
 {
-	if (dev->ops.thread_model == HMM_THREADS_SERIAL)
-		pthread_mutex_lock(&dev->serial);
+	device_lock_until(dev, 0);
 }
 
 void device_unlock(struct hmm_device *dev)

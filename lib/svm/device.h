@@ -21,6 +21,7 @@ struct hmm_device *device_outermost(struct hmm_device *dev);
 
 /* Around ops that HMM_THREADS_SERIAL does not allow side by side; taken before a commit section. */
 void device_lock(struct hmm_device *dev);
+int device_lock_until(struct hmm_device *dev, uint64_t deadline); /* 0, or -ETIME */
 void device_unlock(struct hmm_device *dev);
 
 /* Ends with NULL. Made by the build from the folders in devices/. */

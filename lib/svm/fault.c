@@ -51,6 +51,7 @@ void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int 
 			continue;
 		rq.need_start = rq.start;
 		rq.need_end = rq.end;
+		rq.deadline = mm_deadline(svm->options.fault_timeout_ns);
 		if (chunk_populate(svm, &rq) == 0)
 			stream_note(svm, rq.start, rq.end);
 		claim_end(svm, rq.start, rq.end);
@@ -87,7 +88,7 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot) ||
 	    claim_held(svm, rq->start, rq->end))
 		return 0;
-	rc = hmm_mm_barrier(svm->mm, svm->options.fault_timeout_ns);
+	rc = hmm_mm_barrier(svm->mm, mm_left_ns(rq->deadline));
 	if (rc)
 		return rc;
 	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
@@ -101,12 +102,26 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 	       !installed_since(svm, rq->need_start, rq->need_end, need->raised_after);
 }
 
+/* The chunk is there by the table, but the device lacks something of it. */
+static int doubt(struct hmm_svm *svm, const struct chunk_request *rq)
+{
+	int rc = section_begin(svm, rq->deadline);
+
+	if (rc)
+		return rc;
+	count(&svm->stats.reinstalled, 1);
+	rc = chunk_partial(svm, rq->need_start, rq->need_end);
+	section_end(svm);
+	return rc;
+}
+
 /* The chunk at addr; *next: where the following one begins. */
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		       struct svm_need *need)
 {
-	struct chunk_request rq = { .prefetch = false };
+	struct chunk_request rq = { .deadline = mm_deadline(svm->options.fault_timeout_ns) };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
+	bool waited = false;
 	int rc;
 
 	for (;;) {
@@ -124,8 +139,11 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			count(&svm->stats.chunks_found, 1);
 			return 0;
 		}
+		if (waited && mm_deadline_passed(rq.deadline))
+			return -ETIME;
 		if (!claim_try(svm, rq.start, rq.end)) {
 			wait_usefully(svm, &rq);
+			waited = true;
 			continue;
 		}
 		rc = chunk_found(svm, rq.need_start, rq.need_end, prot);
@@ -134,8 +152,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			continue;
 		}
 		if (rc)
-			count(&svm->stats.reinstalled, 1);
-		rc = rc ? chunk_doubt(svm, rq.need_start, rq.need_end) : 0;
+			rc = doubt(svm, &rq);
 		need->walks++;
 		if (!rc)
 			rc = chunk_populate(svm, &rq);
@@ -195,7 +212,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 		    (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
 		rc = fault_chunk(svm, start, end, prot, &next, &need);
-		if (rc == -ENOMEM || rc == -ESRCH)
+		if (rc == -ENOMEM || rc == -ESRCH || rc == -ETIME)
 			return rc;
 		if (rc == 0)
 			bytes += (int64_t)((next < end ? next : end) - start);
@@ -205,7 +222,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 	return bytes;
 }
 
-int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
+int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	int rc = mm_alive(svm->mm);
 
@@ -213,8 +230,15 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
 		return rc;
 	if (start >= end)
 		return -EINVAL;
-	gate_close(svm->mm);
+	rc = gate_close_until(svm->mm, deadline);
+	if (rc)
+		return rc;
 	svm_forget(svm, start, end, HMM_EVENT_MIGRATE);
 	gate_open(svm->mm);
 	return 0;
+}
+
+int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	return svm_drop(svm, start, end, 0);
 }

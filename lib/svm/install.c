@@ -22,7 +22,8 @@
 void install_note(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	pthread_mutex_lock(&svm->lock);
-	svm->installs[svm->n_installs++ % INSTALLS_MAX] = (struct svm_claim){ start, end };
+	svm->installs[svm->n_installs++ % INSTALLS_MAX] =
+		(struct svm_claim){ .start = start, .end = end };
 	pthread_mutex_unlock(&svm->lock);
 }
 

@@ -60,33 +60,59 @@ static void request(const struct chunk_request *rq, struct hmm_range *range)
 			range->hmm_pfns[(a - rq->start) >> HMM_PAGE_SHIFT] = HMM_PFN_REQ_WRITE;
 }
 
-/* 0, -errno, or -EAGAIN: walk again. */
-static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct chunk_request *rq,
-		  uint64_t word, uint64_t deadline)
+int section_begin(struct hmm_svm *svm, uint64_t deadline)
 {
 	for (;;) {
-		int rc = -EAGAIN;
+		int rc = device_lock_until(svm->dev, deadline);
 
-		device_lock(svm->dev);
-		hmm_engine_commit_begin(svm->mm);
+		if (rc)
+			return rc;
+		if (gate_commit_try(svm->mm))
+			return 0;
+		device_unlock(svm->dev);
+		rc = gate_wait_open(svm->mm, deadline);
+		if (rc)
+			return rc;
+	}
+}
+
+void section_end(struct hmm_svm *svm)
+{
+	hmm_engine_commit_end(svm->mm);
+	device_unlock(svm->dev);
+}
+
+/* 0; -errno; CHUNK_CHANGED; CHUNK_COLLIDED */
+static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_request *rq,
+		  uint64_t word)
+{
+	for (;;) {
+		int rc = section_begin(svm, rq->deadline);
+		uint64_t seq;
+
+		if (rc)
+			return rc;
+		rc = CHUNK_COLLIDED;
 		if (!hmm_interval_read_retry(range->notifier, range->notifier_seq))
 			rc = chunk_commit(svm, rq, range->hmm_pfns, word);
-		hmm_engine_commit_end(svm->mm);
-		device_unlock(svm->dev);
-		if (rc != -EAGAIN)
+		section_end(svm);
+		if (rc != CHUNK_COLLIDED)
 			return rc;
 		count(&svm->stats.commit_retries, 1);
 		rc = mm_alive(svm->mm);
 		if (rc)
 			return rc;
-		if (mm_deadline_passed(deadline))
+		if (mm_deadline_passed(rq->deadline))
 			return -ETIME;
 		/*
 		 * A change was in flight, maybe elsewhere. Once it is handled the sequence knows whether it
 		 * was here; if not, what was walked stands and only the commit is repeated.
 		 */
-		if (hmm_interval_read_begin(range->notifier) != range->notifier_seq)
-			return -EAGAIN;
+		rc = ni_read_begin(range->notifier, rq->deadline, &seq);
+		if (rc)
+			return rc;
+		if (seq != range->notifier_seq)
+			return CHUNK_COLLIDED;
 		sched_yield();
 	}
 }
@@ -106,8 +132,7 @@ static bool dirties_all(const struct chunk_request *rq, const uint64_t *pfns)
 
 static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_range *range)
 {
-	uint64_t timeout = svm->options.fault_timeout_ns;
-	uint64_t deadline = timeout ? mm_now_ns() + timeout : 0;
+	bool walked = false;
 	uint64_t word;
 	int need;
 	int rc;
@@ -115,25 +140,24 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	do {
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
-		rc = hmm_range_fault(range, timeout);
+		rc = hmm_range_fault(range, mm_left_ns(rq->deadline));
 		if (rc)
-			return rc;
+			return rc == -EBUSY ? -ETIME : rc;
+		/* A walk is progress; the next one, after a collision, is none. */
+		if (!walked)
+			rq->deadline = mm_deadline(svm->options.fault_timeout_ns);
+		walked = true;
 		if (dirties_all(rq, range->hmm_pfns)) {
 			rq->huge = true;
-			rc = -EAGAIN;
+			rc = CHUNK_COLLIDED;
 			continue;
 		}
 		need = chunk_judge(rq, range->hmm_pfns, &word);
-		rc = commit(svm, range, rq, word, deadline);
-	} while (rc == -EAGAIN);
-	if (rc == -ESTALE)
-		return rc;
-	if (rc) {
-		/* The device may have installed a part of it. */
-		hmm_svm_drop(svm, rq->start, rq->end);
-		return rc;
-	}
-	return need;
+		rc = commit(svm, range, rq, word);
+	} while (rc == CHUNK_COLLIDED);
+	if (rq->refused)
+		svm_drop(svm, rq->start, rq->end, mm_deadline(svm->options.fault_timeout_ns));
+	return rc ? rc : need;
 }
 
 static int populate(struct hmm_svm *svm, struct chunk_request *rq)
@@ -144,11 +168,12 @@ static int populate(struct hmm_svm *svm, struct chunk_request *rq)
 	range.hmm_pfns = hmm_objpool_get(&svm->pfns_pool);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
-	rc = hmm_interval_notifier_insert(svm->mm, rq->start, rq->end - rq->start, &fault_ops, NULL,
-					  &range.notifier);
+	rq->refused = false;
+	rc = ni_insert(svm->mm, rq->start, rq->end - rq->start, &fault_ops, NULL, &range.notifier,
+		       rq->deadline);
 	if (!rc) {
 		rc = walk_and_commit(svm, rq, &range);
-		hmm_interval_notifier_remove(range.notifier);
+		ni_abandon(range.notifier);
 	}
 	hmm_objpool_put(&svm->pfns_pool, range.hmm_pfns);
 	return rc;
@@ -180,12 +205,13 @@ static bool take_block(struct hmm_svm *svm, const struct chunk_request *rq,
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 {
 	struct chunk_request block;
-	int rc = -ESTALE;
+	int rc = window_ensure(svm, rq->start, rq->deadline);
 
-	if (!window_ensure(svm, rq->start))
-		return -ENOMEM;
+	if (rc)
+		return rc;
 	rq->shift = (uint32_t)__builtin_ctzll(rq->end - rq->start);
-	while (rc == -ESTALE)
+	do
 		rc = take_block(svm, rq, &block) ? populate(svm, &block) : populate(svm, rq);
+	while (rc == CHUNK_CHANGED);
 	return rc;
 }

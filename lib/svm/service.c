@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <hmm/range.h>
+#include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
 
@@ -79,7 +80,7 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	range.default_flags = HMM_PFN_REQ_FAULT | (f->prot & PROT_WRITE ? HMM_PFN_REQ_WRITE : 0);
 	rc = hmm_range_fault(&range, svm->options.fault_timeout_ns);
 	if (rc)
-		return rc;
+		return rc == -EBUSY ? -ETIME : rc;
 	f->flags |= HMM_FAULT_ONCE;
 	f->once_notifier = range.notifier;
 	f->once_seq = range.notifier_seq;
@@ -92,13 +93,14 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct svm_fetch *fetch)
 {
 	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
-	int rc;
+	int rc = 0;
 
-	if (!f->len || f->addr + f->len < f->addr) {
+	if (!f->len || f->addr + f->len < f->addr)
 		rc = -EFAULT;
-	} else {
-		if (f->flags & HMM_FAULT_VANISHED)
-			hmm_svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len);
+	else if (f->flags & HMM_FAULT_VANISHED)
+		rc = svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len,
+			      mm_deadline(svm->options.fault_timeout_ns));
+	if (!rc) {
 		rc = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &need);
 		if (rc == 1)
 			rc = grant_once(svm, f);

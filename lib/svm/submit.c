@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
 
@@ -31,6 +32,16 @@ static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struc
 	return rc;
 }
 
+/* With the lock held; what points to NULL if the device has faults. */
+static struct svm_job **job_find(struct hmm_svm *svm, const struct hmm_job *job)
+{
+	struct svm_job **j = &svm->jobs;
+
+	while (*j && (*j)->job != job)
+		j = &(*j)->next;
+	return j;
+}
+
 static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 {
 	struct svm_job *j = hmm_objpool_get(&svm->small_pool);
@@ -38,6 +49,7 @@ static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 	if (!j)
 		return -ENOMEM;
 	j->job = job;
+	j->ended = false;
 	pthread_mutex_lock(&svm->lock);
 	j->next = svm->jobs;
 	svm->jobs = j;
@@ -45,34 +57,47 @@ static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 	return 0;
 }
 
-static void job_remove(struct hmm_svm *svm, const struct hmm_job *job)
+/* The job that the device is done with. 0, or -ETIME: its ranges are still read. */
+static int job_remove(struct hmm_svm *svm, const struct hmm_job *job, uint64_t deadline)
 {
-	struct svm_job *found = NULL;
+	struct svm_job *found;
+	int rc = 0;
 
 	pthread_mutex_lock(&svm->lock);
-	for (struct svm_job **j = &svm->jobs; *j; j = &(*j)->next) {
-		if ((*j)->job != job)
-			continue;
-		found = *j;
-		*j = found->next;
-		break;
-	}
-	/* After this the caller may free the job: nobody may be reading its ranges. */
-	while (found && svm->restoring)
-		pthread_cond_wait(&svm->claimed, &svm->lock);
-	pthread_mutex_unlock(&svm->lock);
+	found = *job_find(svm, job);
 	if (found)
+		found->ended = true;
+	/* After this the caller may free the job: nobody may be reading its ranges. */
+	while (found && !rc && svm->restoring)
+		rc = mm_cond_until(&svm->claimed, &svm->lock, deadline);
+	if (found && !rc)
+		*job_find(svm, job) = found->next;
+	pthread_mutex_unlock(&svm->lock);
+	if (found && !rc)
 		hmm_objpool_put(&svm->small_pool, found);
+	return rc;
 }
 
-/* Job number n of those that run. */
+static bool job_ended(struct hmm_svm *svm, const struct hmm_job *job)
+{
+	const struct svm_job *found;
+	bool ended;
+
+	pthread_mutex_lock(&svm->lock);
+	found = *job_find(svm, job);
+	ended = found && found->ended;
+	pthread_mutex_unlock(&svm->lock);
+	return ended;
+}
+
+/* Job number n of those that run; one that ended is none: its memory need not be there. */
 static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
 {
 	const struct hmm_job *job = NULL;
 
 	pthread_mutex_lock(&svm->lock);
 	for (struct svm_job *j = svm->jobs; j; j = j->next)
-		if (n-- == 0) {
+		if (!j->ended && n-- == 0) {
 			job = j->job;
 			break;
 		}
@@ -158,17 +183,19 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 	rc = svm->dev->ops.submit(svm->dev, job);
 	device_unlock(svm->dev);
 	if (rc && no_faults)
-		job_remove(svm, job);
+		job_remove(svm, job, 0);
 	return rc;
 }
 
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 {
-	int rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
+	uint64_t deadline = mm_deadline(timeout_ns);
+	int rc = 0;
 
-	if (!rc)
-		job_remove(svm, job);
-	return rc;
+	/* The device is asked once about the end. */
+	if (!job_ended(svm, job))
+		rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
+	return rc ? rc : job_remove(svm, job, deadline);
 }
 
 int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)

@@ -69,6 +69,7 @@ static void init(struct hmm_svm *svm, struct hmm_mm *mm, struct hmm_device *dev)
 	svm->mm = mm;
 	svm->dev = dev;
 	svm->pid = getpid();
+	pthread_mutex_init(&svm->window_lock, NULL);
 	pthread_mutex_init(&svm->lock, NULL);
 	pthread_cond_init(&svm->claimed, NULL);
 	hmm_objpool_init(&svm->pfns_pool, CHUNK_MAX_PAGES * sizeof(uint64_t));
@@ -84,6 +85,7 @@ static void fini(struct hmm_svm *svm)
 	hmm_objpool_fini(&svm->pfns_pool);
 	pthread_cond_destroy(&svm->claimed);
 	pthread_mutex_destroy(&svm->lock);
+	pthread_mutex_destroy(&svm->window_lock);
 	hmm_pool_unmap(svm, sizeof(*svm));
 }
 

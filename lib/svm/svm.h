@@ -3,7 +3,8 @@
  * A mirror, from inside. Locks, outermost first; none is held while memory of the program is allocated,
  * freed or touched, nor across hmm_range_fault():
  *
- *	device_lock	ops of a serial device
+ *	window_lock	who inserts the notifier of a window
+ *	device_lock	ops of a serial device; never held at a closed gate
  *	commit section, or the gate closed
  *	svm->lock	windows, claims, allowed ranges, jobs
  *
@@ -55,6 +56,7 @@ struct svm_window {
 struct svm_claim {
 	uint64_t start;
 	uint64_t end;
+	uint64_t number; /* of all claims ever */
 };
 
 struct svm_allowed {
@@ -76,6 +78,7 @@ struct svm_checked {
 struct svm_job {
 	struct svm_job *next;
 	struct hmm_job *job;
+	bool ended; /* the device is done with it */
 };
 
 struct svm_stats {
@@ -92,11 +95,14 @@ struct hmm_svm {
 	struct hmm_svm_options options; /* C: with the defaults filled in */
 	struct hmm_ptable *chunks;      /* own locking */
 	struct hmm_quiescer *quiescer;  /* C */
+	pthread_mutex_t window_lock;
 	pthread_mutex_t lock;
 	pthread_cond_t claimed;                  /* a claim or a restore ended */
 	struct itree windows;                    /* L */
 	uint64_t n_windows;                      /* L */
 	struct svm_claim claims[CLAIMS_MAX];     /* L: start == end is free */
+	uint64_t n_claims;                       /* L: ever */
+	uint64_t n_unclaimed;                    /* L: ever */
 	struct svm_allowed *allowed;             /* L */
 	struct svm_checked *checked;             /* L */
 	struct svm_job *jobs;                    /* L */
@@ -126,7 +132,8 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
 }
 
 /* window.c */
-struct svm_window *window_ensure(struct hmm_svm *svm, uint64_t addr);
+/* 0; -ENOMEM; -ESRCH; -ETIME */
+int window_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline);
 void windows_fini(struct hmm_svm *svm);
 uint64_t windows_collect(struct hmm_svm *svm);
 /* The device loses [start, end). The gate is closed. Returns how many chunks it concerned. */
@@ -145,6 +152,8 @@ struct chunk_request {
 	struct hmm_vma vma;
 	uint64_t need_start; /* what somebody waits for */
 	uint64_t need_end;
+	uint64_t deadline; /* moves while it comes further */
+	bool refused;      /* out: the device did not map it, but maybe a part of it */
 };
 /* The chunk to populate for an address: at most 1 << max_shift bytes. 0; -EFAULT; -EACCES; -ESRCH. */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
@@ -156,8 +165,8 @@ int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t
 uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift);
 /* The bits of the blocks that [start, end) overlaps, in a chunk of 1 << shift bytes. */
 uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end);
-/* The device lacks something of [start, end), whatever the table says: all of it counts as partial. Claimed. */
-int chunk_doubt(struct hmm_svm *svm, uint64_t start, uint64_t end);
+/* The device may lack something of [start, end), whatever the table says. Claimed, in a commit section. */
+int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end);
 /* More blocks of a chunk that is there became writable. */
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 
@@ -182,12 +191,17 @@ static inline bool chunk_writes_block(const struct chunk_request *rq)
 int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word);
 /* Does this word say that the device holds all of the chunk, page by page? */
 bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *rq);
-/* In the commit section, the sequence stands: 0; -ESTALE a block's chunk is not there any more; -errno. */
-int chunk_commit(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t *pfns,
-		 uint64_t word);
+/* Answers that are no error and no driver's. */
+#define CHUNK_CHANGED 2  /* a block's chunk is not there any more */
+#define CHUNK_COLLIDED 3 /* to be walked again */
+/* In the commit section, the sequence stands: 0; CHUNK_CHANGED; -errno. */
+int chunk_commit(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns, uint64_t word);
 
 /* populate.c: 0; 1 what is needed cannot be cached; -errno */
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
+/* A commit section with the device's lock, until the deadline: 0, or -ETIME and neither. */
+int section_begin(struct hmm_svm *svm, uint64_t deadline);
+void section_end(struct hmm_svm *svm);
 
 /* check.c: remember what a chunk of a kind without events maps, if that is not remembered; in the commit section */
 int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again);
@@ -196,6 +210,7 @@ int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again)
 /* True: it is ours, and nobody commits an overlapping chunk until claim_end(). False: not now. */
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end);
 bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
+/* Until whoever is in the way is done, and no longer: his own deadline bounds it. */
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
@@ -213,6 +228,8 @@ void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full);
 bool installed_since(struct hmm_svm *svm, uint64_t addr, uint64_t end, uint64_t number);
 
 /* fault.c */
+/* hmm_svm_drop() that gives up: then nothing is dropped, -ETIME. */
+int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Who asks for memory, and what it took. */
 struct svm_need {
 	bool missing;          /* the device has no entry for some of it: what is there ... */

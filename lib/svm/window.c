@@ -4,9 +4,13 @@
  * Their callback is the only part of the svm layer that runs on the pump: two walks of tables.
  */
 #include <errno.h>
+#include "mm/mm.h"
 #include "ptable/ptable.h"
 #include "svm/device.h"
 #include "svm/svm.h"
+
+/* The notifiers' lock is waited for no longer with svm->lock held: those windows are for the next collection. */
+#define LOCK_NS 10000000ULL
 
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event)
 {
@@ -49,56 +53,65 @@ static const struct hmm_interval_notifier_ops window_ops = {
 	.holds = window_holds,
 };
 
-static struct svm_window *window_find(struct hmm_svm *svm, uint64_t addr)
-{
-	return (struct svm_window *)itree_first(&svm->windows, addr, addr + 1);
-}
-
-static struct svm_window *window_new(struct hmm_svm *svm, uint64_t start)
+static int window_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 {
 	struct svm_window *w = hmm_objpool_get(&svm->small_pool);
+	int rc;
 
 	if (!w)
-		return NULL;
+		return -ENOMEM;
 	w->svm = svm;
 	w->node.start = start;
 	w->node.end = start + svm->options.notifier_size;
-	if (hmm_interval_notifier_insert(svm->mm, start, svm->options.notifier_size, &window_ops, w,
-					 &w->ni)) {
+	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &window_ops, w, &w->ni,
+		       deadline);
+	if (rc) {
 		hmm_objpool_put(&svm->small_pool, w);
-		return NULL;
+		return rc;
 	}
-	return w;
+	pthread_mutex_lock(&svm->lock);
+	itree_insert(&svm->windows, &w->node);
+	svm->n_windows++;
+	pthread_mutex_unlock(&svm->lock);
+	return 0;
 }
 
-/*
- * Inserting takes the notifiers' lock, under which callbacks of ours take none but the chunk table's:
- * svm->lock may be held around it.
- */
-struct svm_window *window_ensure(struct hmm_svm *svm, uint64_t addr)
+static bool window_exists(struct hmm_svm *svm, uint64_t addr)
 {
-	uint64_t start = addr & ~(svm->options.notifier_size - 1);
-	struct svm_window *w;
+	bool exists;
 
 	pthread_mutex_lock(&svm->lock);
-	w = window_find(svm, addr);
-	if (!w) {
-		w = window_new(svm, start);
-		if (w) {
-			itree_insert(&svm->windows, &w->node);
-			svm->n_windows++;
-		}
-	}
+	exists = itree_first(&svm->windows, addr, addr + 1);
 	pthread_mutex_unlock(&svm->lock);
-	return w;
+	return exists;
 }
 
-static void window_free(struct hmm_svm *svm, struct svm_window *w)
+/* The notifiers' lock may be held for long: svm->lock, which nobody waits for with a deadline, not around it. */
+int window_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline)
 {
+	int rc;
+
+	if (window_exists(svm, addr))
+		return 0;
+	rc = mm_lock_until(&svm->window_lock, deadline);
+	if (rc)
+		return rc;
+	if (!window_exists(svm, addr))
+		rc = window_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
+	pthread_mutex_unlock(&svm->window_lock);
+	return rc;
+}
+
+static int window_free(struct hmm_svm *svm, struct svm_window *w, uint64_t deadline)
+{
+	int rc = ni_remove(w->ni, deadline);
+
+	if (rc)
+		return rc;
 	itree_remove(&svm->windows, &w->node);
 	svm->n_windows--;
-	hmm_interval_notifier_remove(w->ni);
 	hmm_objpool_put(&svm->small_pool, w);
+	return 0;
 }
 
 void windows_fini(struct hmm_svm *svm)
@@ -106,7 +119,7 @@ void windows_fini(struct hmm_svm *svm)
 	struct itree_node *node;
 
 	while ((node = itree_first(&svm->windows, 0, UINT64_MAX)))
-		window_free(svm, (struct svm_window *)node);
+		window_free(svm, (struct svm_window *)node, 0);
 }
 
 static bool claimed_in(const struct hmm_svm *svm, uint64_t start, uint64_t end)
@@ -125,6 +138,7 @@ uint64_t windows_collect(struct hmm_svm *svm)
 {
 	struct itree_node *node;
 	struct itree_node *next;
+	uint64_t deadline = mm_deadline(LOCK_NS);
 	uint64_t n = 0;
 
 	pthread_mutex_lock(&svm->lock);
@@ -135,7 +149,8 @@ uint64_t windows_collect(struct hmm_svm *svm)
 		if (w->once || claimed_in(svm, node->start, node->end) ||
 		    pt_any(svm->chunks, node->start, node->end))
 			continue;
-		window_free(svm, w);
+		if (window_free(svm, w, deadline))
+			break;
 		n++;
 	}
 	pthread_mutex_unlock(&svm->lock);
