@@ -159,8 +159,8 @@ struct hmm_device_stats {
  *
  * @map: install translations. Called inside a commit section (the gate is open, invalidations wait),
  *	by whoever handles a fault; must not block, nor allocate from the program's heap. Valid replies:
- *	0; -errno: nothing of this map counts as installed, the range is invalidated and the fault
- *	cancelled with that error.
+ *	0; -errno: nothing of this map counts as installed, the range is invalidated (if the gate cannot
+ *	be closed in time, with the next event there) and the fault cancelled with that error.
  * @invalidate: drop every translation in [start, end) and flush it from every TLB. Called with the
  *	gate closed, no engine inside a section, mostly by the pump: as restricted as a signal handler
  *	(no malloc, stdio, dlopen, no lock that the program holds across free()), must not block and

@@ -60,7 +60,8 @@ bool hmm_engine_poll(const struct hmm_engine *engine);
  * @mm: the space
  *
  * Excludes the pump from the read of the next event; several threads may commit at once. Keep it
- * short. Context: as hmm_engine_enter(). Since: 0.1.
+ * short. Waits while the gate is closed, for as long as a driver's quiesce or a callback takes: there is no
+ * deadline; faults of a mirror have one (hmm_svm_options.fault_timeout_ns). Context: as hmm_engine_enter(). Since: 0.1.
  */
 void hmm_engine_commit_begin(struct hmm_mm *mm);
 

@@ -37,7 +37,8 @@ extern "C" {
  * @fault_batch: faults fetched at once, 1 to 256; 0 is the default of 64
  * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB;
  *	0 is 512 MiB
- * @fault_timeout_ns: for one fault without progress; 0 for ever
+ * @fault_timeout_ns: for one fault without progress, waits for the gate, the pump and other drivers' callbacks
+ *	included; 0 for ever. What the driver's own callbacks take in the thread that faults is not cut
  */
 struct hmm_svm_options {
 	uint32_t size;
@@ -121,14 +122,15 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0 every page is installed, at the time of the commit; 1 some of it cannot be cached
  * (HMM_PFN_TRANSIENT); -EFAULT, -EPERM, -EHWPOISON as hmm_range_fault(); -EACCES not allowed by
- * hmm_svm_add_range(); -ETIME; -ENOSPC; -ENOMEM; an error of the device's map.
+ * hmm_svm_add_range(); -ETIME nothing came further for fault_timeout_ns: the chunk is not installed, not in part
+ * either; -ENOSPC; -ENOMEM; -ESRCH; an error of the device's map.
  * Since: 0.1. Follows: drm_gpusvm_range_find_or_insert(), drm_gpusvm_range_get_pages().
  */
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot);
 
 /**
  * hmm_svm_prefetch() - as hmm_svm_fault(), but holes and errors are skipped
- * Return: bytes installed or already there, or -errno (-EINVAL, -ENOMEM, -ESRCH).
+ * Return: bytes installed or already there, or -errno (-EINVAL, -ENOMEM, -ESRCH, -ETIME).
  * Since: 0.1.
  */
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot);
@@ -164,7 +166,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
  * @svm: the mirror
  * @job: it
  * @timeout_ns: 0 for ever
- * Return: 0 it has, see job->status; -ETIME. Since: 0.1.
+ * Return: 0 it has, see job->status; -ETIME it has not, or a fault reads its ranges: wait again. Since: 0.1.
  */
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns);
 

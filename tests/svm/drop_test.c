@@ -21,6 +21,7 @@ struct drop {
 	unsigned int n, done;
 	int error; /* of the last answer */
 	unsigned int maps;
+	int fail; /* answer of each map that is not 0 */
 	struct hmm_svm_options options;
 	char *p; /* M2 bytes */
 };
@@ -30,6 +31,8 @@ static int drop_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	struct drop *d = hmm_device_priv(dev);
 
 	d->maps++;
+	if (d->fail)
+		return d->fail;
 	return hmm_ptable_set(d->table, map->start, map->shift, map->pfns, map->n);
 }
 
@@ -237,6 +240,23 @@ static void a_write_finds_what_is_left_of_an_upgraded_file(void **state)
 	assert_int_equal(d->error, 0);
 }
 
+/* Whatever the device says is its own error, also where it looks like one of ours. */
+static void a_map_that_fails_ends_the_fault(void **state)
+{
+	static const int errors[] = { -EIO, -EAGAIN, -ESTALE, -EBUSY, -ETIME, -EFAULT, 1, 2, 3 };
+	struct drop *d = *state;
+
+	for (unsigned int i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		d->fail = errors[i];
+		assert_int_equal(hmm_svm_fault(d->m.svm, at(d->p), 1, RW),
+				 errors[i] < 0 ? errors[i] : -EIO);
+		assert_int_equal(svm_stats(&d->m).mapped_bytes, 0);
+	}
+	d->fail = 0;
+	use(d, 0, RW);
+	assert_int_equal(d->error, 0);
+}
+
 /* What is checked at each submit is remembered once. */
 static void a_segment_that_is_evicted_often_is_checked_once(void **state)
 {
@@ -340,6 +360,7 @@ int main(void)
 		T(what_the_device_evicts_comes_back),
 		T(an_evicted_entry_comes_back_writable),
 		T(a_write_finds_what_is_left_of_an_upgraded_file),
+		T(a_map_that_fails_ends_the_fault),
 		T(a_segment_that_is_evicted_often_is_checked_once),
 		T(who_waits_for_the_same_costs_nothing),
 		T(a_buffer_that_is_never_empty_starves_nobody),
