@@ -8,7 +8,7 @@
 
 #define AT_ONCE 32
 /* An emulator chains the blocks of a loop only within one page of code: 0.67 instead of 0.72 ns an entry. */
-#define WITHIN_A_PAGE __attribute__((noinline, aligned(1024)))
+#define WITHIN_A_PAGE __attribute__((noinline, aligned(2048)))
 #if defined(__clang__)
 #define ALL_AT_ONCE _Pragma("clang loop vectorize(disable) unroll(full)")
 #else
