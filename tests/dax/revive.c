@@ -101,6 +101,20 @@ static bool alive(const char *path)
 	return !mkdir(probe, 0700) && !rmdir(probe);
 }
 
+/*
+ * Whether a filesystem still has the device: umount() returns before that is over if another namespace, of a case that is just
+ * ending, had the mount too. To take the device away meanwhile is an Oops in xfs (xfs_dax_notify_ddev_failure(), 6.12).
+ */
+static bool in_use(const char *device)
+{
+	int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+	bool busy = fd < 0 && errno == EBUSY;
+
+	if (fd >= 0)
+		close(fd);
+	return busy;
+}
+
 /* The device is bound anew in any case: its driver forgets which blocks are bad. */
 int place_revive(const struct mounted *m)
 {
@@ -108,7 +122,7 @@ int place_revive(const struct mounted *m)
 	int tries;
 
 	for (tries = 0; tries < TRIES; tries++, nanosleep(&pause, NULL)) {
-		if (umount2(m->path, 0) && errno == EBUSY)
+		if ((umount2(m->path, 0) && errno == EBUSY) || in_use(m->device))
 			continue;
 		if (m->name[0] && !access(m->device, F_OK))
 			write_text(DRIVER "/unbind", m->name);

@@ -88,6 +88,7 @@ static int wait_for(pid_t pid, unsigned int seconds, int *status)
 	while (!waitpid(pid, status, WNOHANG)) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec - begin.tv_sec > (time_t)seconds) {
+			print_threads(pid);
 			kill(pid, SIGKILL);
 			waitpid(pid, status, 0);
 			return -ETIME;

@@ -21,4 +21,7 @@ struct variant {
 enum verdict run_case(const struct variant *v, const struct target_ops *ops, unsigned int seconds,
 		      struct outcome *out);
 
+/* Where each thread of a process is, as lines of comment. */
+void print_threads(pid_t pid);
+
 #endif
