@@ -7,6 +7,7 @@
 #include "recent.h"
 
 #include <dirent.h>
+#include <git2/odb_backend.h>
 #include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,22 @@
 struct objects {
 	struct pack *packs;
 	size_t n, cap;
+	char **dirs; /* where loose objects are */
+	size_t n_dirs, cap_dirs;
+	bool foreign; /* a pack whose index is of another version: libgit2 reads it */
 };
+
+/* Version 2 begins with a magic number, version 1 with its table. */
+static bool is_foreign(const char *index)
+{
+	FILE *f = fopen(index, "r");
+	char magic[4];
+	bool foreign = f && fread(magic, 4, 1, f) == 1 && memcmp(magic, "\377tOc", 4);
+
+	if (f)
+		fclose(f);
+	return foreign;
+}
 
 static int add_packs(struct objects *o, const char *dir)
 {
@@ -42,6 +58,8 @@ static int add_packs(struct objects *o, const char *dir)
 		err = grow_room(o->packs, o->n, o->cap);
 		if (!err && !pack_open(path, &o->packs[o->n]))
 			o->n++;
+		else
+			o->foreign |= is_foreign(path);
 	}
 	if (d)
 		closedir(d);
@@ -54,6 +72,11 @@ static int add_directory(struct objects *o, const char *dir, int depth)
 	char path[4096], line[4096];
 	int err = add_packs(o, dir);
 	FILE *f = NULL;
+
+	if (!err)
+		err = grow_room(o->dirs, o->n_dirs, o->cap_dirs);
+	if (!err && !(o->dirs[o->n_dirs++] = strdup(dir)))
+		err = -ENOMEM;
 
 	if (!err && depth < MAX_ALTERNATES &&
 	    snprintf(path, sizeof(path), "%s/info/alternates", dir) < (int)sizeof(path))
@@ -93,6 +116,9 @@ void objects_close(struct objects *o)
 		return;
 	for (size_t i = 0; i < o->n; i++)
 		pack_close(&o->packs[i]);
+	for (size_t i = 0; i < o->n_dirs; i++)
+		free(o->dirs[i]);
+	free(o->dirs);
 	free(o->packs);
 	free(o);
 }
@@ -332,10 +358,32 @@ static int unpack(struct reader *r, uint64_t place, const struct recent_object *
 	return err;
 }
 
+/*
+ * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a damaged one it
+ * reads where the index says, be that outside of the file.
+ */
+static int open_loose(struct reader *r)
+{
+	const struct objects *o = r->objects;
+	int err;
+
+	if (o->foreign)
+		return git_repository_odb(&r->odb, r->git);
+	err = git_odb_new(&r->odb);
+	for (size_t i = 0; i < o->n_dirs && !err; i++) {
+		git_odb_backend *b;
+
+		err = git_odb_backend_loose(&b, o->dirs[i], -1, 0, 0, 0);
+		if (!err)
+			err = git_odb_add_backend(r->odb, b, 1);
+	}
+	return err;
+}
+
 static int read_loose(struct reader *r, const git_oid *id, git_object_t type, const char **data,
 		      size_t *size)
 {
-	if (!r->odb && git_repository_odb(&r->odb, r->git))
+	if (!r->odb && open_loose(r))
 		return -ENOENT;
 	git_odb_object_free(r->object);
 	r->object = NULL;

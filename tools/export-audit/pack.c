@@ -170,10 +170,10 @@ int pack_entry(const struct pack *p, uint64_t offset, struct pack_entry *out)
 		e.size |= (uint64_t)(p->data[at] & 0x7f) << shift;
 		shift += 7;
 	}
-	if (at + PACK_ID >= end)
+	if (at >= end)
 		return -EBADMSG;
 	if ((int)e.type == REF_DELTA) {
-		if (!pack_find(p, p->data + at, &e.base))
+		if (at + PACK_ID >= end || !pack_find(p, p->data + at, &e.base))
 			return -EBADMSG;
 		at += PACK_ID;
 		e.type = PACK_DELTA;
