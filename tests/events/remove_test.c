@@ -128,7 +128,12 @@ static bool play(struct scene *s, struct hmm_mm *mm, struct held *h)
 		nanosleep(&ts, NULL);
 	if (is_waiting(s)) {
 		assert_int_equal(held_make(h, mm, (uint64_t)s->m.p, HOLD_REF), 0);
-		caught = is_waiting(s) && held_byte(h) == OLD_BYTE;
+		caught = is_waiting(s);
+		/* A filesystem with DAX waits for ever for pages that are held and are to go. */
+		if (s->m.kind == MEMORY_DAX)
+			hold_release_page(h->range, 0);
+		else
+			caught = caught && held_byte(h) == OLD_BYTE;
 	}
 	atomic_store(&s->stop, true);
 	pthread_join(remover, NULL);
@@ -145,7 +150,8 @@ static void check(struct hmm_mm *mm, const struct scene *s, struct held *h)
 	assert_int_equal(
 		hmm_coherence(mm, HMM_OP_MADV_REMOVE_BEGUN, memory_vma_kind(s->m.kind), &said), 0);
 	/* What the device has is the past. */
-	assert_int_equal(held_byte(h), OLD_BYTE);
+	if (s->m.kind != MEMORY_DAX)
+		assert_int_equal(held_byte(h), OLD_BYTE);
 	assert_int_equal(memory_peek(&s->m, 0), 0);
 	if (h->transient)
 		assert_false(held_installed(h));
