@@ -114,7 +114,8 @@ struct hmm_mm {
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
 	bool quiesced;             /* read_lock: the gate is closed and empty, reading is sound */
-	_Atomic uint32_t dead;     /* A: the address space is gone */
+	_Atomic uint32_t dead;     /* A: nothing is valid any more: it is being detached, or gone */
+	bool gone;                 /* the pump's: the process has ended, there is nothing to read */
 	_Atomic uint32_t stopping; /* A */
 	pthread_t pump;
 	pthread_t watchdog;

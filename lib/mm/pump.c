@@ -74,8 +74,10 @@ static int read_events(struct hmm_mm *mm, struct provider_event *events)
 	mm->quiesced = !hmm_mutation(HMM_MUTATION_READ_FIRST);
 	n = mm->provider.ops->read(&mm->provider, events, BATCH);
 	pthread_mutex_unlock(&mm->read_lock);
-	if (n == -ESRCH)
+	if (n == -ESRCH) {
+		mm->gone = true;
 		atomic_store(&mm->dead, 1);
+	}
 	return n;
 }
 
@@ -134,7 +136,11 @@ static void *pump_main(void *arg)
 	};
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
-	while (!atomic_load(&mm->stopping) && !atomic_load(&mm->dead)) {
+	/*
+	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
+	 * among them, whose stack may lie next to mirrored memory.
+	 */
+	while (!atomic_load(&mm->stopping) && !mm->gone) {
 		bool closed = files_closed(mm);
 
 		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) > 0 &&

@@ -169,22 +169,32 @@ static bool affordable(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t
  * The mapping was looked up before: memory of the library may have come into a hole that the program made meanwhile.
  * Registered, its unmapping would wait for the pump, and is done with locks held that the pump takes. What cannot be
  * accessed may be about to become such memory.
+ *
+ * And what came into a hole after the registration is not registered: a mapping of its own, as the kernel joins nothing
+ * that is registered to what is not. Where a scan tells, it is found when entries are made; else here.
  */
-static int let_go_of_pools(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static int look_again(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
+	bool whole = false;
 	struct hmm_vma vma;
 	int err = 0;
 
-	for (; start < end && !vma_peek(mm_vmas(mm), start, &vma) && vma.start < end;
-	     start = vma.end) {
-		const uint64_t from = max64(vma.start, start);
+	for (uint64_t at = start; at < end && !vma_peek(mm_vmas(mm), at, &vma) && vma.start < end;
+	     at = vma.end) {
+		const uint64_t from = max64(vma.start, at);
 		const uint64_t to = min64(vma.end, end);
+
+		whole |= from == start && to == end;
 
 		if (vma.prot && !hmm_pool_owns(vma.start))
 			continue;
 		mm->provider.ops->unwatch(&mm->provider, from, to);
 		region_forget(mm, from, to);
 		err = -EAGAIN; /* it was another mapping that was looked up */
+	}
+	if (!whole && !mm->pagemap.scan) {
+		region_forget(mm, start, end);
+		err = -EAGAIN;
 	}
 	return err;
 }
@@ -204,7 +214,7 @@ static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t c
 	if (err)
 		return err == -ENOMEM ? -ENOSPC : err == -EBUSY ? -EOPNOTSUPP : err;
 	err = remember(mm, start, end, cost);
-	return err ? err : let_go_of_pools(mm, start, end);
+	return err ? err : look_again(mm, start, end);
 }
 
 /* The span to register for a fault of [start, end) in a VMA. */

@@ -328,6 +328,27 @@ static void regions_are_whole_and_shrink_with_unmap(void **state)
 	space_close(&s);
 }
 
+/* What was unmapped since it was looked up may come again, unregistered, and no scan would tell. */
+static void without_a_scan_a_hole_is_no_region(void **state)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct space s = { 0 };
+	struct hmm_vma vma;
+
+	o.flags = HMM_MM_NO_PAGEMAP_SCAN;
+	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
+	map_at(&s, NULL, 8);
+	vma = anon_vma(s.p, 8 * PAGE);
+	munmap(s.p + 5 * PAGE, PAGE);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EAGAIN);
+	assert_false(region_any(s.mm, vma.start, vma.end));
+	vma = anon_vma(s.p, 5 * PAGE);
+	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), 0);
+	assert_true(region_covers(s.mm, vma.start, vma.end, 0));
+	hmm_mm_detach(s.mm);
+	munmap(s.p, 8 * PAGE);
+}
+
 static void a_budget_of_regions_is_kept(void **state)
 {
 	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
@@ -767,6 +788,37 @@ static void nothing_is_valid_after_release(void **state)
 	munmap(s.p, s.bytes);
 }
 
+void __real_regions_fini(struct hmm_mm *mm);
+void __wrap_regions_fini(struct hmm_mm *mm);
+
+static struct space *unmapped_late;
+
+void __wrap_regions_fini(struct hmm_mm *mm)
+{
+	pthread_t other;
+
+	if (unmapped_late) {
+		pthread_create(&other, NULL, unmap_first_page, unmapped_late);
+		pthread_join(other, NULL);
+	}
+	__real_regions_fini(mm);
+}
+
+/* Nothing is valid any more, and events are read all the same: a thread of the library's that ends unmaps its stack. */
+static void what_is_unmapped_during_the_detach_is_read(void **state)
+{
+	struct space s;
+
+	space_open(&s, 4, 0);
+	unmapped_late = &s;
+	alarm(10);
+	hmm_mm_detach(s.mm);
+	alarm(0);
+	unmapped_late = NULL;
+	hmm_interval_notifier_remove(s.ni);
+	munmap(s.p, s.bytes);
+}
+
 static char other_stack[64 << 10] __attribute__((aligned(16)));
 
 static int ask_about_doubt(void *arg)
@@ -823,6 +875,7 @@ int main(void)
 		cmocka_unit_test(a_stuck_callback_does_not_hang_the_program),
 		cmocka_unit_test(a_move_invalidates_both_ends),
 		cmocka_unit_test(regions_are_whole_and_shrink_with_unmap),
+		cmocka_unit_test(without_a_scan_a_hole_is_no_region),
 		cmocka_unit_test(a_budget_of_regions_is_kept),
 		cmocka_unit_test(special_memory_is_not_registered),
 		cmocka_unit_test(
@@ -842,6 +895,7 @@ int main(void)
 		cmocka_unit_test(memory_of_the_library_is_never_registered),
 #endif
 		cmocka_unit_test(nothing_is_valid_after_release),
+		cmocka_unit_test(what_is_unmapped_during_the_detach_is_read),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
 	};
 
