@@ -206,7 +206,8 @@ static void narrow(struct doubt *d, const pid_t *tids, int n)
  * set of suspects is always a right one. What a scan of all threads found holds for every doubt that is
  * older than the scan.
  */
-static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
+static bool try_settle(struct hmm_mm *mm, const struct doubt *seen,
+		       const struct hmm_interval_notifier *own, uint64_t *seq)
 {
 	struct doubt_list *l = &mm->doubts;
 	const bool all = seen->suspects == ALL_THREADS;
@@ -235,7 +236,7 @@ static bool try_settle(struct hmm_mm *mm, const struct doubt *seen)
 			settled = n == 0;
 		/* First: who no longer finds the doubt asks only whether a page is there. */
 		if (!n &&
-		    notifiers_outdate(mm, d->start, d->end, NULL, NULL, mm_deadline(OUTDATE_NS))) {
+		    notifiers_outdate(mm, d->start, d->end, own, seq, mm_deadline(OUTDATE_NS))) {
 			settled &= !same;
 			i++;
 		} else if (!n) {
@@ -268,13 +269,19 @@ static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after
 
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
+	return doubt_overlaps_fault(mm, start, end, NULL, NULL);
+}
+
+bool doubt_overlaps_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
+			  const struct hmm_interval_notifier *own, uint64_t *seq)
+{
 	struct doubt d;
 	bool left = false;
 
 	if (!atomic_load(&mm->doubts.n))
 		return false;
 	for (uint64_t id = 0; find(mm, start, end, id, &d); id = d.id)
-		left |= !try_settle(mm, &d);
+		left |= !try_settle(mm, &d, own, seq);
 	return left;
 }
 

@@ -160,6 +160,9 @@ bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* For a fault that has not looked yet: its sequence outlives the end of a doubt, see notifiers_outdate(). */
+bool doubt_overlaps_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
+			  const struct hmm_interval_notifier *own, uint64_t *seq);
 
 /*
  * file.c. A range is being faulted: remember what is mapped there and, of a file, its size and change time.

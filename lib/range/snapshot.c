@@ -264,7 +264,10 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	/* Whether it is still registered after a silent detach and attach only a scan can tell. */
 	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)
 		return true;
-	if (!doubt_overlaps(w->mm, start, end))
+	/* Once a part has been looked at, perhaps in doubt, the end of a doubt is the end of this attempt. */
+	if (!doubt_overlaps_fault(w->mm, start, end,
+				  start == w->range->start ? w->range->notifier : NULL,
+				  &w->range->notifier_seq))
 		return false;
 	if (mm_wp_async(w->mm) && (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB))
 		arm(w, start, end);
