@@ -65,8 +65,7 @@ enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const stru
 {
 	struct hmm_coherence_cell cell;
 
-	if (hmm_coherence(t->mm, op, kind_vma(slot->kind), &cell) ||
-	    cell.guarantee == HMM_NOT_APPLICABLE)
+	if (hmm_coherence(t->mm, op, slot->vma, &cell) || cell.guarantee == HMM_NOT_APPLICABLE)
 		return OP_NEVER;
 	if (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_NOT_MIRRORED)
 		return OP_PLAIN;

@@ -65,6 +65,12 @@ static void look_around(struct torture *t)
 
 	t->fork_events = !hmm_coherence(t->mm, HMM_OP_FORK_RAW, HMM_VMA_ANON, &cell) &&
 			 cell.guarantee == HMM_SYNCHRONOUS;
+	for (i = 0; i < t->nslots; i++) {
+		struct hmm_vma vma = { .kind = kind_vma(t->slots[i].kind) };
+
+		hmm_vma_find(t->mm, t->slots[i].base, &vma);
+		t->slots[i].vma = vma.kind;
+	}
 	for (i = 0; i < t->nslots; i++)
 		for (j = 0; j < ops_count; j++)
 			t->policy[i][j] = (unsigned char)op_policy(t, &ops_table[j], &t->slots[i]);

@@ -52,6 +52,7 @@ struct page_oracle {
 struct slot {
 	unsigned int id;
 	enum kind kind;
+	uint32_t vma; /* enum hmm_vma_kind, as the library sees it: a file may lie on tmpfs */
 	bool checked; /* used with hmm_range_valid() and all checks only: gets changes without
 			 events */
 	uint64_t base;

@@ -13,8 +13,8 @@ static char *find_alias(const struct hmm_vma *vma, uint64_t offset, void *arg)
 		struct slot *slot = &t->slots[i];
 
 		for (j = 0; j < OBJECTS && kind_shared(slot->kind); j++)
-			if (slot->objects[j].inode == vma->inode &&
-			    kind_vma(slot->kind) == vma->kind && offset < slot_object_len(slot))
+			if (slot->objects[j].inode == vma->inode && slot->vma == vma->kind &&
+			    offset < slot_object_len(slot))
 				return slot->objects[j].alias + offset;
 	}
 	return NULL;
