@@ -9,7 +9,11 @@ WINDOWS = {"changed", "queued", "read", "resumed", "announced"}
 
 
 def torture(*arguments, **more):
-    return json.loads(tap.fine("torture", "--json", *arguments, **more))
+    ran = tap.hmm("torture", "--json", *arguments, **more)
+    result = json.loads(ran.stdout) if ran.stdout else {}
+    told = "\n".join(result.get("story", []) + result.get("findings", []))
+    assert ran.returncode == 0, f"{told}\n{ran.stderr[-3000:]}status {ran.returncode}, seed {result.get('seed')}"
+    return result
 
 
 def check(result):

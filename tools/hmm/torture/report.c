@@ -278,12 +278,14 @@ static struct json_object *json_operations(const struct torture *t)
 void torture_report_json(const struct torture *t)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
-	struct json_object *excluded = json_object_new_array();
+	struct json_object *excluded = json_object_new_array(), *told = json_object_new_array();
+	char text[64], line[160];
 	unsigned int i, j;
-	char text[64];
 
 	for (i = 0; finding_text(i); i++)
 		json_object_array_add(list, json_object_new_string(finding_text(i)));
+	for (i = 0; story_line(i, line, sizeof(line)); i++)
+		json_object_array_add(told, json_object_new_string(line));
 	for (i = 0; i < ops_count; i++)
 		for (j = 0; j < t->nslots_ran; j++)
 			if (excluded_here(t, i, j)) {
@@ -313,6 +315,7 @@ void torture_report_json(const struct torture *t)
 	json_object_object_add(o, "hostile", json_operations(t));
 	json_object_object_add(o, "excluded", excluded);
 	json_object_object_add(o, "findings", list);
+	json_object_object_add(o, "story", told);
 	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
 	json_object_put(o);
 }
