@@ -63,6 +63,7 @@ int files_init(struct hmm_mm *mm)
 	pthread_mutex_init(&t->gone_lock, NULL);
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
+	dead_ranges_init(t);
 	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	t->memfd_events = t->inotify >= 0 && probe_memfd_events(t->inotify);
 	mm->files = t;
@@ -93,6 +94,7 @@ void files_fini(struct hmm_mm *mm)
 	files_close_all(mm);
 	hmm_objpool_fini(&t->spans_pool);
 	hmm_objpool_fini(&t->files_pool);
+	dead_ranges_fini(t);
 	pthread_mutex_destroy(&t->gone_lock);
 	pthread_mutex_destroy(&t->lock);
 	hmm_pool_unmap(t, sizeof(*t));
@@ -158,6 +160,12 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	f->fd = -1;
 }
 
+static void outdate(struct file_table *t, struct file *f)
+{
+	f->generation++;
+	t->unswept = true;
+}
+
 static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
@@ -167,7 +175,8 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 		if (f->fd < 0 && mm_now_ns() >= f->retry_ns) {
 			open_file(mm, f, vma);
 			/* Nobody saw what happened to it before: older spans cannot be vouched for. */
-			f->generation += f->fd >= 0;
+			if (f->fd >= 0)
+				outdate(t, f);
 		}
 		return f;
 	}
@@ -209,7 +218,7 @@ static void drain_events(struct file_table *t)
 }
 
 /* Bumps the generation if the file changed since its stamp. Call drain_events() first. */
-static bool look(struct file *f)
+static bool look(struct file_table *t, struct file *f)
 {
 	const bool ours = f->writers && f->watch >= 0;
 	struct file_stamp now;
@@ -229,22 +238,36 @@ static bool look(struct file *f)
 	if (changed || ours)
 		f->stamp = now;
 	f->event = false;
-	f->generation += changed;
+	if (changed)
+		outdate(t, f);
 	return changed;
 }
 
-static void sweep(struct hmm_mm *mm)
+/* 0; -ETIME: some are left to the next call. */
+static int sweep(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
 	struct dead_ranges dead = { .table = t };
+	int err = 0;
 	bool more;
 
 	do {
 		pthread_mutex_lock(&t->lock);
-		more = span_sweep_locked(t, &dead);
+		more = dead_ranges_late_locked(t, &dead) ||
+		       (t->unswept && span_sweep_locked(t, &dead));
+		t->unswept &= more;
 		pthread_mutex_unlock(&t->lock);
-		dead_ranges_tell(mm, &dead);
-	} while (more);
+		err = dead_ranges_tell(mm, &dead, deadline);
+	} while (more && !err);
+	return err;
+}
+
+/* Everything that was seen to change is told when it returns, by whomever. */
+static void sweep_all(struct hmm_mm *mm)
+{
+	do
+		sweep(mm, 0);
+	while (dead_ranges_wait(mm->files));
 }
 
 static bool has_file(const struct hmm_vma *vma)
@@ -254,13 +277,13 @@ static bool has_file(const struct hmm_vma *vma)
 	       (vma->kind == HMM_VMA_HUGETLB && (vma->inode || vma->dev_minor || vma->dev_major));
 }
 
-int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
 	struct dead_ranges dead = { .table = t };
 	struct file *f = NULL;
-	bool changed = false;
 	bool again;
+	int late;
 	int err;
 
 	do {
@@ -268,22 +291,24 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 		if (has_file(vma)) {
 			f = get_file(mm, vma);
 			drain_events(t);
-			changed |= f && look(f);
+			if (f)
+				look(t, f);
 		}
 		again = f && f->fd < 0 && !f->retry_ns;
 		err = again ? -EBUSY : span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
-		dead_ranges_tell(mm, &dead);
-	} while (err == -EAGAIN);
-	if (changed)
-		sweep(mm);
-	return err ? err : has_file(vma) && (!f || f->fd < 0) ? -EOPNOTSUPP : 0;
+		late = dead_ranges_tell(mm, &dead, deadline);
+	} while (err == -EAGAIN && !late);
+	if (!late && (t->unswept || spans_untold(mm)))
+		late = sweep(mm, deadline);
+	if (late || err)
+		return late ? late : err;
+	return has_file(vma) && (!f || f->fd < 0) ? -EOPNOTSUPP : 0;
 }
 
-void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma)
+void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
-	bool changed = false;
 	struct file *f;
 
 	if (!has_file(vma) || !vma->shared)
@@ -292,18 +317,17 @@ void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma)
 	f = get_file(mm, vma);
 	if (f) {
 		drain_events(t);
-		changed = look(f);
+		look(t, f);
 		f->writers++;
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (changed)
-		sweep(mm);
+	if (t->unswept)
+		sweep(mm, deadline);
 }
 
-void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma)
+void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
-	bool changed = false;
 	struct file *f;
 
 	if (!has_file(vma) || !vma->shared)
@@ -312,12 +336,12 @@ void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma)
 	f = find_file(t, vma);
 	if (f && f->writers) {
 		drain_events(t);
-		changed = look(f);
+		look(t, f);
 		f->writers--;
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (changed)
-		sweep(mm);
+	if (t->unswept)
+		sweep(mm, deadline);
 }
 
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -333,7 +357,7 @@ int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 		if (!s->file || s->file->fd < 0)
 			continue;
-		look(s->file);
+		look(t, s->file);
 		ret = s->generation == s->file->generation;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -393,10 +417,10 @@ int hmm_mm_check_files(struct hmm_mm *mm)
 		idle_files_close_locked(mm);
 	drain_events(t);
 	for (struct file *f = t->files; f; f = f->next)
-		changed += look(f);
+		changed += look(t, f);
 	pthread_mutex_unlock(&t->lock);
 	/* also what file_unchanged() found and could not tell */
-	sweep(mm);
+	sweep_all(mm);
 	return changed;
 }
 
@@ -418,13 +442,13 @@ static void note_file(struct hmm_mm *mm, void *arg)
 		if (!same)
 			continue;
 		known = true;
-		f->generation++;
+		outdate(t, f);
 		if (f->fd >= 0)
 			take_stamp(f, &f->stamp);
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (known)
-		sweep(mm);
+		sweep_all(mm);
 }
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)

@@ -55,25 +55,28 @@ void idle_files_close_locked(struct hmm_mm *mm)
 	t->gc_ns = mm_now_ns() + FILES_RETRY_NS;
 }
 
-void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static void add_gone(struct file_table *t, uint64_t start, uint64_t end, uint64_t n)
 {
-	struct file_table *t = mm->files;
-
-	if (!atomic_load(&t->n_files))
-		return;
 	pthread_mutex_lock(&t->gone_lock);
 	if (start < t->gone_start || t->gone_start == t->gone_end)
 		t->gone_start = start;
 	if (end > t->gone_end)
 		t->gone_end = end;
-	atomic_fetch_add(&t->gone, 1);
+	atomic_fetch_add(&t->gone, n);
 	pthread_mutex_unlock(&t->gone_lock);
+}
+
+void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	if (atomic_load(&mm->files->n_files))
+		add_gone(mm->files, start, end, 1);
 }
 
 bool files_closed(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
 	uint64_t start, end, n;
+	bool all;
 
 	if (atomic_load(&t->gone) == atomic_load(&t->closed))
 		return true;
@@ -85,10 +88,13 @@ bool files_closed(struct hmm_mm *mm)
 	end = t->gone_end;
 	t->gone_start = t->gone_end = 0;
 	pthread_mutex_unlock(&t->gone_lock);
-	span_gc_files_locked(mm, start, end);
+	all = span_gc_files_locked(mm, start, end);
 	close_unused(t);
 	/* Only now: who finds the numbers equal relies on it. */
-	atomic_store(&t->closed, n);
+	if (all)
+		atomic_store(&t->closed, n);
+	else
+		add_gone(t, start, end, 0);
 	pthread_mutex_unlock(&t->lock);
-	return atomic_load(&t->gone) == n;
+	return all && atomic_load(&t->gone) == n;
 }

@@ -155,8 +155,8 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is the whole of it registered, as far as we know? 1 or 0. */
 int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
-/* Is any part of it? */
-bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Is any part of it? Does not wait, as who holds the lock may, for a driver: -EBUSY. */
+int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
@@ -167,12 +167,15 @@ bool doubt_overlaps_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
 /*
  * file.c. A range is being faulted: remember what is mapped there and, of a file, its size and change time.
  * After registration, before the snapshot. What was remembered and no longer holds is invalidated. 0;
- * -ENOMEM; -EBUSY the mapping has changed; -EOPNOTSUPP no descriptor of the file can be had, or its clock is not ours: changes are unseen.
+ * -ENOMEM; -ETIME; -EBUSY the mapping has changed; -EOPNOTSUPP no descriptor of the file can be had, or its clock is not ours: changes are unseen.
  */
-int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
-/* Around faults for writing of a shared file: they change its times, which then is no news. */
-void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma);
-void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma);
+int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
+/*
+ * Around faults for writing of a shared file: they change its times, which then is no news. What is not told when the
+ * deadline passes stands no longer, and the next call tells it.
+ */
+void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
+void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
 /* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
@@ -188,7 +191,7 @@ bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
  */
 bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* span.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
+/* span.c, dead.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is part of it System V shared memory, whose detaching nothing tells of? Cheap where there is none. */
 bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);

@@ -55,11 +55,12 @@ int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dead
 	return covered;
 }
 
-bool region_any(struct hmm_mm *mm, uint64_t start, uint64_t end)
+int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	bool any;
 
-	pthread_mutex_lock(&mm->region_lock);
+	if (pthread_mutex_trylock(&mm->region_lock))
+		return -EBUSY;
 	any = itree_first(&mm->regions, start, end);
 	pthread_mutex_unlock(&mm->region_lock);
 	return any;

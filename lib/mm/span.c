@@ -63,39 +63,6 @@ void span_delete_locked(struct file_table *t, struct span *s)
 	hmm_objpool_put(&t->spans_pool, s);
 }
 
-static bool add_dead(struct dead_ranges *dead, uint64_t start, uint64_t end, enum hmm_event event)
-{
-	if (dead->n == SPAN_DEAD_MAX)
-		return false;
-	if (!dead->n)
-		atomic_fetch_add(&dead->table->untold, 1);
-	dead->range[dead->n].start = start;
-	dead->range[dead->n].end = end;
-	dead->range[dead->n++].event = event;
-	return true;
-}
-
-void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead)
-{
-	const bool blind = hmm_mutation(HMM_MUTATION_BLIND_REGISTER);
-
-	for (int i = 0; i < dead->n && !blind; i++) {
-		struct hmm_invalidation inv = { .start = dead->range[i].start,
-						.end = dead->range[i].end,
-						.event = dead->range[i].event };
-
-		mm_invalidate(mm, &inv);
-	}
-	if (dead->n)
-		atomic_fetch_sub(&dead->table->untold, 1);
-	dead->n = 0;
-}
-
-bool spans_untold(struct hmm_mm *mm)
-{
-	return atomic_load(&mm->files->untold);
-}
-
 static bool is_dead(const struct span *s)
 {
 	return s->file && s->generation != s->file->generation;
@@ -190,7 +157,7 @@ int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file
 			absorb(t, &new, old);
 			continue;
 		}
-		if (!still_good(old, &new) && !add_dead(dead, from, to, death_of(old, &new)))
+		if (!still_good(old, &new) && !dead_ranges_add(dead, from, to, death_of(old, &new)))
 			return -EAGAIN;
 		err = cut(t, old, from, to);
 	}
@@ -208,7 +175,7 @@ bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead)
 		struct span *after = next(t, s, 0, UINT64_MAX);
 
 		if (is_dead(s)) {
-			if (!add_dead(dead, s->node.start, s->node.end, HMM_EVENT_CLEAR))
+			if (!dead_ranges_add(dead, s->node.start, s->node.end, HMM_EVENT_CLEAR))
 				return true;
 			span_delete_locked(t, s);
 		}
@@ -309,17 +276,20 @@ void span_gc_locked(struct hmm_mm *mm)
  * Of a file only what was touched is registered; the unmapping of the rest raises no event, and nothing of it can be
  * translated. So a span goes with its last registered part.
  */
-void span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)
+bool span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
 	struct span *s = first(t, start, end);
 
 	while (s) {
 		struct span *after = next(t, s, start, end);
+		int any = s->file ? region_any(mm, s->node.start, s->node.end) : 0;
 
-		if (s->file &&
-		    !(region_any(mm, s->node.start, s->node.end) && partly_mapped(mm, s)))
+		if (any < 0)
+			return false;
+		if (s->file && !(any && partly_mapped(mm, s)))
 			span_delete_locked(t, s);
 		s = after;
 	}
+	return true;
 }

@@ -62,9 +62,14 @@ struct file_table {
 	bool memfd_events; /* inotify tells of holes punched in a memfd; since Linux 6.14 it does not */
 	uint64_t gc_ns;
 	_Atomic uint32_t n_sysv;
-	_Atomic uint32_t untold; /* collectors of dead ranges that have not told yet */
+	_Atomic uint32_t
+		untold; /* dead ranges that are not told yet, those late among them; falls under lock */
+	pthread_cond_t told; /* with lock: fewer are, or one is late */
+	struct late_range *late;
+	_Atomic bool unswept; /* a file changed since spans were last swept; set under lock */
 	struct hmm_objpool spans_pool;
 	struct hmm_objpool files_pool;
+	struct hmm_objpool late_pool;
 	/* What was unmapped since idle files were closed. gone_lock is held for a few instructions only. */
 	pthread_mutex_t gone_lock;
 	_Atomic uint64_t gone;         /* how many ranges were noted; written under gone_lock */
@@ -85,14 +90,16 @@ struct file_table {
  *
  * So from before the first change to after the telling `untold` refuses every use with checks.
  */
+struct dead_range {
+	uint64_t start;
+	uint64_t end;
+	enum hmm_event event;
+};
+
 struct dead_ranges {
 	struct file_table *table;
 	int n;
-	struct {
-		uint64_t start;
-		uint64_t end;
-		enum hmm_event event;
-	} range[SPAN_DEAD_MAX];
+	struct dead_range range[SPAN_DEAD_MAX];
 };
 
 /* The lock is held in all of these. */
@@ -102,11 +109,24 @@ int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file
 bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead);
 /* Forget what is no longer mapped, so that files can be closed. One system call a span. */
 void span_gc_locked(struct hmm_mm *mm);
-/* The same for spans of files that overlap what was unmapped, also those of which nothing is registered any more. */
-void span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/*
+ * The same for spans of files that overlap what was unmapped, also those of which nothing is registered any more. False: not
+ * all were looked at, as what is registered is changing.
+ */
+bool span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void span_delete_locked(struct file_table *t, struct span *s);
 
-void dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead);
+/* dead.c */
+void dead_ranges_init(struct file_table *t);
+void dead_ranges_fini(struct file_table *t);
+/* False: there are as many as fit */
+bool dead_ranges_add(struct dead_ranges *dead, uint64_t start, uint64_t end, enum hmm_event event);
+/* Takes those that others left late, as many as fit; true: there are more. */
+bool dead_ranges_late_locked(struct file_table *t, struct dead_ranges *dead);
+/* Without the lock. 0; -ETIME: some are late now. None is left in dead. */
+int dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead, uint64_t deadline);
+/* Waits until others have told theirs; true: there were some, and what is late now is the caller's to take. */
+bool dead_ranges_wait(struct file_table *t);
 
 /* idle.c: closes what no span belongs to, after looking at every span; the lock is held */
 #define FILES_RETRY_NS 1000000000ULL

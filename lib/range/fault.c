@@ -102,13 +102,13 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 	if (err || from == end)
 		return err;
 	if (write)
-		file_write_begin(w->mm, vma);
+		file_write_begin(w->mm, vma, w->deadline);
 	r = madvise((void *)(uintptr_t)from, end - from,
 		    write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	if (r)
 		r = errno;
 	if (write)
-		file_write_end(w->mm, vma);
+		file_write_end(w->mm, vma, w->deadline);
 	return r ? explain(w, vma, from, end, r) : 0;
 }
 
@@ -124,7 +124,7 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 		return -EBUSY; /* the VMA has changed */
 	if (err && err != -EOPNOTSUPP)
 		return err;
-	err = file_track(w->mm, vma, start, end);
+	err = file_track(w->mm, vma, w->deadline);
 	return err == -EOPNOTSUPP ? 0 : err;
 }
 

@@ -25,6 +25,7 @@ struct stuck {
 	struct mirror m;
 	struct hmm_ptable *table;
 	char *p; /* 4 * M2 bytes, of which the first is mirrored */
+	char *file;
 	_Atomic bool hang, entered, release;
 	_Atomic bool go_on;       /* from this place, to the next */
 	_Atomic bool in_callback; /* it hangs there, not in quiesce */
@@ -417,6 +418,85 @@ static void rule_12_a_fault_gives_up_while_a_callback_hangs(void **state)
 	hmm_interval_notifier_remove(ni);
 }
 
+static int fault_the_file(struct stuck *s)
+{
+	return hmm_svm_fault(s->m.svm, at(s->file), 1, RW);
+}
+
+static int fault_more_of_the_file(struct stuck *s)
+{
+	return hmm_svm_fault(s->m.svm, at(s->file) + M2, 1, RW);
+}
+
+/*
+ * A file that changed: what was mirrored of it is to be told, which closes the gate. Late, it is not lost: nothing of it
+ * stands until the next fault of anything, or a check, tells.
+ */
+static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
+{
+	struct stuck *s = *state;
+	int fd = memfd_create("late", MFD_CLOEXEC);
+
+	mirror_need(&s->m, false, true);
+	assert_int_equal(ftruncate(fd, 2 * M2), 0);
+	s->file = map_aligned(2 * M2, RW);
+	assert_ptr_equal(mmap(s->file, 2 * M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), s->file);
+	for (int by_a_check = 0; by_a_check < 2; by_a_check++) {
+		assert_int_equal(insist(s, fault_the_file), 0);
+		hmm_svm_drop(s->m.svm, at(s->file) + M2, at(s->file) + 2 * M2);
+		assert_false(spans_untold(s->m.mm));
+		get_stuck(s, drop_elsewhere);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(ftruncate(fd, 2 * M2), 0);
+		assert_int_equal(answer_of(s, fault_more_of_the_file, PATIENCE_MS), -ETIME);
+		assert_true(spans_untold(s->m.mm));
+		assert_int_not_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
+		if (by_a_check)
+			assert_true(hmm_mm_check_files(s->m.mm) >= 0);
+		else
+			assert_int_equal(insist(s, fault_the_second), 0);
+		assert_false(spans_untold(s->m.mm));
+		assert_int_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
+	}
+	munmap(s->file, 2 * M2);
+	close(fd);
+}
+
+static int check_files(struct stuck *s)
+{
+	return hmm_mm_check_files(s->m.mm);
+}
+
+static void *check_thread(void *arg)
+{
+	check_files(arg);
+	return NULL;
+}
+
+/* Nor does a check end before it: what it found first, another may be about to tell. */
+static void a_check_waits_for_what_another_tells(void **state)
+{
+	struct stuck *s = *state;
+	int fd = memfd_create("two", MFD_CLOEXEC);
+	pthread_t other;
+
+	mirror_need(&s->m, false, true);
+	assert_int_equal(ftruncate(fd, 2 * M2), 0);
+	s->file = map_aligned(2 * M2, RW);
+	assert_ptr_equal(mmap(s->file, 2 * M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), s->file);
+	assert_int_equal(insist(s, fault_the_file), 0);
+	get_stuck(s, drop_elsewhere);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pthread_create(&other, NULL, check_thread, s), 0);
+	while (!spans_untold(s->m.mm))
+		usleep(1000);
+	assert_int_equal(answer_of(s, check_files, 300), PENDING);
+	pthread_join(other, NULL);
+	assert_false(spans_untold(s->m.mm));
+	munmap(s->file, 2 * M2);
+	close(fd);
+}
+
 /* It waits at the gate, and its notifier is not to be had back: that is left to who is busy with it. */
 static void rule_12_a_notifier_is_left_behind(void **state)
 {
@@ -523,6 +603,8 @@ int main(void)
 		T(rule_12_a_prefetch_gives_up),
 		T(rule_12_a_registration_gives_up),
 		T(rule_12_a_fault_gives_up_while_a_callback_hangs),
+		T(rule_12_a_fault_of_a_changed_file_gives_up),
+		T(a_check_waits_for_what_another_tells),
 		T(rule_12_a_notifier_is_left_behind),
 		T(rule_12_garbage_is_left_when_the_gate_is_closed),
 		T(rule_12_a_failed_map_does_not_wait_for_the_gate),

@@ -255,11 +255,11 @@ static void change_during_a_fault_for_writing_is_found(void **state)
 	struct hmm_vma vma;
 
 	assert_int_equal(hmm_vma_find(f->m.mm, at(f->p), &vma), 0);
-	file_write_begin(f->m.mm, &vma);
+	file_write_begin(f->m.mm, &vma, 0);
 	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), 0);
 	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE))
 		skip();
-	file_write_end(f->m.mm, &vma);
+	file_write_end(f->m.mm, &vma, 0);
 	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), -ESTALE);
 	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
 }

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Ranges that became invalid and the devices do not know it yet. Who collects them under the lock of the table tells once
+ * it is released; who has a deadline may leave them late, to whoever comes by next:
+ *
+ *	fault with a deadline		closer of the gate		any other call
+ *	the span is replaced		hangs
+ *	waits at the gate
+ *	-ETIME: keeps the range late
+ *					opens
+ *									takes it, tells
+ *
+ * `untold` counts them from the first change to after the telling, and refuses every use with checks meanwhile.
+ */
+#include "mm/span.h"
+
+#include <errno.h>
+
+struct late_range {
+	struct late_range *next;
+	struct dead_range range;
+};
+
+void dead_ranges_init(struct file_table *t)
+{
+	pthread_cond_init(&t->told, NULL);
+	hmm_objpool_init(&t->late_pool, sizeof(struct late_range));
+}
+
+void dead_ranges_fini(struct file_table *t)
+{
+	hmm_objpool_fini(&t->late_pool);
+	pthread_cond_destroy(&t->told);
+}
+
+bool dead_ranges_add(struct dead_ranges *dead, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	if (dead->n == SPAN_DEAD_MAX)
+		return false;
+	atomic_fetch_add(&dead->table->untold, 1);
+	dead->range[dead->n++] = (struct dead_range){ start, end, event };
+	return true;
+}
+
+bool dead_ranges_late_locked(struct file_table *t, struct dead_ranges *dead)
+{
+	while (t->late && dead->n < SPAN_DEAD_MAX) {
+		struct late_range *l = t->late;
+
+		dead->range[dead->n++] = l->range;
+		t->late = l->next;
+		hmm_objpool_put(&t->late_pool, l);
+	}
+	return t->late;
+}
+
+static bool keep_late(struct file_table *t, const struct dead_range *range)
+{
+	struct late_range *l = hmm_objpool_get(&t->late_pool);
+
+	if (!l)
+		return false;
+	l->range = *range;
+	pthread_mutex_lock(&t->lock);
+	l->next = t->late;
+	t->late = l;
+	pthread_mutex_unlock(&t->lock);
+	return true;
+}
+
+/* Without memory to keep it in, a range is worth more than the deadline. */
+static bool tell(struct hmm_mm *mm, const struct dead_range *range, uint64_t deadline)
+{
+	struct hmm_invalidation inv = { .start = range->start,
+					.end = range->end,
+					.event = range->event };
+
+	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER) ||
+	    mm_invalidate_until(mm, &inv, deadline) >= 0)
+		return true;
+	if (keep_late(mm->files, range))
+		return false;
+	mm_invalidate(mm, &inv);
+	return true;
+}
+
+int dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead, uint64_t deadline)
+{
+	struct file_table *t = dead->table;
+	int told = 0;
+
+	if (!dead->n)
+		return 0;
+	for (int i = 0; i < dead->n; i++)
+		told += tell(mm, &dead->range[i], deadline);
+	pthread_mutex_lock(&t->lock);
+	atomic_fetch_sub(&t->untold, (uint32_t)told);
+	pthread_cond_broadcast(&t->told);
+	pthread_mutex_unlock(&t->lock);
+	told -= dead->n;
+	dead->n = 0;
+	return told ? -ETIME : 0;
+}
+
+bool dead_ranges_wait(struct file_table *t)
+{
+	bool waited;
+
+	pthread_mutex_lock(&t->lock);
+	while ((waited = atomic_load(&t->untold)) && !t->late)
+		pthread_cond_wait(&t->told, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+	return waited;
+}
+
+bool spans_untold(struct hmm_mm *mm)
+{
+	return atomic_load(&mm->files->untold);
+}
