@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * From a device's fault to its use of the entry, seen by the device: the kernel function looks at
- * the clock around its first access of each cold chunk. Against a bare populate and scan of the
- * same chunk.
+ * the clock around its first access of each cold chunk. Against a bare populate and scan of such a chunk
+ * of a mapping that is not mirrored, in turns and on the same thread: what else happens to that meets both sides alike.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,63 +19,60 @@
 #define SIZE (CHUNK * CHUNKS)
 
 struct device_fault {
-	struct hmm_svm *svm;
 	int pagemap;
-	char *base;
+	char *mirrored;
+	char *plain;
 	double *mine; /* where this round's go */
 	double *bare;
 };
 
-static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
+static int ours(struct hmm_ctx *ctx, struct device_fault *d, size_t i)
 {
-	struct device_fault *d = arg;
+	double begin = bench_now_ns();
 	void *p;
-	int ret;
+	int ret =
+		hmm_access(ctx, (uintptr_t)d->mirrored + i * CHUNK, 8, PROT_READ | PROT_WRITE, &p);
 
-	/* Touching nothing through the pointer, the item is never begun again. */
-	for (size_t i = 0; i < CHUNKS; i++) {
-		double begin = bench_now_ns();
-
-		ret = hmm_access(ctx, (uintptr_t)d->base + i * CHUNK, 8, PROT_READ | PROT_WRITE,
-				 &p);
-		if (ret)
-			return ret;
-		d->mine[i] = (bench_now_ns() - begin) / 1000;
-	}
-	return hmm_settle(ctx);
-}
-
-static int ours(struct device_fault *d)
-{
-	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = d, .items = 1 };
-	int ret;
-
-	d->base = raw_map(SIZE, false);
-	if (!d->base)
-		return -ENOMEM;
-	ret = hmm_svm_run(d->svm, &job);
-	munmap(d->base, SIZE);
+	d->mine[i] = (bench_now_ns() - begin) / 1000;
 	return ret;
 }
 
-static int theirs(struct device_fault *d)
+static int theirs(struct device_fault *d, size_t i)
 {
+	char *chunk = d->plain + i * CHUNK;
+	double begin = bench_now_ns();
+	int ret = madvise(chunk, CHUNK, 23 /* MADV_POPULATE_WRITE */) ? -errno : 0;
+
+	if (!ret)
+		ret = raw_snapshot(d->pagemap, chunk, CHUNK, true, HMM_PAGE_SIZE);
+	d->bare[i] = (bench_now_ns() - begin) / 1000;
+	return ret;
+}
+
+/* Touching nothing through the pointer, the item is never begun again. */
+static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	struct device_fault *d = arg;
 	int ret = 0;
 
-	d->base = raw_map(SIZE, false);
-	if (!d->base)
-		return -ENOMEM;
-	for (size_t i = 0; i < CHUNKS && !ret; i++) {
-		char *chunk = d->base + i * CHUNK;
-		double begin = bench_now_ns();
+	for (size_t i = 0; i < 2 * CHUNKS && !ret; i++)
+		ret = (i ^ i / 2) & 1 ? theirs(d, i / 2) : ours(ctx, d, i / 2);
+	return ret ? ret : hmm_settle(ctx);
+}
 
-		if (madvise(chunk, CHUNK, 23 /* MADV_POPULATE_WRITE */))
-			ret = -errno;
-		else
-			ret = raw_snapshot(d->pagemap, chunk, CHUNK, true, HMM_PAGE_SIZE);
-		d->bare[i] = (bench_now_ns() - begin) / 1000;
-	}
-	munmap(d->base, SIZE);
+static int one_round(struct hmm_svm *svm, struct device_fault *d)
+{
+	struct hmm_job job = { .size = sizeof(job), .kernel = kernel, .arg = d, .items = 1 };
+	/* Not one mapping: the library would mirror all of it. */
+	char *base = raw_map(2 * SIZE + CHUNK, false);
+	int ret;
+
+	if (!base)
+		return -ENOMEM;
+	d->mirrored = base;
+	d->plain = base + SIZE + CHUNK;
+	ret = mprotect(base + SIZE, CHUNK, PROT_NONE) ? -errno : hmm_svm_run(svm, &job);
+	munmap(base, 2 * SIZE + CHUNK);
 	return ret;
 }
 
@@ -92,7 +89,7 @@ static void add(struct bench *b, double *mine, double *bare, const char *name, d
 	bench_add(b, &row);
 }
 
-static int sample(struct bench *b, struct device_fault *d)
+static int sample(struct bench *b, struct hmm_svm *svm, struct device_fault *d)
 {
 	size_t n = (size_t)b->rounds * CHUNKS;
 	double *mine = calloc(n, sizeof(*mine)), *bare = calloc(n, sizeof(*bare));
@@ -101,9 +98,7 @@ static int sample(struct bench *b, struct device_fault *d)
 	for (unsigned int i = 0; i < b->rounds && !ret; i++) {
 		d->mine = mine + (size_t)i * CHUNKS;
 		d->bare = bare + (size_t)i * CHUNKS;
-		ret = ours(d);
-		if (!ret)
-			ret = theirs(d);
+		ret = one_round(svm, d);
 	}
 	if (!ret) {
 		add(b, mine, bare, "p50", 50, 1.3);
@@ -119,6 +114,7 @@ int bench_device_fault(struct bench *b)
 	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
 	struct device_fault d = { .pagemap = raw_pagemap_open() };
 	struct hmm_device *device = NULL;
+	struct hmm_svm *svm = NULL;
 	struct hmm_mm *mm = NULL;
 	int ret = d.pagemap < 0 ? d.pagemap : hmm_mm_attach(NULL, &mm);
 
@@ -127,10 +123,10 @@ int bench_device_fault(struct bench *b)
 	if (!ret)
 		ret = hmm_device_open(mm, "soft", 1, &device);
 	if (!ret)
-		ret = hmm_svm_create(mm, device, &options, &d.svm);
+		ret = hmm_svm_create(mm, device, &options, &svm);
 	if (!ret)
-		ret = sample(b, &d);
-	hmm_svm_destroy(d.svm);
+		ret = sample(b, svm, &d);
+	hmm_svm_destroy(svm);
 	hmm_device_destroy(device);
 	hmm_mm_detach(mm);
 	if (d.pagemap >= 0)
