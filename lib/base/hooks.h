@@ -17,6 +17,7 @@ enum hmm_window {
 	HMM_WINDOW_REGISTERED,  /* fault: registered, no snapshot yet */
 	HMM_WINDOW_SNAPSHOT,    /* fault: snapshot taken, not committed */
 	HMM_WINDOW_PROBED,      /* validated use: probe answered */
+	HMM_WINDOW_UNTOLD, /* fault or check: a changed file is seen, its spans are taken, nobody is told */
 	HMM_WINDOW_NR,
 };
 

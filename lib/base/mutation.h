@@ -29,7 +29,7 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
-/* rule 8, 8, 8; 11; 12, 12, 12; 15 */
+/* rule 8, 8, 8; 11; 12, 12, 12; 15; files */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
@@ -40,7 +40,8 @@
 	  "an attempt that starts over keeps the sequence of the first")                           \
 	X(CUT_PROGRESS, "cut-progress", "the deadline does not move while a walk comes further")   \
 	X(NO_DEADLINE, "no-deadline", "a fault waits for the pump, whatever its deadline is")      \
-	X(LOSE_STORE, "lose-store", "a store that did not stand is not made again")
+	X(LOSE_STORE, "lose-store", "a store that did not stand is not made again")                \
+	X(TOLD_EARLY, "told-early", "a file's change counts as told when another begins to tell it")
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,

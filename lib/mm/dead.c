@@ -10,6 +10,18 @@
  *					opens
  *									takes it, tells
  *
+ * Nor does a check end, or a note of a file that the program changed, before the others have told theirs:
+ *
+ *	fault			program				device
+ *				truncates
+ *	takes the spans
+ *				note: finds nothing
+ *				waits
+ *							a use of an older translation is still right
+ *	tells
+ *				returns
+ *							no use stands
+ *
  * `untold` counts them from the first change to after the telling, and refuses every use with checks meanwhile.
  */
 #include "mm/span.h"
@@ -91,6 +103,7 @@ int dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead, uint64_t deadl
 
 	if (!dead->n)
 		return 0;
+	hmm_hook(HMM_WINDOW_UNTOLD);
 	for (int i = 0; i < dead->n; i++)
 		told += tell(mm, &dead->range[i], deadline);
 	pthread_mutex_lock(&t->lock);
@@ -106,6 +119,8 @@ bool dead_ranges_wait(struct file_table *t)
 {
 	bool waited;
 
+	if (hmm_mutation(HMM_MUTATION_TOLD_EARLY))
+		return false;
 	pthread_mutex_lock(&t->lock);
 	while ((waited = atomic_load(&t->untold)) && !t->late)
 		pthread_cond_wait(&t->told, &t->lock);

@@ -26,6 +26,7 @@ struct stuck {
 	struct hmm_ptable *table;
 	char *p; /* 4 * M2 bytes, of which the first is mirrored */
 	char *file;
+	int fd;
 	_Atomic bool hang, entered, release;
 	_Atomic bool go_on;       /* from this place, to the next */
 	_Atomic bool in_callback; /* it hangs there, not in quiesce */
@@ -418,6 +419,21 @@ static void rule_12_a_fault_gives_up_while_a_callback_hangs(void **state)
 	hmm_interval_notifier_remove(ni);
 }
 
+static void map_the_file(struct stuck *s)
+{
+	mirror_need(&s->m, false, true);
+	s->fd = memfd_create("late", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
+	s->file = map_aligned(2 * M2, RW);
+	assert_ptr_equal(mmap(s->file, 2 * M2, RW, MAP_SHARED | MAP_FIXED, s->fd, 0), s->file);
+}
+
+static void unmap_the_file(struct stuck *s)
+{
+	munmap(s->file, 2 * M2);
+	close(s->fd);
+}
+
 static int fault_the_file(struct stuck *s)
 {
 	return hmm_svm_fault(s->m.svm, at(s->file), 1, RW);
@@ -435,19 +451,15 @@ static int fault_more_of_the_file(struct stuck *s)
 static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
 {
 	struct stuck *s = *state;
-	int fd = memfd_create("late", MFD_CLOEXEC);
 
-	mirror_need(&s->m, false, true);
-	assert_int_equal(ftruncate(fd, 2 * M2), 0);
-	s->file = map_aligned(2 * M2, RW);
-	assert_ptr_equal(mmap(s->file, 2 * M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), s->file);
+	map_the_file(s);
 	for (int by_a_check = 0; by_a_check < 2; by_a_check++) {
 		assert_int_equal(insist(s, fault_the_file), 0);
 		hmm_svm_drop(s->m.svm, at(s->file) + M2, at(s->file) + 2 * M2);
 		assert_false(spans_untold(s->m.mm));
 		get_stuck(s, drop_elsewhere);
-		assert_int_equal(ftruncate(fd, 0), 0);
-		assert_int_equal(ftruncate(fd, 2 * M2), 0);
+		assert_int_equal(ftruncate(s->fd, 0), 0);
+		assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
 		assert_int_equal(answer_of(s, fault_more_of_the_file, PATIENCE_MS), -ETIME);
 		assert_true(spans_untold(s->m.mm));
 		assert_int_not_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
@@ -458,13 +470,17 @@ static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
 		assert_false(spans_untold(s->m.mm));
 		assert_int_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
 	}
-	munmap(s->file, 2 * M2);
-	close(fd);
+	unmap_the_file(s);
 }
 
 static int check_files(struct stuck *s)
 {
 	return hmm_mm_check_files(s->m.mm);
+}
+
+static int note_file(struct stuck *s)
+{
+	return hmm_mm_note_file(s->m.mm, s->fd);
 }
 
 static void *check_thread(void *arg)
@@ -473,28 +489,36 @@ static void *check_thread(void *arg)
 	return NULL;
 }
 
-/* Nor does a check end before it: what it found first, another may be about to tell. */
-static void a_check_waits_for_what_another_tells(void **state)
+/* What a call answers while another is about to tell of the change. */
+static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s))
 {
-	struct stuck *s = *state;
-	int fd = memfd_create("two", MFD_CLOEXEC);
 	pthread_t other;
+	int rc;
 
-	mirror_need(&s->m, false, true);
-	assert_int_equal(ftruncate(fd, 2 * M2), 0);
-	s->file = map_aligned(2 * M2, RW);
-	assert_ptr_equal(mmap(s->file, 2 * M2, RW, MAP_SHARED | MAP_FIXED, fd, 0), s->file);
 	assert_int_equal(insist(s, fault_the_file), 0);
 	get_stuck(s, drop_elsewhere);
-	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(s->fd, 0), 0);
+	assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
 	assert_int_equal(pthread_create(&other, NULL, check_thread, s), 0);
 	while (!spans_untold(s->m.mm))
 		usleep(1000);
-	assert_int_equal(answer_of(s, check_files, 300), PENDING);
+	rc = answer_of(s, call, 300);
 	pthread_join(other, NULL);
 	assert_false(spans_untold(s->m.mm));
-	munmap(s->file, 2 * M2);
-	close(fd);
+	return rc;
+}
+
+/* Nor does a check end before it, or the program's own word: what they found first, another may be about to tell. */
+static void a_check_waits_for_what_another_tells(void **state)
+{
+	struct stuck *s = *state;
+
+	map_the_file(s);
+	assert_int_equal(answer_behind_another(s, check_files), PENDING);
+	assert_int_equal(answer_behind_another(s, note_file), PENDING);
+	if (break_rule("told-early"))
+		assert_int_not_equal(answer_behind_another(s, check_files), PENDING);
+	unmap_the_file(s);
 }
 
 /* It waits at the gate, and its notifier is not to be had back: that is left to who is busy with it. */

@@ -12,6 +12,7 @@
 
 #define HOLD_TICKS 400
 #define FINISH_TICKS 10
+#define UNTOLD_NS 1000000
 
 static __thread bool not_pump __attribute__((tls_model("initial-exec")));
 static struct hmm_quiescer *quiescer;
@@ -53,6 +54,9 @@ static void on_hook(enum hmm_window w, void *arg)
 
 	if (map[w] && !not_pump)
 		window_hold(arg, (enum window)map[w]);
+	/* Nobody's scene: who faults just then is not to be foreseen. */
+	if (w == HMM_WINDOW_UNTOLD)
+		tort_pause(UNTOLD_NS);
 }
 #else
 static void on_quiesce(void *priv)
