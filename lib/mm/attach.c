@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
-#include "mm/core.h"
+#include "mm/steal.h"
 #include "persist/persist.h"
 
 #include <errno.h>
@@ -72,12 +72,12 @@ static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
 	pthread_mutex_init(&mm->notifier_lock, NULL);
-	pthread_mutex_init(&mm->read_lock, NULL);
 	pthread_mutex_init(&mm->doubts.lock, NULL);
 	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
 	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
-	mm->stolen = hmm_pool_map(STOLEN_MAX * sizeof(*mm->stolen));
-	if (!mm->stolen)
+	mm->kick[0] = mm->kick[1] = OWNFD_NONE;
+	mm->thieves = hmm_pool_map(THIEVES * sizeof(*mm->thieves));
+	if (!mm->thieves)
 		return -ENOMEM;
 	if (persist_init(&mm->persist))
 		return -ENOMEM;
@@ -92,7 +92,7 @@ struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
-	hmm_pool_unmap(mm->stolen, STOLEN_MAX * sizeof(*mm->stolen));
+	hmm_pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
 	hmm_objpool_fini(&mm->regions_pool);
 	hmm_objpool_fini(&mm->notifiers_pool);
 	hmm_pool_unmap(mm->token, 4096);
@@ -120,6 +120,7 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	    mm->options.pid < 0 || mm->options.pump_priority < 0)
 		return -EINVAL;
 	mm->pid = getpid();
+	lost_init();
 	if (mm->options.pid && mm->options.pid != mm->pid)
 		return -EOPNOTSUPP;
 	mm->regions_max = mm->options.max_regions;
@@ -154,7 +155,7 @@ no_fork:
 	files_fini(mm);
 no_files:
 	if (mm->options.uffd >= 0)
-		mm->provider.fd = -1; /* still the caller's */
+		mm->provider.fd = OWNFD_NONE; /* still the caller's */
 	mm->provider.ops->close(&mm->provider);
 no_provider:
 	close_proc(mm);

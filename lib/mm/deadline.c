@@ -23,7 +23,11 @@ bool mm_deadline_passed(uint64_t deadline)
 
 uint64_t mm_deadline(uint64_t timeout_ns)
 {
-	return timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	const uint64_t now = mm_now_ns();
+
+	if (!timeout_ns)
+		return 0;
+	return timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
 }
 
 uint64_t mm_left_ns(uint64_t deadline)

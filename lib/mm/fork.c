@@ -65,9 +65,10 @@ static void child(void)
 {
 	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
 		files_close_all(mm);
-		mm->provider.spare = -1; /* the pump may have been between making and naming it */
+		mm->provider.spare = OWNFD_NONE; /* the pump may have been between making and naming it */
 		mm->provider.ops->close(&mm->provider);
-		close(mm->stop_fd);
+		ownfd_close(&mm->kick[0]);
+		ownfd_close(&mm->kick[1]);
 	}
 	mms = NULL;
 	thread_forked();

@@ -100,6 +100,12 @@ uint64_t mm_now_ns(void);
 
 /* The in-flight probe (rule 2): true while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
+/*
+ * -errno if the last true of this thread came from a probe that said neither yes nor no, since it was forgotten: a
+ * filter of the program's answers it. It will not get better by waiting.
+ */
+int mm_refused(void);
+void mm_refused_forget(void);
 
 /*
  * A lock that the pump holds while callbacks run, taken by whoever has a deadline: 0, or -ETIME. Deadlines as

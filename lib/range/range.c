@@ -44,7 +44,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 		w->mask = range->pfn_flags_mask & REQUEST_BITS;
 	w->written = w->furthest = range->start;
 	range->last = range->start;
-	w->deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	w->deadline = mm_deadline(timeout_ns);
 }
 
 /* What comes further is given its whole time anew (rule 12). */
@@ -57,7 +57,7 @@ static void progress(struct walk *w, uint64_t done)
 	w->furthest = done;
 	w->stuck = 0;
 	if (w->timeout && !hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
-		w->deadline = mm_now_ns() + w->timeout;
+		w->deadline = mm_deadline(w->timeout);
 }
 
 /*
@@ -70,9 +70,12 @@ static int settle(struct walk *w)
 	uint64_t seq;
 
 	hmm_hook(HMM_WINDOW_SNAPSHOT);
+	mm_refused_forget();
 	while (hmm_interval_read_retry(r->notifier, r->notifier_seq)) {
 		int err = mm_alive(w->mm);
 
+		if (!err)
+			err = mm_refused();
 		if (!err)
 			err = ni_read_begin(r->notifier, w->deadline, &seq);
 		if (err)
