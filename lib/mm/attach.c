@@ -2,6 +2,7 @@
 /* Attaching and detaching an address space; what is known about it. */
 #include "mm/steal.h"
 #include "persist/persist.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,6 +165,7 @@ no_provider:
 
 int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm = hmm_pool_map(sizeof(*mm));
 	int err;
 
@@ -186,6 +188,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 
 void hmm_mm_detach(struct hmm_mm *mm)
 {
+	HMM_NO_CANCEL;
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
 	if (!mm)

@@ -12,6 +12,7 @@
  */
 #include "mm/span.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -406,6 +407,7 @@ bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
+	HMM_CANCEL_POINT;
 	struct file_table *t = mm->files;
 	int err = mm_alive(mm);
 	int changed = 0;
@@ -453,6 +455,7 @@ static void note_file(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 {
+	HMM_NO_CANCEL;
 	struct stat st;
 
 	if (fstat(fd, &st))

@@ -12,6 +12,7 @@
  */
 #include "mm/core.h"
 #include "mm/thread.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -354,6 +355,7 @@ void gate_open(struct hmm_mm *mm)
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer)
 {
+	HMM_NO_CANCEL;
 	struct hmm_quiescer *q;
 	int err = mm_alive(mm);
 
@@ -380,6 +382,7 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 
 void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm;
 
 	if (!quiescer)

@@ -19,19 +19,22 @@
 #include <stdatomic.h>
 #include <hmm/mm.h>
 #include <hmm/notifier.h>
+#include "base/ownfd.h"
 
 struct region_tree;
 struct doubt_list;
 struct file_table;
 
 struct vma_reader {
-	int maps_fd;        /* /proc/PID/maps */
+	struct ownfd maps;
+	int maps_fd;        /* of it: /proc/PID/maps */
 	bool procmap_query; /* probed */
 	struct vma_cache *cache;
 };
 
 struct pagemap {
-	int fd;    /* /proc/PID/pagemap */
+	struct ownfd own;
+	int fd;    /* of it: /proc/PID/pagemap */
 	bool scan; /* PAGEMAP_SCAN, probed */
 	bool pfns_hidden;
 };

@@ -57,7 +57,8 @@ static void look_at_descriptors(struct hmm_mm *mm)
 	if (atomic_load(&mm->lost))
 		return;
 	if (!ownfd_is_ours(&mm->provider.fd) || !ownfd_is_ours(&mm->kick[0]) ||
-	    !ownfd_is_ours(&mm->kick[1]))
+	    !ownfd_is_ours(&mm->kick[1]) || !ownfd_is_ours(&mm->vmas.maps) ||
+	    !ownfd_is_ours(&mm->pagemap.own))
 		mm_lost(mm);
 }
 

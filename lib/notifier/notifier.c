@@ -4,6 +4,7 @@
  * written with the gate closed, so a commit section sees it change either before it begins or not at all.
  */
 #include "mm/core.h"
+#include "base/nocancel.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -94,6 +95,7 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
 				 const struct hmm_interval_notifier_ops *ops, void *priv,
 				 struct hmm_interval_notifier **out)
 {
+	HMM_NO_CANCEL;
 	return ni_insert(mm, start, length, ops, priv, out, 0);
 }
 
@@ -116,6 +118,7 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 {
+	HMM_NO_CANCEL;
 	if (ni)
 		ni_remove(ni, 0);
 }
@@ -229,6 +232,7 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 
 int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 {
+	HMM_NO_CANCEL;
 	int err = mm_alive(mm);
 
 	if (err)

@@ -112,7 +112,7 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	uint64_t deadline = mm_deadline(timeout_ns);
 	int err;
 

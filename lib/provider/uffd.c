@@ -68,7 +68,7 @@ static int probe_features(uint64_t *available)
 }
 
 /* Of so many probes of a thread one looks whether the descriptor is still ours: that costs more than the probe. */
-#define PROBES_A_LOOK 16
+#define PROBES_A_LOOK 64
 
 static _Thread_local unsigned int probes __attribute__((tls_model("initial-exec")));
 
@@ -254,15 +254,17 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 	} else {
 		struct stat st;
 
-		/* The caller's until it has worked: not moved, not closed. */
-		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fstat(fd, &st))
+		/* The caller's until it has worked: not moved, not closed, and as it was. */
+		if (fstat(fd, &st))
 			return -EINVAL;
 		p->fd = (struct ownfd){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
 		err = 0;
 	}
 	if (!err)
 		err = enable(p, options->flags);
+	if (!err && fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		err = -EINVAL;
 	if (err && fd < 0)
 		uffd_close(p);
-	return err;
+	return err == -ENOTTY ? -EINVAL : err;
 }

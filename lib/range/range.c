@@ -7,6 +7,7 @@
 #include "range/walk.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <hmm/notifier.h>
 
@@ -141,6 +142,7 @@ static void wait_a_little(unsigned int stuck)
 
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
+	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
 	struct walk w;
