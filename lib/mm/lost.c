@@ -23,9 +23,9 @@ void lost_init(void)
 
 static void say(void)
 {
-	static const char text[] =
-		"libhmm: the program closed descriptors of the library (closefrom, close_range): the "
-		"address space is let go of. Attach after closing.\n";
+	static const char text[] = "libhmm: the program closed descriptors of the library "
+				   "(closefrom, close_range): the "
+				   "address space is let go of. Attach after closing.\n";
 
 	if (ownfd_is_ours(&standard_error) && write(2, text, sizeof(text) - 1) < 0)
 		return;

@@ -48,7 +48,8 @@ bool steal_read(struct hmm_mm *mm, struct thief *t);
 
 /* For the pump, while it has the gate closed. */
 /* Hands out what was stolen and lets the gate be the pump's alone again. */
-void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struct provider_event *));
+void steal_settle(struct hmm_mm *mm,
+		  void (*handle)(struct hmm_mm *, const struct provider_event *));
 
 /* Is anything stolen, or about to be? */
 static inline bool steal_pending(const struct hmm_mm *mm)

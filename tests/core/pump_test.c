@@ -547,7 +547,7 @@ static void fork_with(uint32_t flags)
 		bad |= hmm_mm_barrier(s.mm, 0) != -ESRCH;
 		bad |= hmm_interval_valid(s.ni, seq);
 		bad |= fcntl(s.mm->provider.fd.fd, F_GETFD) >= 0; /* closed here */
-		bad |= munmap(s.p, PAGE) != 0;                 /* and nobody is waited for */
+		bad |= munmap(s.p, PAGE) != 0;                    /* and nobody is waited for */
 		hmm_mm_detach(s.mm);
 		_exit(bad);
 	}
