@@ -220,8 +220,8 @@ static bool has_ended(const struct keeper *k)
 
 static bool start(struct keeper *k)
 {
-	k->pid = clone(keeper_main, k->stack + STACK_SIZE, CLONE_VM | CLONE_FILES | CLONE_UNTRACED,
-		       k);
+	k->pid = (int)raw_clone(CLONE_VM | CLONE_FILES | CLONE_UNTRACED, k->stack + STACK_SIZE,
+				keeper_main, k);
 	if (k->pid < 0)
 		return false;
 	while (!atomic_load(&k->state)) {

@@ -104,6 +104,8 @@ static int other_uffd(void)
 	REQUIRE(accepted < 64); /* one probe in so many looks whose it is */
 	REQUIRE(hmm_mm_barrier(s.mm, 0) == -ESRCH);
 	REQUIRE(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 0), addr(&s, 1)) == -ESRCH);
+	space_close(&s);
+	REQUIRE(fcntl(fd, F_GETFD) >= 0);
 	return 0;
 }
 
