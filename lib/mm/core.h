@@ -128,6 +128,7 @@ struct hmm_mm {
 	pthread_t watchdog;
 	_Atomic pid_t pump_tid;     /* A: 0 until it runs */
 	_Atomic pid_t watchdog_tid; /* A */
+	_Atomic uint32_t watched;   /* A, futex: the watchdog has begun, with a keeper or without */
 	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;      /* C: THIEVES of them */
 	struct keeper *keeper;      /* the watchdog's; NULL: there is none */

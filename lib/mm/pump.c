@@ -251,6 +251,9 @@ int pump_start(struct hmm_mm *mm)
 		return err;
 	}
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	/* The keeper's descriptors are settled: who counts the program's is not surprised. */
+	while (!err && !atomic_load(&mm->watched))
+		futex_wait(&mm->watched, 0, 0);
 	if (!err)
 		return 0;
 	stop(mm);

@@ -69,6 +69,8 @@ void *watchdog_main(void *arg)
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
 	mm->keeper = keeper_start(mm);
+	atomic_store(&mm->watched, 1);
+	futex_wake(&mm->watched);
 	while (!atomic_load(&mm->stopping)) {
 		const bool due = steal_due(mm, t);
 

@@ -28,6 +28,7 @@ struct provider {
 	const struct provider_ops *ops;
 	struct ownfd fd;    /* readable when events wait */
 	struct ownfd spare; /* given away when there is no descriptor to be had; by who reads */
+	struct ownfd model; /* what the spare is another of: an inode of its own */
 	uint64_t features;  /* in use */
 	uint64_t available; /* the kernel has */
 	bool user_mode_only;

@@ -123,15 +123,27 @@ static int uffd_unwatch(const struct provider *p, uint64_t start, uint64_t end)
 	return ioctl(p->fd.fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
 }
 
-/* Once the descriptors of children are closed again. A pipe's end: it has an inode of its own. */
+/* Of a number that the limit of descriptors allows, whatever it becomes: the lowest. */
 static void keep_spare(struct provider *p)
 {
-	int fds[2];
+	if (p->event_fork && p->spare.fd < 0)
+		ownfd_adopt(&p->spare, fcntl(p->model.fd, F_DUPFD_CLOEXEC, 0));
+}
 
-	if (!p->event_fork || p->spare.fd >= 0 || pipe2(fds, O_CLOEXEC))
-		return;
+static int make_spare(struct provider *p)
+{
+	int fds[2];
+	int err;
+
+	if (!p->event_fork)
+		return 0;
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
 	close(fds[1]);
-	ownfd_take(&p->spare, fds[0]);
+	err = ownfd_take(&p->model, fds[0]);
+	if (!err)
+		keep_spare(p);
+	return err;
 }
 
 /*
@@ -158,6 +170,7 @@ static void uffd_close(struct provider *p)
 {
 	ownfd_close(&p->fd);
 	ownfd_close(&p->spare);
+	ownfd_close(&p->model);
 }
 
 static const struct provider_ops uffd_ops = {
@@ -239,8 +252,7 @@ static int enable(struct provider *p, uint32_t flags)
 	if (err)
 		return err;
 	use_features(p, f);
-	keep_spare(p);
-	return 0;
+	return make_spare(p);
 }
 
 int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
@@ -248,7 +260,9 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 	int fd = options->uffd;
 	int err;
 
-	*p = (struct provider){ .ops = &uffd_ops, .fd = OWNFD_NONE, .spare = OWNFD_NONE };
+	memset(p, 0, sizeof(*p));
+	p->ops = &uffd_ops;
+	p->fd = p->spare = p->model = OWNFD_NONE;
 	if (fd < 0) {
 		err = ownfd_take(&p->fd, open_fd(&p->user_mode_only));
 	} else {
