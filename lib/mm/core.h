@@ -89,11 +89,13 @@ struct doubt_list {
 };
 
 struct hmm_mm {
-	struct hmm_mm *next;           /* list_lock of fork.c */
 	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
 	struct hmm_mm_options options; /* C */
 	pid_t pid;                     /* C */
-	uint64_t *token;               /* C: a page that forking wipes */
+	uint64_t epoch;                /* C: of the process that attached it, see base/epoch.h */
+	uint64_t *token;               /* C: a page that is registered so that forks are told */
+	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
+	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
 	struct provider provider;      /* C */
 	struct vma_reader vmas;        /* C */
 	struct pagemap pagemap;        /* C */
@@ -101,7 +103,6 @@ struct hmm_mm {
 	struct persist_cache *persist; /* C: lib/persist */
 	uint64_t thp_size;             /* C */
 
-	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
 	struct itree regions; /* R */
 	uint32_t regions_max; /* C: what they may cost, all together */
@@ -175,14 +176,14 @@ void pump_drain(struct hmm_mm *mm);
 void *watchdog_main(void *arg);
 
 /* fork.c */
-int fork_attach(struct hmm_mm *mm); /* puts it on the list that atfork walks */
-void fork_detach(struct hmm_mm *mm);
-/* Call fn for every attached space of the process. */
+int fork_attach(struct hmm_mm *mm);
+int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump reads */
+void fork_unwatch(struct hmm_mm *mm);
+/* Call fn for every attached space of the process. No lock is held. */
 void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
 
 /* file.c */
 int files_init(struct hmm_mm *mm);
 void files_fini(struct hmm_mm *mm);
-void files_close_all(struct hmm_mm *mm);
 
 #endif

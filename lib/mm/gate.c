@@ -72,7 +72,7 @@ void hmm_engine_destroy(struct hmm_engine *engine)
 {
 	struct hmm_mm *mm;
 
-	if (!engine)
+	if (!engine || mm_inherited(engine->mm))
 		return;
 	mm = engine->mm;
 	atomic_store(&engine->used, 0);
@@ -115,7 +115,7 @@ static bool leave(struct hmm_engine *e)
 	uint32_t was = atomic_exchange(&e->state, ENGINE_OUT);
 
 	tell_closer(&e->mm->gate);
-	return was != ENGINE_OVERRUN;
+	return was != ENGINE_OVERRUN && !mm_inherited(e->mm);
 }
 
 void hmm_engine_enter(struct hmm_engine *e)
@@ -125,6 +125,9 @@ void hmm_engine_enter(struct hmm_engine *e)
 	for (;;) {
 		atomic_exchange(&e->state, ENGINE_IN);
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
+			return;
+		/* In a child whoever closed it is not here. */
+		if (mm_inherited(e->mm))
 			return;
 		leave(e);
 		wait_open(&e->mm->gate, 0);
@@ -160,7 +163,7 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
 
 void hmm_engine_commit_begin(struct hmm_mm *mm)
 {
-	while (!gate_commit_try(mm))
+	while (!gate_commit_try(mm) && !mm_inherited(mm))
 		wait_open(&mm->gate, 0);
 }
 
@@ -341,7 +344,7 @@ void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
 {
 	struct hmm_mm *mm;
 
-	if (!quiescer)
+	if (!quiescer || mm_inherited(quiescer->mm))
 		return;
 	mm = quiescer->mm;
 	pthread_mutex_lock(&mm->gate.lock);

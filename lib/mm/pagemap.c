@@ -8,6 +8,7 @@
  */
 #include "mm/mm.h"
 #include "abi/pagemap.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,14 +88,14 @@ int pagemap_open(struct pagemap *p, int fd, bool no_scan)
 		       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (p->fd < 0)
 		return -errno;
+	child_closes(p->fd);
 	probe(p, no_scan);
 	return 0;
 }
 
 void pagemap_close(struct pagemap *p)
 {
-	if (p->fd >= 0)
-		close(p->fd);
+	close_ours(p->fd);
 	p->fd = -1;
 }
 

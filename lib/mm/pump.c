@@ -11,6 +11,7 @@
  *				invalidate, even, resume
  */
 #include "mm/core.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,9 +196,10 @@ int pump_start(struct hmm_mm *mm)
 	mm->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (mm->stop_fd < 0)
 		return -errno;
+	child_closes(mm->stop_fd);
 	err = start_thread(mm, &mm->pump, pump_main, mm->options.pump_priority);
 	if (err) {
-		close(mm->stop_fd);
+		close_ours(mm->stop_fd);
 		return err;
 	}
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
@@ -206,7 +208,7 @@ int pump_start(struct hmm_mm *mm)
 	atomic_store(&mm->stopping, 1);
 	eventfd_write(mm->stop_fd, 1);
 	pthread_join(mm->pump, NULL);
-	close(mm->stop_fd);
+	close_ours(mm->stop_fd);
 	return err;
 }
 
@@ -216,5 +218,5 @@ void pump_stop(struct hmm_mm *mm)
 	eventfd_write(mm->stop_fd, 1);
 	pthread_join(mm->pump, NULL);
 	pthread_join(mm->watchdog, NULL);
-	close(mm->stop_fd);
+	close_ours(mm->stop_fd);
 }

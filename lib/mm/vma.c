@@ -5,6 +5,7 @@
  */
 #include "mm/vma.h"
 #include "abi/procmap.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,10 +124,11 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 				 : fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
 	if (r->maps_fd < 0)
 		return -errno;
+	child_closes(r->maps_fd);
 	r->procmap_query = !no_query && !query(r->maps_fd, (uint64_t)(uintptr_t)&q, &q);
 	r->cache = vma_cache_create();
 	if (!r->cache) {
-		close(r->maps_fd);
+		close_ours(r->maps_fd);
 		return -ENOMEM;
 	}
 	return 0;
@@ -134,8 +136,7 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 
 void vma_reader_close(struct vma_reader *r)
 {
-	if (r->maps_fd >= 0)
-		close(r->maps_fd);
+	close_ours(r->maps_fd);
 	r->maps_fd = -1;
 	vma_cache_destroy(r->cache);
 	r->cache = NULL;

@@ -116,7 +116,7 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 {
-	if (ni)
+	if (ni && !mm_inherited(ni->mm))
 		ni_remove(ni, 0);
 }
 

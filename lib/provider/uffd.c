@@ -2,6 +2,7 @@
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
 #include "provider/provider.h"
 #include "abi/uffd.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +141,7 @@ static ssize_t read_messages(struct provider *p, struct uffd_msg *msgs, size_t b
 	if (n >= 0 || (errno != EMFILE && errno != ENFILE) || spare < 0)
 		return n;
 	p->spare = -1;
-	close(spare);
+	close_ours(spare);
 	return read(p->fd, msgs, bytes);
 }
 
@@ -148,7 +149,7 @@ static ssize_t read_messages(struct provider *p, struct uffd_msg *msgs, size_t b
 static void keep_spare(struct provider *p)
 {
 	if (p->event_fork && p->spare < 0)
-		p->spare = eventfd(0, EFD_CLOEXEC);
+		p->spare = child_closes(eventfd(0, EFD_CLOEXEC));
 }
 
 static int uffd_read(struct provider *p, struct provider_event *events, int max)
@@ -171,10 +172,8 @@ static int uffd_read(struct provider *p, struct provider_event *events, int max)
 
 static void uffd_close(struct provider *p)
 {
-	if (p->fd >= 0)
-		close(p->fd);
-	if (p->spare >= 0)
-		close(p->spare);
+	close_ours(p->fd);
+	close_ours(p->spare);
 	p->fd = p->spare = -1;
 }
 
@@ -233,8 +232,11 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 		return -EINVAL;
 	if (p->fd < 0)
 		return p->fd;
+	child_closes(p->fd);
 	err = enable(p, options->flags);
 	if (err && options->uffd < 0)
 		uffd_close(p);
+	else if (err)
+		child_keeps(p->fd);
 	return err;
 }
