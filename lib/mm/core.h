@@ -96,6 +96,7 @@ struct hmm_mm {
 	uint64_t *token;               /* C: a page that is registered so that forks are told */
 	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
 	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
+	_Atomic bool fork_late;        /* A: a fork is to be told of before the gate opens */
 	struct provider provider;      /* C */
 	struct vma_reader vmas;        /* C */
 	struct pagemap pagemap;        /* C */
@@ -181,6 +182,33 @@ int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump r
 void fork_unwatch(struct hmm_mm *mm);
 /* Call fn for every attached space of the process. No lock is held. */
 void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
+/* Tell of a fork that could not be told of when it was. The gate is closed, or is to be. */
+void fork_tell_late(struct hmm_mm *mm, bool closed);
+
+/*
+ * The space whose gate or notifiers' lock this thread has, or is about to take: a callback or a signal handler that
+ * forks meanwhile must not wait for them.
+ */
+struct fork_held {
+	struct hmm_mm *mm;
+	unsigned int depth;
+};
+extern _Thread_local struct fork_held fork_held
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline void held_begin(struct hmm_mm *mm)
+{
+	fork_held.mm = mm;
+	fork_held.depth++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void held_end(struct hmm_mm *mm)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!--fork_held.depth && __builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, false);
+}
 
 /* file.c */
 int files_init(struct hmm_mm *mm);

@@ -134,17 +134,47 @@ static void take_off_list(struct hmm_mm *mm)
 
 /* ---- the handlers ------------------------------------------------------------------------------------------------ */
 
+static const struct hmm_invalidation every_fork = { .start = 0,
+						    .end = UINT64_MAX,
+						    .event = HMM_EVENT_FORK };
+
+/*
+ * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback and hangs, or it is
+ * this thread itself, which forks in one: nothing is used before the gate opens, and that tells of the fork first. Only a
+ * signal handler that forks in the middle of closing leaves engines at work during the copy.
+ */
+#define GATE_NS 1500000000ULL
+
+_Thread_local struct fork_held fork_held __attribute__((tls_model("initial-exec")));
+
 static void kill_all(struct hmm_mm *mm)
 {
-	const struct hmm_invalidation inv = { .start = 0,
-					      .end = UINT64_MAX,
-					      .event = HMM_EVENT_FORK };
+	struct hmm_invalidation inv = every_fork;
 	const uint64_t faulted = atomic_load(&mm->faulted);
 
 	if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
 		return;
-	mm_invalidate(mm, &inv);
+	if ((fork_held.depth && fork_held.mm == mm) ||
+	    gate_close_until(mm, mm_now_ns() + GATE_NS)) {
+		atomic_store(&mm->fork_late, true);
+		return;
+	}
+	notifiers_invalidate(mm, &inv);
+	gate_open(mm);
 	atomic_store(&mm->told, faulted);
+}
+
+void fork_tell_late(struct hmm_mm *mm, bool closed)
+{
+	struct hmm_invalidation inv = every_fork;
+
+	/* A child has nothing to tell its devices. */
+	if (!atomic_exchange(&mm->fork_late, false) || mm_inherited(mm))
+		return;
+	if (closed)
+		notifiers_invalidate(mm, &inv);
+	else
+		mm_invalidate(mm, &inv);
 }
 
 static void kill_early(struct hmm_mm *mm, void *arg)

@@ -277,14 +277,19 @@ static void unshut(struct hmm_mm *mm)
 	if (atomic_load(&mm->gate.sleepers))
 		futex_wake(&mm->gate.closed);
 	pthread_mutex_unlock(&mm->gate.lock);
+	held_end(mm);
 }
 
 int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 {
-	int rc = mm_lock_until(&mm->gate.lock, deadline);
+	int rc;
 
-	if (rc)
+	held_begin(mm);
+	rc = mm_lock_until(&mm->gate.lock, deadline);
+	if (rc) {
+		held_end(mm);
 		return rc;
+	}
 	atomic_store_explicit(&mm->gate.closer_cpu, sched_getcpu(), memory_order_relaxed);
 	atomic_store(&mm->gate.closed, 1);
 	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
@@ -306,6 +311,8 @@ void gate_close(struct hmm_mm *mm)
 
 void gate_open(struct hmm_mm *mm)
 {
+	if (__builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, true);
 	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE)) {
 		for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
 			q->ops->resume(q->priv);

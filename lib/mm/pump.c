@@ -141,7 +141,7 @@ static void *pump_main(void *arg)
 	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
 	 * among them, whose stack may lie next to mirrored memory.
 	 */
-	while (!atomic_load(&mm->stopping) && !mm->gone) {
+	while (!atomic_load(&mm->stopping) && !mm->gone && !mm_inherited(mm)) {
 		bool closed = files_closed(mm);
 
 		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) > 0 &&
