@@ -272,6 +272,7 @@ struct faulting {
 	struct space *s;
 	uint64_t seq;
 	int err;
+	pthread_t thread;
 };
 
 static void *fault_one(void *arg)
@@ -282,36 +283,6 @@ static void *fault_one(void *arg)
 	return NULL;
 }
 
-/*
- * The page may come from a slow disk, or from a thread that itself forks to get it. What was made the fault's own before
- * the copy is shared after it, so it is done again.
- */
-static void a_fork_does_not_wait_for_a_fault_which_begins_again(void **state)
-{
-	struct space s;
-	struct faulting f = { &s, 0, -1 };
-	pthread_t thread;
-	pid_t pid;
-
-	(void)state;
-	space_open(&s, 4, HMM_MM_NO_EVENT_FORK);
-	populated = 0;
-	populating = 1;
-	assert_int_equal(pthread_create(&thread, NULL, fault_one, &f), 0);
-	while (atomic_load(&populating) != 2)
-		sched_yield();
-	pid = fork();
-	if (!pid)
-		_exit(0);
-	assert_int_equal(status_of(pid), 0);
-	populating = 3;
-	pthread_join(thread, NULL);
-	assert_int_equal(f.err, 0);
-	assert_int_equal(populated, 2);
-	assert_true(hmm_interval_valid(s.ni, f.seq));
-	space_close(&s);
-}
-
 /* ---- handlers of the program's ----------------------------------------------------------------- */
 
 static struct {
@@ -320,6 +291,7 @@ static struct {
 	uint64_t seq;
 	bool attach; /* in the child */
 	bool note;
+	struct faulting *start; /* between the library's two handlers */
 } handled;
 
 static pthread_mutex_t arena = PTHREAD_MUTEX_INITIALIZER;
@@ -339,8 +311,12 @@ static __attribute__((constructor(101))) void register_first(void)
 	pthread_atfork(on_last, NULL, NULL);
 }
 
+static void start_fault(struct faulting *f);
+
 static void on_prepare(void)
 {
+	if (handled.start)
+		start_fault(handled.start);
 	if (handled.s)
 		handled.prepare = fault(handled.s, 0, &handled.seq);
 	if (handled.note)
@@ -438,6 +414,58 @@ static void a_note_under_a_lock_that_a_handler_takes(void **state)
 	space_close(&s);
 }
 
+/* ---- faults ------------------------------------------------------------------------------------ */
+
+static void start_fault(struct faulting *f)
+{
+	populated = 0;
+	populating = 1;
+	assert_int_equal(pthread_create(&f->thread, NULL, fault_one, f), 0);
+	while (atomic_load(&populating) != 2)
+		sched_yield();
+}
+
+/*
+ * The page may come from a slow disk, or from a thread that itself forks to get it. What was made the fault's own before
+ * the copy is shared after it, so it is done again: whether it began before the library's first handler, or between the
+ * two.
+ */
+static void fork_during_fault(bool between)
+{
+	struct space s;
+	struct faulting f = { &s, 0, -1, 0 };
+	pid_t pid;
+
+	space_open(&s, 4, HMM_MM_NO_EVENT_FORK);
+	if (between)
+		handled.start = &f;
+	else
+		start_fault(&f);
+	pid = fork();
+	handled.start = NULL;
+	if (!pid)
+		_exit(0);
+	assert_int_equal(status_of(pid), 0);
+	populating = 3;
+	pthread_join(f.thread, NULL);
+	assert_int_equal(f.err, 0);
+	assert_int_equal(populated, 2);
+	assert_true(hmm_interval_valid(s.ni, f.seq));
+	space_close(&s);
+}
+
+static void a_fork_does_not_wait_for_a_fault_which_begins_again(void **state)
+{
+	(void)state;
+	fork_during_fault(false);
+}
+
+static void a_fault_that_begins_during_a_fork_begins_again(void **state)
+{
+	(void)state;
+	fork_during_fault(true);
+}
+
 /* ---- callbacks --------------------------------------------------------------------------------- */
 
 static pid_t child_of_callback;
@@ -520,6 +548,7 @@ static void all_open(struct all *a, uint32_t flags)
 	assert_int_equal(hmm_ptable_create(NULL, &a->table), 0);
 	assert_int_equal(hmm_device_open(a->s.mm, "null", 1, &a->dev), 0);
 	assert_int_equal(hmm_svm_create(a->s.mm, a->dev, NULL, &a->svm), 0);
+	assert_int_equal(hmm_svm_fault(a->svm, addr(&a->s, 0), PAGE, PROT_READ), 0);
 }
 
 static void all_close(struct all *a)
@@ -766,6 +795,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_file_of_the_programs_under_our_number_stays_open),
 		cmocka_unit_test(attaching_and_detaching_do_not_stop_a_fork),
 		cmocka_unit_test(a_fork_does_not_wait_for_a_fault_which_begins_again),
+		cmocka_unit_test(a_fault_that_begins_during_a_fork_begins_again),
 		cmocka_unit_test(handlers_of_the_program_may_call_the_library),
 		cmocka_unit_test(a_note_under_a_lock_that_a_handler_takes),
 		cmocka_unit_test(a_callback_of_a_note_may_fork),
