@@ -203,6 +203,13 @@ static inline void held_begin(struct hmm_mm *mm)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* Somebody else has it, and tells. */
+static inline void held_not(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	fork_held.depth--;
+}
+
 static inline void held_end(struct hmm_mm *mm)
 {
 	atomic_signal_fence(memory_order_seq_cst);

@@ -287,7 +287,7 @@ int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 	held_begin(mm);
 	rc = mm_lock_until(&mm->gate.lock, deadline);
 	if (rc) {
-		held_end(mm);
+		held_not();
 		return rc;
 	}
 	atomic_store_explicit(&mm->gate.closer_cpu, sched_getcpu(), memory_order_relaxed);

@@ -51,7 +51,7 @@ static int lock_until(struct hmm_mm *mm, uint64_t deadline)
 	held_begin(mm);
 	err = mm_lock_until(&mm->notifier_lock, deadline);
 	if (err)
-		held_end(mm);
+		held_not();
 	return err;
 }
 
@@ -145,7 +145,7 @@ void ni_abandon(struct hmm_interval_notifier *ni)
 	if (!pthread_mutex_trylock(&mm->notifier_lock))
 		unlock(mm);
 	else
-		held_end(mm);
+		held_not();
 	mm_put(mm);
 }
 

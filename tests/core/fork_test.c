@@ -672,15 +672,22 @@ static int start_anew(void)
 	return 0;
 }
 
-/* Every lock there is is held by a thread that a child has not. */
+/* All locks but those that a fork takes itself are held, by a thread that a child has not. */
 static void *hold_all(void *arg)
 {
 	struct all *a = arg;
 	pthread_mutex_t *const locks[] = {
-		&a->s.mm->region_lock,         &a->s.mm->read_lock,         &a->s.mm->doubts.lock,
-		&a->s.mm->notifiers_pool.lock, &a->s.mm->regions_pool.lock, &a->svm->lock,
-		&a->svm->window_lock,          &a->svm->small_pool.lock,    &a->svm->pfns_pool.lock,
-		&a->svm->batch_pool.lock,      &a->svm->chunks->lock,       &a->table->lock,
+		&a->s.mm->region_lock,
+		&a->s.mm->read_lock,
+		&a->s.mm->doubts.lock,
+		&a->s.mm->notifiers_pool.lock,
+		&a->s.mm->regions_pool.lock,
+		&a->svm->lock,
+		&a->svm->window_lock,
+		&a->svm->small_pool.lock,
+		&a->svm->pfns_pool.lock,
+		&a->svm->batch_pool.lock,
+		&a->table->lock,
 	};
 	const int n = sizeof(locks) / sizeof(locks[0]);
 
@@ -700,7 +707,9 @@ static void *hold_gate_too(void *arg)
 
 	gate_close(a->s.mm);
 	pthread_mutex_lock(&a->s.mm->notifier_lock);
+	pthread_mutex_lock(&a->svm->chunks->lock);
 	hold_all(a);
+	pthread_mutex_unlock(&a->svm->chunks->lock);
 	pthread_mutex_unlock(&a->s.mm->notifier_lock);
 	gate_open(a->s.mm);
 	return NULL;
