@@ -9,6 +9,7 @@
  * the list, and at its end the default action is taken.
  */
 #include "runner/guard.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -32,7 +33,7 @@ struct chain {
 };
 
 static struct chain chains[2];
-static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct epoch_lock install_lock;
 
 static struct chain *chain_of(int sig)
 {
@@ -130,10 +131,10 @@ int guard_install(void)
 {
 	int rc;
 
-	pthread_mutex_lock(&install_lock);
+	epoch_lock(&install_lock);
 	rc = install(SIGSEGV);
 	if (!rc)
 		rc = install(SIGBUS);
-	pthread_mutex_unlock(&install_lock);
+	epoch_unlock(&install_lock);
 	return rc;
 }

@@ -82,7 +82,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **mm);
  * Every notifier still inserted gets HMM_EVENT_RELEASE and is dead afterwards (its remove call
  * stays legal and necessary). All ranges are unregistered and every event is read before it returns.
  *
- * Context: may block; not from a callback. In a forked child it frees nothing but the descriptors.
+ * Context: may block; not from a callback. In a forked child it does nothing: the descriptors are closed already.
  * Since: 0.1. Follows: mmu_notifier_unregister(), release.
  */
 void hmm_mm_detach(struct hmm_mm *mm);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/ownfd.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ int ownfd_adopt(struct ownfd *own, int fd)
 		close(fd);
 		return err;
 	}
-	*own = (struct ownfd){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
+	*own = (struct ownfd){ .fd = child_closes(fd), .dev = st.st_dev, .ino = st.st_ino };
 	return 0;
 }
 
@@ -61,7 +62,6 @@ bool ownfd_is_ours(const struct ownfd *own)
 
 void ownfd_close(struct ownfd *own)
 {
-	if (ownfd_is_ours(own))
-		close(own->fd);
+	close_ours(own->fd);
 	*own = OWNFD_NONE;
 }

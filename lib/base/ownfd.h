@@ -3,7 +3,7 @@
  * Descriptors of the library in a table that is the program's. A program may close what it does not know
  * (closefrom(3), daemons), and the number is then somebody else's: reading from it would take the program's data,
  * closing it would close the program's file. So a descriptor is kept at a high number, which is not handed
- * out again soon, and is recognised by device and inode before it is used. For files whose inode is their own:
+ * out again soon, and is recognised by device and inode before it is used. A forked child closes it (epoch.h). For files whose inode is their own:
  * userfaultfds, pipes, sockets, /proc, files.
  */
 #ifndef LIB_BASE_OWNFD_H

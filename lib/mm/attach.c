@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
 #include "mm/steal.h"
+#include "base/epoch.h"
 #include "persist/persist.h"
 #include "base/nocancel.h"
 
@@ -149,14 +150,21 @@ static int bring_up(struct hmm_mm *mm)
 	if (err)
 		goto no_fork;
 	err = pump_start(mm);
+	if (err)
+		goto no_fork;
+	err = fork_watch(mm);
 	if (!err)
 		return 0;
-	fork_detach(mm);
+	fork_unwatch(mm);
+	pump_stop(mm);
+	pump_drain(mm);
 no_fork:
 	files_fini(mm);
 no_files:
-	if (mm->options.uffd >= 0)
-		mm->provider.fd = OWNFD_NONE; /* still the caller's */
+	if (mm->options.uffd >= 0) { /* still the caller's */
+		child_keeps(mm->provider.fd.fd);
+		mm->provider.fd = OWNFD_NONE;
+	}
 	mm->provider.ops->close(&mm->provider);
 no_provider:
 	close_proc(mm);
@@ -193,16 +201,13 @@ void hmm_mm_detach(struct hmm_mm *mm)
 
 	if (!mm)
 		return;
-	if (mm_alive(mm) && getpid() != mm->pid) {
-		mm->provider.ops->close(&mm->provider);
-		close_proc(mm);
+	if (mm_inherited(mm))
 		return;
-	}
-	fork_detach(mm);
 	persist_fini(mm->persist);
 	/* First: nothing is found valid, nor installed, after drivers were told that it is over. */
 	atomic_store(&mm->dead, 1);
 	mm_invalidate(mm, &inv);
+	fork_unwatch(mm);
 	regions_fini(mm);
 	pump_stop(mm);
 	pump_drain(mm);
@@ -216,6 +221,8 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 {
 	if (info->size != sizeof(*info))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	*info = (struct hmm_mm_info){
 		.size = sizeof(*info),
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
@@ -237,6 +244,8 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 {
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	*stats = (struct hmm_mm_stats){
 		.size = sizeof(*stats),
 		.pump_cycles = mm->stats.pump_cycles,

@@ -96,11 +96,14 @@ struct doubt_list {
 };
 
 struct hmm_mm {
-	struct hmm_mm *next;           /* list_lock of fork.c */
 	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
 	struct hmm_mm_options options; /* C */
 	pid_t pid;                     /* C */
-	uint64_t *token;               /* C: a page that forking wipes */
+	uint64_t epoch;                /* C: of the process that attached it, see base/epoch.h */
+	uint64_t *token;               /* C: a page that is registered so that forks are told */
+	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
+	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
+	_Atomic bool fork_late;        /* A: a fork is to be told of before the gate opens */
 	struct provider provider;      /* C */
 	struct vma_reader vmas;        /* C */
 	struct pagemap pagemap;        /* C */
@@ -108,7 +111,6 @@ struct hmm_mm {
 	struct persist_cache *persist; /* C: lib/persist */
 	uint64_t thp_size;             /* C */
 
-	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
 	struct itree regions; /* R */
 	uint32_t regions_max; /* C: what they may cost, all together */
@@ -191,14 +193,48 @@ void mm_lost(struct hmm_mm *mm);
 void lost_init(void);
 
 /* fork.c */
-int fork_attach(struct hmm_mm *mm); /* puts it on the list that atfork walks */
-void fork_detach(struct hmm_mm *mm);
-/* Call fn for every attached space of the process. */
+int fork_attach(struct hmm_mm *mm);
+int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump reads */
+void fork_unwatch(struct hmm_mm *mm);
+/* Call fn for every attached space of the process. No lock is held. */
 void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
+/* Tell of a fork that could not be told of when it was. The gate is closed, or is to be. */
+void fork_tell_late(struct hmm_mm *mm, bool closed);
+
+/*
+ * The space whose gate or notifiers' lock this thread has, or is about to take: a callback or a signal handler that
+ * forks meanwhile must not wait for them.
+ */
+struct fork_held {
+	struct hmm_mm *mm;
+	unsigned int depth;
+};
+extern _Thread_local struct fork_held fork_held
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline void held_begin(struct hmm_mm *mm)
+{
+	fork_held.mm = mm;
+	fork_held.depth++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Somebody else has it, and tells. */
+static inline void held_not(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	fork_held.depth--;
+}
+
+static inline void held_end(struct hmm_mm *mm)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!--fork_held.depth && __builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, false);
+}
 
 /* file.c */
 int files_init(struct hmm_mm *mm);
 void files_fini(struct hmm_mm *mm);
-void files_close_all(struct hmm_mm *mm);
 
 #endif

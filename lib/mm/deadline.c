@@ -64,20 +64,15 @@ static struct timespec slice_end(uint64_t left)
 	return ts;
 }
 
-static int lock_until(int (*lock)(void *, const struct timespec *), void *what, uint64_t deadline)
+static int lock_until(pthread_mutex_t *lock, uint64_t deadline)
 {
 	for (uint64_t now = mm_now_ns(); now < deadline; now = mm_now_ns()) {
 		struct timespec ts = slice_end(deadline - now);
 
-		if (!lock(what, &ts))
+		if (!pthread_mutex_timedlock(lock, &ts))
 			return 0;
 	}
 	return -ETIME;
-}
-
-static int timed_mutex(void *what, const struct timespec *ts)
-{
-	return pthread_mutex_timedlock(what, ts);
 }
 
 int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
@@ -85,7 +80,7 @@ int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
 	if (!pthread_mutex_trylock(lock))
 		return 0;
 	if (deadline && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
-		return lock_until(timed_mutex, lock, deadline);
+		return lock_until(lock, deadline);
 	pthread_mutex_lock(lock);
 	return 0;
 }
@@ -103,24 +98,4 @@ int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline
 	ts = slice_end(mm_left_ns(deadline));
 	pthread_cond_timedwait(cond, lock, &ts);
 	return 0;
-}
-
-static int timed_rdlock(void *what, const struct timespec *ts)
-{
-	return pthread_rwlock_timedrdlock(what, ts);
-}
-
-int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline)
-{
-	if (!pthread_rwlock_tryrdlock(&mm->fork_lock))
-		return 0;
-	if (deadline)
-		return lock_until(timed_rdlock, &mm->fork_lock, deadline);
-	pthread_rwlock_rdlock(&mm->fork_lock);
-	return 0;
-}
-
-void mm_fault_end(struct hmm_mm *mm)
-{
-	pthread_rwlock_unlock(&mm->fork_lock);
 }

@@ -73,7 +73,7 @@ void hmm_engine_destroy(struct hmm_engine *engine)
 {
 	struct hmm_mm *mm;
 
-	if (!engine)
+	if (!engine || mm_inherited(engine->mm))
 		return;
 	mm = engine->mm;
 	atomic_store(&engine->used, 0);
@@ -116,7 +116,7 @@ static bool leave(struct hmm_engine *e)
 	uint32_t was = atomic_exchange(&e->state, ENGINE_OUT);
 
 	tell_closer(&e->mm->gate);
-	return was != ENGINE_OVERRUN;
+	return was != ENGINE_OVERRUN && !mm_inherited(e->mm);
 }
 
 void hmm_engine_enter(struct hmm_engine *e)
@@ -126,6 +126,9 @@ void hmm_engine_enter(struct hmm_engine *e)
 	for (;;) {
 		atomic_exchange(&e->state, ENGINE_IN);
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
+			return;
+		/* In a child whoever closed it is not here. */
+		if (mm_inherited(e->mm))
 			return;
 		leave(e);
 		wait_open(&e->mm->gate, 0);
@@ -161,7 +164,7 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
 
 void hmm_engine_commit_begin(struct hmm_mm *mm)
 {
-	while (!gate_commit_try(mm))
+	while (!gate_commit_try(mm) && !mm_inherited(mm))
 		wait_open(&mm->gate, 0);
 }
 
@@ -275,6 +278,7 @@ static void unshut(struct hmm_mm *mm)
 	    atomic_load(&mm->gate.sleepers))
 		futex_wake(&mm->gate.closed);
 	pthread_mutex_unlock(&mm->gate.lock);
+	held_end(mm);
 }
 
 /* gate.lock is held. */
@@ -303,10 +307,14 @@ bool gate_try_quiesce(struct hmm_mm *mm)
 int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
-	int rc = mm_lock_until(&gate->lock, deadline);
+	int rc;
 
-	if (rc)
+	held_begin(mm);
+	rc = mm_lock_until(&mm->gate.lock, deadline);
+	if (rc) {
+		held_not();
 		return rc;
+	}
 	atomic_store_explicit(&gate->closer_cpu, sched_getcpu(), memory_order_relaxed);
 	atomic_fetch_or(&gate->closed, GATE_CLOSER);
 	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
@@ -345,6 +353,8 @@ static void resume_all(struct gate *gate)
 
 void gate_open(struct hmm_mm *mm)
 {
+	if (__builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, true);
 	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE))
 		resume_all(&mm->gate);
 	unshut(mm);
@@ -385,7 +395,7 @@ void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
 	HMM_NO_CANCEL;
 	struct hmm_mm *mm;
 
-	if (!quiescer)
+	if (!quiescer || mm_inherited(quiescer->mm))
 		return;
 	mm = quiescer->mm;
 	pthread_mutex_lock(&mm->gate.lock);

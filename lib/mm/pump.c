@@ -11,6 +11,7 @@
  *				invalidate, even, resume
  */
 #include "mm/steal.h"
+#include "base/epoch.h"
 #include "base/raw.h"
 
 #include <errno.h>
@@ -148,7 +149,8 @@ static void *pump_main(void *arg)
 	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
 	 * among them, whose stack may lie next to mirrored memory.
 	 */
-	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost)) {
+	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
+	       !mm_inherited(mm)) {
 		bool closed = files_closed(mm);
 
 		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) <= 0)

@@ -2,6 +2,7 @@
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
 #include "provider/provider.h"
 #include "abi/uffd.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -271,7 +272,9 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 		/* The caller's until it has worked: not moved, not closed, and as it was. */
 		if (fstat(fd, &st))
 			return -EINVAL;
-		p->fd = (struct ownfd){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
+		p->fd = (struct ownfd){ .fd = child_closes(fd),
+					.dev = st.st_dev,
+					.ino = st.st_ino };
 		err = 0;
 	}
 	if (!err)
@@ -280,5 +283,7 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 		err = -EINVAL;
 	if (err && fd < 0)
 		uffd_close(p);
+	else if (err)
+		child_keeps(fd);
 	return err == -ENOTTY ? -EINVAL : err;
 }

@@ -113,19 +113,19 @@ static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 static int attempt(struct walk *w, uint64_t *end)
 {
 	uint64_t done = w->range->start;
-	int err = mm_fault_begin(w->mm, w->deadline);
+	uint64_t word;
+	int err = mm_fork_wait(w->deadline, &word);
 
 	if (err)
 		return err;
 	w->forks = mm_forks(w->mm);
 	err = fault_and_look(w, end, &done);
-	mm_fault_end(w->mm);
 	progress(w, done);
 	if (!err)
 		err = settle(w);
 	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
 	 * known. */
-	if (!err && mm_forks(w->mm) != w->forks)
+	if (!err && (mm_fork_passed(w->mm, word) || mm_forks(w->mm) != w->forks))
 		err = -EBUSY;
 	return err;
 }

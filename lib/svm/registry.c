@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "mm/mm.h"
 #include "svm/device.h"
 
 #define SPEC_MAX 256
@@ -90,6 +91,9 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 	struct hmm_device *outer;
 	int n = 0;
 	int rc = parse(spec, layers, &n);
+
+	if (!rc)
+		rc = mm_alive(mm);
 
 	if (engines == 0) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
