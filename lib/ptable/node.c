@@ -8,6 +8,14 @@
 #include "base/pool.h"
 #include "ptable.h"
 
+/* AddressSanitizer reports who still reads a node that was freed, at once and not when it is unmapped. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
+#endif
+
 struct pt_slab {
 	struct pt_slab *next;
 	struct pt_slab **prev;
@@ -62,6 +70,15 @@ static void slab_move(struct pt_slab *s, struct pt_slab **list)
 	slab_link(s, list);
 }
 
+static void slab_free(struct pt_slab *s)
+{
+	size_t size = s->size;
+
+	/* The next to be mapped there know nothing of ours. */
+	ASAN_UNPOISON_MEMORY_REGION(s, size);
+	hmm_pool_unmap(s, size);
+}
+
 static struct pt_slab *slab_new(struct pt_cache *c)
 {
 	size_t size =
@@ -77,6 +94,11 @@ static struct pt_slab *slab_new(struct pt_cache *c)
 	s->nodes = (uint32_t)((size - 64) / c->node_size);
 	slab_link(s, &c->slabs);
 	return s;
+}
+
+static size_t slots_size(const struct hmm_ptable *t, uint32_t level)
+{
+	return sizeof(uint64_t) << t->bits[level];
 }
 
 struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
@@ -96,6 +118,7 @@ struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
 		node = (struct pt_node *)((char *)s + 64 + s->fresh++ * c->node_size);
 	}
 	s->used++;
+	ASAN_UNPOISON_MEMORY_REGION(node->slot, slots_size(t, level));
 	/* Slots are zero: fresh memory is, and what comes back has been cleared. */
 	node->slab = s;
 	node->next = NULL;
@@ -114,7 +137,8 @@ void pt_node_put(struct hmm_ptable *t, struct pt_node *node)
 	struct pt_cache *c = &t->cache[node->level];
 
 	if (node->used)
-		memset((void *)node->slot, 0, sizeof(uint64_t) << t->bits[node->level]);
+		memset((void *)node->slot, 0, slots_size(t, node->level));
+	ASAN_POISON_MEMORY_REGION(node->slot, slots_size(t, node->level));
 	node->next = s->free;
 	s->free = node;
 	if (s->used-- == s->nodes)
@@ -122,7 +146,7 @@ void pt_node_put(struct hmm_ptable *t, struct pt_node *node)
 	if (s->used == 0) {
 		slab_unlink(s);
 		c->n_slabs--;
-		hmm_pool_unmap(s, s->size);
+		slab_free(s);
 	}
 }
 
@@ -132,7 +156,7 @@ static void slabs_free(struct pt_slab **list)
 
 	while ((s = *list)) {
 		slab_unlink(s);
-		hmm_pool_unmap(s, s->size);
+		slab_free(s);
 	}
 }
 

@@ -152,6 +152,11 @@ void pt_cache_fini(struct hmm_ptable *t);
  * how many entries overlap.
  */
 uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bits);
+/*
+ * hmm_ptable_lookup() for who is in no section, with the lock: nodes do not go meanwhile. *shift is written always; may
+ * be NULL.
+ */
+uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift);
 /* Is there any entry in the range? */
 bool pt_any(struct hmm_ptable *t, uint64_t start, uint64_t end);
 

@@ -9,7 +9,9 @@
  *	svm->lock	windows, claims, allowed ranges, jobs
  *
  * The chunk table says where the device may hold entries, and never too little: a chunk is in it before
- * its commit section ends and leaves it only with the gate closed, together with the device's entries.
+ * its commit section ends and leaves it only with the gate closed, together with the device's entries. Threads that
+ * handle faults look it up in no section, while hmm_svm_collect() frees its nodes: by pt_get(), never by
+ * hmm_ptable_lookup().
  *
  * Each fault has a notifier of its own, as long as the chunk it populates: a collision with an event
  * elsewhere in the 512 MiB window is none. The window's notifier does the invalidation.
