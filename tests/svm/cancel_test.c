@@ -4,6 +4,16 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 
+/* As a kernel that answers by read(), where a thread may be cancelled. */
+static int open_reading(void **state)
+{
+	struct mirror *m = calloc(1, sizeof(*m));
+
+	mirror_open_as(m, HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_PROCMAP_QUERY, "soft", 2, NULL);
+	*state = m;
+	return 0;
+}
+
 struct cancelled {
 	struct mirror *m;
 	char *p;
@@ -120,11 +130,13 @@ static void cancelled_destruction_is_complete(void **state)
 	munmap(p, PAGE);
 }
 
+#define R(name) cmocka_unit_test_setup_teardown(name, open_reading, close_mirror)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(cancelled_fault_leaves_no_claim),
-		T(cancelled_prefetch_leaves_no_claim),
+		R(cancelled_fault_leaves_no_claim),
+		R(cancelled_prefetch_leaves_no_claim),
 		T(cancelled_wait_for_a_job_ends_after_the_job),
 		T(cancelled_destruction_is_complete),
 	};

@@ -11,22 +11,18 @@
  * one, or finds a fault that was answered for another chunk.
  */
 #include "mirror.h"
+#include "ptable/ptable.h"
+#include "svm/svm.h"
 
-#define THREADS 3
-#define BLOCKS 512 /* each needs a node of its own */
-#define BASE 0x200000000000ULL
+#define SHARED_BASE 0x200000000000ULL
+#define OWN_BASE 0x210000000000ULL
+#define BLOCKS 64 /* each needs nodes of its own */
 #define SECONDS 2
 
 struct race {
 	struct mirror m;
 	_Atomic bool stop;
-	_Atomic uint64_t faults, collections, unheld, errors;
-};
-
-struct racer {
-	struct race *r;
-	unsigned int number;
-	pthread_t thread;
+	_Atomic uint64_t faults, owned, collections, unheld, errors;
 };
 
 static int see(const struct hmm_svm_chunk *chunk, void *arg)
@@ -35,82 +31,125 @@ static int see(const struct hmm_svm_chunk *chunk, void *arg)
 	return 1;
 }
 
-/* Nobody but this thread takes the page away: what was answered with 0 is there. */
-static void fault_and_see(struct race *r, char *p)
+static char *map_at(uint64_t where)
 {
-	bool seen = false;
+	char *p = mmap((void *)where, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
-	if (hmm_svm_fault(r->m.svm, at(p), PAGE, PROT_READ)) {
-		r->errors++;
-		return;
-	}
-	hmm_svm_walk(r->m.svm, at(p), at(p) + PAGE, see, &seen);
-	r->unheld += !seen;
-	r->faults++;
+	return p == MAP_FAILED ? NULL : p;
 }
 
-static void *map_fault_unmap(void *arg)
+/* What others drop all the time. */
+static void *fault_shared(void *arg)
 {
-	struct racer *racer = arg;
-	struct race *r = racer->r;
-	unsigned int x = racer->number;
+	struct race *r = arg;
 
-	while (!r->stop) {
-		uint64_t where = BASE + racer->number * K64;
-		char *p;
+	for (uint64_t i = 0; !r->stop; i++) {
+		r->errors += hmm_svm_fault(r->m.svm, SHARED_BASE + i % BLOCKS * M2, PAGE,
+					   PROT_READ) != 0;
+		r->faults++;
+	}
+	return NULL;
+}
 
-		x = x * 1664525 + 1013904223;
-		where += (uint64_t)(x >> 16) % BLOCKS * M2;
-		p = mmap((void *)where, PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-		if (p == MAP_FAILED)
-			continue;
-		for (int i = 0; i < 3; i++)
-			fault_and_see(r, p);
+/* What nobody else takes away: if a fault was answered with 0, it is there. */
+static void *fault_own(void *arg)
+{
+	struct race *r = arg;
+
+	for (uint64_t i = 0; !r->stop; i++) {
+		char *p = map_at(OWN_BASE + i % BLOCKS * M2);
+		bool seen = false;
+
+		r->errors += !p || hmm_svm_fault(r->m.svm, at(p), PAGE, PROT_READ) != 0;
+		hmm_svm_walk(r->m.svm, at(p), at(p) + PAGE, see, &seen);
+		r->unheld += !seen;
+		r->owned++;
 		munmap(p, PAGE);
 	}
 	return NULL;
 }
 
-static void *collect(void *arg)
+static void *drop_and_collect(void *arg)
 {
 	struct race *r = arg;
 
 	while (!r->stop) {
+		hmm_svm_drop(r->m.svm, SHARED_BASE, SHARED_BASE + BLOCKS * M2);
 		hmm_svm_collect(r->m.svm);
 		r->collections++;
+		usleep(20); /* else there are fewer faults than collections */
 	}
 	return NULL;
 }
 
 static void faults_while_garbage_is_collected_read_no_freed_node(void **state)
 {
+	void *(*const threads[])(void *) = { fault_shared, fault_shared, fault_own,
+					     drop_and_collect };
 	struct race r = { .stop = false };
-	struct racer racers[THREADS];
-	pthread_t collector;
+	pthread_t t[4];
 
 	mirror_open(&r.m, "null", 1, NULL);
-	for (unsigned int i = 0; i < THREADS; i++) {
-		racers[i] = (struct racer){ .r = &r, .number = i + 1 };
-		pthread_create(&racers[i].thread, NULL, map_fault_unmap, &racers[i]);
-	}
-	pthread_create(&collector, NULL, collect, &r);
+	for (uint64_t i = 0; i < BLOCKS; i++)
+		assert_non_null(map_at(SHARED_BASE + i * M2));
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, threads[i], &r);
 	sleep(SECONDS);
 	r.stop = true;
-	pthread_join(collector, NULL);
-	for (unsigned int i = 0; i < THREADS; i++)
-		pthread_join(racers[i].thread, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	print_message("%lu and %lu faults, %lu collections\n", r.faults, r.owned, r.collections);
 	assert_int_equal(r.errors, 0);
 	assert_int_equal(r.unheld, 0);
 	assert_true(r.faults > 100);
+	assert_true(r.owned > 10);
 	assert_true(r.collections > 10);
 	assert_true(svm_stats(&r.m).collected_bytes > 0);
 	mirror_close(&r.m);
+	munmap((void *)SHARED_BASE, BLOCKS * M2);
+}
+
+/* The same without luck: nodes are being freed. */
+
+struct waiting {
+	struct mirror m;
+	char *p;
+	_Atomic int answer;
+};
+
+static void *fault_found(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->answer = hmm_svm_fault(w->m.svm, at(w->p), PAGE, PROT_READ);
+	return NULL;
+}
+
+static void fault_waits_while_nodes_are_freed(void **state)
+{
+	struct waiting w = { .answer = 1 };
+	pthread_t t;
+
+	mirror_open(&w.m, "null", 1, NULL);
+	w.p = map_aligned(PAGE, PROT_READ | PROT_WRITE);
+	assert_int_equal(hmm_svm_fault(w.m.svm, at(w.p), PAGE, PROT_READ), 0);
+	pthread_mutex_lock(&w.m.svm->chunks->lock);
+	pthread_create(&t, NULL, fault_found, &w);
+	usleep(100000);
+	assert_int_equal(w.answer, 1);
+	pthread_mutex_unlock(&w.m.svm->chunks->lock);
+	pthread_join(t, NULL);
+	assert_int_equal(w.answer, 0);
+	assert_int_equal(svm_stats(&w.m).chunks_found, 1);
+	mirror_close(&w.m);
+	munmap(w.p, PAGE);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fault_waits_while_nodes_are_freed),
 		cmocka_unit_test(faults_while_garbage_is_collected_read_no_freed_node),
 	};
 
