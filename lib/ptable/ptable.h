@@ -14,7 +14,9 @@
  *						are unlinked, reused or unmapped
  *
  * A reader holds pointers to nodes only inside its section, and no section is open while the gate is
- * closed, so what reclaim() unlinks and frees has no reader; nobody else frees.
+ * closed, so what reclaim() unlinks and frees has no reader; nobody else frees. Who is in no section takes the lock
+ * (pt_get()). A program that does neither reads a node of the same level that was given to other addresses, or
+ * zeros, and no other memory (node.c).
  */
 #ifndef LIB_PTABLE_PTABLE_H
 #define LIB_PTABLE_PTABLE_H

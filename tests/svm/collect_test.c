@@ -146,10 +146,68 @@ static void fault_waits_while_nodes_are_freed(void **state)
 	munmap(w.p, PAGE);
 }
 
+/* ---- a program's own look-ups ---------------------------------------------------------------------- */
+
+struct lookups {
+	struct hmm_ptable *table;
+	_Atomic bool stop;
+	_Atomic uint64_t held, absent, wrong;
+};
+
+#define ENTRY (HMM_PFN_VALID | 0x123)
+
+static void *look_up(void *arg)
+{
+	struct lookups *l = arg;
+
+	for (uint64_t i = 0; !l->stop; i++) {
+		uint64_t entry = hmm_ptable_lookup(l->table, SHARED_BASE + i % BLOCKS * M2, NULL);
+
+		if (entry == ENTRY)
+			l->held++;
+		else if (entry)
+			l->wrong++;
+		else
+			l->absent++;
+	}
+	return NULL;
+}
+
+/* In no section: current it is not, but no crash either. */
+static void lookup_beside_a_reclaim_reads_nodes_and_nothing_else(void **state)
+{
+	static const uint64_t entry = ENTRY;
+	struct lookups l = { .stop = false };
+	uint64_t end = now_ns() + 1000000000ULL;
+	pthread_t t[2];
+
+#ifdef __SANITIZE_ADDRESS__
+	print_message("AddressSanitizer reports what this allows\n");
+	skip();
+#endif
+	assert_int_equal(hmm_ptable_create(NULL, &l.table), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t[i], NULL, look_up, &l);
+	while (now_ns() < end) {
+		for (uint64_t i = 0; i < BLOCKS; i++)
+			hmm_ptable_set(l.table, SHARED_BASE + i * M2, 12, &entry, 1);
+		hmm_ptable_clear(l.table, 0, UINT64_MAX);
+		assert_true(hmm_ptable_reclaim(l.table) > 0);
+	}
+	l.stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	assert_true(l.held > 0);
+	assert_true(l.absent > 0);
+	assert_int_equal(l.wrong, 0);
+	hmm_ptable_destroy(l.table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fault_waits_while_nodes_are_freed),
+		cmocka_unit_test(lookup_beside_a_reclaim_reads_nodes_and_nothing_else),
 		cmocka_unit_test(faults_while_garbage_is_collected_read_no_freed_node),
 	};
 
