@@ -196,9 +196,6 @@ void torture_report(const struct torture *t)
 	printf("\n");
 	print_excluded(t);
 	print_told(t);
-	printf("%llu faults of a mirror beside %llu collections of its garbage\n",
-	       (unsigned long long)atomic_load(&t->mirror_faults),
-	       (unsigned long long)atomic_load(&t->collections));
 	if (!t->pins)
 		printf("io_uring is not available: anonymous memory is held by reference only\n");
 	printf("device faults %llu (%llu collided or refused), transient %llu, sections %llu, "

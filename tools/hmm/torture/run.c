@@ -242,8 +242,6 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 		return rc;
 	atomic_store(&t->stop, false);
 	rc = crew_start(t, &crew);
-	if (!rc)
-		rc = mirror_start(t);
 	while (!rc && !hang && !over(t, start, seconds)) {
 		hang = watch_tick(t);
 		if (!(tort_ticks(t) % FOCUS_TICKS))
@@ -253,7 +251,7 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 	}
 	watch_progress(t, 0, true);
 	atomic_store(&t->stop, true);
-	if (hang || !crew_join(t, &crew) || !mirror_stop(t))
+	if (hang || !crew_join(t, &crew))
 		return 1;
 	add_stats(t);
 	close_space(t);

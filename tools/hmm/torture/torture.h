@@ -121,8 +121,6 @@ struct torture {
 	_Atomic uint64_t op_unsupported[OPS_MAX];
 	double elapsed;
 	double drill_seconds;
-	_Atomic uint64_t mirror_faults; /* beside ... */
-	_Atomic uint64_t collections;   /* ... a mirror's collections */
 	_Atomic uint64_t operations;
 	_Atomic uint64_t operations_on_held;
 	/*
@@ -164,11 +162,6 @@ struct user_arg {
 };
 void *user_main(void *arg);
 void *hostile_main(void *arg);
-
-/* mirror.c: a mirror that faults and collects beside them. 0; -errno */
-int mirror_start(struct torture *t);
-/* False: it did not end. */
-bool mirror_stop(struct torture *t);
 
 /* run.c: set up, run, take down, check for leaks. 0; -errno when it could not start. */
 int torture_run(struct torture *t);
