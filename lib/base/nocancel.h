@@ -18,7 +18,12 @@ static inline int nocancel_begin(void)
 	return old;
 }
 
-/* A declaration, the first of the function. */
+/* The same in a function that may wait long: one that is to be cancelled ends here, where nothing is done yet. */
+#define HMM_CANCEL_POINT                                                                           \
+	pthread_testcancel();                                                                      \
+	HMM_NO_CANCEL
+
+/* The first declaration of a function's body. */
 #define HMM_NO_CANCEL                                                                              \
 	const int nocancel __attribute__((cleanup(nocancel_end), unused)) = nocancel_begin()
 

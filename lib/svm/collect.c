@@ -69,7 +69,7 @@ static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 
 uint64_t hmm_svm_collect(struct hmm_svm *svm)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 
 	return collect(svm, 0);
 }

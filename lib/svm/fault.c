@@ -184,7 +184,7 @@ int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
 
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	struct svm_need need = { .missing = false };
 
 	if (!len || addr + len < addr || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
@@ -195,7 +195,7 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	int64_t bytes = 0;
 	uint64_t next;
 
@@ -246,7 +246,7 @@ int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadlin
 
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 
 	return svm_drop(svm, start, end, 0);
 }

@@ -163,7 +163,7 @@ static int check_job(const struct hmm_job *job)
 
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
 	struct svm_need need = { .missing = false };
 	int rc = check_job(job);
@@ -192,7 +192,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	uint64_t deadline = mm_deadline(timeout_ns);
 	int rc = 0;
 
@@ -215,7 +215,7 @@ int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 {
-	HMM_NO_CANCEL;
+	HMM_CANCEL_POINT;
 	int rc = hmm_svm_submit(svm, job);
 
 	if (!rc)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static sigjmp_buf landing;
-static volatile char *volatile nowhere;
+static volatile char *volatile nowhere = (volatile char *)8;
 
 static void own_handler(int sig)
 {
