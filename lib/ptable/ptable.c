@@ -92,6 +92,22 @@ uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32
 	return atomic_load_explicit(&leaf->slot[(addr >> 12) & 511], memory_order_acquire);
 }
 
+uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift)
+{
+	const _Atomic uint64_t *slot;
+	uint32_t level = t->levels - 1;
+	uint64_t entry = 0;
+
+	if (addr <= t->last_addr) {
+		pthread_mutex_lock(&t->lock);
+		entry = pt_find(t, addr, &level, &slot);
+		pthread_mutex_unlock(&t->lock);
+	}
+	if (shift)
+		*shift = t->shift[level];
+	return entry;
+}
+
 /* The node of a level that holds addr's slot, made if it is missing. A larger entry in the way goes. */
 static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t addr)
 {

@@ -2,6 +2,7 @@
 /* Explicit ranges: what a mirror that is not of the whole address space may touch. */
 #include <errno.h>
 #include <sys/mman.h>
+#include "base/nocancel.h"
 #include "mm/mm.h"
 #include "svm/svm.h"
 
@@ -27,6 +28,7 @@ bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, 
 
 int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
+	HMM_NO_CANCEL;
 	struct svm_allowed *a;
 
 	if (!(svm->options.flags & HMM_SVM_EXPLICIT) || start >= end ||
@@ -50,6 +52,7 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 
 int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
+	HMM_NO_CANCEL;
 	struct svm_allowed *found = NULL;
 
 	if (mm_inherited(svm->mm))
