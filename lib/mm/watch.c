@@ -61,34 +61,43 @@ static bool same_backing(const struct hmm_vma *a, const struct hmm_vma *b)
 
 /* ---- holes -------------------------------------------------------------------------------------- */
 
-/* The end of what is mapped before start; no further away than bytes. */
-static uint64_t hole_before(struct hmm_mm *mm, uint64_t start, uint64_t bytes)
+/* Down to what is mapped before, at most as far as that. False: the VMA is another by now. */
+static bool hole_before(struct hmm_mm *mm, uint64_t *start, uint64_t bytes)
 {
-	uint64_t low = start - bytes;
+	const uint64_t top = *start;
+	uint64_t low = top - bytes;
 	struct hmm_vma vma;
 
-	for (int i = 0; i < 2 && low < start; i++, low = vma.end) {
-		if (vma_peek(&mm->vmas, low, &vma) || vma.start >= start)
-			return low;
+	for (int i = 0; i < 2 && low < top; i++, low = vma.end) {
+		if (vma_peek(&mm->vmas, low, &vma) || vma.start > top)
+			return false;
+		if (vma.start == top) {
+			*start = low;
+			return true;
+		}
 	}
-	return start;
+	return low <= top;
 }
 
-/* The holes beside a VMA, with it. */
-static void widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start, uint64_t *end)
+/* Over the holes beside a VMA. False: it is another by now. */
+static bool widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start, uint64_t *end)
 {
 	struct hmm_vma next;
 
 	if (*start == vma->start && *start > HOLE_MAX) {
-		*start = hole_before(mm, vma->start, HOLE_MAX);
-		if (*start == vma->start)
-			*start = hole_before(mm, vma->start, HOLE_NEAR);
+		if (!hole_before(mm, start, HOLE_MAX))
+			return false;
+		if (*start == vma->start && !hole_before(mm, start, HOLE_NEAR))
+			return false;
 	}
 	if (*end == vma->end && *end < UINT64_MAX - HOLE_MAX) {
-		*end += HOLE_MAX;
-		if (!vma_peek(&mm->vmas, vma->end, &next))
-			*end = max64(vma->end, min64(next.start, *end));
+		if (vma_peek(&mm->vmas, vma->end, &next))
+			next.start = UINT64_MAX;
+		if (next.start < vma->end)
+			return false;
+		*end = min64(next.start, vma->end + HOLE_MAX);
 	}
+	return true;
 }
 
 /* ---- before and after ---------------------------------------------------------------------------- */
@@ -179,8 +188,8 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 
 	if (!region_affordable(mm, start, end, cost))
 		return -ENOSPC;
-	if (whole && !hmm_mutation(HMM_MUTATION_SPLIT_VMA))
-		widen(mm, vma, &low, &high);
+	if (whole && !hmm_mutation(HMM_MUTATION_SPLIT_VMA) && !widen(mm, vma, &low, &high))
+		return -EAGAIN;
 	err = kill_first(mm, low, high, deadline);
 	if (err)
 		return err;
@@ -188,7 +197,9 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	if (whole && !still_there(mm, vma))
 		return -EAGAIN;
 	err = watch(mm, low, high);
-	/* What has come into a hole may be of a kind that cannot be. */
+	/* Nothing was there at that instant; or what has come into a hole is of a kind that cannot be. */
+	if (err && whole && !still_there(mm, vma))
+		return -EAGAIN;
 	if (err && (low < start || high > end)) {
 		low = start;
 		high = end;
