@@ -93,7 +93,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * @range: as filled by hmm_range_fault(); only start, end, notifier, notifier_seq are read
  * @checks: HMM_CHECK_*; 0 equals hmm_interval_valid()
  *
- * Each check costs about 0.3 to 1.2 us, whatever the size. Checks that the kind of mapping requires
+ * Each check costs about 0.3 to 1.7 us, whatever the size. Checks that the kind of mapping requires
  * for soundness (System V: HMM_CHECK_VMA) are added by the call itself.
  * Context: as hmm_interval_valid(), but HMM_CHECK_* may block: outside callbacks.
  * Return: 0 it stands; -ESTALE it does not; -ESRCH.

@@ -156,6 +156,8 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
  * is at work. Two system calls more than a look at the page table, which knows only that somebody registered it.
  */
 bool region_stands(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* Is it, as far as we know? False, too, when the pump is at work. */
+bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* The page table says that [start, end) is not registered, whatever we know: believe that. */
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is the whole of it registered, as far as we know? 1 or 0. */

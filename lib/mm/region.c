@@ -209,6 +209,7 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 	err = mm_lock_until(&mm->region_lock, deadline);
 	if (err)
 		return err;
+	mm->resident = (struct resident_work){ 0 };
 	err = fill_gaps(mm, vma, from, to, deadline);
 	pthread_mutex_unlock(&mm->region_lock);
 	hmm_hook(HMM_WINDOW_REGISTERED);
@@ -243,6 +244,11 @@ static bool is_ours(struct hmm_mm *mm, const struct hmm_vma *vma)
 		return true;
 	watch_take_back(mm, vma->start, vma->end);
 	return false;
+}
+
+bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return region_covers(mm, start, end, mm_now_ns() + STANDS_NS) == 1;
 }
 
 bool region_stands(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)

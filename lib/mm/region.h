@@ -31,6 +31,7 @@ bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma);
  * resident.c. Without region_lock, as it touches the mapping: maps what of a file is in the page cache, since from its
  * registration on the CPU's faults bring in one page each.
  */
-void map_resident(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t deadline);
+void map_resident(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
+		  uint64_t deadline);
 
 #endif

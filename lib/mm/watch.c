@@ -225,7 +225,8 @@ static bool moves_several(void)
 	if (answer)
 		return answer == 2;
 	/* By number: the preload object stands in for the names, and notes what they do. */
-	p = (char *)syscall(SYS_mmap, NULL, 4 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p = (char *)syscall(SYS_mmap, NULL, 4 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
 	if (p == MAP_FAILED)
 		return true;
 	answer = 1;
