@@ -231,8 +231,7 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
  */
 static bool is_ours(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
-	const int registered =
-		mm_wp_async(mm) ? pagemap_is_registered(&mm->pagemap, vma->start) : -EOPNOTSUPP;
+	const int registered = pagemap_is_registered(&mm->pagemap, vma->start);
 	struct hmm_vma now;
 
 	if (registered <= 0 || hmm_mutation(HMM_MUTATION_ANYBODYS))
@@ -248,13 +247,16 @@ static bool is_ours(struct hmm_mm *mm, const struct hmm_vma *vma)
 
 bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
-	return region_covers(mm, start, end, mm_now_ns() + STANDS_NS) == 1;
+	return !mm_wp_async(mm) || region_covers(mm, start, end, mm_now_ns() + STANDS_NS) == 1;
 }
 
 bool region_stands(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	bool stands;
 
+	/* There most kinds cannot be registered, and are used once, as whatever can be read of them says. */
+	if (!mm_wp_async(mm))
+		return true;
 	/* Who holds the lock for longer is the pump, and then nothing is valid. */
 	if (mm_lock_until(&mm->region_lock, mm_now_ns() + STANDS_NS))
 		return false;

@@ -20,7 +20,7 @@
 #define STEP (2ULL << 20)
 #define STEPS_MAX 512
 /* A step takes 30 us. Slower, it is read from somewhere. mincore(2) calls all resident where it may not tell. */
-#define READS_NS 500000ULL
+#define READS_NS 80000ULL
 #define SLOW_NS 10000000ULL
 #define ALL_NS 100000000ULL
 
