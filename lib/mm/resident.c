@@ -19,15 +19,31 @@
 
 #define STEP (2ULL << 20)
 #define STEPS_MAX 512
-/* A step takes 30 us. Slower, it is read from somewhere. mincore(2) calls all resident where it may not tell. */
-#define READS_NS 80000ULL
+#define SAMPLE 16 /* pages */
+/* A step takes 30 us. So slow, it is read from somewhere: mincore(2) calls all resident where it may not tell. */
 #define SLOW_NS 10000000ULL
 #define ALL_NS 100000000ULL
 
-/* 0, or -1: of no use here. */
-static int map_runs(uint64_t start, uint64_t end, bool *all)
+static bool is_resident(uint64_t start, size_t pages, uint64_t page)
 {
-	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	unsigned char in_core[SAMPLE];
+
+	if (mincore((void *)(uintptr_t)start, pages * page, in_core))
+		return false;
+	for (size_t i = 0; i < pages; i++)
+		if (!(in_core[i] & 1))
+			return false;
+	return true;
+}
+
+static int populate(uint64_t start, uint64_t end)
+{
+	return madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_READ);
+}
+
+/* 0, or -1: of no use here. */
+static int map_runs(uint64_t start, uint64_t end, uint64_t page, bool *all)
+{
 	const size_t n = (size_t)((end - start) / page);
 	unsigned char in_core[STEP / 4096];
 
@@ -38,27 +54,28 @@ static int map_runs(uint64_t start, uint64_t end, bool *all)
 		for (run = i; run < n && in_core[run] & 1; run++)
 			;
 		*all &= run == n;
-		if (run > i && madvise((void *)(uintptr_t)(start + i * page), (run - i) * page,
-				       MADV_POPULATE_READ))
+		if (run > i && populate(start + i * page, start + run * page))
 			return -1;
 	}
 	return 0;
 }
 
-/* To ask what is resident costs half as much again: not behind what all was. */
+/*
+ * To ask what is resident costs half as much again as to map it. Where all of the step before was, both ends of this
+ * one are asked for.
+ */
 static int map_step(uint64_t start, uint64_t end, bool *all)
 {
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const uint64_t began = mm_now_ns();
-	uint64_t took;
 	int err;
 
-	if (*all)
-		err = madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_READ);
+	if (*all && end - start >= 2 * SAMPLE * page && is_resident(start, SAMPLE, page) &&
+	    is_resident(end - SAMPLE * page, SAMPLE, page))
+		err = populate(start, end);
 	else
-		err = map_runs(start, end, all);
-	took = mm_now_ns() - began;
-	*all &= took < READS_NS;
-	return err || took > SLOW_NS ? -1 : 0;
+		err = map_runs(start, end, page, all);
+	return err || mm_now_ns() - began > SLOW_NS ? -1 : 0;
 }
 
 /* The next step of the work on this mapping, which begins with who comes first. False: there is none. */
