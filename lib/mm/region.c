@@ -226,23 +226,32 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
  *	somebody else's		registering fails
  *	nobody's		not registered
  *
- * Left: somebody else unregisters it between the question and the registration, some 0.3 us. What else came there
- * meanwhile is seen by the look afterwards, memory of the library above all, see watch.c.
+ * Left: somebody else unregisters it between the question and the registration, some 0.3 us.
  */
-static bool is_ours(struct hmm_mm *mm, const struct hmm_vma *vma)
+static bool is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end)
 {
-	const int registered = pagemap_is_registered(&mm->pagemap, vma->start);
-	struct hmm_vma now;
+	const int registered = pagemap_is_registered(&mm->pagemap, at);
 
 	if (registered <= 0 || hmm_mutation(HMM_MUTATION_ANYBODYS))
 		return registered; /* an error: this kernel cannot say */
-	if (mm->provider.ops->watch(&mm->provider, vma->start, vma->end))
+	return !mm->provider.ops->watch(&mm->provider, start, end);
+}
+
+/* The same for a part that is one region, and maybe several VMAs. *vma: what is there afterwards. */
+static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end,
+			 struct hmm_vma *vma)
+{
+	const bool all = is_ours(mm, at, start, end);
+
+	if (vma_peek(&mm->vmas, at, vma) || vma->start > at)
 		return false;
-	if (!vma_peek(&mm->vmas, vma->start, &now) && now.start == vma->start &&
-	    now.end == vma->end && now.inode == vma->inode && now.prot == vma->prot)
-		return true;
-	watch_take_back(mm, vma->start, vma->end);
-	return false;
+	/* Of one of them another may be the owner. */
+	if (!all && !is_ours(mm, at, vma->start, vma->end))
+		return false;
+	/* What has come there meanwhile may be memory of the library, which must not be registered. */
+	if (vma->start > start || vma->end < end)
+		return !watch_take_back(mm, start, end);
+	return true;
 }
 
 bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -250,17 +259,26 @@ bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return !mm_wp_async(mm) || region_covers(mm, start, end, mm_now_ns() + STANDS_NS) == 1;
 }
 
-bool region_stands(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
+		   struct hmm_vma *vma)
 {
-	bool stands;
+	const struct itree_node *r;
+	bool stands = false;
 
 	/* There most kinds cannot be registered, and are used once, as whatever can be read of them says. */
 	if (!mm_wp_async(mm))
-		return true;
+		return !vma_peek(&mm->vmas, start, vma);
 	/* Who holds the lock for longer is the pump, and then nothing is valid. */
 	if (mm_lock_until(&mm->region_lock, mm_now_ns() + STANDS_NS))
 		return false;
-	stands = region_first_gap(mm, start, end) == end && is_ours(mm, vma);
+	r = itree_first(&mm->regions, start, start + 1);
+	if (r && region_first_gap(mm, start, end) == end) {
+		stands = part_is_ours(mm, start, max64(r->start, around->start),
+				      min64(r->end, around->end), vma);
+		/* So that the next fault registers it, or finds that it cannot. */
+		if (!stands)
+			region_forget(mm, start, end);
+	}
 	pthread_mutex_unlock(&mm->region_lock);
 	return stands;
 }

@@ -197,12 +197,10 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 	struct hmm_vma vma;
 
 	while (start < end) {
-		if (vma_peek(mm_vmas(mm), start, &vma) || vma.start > start ||
+		if (!region_stands(mm, start, end, &s->node, &vma) || vma.start > start ||
 		    (s->prot & ~vma.prot) ||
 		    !same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
 				  vma.shared))
-			return false;
-		if (!region_stands(mm, &vma, start, vma.end < end ? vma.end : end))
 			return false;
 		start = vma.end;
 	}

@@ -265,7 +265,8 @@ void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t dea
 	struct hmm_vma other;
 
 	if (vma->kind == HMM_VMA_SYSV || vma->kind == HMM_VMA_HUGETLB ||
-	    hmm_mutation(HMM_MUTATION_PART_OF_VMA) || hmm_mutation(HMM_MUTATION_NO_NEIGHBOURS))
+	    hmm_mutation(HMM_MUTATION_PART_OF_VMA) || hmm_mutation(HMM_MUTATION_NO_NEIGHBOURS) ||
+	    hmm_mutation(HMM_MUTATION_SPLIT_VMA))
 		return;
 	for (int i = 0; i < NEIGHBOURS_MAX; i++, at = other) {
 		if (vma_peek(&mm->vmas, at.end, &other) || other.start != at.end ||
