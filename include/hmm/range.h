@@ -66,7 +66,7 @@ struct hmm_range {
  * unless @timeout_ns passed without progress. The answer stands at the instant
  * hmm_interval_read_retry() says so.
  *
- * What is faulted with a request is also mirrored from then on: its VMA (a chunk of it for files) is
+ * What is faulted with a request is also mirrored from then on: its VMA (with HMM_MM_FILE_CHUNKS a chunk of a file's) is
  * registered, after every overlapping translation was killed (HMM_EVENT_CLEAR). What cannot be
  * registered gets TRANSIENT entries.
  *
