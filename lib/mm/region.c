@@ -209,7 +209,7 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 	err = mm_lock_until(&mm->region_lock, deadline);
 	if (err)
 		return err;
-	mm->resident = (struct resident_work){ 0 };
+	map_resident_done(mm, vma);
 	err = fill_gaps(mm, vma, from, to, deadline);
 	pthread_mutex_unlock(&mm->region_lock);
 	hmm_hook(HMM_WINDOW_REGISTERED);

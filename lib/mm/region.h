@@ -33,5 +33,7 @@ bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma);
  */
 void map_resident(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
 		  uint64_t deadline);
+/* With region_lock: it is registered. */
+void map_resident_done(struct hmm_mm *mm, const struct hmm_vma *vma);
 
 #endif

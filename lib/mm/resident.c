@@ -15,14 +15,21 @@
 #include "abi/madvise.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define STEP (2ULL << 20)
 #define STEPS_MAX 512
 #define SAMPLE 16 /* pages */
-/* A step takes 30 us. So slow, it is read from somewhere: mincore(2) calls all resident where it may not tell. */
-#define SLOW_NS 10000000ULL
-#define ALL_NS 100000000ULL
+#define ALL_NS 1000000000ULL
+
+/* Pages that this thread has waited for a disk for. */
+static long reads(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_THREAD, &u) ? 0 : u.ru_majflt;
+}
 
 static bool is_resident(uint64_t start, size_t pages, uint64_t page)
 {
@@ -67,7 +74,7 @@ static int map_runs(uint64_t start, uint64_t end, uint64_t page, bool *all)
 static int map_step(uint64_t start, uint64_t end, bool *all)
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	const uint64_t began = mm_now_ns();
+	const long before = reads();
 	int err;
 
 	if (*all && end - start >= 2 * SAMPLE * page && is_resident(start, SAMPLE, page) &&
@@ -75,54 +82,71 @@ static int map_step(uint64_t start, uint64_t end, bool *all)
 		err = populate(start, end);
 	else
 		err = map_runs(start, end, page, all);
-	return err || mm_now_ns() - began > SLOW_NS ? -1 : 0;
+	/* mincore(2) calls all resident where it may not tell. */
+	return err || reads() != before ? -1 : 0;
 }
 
-/* The next step of the work on this mapping, which begins with who comes first. False: there is none. */
-static bool take_step(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
-		      uint64_t deadline, uint64_t *start)
+static bool is_of(const struct resident_work *w, const struct hmm_vma *vma)
+{
+	return w->start == vma->start && w->end == vma->end;
+}
+
+static void begin(struct resident_work *w, const struct hmm_vma *vma, uint64_t touched)
+{
+	const uint64_t steps = (vma->end - vma->start + STEP - 1) / STEP;
+
+	*w = (struct resident_work){ vma->start, vma->end, touched,
+				     steps < STEPS_MAX ? steps : STEPS_MAX };
+}
+
+/* The work that faults of this mapping share; while they share another's, one of this fault's own. */
+static struct resident_work *choose(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
+				    struct resident_work *own)
 {
 	struct resident_work *w = &mm->resident;
-	const uint64_t steps = (vma->end - vma->start + STEP - 1) / STEP;
-	bool taken = false;
 
-	if (mm_lock_until(&mm->region_lock, deadline))
-		return false;
-	if (w->start != vma->start || w->end != vma->end)
-		*w = (struct resident_work){ vma->start, vma->end, touched,
-					     steps < STEPS_MAX ? steps : STEPS_MAX };
-	if (w->steps) {
-		*start = vma->start + (w->at - vma->start) / STEP * STEP;
-		w->at = *start + STEP < vma->end ? *start + STEP : vma->start;
-		w->steps--;
-		taken = true;
-	}
-	pthread_mutex_unlock(&mm->region_lock);
-	return taken;
+	if (is_of(w, vma))
+		return w;
+	if (w->steps)
+		w = own;
+	begin(w, vma, touched);
+	return w;
 }
 
-static void give_up(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
+/* False: there is none left, or somebody else's work began. */
+static bool take_step(struct resident_work *w, const struct hmm_vma *vma, uint64_t *start)
 {
-	if (mm_lock_until(&mm->region_lock, deadline))
-		return;
-	if (mm->resident.start == vma->start && mm->resident.end == vma->end)
-		mm->resident.steps = 0;
-	pthread_mutex_unlock(&mm->region_lock);
+	if (!is_of(w, vma) || !w->steps)
+		return false;
+	*start = vma->start + (w->at - vma->start) / STEP * STEP;
+	w->at = *start + STEP < vma->end ? *start + STEP : vma->start;
+	w->steps--;
+	return true;
 }
 
 void map_resident(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched, uint64_t deadline)
 {
 	const uint64_t began = mm_now_ns();
+	struct resident_work *w = NULL;
+	struct resident_work own;
+	bool go_on = true;
 	bool all = false;
-	uint64_t at;
 
-	while (take_step(mm, vma, touched, deadline, &at)) {
-		const uint64_t end = at + STEP < vma->end ? at + STEP : vma->end;
+	while (go_on && !mm_lock_until(&mm->region_lock, deadline)) {
+		uint64_t at;
 
-		if (map_step(at, end, &all) || mm_now_ns() - began > ALL_NS ||
-		    mm_deadline_passed(deadline)) {
-			give_up(mm, vma, deadline);
-			return;
-		}
+		if (!w)
+			w = choose(mm, vma, touched, &own);
+		go_on = take_step(w, vma, &at);
+		pthread_mutex_unlock(&mm->region_lock);
+		if (go_on)
+			go_on = !map_step(at, at + STEP < vma->end ? at + STEP : vma->end, &all) &&
+				mm_now_ns() - began < ALL_NS && !mm_deadline_passed(deadline);
 	}
+}
+
+void map_resident_done(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	if (is_of(&mm->resident, vma))
+		mm->resident = (struct resident_work){ 0 };
 }
