@@ -34,7 +34,8 @@
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
 	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \
-	X(SPLIT_VMA, "split-vma", "a mapping that took the place of another is registered in part") \
+	X(SPLIT_VMA, "split-vma",                                                                  \
+	  "a mapping that took the place of another is registered in part")                        \
 	X(NO_NEIGHBOURS, "no-neighbours", "what moves with a mapping is not registered with it")   \
 	X(ANYBODYS, "anybodys", "registered with any userfaultfd counts as registered with ours")  \
 	X(NO_BUDGET, "no-budget", "registrations are not counted")                                 \

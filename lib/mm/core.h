@@ -110,8 +110,8 @@ struct hmm_mm {
 
 	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
-	struct itree regions; /* R */
-	uint32_t regions_max; /* C: what they may cost, all together */
+	struct itree regions;          /* R */
+	uint32_t regions_max;          /* C: what they may cost, all together */
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;

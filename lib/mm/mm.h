@@ -157,8 +157,8 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
  * when the pump is at work. One system call more than to look at the page table, which knows only that somebody
  * registered it, and at the VMA.
  */
-bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end,
-		   const struct itree_node *around, struct hmm_vma *vma);
+bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
+		   struct hmm_vma *vma);
 /* Is it, as far as we know? False, too, when the pump is at work. */
 bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* The page table says that [start, end) is not registered, whatever we know: believe that. */
