@@ -92,12 +92,13 @@ static unsigned int registered_as(size_t old_at, size_t old_pages, size_t new_at
 	struct provider_ops ops;
 	struct hmm_mm *mm;
 	struct hmm_vma vma;
-	char *p = room();
+	char *p;
 	char *to;
 	unsigned int n;
 	int err;
 
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	p = room();
 	swap.old = map_fixed(p + old_at * PAGE, old_pages, RW);
 	swap.old_pages = old_pages;
 	swap.new = p + new_at *PAGE;
@@ -139,9 +140,10 @@ static void what_was_nothing_at_that_instant_is_looked_up_again(void **state)
 	struct provider_ops ops;
 	struct hmm_mm *mm;
 	struct hmm_vma vma;
-	char *p = room();
+	char *p;
 
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	p = room();
 	swap.old = map_fixed(p + 16 * PAGE, 4, RW);
 	swap.old_pages = 4;
 	swap.new_pages = 0;
@@ -159,11 +161,12 @@ static void a_move_of_several_mappings_is_whole_or_refused(void **state)
 {
 	struct hmm_mm *mm;
 	struct hmm_vma vma;
-	char *p = room();
+	char *p;
 	char *to = mmap(NULL, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *now;
 
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	p = room();
 	map_fixed(p + 16 * PAGE, 12, RW);
 	for (int i = 0; i < 12; i++)
 		p[(16 + i) * PAGE] = (char)i;
