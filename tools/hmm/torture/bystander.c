@@ -165,13 +165,16 @@ static void attach(struct torture *t)
 static void in_child(struct torture *t, int (*fn)(struct torture *t), const char *what)
 {
 	int status = 0;
-	pid_t pid = fork();
+	pid_t pid;
 
+	pthread_mutex_lock(&t->latch.lock);
+	pid = fork();
 	if (!pid) {
 		signal(SIGALRM, SIG_DFL);
 		alarm(CHILD_LIMIT_S);
 		_exit(fn(t));
 	}
+	pthread_mutex_unlock(&t->latch.lock);
 	if (pid < 0)
 		return;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -26,6 +26,7 @@ static int open_with(uint64_t features)
 void latch_open(struct latch *latch)
 {
 	latch->set = false;
+	pthread_mutex_init(&latch->lock, NULL);
 	latch->fd = open_with(EVENTS | UFFD_FEATURE_EVENT_FORK);
 	latch->forks = latch->fd >= 0;
 	if (latch->fd < 0)
@@ -44,17 +45,21 @@ bool latch_set(struct latch *latch, uint64_t at)
 	struct uffdio_register r = { .range = { at, LATCH_LEN },
 				     .mode = UFFDIO_REGISTER_MODE_MISSING };
 
+	if (latch->fd < 0)
+		return false;
+	pthread_mutex_lock(&latch->lock);
 	/* No access: it merges with no neighbour, and a stack may grow next to it. */
-	if (latch->fd < 0 || mmap((void *)at, LATCH_LEN, PROT_NONE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-		return false;
-	latch->at = at;
-	if (ioctl(latch->fd, UFFDIO_REGISTER, &r)) {
+	if (mmap((void *)at, LATCH_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) != MAP_FAILED) {
+		latch->at = at;
+		if (!ioctl(latch->fd, UFFDIO_REGISTER, &r)) {
+			latch->set = latch->locked = true;
+			return true;
+		}
 		munmap((void *)at, LATCH_LEN);
-		return false;
 	}
-	latch->set = true;
-	return true;
+	pthread_mutex_unlock(&latch->lock);
+	return false;
 }
 
 bool latch_caught(struct latch *latch, int ms)
@@ -80,10 +85,12 @@ void latch_drop(struct latch *latch)
 {
 	struct uffdio_range r = { latch->at, LATCH_LEN };
 
-	if (!latch->set)
-		return;
-	latch->set = false;
 	/* Unregistered first, else taking it away would wait to be read. */
-	if (!ioctl(latch->fd, UFFDIO_UNREGISTER, &r))
+	if (latch->set && !ioctl(latch->fd, UFFDIO_UNREGISTER, &r))
 		munmap((void *)latch->at, LATCH_LEN);
+	latch->set = false;
+	if (latch->locked) {
+		latch->locked = false;
+		pthread_mutex_unlock(&latch->lock);
+	}
 }

@@ -9,6 +9,7 @@
 #ifndef TOOLS_HMM_TORTURE_LATCH_H
 #define TOOLS_HMM_TORTURE_LATCH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct latch {
 	bool forks; /* told of forks, which needs privilege */
 	uint64_t at;
 	_Atomic bool set; /* the page is there */
+	/* Held from latch_set() to latch_drop(): a fork of anybody else would wait for a read that is not for it. */
+	pthread_mutex_t lock;
+	bool locked; /* by who sets the page */
 };
 
 void latch_open(struct latch *latch);
