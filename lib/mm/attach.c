@@ -73,7 +73,8 @@ static int init_memory(struct hmm_mm *mm)
 	pthread_mutex_init(&mm->region_lock, NULL);
 	pthread_mutex_init(&mm->notifier_lock, NULL);
 	pthread_mutex_init(&mm->read_lock, NULL);
-	pthread_mutex_init(&mm->doubts.lock, NULL);
+	if (doubts_init(mm))
+		return -ENOMEM;
 	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
 	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
 	mm->stolen = hmm_pool_map(STOLEN_MAX * sizeof(*mm->stolen));
@@ -92,6 +93,7 @@ struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
+	doubts_fini(mm);
 	hmm_pool_unmap(mm->stolen, STOLEN_MAX * sizeof(*mm->stolen));
 	hmm_objpool_fini(&mm->regions_pool);
 	hmm_objpool_fini(&mm->notifiers_pool);

@@ -142,10 +142,12 @@ static void *pump_main(void *arg)
 	 */
 	while (!atomic_load(&mm->stopping) && !mm->gone) {
 		bool closed = files_closed(mm);
+		int n = poll(p, 2, closed ? doubts_wait_ms(mm) : FILES_WAIT_MS);
 
-		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) > 0 &&
-		    p[0].revents & (POLLIN | POLLERR))
+		if (n > 0 && p[0].revents & (POLLIN | POLLERR))
 			cycle(mm);
+		else if (!n && closed)
+			doubts_look(mm);
 	}
 	return NULL;
 }
