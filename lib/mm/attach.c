@@ -181,6 +181,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 		return err;
 	}
 	mm_get(mm);
+	notes_begin();
 	*out = mm;
 	return 0;
 }

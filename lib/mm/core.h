@@ -195,6 +195,9 @@ void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
 int doubts_wait_ms(struct hmm_mm *mm);
 void doubts_look(struct hmm_mm *mm);
 
+/* note.c: an address space is attached, so that the preload object, if there is one, has whom to tell */
+void notes_begin(void);
+
 /* suspect.c */
 void suspects_init(struct hmm_mm *mm);
 void suspects_fini(struct hmm_mm *mm);
