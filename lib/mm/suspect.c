@@ -37,6 +37,14 @@ struct linux_dirent64 {
 
 enum where { ELSEWHERE, UNKNOWN, NOWHERE };
 
+/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
+static bool is_discard(long nr)
+{
+	nr &= ~0x40000000L;
+	return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220;
+}
+
+/* Threads are stopped on their way into a system call, or out of it. */
 static enum where where_is(pid_t tid)
 {
 	long nr;
@@ -48,10 +56,7 @@ static enum where where_is(pid_t tid)
 	case THREAD_POLLS:
 		return ELSEWHERE;
 	case THREAD_SLEEPS:
-		/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
-		nr &= ~0x40000000L;
-		return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220 ? UNKNOWN
-										: ELSEWHERE;
+		return is_discard(nr) && !thread_stopped(tid) ? UNKNOWN : ELSEWHERE;
 	default:
 		return UNKNOWN;
 	}
@@ -117,7 +122,8 @@ static bool suspect(struct suspect_list *l, pid_t tid)
 /* All threads, in one piece; how many live is told beside. Bytes, or 0. */
 static size_t list_threads(struct suspect_list *l, size_t *threads)
 {
-	const int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char more[512] __attribute__((aligned(8)));
 	struct stat st;
 	long len = 0;
@@ -132,7 +138,7 @@ static size_t list_threads(struct suspect_list *l, size_t *threads)
 	}
 	if (fstat(fd, &st))
 		len = 0;
-	close(fd);
+	syscall(SYS_close, fd);
 	*threads = st.st_nlink - 2;
 	return len > 0 ? (size_t)len : 0;
 }

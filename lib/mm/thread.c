@@ -24,7 +24,7 @@ static char *put_number(char *p, pid_t tid)
 	return p;
 }
 
-/* A file of /proc/self/task/TID, from its beginning: its length, or -errno. */
+/* A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of cancellation. */
 static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 {
 	char path[64] = "/proc/self/task/";
@@ -32,13 +32,13 @@ static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 	int fd;
 
 	strcpy(put_number(path + strlen(path), tid), name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	n = read(fd, buf, size - 1);
+	n = syscall(SYS_read, fd, buf, size - 1);
 	if (n < 0)
 		n = -errno;
-	close(fd);
+	syscall(SYS_close, fd);
 	buf[n > 0 ? n : 0] = 0;
 	return n;
 }

@@ -10,7 +10,9 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
@@ -23,7 +25,7 @@ static void nap(void)
 {
 	const struct timespec ts = { 0, LOOK_NS };
 
-	nanosleep(&ts, NULL);
+	syscall(SYS_nanosleep, &ts, NULL); /* no point of cancellation */
 }
 
 /*

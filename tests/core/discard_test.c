@@ -249,22 +249,21 @@ static bool lose_privilege(void)
 	return !prctl(PR_SET_DUMPABLE, 0);
 }
 
-static void *sleep_often(void *arg)
+static void *sleep_long(void *arg)
 {
-	const struct worker *w = arg;
-
-	while (!atomic_load(&w->stop))
-		sleep_ms(1);
-	return NULL;
+	for (;;)
+		sleep_ms(60000);
+	return arg;
 }
 
 static int without_privilege(void)
 {
-	static struct worker sleeper, spinner;
+	static struct worker spinner;
 	struct space s;
+	pthread_t sleeper;
 
 	space_open(&s, 4, 0);
-	pthread_create(&sleeper.thread, NULL, sleep_often, &sleeper);
+	pthread_create(&sleeper, NULL, sleep_long, NULL);
 	if (!lose_privilege())
 		return 2;
 	for (int i = 0; i < 2; i++) {
