@@ -62,7 +62,8 @@ struct hmm_mm_options {
  * the signals' default of threads: the two threads block all signals.
  * Return: 0; -EPERM userfaultfd denied to this process; -ENOSYS no userfaultfd in this kernel or
  * denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
- * @options->pid is another process; -EINVAL a bad option; -EMFILE; -ENOMEM.
+ * @options->pid is another process; -EINVAL a bad option; -EACCES the process is not dumpable, as after
+ * setuid(): its /proc/self/pagemap is not its own; attach before, or pass pagemap_fd; -EMFILE; -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
  * Since: 0.1. Follows: mmu_notifier_register().
  */
@@ -94,6 +95,7 @@ struct hmm_mm_info {
 	bool procmap_query;      /* VMA look-ups by PROCMAP_QUERY */
 	bool event_fork;         /* every fork is seen, raw clones too */
 	bool reduced;            /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
+	bool dumpable;           /* now: else (after setuid, say) discards settle by the states of threads */
 	uint64_t thp_size;       /* bytes of a transparent huge page, 0 for none */
 	uint64_t max_regions;    /* map entries that registration may take */
 };

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 struct vma_reader *mm_vmas(struct hmm_mm *mm)
@@ -226,6 +227,7 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.procmap_query = mm->vmas.procmap_query,
 		.event_fork = mm->provider.event_fork,
 		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
+		.dumpable = prctl(PR_GET_DUMPABLE) == 1,
 		.thp_size = mm->thp_size,
 		.max_regions = mm->regions_max,
 	};
