@@ -8,6 +8,7 @@
 
 #include <hmm/mm.h>
 
+/* hmm_mm_note(), hmm_mm_note_file() and hmm_mm_note_writeback() of that library. */
 struct preload_library {
 	int (*note)(struct hmm_mm *, enum hmm_note, uint64_t, uint64_t);
 	int (*note_file)(struct hmm_mm *, int);
