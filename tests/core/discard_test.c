@@ -4,6 +4,7 @@
 #include "held_discard.h"
 
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -120,6 +121,25 @@ static void the_discard_of_a_thread_that_spins_afterwards_settles(void **state)
 static void a_discard_settles_while_threads_come_and_go(void **state)
 {
 	beside(CHURN, 2);
+}
+
+/* It has no registers of a user's, is busy for as long as it may be idle, and makes no call for anybody. */
+static void a_discard_settles_beside_a_kernel_thread_that_polls(void **state)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 60000 };
+	struct space s;
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0) {
+		print_message("no io_uring that polls: %s\n", strerror(errno));
+		skip();
+	}
+	space_open(&s, 4, 0);
+	madvise(s.p, PAGE, MADV_DONTNEED);
+	settle(&s);
+	assert_true(settles(&s));
+	close(ring);
+	space_close(&s);
 }
 
 /* Nobody asks: what is faulted for the first time some time after a discard is not in doubt. */
@@ -335,6 +355,7 @@ int main(void)
 		cmocka_unit_test(a_discard_settles_beside_a_thread_that_makes_system_calls_only),
 		cmocka_unit_test(the_discard_of_a_thread_that_spins_afterwards_settles),
 		cmocka_unit_test(a_discard_settles_while_threads_come_and_go),
+		cmocka_unit_test(a_discard_settles_beside_a_kernel_thread_that_polls),
 		cmocka_unit_test(a_discard_settles_without_being_asked_about),
 		cmocka_unit_test(a_discard_that_takes_its_time_is_in_doubt_until_it_has_ended),
 		cmocka_unit_test(a_discard_settles_where_the_first_thread_has_ended),
