@@ -58,7 +58,7 @@ static enum where where_is(pid_t tid)
 	case THREAD_SLEEPS:
 		return is_discard(nr) && !thread_stopped(tid) ? UNKNOWN : ELSEWHERE;
 	default:
-		return UNKNOWN;
+		return hmm_mutation(HMM_MUTATION_TRUST_RUNNING) ? ELSEWHERE : UNKNOWN;
 	}
 }
 
