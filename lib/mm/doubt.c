@@ -15,6 +15,7 @@
 
 /* How long the notifiers' lock is waited for; else the doubt is settled another time. */
 #define OUTDATE_NS 1000000ULL
+#define AT_ONCE 64 /* doubts that are settled without letting go of the lock */
 
 static struct doubt *to_doubt(struct itree_node *node)
 {
@@ -115,17 +116,23 @@ void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 /*
  * Discards up to this one have ended. First their translations become outdated: who no longer finds the doubt asks only
- * whether a page is there.
+ * whether a page is there. Some, from an address on, as the pump waits for the lock meanwhile; true: there are more.
  */
-static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_interval_notifier *own,
-			 uint64_t *seq)
+static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
+			const struct hmm_interval_notifier *own, uint64_t *seq)
 {
 	struct doubt_list *l = &mm->doubts;
 	struct doubt *after;
+	bool more = false;
+	int n = 0;
 
 	pthread_mutex_lock(&l->lock);
-	for (struct doubt *d = first(l, 0, UINT64_MAX); d; d = after) {
-		after = next(l, d, 0, UINT64_MAX);
+	for (struct doubt *d = first(l, *at, UINT64_MAX); d; d = after) {
+		*at = d->node.start;
+		more = n++ == AT_ONCE;
+		if (more)
+			break;
+		after = next(l, d, *at, UINT64_MAX);
 		if (d->id > last)
 			continue;
 		if (notifiers_outdate(mm, d->node.start, d->node.end, own, seq,
@@ -134,6 +141,18 @@ static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_inte
 		drop(mm, d);
 	}
 	pthread_mutex_unlock(&l->lock);
+	return more;
+}
+
+static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_interval_notifier *own,
+			 uint64_t *seq)
+{
+	uint64_t at = 0;
+
+	/* Doubts may be nested, and new ones come: it need not reach the end. */
+	for (int i = 0; last && i <= DOUBTS_MAX / AT_ONCE; i++)
+		if (!settle_some(mm, &at, last, own, seq))
+			break;
 }
 
 static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *youngest)
