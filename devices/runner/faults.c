@@ -57,6 +57,7 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	*f = s->fault;
 	rc = s->error;
 	atomic_store(&s->state, SLOT_FREE);
+	guard_waited();
 	bump(rc ? &e->stats.cancels : &e->stats.replays, 1);
 	return rc;
 }

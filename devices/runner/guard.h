@@ -29,6 +29,7 @@ struct guard {
 
 extern _Thread_local struct guard *volatile guard_current
 	__attribute__((tls_model("initial-exec")));
+extern _Thread_local int guard_patience __attribute__((tls_model("initial-exec")));
 
 /*
  * Put our handlers in front of whatever the program has now. Called before each job: a program that
@@ -36,8 +37,30 @@ extern _Thread_local struct guard *volatile guard_current
  */
 int guard_install(void);
 
+/*
+ * The same by an engine, without its locks and signals being blocked where nothing has changed. A handler that the
+ * program installs while a job runs gets the device's faults until then, unless it was installed by
+ * hmm_device_sigaction().
+ */
+void guard_look(void);
+
+/* An engine has waited, or begins a job: it looks before its next access. */
+static inline void guard_waited(void)
+{
+	guard_patience = 0;
+}
+
+/* An access by a pointer takes as long as it takes, but is at least this much. */
+static inline void guard_spend(size_t len)
+{
+	guard_patience -= 1 + (int)(len >> 10);
+	if (__builtin_expect(guard_patience < 0, 0))
+		guard_look();
+}
+
 static inline void guard_arm(struct guard *g, const void *ptr, size_t len)
 {
+	guard_spend(len);
 	g->start = (uintptr_t)ptr;
 	g->end = (uintptr_t)ptr + len;
 	guard_current = g;

@@ -5,7 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "mm/mm.h"
 #include "runner/runner.h"
+
+/* What an item counts for, at least, until the engine looks for handlers of the program again. */
+#define ITEM_KIB 64UL
 
 /*
  * One item. The landing is for accesses through pointers of hmm_access(); after a jump only the
@@ -37,6 +41,7 @@ static void run_items(struct engine *e, struct rjob *rj)
 	while (!atomic_load_explicit(&rj->stop, memory_order_relaxed) &&
 	       (item = atomic_fetch_add(&rj->next_item, 1)) < rj->items) {
 		e->vanished_times = 0;
+		guard_spend(ITEM_KIB << 10);
 		rc = run_item(e, job, item);
 		access_leave(e);
 		e->used = e->wrote = false;
@@ -95,6 +100,7 @@ static void *engine_main(void *arg)
 		rj->active++;
 		pthread_mutex_unlock(&r->lock);
 		e->job = rj;
+		guard_waited();
 		run_items(e, rj);
 		pthread_mutex_lock(&r->lock);
 		rj->active--;
@@ -230,13 +236,13 @@ int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout
 {
 	struct runner *r = runner_of(dev);
 	struct rjob *rj = job->driver;
+	uint64_t deadline = mm_deadline(timeout_ns);
 
 	if (!rj)
 		return 0;
-	if (!atomic_load(&rj->ended) && timeout_ns)
-		futex_wait(&rj->ended, 0, timeout_ns);
-	while (!timeout_ns && !atomic_load(&rj->ended))
-		futex_wait(&rj->ended, 0, 0);
+	/* A signal of the program's ends a wait on the word early. */
+	while (!atomic_load(&rj->ended) && !mm_deadline_passed(deadline))
+		futex_wait(&rj->ended, 0, mm_left_ns(deadline));
 	if (!atomic_load(&rj->ended))
 		return -ETIME;
 	/* The engine that ended it still holds the lock for its last look at it. */

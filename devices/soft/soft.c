@@ -12,6 +12,8 @@ static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	uint64_t n = 0;
 	int rc = hmm_ptable_set(soft->table, map->start, map->shift, map->pfns, map->n);
 
+	if (rc)
+		return rc;
 	for (uint64_t i = 0; i < map->n; i++)
 		n += map->pfns[i] != 0;
 	atomic_fetch_add_explicit(map->shift == 12   ? &soft->pages_4k
@@ -19,7 +21,7 @@ static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
 				  : map->shift == 30 ? &soft->pages_1g
 						     : &soft->pages_other,
 				  n, memory_order_relaxed);
-	return rc;
+	return 0;
 }
 
 /* Runs on the pump. */

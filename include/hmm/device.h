@@ -222,7 +222,7 @@ struct hmm_device_ops {
  * @dev: out
  *
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL wrong size or ABI, no 4K entries, @inner of another space or already stacked
+ * Return: 0; -EINVAL wrong size or ABI, unknown models, no 4K entries, @inner of another space or already stacked
  * upon; -ENOMEM.
  * Ownership: *dev is the caller's; it owns @inner on success, which is destroyed with it.
  * Since: 0.1.
@@ -275,6 +275,23 @@ struct hmm_device_driver {
  * Return: NULL past the last. Since: 0.1.
  */
 const struct hmm_device_driver *hmm_device_driver_at(unsigned int i);
+
+struct sigaction;
+
+/**
+ * hmm_device_sigaction() - sigaction() of a program while devices with engines in software run
+ * @sig: a signal
+ * @act: the program's action, or NULL
+ * @old: out, or NULL: the program's action so far, never one of this library
+ *
+ * Such engines handle SIGSEGV and SIGBUS of their own accesses, in front of the program's handler. sigaction()
+ * takes that place from them: the program's handler gets the engines' faults until they look again. This call leaves
+ * them in front: @act gets all faults but theirs. libhmm-preload.so calls it for programs that know nothing of it.
+ * Context: any thread, signal handlers included.
+ * Return: 0; -ENOENT the library has nothing in front: other signals, before a device was opened, in a forked child:
+ * call sigaction(). Since: 0.1.
+ */
+int hmm_device_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 
 /**
  * hmm_device_priv() - what hmm_device_create() was given

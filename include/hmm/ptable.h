@@ -48,7 +48,9 @@ void hmm_ptable_destroy(struct hmm_ptable *table);
  * @shift: out: log2 bytes that the entry maps; may be NULL
  *
  * No lock, no barrier beyond a dependent load. What it returns is current only inside an engine
- * section. Return: the entry, 0 for none. Since: 0.1.
+ * section. Outside of one it may be called until the table is destroyed, but beside hmm_ptable_reclaim() (a mirror's
+ * collection calls it for most devices) the answer may be that of another address. Return: the entry, 0 for none.
+ * Since: 0.1.
  */
 uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32_t *shift);
 
@@ -93,7 +95,8 @@ uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_
 /**
  * hmm_ptable_reclaim() - free table pages that hold no entry
  * @table: the table
- * Context: with the gate closed or nobody looking up. Return: bytes freed. Since: 0.1.
+ * Context: with the gate closed or nobody looking up: a look-up beside it may find another address's entry. Their
+ * pages are freed, the addresses are kept for the table's next ones. Return: bytes freed. Since: 0.1.
  */
 uint64_t hmm_ptable_reclaim(struct hmm_ptable *table);
 

@@ -74,7 +74,8 @@ struct hmm_range {
  * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -EFAULT; -EPERM;
  * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
  * of a wait: a change elsewhere, a driver's callback that hangs);
- * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process.
+ * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process; -EDEADLK in a handler of
+ * pthread_atfork() that runs after the library's (a fault waits until a fork is over).
  * On an error entries below range->last are output.
  * Since: 0.1. Follows: hmm_range_fault(), hmm_range_fault_unlocked_timeout().
  */

@@ -119,7 +119,7 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * the entries that change (HMM_MAP_UPGRADE), of a file those of the 64 KiB around the write. What the mirror gave the
  * device and did not take away counts as installed; a driver that lost entries by itself calls hmm_svm_drop() first.
  *
- * Context: any thread outside sections and callbacks; may block.
+ * Context: any thread outside sections and callbacks; may block. A cancellation point when it begins.
  * Return: 0 every page is installed, at the time of the commit; 1 some of it cannot be cached
  * (HMM_PFN_TRANSIENT); -EFAULT, -EPERM, -EHWPOISON as hmm_range_fault(); -EACCES not allowed by
  * hmm_svm_add_range(); -ETIME nothing came further for fault_timeout_ns: the chunk is not installed, not in part
@@ -140,7 +140,8 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
  * @svm: the mirror
  * @start: first address
  * @end: one past the last
- * Context: outside sections and callbacks; blocks until engines have left their sections.
+ * Context: outside sections and callbacks; blocks until engines have left their sections. A cancellation point when it
+ * begins.
  * Return: 0; -EINVAL; -ESRCH. Since: 0.1. Follows: drm_gpusvm_range_evict().
  */
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
@@ -156,7 +157,7 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * (System V); what does not stand is dropped. Devices without faults get job->ranges populated; if the end of a
  * discard of them is in doubt (see hmm-coherence(7)) it is waited for, up to 100 ms.
  *
- * Context: outside sections and callbacks; may block.
+ * Context: outside sections and callbacks; may block. A cancellation point when it begins.
  * Return: 0; -EINVAL; -EFAULT, -EPERM a named range cannot be populated; -EAGAIN a discard of a named range
  * is in doubt still: submit again, or say hmm_mm_note(HMM_NOTE_DISCARD) first if it is known to be over;
  * -EOPNOTSUPP a named range that cannot be cached; -ESRCH; errors of the device's submit. Since: 0.1.
@@ -168,6 +169,8 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
  * @svm: the mirror
  * @job: it
  * @timeout_ns: 0 for ever
+ * Context: outside sections and callbacks; may block. A cancellation point when it begins: a thread that waits already is
+ * cancelled once the job has ended.
  * Return: 0 it has, see job->status; -ETIME it has not, or a fault reads its ranges: wait again. Since: 0.1.
  */
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns);
@@ -180,7 +183,7 @@ int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job);
 
 /**
  * hmm_svm_run() - submit, wait, and return the job's status or the error of the submission
- * Since: 0.1.
+ * A cancellation point when it begins. Since: 0.1.
  */
 int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job);
 
@@ -218,8 +221,8 @@ int hmm_svm_walk(struct hmm_svm *svm, uint64_t start, uint64_t end,
 /**
  * hmm_svm_collect() - free what unmapped ranges left behind: notifiers and table pages without chunks
  * Done by itself after enough was unmapped, off the pump, unless HMM_SVM_NO_COLLECT.
- * Context: outside sections and callbacks; may block. Return: bytes and notifiers freed, summed into
- * the counters; the bytes here. Since: 0.1. Follows: the garbage collector of xe_svm.
+ * Context: outside sections and callbacks; may block; a cancellation point when it begins. Return: bytes and notifiers
+ * freed, summed into the counters; the bytes here. Since: 0.1. Follows: the garbage collector of xe_svm.
  */
 uint64_t hmm_svm_collect(struct hmm_svm *svm);
 

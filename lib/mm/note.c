@@ -2,6 +2,7 @@
 /* What the program tells about itself: unseen events become synchronous. */
 #include "mm/core.h"
 #include "mm/preload.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 
@@ -38,6 +39,7 @@ static void note(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)
 {
+	HMM_NO_CANCEL;
 	struct told t = { what, start, end };
 
 	if ((unsigned int)what > HMM_NOTE_DETACH || start >= end)

@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Nodes of a page table come in slabs of never-mirrored memory, one list of slabs a level (a level has
- * one size of node). A slab goes back to the system when its last node has.
+ * one size of node). A slab's pages go back to the system when its last node has; its addresses stay until the table is
+ * destroyed, and are nodes of that level for ever. So a look-up that is in no section, which nobody waits for, may
+ * find what another address maps, or nothing, but it reads no memory of others.
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "base/pool.h"
 #include "ptable.h"
+
+/* AddressSanitizer reports who still reads a node that was freed, at once and not when it is unmapped. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
+#endif
 
 struct pt_slab {
 	struct pt_slab *next;
@@ -15,8 +27,13 @@ struct pt_slab {
 	uint32_t used;  /* nodes handed out */
 	uint32_t fresh; /* nodes from the start that were ever handed out: the rest is untouched */
 	uint32_t nodes;
-	size_t size;
+	size_t size; /* of the mapping that holds them */
+	char *first; /* node */
 };
+
+/* The books of a small slab are in front of its nodes, and in a page that stays. */
+#define HEAD 64UL
+#define PAGE 4096UL
 
 /*
  * A table that grows gets large pages: a fresh 4 KiB page costs 2 us inside the commit section that needs it,
@@ -35,8 +52,8 @@ void pt_cache_init(struct hmm_ptable *t)
 		c->node_size = (c->node_size + 63) & ~63UL;
 		/* The root level has one node only. */
 		c->slab_size = l ? SLAB_BYTES : 0;
-		if (c->slab_size < c->node_size + 64)
-			c->slab_size = (c->node_size + 64 + 4095) & ~4095UL;
+		if (c->slab_size < c->node_size + HEAD)
+			c->slab_size = (c->node_size + HEAD + PAGE - 1) & ~(PAGE - 1);
 	}
 }
 
@@ -62,21 +79,78 @@ static void slab_move(struct pt_slab *s, struct pt_slab **list)
 	slab_link(s, list);
 }
 
-static struct pt_slab *slab_new(struct pt_cache *c)
+/* A large one has its books elsewhere: else no page of 2 MiB could be given back as one. */
+static bool is_large(const struct pt_slab *s)
 {
-	size_t size =
-		c->n_slabs >= SLABS_SMALL && c->slab_size == SLAB_BYTES ? SLAB_LARGE : c->slab_size;
+	return s->first != (char *)s + HEAD;
+}
+
+static void slab_free(struct pt_slab *s)
+{
+	char *mem = is_large(s) ? s->first : (char *)s;
+	size_t size = s->size;
+
+	/* The next to be mapped there know nothing of ours. */
+	ASAN_UNPOISON_MEMORY_REGION(mem, size);
+	if (is_large(s))
+		hmm_pool_unmap(s, PAGE);
+	hmm_pool_unmap(mem, size);
+}
+
+/* No node of it is in use: all of them read as zeros, and are handed out anew from the first. */
+static void slab_rest(struct pt_slab *s)
+{
+	char *mem = is_large(s) ? s->first : (char *)s + PAGE;
+	size_t size = is_large(s) ? s->size : s->size - PAGE;
+
+	/* Not by the name that the preload object stands in for: it would note it, and the gate is closed. */
+	syscall(SYS_madvise, mem, size, MADV_DONTNEED);
+	s->free = NULL;
+	s->fresh = 0;
+}
+
+static struct pt_slab *slab_large(void)
+{
+	struct pt_slab *s = hmm_pool_map(PAGE);
+	char *mem = s ? hmm_pool_map(SLAB_LARGE) : NULL;
+
+	if (!mem) {
+		hmm_pool_unmap(s, PAGE);
+		return NULL;
+	}
+	syscall(SYS_madvise, mem, SLAB_LARGE, MADV_HUGEPAGE);
+	s->size = SLAB_LARGE;
+	s->first = mem;
+	return s;
+}
+
+static struct pt_slab *slab_small(size_t size)
+{
 	struct pt_slab *s = hmm_pool_map(size);
 
 	if (!s)
 		return NULL;
-	if (size == SLAB_LARGE)
-		madvise(s, size, MADV_HUGEPAGE);
-	c->n_slabs++;
 	s->size = size;
-	s->nodes = (uint32_t)((size - 64) / c->node_size);
+	s->first = (char *)s + HEAD;
+	return s;
+}
+
+static struct pt_slab *slab_new(struct pt_cache *c)
+{
+	bool large = c->n_slabs >= SLABS_SMALL && c->slab_size == SLAB_BYTES;
+	struct pt_slab *s = large ? slab_large() : slab_small(c->slab_size);
+
+	if (!s)
+		return NULL;
+	c->n_slabs++;
+	s->nodes = (uint32_t)((large ? s->size : s->size - HEAD) / c->node_size);
 	slab_link(s, &c->slabs);
 	return s;
+}
+
+static size_t slots_size(const struct hmm_ptable *t, uint32_t level)
+{
+	return sizeof(uint64_t) << t->bits[level];
 }
 
 struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
@@ -93,9 +167,10 @@ struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
 		node = s->free;
 		s->free = node->next;
 	} else {
-		node = (struct pt_node *)((char *)s + 64 + s->fresh++ * c->node_size);
+		node = (struct pt_node *)(s->first + s->fresh++ * c->node_size);
 	}
 	s->used++;
+	ASAN_UNPOISON_MEMORY_REGION(node->slot, slots_size(t, level));
 	/* Slots are zero: fresh memory is, and what comes back has been cleared. */
 	node->slab = s;
 	node->next = NULL;
@@ -114,16 +189,14 @@ void pt_node_put(struct hmm_ptable *t, struct pt_node *node)
 	struct pt_cache *c = &t->cache[node->level];
 
 	if (node->used)
-		memset((void *)node->slot, 0, sizeof(uint64_t) << t->bits[node->level]);
+		memset((void *)node->slot, 0, slots_size(t, node->level));
+	ASAN_POISON_MEMORY_REGION(node->slot, slots_size(t, node->level));
 	node->next = s->free;
 	s->free = node;
 	if (s->used-- == s->nodes)
 		slab_move(s, &c->slabs);
-	if (s->used == 0) {
-		slab_unlink(s);
-		c->n_slabs--;
-		hmm_pool_unmap(s, s->size);
-	}
+	if (s->used == 0)
+		slab_rest(s);
 }
 
 static void slabs_free(struct pt_slab **list)
@@ -132,7 +205,7 @@ static void slabs_free(struct pt_slab **list)
 
 	while ((s = *list)) {
 		slab_unlink(s);
-		hmm_pool_unmap(s, s->size);
+		slab_free(s);
 	}
 }
 

@@ -14,7 +14,9 @@
  *						are unlinked, reused or unmapped
  *
  * A reader holds pointers to nodes only inside its section, and no section is open while the gate is
- * closed, so what reclaim() unlinks and frees has no reader; nobody else frees.
+ * closed, so what reclaim() unlinks and frees has no reader; nobody else frees. Who is in no section takes the lock
+ * (pt_get()). A program that does neither reads a node of the same level that was given to other addresses, or
+ * zeros, and no other memory (node.c).
  */
 #ifndef LIB_PTABLE_PTABLE_H
 #define LIB_PTABLE_PTABLE_H
@@ -60,6 +62,7 @@ struct hmm_ptable {
 	uint32_t shift[PT_LEVELS]; /* log2 bytes that a slot of the level maps */
 	uint32_t bits[PT_LEVELS];
 	uint64_t last_addr; /* the highest address that can be mapped */
+	uint64_t epoch; /* of the process that made it: a child's copy may be locked for ever */
 	pthread_mutex_t lock;
 	struct pt_node *limbo; /* (lock) unlinked, maybe still read */
 	bool empty;            /* (lock) there may be linked nodes without an entry */
@@ -152,6 +155,11 @@ void pt_cache_fini(struct hmm_ptable *t);
  * how many entries overlap.
  */
 uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bits);
+/*
+ * hmm_ptable_lookup() for who is in no section, with the lock: nodes do not go meanwhile. *shift is written always; may
+ * be NULL.
+ */
+uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift);
 /* Is there any entry in the range? */
 bool pt_any(struct hmm_ptable *t, uint64_t start, uint64_t end);
 

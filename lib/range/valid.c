@@ -6,6 +6,7 @@
  */
 #include "mm/mm.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <hmm/range.h>
 
@@ -36,6 +37,7 @@ static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm = ni_mm(range->notifier);
 	const uint64_t start = range->start;
 	const uint64_t end = range->end;

@@ -6,8 +6,8 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
-#include <hmm/ptable.h>
 #include "mm/mm.h"
+#include "ptable/ptable.h"
 #include "svm/svm.h"
 
 static bool known(struct hmm_svm *svm, const struct svm_checked *c)
@@ -66,7 +66,7 @@ static uint64_t check_segments(struct hmm_svm *svm)
 	svm->checked = NULL;
 	pthread_mutex_unlock(&svm->lock);
 	while ((c = list)) {
-		bool held = hmm_ptable_lookup(svm->chunks, c->start, NULL) != 0;
+		bool held = pt_get(svm->chunks, c->start, NULL) != 0;
 
 		list = c->next;
 		if (held && still_there(svm, c)) {

@@ -2,7 +2,7 @@
 /* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
 #include <errno.h>
 #include <sys/mman.h>
-#include <hmm/ptable.h>
+#include "ptable/ptable.h"
 #include "svm/svm.h"
 
 static const unsigned int shifts[] = { CHUNK_MAX_SHIFT, 16, HMM_PAGE_SHIFT };
@@ -51,7 +51,7 @@ bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)
 {
 	while (addr < end) {
 		uint32_t shift;
-		uint64_t word = hmm_ptable_lookup(svm->chunks, addr, &shift);
+		uint64_t word = pt_get(svm->chunks, addr, &shift);
 		uint64_t next = (addr | ((1ULL << shift) - 1)) + 1;
 
 		if (!word || word & CHUNK_PARTIAL)
@@ -65,8 +65,7 @@ bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)
 
 uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift)
 {
-	*shift = 0;
-	return hmm_ptable_lookup(svm->chunks, rq->start, shift);
+	return pt_get(svm->chunks, rq->start, shift);
 }
 
 /* Not in the middle of another commit or an invalidation: words are read and written back. */
@@ -76,7 +75,7 @@ int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 
 	for (uint64_t addr = start, next; !rc && addr < end; addr = next) {
 		uint32_t shift;
-		uint64_t word = hmm_ptable_lookup(svm->chunks, addr, &shift) | CHUNK_PARTIAL;
+		uint64_t word = pt_get(svm->chunks, addr, &shift) | CHUNK_PARTIAL;
 
 		next = (addr | ((1ULL << shift) - 1)) + 1;
 		if (word != CHUNK_PARTIAL)
@@ -89,7 +88,7 @@ int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)
 {
 	uint32_t shift;
-	uint64_t now = hmm_ptable_lookup(svm->chunks, addr, &shift);
+	uint64_t now = pt_get(svm->chunks, addr, &shift);
 	uint64_t base = addr & ~((1ULL << shift) - 1);
 
 	now |= word & (CHUNK_MAY_WRITE | CHUNK_BLOCKS);

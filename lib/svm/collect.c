@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <hmm/ptable.h>
+#include "base/nocancel.h"
 #include "mm/core.h"
 #include "svm/device.h"
 #include "svm/svm.h"
@@ -68,6 +69,8 @@ static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 
 uint64_t hmm_svm_collect(struct hmm_svm *svm)
 {
+	HMM_CANCEL_POINT;
+
 	return collect(svm, 0);
 }
 

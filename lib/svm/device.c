@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "base/epoch.h"
+#include "base/nocancel.h"
 #include "base/pool.h"
 #include "mm/mm.h"
 #include "svm/device.h"
@@ -177,17 +179,23 @@ static void fill_in(struct hmm_device *dev)
 int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
 		      struct hmm_device *inner, struct hmm_device **dev)
 {
+	HMM_NO_CANCEL;
 	struct hmm_device *d;
 
 	if (!mm || !ops || ops->size < sizeof(*ops) || ops->abi != HMM_DEVICE_ABI || !ops->name)
+		return -EINVAL;
+	if (ops->thread_model > HMM_THREADS_PARALLEL || ops->fault_model > HMM_FAULTS_NONE)
 		return -EINVAL;
 	if (ops->page_shifts && !(ops->page_shifts & (1ULL << HMM_PAGE_SHIFT)))
 		return -EINVAL;
 	if (inner && (inner->mm != mm || inner->outer || atomic_load(&inner->svm)))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	d = hmm_pool_map(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
+	d->epoch = epoch_now();
 	d->ops = *ops;
 	d->mm = mm;
 	d->priv = priv;
@@ -202,6 +210,11 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 
 void hmm_device_destroy(struct hmm_device *dev)
 {
+	HMM_NO_CANCEL;
+
+	/* A driver's locks may be held by threads that a child has not. */
+	if (dev && epoch_inherited(dev->epoch))
+		return;
 	while (dev) {
 		struct hmm_device *inner = dev->inner;
 
@@ -259,10 +272,13 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev)
 
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
+	HMM_NO_CANCEL;
 	struct hmm_svm *svm;
 
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	memset(stats, 0, sizeof(*stats));
 	stats->size = sizeof(*stats);
 	svm = atomic_load(&dev->svm);
@@ -277,14 +293,20 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 
 int hmm_device_faults_pending(struct hmm_device *dev)
 {
+	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	return svm ? svm_faults_pending(svm) : -ENODEV;
 }
 
 int hmm_device_lost(struct hmm_device *dev)
 {
+	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	return svm ? svm_restore(svm) : -ENODEV;
 }

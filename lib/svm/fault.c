@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include "base/nocancel.h"
 #include "mm/core.h"
 #include "svm/svm.h"
 
@@ -194,21 +195,27 @@ int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
 
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 {
+	HMM_CANCEL_POINT;
 	struct svm_need need = { .missing = false };
 
 	if (!len || addr + len < addr || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	svm_collect_maybe(svm);
 	return svm_fault_span(svm, addr, addr + len, prot, &need);
 }
 
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
+	HMM_CANCEL_POINT;
 	int64_t bytes = 0;
 	uint64_t next;
 
 	if (start >= end || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
 		struct svm_need need = { .missing = false };
 		struct hmm_vma vma;
@@ -241,6 +248,9 @@ int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadlin
 		return rc;
 	if (start >= end)
 		return -EINVAL;
+	/* Drivers are told of whole pages. */
+	start &= ~(HMM_PAGE_SIZE - 1);
+	end = end > -HMM_PAGE_SIZE ? UINT64_MAX : (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	rc = gate_close_until(svm->mm, deadline);
 	if (rc)
 		return rc;
@@ -251,5 +261,7 @@ int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadlin
 
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
+	HMM_CANCEL_POINT;
+
 	return svm_drop(svm, start, end, 0);
 }

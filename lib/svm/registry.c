@@ -7,10 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/nocancel.h"
+#include "mm/mm.h"
 #include "svm/device.h"
 
 #define SPEC_MAX 256
 #define STACK_MAX 8
+/* Devices take no more, however many processors there are. */
+#define ENGINES_DEFAULT 256
 
 struct layer {
 	const struct hmm_device_driver *driver;
@@ -85,16 +89,22 @@ static int parse(const char *spec, struct layer *layers, int *n)
 int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 		    struct hmm_device **dev)
 {
+	HMM_NO_CANCEL;
 	struct layer layers[STACK_MAX];
 	struct hmm_device *inner = NULL;
 	struct hmm_device *outer;
 	int n = 0;
 	int rc = parse(spec, layers, &n);
 
+	if (!rc)
+		rc = mm_alive(mm);
+
 	if (engines == 0) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-		engines = cpus > 0 ? (unsigned int)cpus : 1;
+		engines = cpus <= 0                ? 1
+			  : cpus < ENGINES_DEFAULT ? (unsigned int)cpus
+						   : ENGINES_DEFAULT;
 	}
 	for (int i = n - 1; !rc && i >= 0; i--) {
 		const struct hmm_device_driver *driver = layers[i].driver;

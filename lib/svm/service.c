@@ -95,8 +95,12 @@ static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct
 	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
 	int rc = 0;
 
+	/* What it says of itself is not believed. */
+	f->flags &= ~HMM_FAULT_ONCE;
 	if (!f->len || f->addr + f->len < f->addr)
 		rc = -EFAULT;
+	else if (!(f->prot & PROT_READ) || f->prot & ~(uint32_t)(PROT_READ | PROT_WRITE))
+		rc = -EINVAL;
 	else if (f->flags & HMM_FAULT_VANISHED)
 		rc = svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len,
 			      mm_deadline(svm->options.fault_timeout_ns));
@@ -139,6 +143,9 @@ static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 				       timeout_ns);
 	if (n == -ETIME)
 		n = 0;
+	/* A driver that says more than it was asked for has written beyond the batch, or lies. */
+	if (n > (int)svm->options.fault_batch)
+		n = (int)svm->options.fault_batch;
 	if (n >= 0)
 		fetch_end(svm, &fetch, n == (int)svm->options.fault_batch);
 	if (n > 0) {

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/nocancel.h"
 #include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
@@ -234,13 +235,15 @@ static int check_job(const struct hmm_job *job)
 		return -EINVAL;
 	for (uint32_t i = 0; i < job->nranges; i++)
 		if (job->ranges[i].start >= job->ranges[i].end ||
-		    !(job->ranges[i].prot & PROT_READ))
+		    !(job->ranges[i].prot & PROT_READ) ||
+		    job->ranges[i].prot & ~(uint32_t)(PROT_READ | PROT_WRITE))
 			return -EINVAL;
 	return 0;
 }
 
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 {
+	HMM_CANCEL_POINT;
 	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
 	struct svm_need need = { .missing = false };
 	int rc = check_job(job);
@@ -269,9 +272,12 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 {
+	HMM_CANCEL_POINT;
 	uint64_t deadline = mm_deadline(timeout_ns);
 	int rc = 0;
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	/* The device is asked once about the end. */
 	if (!job_ended(svm, job))
 		rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
@@ -280,8 +286,11 @@ int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 
 int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 {
+	HMM_NO_CANCEL;
 	int rc;
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	device_lock(svm->dev);
 	rc = svm->dev->ops.cancel(svm->dev, job);
 	device_unlock(svm->dev);
@@ -290,6 +299,7 @@ int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 {
+	HMM_CANCEL_POINT;
 	int rc = hmm_svm_submit(svm, job);
 
 	if (!rc)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <hmm/engine.h>
 #include <hmm/ptable.h>
+#include "base/nocancel.h"
 #include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
@@ -92,6 +93,7 @@ static void fini(struct hmm_svm *svm)
 int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_svm_options *options,
 		   struct hmm_svm **out)
 {
+	HMM_NO_CANCEL;
 	struct hmm_svm_options filled;
 	struct hmm_svm *none = NULL;
 	struct hmm_svm *svm;
@@ -128,7 +130,9 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 
 void hmm_svm_destroy(struct hmm_svm *svm)
 {
-	if (!svm)
+	HMM_NO_CANCEL;
+
+	if (!svm || mm_inherited(svm->mm))
 		return;
 	atomic_store(&svm->dev->svm, NULL);
 	service_stop(svm);
@@ -156,10 +160,13 @@ static int add_bytes(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 
 int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 {
+	HMM_NO_CANCEL;
 	struct svm_stats *from = &svm->stats;
 
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	memset(stats, 0, sizeof(*stats));
 	stats->size = sizeof(*stats);
 #define COPY(field) stats->field = atomic_load_explicit(&from->field, memory_order_relaxed)
@@ -219,7 +226,10 @@ static int walk_one(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 int hmm_svm_walk(struct hmm_svm *svm, uint64_t start, uint64_t end,
 		 int (*fn)(const struct hmm_svm_chunk *chunk, void *arg), void *arg)
 {
+	HMM_NO_CANCEL;
 	struct walk w = { fn, arg };
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	return hmm_ptable_walk(svm->chunks, start, end, walk_one, &w);
 }

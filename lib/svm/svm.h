@@ -6,10 +6,18 @@
  *	window_lock	who inserts the notifier of a window
  *	device_lock	ops of a serial device; never held at a closed gate
  *	commit section, or the gate closed
- *	svm->lock	windows, claims, allowed ranges, jobs
+ *	svm->lock	windows, claims, allowed ranges, jobs; held for 10 ms at most where notifiers are removed
+ *	a table's lock	its nodes (lib/ptable)
+ *
+ * The pump closes the gate and takes tables' locks, in callbacks; never the other three. A commit section takes
+ * svm->lock, and the device's op what it likes. So a thread that a signal handler of the program interrupts here, and
+ * that unmaps mirrored memory in the handler, can stop the pump: at the gate, which then does not close, or in a
+ * callback. What it waits for is read by the watchdog in the pump's place; no lock of ours is needed for that.
  *
  * The chunk table says where the device may hold entries, and never too little: a chunk is in it before
- * its commit section ends and leaves it only with the gate closed, together with the device's entries.
+ * its commit section ends and leaves it only with the gate closed, together with the device's entries. Threads that
+ * handle faults look it up in no section, while hmm_svm_collect() frees its nodes: by pt_get(), never by
+ * hmm_ptable_lookup().
  *
  * Each fault has a notifier of its own, as long as the chunk it populates: a collision with an event
  * elsewhere in the 512 MiB window is none. The window's notifier does the invalidation.

@@ -536,8 +536,8 @@ static void fork_with(uint32_t flags)
 		bad |= mm_alive(s.mm) != -ESRCH;
 		bad |= hmm_mm_barrier(s.mm, 0) != -ESRCH;
 		bad |= hmm_interval_valid(s.ni, seq);
-		bad |= fcntl(s.mm->provider.fd, F_GETFD) >= 0; /* closed here */
-		bad |= munmap(s.p, PAGE) != 0;                 /* and nobody is waited for */
+		bad |= fcntl(s.mm->provider.fd.fd, F_GETFD) >= 0; /* closed here */
+		bad |= munmap(s.p, PAGE) != 0;                    /* and nobody is waited for */
 		hmm_mm_detach(s.mm);
 		_exit(bad);
 	}
@@ -647,7 +647,7 @@ static void the_child_of_a_raw_clone_can_fork(void **state)
 	pid_t pid;
 
 	space_open(&s, 4, 0);
-	assert_int_equal(mm_fault_begin(s.mm, 0), 0);
+	pthread_mutex_lock(&s.mm->notifier_lock);
 	pid = raw_fork();
 	if (!pid) {
 		alarm(10);
@@ -656,7 +656,7 @@ static void the_child_of_a_raw_clone_can_fork(void **state)
 			_exit(0);
 		_exit(pid < 0 || exit_status(pid));
 	}
-	mm_fault_end(s.mm);
+	pthread_mutex_unlock(&s.mm->notifier_lock);
 	assert_int_equal(exit_status(pid), 0);
 	space_close(&s);
 }

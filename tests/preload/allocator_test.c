@@ -1,90 +1,108 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The preload object in a program that has no libhmm, and whose allocator discards and protects memory while it holds
- * its lock, which it cannot take twice: what stands in for the calls may not allocate.
+ * allocator_test NAME: threads allocate and free memory that is mirrored, with an allocator that gives it back to the
+ * system under its locks and takes these in handlers of fork(), while the main thread forks. With libhmm-preload.so each
+ * of its madvise() calls is a note.
  */
+#undef NDEBUG
+#include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define ARENA (8UL << 20)
-#define PAGE 4096UL
+#include <hmm/hmm.h>
 
-static char arena[ARENA] __attribute__((aligned(4096)));
-static size_t used;
-static _Atomic int inside;
-static _Atomic int discards;
+#define FORKS 200
+#define BLOCK (256UL << 10)
 
-static void entered_again(void)
+static _Atomic bool stop;
+
+static void *churn(void *arg)
 {
-	static const char why[] = "not ok the allocator was entered again under its lock\n";
+	while (!atomic_load(&stop)) {
+		void *p[8];
 
-	(void)!write(1, why, sizeof(why) - 1);
-	_exit(1);
-}
-
-static void give_pages_back(char *page)
-{
-	if (madvise(page, PAGE, MADV_DONTNEED) || mprotect(page, PAGE, PROT_READ | PROT_WRITE))
-		_exit(2);
-	discards++;
-}
-
-void *malloc(size_t size)
-{
-	char *p;
-
-	if (atomic_exchange(&inside, 1))
-		entered_again();
-	size = (size + 2 * PAGE - 1) & ~(PAGE - 1);
-	if (used + size + PAGE > ARENA)
-		used = 0;
-	p = arena + used;
-	used += size;
-	give_pages_back(arena + used);
-	*(size_t *)p = size - 16;
-	atomic_store(&inside, 0);
-	return p + 16;
-}
-
-void free(void *p)
-{
-	(void)p;
-}
-
-void *calloc(size_t n, size_t size)
-{
-	void *p = malloc(n * size);
-
-	return memset(p, 0, n * size);
-}
-
-void *realloc(void *old, size_t size)
-{
-	char *p = malloc(size);
-
-	if (old) {
-		const size_t had = *(size_t *)((char *)old - 16);
-
-		memcpy(p, old, had < size ? had : size);
+		for (int i = 0; i < 8; i++) {
+			p[i] = malloc(BLOCK);
+			memset(p[i], 1, 4096);
+		}
+		for (int i = 0; i < 8; i++)
+			free(p[i]);
+		usleep(50);
 	}
-	return p;
+	return arg;
 }
 
-int main(void)
+static bool is_loaded(const char *name)
 {
-	for (int i = 0; i < 100; i++) {
-		char *volatile p = malloc(100);
+	char line[4096];
+	FILE *f = fopen("/proc/self/maps", "re");
+	bool found = false;
 
-		p[0] = 1;
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, name);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Of its memory, as the children use it, too. */
+static int use_allocator(void)
+{
+	char *p = malloc(BLOCK);
+	int got = p ? 0 : 1;
+
+	if (p)
+		memset(p, 2, BLOCK);
+	free(p);
+	return got;
+}
+
+int main(int argc, char **argv)
+{
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	struct hmm_device *dev;
+	struct hmm_svm *svm;
+	struct hmm_mm *mm;
+	pthread_t thread[2];
+
+	if (argc < 2 || !is_loaded(argv[1])) {
+		printf("the allocator is not there: %s\n", argc < 2 ? "no name" : argv[1]);
+		return 77;
+	}
+	alarm(100);
+	assert(!hmm_mm_attach(NULL, &mm));
+	assert(!hmm_device_open(mm, "null", 1, &dev));
+	assert(!hmm_svm_create(mm, dev, NULL, &svm));
+	for (int i = 0; i < 2; i++)
+		assert(!pthread_create(&thread[i], NULL, churn, NULL));
+	for (int i = 0; i < FORKS; i++) {
+		char *p = malloc(2 * BLOCK);
+		int status = 0;
+		pid_t pid;
+
+		assert(p);
+		assert(hmm_svm_fault(svm, (uint64_t)(uintptr_t)p, 2 * BLOCK,
+				     PROT_READ | PROT_WRITE) >= 0);
+		pid = fork();
+		if (!pid)
+			_exit(use_allocator());
+		assert(waitpid(pid, &status, 0) == pid && !status);
 		free(p);
 	}
-	printf("ok an allocator that discards %d times under its lock\n", discards);
-	return discards < 100;
+	stop = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert(!hmm_mm_get_stats(mm, &stats));
+	printf("%d forks, %llu discards\n", FORKS, (unsigned long long)stats.doubts);
+	hmm_svm_destroy(svm);
+	hmm_device_destroy(dev);
+	hmm_mm_detach(mm);
+	return 0;
 }

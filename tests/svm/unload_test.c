@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A plug-in that uses the library is unloaded after it let everything go. What is left of the library must not be
+ * called when it is no longer there: the program's faults meet its own handlers, and it forks.
+ *
+ * Not linked with the library: its path is the argument.
+ */
+#include <hmm/hmm.h>
+
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static sigjmp_buf landing;
+static volatile char *volatile nowhere = (volatile char *)8;
+
+static void own_handler(int sig)
+{
+	(void)sig;
+	siglongjmp(landing, 1);
+}
+
+static void *need(void *lib, const char *name)
+{
+	void *symbol = dlsym(lib, name);
+
+	if (!symbol) {
+		printf("not ok %s: %s\n", name, dlerror());
+		exit(1);
+	}
+	return symbol;
+}
+
+static int use(void *lib)
+{
+	__typeof__(hmm_mm_attach) *attach = need(lib, "hmm_mm_attach");
+	__typeof__(hmm_mm_detach) *detach = need(lib, "hmm_mm_detach");
+	__typeof__(hmm_device_open) *open_device = need(lib, "hmm_device_open");
+	__typeof__(hmm_device_destroy) *destroy_device = need(lib, "hmm_device_destroy");
+	__typeof__(hmm_svm_create) *create = need(lib, "hmm_svm_create");
+	__typeof__(hmm_svm_destroy) *destroy = need(lib, "hmm_svm_destroy");
+	struct hmm_mm *mm;
+	struct hmm_device *dev = NULL;
+	struct hmm_svm *svm = NULL;
+	int rc = attach(NULL, &mm);
+
+	if (rc)
+		return rc;
+	rc = open_device(mm, "soft", 1, &dev);
+	if (!rc)
+		rc = create(mm, dev, NULL, &svm);
+	destroy(svm);
+	destroy_device(dev);
+	detach(mm);
+	return rc;
+}
+
+static int forks(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	alarm(30);
+	signal(SIGSEGV, own_handler);
+	for (volatile int i = 0; i < 3; i++) {
+		void *lib = dlopen(argc > 1 ? argv[1] : "", RTLD_NOW | RTLD_LOCAL);
+		int rc;
+
+		if (!lib) {
+			printf("not ok dlopen: %s\n", dlerror());
+			return 1;
+		}
+		rc = use(lib);
+		dlclose(lib);
+		if (rc) {
+			printf("not ok use: %d\n", rc);
+			return 1;
+		}
+		if (!sigsetjmp(landing, 1)) {
+			*nowhere = 1;
+			return 1;
+		}
+		if (forks()) {
+			printf("not ok fork\n");
+			return 1;
+		}
+	}
+	printf("ok: the program's handler got its own faults\n");
+	return 0;
+}
