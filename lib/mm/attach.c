@@ -121,7 +121,7 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	uint64_t max_map_count = read_number("/proc/sys/vm/max_map_count");
 
 	mm->options = options ? *options : defaults;
-	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 15 ||
+	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 31 ||
 	    mm->options.pid < 0 || mm->options.pump_priority < 0)
 		return -EINVAL;
 	mm->pid = getpid();

@@ -81,6 +81,13 @@ struct region {
 	uint32_t cost;          /* R: map entries that it takes of the process's */
 };
 
+/* What of a file's mapping is still to be mapped before it is registered, see resident.c; the last one's. */
+struct resident_work {
+	uint64_t start, end; /* R: the mapping */
+	uint64_t at;         /* R: where the next step is */
+	uint64_t steps;      /* R: how many are left */
+};
+
 struct doubt {
 	struct itree_node node; /* D */
 	uint64_t id;            /* D: grows: younger is larger */
@@ -135,8 +142,9 @@ struct hmm_mm {
 	uint64_t thp_size;             /* C */
 
 	pthread_mutex_t region_lock;
-	struct itree regions; /* R */
-	uint32_t regions_max; /* C: what they may cost, all together */
+	struct itree regions;          /* R */
+	uint32_t regions_max;          /* C: what they may cost, all together */
+	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
 	struct itree notifiers;                          /* N */

@@ -23,6 +23,7 @@
 struct region_tree;
 struct doubt_list;
 struct file_table;
+struct itree_node;
 
 struct vma_reader {
 	struct ownfd maps;
@@ -164,6 +165,15 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
  */
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		  uint64_t deadline);
+/*
+ * Is the VMA at start registered with us, and known to be up to end? *vma: it. All of `around` was one mapping. False, too,
+ * when the pump is at work. One system call more than to look at the page table, which knows only that somebody
+ * registered it, and at the VMA.
+ */
+bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
+		   struct hmm_vma *vma);
+/* Is it, as far as we know? False, too, when the pump is at work. */
+bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* The page table says that [start, end) is not registered, whatever we know: believe that. */
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is the whole of it registered, as far as we know? 1 or 0. */

@@ -32,6 +32,9 @@ static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	const bool doubt = doubt_overlaps(mm, start, end);
 
+	/* The marks that tell an unwritten page are those of whoever registered it; and nobody else's pages are looked for. */
+	if (doubt ? !span_stands(mm, start, end) : !region_stands_known(mm, start, end))
+		return false;
 	return (doubt ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
 }
 
