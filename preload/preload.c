@@ -11,6 +11,7 @@
 /* Both names of each call are defined here: neither may stand for the other. */
 #undef _FILE_OFFSET_BITS
 #include "mm/preload.h"
+#include "preload.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -114,6 +115,11 @@ static const struct preload_library *listener(void)
 	const struct preload_library *l = atomic_load_explicit(&library, memory_order_acquire);
 
 	return l && atomic_load_explicit(token, memory_order_relaxed) ? l : NULL;
+}
+
+bool preload_has_library(void)
+{
+	return listener();
 }
 
 static void tell(enum hmm_note note, const void *addr, size_t len)
