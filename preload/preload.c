@@ -2,97 +2,178 @@
 /*
  * libhmm-preload.so: tells the library of the process what libc's callers do that no event shows. Each
  * wrapper calls the next definition and, if it worked, hmm_mm_note() or hmm_mm_note_file() for every attached
- * space. Does nothing where libhmm is not loaded. errno is what the call made it.
+ * space. Does nothing before a library has attached (lib/mm/preload.h), nor in a forked child. errno is what the call
+ * made it.
+ *
+ * The caller may be an allocator that holds its locks. So nothing here allocates, nor looks for a symbol: the next
+ * definitions are found once, by a constructor. Who calls before that is served by the system call itself.
  */
 /* Both names of each call are defined here: neither may stand for the other. */
 #undef _FILE_OFFSET_BITS
-#include <hmm/mm.h>
+#include "mm/preload.h"
+#include "preload.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-extern int hmm_mm_note(struct hmm_mm *, enum hmm_note, uint64_t, uint64_t) __attribute__((weak));
-extern int hmm_mm_note_file(struct hmm_mm *, int) __attribute__((weak));
-extern int hmm_mm_note_writeback(struct hmm_mm *, int) __attribute__((weak));
+#define WIPEONFORK 18 /* MADV_WIPEONFORK */
 
-/* The weak references may be unresolved when libhmm is loaded later by dlopen(). */
-static __typeof__(hmm_mm_note) *find_note(void)
+static struct {
+	__typeof__(mprotect) *mprotect;
+	__typeof__(pkey_mprotect) *pkey_mprotect;
+	__typeof__(madvise) *madvise;
+	__typeof__(posix_madvise) *posix_madvise;
+	__typeof__(ftruncate) *ftruncate;
+	__typeof__(truncate) *truncate;
+	__typeof__(fallocate) *fallocate;
+	__typeof__(posix_fallocate) *posix_fallocate;
+	__typeof__(fsync) *fsync;
+	__typeof__(fdatasync) *fdatasync;
+	__typeof__(sync_file_range) *sync_file_range;
+	__typeof__(syncfs) *syncfs;
+	__typeof__(sync) *sync;
+	__typeof__(msync) *msync;
+	__typeof__(shmdt) *shmdt;
+	__typeof__(remap_file_pages) *remap_file_pages;
+} next;
+
+#define FIND(name) (next.name = (__typeof__(next.name))dlsym(RTLD_NEXT, #name))
+
+static void __attribute__((constructor)) find_next(void)
 {
-	return hmm_mm_note ? hmm_mm_note
-			   : (__typeof__(hmm_mm_note) *)dlsym(RTLD_DEFAULT, "hmm_mm_note");
+	FIND(mprotect);
+	FIND(pkey_mprotect);
+	FIND(madvise);
+	FIND(posix_madvise);
+	FIND(ftruncate);
+	FIND(truncate);
+	FIND(fallocate);
+	FIND(posix_fallocate);
+	FIND(fsync);
+	FIND(fdatasync);
+	FIND(sync_file_range);
+	FIND(syncfs);
+	FIND(sync);
+	FIND(msync);
+	FIND(shmdt);
+	FIND(remap_file_pages);
 }
 
-static __typeof__(hmm_mm_note_file) *find_note_file(void)
+/* The next definition, or the system call of that name. */
+#define NEXT(name, ...) (next.name ? next.name(__VA_ARGS__) : (int)syscall(SYS_##name, __VA_ARGS__))
+
+/* Who returns an error and leaves errno alone. */
+static int error_of(long rc, int saved)
 {
-	return hmm_mm_note_file
-		       ? hmm_mm_note_file
-		       : (__typeof__(hmm_mm_note_file) *)dlsym(RTLD_DEFAULT, "hmm_mm_note_file");
+	const int err = rc ? errno : 0;
+
+	errno = saved;
+	return err;
+}
+
+static const struct preload_library *_Atomic library;
+/* 1 in the process that the library attached in; forking wipes it. A child of fork may call nothing that locks. */
+static _Atomic uint32_t *_Atomic token;
+
+void hmm_preload_join(const struct preload_library *joins)
+{
+	_Atomic uint32_t *t = atomic_load(&token);
+
+	if (!t) {
+		void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
+
+		if (p == MAP_FAILED)
+			return;
+		if (syscall(SYS_madvise, p, 4096, WIPEONFORK)) {
+			munmap(p, 4096);
+			return;
+		}
+		t = p;
+		atomic_store(&token, t);
+	}
+	atomic_store(&library, joins);
+	atomic_store(t, 1);
+}
+
+void hmm_preload_leave(const struct preload_library *leaves)
+{
+	const struct preload_library *expected = leaves;
+
+	atomic_compare_exchange_strong(&library, &expected, NULL);
+}
+
+/* Whom to tell, or NULL. */
+static const struct preload_library *listener(void)
+{
+	const struct preload_library *l = atomic_load_explicit(&library, memory_order_acquire);
+
+	return l && atomic_load_explicit(token, memory_order_relaxed) ? l : NULL;
+}
+
+bool preload_has_library(void)
+{
+	return listener();
 }
 
 static void tell(enum hmm_note note, const void *addr, size_t len)
 {
-	__typeof__(hmm_mm_note) *fn = find_note();
+	const struct preload_library *l = listener();
 	uint64_t start = (uint64_t)(uintptr_t)addr & ~4095ULL;
 	uint64_t end = ((uint64_t)(uintptr_t)addr + len + 4095) & ~4095ULL;
 	int saved = errno;
 
-	if (fn && end > start)
-		fn(NULL, note, start, end);
+	if (l && end > start)
+		l->note(NULL, note, start, end);
 	errno = saved;
 }
 
 static void tell_file(int fd)
 {
-	__typeof__(hmm_mm_note_file) *fn = find_note_file();
+	const struct preload_library *l = listener();
 	int saved = errno;
 
-	if (fn)
-		fn(NULL, fd);
+	if (l)
+		l->note_file(NULL, fd);
 	errno = saved;
 }
 
 static void tell_writeback(int fd)
 {
-	__typeof__(hmm_mm_note_writeback) *fn =
-		hmm_mm_note_writeback ? hmm_mm_note_writeback
-				      : (__typeof__(hmm_mm_note_writeback) *)dlsym(
-						RTLD_DEFAULT, "hmm_mm_note_writeback");
+	const struct preload_library *l = listener();
 	int saved = errno;
 
-	if (fn)
-		fn(NULL, fd);
+	if (l)
+		l->note_writeback(NULL, fd);
 	errno = saved;
 }
 
+/* No point of cancellation, as truncate() is none. */
 static void tell_path(const char *path)
 {
 	int saved = errno;
-	int fd = open(path, O_PATH | O_CLOEXEC);
+	int fd;
 
+	if (!listener())
+		return;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC);
 	if (fd >= 0) {
 		tell_file(fd);
-		close(fd);
+		syscall(SYS_close, fd);
 	}
 	errno = saved;
 }
 
-#define NEXT(name)                                                                                 \
-	static __typeof__(name) *next;                                                             \
-	if (!next)                                                                                 \
-	next = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
-
 int mprotect(void *addr, size_t len, int prot)
 {
-	int rc;
-	NEXT(mprotect);
+	int rc = NEXT(mprotect, addr, len, prot);
 
-	rc = next(addr, len, prot);
 	if (!rc)
 		tell(HMM_NOTE_PROTECT, addr, len);
 	return rc;
@@ -100,10 +181,8 @@ int mprotect(void *addr, size_t len, int prot)
 
 int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 {
-	int rc;
-	NEXT(pkey_mprotect);
+	int rc = NEXT(pkey_mprotect, addr, len, prot, pkey);
 
-	rc = next(addr, len, prot, pkey);
 	if (!rc)
 		tell(HMM_NOTE_PROTECT, addr, len);
 	return rc;
@@ -125,10 +204,8 @@ static void tell_advice(const void *addr, size_t len, int advice)
 
 int madvise(void *addr, size_t len, int advice)
 {
-	int rc;
-	NEXT(madvise);
+	int rc = NEXT(madvise, addr, len, advice);
 
-	rc = next(addr, len, advice);
 	if (!rc)
 		tell_advice(addr, len, advice);
 	return rc;
@@ -136,10 +213,15 @@ int madvise(void *addr, size_t len, int advice)
 
 int posix_madvise(void *addr, size_t len, int advice)
 {
+	int saved = errno;
 	int rc;
-	NEXT(posix_madvise);
 
-	rc = next(addr, len, advice);
+	if (next.posix_madvise)
+		rc = next.posix_madvise(addr, len, advice);
+	else if (advice == POSIX_MADV_DONTNEED) /* nothing, in libc: it is no promise to discard */
+		rc = 0;
+	else
+		rc = error_of(syscall(SYS_madvise, addr, len, advice), saved);
 	if (!rc)
 		tell_advice(addr, len, advice);
 	return rc;
@@ -147,10 +229,8 @@ int posix_madvise(void *addr, size_t len, int advice)
 
 int ftruncate(int fd, off_t length)
 {
-	int rc;
-	NEXT(ftruncate);
+	int rc = NEXT(ftruncate, fd, length);
 
-	rc = next(fd, length);
 	if (!rc)
 		tell_file(fd);
 	return rc;
@@ -158,10 +238,8 @@ int ftruncate(int fd, off_t length)
 
 int truncate(const char *path, off_t length)
 {
-	int rc;
-	NEXT(truncate);
+	int rc = NEXT(truncate, path, length);
 
-	rc = next(path, length);
 	if (!rc)
 		tell_path(path);
 	return rc;
@@ -169,10 +247,8 @@ int truncate(const char *path, off_t length)
 
 int fallocate(int fd, int mode, off_t offset, off_t len)
 {
-	int rc;
-	NEXT(fallocate);
+	int rc = NEXT(fallocate, fd, mode, offset, len);
 
-	rc = next(fd, mode, offset, len);
 	if (!rc)
 		tell_file(fd);
 	return rc;
@@ -180,10 +256,10 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
 
 int posix_fallocate(int fd, off_t offset, off_t len)
 {
-	int rc;
-	NEXT(posix_fallocate);
+	int saved = errno;
+	int rc = next.posix_fallocate ? next.posix_fallocate(fd, offset, len)
+				      : error_of(syscall(SYS_fallocate, fd, 0, offset, len), saved);
 
-	rc = next(fd, offset, len);
 	if (!rc)
 		tell_file(fd);
 	return rc;
@@ -191,10 +267,8 @@ int posix_fallocate(int fd, off_t offset, off_t len)
 
 int fsync(int fd)
 {
-	int rc;
-	NEXT(fsync);
+	int rc = NEXT(fsync, fd);
 
-	rc = next(fd);
 	if (!rc)
 		tell_writeback(fd);
 	return rc;
@@ -202,10 +276,8 @@ int fsync(int fd)
 
 int fdatasync(int fd)
 {
-	int rc;
-	NEXT(fdatasync);
+	int rc = NEXT(fdatasync, fd);
 
-	rc = next(fd);
 	if (!rc)
 		tell_writeback(fd);
 	return rc;
@@ -213,10 +285,8 @@ int fdatasync(int fd)
 
 int sync_file_range(int fd, off64_t offset, off64_t len, unsigned int flags)
 {
-	int rc;
-	NEXT(sync_file_range);
+	int rc = NEXT(sync_file_range, fd, offset, len, flags);
 
-	rc = next(fd, offset, len, flags);
 	if (!rc && flags & SYNC_FILE_RANGE_WRITE)
 		tell_writeback(fd);
 	return rc;
@@ -224,10 +294,8 @@ int sync_file_range(int fd, off64_t offset, off64_t len, unsigned int flags)
 
 int syncfs(int fd)
 {
-	int rc;
-	NEXT(syncfs);
+	int rc = NEXT(syncfs, fd);
 
-	rc = next(fd);
 	if (!rc)
 		tell_writeback(-1);
 	return rc;
@@ -235,18 +303,17 @@ int syncfs(int fd)
 
 void sync(void)
 {
-	NEXT(sync);
-
-	next();
+	if (next.sync)
+		next.sync();
+	else
+		syscall(SYS_sync);
 	tell_writeback(-1);
 }
 
 int msync(void *addr, size_t len, int flags)
 {
-	int rc;
-	NEXT(msync);
+	int rc = NEXT(msync, addr, len, flags);
 
-	rc = next(addr, len, flags);
 	if (!rc && flags & MS_SYNC)
 		tell(HMM_NOTE_PROTECT, addr, len);
 	return rc;
@@ -259,33 +326,62 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t len) __attribute__((al
 int posix_fallocate64(int fd, off64_t offset, off64_t len)
 	__attribute__((alias("posix_fallocate")));
 
+/* The range that a line of /proc/self/maps begins with, read character by character. */
+struct line {
+	uint64_t at[2]; /* start, end */
+	int field;      /* 2: the rest of the line, which is passed over */
+};
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* True: both are known. */
+static bool read_char(struct line *l, char c)
+{
+	if (c == '\n') {
+		*l = (struct line){ .field = 0 };
+		return false;
+	}
+	if (l->field > 1)
+		return false;
+	if (hex_digit(c) >= 0)
+		l->at[l->field] = l->at[l->field] << 4 | (uint64_t)hex_digit(c);
+	else
+		l->field++;
+	return l->field == 2;
+}
+
 /* Bytes of the mapping that begins at addr; 0 if none does. How much shmdt() takes is known only before. */
 static size_t mapping_size(const void *addr)
 {
-	char line[4096];
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	struct line l = { .field = 0 };
 	size_t bytes = 0;
-	FILE *f = fopen("/proc/self/maps", "re");
+	char buf[1024];
+	long n;
 
-	if (!f)
+	if (fd < 0)
 		return 0;
-	while (!bytes && fgets(line, sizeof(line), f)) {
-		char *rest;
-		unsigned long start = strtoul(line, &rest, 16);
-
-		if (start == (unsigned long)addr && *rest == '-')
-			bytes = strtoul(rest + 1, NULL, 16) - start;
-	}
-	fclose(f);
+	while (!bytes && (n = syscall(SYS_read, fd, buf, sizeof(buf))) > 0)
+		for (long i = 0; i < n && !bytes; i++)
+			if (read_char(&l, buf[i]) && l.at[0] == (uint64_t)(uintptr_t)addr)
+				bytes = l.at[1] - l.at[0];
+	syscall(SYS_close, fd);
 	return bytes;
 }
 
 int shmdt(const void *addr)
 {
-	size_t bytes = find_note() ? mapping_size(addr) : 0;
+	int saved = errno;
+	size_t bytes = listener() ? mapping_size(addr) : 0;
 	int rc;
-	NEXT(shmdt);
 
-	rc = next(addr);
+	errno = saved;
+	rc = NEXT(shmdt, addr);
 	if (!rc && bytes)
 		tell(HMM_NOTE_DETACH, addr, bytes);
 	return rc;
@@ -293,10 +389,8 @@ int shmdt(const void *addr)
 
 int remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags)
 {
-	int rc;
-	NEXT(remap_file_pages);
+	int rc = NEXT(remap_file_pages, addr, size, prot, pgoff, flags);
 
-	rc = next(addr, size, prot, pgoff, flags);
 	if (!rc)
 		tell(HMM_NOTE_DETACH, addr, size);
 	return rc;

@@ -167,6 +167,29 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 	return rc;
 }
 
+/*
+ * Translations of the running jobs are gone. An error may be about memory that another job named: ours is looked for
+ * before it fails for that.
+ */
+static int lost(struct engine *e, uint64_t va, size_t len, int prot)
+{
+	const struct runner_ops *ops = e->runner->ops;
+	int rc = -EFAULT;
+
+	for (int i = 0; rc && i < 3; i++) {
+		void *host;
+
+		rc = hmm_device_lost(e->runner->dev);
+		if (!rc)
+			break;
+		enter(e);
+		if (!ops->translate(e->runner, e, va, len, prot, &host))
+			rc = 0;
+		access_leave(e);
+	}
+	return rc;
+}
+
 /* Outside of sections. 0: look again; 1: *host may be used in the section we are in now. */
 static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
@@ -177,8 +200,7 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 		return -ECANCELED;
 	if (e->runner->fault_model == HMM_FAULTS_NONE) {
 		bump(&e->stats.device_faults, 1);
-		return named(e->job->job, va, len, prot) ? hmm_device_lost(e->runner->dev)
-							 : -EFAULT;
+		return named(e->job->job, va, len, prot) ? lost(e, va, len, prot) : -EFAULT;
 	}
 	rc = fault_raise(e, &f);
 	if (rc || !(f.flags & HMM_FAULT_ONCE))

@@ -342,7 +342,8 @@ int hmm_device_faults_pending(struct hmm_device *dev);
  * Populates again all memory that the running jobs named. What is there by the mirror's books is left alone, as
  * one call serves the engines that follow; what the device dropped by itself is installed after no more than 64 calls
  * in a row that found nothing to do. Context and return: as
- * hmm_device_faults_pending(), or the error of the first range that could not be populated.
+ * hmm_device_faults_pending(), or, if nothing was there to be installed, the error of the first range that could not be
+ * populated (-EAGAIN: a discard of it is in doubt for 100 ms). That may be one of another job's: look again first.
  * Since: 0.1.
  */
 int hmm_device_lost(struct hmm_device *dev);

@@ -108,6 +108,7 @@ struct hmm_mm_info {
 	bool procmap_query;      /* VMA look-ups by PROCMAP_QUERY */
 	bool event_fork;         /* every fork is seen, raw clones too */
 	bool reduced;            /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
+	bool dumpable;           /* now; not: discards settle by the states of threads */
 	uint64_t thp_size;       /* bytes of a transparent huge page, 0 for none */
 	uint64_t max_regions;    /* map entries that registration may take */
 };

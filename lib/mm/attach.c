@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 struct vma_reader *mm_vmas(struct hmm_mm *mm)
@@ -74,7 +75,8 @@ static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
 	pthread_mutex_init(&mm->notifier_lock, NULL);
-	pthread_mutex_init(&mm->doubts.lock, NULL);
+	if (doubts_init(mm))
+		return -ENOMEM;
 	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
 	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
 	mm->kick[0] = mm->kick[1] = OWNFD_NONE;
@@ -94,6 +96,7 @@ struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
+	doubts_fini(mm);
 	hmm_pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
 	hmm_objpool_fini(&mm->regions_pool);
 	hmm_objpool_fini(&mm->notifiers_pool);
@@ -190,6 +193,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 		return err;
 	}
 	mm_get(mm);
+	notes_begin();
 	*out = mm;
 	return 0;
 }
@@ -234,6 +238,7 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.procmap_query = mm->vmas.procmap_query,
 		.event_fork = mm->provider.event_fork,
 		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
+		.dumpable = prctl(PR_GET_DUMPABLE) == 1,
 		.thp_size = mm->thp_size,
 		.max_regions = mm->regions_max,
 	};

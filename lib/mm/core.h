@@ -6,7 +6,8 @@
  *	R  region_lock
  *	G  gate.lock
  *	N  notifier_lock
- *	D  doubt.lock
+ *	D  doubts.lock
+ *	S  suspects.lock, outside of doubts.lock
  *	A  atomic
  */
 #ifndef LIB_MM_CORE_H
@@ -24,7 +25,7 @@
 #include <hmm/engine.h>
 
 #define ENGINES_MAX 1024
-#define DOUBTS_MAX 64
+#define DOUBTS_MAX 4096
 #define THIEF_EVENTS 512
 
 /* Where an engine is. OVERRUN: the pump went on without it; its section does not stand. */
@@ -88,18 +89,40 @@ struct resident_work {
 };
 
 struct doubt {
-	uint64_t start;
-	uint64_t end;
-	uint64_t id;  /* grows: younger is larger */
-	int suspects; /* -1: all threads, else how many of tid[] */
-	pid_t tid[32];
+	struct itree_node node; /* D */
+	uint64_t id;            /* D: grows: younger is larger */
+};
+
+/* A thread that may be in the middle of a discard. See suspect.c. */
+struct suspect {
+	pid_t tid;
+	uint64_t user_ns; /* how long it had been in user mode at the last look */
+	uint64_t cleared; /* it is in none of the discards up to this one */
+	uint64_t round;   /* of the listing that found it last */
+};
+
+struct suspect_list {
+	pthread_mutex_t lock; /* S: one thread looks at the others at a time */
+	uint64_t asked;       /* S: all threads have been looked at since this discard */
+	uint64_t round;       /* S */
+	struct suspect *s;    /* S */
+	size_t n;             /* S */
+	size_t bytes;         /* S: room for them */
+	char *names;          /* S: what a listing of the threads is read into */
+	size_t names_bytes;   /* S */
+	bool other_numbers;   /* C: /proc numbers threads in its own way */
 };
 
 struct doubt_list {
 	pthread_mutex_t lock;
-	_Atomic int n;              /* A for the cheap look, D for the rest */
-	uint64_t next_id;           /* D */
-	struct doubt d[DOUBTS_MAX]; /* D */
+	_Atomic int n;           /* A for the cheap look, D for the rest */
+	uint64_t next_id;        /* D */
+	struct itree tree;       /* D */
+	struct doubt *reserve;   /* C: for when there is no memory */
+	struct hmm_objpool pool; /* L6 */
+	struct suspect_list suspects;
+	uint64_t looked; /* P: the youngest discard at the pump's last look */
+	int looks;       /* P: how often it has looked since that one */
 };
 
 struct hmm_mm {
@@ -185,8 +208,25 @@ void regions_fini(struct hmm_mm *mm);
 void unwatch(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 /* doubt.c */
+int doubts_init(struct hmm_mm *mm);
+void doubts_fini(struct hmm_mm *mm);
 void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* The pump, while there are no events: when to look at doubts that nobody asks about, -1 never; and to look. */
+int doubts_wait_ms(struct hmm_mm *mm);
+void doubts_look(struct hmm_mm *mm);
+
+/* note.c: an address space is attached, so that the preload object, if there is one, has whom to tell */
+void notes_begin(void);
+
+/* suspect.c */
+void suspects_init(struct hmm_mm *mm);
+void suspects_fini(struct hmm_mm *mm);
+/*
+ * Looks at the threads: discards up to this one have ended; youngest: that of now, read before. Without waiting: 0 if
+ * another thread looks.
+ */
+uint64_t suspects_ask(struct hmm_mm *mm, uint64_t youngest, bool wait);
 
 /* pump.c */
 int pump_start(struct hmm_mm *mm);

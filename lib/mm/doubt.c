@@ -3,268 +3,170 @@
  * Discards in doubt (rule 6). MADV_DONTNEED is announced before it zaps, and nothing marks its end: what
  * is mapped anew in between can be zapped by it, even if the range was unmapped meanwhile.
  *
- * The end is proven thread by thread: the caller sleeps in madvise() when its event is read, so the zap
- * is over once every thread that lived then has been seen elsewhere, which the kernel tells of any thread
- * that sleeps (/proc/self/task/TID/syscall). A thread that runs proves nothing and stays a suspect; one that
- * has exited is none. Workers of io_uring make the call on behalf of others and show no user registers: suspects
- * while they live. The thread that asks is in this function, not in madvise(). hmm_mm_note() proves it at once.
+ * Each announcement has a number. The end is proven for all discards up to a number at once, by looking at the threads
+ * (suspect.c): no thread can be in the middle of one of them any more. Whoever needs to know looks. So does the pump, but
+ * only when no event has come for a while: some threads need two looks, and who asks first should be the second.
+ * hmm_mm_note() proves it at once.
  */
 #include "mm/core.h"
-#include "mm/thread.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* How long the notifiers' lock is waited for; else the doubt is settled another time. */
 #define OUTDATE_NS 1000000ULL
-#define SUSPECTS_MAX (int)(sizeof(((struct doubt *)0)->tid) / sizeof(pid_t))
-#define ALL_THREADS (-1)
+#define AT_ONCE 64 /* doubts that are settled without letting go of the lock */
 
-struct linux_dirent64 {
-	uint64_t d_ino;
-	int64_t d_off;
-	uint16_t d_reclen;
-	uint8_t d_type;
-	char d_name[];
-};
-
-static bool thread_suspect(pid_t tid)
+static struct doubt *to_doubt(struct itree_node *node)
 {
-	long nr;
-
-	switch (thread_state(tid, &nr)) {
-	case THREAD_GONE:
-		return false;
-	case THREAD_SLEEPS:
-		/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
-		nr &= ~0x40000000L;
-		return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220;
-	default:
-		return true;
-	}
+	return (struct doubt *)node; /* its first member */
 }
 
-static bool is_ours(const struct hmm_mm *mm, pid_t tid)
+static struct doubt *first(struct doubt_list *l, uint64_t start, uint64_t end)
 {
-	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == thread_self();
+	return to_doubt(itree_first(&l->tree, start, end));
 }
 
-/* Suspects of one listing of all threads, and what the listing was: a count and a sum of all its tids. */
-struct listing {
-	int suspects; /* more than SUSPECTS_MAX: not all are in tid */
-	uint64_t threads;
-	uint64_t sum;
-	pid_t *tid;
-};
-
-static void list_one(const struct hmm_mm *mm, pid_t tid, struct listing *l)
+static struct doubt *next(struct doubt_list *l, const struct doubt *d, uint64_t start, uint64_t end)
 {
-	if (tid <= 0)
-		return;
-	l->threads++;
-	l->sum += (uint64_t)tid * 0x9e3779b97f4a7c15ULL ^ (uint64_t)tid << 32;
-	if (!l->tid || is_ours(mm, tid) || !thread_suspect(tid))
-		return;
-	if (l->suspects < SUSPECTS_MAX)
-		l->tid[l->suspects] = tid;
-	l->suspects++;
+	return to_doubt(itree_next(&l->tree, &d->node, start, end));
 }
 
-static bool list_threads(const struct hmm_mm *mm, struct listing *l)
+static void put_in(struct doubt_list *l, struct doubt *d, uint64_t start, uint64_t end)
 {
-	char buf[2048] __attribute__((aligned(8)));
-	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	long len;
-
-	if (fd < 0)
-		return false;
-	while ((len = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
-		for (long at = 0; at < len;) {
-			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
-
-			list_one(mm, (pid_t)atoi(d->d_name), l);
-			at += d->d_reclen;
-		}
-	}
-	close(fd);
-	return !len;
+	d->node.start = start;
+	d->node.end = end;
+	d->id = ++l->next_id;
+	itree_insert(&l->tree, &d->node);
+	atomic_fetch_add(&l->n, 1);
 }
 
-/*
- * Every thread that lives: how many suspects, their tids in out; ALL_THREADS if that cannot be said. A listing
- * can miss a thread while another exits: it counts only if a second one, without the questions, is the same.
- */
-static int scan_all(const struct hmm_mm *mm, pid_t *out)
+static void take_out(struct doubt_list *l, struct doubt *d)
 {
-	struct listing first = { .tid = out };
-	struct listing second = { .tid = NULL };
-
-	if (!list_threads(mm, &first) || !list_threads(mm, &second) ||
-	    first.suspects > SUSPECTS_MAX || first.threads != second.threads ||
-	    first.sum != second.sum)
-		return ALL_THREADS;
-	return first.suspects;
-}
-
-static int scan_again(const struct hmm_mm *mm, const pid_t *tids, int n, pid_t *out)
-{
-	int left = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (!is_ours(mm, tids[i]) && thread_suspect(tids[i]))
-			out[left++] = tids[i];
-	}
-	return left;
-}
-
-static bool overlap(const struct doubt *d, uint64_t start, uint64_t end)
-{
-	return d->start < end && d->end > start;
-}
-
-static void take_out(struct doubt_list *l, int i)
-{
-	l->d[i] = l->d[l->n - 1];
+	itree_remove(&l->tree, &d->node);
 	atomic_fetch_sub(&l->n, 1);
 }
 
-static void drop(struct hmm_mm *mm, int i)
+static void put_back(struct doubt_list *l, struct doubt *d)
 {
-	take_out(&mm->doubts, i);
+	take_out(l, d);
+	if (d != l->reserve)
+		hmm_objpool_put(&l->pool, d);
+}
+
+static void drop(struct hmm_mm *mm, struct doubt *d)
+{
+	put_back(&mm->doubts, d);
 	stat_add(&mm->stats.doubts_settled, 1);
 }
 
-/*
- * A place for a doubt about [*start, *end), which grows over what it replaces. What lies inside the younger one is
- * settled with it; without room the one that needs the least to reach over both goes the same way.
- */
-static struct doubt *place(struct hmm_mm *mm, uint64_t *start, uint64_t *end)
+/* What lies inside a younger one is settled with it. */
+static void swallow(struct doubt_list *l, uint64_t start, uint64_t end)
 {
-	struct doubt_list *l = &mm->doubts;
+	struct doubt *after;
+
+	for (struct doubt *d = first(l, start, end); d; d = after) {
+		after = next(l, d, start, end);
+		if (d->node.start >= start && d->node.end <= end)
+			put_back(l, d);
+	}
+}
+
+/* Without room: the one that needs the least to reach over both, off the tree. */
+static struct doubt *nearest(struct doubt_list *l, uint64_t *start, uint64_t *end)
+{
 	uint64_t least = UINT64_MAX;
 	struct doubt *best = NULL;
 
-	for (int i = 0; i < l->n;) {
-		struct doubt *d = &l->d[i];
-		uint64_t from = d->start < *start ? d->start : *start;
-		uint64_t to = d->end > *end ? d->end : *end;
+	for (struct doubt *d = first(l, 0, UINT64_MAX); d; d = next(l, d, 0, UINT64_MAX)) {
+		const uint64_t from = d->node.start < *start ? d->node.start : *start;
+		const uint64_t to = d->node.end > *end ? d->node.end : *end;
 
-		if (d->start >= *start && d->end <= *end) {
-			take_out(l, i);
-			best = NULL;
-			least = UINT64_MAX;
-			i = 0;
-			continue;
-		}
-		if (to - from - (d->end - d->start) < least) {
-			least = to - from - (d->end - d->start);
+		if (to - from - (d->node.end - d->node.start) < least) {
+			least = to - from - (d->node.end - d->node.start);
 			best = d;
 		}
-		i++;
 	}
-	if (l->n < DOUBTS_MAX)
-		return &l->d[atomic_fetch_add(&l->n, 1)];
-	*start = best->start < *start ? best->start : *start;
-	*end = best->end > *end ? best->end : *end;
+	if (!best)
+		return l->reserve;
+	take_out(l, best);
+	*start = best->node.start < *start ? best->node.start : *start;
+	*end = best->node.end > *end ? best->node.end : *end;
 	return best;
 }
 
-/* Runs on the pump: no scan here. */
+/* Runs on the pump: no look at threads here. */
 void doubt_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct doubt_list *l = &mm->doubts;
-	struct doubt *d;
+	struct doubt *d = NULL;
 
 	if (hmm_mutation(HMM_MUTATION_CACHE_DOUBT))
 		return;
 	pthread_mutex_lock(&l->lock);
-	d = place(mm, &start, &end);
-	d->start = start;
-	d->end = end;
-	d->suspects = ALL_THREADS;
-	d->id = ++l->next_id;
+	swallow(l, start, end);
+	if (l->n < DOUBTS_MAX)
+		d = hmm_objpool_get(&l->pool);
+	if (!d)
+		d = nearest(l, &start, &end);
+	put_in(l, d, start, end);
 	pthread_mutex_unlock(&l->lock);
 	stat_add(&mm->stats.doubts, 1);
 }
 
-/* These threads, of those that lived when the doubt arose, may still be in the middle of it. */
-static void narrow(struct doubt *d, const pid_t *tids, int n)
-{
-	if (n == ALL_THREADS)
-		return;
-	d->suspects = n;
-	memcpy(d->tid, tids, (size_t)n * sizeof(tids[0]));
-}
-
 /*
- * Scan outside the lock, then take the result over: it is about instants after the event was read, so a smaller
- * set of suspects is always a right one. What a scan of all threads found holds for every doubt that is
- * older than the scan.
+ * Discards up to this one have ended. First their translations become outdated: who no longer finds the doubt asks only
+ * whether a page is there. Some, from an address on, as the pump waits for the lock meanwhile; true: there are more.
  */
-static bool try_settle(struct hmm_mm *mm, const struct doubt *seen,
-		       const struct hmm_interval_notifier *own, uint64_t *seq)
+static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
+			const struct hmm_interval_notifier *own, uint64_t *seq)
 {
 	struct doubt_list *l = &mm->doubts;
-	const bool all = seen->suspects == ALL_THREADS;
-	pid_t tids[SUSPECTS_MAX];
-	bool settled = true;
-	uint64_t youngest;
-	int n;
+	struct doubt *after;
+	bool more = false;
+	int n = 0;
 
-	/* A process that shares the address space: the threads that it sees are not those that the doubt is about. */
-	if (getpid() != mm->pid)
+	pthread_mutex_lock(&l->lock);
+	for (struct doubt *d = first(l, *at, UINT64_MAX); d; d = after) {
+		*at = d->node.start;
+		more = n++ == AT_ONCE;
+		if (more)
+			break;
+		after = next(l, d, *at, UINT64_MAX);
+		if (d->id > last)
+			continue;
+		if (notifiers_outdate(mm, d->node.start, d->node.end, own, seq,
+				      mm_deadline(OUTDATE_NS)))
+			break;
+		drop(mm, d);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return more;
+}
+
+static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_interval_notifier *own,
+			 uint64_t *seq)
+{
+	uint64_t at = 0;
+
+	/* Doubts may be nested, and new ones come: it need not reach the end. */
+	for (int i = 0; last && i <= DOUBTS_MAX / AT_ONCE; i++)
+		if (!settle_some(mm, &at, last, own, seq))
+			break;
+}
+
+static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *youngest)
+{
+	struct doubt_list *l = &mm->doubts;
+	bool known;
+
+	if (!atomic_load(&l->n))
 		return false;
 	pthread_mutex_lock(&l->lock);
-	youngest = l->next_id;
+	known = first(l, start, end) != NULL;
+	*youngest = l->next_id;
 	pthread_mutex_unlock(&l->lock);
-	n = all ? scan_all(mm, tids) : scan_again(mm, seen->tid, seen->suspects, tids);
-	pthread_mutex_lock(&l->lock);
-	for (int i = 0; i < l->n;) {
-		struct doubt *d = &l->d[i];
-		const bool same = d->id == seen->id;
-
-		if (!same && !(all && d->id <= youngest && (!n || d->suspects == ALL_THREADS))) {
-			i++;
-			continue;
-		}
-		if (same)
-			settled = n == 0;
-		/* First: who no longer finds the doubt asks only whether a page is there. */
-		if (!n &&
-		    notifiers_outdate(mm, d->start, d->end, own, seq, mm_deadline(OUTDATE_NS))) {
-			settled &= !same;
-			i++;
-		} else if (!n) {
-			drop(mm, i);
-		} else {
-			narrow(d, tids, n);
-			i++;
-		}
-	}
-	pthread_mutex_unlock(&l->lock);
-	return settled;
-}
-
-static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after, struct doubt *out)
-{
-	struct doubt_list *l = &mm->doubts;
-	bool found = false;
-
-	pthread_mutex_lock(&l->lock);
-	for (int i = 0; i < l->n; i++) {
-		if (l->d[i].id <= after || !overlap(&l->d[i], start, end) ||
-		    (found && l->d[i].id > out->id))
-			continue;
-		*out = l->d[i];
-		found = true;
-	}
-	pthread_mutex_unlock(&l->lock);
-	return found;
+	return known;
 }
 
 bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -275,27 +177,72 @@ bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end)
 bool doubt_overlaps_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
 			  const struct hmm_interval_notifier *own, uint64_t *seq)
 {
-	struct doubt d;
-	bool left = false;
+	uint64_t youngest;
 
-	if (!atomic_load(&mm->doubts.n))
+	if (!is_known(mm, start, end, &youngest))
 		return false;
-	for (uint64_t id = 0; find(mm, start, end, id, &d); id = d.id)
-		left |= !try_settle(mm, &d, own, seq);
-	return left;
+	/* A process that shares the address space: the threads that it sees are not those that the doubt is about. */
+	if (getpid() != mm->pid)
+		return true;
+	settle_up_to(mm, suspects_ask(mm, youngest, true), own, seq);
+	return is_known(mm, start, end, &youngest);
+}
+
+/* 1 ms, so that a program that discards all the time is not looked at; 4, which is a tick; then ever more seldom. */
+int doubts_wait_ms(struct hmm_mm *mm)
+{
+	static const int wait_ms[] = { 1, 4, 4, 4, 4, 8, 16, 32, 64, 256 };
+	struct doubt_list *l = &mm->doubts;
+	const int last = (int)(sizeof(wait_ms) / sizeof(wait_ms[0])) - 1;
+
+	if (!atomic_load(&l->n))
+		return -1;
+	pthread_mutex_lock(&l->lock);
+	if (l->looked != l->next_id)
+		l->looks = 0;
+	l->looked = l->next_id;
+	pthread_mutex_unlock(&l->lock);
+	return wait_ms[l->looks < last ? l->looks : last];
+}
+
+void doubts_look(struct hmm_mm *mm)
+{
+	uint64_t youngest;
+
+	mm->doubts.looks++;
+	if (is_known(mm, 0, UINT64_MAX, &youngest))
+		settle_up_to(mm, suspects_ask(mm, youngest, false), NULL, NULL);
 }
 
 /* Somebody knows that discards of the range have ended. What reaches beyond it stays in doubt there. */
 void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct doubt_list *l = &mm->doubts;
+	struct doubt *after;
 
 	pthread_mutex_lock(&l->lock);
-	for (int i = 0; i < l->n;) {
-		if (l->d[i].start >= start && l->d[i].end <= end)
-			drop(mm, i);
-		else
-			i++;
+	for (struct doubt *d = first(l, start, end); d; d = after) {
+		after = next(l, d, start, end);
+		if (d->node.start >= start && d->node.end <= end)
+			drop(mm, d);
 	}
 	pthread_mutex_unlock(&l->lock);
+}
+
+int doubts_init(struct hmm_mm *mm)
+{
+	struct doubt_list *l = &mm->doubts;
+
+	pthread_mutex_init(&l->lock, NULL);
+	hmm_objpool_init(&l->pool, sizeof(struct doubt));
+	suspects_init(mm);
+	l->reserve = hmm_objpool_get(&l->pool);
+	return l->reserve ? 0 : -ENOMEM;
+}
+
+void doubts_fini(struct hmm_mm *mm)
+{
+	suspects_fini(mm);
+	hmm_objpool_fini(&mm->doubts.pool);
+	pthread_mutex_destroy(&mm->doubts.lock);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What the program tells about itself: unseen events become synchronous. */
 #include "mm/core.h"
+#include "mm/preload.h"
 #include "base/nocancel.h"
 
 #include <errno.h>
@@ -50,4 +51,22 @@ int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t 
 	else
 		fork_for_each(note, &t);
 	return 0;
+}
+
+static const struct preload_library library = {
+	.note = hmm_mm_note,
+	.note_file = hmm_mm_note_file,
+	.note_writeback = hmm_mm_note_writeback,
+};
+
+void notes_begin(void)
+{
+	if (hmm_preload_join)
+		hmm_preload_join(&library);
+}
+
+static void __attribute__((destructor)) notes_end(void)
+{
+	if (hmm_preload_leave)
+		hmm_preload_leave(&library);
 }

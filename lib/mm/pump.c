@@ -152,9 +152,13 @@ static void *pump_main(void *arg)
 	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
 	       !mm_inherited(mm)) {
 		bool closed = files_closed(mm);
+		int n = poll(p, 2, closed ? doubts_wait_ms(mm) : FILES_WAIT_MS);
 
-		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) <= 0)
+		if (n <= 0) {
+			if (!n && closed)
+				doubts_look(mm);
 			continue;
+		}
 		if ((p[0].revents | p[1].revents) & POLLNVAL)
 			mm_lost(mm);
 		if (p[1].revents & POLLIN)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Decimal of a tid. */
@@ -23,55 +24,114 @@ static char *put_number(char *p, pid_t tid)
 	return p;
 }
 
-/* "running", "NR a1 .. a6 SP PC", or "-1 SP PC" */
-static enum thread_state parse(const char *line, long *nr)
+/* A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of cancellation. */
+static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 {
-	const char *pc = strrchr(line, ' ');
+	char path[64] = "/proc/self/task/";
+	ssize_t n;
+	int fd;
 
-	if (line[0] == 'r' || !pc || !strncmp(pc, " 0x0\n", 5))
+	strcpy(put_number(path + strlen(path), tid), name);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = syscall(SYS_read, fd, buf, size - 1);
+	if (n < 0)
+		n = -errno;
+	syscall(SYS_close, fd);
+	buf[n > 0 ? n : 0] = 0;
+	return n;
+}
+
+/* /proc may be hidden: only the kernel itself knows. */
+static bool is_gone(pid_t tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH;
+}
+
+/* What follows the name, which may have any character in it: the state; NULL. *name: "(NAME) STATE ...". */
+static const char *read_stat(pid_t tid, char *buf, size_t size, const char **name)
+{
+	const char *end;
+
+	if (read_file(tid, "/stat", buf, size) <= 0)
+		return NULL;
+	*name = strchr(buf, '(');
+	end = strrchr(buf, ')');
+	return *name && end && end[1] == ' ' ? end + 2 : NULL;
+}
+
+/*
+ * By its state alone. A discard waits for locks and for its event, which no signal but a fatal one ends: 'D'. Threads
+ * of the kernel's that poll are told by their names.
+ */
+static enum thread_state by_stat(pid_t tid, bool no_registers, long *nr)
+{
+	char line[256];
+	const char *name;
+	const char *state = read_stat(tid, line, sizeof(line), &name);
+
+	if (!state)
+		return is_gone(tid) ? THREAD_GONE : THREAD_RUNS;
+	if (no_registers && (!strncmp(name, "(iou-sqp-", 9) || !strncmp(name, "(vhost-", 7)))
+		return THREAD_POLLS;
+	switch (*state) {
+	case 'S':
+		*nr = -1;
+		return THREAD_SLEEPS;
+	case 'D':
+		*nr = SYS_madvise;
+		return THREAD_SLEEPS;
+	case 'Z':
+	case 'X':
+		return THREAD_ENDED;
+	default:
 		return THREAD_RUNS;
+	}
+}
+
+/* "running", "NR a1 .. a6 SP PC", or "-1 SP PC" */
+enum thread_state thread_state(pid_t tid, long *nr)
+{
+	char line[256];
+	const char *pc;
+	ssize_t n = read_file(tid, "/syscall", line, sizeof(line));
+
+	if (n == -EACCES || n == -EPERM)
+		return by_stat(tid, false, nr);
+	if (n <= 0)
+		return is_gone(tid) ? THREAD_GONE : THREAD_RUNS;
+	pc = strrchr(line, ' ');
+	if (line[0] == 'r' || !pc)
+		return THREAD_RUNS;
+	if (!strncmp(pc, " 0x0\n", 5))
+		return by_stat(tid, true, nr);
 	*nr = strtol(line, NULL, 0);
 	return THREAD_SLEEPS;
 }
 
-enum thread_state thread_state(pid_t tid, long *nr)
-{
-	char path[64] = "/proc/self/task/";
-	char line[256];
-	ssize_t n;
-	int saved;
-	int fd;
-
-	strcpy(put_number(path + strlen(path), tid), "/syscall");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? THREAD_GONE : THREAD_RUNS;
-	n = read(fd, line, sizeof(line) - 1);
-	saved = errno;
-	close(fd);
-	if (n <= 0)
-		return n < 0 && saved == ESRCH ? THREAD_GONE : THREAD_RUNS;
-	line[n] = 0;
-	return parse(line, nr);
-}
-
 bool thread_stopped(pid_t tid)
 {
-	char path[64] = "/proc/self/task/";
 	char line[256];
-	const char *state;
-	ssize_t n;
-	int fd;
+	const char *name;
+	const char *state = read_stat(tid, line, sizeof(line), &name);
 
-	strcpy(put_number(path + strlen(path), tid), "/stat");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	return state && (*state == 't' || *state == 'T');
+}
+
+/*
+ * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of what was accounted to user mode, at ticks
+ * which found it there, or as it left it. The split that /proc shows is scaled, and proves nothing.
+ */
+bool thread_user_ns(pid_t tid, uint64_t *ns)
+{
+	const clockid_t clock = (clockid_t)(~(unsigned int)tid << 3 | 4 | 1);
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts))
 		return false;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	line[n > 0 ? n : 0] = 0;
-	state = strrchr(line, ')');
-	return state && state[1] == ' ' && (state[2] == 't' || state[2] == 'T');
+	*ns = (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+	return true;
 }
 
 static _Thread_local pid_t self __attribute__((tls_model("initial-exec")));

@@ -72,6 +72,13 @@ static unsigned int smaller(unsigned int shift)
 	return shift > 16 ? 16 : HMM_PAGE_SHIFT;
 }
 
+/* A discard of other pages of the chunk is in doubt, of those that are needed none: by smaller chunks they can be had. */
+static bool doubt_beside(struct hmm_svm *svm, const struct chunk_request *rq)
+{
+	return rq->end - rq->start > HMM_PAGE_SIZE && doubt_overlaps(svm->mm, rq->start, rq->end) &&
+	       !doubt_overlaps(svm->mm, rq->need_start, rq->need_end);
+}
+
 static bool may_be_elsewhere(int rc)
 {
 	return rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON || rc == -EACCES;
@@ -131,6 +138,10 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			return rc;
 		rq.need_start = addr;
 		rq.need_end = end < rq.end ? end : rq.end;
+		if (doubt_beside(svm, &rq)) {
+			max_shift = smaller((unsigned int)__builtin_ctzll(rq.end - rq.start));
+			continue;
+		}
 		*next = rq.end;
 		rq.stream = svm_streaming(svm, addr & ~(FILE_WRITE_BLOCK - 1));
 		rc = found(svm, &rq);

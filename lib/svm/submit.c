@@ -10,24 +10,56 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 #include "base/nocancel.h"
 #include "mm/mm.h"
 #include "svm/device.h"
 #include "svm/svm.h"
 
+/* How long a discard whose end is in doubt is waited for, and between two looks. */
+#define DOUBT_NS 100000000ULL
+#define LOOK_NS 200000L
+
+static void nap(void)
+{
+	const struct timespec ts = { 0, LOOK_NS };
+
+	syscall(SYS_nanosleep, &ts, NULL); /* no point of cancellation */
+}
+
+/*
+ * A device without faults cannot use memory once: what is in doubt is waited for, -EAGAIN if for too long; what
+ * cannot be cached at all cannot be named beforehand. A doubt may end between the fault and the question.
+ */
+static int populate_range(struct hmm_svm *svm, const struct hmm_job_range *r, struct svm_need *need,
+			  uint64_t deadline)
+{
+	for (bool doubt = true;;) {
+		const bool doubted = doubt;
+		int rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
+
+		if (rc != 1)
+			return rc;
+		doubt = doubt_overlaps(svm->mm, r->start, r->end);
+		if (!doubt && !doubted)
+			return -EOPNOTSUPP;
+		if (doubt && mm_deadline_passed(deadline))
+			return -EAGAIN;
+		if (doubt)
+			nap();
+	}
+}
+
 static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct svm_need *need)
 {
+	const uint64_t deadline = mm_deadline(DOUBT_NS);
 	unsigned int walks = need->walks;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < job->nranges && rc >= 0; i++) {
-		const struct hmm_job_range *r = &job->ranges[i];
-
-		rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
-		/* What cannot be cached cannot be named beforehand. */
-		if (rc == 1)
-			rc = -EOPNOTSUPP;
-	}
+	for (uint32_t i = 0; i < job->nranges && rc >= 0; i++)
+		rc = populate_range(svm, &job->ranges[i], need, deadline);
 	if (need->walks != walks)
 		count(&svm->stats.restores, 1);
 	return rc;
@@ -112,18 +144,66 @@ static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
  */
 #define VAIN_MAX 64
 
+/* 1: something was missing, and is there now; else 0 or the first error. Waits for nothing. */
+static int install_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct svm_need *need)
+{
+	bool installed = false;
+	int first = 0;
+
+	for (uint32_t i = 0; i < job->nranges; i++) {
+		const struct hmm_job_range *r = &job->ranges[i];
+		const unsigned int walks = need->walks;
+		const int rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
+
+		installed |= !rc && need->walks != walks;
+		if (!first && rc)
+			first = rc < 0 ? rc : -EAGAIN;
+	}
+	return installed ? 1 : first;
+}
+
+/*
+ * Whose engine asks is not known, and a job must not suffer from memory that another one named: all ranges are tried, and
+ * while something comes of it nobody waits for a discard in doubt, nor is told of an error.
+ */
+static int restore_all(struct hmm_svm *svm, struct svm_need *need)
+{
+	const unsigned int walks = need->walks;
+	const struct hmm_job *job;
+	bool installed = false;
+	int first = 0;
+
+	for (unsigned int n = 0; (job = job_at(svm, n)); n++) {
+		const int rc = install_ranges(svm, job, need);
+
+		installed |= rc == 1;
+		if (!first && rc < 0)
+			first = rc;
+	}
+	if (need->walks != walks)
+		count(&svm->stats.restores, 1);
+	if (installed || !first)
+		return 0;
+	first = 0;
+	for (unsigned int n = 0; (job = job_at(svm, n)); n++) {
+		const int rc = populate_ranges(svm, job, need);
+
+		if (!first)
+			first = rc;
+	}
+	return first;
+}
+
 int svm_restore(struct hmm_svm *svm)
 {
 	struct svm_need need = { .raised_after = UINT64_MAX };
-	const struct hmm_job *job;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring++;
 	need.missing = svm->vain >= VAIN_MAX;
 	pthread_mutex_unlock(&svm->lock);
-	for (unsigned int n = 0; !rc && (job = job_at(svm, n)); n++)
-		rc = populate_ranges(svm, job, &need);
+	rc = restore_all(svm, &need);
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring--;
 	svm->vain = need.walks ? 0 : svm->vain + 1;

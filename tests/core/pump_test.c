@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Pump, gate, watchdog, doubt, regions, fork. */
 #include "core.h"
+#include "held_discard.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -413,30 +414,6 @@ static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere
 	space_close(&s);
 }
 
-enum { STARTING, COMPUTING, STOP };
-
-/* Never sleeps once it says so. */
-static void *busy(void *arg)
-{
-	_Atomic int *state = arg;
-
-	*state = COMPUTING;
-	while (*state != STOP)
-		cpu_relax();
-	return NULL;
-}
-
-static pthread_t start_busy(_Atomic int *state)
-{
-	pthread_t thread;
-
-	*state = STARTING;
-	assert_int_equal(pthread_create(&thread, NULL, busy, (void *)state), 0);
-	while (*state != COMPUTING)
-		sleep_ms(1);
-	return thread;
-}
-
 /* A thread that was joined is on its way out of the kernel for a little longer. */
 static bool settles(struct space *s, size_t page)
 {
@@ -445,59 +422,55 @@ static bool settles(struct space *s, size_t page)
 	return !doubt_overlaps(s->mm, addr(s, page), addr(s, page + 1));
 }
 
-static void a_running_thread_proves_nothing(void **state)
+static void a_thread_in_the_middle_of_a_discard_keeps_all_in_doubt(void **state)
 {
+	struct held_discard held;
 	struct space s;
-	_Atomic int stop = 0;
-	pthread_t other;
 	int doubted = 0;
 
 	space_open(&s, 4, 0);
-	other = start_busy(&stop);
+	held_discard_begin(&held);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 50; i++) {
 		doubted += doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1));
+		sleep_ms(1);
+	}
 	assert_int_equal(doubted, 50);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
-	stop = STOP;
-	pthread_join(other, NULL);
+	held_discard_end(&held);
 	assert_true(settles(&s, 0)); /* an exited thread is no suspect */
 	space_close(&s);
 }
 
 static void a_note_settles_doubt(void **state)
 {
+	struct held_discard held;
 	struct space s;
-	_Atomic int stop = 0;
-	pthread_t other;
 
 	space_open(&s, 4, 0);
-	other = start_busy(&stop);
+	held_discard_begin(&held);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
 	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
-	stop = STOP;
-	pthread_join(other, NULL);
+	held_discard_end(&held);
 	space_close(&s);
 }
 
 /* Of others' discards who tells of its own knows nothing. */
 static void a_note_of_ones_own_discard_leaves_others_in_doubt(void **state)
 {
+	struct held_discard held;
 	struct space s;
-	_Atomic int stop = 0;
-	pthread_t other;
 
 	space_open(&s, 4, 0);
-	other = start_busy(&stop);
+	held_discard_begin(&held);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
 	assert_true(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
-	stop = STOP;
-	pthread_join(other, NULL);
+	held_discard_end(&held);
 	assert_true(settles(&s, 0));
 	/* Alone, it settles the doubt, though it runs. */
 	madvise(s.p, PAGE, MADV_DONTNEED);
@@ -507,23 +480,40 @@ static void a_note_of_ones_own_discard_leaves_others_in_doubt(void **state)
 	space_close(&s);
 }
 
-static void doubts_without_room_are_merged_not_lost(void **state)
+static void memory_between_discards_is_in_no_doubt(void **state)
 {
+	struct held_discard held;
 	struct space s;
-	_Atomic int stop = 0;
-	pthread_t other;
 
-	space_open(&s, 2 * DOUBTS_MAX, 0);
-	other = start_busy(&stop);
-	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
+	space_open(&s, 600, 0);
+	held_discard_begin(&held);
+	for (size_t i = 0; i < 600; i += 2)
 		madvise(s.p + i * PAGE, PAGE, MADV_DONTNEED);
 	settle(&s);
-	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
-		assert_true(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)));
-	stop = STOP;
-	pthread_join(other, NULL);
-	for (size_t i = 0; i < 2 * DOUBTS_MAX; i++)
-		assert_true(settles(&s, i));
+	for (size_t i = 0; i < 600; i++)
+		assert_int_equal(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)), i % 2 == 0);
+	held_discard_end(&held);
+	assert_true(settles(&s, 0));
+	space_close(&s);
+}
+
+static void doubts_without_room_are_merged_not_lost(void **state)
+{
+	struct held_discard held;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	held_discard_begin(&held);
+	/* As if events had been read; the second half has no room. */
+	for (uint64_t i = 0; i < 2 * DOUBTS_MAX; i++)
+		doubt_add(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE);
+	assert_int_equal(atomic_load(&s.mm->doubts.n), DOUBTS_MAX);
+	for (uint64_t i = 0; i < 2 * DOUBTS_MAX; i += 97)
+		assert_true(doubt_overlaps(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE));
+	held_discard_end(&held);
+	for (int i = 0; i < 5000 && doubt_overlaps(s.mm, PAGE, 2 * PAGE); i++)
+		sleep_ms(1);
+	assert_int_equal(atomic_load(&s.mm->doubts.n), 0);
 	space_close(&s);
 }
 
@@ -902,9 +892,10 @@ int main(void)
 		cmocka_unit_test(special_memory_is_not_registered),
 		cmocka_unit_test(
 			a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
-		cmocka_unit_test(a_running_thread_proves_nothing),
+		cmocka_unit_test(a_thread_in_the_middle_of_a_discard_keeps_all_in_doubt),
 		cmocka_unit_test(a_note_settles_doubt),
 		cmocka_unit_test(a_note_of_ones_own_discard_leaves_others_in_doubt),
+		cmocka_unit_test(memory_between_discards_is_in_no_doubt),
 		cmocka_unit_test(doubts_without_room_are_merged_not_lost),
 		cmocka_unit_test(fork_through_libc_is_seen_and_the_child_refuses),
 		cmocka_unit_test(fork_without_the_event_is_seen_too),

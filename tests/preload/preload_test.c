@@ -8,11 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE 4096UL
@@ -136,9 +139,47 @@ static void sysv(void)
 	hmm_interval_notifier_remove(ni);
 }
 
+static char *discarded;
+
+/* As an allocator does, whose handler was installed before any of ours: it runs first in the child. */
+static void discard_in_child(void)
+{
+	if (discarded)
+		madvise(discarded, PAGE, MADV_DONTNEED);
+}
+
+/* Nothing in a child may take a lock that the parent held. */
+static void child(void)
+{
+	int status = 0;
+	pid_t pid;
+
+	discarded = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid = fork();
+	if (!pid) {
+		mprotect(discarded, PAGE, PROT_READ);
+		_exit(0);
+	}
+	for (int ms = 0; waitpid(pid, &status, WNOHANG) == 0; ms++) {
+		if (ms == 20000) {
+			printf("not ok a child discards before our handler ran\n");
+			failed = 1;
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			break;
+		}
+		usleep(1000);
+	}
+	calls = 0;
+	munmap(discarded, PAGE);
+	discarded = NULL;
+}
+
 int main(int argc, char **argv)
 {
-	int err = hmm_mm_attach(NULL, &mm);
+	int err = pthread_atfork(NULL, NULL, discard_in_child);
+
+	err = err ? -err : hmm_mm_attach(NULL, &mm);
 
 	expected = argc < 2 || strcmp(argv[1], "bare");
 	if (err) {
@@ -149,6 +190,7 @@ int main(int argc, char **argv)
 	file();
 	written_back();
 	sysv();
+	child();
 	hmm_mm_detach(mm);
 	return failed;
 }

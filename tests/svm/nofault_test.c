@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* A device without faults: memory is named, populated at submit and after an invalidation. */
 #include "soft.h"
+#include "../core/held_discard.h"
 
 static int submit_named(struct mirror *m, struct span *s, struct hmm_job_range *r)
 {
@@ -116,6 +117,140 @@ static void without_faults_an_invalidation_populates_again(void **state)
 	munmap(p, M2);
 }
 
+/* A job that loads from [p, p + 64 KiB) and names it. */
+static int load_from(struct mirror *m, const char *p)
+{
+	struct span s = { .va = at(p), .len = K64, .buf = malloc(K64) };
+	struct hmm_job_range r = { at(p), at(p) + K64, PROT_READ, 0 };
+	int rc = submit_named(m, &s, &r);
+
+	if (!rc)
+		assert_memory_equal(s.buf, p, K64);
+	free(s.buf);
+	return rc;
+}
+
+struct spinner {
+	_Atomic bool stop;
+	pthread_t thread;
+};
+
+static void *spin(void *arg)
+{
+	struct spinner *s = arg;
+
+	while (!atomic_load(&s->stop))
+		;
+	return NULL;
+}
+
+static void without_faults_discarded_memory_is_waited_for(void **state)
+{
+	struct mirror *m = *state;
+	struct spinner s = { .stop = false };
+	char *p = pattern(M2);
+	int rc = 0;
+	int submitted = 0;
+
+	reopen(m, "soft:faults=none", 1, NULL);
+	assert_int_equal(load_from(m, p), 0);
+	assert_int_equal(pthread_create(&s.thread, NULL, spin, &s), 0);
+	for (int i = 0; i < 20; i++) {
+		madvise(p, K64, MADV_DONTNEED);
+		/* 100 ms may be too short where several programs share a processor. */
+		do
+			rc = load_from(m, p);
+		while (rc == -EAGAIN && ++submitted < 100);
+		assert_int_equal(rc, 0);
+	}
+	atomic_store(&s.stop, true);
+	pthread_join(s.thread, NULL);
+	munmap(p, M2);
+}
+
+static void without_faults_doubt_is_an_error_of_jobs_that_name_the_memory(void **state)
+{
+	struct mirror *m = *state;
+	struct held_discard held;
+	char *p = pattern(16 * M2);
+
+	reopen(m, "soft:faults=none", 1, NULL);
+	assert_int_equal(hmm_svm_fault(m->svm, at(p), 16 * M2, PROT_READ), 0);
+	held_discard_begin(&held);
+	/* Before, behind and between: 128 pieces of 64 KiB with as much between them. */
+	for (size_t i = 0; i < 16 * M2; i += 2 * K64)
+		madvise(p + i, K64, MADV_DONTNEED);
+	assert_int_equal(load_from(m, p + 8 * M2), -EAGAIN);
+	for (size_t i = K64; i < 16 * M2; i += 2 * K64)
+		assert_int_equal(load_from(m, p + i), 0);
+	held_discard_end(&held);
+	assert_int_equal(load_from(m, p + 8 * M2), 0);
+	munmap(p, 16 * M2);
+}
+
+/* Loads, waits without any load, and loads again. */
+static int kernel_rest(struct hmm_ctx *ctx, uint64_t item, void *arg)
+{
+	struct relay *r = arg;
+	int rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
+
+	r->step = 1;
+	while (!rc && r->step == 1)
+		rc = hmm_settle(ctx);
+	return rc ? rc : hmm_load(ctx, r->s.buf, r->s.va, 8);
+}
+
+/* Two jobs run. What one of them named is in doubt, and the other one loses its memory: it goes on. */
+static void without_faults_a_job_does_not_suffer_from_what_another_one_named(void **state)
+{
+	struct mirror *m = *state;
+	struct held_discard held;
+	char *p = pattern(M2);
+	char *q = pattern(M2);
+	struct relay r = { .s = { .va = at(p), .buf = malloc(8) } };
+	struct span s = { .va = at(q), .len = 8, .buf = malloc(8) };
+	struct hmm_job_range ranges[] = { { at(p), at(p) + PAGE, PROT_READ, 0 },
+					  { at(q), at(q) + PAGE, PROT_READ, 0 } };
+	struct hmm_job first = { .size = sizeof(first),
+				 .kernel = kernel_relay,
+				 .arg = &r,
+				 .items = 2,
+				 .ranges = &ranges[0],
+				 .nranges = 1 };
+	struct relay waits = { .s = { .va = at(q), .buf = s.buf } };
+	struct hmm_job second = { .size = sizeof(second),
+				  .kernel = kernel_rest,
+				  .arg = &waits,
+				  .items = 1,
+				  .ranges = &ranges[1],
+				  .nranges = 1 };
+
+	reopen(m, "soft:faults=none", 2, NULL);
+	assert_int_equal(hmm_svm_submit(m->svm, &second), 0);
+	while (waits.step != 1)
+		sched_yield();
+	assert_int_equal(hmm_svm_submit(m->svm, &first), 0);
+	while (r.step != 1)
+		sched_yield();
+	held_discard_begin(&held);
+	madvise(q, PAGE, MADV_DONTNEED);
+	p = mmap(p, M2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	memset(p, 5, PAGE);
+	barrier(m);
+	r.step = 2;
+	assert_int_equal(hmm_svm_wait(m->svm, &first, 0), 0);
+	assert_int_equal(first.status, 0);
+	assert_memory_equal(r.s.buf, p, 8);
+	waits.step = 2;
+	assert_int_equal(hmm_svm_wait(m->svm, &second, 0), 0);
+	assert_int_equal(second.status, -EAGAIN);
+	held_discard_end(&held);
+	free(r.s.buf);
+	free(s.buf);
+	munmap(p, M2);
+	munmap(q, M2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +258,9 @@ int main(void)
 		T(without_faults_other_memory_is_an_error),
 		T(without_faults_vanished_memory_is_an_error),
 		T(without_faults_an_invalidation_populates_again),
+		T(without_faults_discarded_memory_is_waited_for),
+		T(without_faults_doubt_is_an_error_of_jobs_that_name_the_memory),
+		T(without_faults_a_job_does_not_suffer_from_what_another_one_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* hmm_range_fault() against threads that change the mapping, and its deadline. */
 #include "mirror.h"
+#include "../core/held_discard.h"
 
 #include "abi/pagemap.h"
 
@@ -329,24 +330,13 @@ static void collisions_are_retried_with_a_fresh_sequence(void **state)
 	assert_int_equal(flags_of(&r->m, 21), VALID | WRITE | HMM_PFN_DMA_MAPPED);
 }
 
-/* A thread that runs could be in the middle of a discard, for all one can see. */
-static void *spin(void *arg)
-{
-	struct race *r = arg;
-
-	while (!r->stop)
-		;
-	return NULL;
-}
-
 static void discarded_and_in_doubt_is_transient(void **state)
 {
 	struct race *r = *state;
 	struct mirror *m = &r->m;
+	struct held_discard held;
 
-	pthread_t t;
-
-	assert_int_equal(pthread_create(&t, NULL, spin, r), 0);
+	held_discard_begin(&held);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
 	/* as if the pump had just read the event of a discard whose end nobody knows */
 	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
@@ -362,8 +352,7 @@ static void discarded_and_in_doubt_is_transient(void **state)
 			 0);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_false(transient(m, 0));
-	r->stop = true;
-	pthread_join(t, NULL);
+	held_discard_end(&held);
 }
 
 #define GUARD_INSTALL 102 /* linux/mman.h of Linux 6.13 */
@@ -393,9 +382,9 @@ static void transient_does_not_outlive_the_doubt(void **state)
 	struct mirror *m = &r->m;
 	struct hmm_range older;
 	const struct timespec ts = { 0, 1000000 };
-	pthread_t t;
+	struct held_discard held;
 
-	assert_int_equal(pthread_create(&t, NULL, spin, r), 0);
+	held_discard_begin(&held);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
 	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
@@ -416,8 +405,7 @@ static void transient_does_not_outlive_the_doubt(void **state)
 		older = m->range;
 		assert_true(zap_silently(r->p));
 	}
-	r->stop = true;
-	pthread_join(t, NULL);
+	held_discard_end(&held);
 	/* A thread that was joined is on its way out of the kernel for a little longer. */
 	for (int i = 0; i < 5000; i++) {
 		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);

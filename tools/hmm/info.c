@@ -124,6 +124,9 @@ static void show_features(const struct info *info)
 	line("PAGEMAP_SCAN", "%s", yes(mm->pagemap_scan));
 	line("PROCMAP_QUERY", "%s", yes(mm->procmap_query));
 	line("every fork is seen", "%s", mm->event_fork ? "yes" : "through libc (atfork)");
+	line("discards settle by", "%s",
+	     mm->dumpable ? "system calls and CPU time of threads"
+			  : "states and CPU time of threads");
 	line("page sizes", "%u B%s%s", mm->page_size, mm->thp_size ? ", " : "",
 	     mm->thp_size ? bytes_in_words(text, mm->thp_size) : "");
 	printf("  %-22s", "userfaultfd");

@@ -68,3 +68,11 @@ void tort_pause(uint64_t ns)
 
 	nanosleep(&ts, NULL);
 }
+
+void tort_spin(uint64_t ns)
+{
+	const uint64_t end = tort_now_ns() + ns;
+
+	while (tort_now_ns() < end)
+		;
+}

@@ -15,6 +15,8 @@
 #include "peer.h"
 #include "story.h"
 
+#define SPIN_AFTER_NS 2000000U
+
 /* What is discarded along, to take long, lies below. */
 static uint64_t at(const struct op_run *run)
 {
@@ -28,12 +30,15 @@ static uint64_t length(const struct op_run *run)
 
 /*
  * Seven discards of eight are told to the library, as the preload object does: they end the doubt.
- * The eighth stays in doubt until the library finds a proof itself.
+ * The eighth stays in doubt until the library finds a proof itself, of a thread that goes on computing half of the time.
  */
 static int tell(struct op_run *run)
 {
-	if (!run->slot->checked && !rng_below(run->rng, 8))
+	if (!run->slot->checked && !rng_below(run->rng, 8)) {
+		if (rng_below(run->rng, 2))
+			tort_spin(rng_below(run->rng, SPIN_AFTER_NS));
 		return 0;
+	}
 	story(run->slot->id, "tells", run->stamp, run->lo, run->hi);
 	return hmm_mm_note(run->t->mm,
 			   rng_below(run->rng, 2) ? HMM_NOTE_DISCARD : HMM_NOTE_OWN_DISCARD,

@@ -20,6 +20,8 @@
 
 #define FOCUS_TICKS 16
 #define LEAST_FREE 0.25
+#define SPIN_NS 10000000U
+#define REST_NS 20000000U
 #define PROGRESS_TICKS 40
 #define JOIN_TICKS (15U * TICKS_A_SECOND)
 
@@ -136,8 +138,21 @@ static bool over(struct torture *t, uint64_t start, double seconds)
 	return late || !t->unfinished;
 }
 
+/* A part of the program that computes, and tells nothing of itself: discards must settle beside it. */
+static void *spinner_main(void *arg)
+{
+	struct torture *t = arg;
+	struct rng rng = { t->opt.seed * 7919 + 2000 };
+
+	while (!atomic_load(&t->stop) && !(t->drilling && atomic_load(&t->drilled) == HOSTILES)) {
+		tort_spin(rng_below(&rng, SPIN_NS));
+		tort_pause(rng_below(&rng, REST_NS));
+	}
+	return NULL;
+}
+
 struct crew {
-	pthread_t threads[USERS + HOSTILES + 2];
+	pthread_t threads[USERS + HOSTILES + 3];
 	struct user_arg args[USERS + HOSTILES];
 	unsigned int n;
 };
@@ -156,6 +171,9 @@ static int crew_start(struct torture *t, struct crew *crew)
 	}
 	if (!rc)
 		rc = -pthread_create(&crew->threads[crew->n], NULL, peer_main, t);
+	crew->n += !rc;
+	if (!rc)
+		rc = -pthread_create(&crew->threads[crew->n], NULL, spinner_main, t);
 	crew->n += !rc;
 	/* Not while windows are held open: it would fall into them. */
 	if (!rc && !t->drilling) {

@@ -61,6 +61,8 @@ uint64_t tort_now_ns(void);
 /* Sleep: more threads than processors wait for each other here, a yield would keep them from
  * running. */
 void tort_pause(uint64_t ns);
+/* Compute without a system call. */
+void tort_spin(uint64_t ns);
 
 /*
  * Patience is measured in ticks of the main thread, which sleeps for one at a time: on a busy machine
