@@ -62,6 +62,10 @@ int uring_cache_begin(struct uring_cache *cache);
  * True when it returns: the buffer is the memory that is mapped there now. It stays registered until
  * uring_cache_put(); get and put may nest.
  *
+ * But for one thing that neither an event nor a check shows once the page has been touched again: guard pages put in the
+ * place of the buffer and taken away (MADV_GUARD_INSTALL, Linux 6.13). A program that does so tells of it with
+ * hmm_mm_note(HMM_NOTE_OWN_DISCARD), or runs with the preload object, which does so for it; then it holds for this, too.
+ *
  * Return: the slot; -EOPNOTSUPP memory of a kind that cannot be registered or watched: use the plain operation;
  * -EBUSY every slot is in use: likewise; -EFAULT nothing is mapped there; -EPERM it is read-only; -EINVAL; -ESRCH
  * in a forked child, to which neither the cache nor the ring belong.

@@ -24,8 +24,8 @@ extern "C" {
  * @pump_priority: 0, or the SCHED_FIFO priority of the pump (a program that runs SCHED_FIFO itself
  *	must give one above its own)
  * @max_regions: how many map entries of the process registration may take; 0 is half of vm.max_map_count. A
- *	mapping of anonymous or shared memory takes one, a run of chunks of a file, which cuts its mapping
- *	in up to three, takes two
+ *	mapping takes one; a run of chunks of a file (HMM_MM_FILE_CHUNKS), which cuts its mapping in up to
+ *	three, takes two
  */
 struct hmm_mm_options {
 	uint32_t size;
@@ -44,6 +44,13 @@ struct hmm_mm_options {
 #define HMM_MM_NO_PROCMAP_QUERY (1U << 2)
 #define HMM_MM_NO_EVENT_FORK (1U << 3)
 
+/*
+ * Watch only what a device touches of a file's mapping, in chunks of 2 MiB. Then the CPU's faults elsewhere in it bring in
+ * neighbouring pages as before (45 ns a page that is in the page cache instead of 990), and mremap(2) of the mapping
+ * fails with EFAULT; since Linux 6.17 with MREMAP_FIXED perhaps after a part of it has moved.
+ */
+#define HMM_MM_FILE_CHUNKS (1U << 4)
+
 #define HMM_MM_OPTIONS_INIT                                                                        \
 	{                                                                                          \
 		sizeof(struct hmm_mm_options), 0, 0, -1, -1, -1, 0, 0                              \
@@ -58,11 +65,18 @@ struct hmm_mm_options {
  * watchdog. Pays nothing until a range is mirrored, but that with the privilege to see forks (event_fork of struct
  * hmm_mm_info) each waits until its event is read. One process may attach several times.
  *
- * Context: any thread; may block; not from a callback. The calling process must not have closed
- * the signals' default of threads: the two threads block all signals.
- * Return: 0; -EPERM userfaultfd denied to this process; -ENOSYS no userfaultfd in this kernel or
- * denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
- * @options->pid is another process; -EINVAL a bad option; -EMFILE; -ENOMEM.
+ * Takes about ten descriptors, two threads that block all signals, and where the host allows it a third process, the
+ * keeper, which shares the address space and reads events while a debugger has stopped the threads. wait(2) does not
+ * find it. The descriptors have high numbers. A program that closes them (closefrom(3)) loses the space: every call
+ * answers -ESRCH from then on, drivers get HMM_EVENT_RELEASE, and standard error is told once. Close first, then attach.
+ *
+ * Context: any thread; may block; not from a callback.
+ * Return: 0; -EPERM userfaultfd, or @options->pump_priority, denied to this process; -ENOSYS no userfaultfd in this
+ * kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
+ * @options->pid is another process; -EINVAL a bad option, or @options->uffd is no userfaultfd or lacks an event;
+ * -EACCES /proc/self is not this process's to read, as after setuid(2) (prctl(2) PR_SET_DUMPABLE makes it so again, or
+ * attach before and pass @options->maps_fd and @options->pagemap_fd); -ENOENT there is no /proc; -EAGAIN no thread can be
+ * made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE; -ENFILE; -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
  * Since: 0.1. Follows: mmu_notifier_register().
  */
@@ -75,7 +89,7 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **mm);
  * Every notifier still inserted gets HMM_EVENT_RELEASE and is dead afterwards (its remove call
  * stays legal and necessary). All ranges are unregistered and every event is read before it returns.
  *
- * Context: may block; not from a callback. In a forked child it frees nothing but the descriptors.
+ * Context: may block; not from a callback. In a forked child it does nothing: the descriptors are closed already.
  * Since: 0.1. Follows: mmu_notifier_unregister(), release.
  */
 void hmm_mm_detach(struct hmm_mm *mm);
@@ -146,8 +160,9 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
  * Files whose last mapping was unmapped before the call are closed when it returns, so that nothing of libhmm keeps
  * their filesystem from being unmounted. Without the call they are closed shortly after munmap() has returned.
  *
- * Context: any thread outside an engine section; may block; not from a callback.
- * Return: 0; -ETIME; -ESRCH in a forked child or after the process died.
+ * Context: any thread outside an engine section; may block; not from a callback. A cancellation point when it begins.
+ * Return: 0; -ETIME; -ESRCH in a forked child, after the process died or closed the library's descriptors; another
+ * error if a seccomp filter of the calling thread answers it to the question whether a change is in flight.
  * Since: 0.1. Follows: mmu_notifier_synchronize(), mmu_interval_read_begin().
  */
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns);

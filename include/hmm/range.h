@@ -66,7 +66,7 @@ struct hmm_range {
  * unless @timeout_ns passed without progress. The answer stands at the instant
  * hmm_interval_read_retry() says so.
  *
- * What is faulted with a request is also mirrored from then on: its VMA (a chunk of it for files) is
+ * What is faulted with a request is also mirrored from then on: its VMA (with HMM_MM_FILE_CHUNKS a chunk of a file's) is
  * registered, after every overlapping translation was killed (HMM_EVENT_CLEAR). What cannot be
  * registered gets TRANSIENT entries.
  *
@@ -74,7 +74,8 @@ struct hmm_range {
  * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -EFAULT; -EPERM;
  * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
  * of a wait: a change elsewhere, a driver's callback that hangs);
- * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process.
+ * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process; -EDEADLK in a handler of
+ * pthread_atfork() that runs after the library's (a fault waits until a fork is over).
  * On an error entries below range->last are output.
  * Since: 0.1. Follows: hmm_range_fault(), hmm_range_fault_unlocked_timeout().
  */
@@ -93,7 +94,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * @range: as filled by hmm_range_fault(); only start, end, notifier, notifier_seq are read
  * @checks: HMM_CHECK_*; 0 equals hmm_interval_valid()
  *
- * Each check costs about 0.3 to 1.2 us, whatever the size. Checks that the kind of mapping requires
+ * Each check costs about 0.3 to 1.7 us, whatever the size. Checks that the kind of mapping requires
  * for soundness (System V: HMM_CHECK_VMA) are added by the call itself.
  * Context: as hmm_interval_valid(), but HMM_CHECK_* may block: outside callbacks.
  * Return: 0 it stands; -ESTALE it does not; -ESRCH.

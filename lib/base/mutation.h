@@ -29,11 +29,15 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
-/* rule 8, 8, 8; 11; 12, 12, 12; 15; files */
+/* rule 8, 8, 8, 8, 8; 8; 11; 12, 12, 12; 15; files */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
-	X(WHOLE_FILE, "whole-file", "the whole mapping of a file is registered")                   \
+	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \
+	X(SPLIT_VMA, "split-vma",                                                                  \
+	  "a mapping that took the place of another is registered in part")                        \
+	X(NO_NEIGHBOURS, "no-neighbours", "what moves with a mapping is not registered with it")   \
+	X(ANYBODYS, "anybodys", "registered with any userfaultfd counts as registered with ours")  \
 	X(NO_BUDGET, "no-budget", "registrations are not counted")                                 \
 	X(READ_IS_WRITE, "read-is-write", "a read request faults for writing")                     \
 	X(OLD_SEQUENCE, "old-sequence",                                                            \

@@ -14,78 +14,159 @@
 #endif
 
 #define SLAB_BYTES (64 * 1024)
-#define OWNED_MAX 512
+#define TABLE_BYTES 8192
 
-/* Every mapping of ours, for hmm_pool_owns(): end is written last and cleared first, 0 is an empty place. */
-static struct {
+struct owned {
 	_Atomic uint64_t start;
 	_Atomic uint64_t end;
-} owned[OWNED_MAX];
-static _Atomic size_t owned_top;
+};
+
+/*
+ * Every mapping of ours, for hmm_pool_owns(): end is written last and cleared first, 0 is an empty place. Tables are
+ * added in front of the list, each a mapping of ours in its own first place, and stay for good: readers take no lock.
+ */
+struct table {
+	struct table *next;
+	_Atomic size_t top; /* places in use are below this */
+	/* All that was ever in it lies between these: most questions need no more. */
+	_Atomic uint64_t low;
+	_Atomic uint64_t high;
+	struct owned place[];
+};
+
+#define PLACES ((TABLE_BYTES - sizeof(struct table)) / sizeof(struct owned))
+
+static struct table *_Atomic tables;
 
 struct slab {
 	struct slab *next;
 };
 
-static void own(uint64_t start, uint64_t end)
+static void bound(struct table *t, uint64_t start, uint64_t end)
 {
-	for (size_t i = 0; i < OWNED_MAX; i++) {
+	uint64_t was = atomic_load(&t->low);
+
+	while (start < was && !atomic_compare_exchange_weak(&t->low, &was, start))
+		;
+	was = atomic_load(&t->high);
+	while (end > was && !atomic_compare_exchange_weak(&t->high, &was, end))
+		;
+}
+
+static bool put_in(struct table *t, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < PLACES; i++) {
+		struct owned *o = &t->place[i];
+		size_t top = atomic_load(&t->top);
 		uint64_t empty = 0;
-		size_t top = atomic_load(&owned_top);
 
 		/* 1 reserves the place: no mapping ends there */
-		if (!atomic_compare_exchange_strong(&owned[i].end, &empty, 1))
+		if (atomic_load(&o->end) || !atomic_compare_exchange_strong(&o->end, &empty, 1))
 			continue;
-		atomic_store(&owned[i].start, start);
-		atomic_store(&owned[i].end, end);
-		while (top <= i && !atomic_compare_exchange_weak(&owned_top, &top, i + 1))
+		bound(t, start, end);
+		atomic_store(&o->start, start);
+		atomic_store(&o->end, end);
+		while (top <= i && !atomic_compare_exchange_weak(&t->top, &top, i + 1))
 			;
-		return;
-	}
-}
-
-static void disown(uint64_t start)
-{
-	for (size_t i = 0; i < OWNED_MAX; i++) {
-		if (atomic_load(&owned[i].start) != start || atomic_load(&owned[i].end) <= 1)
-			continue;
-		atomic_store(&owned[i].start, UINT64_MAX);
-		atomic_store(&owned[i].end, 0);
-		return;
-	}
-}
-
-bool hmm_pool_owns(uint64_t addr)
-{
-	const size_t top = atomic_load(&owned_top);
-
-	for (size_t i = 0; i < top; i++) {
-		if (addr >= atomic_load(&owned[i].start) && addr < atomic_load(&owned[i].end))
-			return true;
+		return true;
 	}
 	return false;
 }
 
-void *hmm_pool_map(size_t size)
+/*
+ * Nobody may access it, to begin with. A flag or a name that the program's mappings lack keeps the kernel from merging
+ * ours with a neighbour that the program has mirrored. Until it has one, what cannot be accessed is merged with nothing
+ * that can be mirrored.
+ */
+static void *map_named(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
-	/*
-	 * A flag or a name that the program's mappings lack keeps the kernel from merging ours with a
-	 * neighbour that the program has mirrored. Until it has one nobody may access it: what cannot be
-	 * accessed is merged with nothing that can be mirrored.
-	 */
 	madvise(p, size, MADV_DONTDUMP);
 	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size, "libhmm");
-	own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size);
-	/* Not by the name that the preload object stands in for: it would note it, and we may hold the gate. */
-	if (syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE)) {
-		hmm_pool_unmap(p, size);
-		return NULL;
-	}
 	return p;
+}
+
+/* Not by the name that the preload object stands in for: it would note it, and we may hold the gate. */
+static bool open_up(void *p, size_t size)
+{
+	return !syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE);
+}
+
+/*
+ * It can be accessed before anybody can know whose it is, but it is never unmapped: mirrored as the program's it would
+ * cost a registration, and no wait.
+ */
+static bool add_table(void)
+{
+	struct table *t = map_named(TABLE_BYTES);
+
+	if (!t || !open_up(t, TABLE_BYTES)) {
+		if (t)
+			munmap(t, TABLE_BYTES);
+		return false;
+	}
+	atomic_store(&t->low, UINT64_MAX);
+	put_in(t, (uint64_t)(uintptr_t)t, (uint64_t)(uintptr_t)t + TABLE_BYTES);
+	t->next = atomic_load(&tables);
+	while (!atomic_compare_exchange_weak(&tables, &t->next, t))
+		;
+	return true;
+}
+
+static bool own(uint64_t start, uint64_t end)
+{
+	do {
+		for (struct table *t = atomic_load(&tables); t; t = t->next)
+			if (put_in(t, start, end))
+				return true;
+	} while (add_table());
+	return false;
+}
+
+/* The place of what begins at an address, or that an address lies in. */
+static struct owned *find(uint64_t addr)
+{
+	for (struct table *t = atomic_load(&tables); t; t = t->next) {
+		const size_t top = atomic_load(&t->top);
+
+		if (addr < atomic_load(&t->low) || addr >= atomic_load(&t->high))
+			continue;
+		for (size_t i = 0; i < top; i++)
+			if (addr >= atomic_load(&t->place[i].start) &&
+			    addr < atomic_load(&t->place[i].end))
+				return &t->place[i];
+	}
+	return NULL;
+}
+
+static void disown(uint64_t start)
+{
+	struct owned *o = find(start);
+
+	if (!o)
+		return;
+	atomic_store(&o->start, UINT64_MAX);
+	atomic_store(&o->end, 0);
+}
+
+bool hmm_pool_owns(uint64_t addr)
+{
+	return find(addr);
+}
+
+void *hmm_pool_map(size_t size)
+{
+	void *p = map_named(size);
+
+	if (!p)
+		return NULL;
+	if (own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size) && open_up(p, size))
+		return p;
+	hmm_pool_unmap(p, size);
+	return NULL;
 }
 
 void hmm_pool_unmap(void *ptr, size_t size)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
-#include "mm/core.h"
+#include "mm/steal.h"
+#include "base/epoch.h"
 #include "persist/persist.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,12 +74,12 @@ static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
 	pthread_mutex_init(&mm->notifier_lock, NULL);
-	pthread_mutex_init(&mm->read_lock, NULL);
 	pthread_mutex_init(&mm->doubts.lock, NULL);
 	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
 	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
-	mm->stolen = hmm_pool_map(STOLEN_MAX * sizeof(*mm->stolen));
-	if (!mm->stolen)
+	mm->kick[0] = mm->kick[1] = OWNFD_NONE;
+	mm->thieves = hmm_pool_map(THIEVES * sizeof(*mm->thieves));
+	if (!mm->thieves)
 		return -ENOMEM;
 	if (persist_init(&mm->persist))
 		return -ENOMEM;
@@ -92,7 +94,7 @@ struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
-	hmm_pool_unmap(mm->stolen, STOLEN_MAX * sizeof(*mm->stolen));
+	hmm_pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
 	hmm_objpool_fini(&mm->regions_pool);
 	hmm_objpool_fini(&mm->notifiers_pool);
 	hmm_pool_unmap(mm->token, 4096);
@@ -116,10 +118,11 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	uint64_t max_map_count = read_number("/proc/sys/vm/max_map_count");
 
 	mm->options = options ? *options : defaults;
-	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 15 ||
+	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 31 ||
 	    mm->options.pid < 0 || mm->options.pump_priority < 0)
 		return -EINVAL;
 	mm->pid = getpid();
+	lost_init();
 	if (mm->options.pid && mm->options.pid != mm->pid)
 		return -EOPNOTSUPP;
 	mm->regions_max = mm->options.max_regions;
@@ -147,14 +150,21 @@ static int bring_up(struct hmm_mm *mm)
 	if (err)
 		goto no_fork;
 	err = pump_start(mm);
+	if (err)
+		goto no_fork;
+	err = fork_watch(mm);
 	if (!err)
 		return 0;
-	fork_detach(mm);
+	fork_unwatch(mm);
+	pump_stop(mm);
+	pump_drain(mm);
 no_fork:
 	files_fini(mm);
 no_files:
-	if (mm->options.uffd >= 0)
-		mm->provider.fd = -1; /* still the caller's */
+	if (mm->options.uffd >= 0) { /* still the caller's */
+		child_keeps(mm->provider.fd.fd);
+		mm->provider.fd = OWNFD_NONE;
+	}
 	mm->provider.ops->close(&mm->provider);
 no_provider:
 	close_proc(mm);
@@ -163,6 +173,7 @@ no_provider:
 
 int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm = hmm_pool_map(sizeof(*mm));
 	int err;
 
@@ -185,20 +196,18 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 
 void hmm_mm_detach(struct hmm_mm *mm)
 {
+	HMM_NO_CANCEL;
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
 	if (!mm)
 		return;
-	if (mm_alive(mm) && getpid() != mm->pid) {
-		mm->provider.ops->close(&mm->provider);
-		close_proc(mm);
+	if (mm_inherited(mm))
 		return;
-	}
-	fork_detach(mm);
 	persist_fini(mm->persist);
 	/* First: nothing is found valid, nor installed, after drivers were told that it is over. */
 	atomic_store(&mm->dead, 1);
 	mm_invalidate(mm, &inv);
+	fork_unwatch(mm);
 	regions_fini(mm);
 	pump_stop(mm);
 	pump_drain(mm);
@@ -212,6 +221,8 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 {
 	if (info->size != sizeof(*info))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	*info = (struct hmm_mm_info){
 		.size = sizeof(*info),
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
@@ -233,6 +244,8 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 {
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	*stats = (struct hmm_mm_stats){
 		.size = sizeof(*stats),
 		.pump_cycles = mm->stats.pump_cycles,

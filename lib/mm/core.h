@@ -17,6 +17,7 @@
 #include "base/hooks.h"
 #include "base/itree.h"
 #include "base/mutation.h"
+#include "base/ownfd.h"
 #include "base/pool.h"
 #include "provider/provider.h"
 
@@ -24,7 +25,7 @@
 
 #define ENGINES_MAX 1024
 #define DOUBTS_MAX 64
-#define STOLEN_MAX 1024
+#define THIEF_EVENTS 512
 
 /* Where an engine is. OVERRUN: the pump went on without it; its section does not stand. */
 enum engine_state { ENGINE_OUT, ENGINE_IN, ENGINE_OVERRUN };
@@ -39,9 +40,15 @@ struct hmm_engine {
 };
 _Static_assert(sizeof(struct hmm_engine) == 64, "an engine has a cache line of its own");
 
+/* Bits of gate.closed: a closer has it closed; above, how often thieves closed it and began to read (steal.h). */
+#define GATE_CLOSER 1U
+#define GATE_THIEF 0x100U
+#define GATE_THIEVES (~(GATE_THIEF - 1))
+
 struct gate {
 	pthread_mutex_t lock;           /* one closer at a time */
-	_Atomic uint32_t closed;        /* A: 1 while closed */
+	_Atomic uint32_t closed;        /* A: not 0 while closed */
+	_Atomic uint32_t quiesced;      /* A: the quiescers have stopped their devices */
 	_Atomic uint32_t sleepers;      /* A: who sleeps, or is about to, until it opens */
 	_Atomic int closer_cpu;         /* A: a hint: where who closed it runs */
 	_Atomic uint32_t waiting;       /* A: the closer sleeps on 'left' */
@@ -73,6 +80,13 @@ struct region {
 	uint32_t cost;          /* R: map entries that it takes of the process's */
 };
 
+/* What of a file's mapping is still to be mapped before it is registered, see resident.c; the last one's. */
+struct resident_work {
+	uint64_t start, end; /* R: the mapping */
+	uint64_t at;         /* R: where the next step is */
+	uint64_t steps;      /* R: how many are left */
+};
+
 struct doubt {
 	uint64_t start;
 	uint64_t end;
@@ -89,11 +103,14 @@ struct doubt_list {
 };
 
 struct hmm_mm {
-	struct hmm_mm *next;           /* list_lock of fork.c */
 	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
 	struct hmm_mm_options options; /* C */
 	pid_t pid;                     /* C */
-	uint64_t *token;               /* C: a page that forking wipes */
+	uint64_t epoch;                /* C: of the process that attached it, see base/epoch.h */
+	uint64_t *token;               /* C: a page that is registered so that forks are told */
+	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
+	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
+	_Atomic bool fork_late;        /* A: a fork is to be told of before the gate opens */
 	struct provider provider;      /* C */
 	struct vma_reader vmas;        /* C */
 	struct pagemap pagemap;        /* C */
@@ -101,10 +118,10 @@ struct hmm_mm {
 	struct persist_cache *persist; /* C: lib/persist */
 	uint64_t thp_size;             /* C */
 
-	pthread_rwlock_t fork_lock;
 	pthread_mutex_t region_lock;
-	struct itree regions; /* R */
-	uint32_t regions_max; /* C: what they may cost, all together */
+	struct itree regions;          /* R */
+	uint32_t regions_max;          /* C: what they may cost, all together */
+	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
 	struct itree notifiers;                          /* N */
@@ -113,18 +130,18 @@ struct hmm_mm {
 	struct doubt_list doubts;
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
-	bool quiesced;             /* read_lock: the gate is closed and empty, reading is sound */
 	_Atomic uint32_t dead;     /* A: nothing is valid any more: it is being detached, or gone */
+	_Atomic uint32_t lost;     /* A: the program closed our descriptors (lost.c) */
 	bool gone;                 /* the pump's: the process has ended, there is nothing to read */
-	_Atomic uint32_t stopping; /* A */
+	_Atomic uint32_t stopping; /* A, futex */
 	pthread_t pump;
 	pthread_t watchdog;
 	_Atomic pid_t pump_tid;     /* A: 0 until it runs */
 	_Atomic pid_t watchdog_tid; /* A */
-	int stop_fd;                /* C: eventfd that ends both threads */
-	pthread_mutex_t read_lock;  /* who reads events: the pump, or the watchdog in its place */
-	struct provider_event *stolen; /* read_lock: read by the watchdog, for the pump to handle */
-	int n_stolen;                  /* read_lock */
+	_Atomic uint32_t watched;   /* A, futex: the watchdog has begun, with a keeper or without */
+	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
+	struct thief *thieves;      /* C: THIEVES of them */
+	struct keeper *keeper;      /* the watchdog's; NULL: there is none */
 
 	struct hmm_objpool regions_pool;
 	struct hmm_objpool notifiers_pool;
@@ -151,6 +168,10 @@ int gate_init(struct gate *gate, struct hmm_mm *mm);
 void gate_fini(struct gate *gate);
 void gate_close(struct hmm_mm *mm); /* takes gate.lock, returns when no section is open */
 void gate_open(struct hmm_mm *mm);
+/* Engines that sleep inside their sections are run over; all of them if awake_too. */
+void gate_overrun(struct hmm_mm *mm, bool awake_too);
+/* For a thief: have the quiescers stop their devices. False: somebody else is at it. */
+bool gate_try_quiesce(struct hmm_mm *mm);
 
 /* notifier.c: run the callbacks of all that overlap; the gate is closed */
 /* 1, 0, or -ETIME: does any driver hold something there? */
@@ -171,18 +192,57 @@ void doubt_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
 int pump_start(struct hmm_mm *mm);
 void pump_stop(struct hmm_mm *mm);
 void pump_drain(struct hmm_mm *mm);
+/* Wakes it from its poll. Touches no errno. */
+void pump_kick(struct hmm_mm *mm);
 /* watchdog.c */
 void *watchdog_main(void *arg);
+/* lost.c: the descriptors are somebody else's by now. Nothing is valid from here on; said once. */
+void mm_lost(struct hmm_mm *mm);
+void lost_init(void);
 
 /* fork.c */
-int fork_attach(struct hmm_mm *mm); /* puts it on the list that atfork walks */
-void fork_detach(struct hmm_mm *mm);
-/* Call fn for every attached space of the process. */
+int fork_attach(struct hmm_mm *mm);
+int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump reads */
+void fork_unwatch(struct hmm_mm *mm);
+/* Call fn for every attached space of the process. No lock is held. */
 void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
+/* Tell of a fork that could not be told of when it was. The gate is closed, or is to be. */
+void fork_tell_late(struct hmm_mm *mm, bool closed);
+
+/*
+ * The space whose gate or notifiers' lock this thread has, or is about to take: a callback or a signal handler that
+ * forks meanwhile must not wait for them.
+ */
+struct fork_held {
+	struct hmm_mm *mm;
+	unsigned int depth;
+};
+extern _Thread_local struct fork_held fork_held
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline void held_begin(struct hmm_mm *mm)
+{
+	fork_held.mm = mm;
+	fork_held.depth++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Somebody else has it, and tells. */
+static inline void held_not(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	fork_held.depth--;
+}
+
+static inline void held_end(struct hmm_mm *mm)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!--fork_held.depth && __builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, false);
+}
 
 /* file.c */
 int files_init(struct hmm_mm *mm);
 void files_fini(struct hmm_mm *mm);
-void files_close_all(struct hmm_mm *mm);
 
 #endif

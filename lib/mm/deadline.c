@@ -23,7 +23,11 @@ bool mm_deadline_passed(uint64_t deadline)
 
 uint64_t mm_deadline(uint64_t timeout_ns)
 {
-	return timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	const uint64_t now = mm_now_ns();
+
+	if (!timeout_ns)
+		return 0;
+	return timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
 }
 
 uint64_t mm_left_ns(uint64_t deadline)
@@ -60,20 +64,15 @@ static struct timespec slice_end(uint64_t left)
 	return ts;
 }
 
-static int lock_until(int (*lock)(void *, const struct timespec *), void *what, uint64_t deadline)
+static int lock_until(pthread_mutex_t *lock, uint64_t deadline)
 {
 	for (uint64_t now = mm_now_ns(); now < deadline; now = mm_now_ns()) {
 		struct timespec ts = slice_end(deadline - now);
 
-		if (!lock(what, &ts))
+		if (!pthread_mutex_timedlock(lock, &ts))
 			return 0;
 	}
 	return -ETIME;
-}
-
-static int timed_mutex(void *what, const struct timespec *ts)
-{
-	return pthread_mutex_timedlock(what, ts);
 }
 
 int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
@@ -81,7 +80,7 @@ int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline)
 	if (!pthread_mutex_trylock(lock))
 		return 0;
 	if (deadline && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
-		return lock_until(timed_mutex, lock, deadline);
+		return lock_until(lock, deadline);
 	pthread_mutex_lock(lock);
 	return 0;
 }
@@ -99,24 +98,4 @@ int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline
 	ts = slice_end(mm_left_ns(deadline));
 	pthread_cond_timedwait(cond, lock, &ts);
 	return 0;
-}
-
-static int timed_rdlock(void *what, const struct timespec *ts)
-{
-	return pthread_rwlock_timedrdlock(what, ts);
-}
-
-int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline)
-{
-	if (!pthread_rwlock_tryrdlock(&mm->fork_lock))
-		return 0;
-	if (deadline)
-		return lock_until(timed_rdlock, &mm->fork_lock, deadline);
-	pthread_rwlock_rdlock(&mm->fork_lock);
-	return 0;
-}
-
-void mm_fault_end(struct hmm_mm *mm)
-{
-	pthread_rwlock_unlock(&mm->fork_lock);
 }

@@ -11,7 +11,9 @@
  * doing.
  */
 #include "mm/span.h"
+#include "base/epoch.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,25 +66,19 @@ int files_init(struct hmm_mm *mm)
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
 	dead_ranges_init(t);
-	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	t->inotify = child_closes(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
 	t->memfd_events = t->inotify >= 0 && probe_memfd_events(t->inotify);
 	mm->files = t;
 	return 0;
 }
 
-/* Closes descriptors and frees nothing: also right in a forked child, where watches are the parent's. */
-void files_close_all(struct hmm_mm *mm)
+static void close_all(struct file_table *t)
 {
-	struct file_table *t = mm->files;
-
 	for (struct file *f = t->files; f; f = f->next) {
-		if (f->extents_fd >= 0)
-			close(f->extents_fd);
-		if (f->fd >= 0)
-			close(f->fd);
+		close_ours(f->extents_fd);
+		close_ours(f->fd);
 	}
-	if (t->inotify >= 0)
-		close(t->inotify);
+	close_ours(t->inotify);
 }
 
 void files_fini(struct hmm_mm *mm)
@@ -91,7 +87,7 @@ void files_fini(struct hmm_mm *mm)
 
 	if (!t)
 		return;
-	files_close_all(mm);
+	close_all(t);
 	hmm_objpool_fini(&t->spans_pool);
 	hmm_objpool_fini(&t->files_pool);
 	dead_ranges_fini(t);
@@ -132,7 +128,7 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 {
 	struct stat st;
 
-	f->fd = vma_open_file(mm_vmas(mm), vma);
+	f->fd = child_closes(vma_open_file(mm_vmas(mm), vma));
 	f->extents_fd = -1;
 	f->watch = -1;
 	/* That the mapping changed meanwhile is no reason to go without the file: at once again. */
@@ -149,14 +145,13 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 		f->st_dev = st.st_dev;
 		f->st_ino = st.st_ino;
 		if (f->kind == HMM_VMA_DAX)
-			f->extents_fd = extents_open(f->fd);
+			f->extents_fd = child_closes(extents_open(f->fd));
 		if (!take_stamp(f, &f->stamp))
 			return;
-		if (f->extents_fd >= 0)
-			close(f->extents_fd);
+		close_ours(f->extents_fd);
 		f->extents_fd = -1;
 	}
-	close(f->fd);
+	close_ours(f->fd);
 	f->fd = -1;
 }
 
@@ -406,6 +401,7 @@ bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
+	HMM_CANCEL_POINT;
 	struct file_table *t = mm->files;
 	int err = mm_alive(mm);
 	int changed = 0;
@@ -453,6 +449,7 @@ static void note_file(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 {
+	HMM_NO_CANCEL;
 	struct stat st;
 
 	if (fstat(fd, &st))

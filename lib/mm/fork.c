@@ -1,160 +1,340 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Fork (rule 10). Through libc it is seen by atfork handlers on any privilege: faults are held off, writable
- * translations die before the copy, and the child closes what it inherited. A raw clone is seen by the event,
- * given the privilege, and by the child itself through a page that forking wipes: it refuses every handle.
+ * Fork (rule 10). Through libc it is seen by atfork handlers on any privilege: writable translations die before the
+ * copy, and the child closes what it inherited. A raw clone is seen by the event, given the privilege, and by the
+ * child itself through a page that forking wipes (base/epoch.h): it refuses every handle.
+ *
+ * A fork never waits for a fault, which may itself wait for the thread that forks. Handlers run from the one that was
+ * registered last to the first. Ours are two: one of the first attachment, which runs early, when no lock of the
+ * program's own handlers is held yet, and invalidates; and one of the time when the library was loaded, which runs
+ * late. What was faulted between the two is invalidated by the second, what is being faulted refuses itself:
+ *
+ *	a fault				fork
+ *					early: told = faulted; invalidate
+ *	word = under_way: none
+ *	populates, reads its sequence
+ *	looks, settles
+ *					late: under_way changes
+ *					told == faulted? then nobody has a translation
+ *					the copy: pages are shared from now on
+ *	faulted++
+ *	under_way == word? no: again
+ *
+ * Had the fault counted itself before the late handler looked, that would invalidate once more. Whichever order the
+ * two have, one of them sees the other (both are sequentially consistent). From the late handler to the end of the
+ * fork no fault succeeds.
  */
 #include "mm/core.h"
 #include "mm/thread.h"
+#include "base/epoch.h"
 
 #include <errno.h>
-#include <sys/mman.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
 
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
+#define UNDER_WAY 0xffffffffULL /* how many forks are between the late handler and their end */
+#define OVER (1ULL << 32)       /* how many have ended */
 
-#define TOKEN 0x6d6d68626c696c21ULL
+static _Atomic uint64_t under_way;
+static _Thread_local unsigned int mine
+	__attribute__((tls_model("initial-exec"))); /* of these, this thread's */
 
-static pthread_mutex_t list_lock =
-	PTHREAD_MUTEX_INITIALIZER; /* guards mms; outside every other lock */
-static struct hmm_mm *mms;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static bool is_wiped(const struct hmm_mm *mm)
-{
-	return *(volatile uint64_t *)mm->token != TOKEN;
-}
-
-/* In the child of a raw clone, where no handler ran: what is the parent's. Threads that are not here may hold its locks. */
-static void forget_inherited(void)
-{
-	for (struct hmm_mm **p = &mms; *p;) {
-		if (is_wiped(*p))
-			*p = (*p)->next;
-		else
-			p = &(*p)->next;
-	}
-}
-
-static void prepare(void)
-{
-	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_FORK };
-
-	pthread_mutex_lock(&list_lock);
-	forget_inherited();
-	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
-		pthread_rwlock_wrlock(&mm->fork_lock);
-		if (!hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
-			mm_invalidate(mm, &inv);
-	}
-}
-
-static void parent(void)
-{
-	for (struct hmm_mm *mm = mms; mm; mm = mm->next)
-		pthread_rwlock_unlock(&mm->fork_lock);
-	pthread_mutex_unlock(&list_lock);
-}
+/* ---- the attached spaces ----------------------------------------------------------------------------------------- */
 
 /*
- * Only what is legal between fork and exec. A userfaultfd kept open here would block the parent's munmap, a file its
- * unmounting. Faults were held off; whoever closed a file just then had unlinked it first.
+ * Whoever walks them holds no lock, as others may call from within an allocator's, and a fork stops in the middle of
+ * everything. He is counted at the place that he looks at; a space is taken off its place, then the count is waited for.
  */
-static void child(void)
+struct place {
+	struct hmm_mm *_Atomic mm;
+	_Atomic uint32_t visitors;
+};
+
+#define PLACES 63
+
+struct places {
+	struct places *_Atomic next;
+	struct place place[PLACES];
+};
+
+static struct places places;
+
+void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg)
 {
-	for (struct hmm_mm *mm = mms; mm; mm = mm->next) {
-		files_close_all(mm);
-		mm->provider.spare = -1; /* the pump may have been between making and naming it */
-		mm->provider.ops->close(&mm->provider);
-		close(mm->stop_fd);
+	epoch_look();
+	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
+		for (int i = 0; i < PLACES; i++) {
+			struct place *at = &p->place[i];
+			struct hmm_mm *mm;
+
+			if (!atomic_load_explicit(&at->mm, memory_order_relaxed))
+				continue;
+			atomic_fetch_add(&at->visitors, 1);
+			mm = atomic_load(&at->mm);
+			if (mm)
+				fn(mm, arg);
+			atomic_fetch_sub(&at->visitors, 1);
+		}
 	}
-	mms = NULL;
-	thread_forked();
-	pthread_mutex_unlock(&list_lock);
 }
 
-static void install(void)
+static struct places *next_places(struct places *p)
 {
-	pthread_atfork(prepare, parent, child);
+	struct places *next = atomic_load(&p->next);
+	struct places *fresh;
+
+	if (next)
+		return next;
+	fresh = hmm_pool_map(sizeof(*fresh));
+	if (!fresh || atomic_compare_exchange_strong(&p->next, &next, fresh))
+		return fresh;
+	hmm_pool_unmap(fresh, sizeof(*fresh));
+	return next;
+}
+
+static int put_on_list(struct hmm_mm *mm)
+{
+	for (struct places *p = &places; p; p = next_places(p)) {
+		for (int i = 0; i < PLACES; i++) {
+			struct hmm_mm *none = NULL;
+
+			if (!atomic_load(&p->place[i].visitors) &&
+			    atomic_compare_exchange_strong(&p->place[i].mm, &none, mm))
+				return 0;
+		}
+	}
+	return -ENOMEM;
+}
+
+static void pause_for(unsigned int round)
+{
+	const struct timespec ts = { 0, 50000 };
+
+	if (round < 20)
+		sched_yield();
+	else
+		nanosleep(&ts, NULL);
+}
+
+static void take_off_list(struct hmm_mm *mm)
+{
+	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
+		for (int i = 0; i < PLACES; i++) {
+			struct hmm_mm *it = mm;
+
+			if (!atomic_compare_exchange_strong(&p->place[i].mm, &it, NULL))
+				continue;
+			for (unsigned int n = 0; atomic_load(&p->place[i].visitors); n++)
+				pause_for(n);
+			return;
+		}
+	}
+}
+
+/* ---- the handlers ------------------------------------------------------------------------------------------------ */
+
+static const struct hmm_invalidation every_fork = { .start = 0,
+						    .end = UINT64_MAX,
+						    .event = HMM_EVENT_FORK };
+
+/*
+ * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback and hangs, or it is
+ * this thread itself, which forks in one: nothing is used before the gate opens, and that tells of the fork first. Only a
+ * signal handler that forks in the middle of closing leaves engines at work during the copy.
+ */
+#define GATE_NS 1500000000ULL
+
+_Thread_local struct fork_held fork_held __attribute__((tls_model("initial-exec")));
+
+static void kill_all(struct hmm_mm *mm)
+{
+	struct hmm_invalidation inv = every_fork;
+	const uint64_t faulted = atomic_load(&mm->faulted);
+
+	if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
+		return;
+	if ((fork_held.depth && fork_held.mm == mm) ||
+	    gate_close_until(mm, mm_now_ns() + GATE_NS)) {
+		atomic_store(&mm->fork_late, true);
+		return;
+	}
+	notifiers_invalidate(mm, &inv);
+	gate_open(mm);
+	atomic_store(&mm->told, faulted);
+}
+
+void fork_tell_late(struct hmm_mm *mm, bool closed)
+{
+	struct hmm_invalidation inv = every_fork;
+
+	/* A child has nothing to tell its devices. */
+	if (!atomic_exchange(&mm->fork_late, false) || mm_inherited(mm))
+		return;
+	if (closed)
+		notifiers_invalidate(mm, &inv);
+	else
+		mm_invalidate(mm, &inv);
+}
+
+static void kill_early(struct hmm_mm *mm, void *arg)
+{
+	(void)arg;
+	kill_all(mm);
+}
+
+static void kill_late(struct hmm_mm *mm, void *arg)
+{
+	(void)arg;
+	if (atomic_load(&mm->faulted) != atomic_load(&mm->told))
+		kill_all(mm);
+}
+
+static void prepare_early(void)
+{
+	fork_for_each(kill_early, NULL);
+}
+
+static void prepare_late(void)
+{
+	epoch_forking(true);
+	mine++;
+	atomic_fetch_add(&under_way, 1);
+	fork_for_each(kill_late, NULL);
+}
+
+/* Its prepare handler has not run if the library was loaded during the fork. */
+static void parent(void)
+{
+	if (!mine)
+		return;
+	mine--;
+	epoch_forking(false);
+	atomic_fetch_add(&under_way, OVER - 1);
+}
+
+/* In a child: what was going on was the parent's. Only what is legal between fork and exec. */
+static void forget(void)
+{
+	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
+		for (int i = 0; i < PLACES; i++) {
+			atomic_store(&p->place[i].mm, NULL);
+			atomic_store(&p->place[i].visitors, 0);
+		}
+	}
+	atomic_store(&under_way, 0);
+	mine = 0;
+	thread_forked();
+}
+
+static void child(void)
+{
+	epoch_look();
+	if (!mine)
+		return;
+	/* Nothing of ours was ever used: there was nothing to close. */
+	mine = 0;
+	epoch_forking(false);
+	atomic_store(&under_way, 0);
+}
+
+static int late_installed = -EAGAIN;
+
+static __attribute__((constructor)) void install_late(void)
+{
+	epoch_on_begin(forget);
+	late_installed = -pthread_atfork(prepare_late, parent, child);
+}
+
+static int install_early(void)
+{
+	static struct epoch_lock lock;
+	static bool done; /* lock */
+	int err = 0;
+
+	epoch_lock(&lock);
+	if (!done)
+		err = -pthread_atfork(prepare_early, NULL, NULL);
+	done |= !err;
+	epoch_unlock(&lock);
+	return err;
+}
+
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
+
+int mm_fork_wait(uint64_t deadline, uint64_t *word)
+{
+	for (unsigned int n = 0; (*word = atomic_load(&under_way)) & UNDER_WAY; n++) {
+		if (mine)
+			return -EDEADLK;
+		if (mm_deadline_passed(deadline))
+			return -ETIME;
+		pause_for(n);
+	}
+	return 0;
+}
+
+bool mm_fork_passed(struct hmm_mm *mm, uint64_t word)
+{
+	atomic_fetch_add(&mm->faulted, 1);
+	return atomic_load(&under_way) != word;
+}
+
+/* ---- a space ----------------------------------------------------------------------------------------------------- */
+
+bool mm_inherited(const struct hmm_mm *mm)
+{
+	return epoch_inherited(mm->epoch);
 }
 
 int mm_alive(const struct hmm_mm *mm)
 {
-	if (__builtin_expect(is_wiped(mm), 0))
+	if (mm_inherited(mm))
 		return -ESRCH;
 	return __builtin_expect(atomic_load_explicit(&mm->dead, memory_order_relaxed), 0) ? -ESRCH
 											  : 0;
 }
 
-static int watch_token(struct hmm_mm *mm)
+int fork_attach(struct hmm_mm *mm)
 {
-	const uint64_t start = (uint64_t)(uintptr_t)mm->token;
+	int err = late_installed ? late_installed : install_early();
 
-	return mm->provider.ops->watch(&mm->provider, start,
-				       start + (uint64_t)sysconf(_SC_PAGESIZE));
+	if (err)
+		return err;
+	mm->epoch = epoch_now();
+	if (!mm->epoch)
+		return -EOPNOTSUPP;
+	mm->token = hmm_pool_map(4096);
+	return mm->token ? 0 : -ENOMEM;
 }
 
-/* Before anything ceases to read: unmapping it would wait for that. */
-static void unwatch_token(struct hmm_mm *mm)
+static uint64_t token_start(const struct hmm_mm *mm)
 {
-	const uint64_t start = (uint64_t)(uintptr_t)mm->token;
+	return (uint64_t)(uintptr_t)mm->token;
+}
 
+/*
+ * The kernel tells of a fork if something is registered: always. Else one that comes between a fault's populating and
+ * the first registration would leave pages shared that were just made the fault's own. Not before the pump reads: the
+ * fork of another thread waits for that.
+ */
+int fork_watch(struct hmm_mm *mm)
+{
+	const uint64_t start = token_start(mm);
+
+	if (mm->provider.event_fork &&
+	    mm->provider.ops->watch(&mm->provider, start, start + (uint64_t)sysconf(_SC_PAGESIZE)))
+		mm->provider.event_fork = false;
+	return put_on_list(mm);
+}
+
+/* Once it is dead, and the pump still reads: unmapping a registered page would wait for that, and so would a fork. */
+void fork_unwatch(struct hmm_mm *mm)
+{
+	const uint64_t start = token_start(mm);
+
+	take_off_list(mm);
 	if (mm->provider.event_fork)
 		mm->provider.ops->unwatch(&mm->provider, start,
 					  start + (uint64_t)sysconf(_SC_PAGESIZE));
-}
-
-int fork_attach(struct hmm_mm *mm)
-{
-	pthread_rwlockattr_t attr;
-
-	pthread_once(&once, install);
-	thread_forked(); /* a child of a raw clone attaches: no handler ran there */
-	mm->token = hmm_pool_map(4096);
-	if (!mm->token)
-		return -ENOMEM;
-	if (madvise(mm->token, 4096, MADV_WIPEONFORK)) {
-		int err = -errno;
-
-		hmm_pool_unmap(mm->token, 4096);
-		return err == -EINVAL ? -EOPNOTSUPP : err;
-	}
-	*mm->token = TOKEN;
-	/*
-	 * The kernel tells of a fork if something is registered: always. Else one that comes between a fault's populating
-	 * and the first registration would leave pages shared that were just made the fault's own.
-	 */
-	if (mm->provider.event_fork && watch_token(mm))
-		mm->provider.event_fork = false;
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&mm->fork_lock, &attr);
-	pthread_rwlockattr_destroy(&attr);
-	pthread_mutex_lock(&list_lock);
-	mm->next = mms;
-	mms = mm;
-	pthread_mutex_unlock(&list_lock);
-	return 0;
-}
-
-void fork_detach(struct hmm_mm *mm)
-{
-	unwatch_token(mm);
-	pthread_mutex_lock(&list_lock);
-	for (struct hmm_mm **p = &mms; *p; p = &(*p)->next) {
-		if (*p == mm) {
-			*p = mm->next;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&list_lock);
-}
-
-void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg)
-{
-	pthread_mutex_lock(&list_lock);
-	for (struct hmm_mm *mm = mms; mm; mm = mm->next)
-		fn(mm, arg);
-	pthread_mutex_unlock(&list_lock);
 }

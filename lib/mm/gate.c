@@ -12,6 +12,7 @@
  */
 #include "mm/core.h"
 #include "mm/thread.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -72,7 +73,7 @@ void hmm_engine_destroy(struct hmm_engine *engine)
 {
 	struct hmm_mm *mm;
 
-	if (!engine)
+	if (!engine || mm_inherited(engine->mm))
 		return;
 	mm = engine->mm;
 	atomic_store(&engine->used, 0);
@@ -100,8 +101,8 @@ static int wait_open(struct gate *gate, uint64_t deadline)
 		cpu_relax();
 	}
 	atomic_fetch_add(&gate->sleepers, 1);
-	while (!rc && atomic_load(&gate->closed)) {
-		futex_wait(&gate->closed, 1, mm_slice_ns(deadline));
+	for (uint32_t closed; !rc && (closed = atomic_load(&gate->closed));) {
+		futex_wait(&gate->closed, closed, mm_slice_ns(deadline));
 		if (atomic_load(&gate->closed) && mm_deadline_passed(deadline) &&
 		    !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			rc = -ETIME;
@@ -115,7 +116,7 @@ static bool leave(struct hmm_engine *e)
 	uint32_t was = atomic_exchange(&e->state, ENGINE_OUT);
 
 	tell_closer(&e->mm->gate);
-	return was != ENGINE_OVERRUN;
+	return was != ENGINE_OVERRUN && !mm_inherited(e->mm);
 }
 
 void hmm_engine_enter(struct hmm_engine *e)
@@ -125,6 +126,9 @@ void hmm_engine_enter(struct hmm_engine *e)
 	for (;;) {
 		atomic_exchange(&e->state, ENGINE_IN);
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
+			return;
+		/* In a child whoever closed it is not here. */
+		if (mm_inherited(e->mm))
 			return;
 		leave(e);
 		wait_open(&e->mm->gate, 0);
@@ -160,7 +164,7 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
 
 void hmm_engine_commit_begin(struct hmm_mm *mm)
 {
-	while (!gate_commit_try(mm))
+	while (!gate_commit_try(mm) && !mm_inherited(mm))
 		wait_open(&mm->gate, 0);
 }
 
@@ -218,7 +222,7 @@ static bool sleeps(const struct hmm_engine *e)
  * is not read yet (rule 5). Its section is marked: what it read is thrown away and replayed. One that was
  * preempted is waited for, as long as the watchdog can bear: it may be about to store.
  */
-static void overrun(struct hmm_mm *mm, bool awake_too)
+void gate_overrun(struct hmm_mm *mm, bool awake_too)
 {
 	struct gate *gate = &mm->gate;
 	uint32_t top = atomic_load(&gate->engines_top);
@@ -260,40 +264,67 @@ static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 		if (!began)
 			began = mm_now_ns();
 		else if (mm_now_ns() - began > OVERRUN_ASLEEP_NS)
-			overrun(mm, mm_now_ns() - began > OVERRUN_AWAKE_NS);
+			gate_overrun(mm, mm_now_ns() - began > OVERRUN_AWAKE_NS);
 		futex_wait(&gate->left, left, 1000000);
 	}
 	atomic_store(&gate->waiting, 0);
 	return rc;
 }
 
-/* Let everybody in again; who closed it goes. */
+/* Let everybody in again, unless a thief has it closed too: then the pump will. Who closed it goes. */
 static void unshut(struct hmm_mm *mm)
 {
-	atomic_store(&mm->gate.closed, 0);
-	if (atomic_load(&mm->gate.sleepers))
+	if (atomic_fetch_and(&mm->gate.closed, ~GATE_CLOSER) == GATE_CLOSER &&
+	    atomic_load(&mm->gate.sleepers))
 		futex_wake(&mm->gate.closed);
 	pthread_mutex_unlock(&mm->gate.lock);
+	held_end(mm);
+}
+
+/* gate.lock is held. */
+static void quiesce_all(struct gate *gate)
+{
+	if (atomic_load(&gate->quiesced))
+		return; /* by a thief, for us to resume */
+	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
+		q->ops->quiesce(q->priv);
+	atomic_store(&gate->quiesced, 1);
+}
+
+bool gate_try_quiesce(struct hmm_mm *mm)
+{
+	struct gate *gate = &mm->gate;
+
+	if (atomic_load(&gate->quiesced))
+		return true;
+	if (pthread_mutex_trylock(&gate->lock))
+		return false;
+	quiesce_all(gate);
+	pthread_mutex_unlock(&gate->lock);
+	return true;
 }
 
 int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 {
-	int rc = mm_lock_until(&mm->gate.lock, deadline);
+	struct gate *gate = &mm->gate;
+	int rc;
 
-	if (rc)
+	held_begin(mm);
+	rc = mm_lock_until(&mm->gate.lock, deadline);
+	if (rc) {
+		held_not();
 		return rc;
-	atomic_store_explicit(&mm->gate.closer_cpu, sched_getcpu(), memory_order_relaxed);
-	atomic_store(&mm->gate.closed, 1);
+	}
+	atomic_store_explicit(&gate->closer_cpu, sched_getcpu(), memory_order_relaxed);
+	atomic_fetch_or(&gate->closed, GATE_CLOSER);
 	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
 		return 0;
 	rc = wait_empty(mm, deadline);
-	if (rc) {
+	if (rc)
 		unshut(mm);
-		return rc;
-	}
-	for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
-		q->ops->quiesce(q->priv);
-	return 0;
+	else
+		quiesce_all(gate);
+	return rc;
 }
 
 void gate_close(struct hmm_mm *mm)
@@ -301,12 +332,31 @@ void gate_close(struct hmm_mm *mm)
 	gate_close_until(mm, 0);
 }
 
+/*
+ * The devices go on, unless a thief counts on it that they are stopped:
+ *
+ *	opener				thief
+ *	quiesced = 0			closed += GATE_THIEF
+ *	thieves? quiesced = 1		quiesced?
+ */
+static void resume_all(struct gate *gate)
+{
+	if (!atomic_exchange(&gate->quiesced, 0))
+		return;
+	if (atomic_load(&gate->closed) & GATE_THIEVES) {
+		atomic_store(&gate->quiesced, 1);
+		return;
+	}
+	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
+		q->ops->resume(q->priv);
+}
+
 void gate_open(struct hmm_mm *mm)
 {
-	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE)) {
-		for (struct hmm_quiescer *q = mm->gate.quiescers; q; q = q->next)
-			q->ops->resume(q->priv);
-	}
+	if (__builtin_expect(atomic_load(&mm->fork_late), 0))
+		fork_tell_late(mm, true);
+	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE))
+		resume_all(&mm->gate);
 	unshut(mm);
 }
 
@@ -315,6 +365,7 @@ void gate_open(struct hmm_mm *mm)
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer)
 {
+	HMM_NO_CANCEL;
 	struct hmm_quiescer *q;
 	int err = mm_alive(mm);
 
@@ -332,6 +383,8 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 	pthread_mutex_lock(&mm->gate.lock);
 	q->next = mm->gate.quiescers;
 	mm->gate.quiescers = q;
+	if (atomic_load(&mm->gate.quiesced))
+		ops->quiesce(priv);
 	pthread_mutex_unlock(&mm->gate.lock);
 	*quiescer = q;
 	return 0;
@@ -339,9 +392,10 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 
 void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm;
 
-	if (!quiescer)
+	if (!quiescer || mm_inherited(quiescer->mm))
 		return;
 	mm = quiescer->mm;
 	pthread_mutex_lock(&mm->gate.lock);

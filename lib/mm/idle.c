@@ -14,6 +14,7 @@
  * the file is large, with the devices stopped.
  */
 #include "mm/span.h"
+#include "base/epoch.h"
 
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -22,10 +23,8 @@ static void close_file(struct file_table *t, struct file *f)
 {
 	if (f->watch >= 0)
 		inotify_rm_watch(t->inotify, f->watch);
-	if (f->extents_fd >= 0)
-		close(f->extents_fd);
-	if (f->fd >= 0)
-		close(f->fd);
+	close_ours(f->extents_fd);
+	close_ours(f->fd);
 	hmm_objpool_put(&t->files_pool, f);
 	t->n_files--;
 }

@@ -2,15 +2,14 @@
 /*
  * The attached address space, as the layers above mm see it. One lock order, outermost first:
  *
- *	L1 fork_lock      fork excludes faults in progress (rwlock: faults read, atfork writes)
- *	L2 file_table     mirrored files and what was mapped where; the pump only tries for it, outside its cycle
- *	L3 region_lock    the registered regions, and the order kill, register
- *	L4 gate           closing it: one closer at a time (gate_close / gate_open)
- *	L5 notifier_lock  the notifiers' interval tree; held while callbacks run. doubt.lock may be held around it
- *	L6 pool_lock      memory that is never registered
+ *	L1 file_table     mirrored files and what was mapped where; the pump only tries for it, outside its cycle
+ *	L2 region_lock    the registered regions, and the order kill, register
+ *	L3 gate           closing it: one closer at a time (gate_close / gate_open)
+ *	L4 notifier_lock  the notifiers' interval tree; held while callbacks run. doubt.lock may be held around it
+ *	L5 pool_lock      memory that is never registered
  *
  * None of these is ever held while memory of the program is allocated, freed or touched: its owner
- * may be blocked in an event that only the pump can end.
+ * may be blocked in an event that only the pump can end. A fork holds none of them over the copy, and takes L3 to L5.
  */
 #ifndef LIB_MM_MM_H
 #define LIB_MM_MM_H
@@ -19,19 +18,23 @@
 #include <stdatomic.h>
 #include <hmm/mm.h>
 #include <hmm/notifier.h>
+#include "base/ownfd.h"
 
 struct region_tree;
 struct doubt_list;
 struct file_table;
+struct itree_node;
 
 struct vma_reader {
-	int maps_fd;        /* /proc/PID/maps */
+	struct ownfd maps;
+	int maps_fd;        /* of it: /proc/PID/maps */
 	bool procmap_query; /* probed */
 	struct vma_cache *cache;
 };
 
 struct pagemap {
-	int fd;    /* /proc/PID/pagemap */
+	struct ownfd own;
+	int fd;    /* of it: /proc/PID/pagemap */
 	bool scan; /* PAGEMAP_SCAN, probed */
 	bool pfns_hidden;
 };
@@ -94,12 +97,20 @@ struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni);
 bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end);
 /* -ESRCH in a forked child or after the process died; first thing every entry point does. */
 int mm_alive(const struct hmm_mm *mm);
+/* It is a forked child's by inheritance: none of its locks may be taken, nothing of it is to be freed. */
+bool mm_inherited(const struct hmm_mm *mm);
 /* Whether a clock deadline passed; absolute CLOCK_MONOTONIC ns, 0 never. */
 bool mm_deadline_passed(uint64_t deadline);
 uint64_t mm_now_ns(void);
 
 /* The in-flight probe (rule 2): true while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
+/*
+ * -errno if the last true of this thread came from a probe that said neither yes nor no, since it was forgotten: a
+ * filter of the program's answers it. It will not get better by waiting.
+ */
+int mm_refused(void);
+void mm_refused_forget(void);
 
 /*
  * A lock that the pump holds while callbacks run, taken by whoever has a deadline: 0, or -ETIME. Deadlines as
@@ -129,9 +140,12 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline);
  */
 int gate_close_until(struct hmm_mm *mm, uint64_t deadline);
 
-/* fork_lock, read side, around a fault: 0, or -ETIME. */
-int mm_fault_begin(struct hmm_mm *mm, uint64_t deadline);
-void mm_fault_end(struct hmm_mm *mm);
+/*
+ * fork.c, around a fault: begin at a time when no fork is under way; once all that it found is settled, has one begun
+ * since? Wait: 0; -ETIME; -EDEADLK this thread itself is in fork(), in a handler.
+ */
+int mm_fork_wait(uint64_t deadline, uint64_t *word);
+bool mm_fork_passed(struct hmm_mm *mm, uint64_t word);
 
 /* notifier.c: hmm_interval_notifier_insert() and -remove() that give up, with -ETIME. */
 int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
@@ -151,6 +165,15 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
  */
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		  uint64_t deadline);
+/*
+ * Is the VMA at start registered with us, and known to be up to end? *vma: it. All of `around` was one mapping. False, too,
+ * when the pump is at work. One system call more than to look at the page table, which knows only that somebody
+ * registered it, and at the VMA.
+ */
+bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
+		   struct hmm_vma *vma);
+/* Is it, as far as we know? False, too, when the pump is at work. */
+bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* The page table says that [start, end) is not registered, whatever we know: believe that. */
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is the whole of it registered, as far as we know? 1 or 0. */

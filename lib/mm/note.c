@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What the program tells about itself: unseen events become synchronous. */
 #include "mm/core.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 
@@ -37,6 +38,7 @@ static void note(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)
 {
+	HMM_NO_CANCEL;
 	struct told t = { what, start, end };
 
 	if ((unsigned int)what > HMM_NOTE_DETACH || start >= end)

@@ -8,6 +8,7 @@
  */
 #include "mm/mm.h"
 #include "abi/pagemap.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,18 +84,21 @@ static void probe(struct pagemap *p, bool no_scan)
 
 int pagemap_open(struct pagemap *p, int fd, bool no_scan)
 {
-	p->fd = fd < 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
-		       : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (p->fd < 0)
-		return -errno;
+	int err;
+
+	fd = fd < 0 ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+		    : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	err = fd < 0 ? -errno : ownfd_take(&p->own, fd);
+	if (err)
+		return err;
+	p->fd = p->own.fd;
 	probe(p, no_scan);
 	return 0;
 }
 
 void pagemap_close(struct pagemap *p)
 {
-	if (p->fd >= 0)
-		close(p->fd);
+	ownfd_close(&p->own);
 	p->fd = -1;
 }
 

@@ -10,14 +10,15 @@
  *	resumes, maps X again	(not yet invalidated)		odd: refused
  *				invalidate, even, resume
  */
-#include "mm/core.h"
+#include "mm/steal.h"
+#include "base/epoch.h"
+#include "base/raw.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
 
 #define BATCH 32
 #define FILES_WAIT_MS 1 /* until files are looked at again that somebody else was busy with */
@@ -68,30 +69,15 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 
 static int read_events(struct hmm_mm *mm, struct provider_event *events)
 {
-	int n;
+	int n = mm->provider.ops->read(&mm->provider, events, BATCH);
 
-	pthread_mutex_lock(&mm->read_lock);
-	mm->quiesced = !hmm_mutation(HMM_MUTATION_READ_FIRST);
-	n = mm->provider.ops->read(&mm->provider, events, BATCH);
-	pthread_mutex_unlock(&mm->read_lock);
 	if (n == -ESRCH) {
 		mm->gone = true;
 		atomic_store(&mm->dead, 1);
 	}
+	if (n == -EBADF)
+		mm_lost(mm);
 	return n;
-}
-
-/* What the watchdog read in our place, and then, under the same lock, idle. */
-static void finish(struct hmm_mm *mm)
-{
-	pthread_mutex_lock(&mm->read_lock);
-	for (int i = 0; i < mm->n_stolen; i++)
-		handle(mm, &mm->stolen[i]);
-	mm->n_stolen = 0;
-	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
-		atomic_fetch_add(&mm->pump_seq, 1);
-	mm->quiesced = false;
-	pthread_mutex_unlock(&mm->read_lock);
 }
 
 static void cycle(struct hmm_mm *mm)
@@ -104,8 +90,8 @@ static void cycle(struct hmm_mm *mm)
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
 	hmm_hook(HMM_WINDOW_ODD);
-	pthread_mutex_lock(
-		&mm->region_lock); /* nobody registers between a read and its invalidation */
+	/* Nobody registers between a read and its invalidation. */
+	pthread_mutex_lock(&mm->region_lock);
 	if (hmm_mutation(HMM_MUTATION_READ_FIRST))
 		n = read_events(mm, events);
 	began = mm_now_ns();
@@ -118,8 +104,10 @@ static void cycle(struct hmm_mm *mm)
 		for (int i = 0; i < n; i++)
 			handle(mm, &events[i]);
 	}
+	steal_settle(mm, handle);
 	hmm_hook(HMM_WINDOW_INVALIDATED);
-	finish(mm);
+	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
+		atomic_fetch_add(&mm->pump_seq, 1);
 	gate_open(mm);
 	pthread_mutex_unlock(&mm->region_lock);
 	stat_add(&mm->stats.pump_busy_ns, mm_now_ns() - began);
@@ -127,12 +115,33 @@ static void cycle(struct hmm_mm *mm)
 	hmm_hook(HMM_WINDOW_RESUMED);
 }
 
+/* Drivers are told that it is over, as by hmm_mm_detach(). */
+static void release(struct hmm_mm *mm)
+{
+	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
+
+	pthread_mutex_lock(&mm->region_lock);
+	region_forget(mm, 0, UINT64_MAX);
+	pthread_mutex_unlock(&mm->region_lock);
+	mm_invalidate(mm, &inv);
+}
+
+static void take_kicks(struct hmm_mm *mm)
+{
+	char buf[64];
+
+	if (!ownfd_is_ours(&mm->kick[0]))
+		mm_lost(mm);
+	else if (read(mm->kick[0].fd, buf, sizeof(buf)) < 0)
+		return;
+}
+
 static void *pump_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
 	struct pollfd p[2] = {
-		{ .fd = mm->provider.fd, .events = POLLIN },
-		{ .fd = mm->stop_fd, .events = POLLIN },
+		{ .fd = mm->provider.fd.fd, .events = POLLIN },
+		{ .fd = mm->kick[0].fd, .events = POLLIN },
 	};
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
@@ -140,22 +149,36 @@ static void *pump_main(void *arg)
 	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
 	 * among them, whose stack may lie next to mirrored memory.
 	 */
-	while (!atomic_load(&mm->stopping) && !mm->gone) {
+	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
+	       !mm_inherited(mm)) {
 		bool closed = files_closed(mm);
 
-		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) > 0 &&
-		    p[0].revents & (POLLIN | POLLERR))
+		if (poll(p, 2, closed ? -1 : FILES_WAIT_MS) <= 0)
+			continue;
+		if ((p[0].revents | p[1].revents) & POLLNVAL)
+			mm_lost(mm);
+		if (p[1].revents & POLLIN)
+			take_kicks(mm);
+		if (p[0].revents & (POLLIN | POLLERR) || steal_pending(mm))
 			cycle(mm);
 	}
+	if (atomic_load(&mm->lost))
+		release(mm);
 	return NULL;
+}
+
+void pump_kick(struct hmm_mm *mm)
+{
+	if (ownfd_is_ours(&mm->kick[1]))
+		raw3(SYS_write, mm->kick[1].fd, (long)"", 1);
 }
 
 /* Teardown: events that were queued while the regions went away. */
 void pump_drain(struct hmm_mm *mm)
 {
-	struct pollfd p = { .fd = mm->provider.fd, .events = POLLIN };
+	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
 
-	for (int quiet = 0; quiet < 2; quiet++) {
+	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone; quiet++) {
 		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
 			cycle(mm);
 			quiet = -1;
@@ -188,33 +211,63 @@ static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *
 	return err;
 }
 
-int pump_start(struct hmm_mm *mm)
+static int open_kick(struct hmm_mm *mm)
 {
+	int fds[2];
 	int err;
 
-	mm->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (mm->stop_fd < 0)
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
+	err = ownfd_take(&mm->kick[0], fds[0]);
+	if (err)
+		close(fds[1]);
+	else
+		err = ownfd_take(&mm->kick[1], fds[1]);
+	return err;
+}
+
+static void close_kick(struct hmm_mm *mm)
+{
+	ownfd_close(&mm->kick[0]);
+	ownfd_close(&mm->kick[1]);
+}
+
+static void stop(struct hmm_mm *mm)
+{
+	atomic_store(&mm->stopping, 1);
+	futex_wake(&mm->stopping);
+	pump_kick(mm);
+}
+
+int pump_start(struct hmm_mm *mm)
+{
+	int err = open_kick(mm);
+
+	if (err) {
+		close_kick(mm);
+		return err;
+	}
 	err = start_thread(mm, &mm->pump, pump_main, mm->options.pump_priority);
 	if (err) {
-		close(mm->stop_fd);
+		close_kick(mm);
 		return err;
 	}
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	/* The keeper's descriptors are settled: who counts the program's is not surprised. */
+	while (!err && !atomic_load(&mm->watched))
+		futex_wait(&mm->watched, 0, 0);
 	if (!err)
 		return 0;
-	atomic_store(&mm->stopping, 1);
-	eventfd_write(mm->stop_fd, 1);
+	stop(mm);
 	pthread_join(mm->pump, NULL);
-	close(mm->stop_fd);
+	close_kick(mm);
 	return err;
 }
 
 void pump_stop(struct hmm_mm *mm)
 {
-	atomic_store(&mm->stopping, 1);
-	eventfd_write(mm->stop_fd, 1);
+	stop(mm);
 	pthread_join(mm->pump, NULL);
 	pthread_join(mm->watchdog, NULL);
-	close(mm->stop_fd);
+	close_kick(mm);
 }

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Registered regions. Registering changes the program a little (rule 8): whole VMAs of anonymous and
- * shared memory, so that mremap of a whole VMA keeps working; of files only the touched chunks, since
- * fault-around is lost there.
+ * Registered regions: what we know to be registered with us. Registering changes the program a little (rule 8): whole
+ * VMAs, so that mremap of a whole VMA keeps working.
  *
- * What is registered is a VMA of its own to the kernel, of which a process may have vm.max_map_count. A region
- * that holds chunks of a file may cut a mapping at both its ends and costs two; one of whole VMAs costs one, as
- * what is mapped next to it later does not join it. The sum is what the budget bounds.
+ * What is registered is a VMA of its own to the kernel, of which a process may have vm.max_map_count. A region of
+ * whole VMAs costs one, as what is mapped next to it later does not join it; one that holds chunks of a file
+ * (HMM_MM_FILE_CHUNKS) may cut a mapping at both its ends and costs two. The sum is what the budget bounds.
  */
-#include "mm/core.h"
+#include "mm/region.h"
 
 #include <errno.h>
 
-#define FILE_CHUNK (2ULL << 20)
+#define STANDS_NS 200000ULL /* how long the lock is waited for before a use is refused */
 
 static uint64_t max64(uint64_t a, uint64_t b)
 {
@@ -34,8 +33,7 @@ static uint32_t cost_of(const struct itree_node *node)
 	return node ? ((const struct region *)node)->cost : 0;
 }
 
-/* The first address in [start, end) that no region covers; end if none. */
-static uint64_t first_gap(struct hmm_mm *mm, uint64_t start, uint64_t end)
+uint64_t region_first_gap(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct itree_node *r;
 
@@ -50,7 +48,7 @@ int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dead
 
 	if (covered)
 		return covered;
-	covered = first_gap(mm, start, end) == end;
+	covered = region_first_gap(mm, start, end) == end;
 	pthread_mutex_unlock(&mm->region_lock);
 	return covered;
 }
@@ -89,8 +87,7 @@ static void delete_region(struct hmm_mm *mm, struct itree_node *node)
 	atomic_fetch_sub_explicit(&mm->stats.regions, 1, memory_order_relaxed);
 }
 
-/* One region where it and its neighbours were; the neighbours' span is known to be registered. */
-static int remember(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
+int region_remember(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
 {
 	struct itree_node *r;
 
@@ -101,6 +98,16 @@ static int remember(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t co
 		delete_region(mm, r);
 	}
 	return insert_region(mm, start, end, cost);
+}
+
+bool region_affordable(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
+{
+	const uint32_t left = cost_of(start ? itree_first(&mm->regions, start - 1, start) : NULL);
+	const uint32_t right = cost_of(itree_first(&mm->regions, end, end + 1));
+	const uint64_t others = mm->stats.map_entries - left - right;
+
+	return others + max32(cost, max32(left, right)) <= mm->regions_max ||
+	       hmm_mutation(HMM_MUTATION_NO_BUDGET);
 }
 
 void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -134,140 +141,146 @@ int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadli
 	return 0;
 }
 
-/*
- * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it. The
- * question costs little, the answer "yes" is taken seriously.
- */
-static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
-{
-	struct hmm_invalidation inv = { .start = start, .end = end, .event = HMM_EVENT_CLEAR };
-
-	int rc;
-
-	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
-		return 0;
-	rc = notifiers_hold(mm, start, end, deadline);
-	if (rc > 0)
-		rc = mm_invalidate_until(mm, &inv, deadline);
-	if (rc < 0)
-		return rc;
-	hmm_hook(HMM_WINDOW_KILLED);
-	return 0;
-}
-
-/* Does one more region fit the budget? What joins a region costs no more than that does. */
-static bool affordable(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
-{
-	const uint32_t left = cost_of(start ? itree_first(&mm->regions, start - 1, start) : NULL);
-	const uint32_t right = cost_of(itree_first(&mm->regions, end, end + 1));
-	const uint64_t others = mm->stats.map_entries - left - right;
-
-	return others + max32(cost, max32(left, right)) <= mm->regions_max ||
-	       hmm_mutation(HMM_MUTATION_NO_BUDGET);
-}
-
-/*
- * The mapping was looked up before: memory of the library may have come into a hole that the program made meanwhile.
- * Registered, its unmapping would wait for the pump, and is done with locks held that the pump takes. What cannot be
- * accessed may be about to become such memory.
- *
- * And what came into a hole after the registration is not registered: a mapping of its own, as the kernel joins nothing
- * that is registered to what is not. Where a scan tells, it is found when entries are made; else here.
- */
-static int look_again(struct hmm_mm *mm, uint64_t start, uint64_t end)
-{
-	bool whole = false;
-	struct hmm_vma vma;
-	int err = 0;
-
-	for (uint64_t at = start; at < end && !vma_peek(mm_vmas(mm), at, &vma) && vma.start < end;
-	     at = vma.end) {
-		const uint64_t from = max64(vma.start, at);
-		const uint64_t to = min64(vma.end, end);
-
-		whole |= from == start && to == end;
-
-		if (vma.prot && !hmm_pool_owns(vma.start))
-			continue;
-		mm->provider.ops->unwatch(&mm->provider, from, to);
-		region_forget(mm, from, to);
-		err = -EAGAIN; /* it was another mapping that was looked up */
-	}
-	if (!whole && !mm->pagemap.scan) {
-		region_forget(mm, start, end);
-		err = -EAGAIN;
-	}
-	return err;
-}
-
-static int watch_gap(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost,
-		     uint64_t deadline)
-{
-	int err;
-
-	if (!affordable(mm, start, end, cost))
-		return -ENOSPC;
-	err = kill_first(mm, start, end, deadline);
-	if (err)
-		return err;
-	stat_add(&mm->stats.registrations, 1);
-	err = mm->provider.ops->watch(&mm->provider, start, end);
-	if (err)
-		return err == -ENOMEM ? -ENOSPC : err == -EBUSY ? -EOPNOTSUPP : err;
-	err = remember(mm, start, end, cost);
-	return err ? err : look_again(mm, start, end);
-}
-
 /* The span to register for a fault of [start, end) in a VMA. */
 static int choose_span(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start, uint64_t *end)
 {
 	switch (vma->kind) {
+	case HMM_VMA_FILE:
+	case HMM_VMA_DAX:
+		if (!mm->provider.wp_async)
+			return -EOPNOTSUPP;
+		break;
 	case HMM_VMA_ANON:
 	case HMM_VMA_HUGETLB:
 	case HMM_VMA_SHMEM:
 	case HMM_VMA_SYSV:
 		if (hmm_mutation(HMM_MUTATION_PART_OF_VMA))
 			return 0;
-		*start = vma->start;
-		*end = vma->end;
-		return 0;
-	case HMM_VMA_FILE:
-	case HMM_VMA_DAX:
-		if (!mm->provider.wp_async)
-			return -EOPNOTSUPP;
-		*start = max64(*start & ~(FILE_CHUNK - 1), vma->start);
-		*end = min64((*end + FILE_CHUNK - 1) & ~(FILE_CHUNK - 1), vma->end);
-		if (hmm_mutation(HMM_MUTATION_WHOLE_FILE)) {
-			*start = vma->start;
-			*end = vma->end;
-		}
-		return 0;
+		break;
 	default:
 		return -EOPNOTSUPP;
 	}
+	if (watch_is_whole(mm, vma)) {
+		*start = vma->start;
+		*end = vma->end;
+	} else {
+		*start = max64(*start & ~(REGION_FILE_CHUNK - 1), vma->start);
+		*end = min64((*end + REGION_FILE_CHUNK - 1) & ~(REGION_FILE_CHUNK - 1), vma->end);
+	}
+	return 0;
+}
+
+static int fill_gaps(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		     uint64_t deadline)
+{
+	const uint64_t first = region_first_gap(mm, start, end);
+	uint64_t at = first;
+	int err = 0;
+
+	while (!err && at < end) {
+		struct itree_node *next = itree_first(&mm->regions, at, end);
+
+		err = watch_gap(mm, vma, at, next ? next->start : end, deadline);
+		at = region_first_gap(mm, at, end);
+	}
+	if (!err && first < end && watch_is_whole(mm, vma))
+		watch_neighbours(mm, vma, deadline);
+	return err;
 }
 
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		  uint64_t deadline)
 {
-	const uint32_t cost = vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX ? 2 : 1;
+	uint64_t from = start;
+	uint64_t to = end;
 	int err;
 
 	if (start < vma->start || end > vma->end || start >= end)
 		return -EAGAIN;
-	err = choose_span(mm, vma, &start, &end);
-	if (!err)
-		err = mm_lock_until(&mm->region_lock, deadline);
+	err = choose_span(mm, vma, &from, &to);
 	if (err)
 		return err;
-	while (!err && (start = first_gap(mm, start, end)) < end) {
-		struct itree_node *next = itree_first(&mm->regions, start, end);
-
-		err = watch_gap(mm, start, next ? next->start : end, cost, deadline);
+	if (vma->kind == HMM_VMA_FILE && watch_is_whole(mm, vma)) {
+		err = region_covers(mm, from, to, deadline);
+		if (err)
+			return err < 0 ? err : 0;
+		map_resident(mm, vma, start, deadline);
 	}
+	err = mm_lock_until(&mm->region_lock, deadline);
+	if (err)
+		return err;
+	map_resident_done(mm, vma);
+	err = fill_gaps(mm, vma, from, to, deadline);
 	pthread_mutex_unlock(&mm->region_lock);
 	hmm_hook(HMM_WINDOW_REGISTERED);
 	return err;
+}
+
+/*
+ * What the page table says of a VMA, "registered", is said of every userfaultfd's; what we know may be out of date, as
+ * not every change raises an event. The kernel itself knows whose it is: registered again, it is busy if somebody
+ * else's, and nothing changes if it is ours. It would change if it were nobody's, so that is asked before, and the lock
+ * is held, under which all is registered:
+ *
+ *	ours			known and registered, and registering succeeds
+ *	somebody else's		registering fails
+ *	nobody's		not registered
+ *
+ * Left: somebody else unregisters it between the question and the registration, some 0.3 us.
+ */
+static bool is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end)
+{
+	const int registered = pagemap_is_registered(&mm->pagemap, at);
+
+	if (registered <= 0 || hmm_mutation(HMM_MUTATION_ANYBODYS))
+		return registered; /* an error: this kernel cannot say */
+	return !mm->provider.ops->watch(&mm->provider, start, end);
+}
+
+/* The same for a part that is one region, and maybe several VMAs. *vma: what is there afterwards. */
+static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end,
+			 struct hmm_vma *vma)
+{
+	const bool all = is_ours(mm, at, start, end);
+
+	if (vma_peek(&mm->vmas, at, vma) || vma->start > at)
+		return false;
+	/* Of one of them another may be the owner. */
+	if (!all && !is_ours(mm, at, vma->start, vma->end))
+		return false;
+	/* What has come there meanwhile may be memory of the library, which must not be registered. */
+	if (vma->start > start || vma->end < end)
+		return !watch_take_back(mm, start, end);
+	return true;
+}
+
+bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return !mm_wp_async(mm) || region_covers(mm, start, end, mm_now_ns() + STANDS_NS) == 1;
+}
+
+bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
+		   struct hmm_vma *vma)
+{
+	const struct itree_node *r;
+	bool stands = false;
+
+	/* There most kinds cannot be registered, and are used once, as whatever can be read of them says. */
+	if (!mm_wp_async(mm))
+		return !vma_peek(&mm->vmas, start, vma);
+	/* Who holds the lock for longer is the pump, and then nothing is valid. */
+	if (mm_lock_until(&mm->region_lock, mm_now_ns() + STANDS_NS))
+		return false;
+	r = itree_first(&mm->regions, start, start + 1);
+	if (r && region_first_gap(mm, start, end) == end) {
+		stands = part_is_ours(mm, start, max64(r->start, around->start),
+				      min64(r->end, around->end), vma);
+		/* So that the next fault registers it, or finds that it cannot. */
+		if (!stands)
+			region_forget(mm, start, end);
+	}
+	pthread_mutex_unlock(&mm->region_lock);
+	return stands;
 }
 
 void regions_fini(struct hmm_mm *mm)

@@ -188,22 +188,19 @@ bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead)
  * Is [start, end) of the span mapped now as it was, with no less permission? Asks VMA by VMA.
  *
  * What was detached without an event and attached again is mapped as before, and watched no more: the next
- * discard of it would raise no event. So it must also be registered still, or again, which kills first. A VMA is
- * registered as a whole: one page of it tells. The VMA was looked up before, so whatever is not registered
- * when the use begins is a VMA of its own, or a hole, and is met as such.
+ * discard of it would raise no event. So it must also be registered still, or again, which kills first, and with us:
+ * somebody else would be told of it. A VMA is registered as a whole: one page of it tells. The VMA was looked up
+ * before, so whatever is not registered when the use begins is a VMA of its own, or a hole, and is met as such.
  */
 static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start, uint64_t end)
 {
 	struct hmm_vma vma;
 
 	while (start < end) {
-		if (vma_peek(mm_vmas(mm), start, &vma) || vma.start > start ||
+		if (!region_stands(mm, start, end, &s->node, &vma) || vma.start > start ||
 		    (s->prot & ~vma.prot) ||
 		    !same_mapping(s, vma.start, vma.offset, vma.inode, vma.dev_major, vma.dev_minor,
 				  vma.shared))
-			return false;
-		/* 0 is a no; an error: this kernel cannot say */
-		if (mm_wp_async(mm) && !pagemap_is_registered(mm_pagemap(mm), start))
 			return false;
 		start = vma.end;
 	}

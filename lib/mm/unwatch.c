@@ -40,6 +40,13 @@ static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *s
 	return true;
 }
 
+/* Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well. */
+static void unwatch_ours(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	if (!mm->provider.ops->watch(&mm->provider, start, end))
+		mm->provider.ops->unwatch(&mm->provider, start, end);
+}
+
 static void unwatch_leftwards(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct hmm_vma vma;
@@ -51,8 +58,7 @@ static void unwatch_leftwards(struct hmm_mm *mm, uint64_t start, uint64_t end)
 			return; /* unmapped meanwhile */
 		if (vma.start >= start && watch_left(mm, &vma, &more) && more < start)
 			start = more;
-		mm->provider.ops->unwatch(&mm->provider, vma.start > start ? vma.start : start,
-					  end);
+		unwatch_ours(mm, vma.start > start ? vma.start : start, end);
 		end = vma.start;
 	}
 }
@@ -84,7 +90,7 @@ void unwatch(struct hmm_mm *mm, uint64_t start, uint64_t end)
 			to = end_of_row(mm, &vma, end);
 			unwatch_leftwards(mm, at, to);
 		} else {
-			mm->provider.ops->unwatch(&mm->provider, at, to);
+			unwatch_ours(mm, at, to);
 		}
 	}
 }

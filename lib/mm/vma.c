@@ -5,6 +5,8 @@
  */
 #include "mm/vma.h"
 #include "abi/procmap.h"
+#include "base/epoch.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,15 +120,20 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 {
 	struct procmap_query q = { 0 };
 
+	int fd = maps_fd < 0 ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
+			     : fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
+	int err = fd < 0 ? -errno : 0;
+
 	memset(r, 0, sizeof(*r));
-	r->maps_fd = maps_fd < 0 ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
-				 : fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
-	if (r->maps_fd < 0)
-		return -errno;
+	if (!err)
+		err = ownfd_take(&r->maps, fd);
+	if (err)
+		return err;
+	r->maps_fd = r->maps.fd;
 	r->procmap_query = !no_query && !query(r->maps_fd, (uint64_t)(uintptr_t)&q, &q);
 	r->cache = vma_cache_create();
 	if (!r->cache) {
-		close(r->maps_fd);
+		ownfd_close(&r->maps);
 		return -ENOMEM;
 	}
 	return 0;
@@ -134,8 +141,7 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 
 void vma_reader_close(struct vma_reader *r)
 {
-	if (r->maps_fd >= 0)
-		close(r->maps_fd);
+	ownfd_close(&r->maps);
 	r->maps_fd = -1;
 	vma_cache_destroy(r->cache);
 	r->cache = NULL;
@@ -143,6 +149,7 @@ void vma_reader_close(struct vma_reader *r)
 
 int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma)
 {
+	HMM_NO_CANCEL;
 	int err = mm_alive(mm);
 
 	return err ? err : vma_lookup(mm_vmas(mm), addr, vma);

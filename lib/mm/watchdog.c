@@ -1,49 +1,86 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The watchdog (rule 10): a program's munmap must not hang because a driver's callback does. When the
- * pump has been in one cycle for 50 ms, the watchdog reads in its place. pump_seq is odd and the gate is
- * closed and empty all the while, so no translation is used or found valid; what was read waits for the pump.
- * A pump that is slow to come as far as that is not replaced: engines are still at work.
+ * The watchdog (rule 10): a program's call must not hang because the pump does. When an event has waited for 50 ms
+ * and the pump has not come further, the watchdog reads in its place (steal.h). It also looks whether our
+ * descriptors are still ours, and whether the keeper lives.
  */
-#include "mm/core.h"
+#include "mm/steal.h"
 
-#include <poll.h>
-#include <sys/syscall.h>
+#define TICK_NS 50000000ULL
+/* While the pump is stuck every further caller waits a few ms, not a whole tick. */
+#define TICK_STUCK_NS 2000000ULL
+#define MOMENT_NS 1000000L
+/* An engine that sleeps inside its section is run over after the one, any other after the other. */
+#define OVERRUN_ASLEEP_NS 10000000ULL
+#define OVERRUN_AWAKE_NS 1000000000ULL
+/* A driver that does not come to the end of stopping its device is not waited for any longer. */
+#define QUIESCE_NS 100000000ULL
 
-#define TICK_MS 50
-
-static void take_over(struct hmm_mm *mm, uint64_t seq)
+static void wait_a_moment(void)
 {
-	int n = 0;
+	const struct timespec moment = { 0, MOMENT_NS };
 
-	if (pthread_mutex_trylock(&mm->read_lock))
-		return; /* the pump is reading: not stuck */
-	if (mm->quiesced && atomic_load(&mm->pump_seq) == seq && mm->n_stolen < STOLEN_MAX)
-		n = mm->provider.ops->read(&mm->provider, mm->stolen + mm->n_stolen,
-					   STOLEN_MAX - mm->n_stolen);
-	if (n > 0) {
-		mm->n_stolen += n;
-		stat_add(&mm->stats.watchdog_reads, 1);
+	nanosleep(&moment, NULL);
+}
+
+/* False: the pump has moved on by itself. */
+static bool wait_engines(struct hmm_mm *mm, uint64_t seq, uint64_t began)
+{
+	while (!steal_may_read(mm)) {
+		const uint64_t waited = mm_now_ns() - began;
+
+		if (atomic_load(&mm->pump_seq) != seq)
+			return false;
+		if (waited > OVERRUN_ASLEEP_NS)
+			gate_overrun(mm, waited > OVERRUN_AWAKE_NS);
+		wait_a_moment();
 	}
-	pthread_mutex_unlock(&mm->read_lock);
+	return true;
+}
+
+static void take_over(struct hmm_mm *mm, struct thief *t)
+{
+	const uint64_t began = mm_now_ns();
+
+	steal_close(mm);
+	if (wait_engines(mm, t->last_seq, began)) {
+		while (!gate_try_quiesce(mm) && mm_now_ns() - began < QUIESCE_NS)
+			wait_a_moment();
+		if (steal_read(mm, t))
+			stat_add(&mm->stats.watchdog_reads, 1);
+	}
+	pump_kick(mm);
+}
+
+static void look_at_descriptors(struct hmm_mm *mm)
+{
+	if (atomic_load(&mm->lost))
+		return;
+	if (!ownfd_is_ours(&mm->provider.fd) || !ownfd_is_ours(&mm->kick[0]) ||
+	    !ownfd_is_ours(&mm->kick[1]) || !ownfd_is_ours(&mm->vmas.maps) ||
+	    !ownfd_is_ours(&mm->pagemap.own))
+		mm_lost(mm);
 }
 
 void *watchdog_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
-	struct pollfd stop = { .fd = mm->stop_fd, .events = POLLIN };
-	uint64_t last = 0;
+	struct thief *t = &mm->thieves[THIEF_WATCHDOG];
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
+	mm->keeper = keeper_start(mm);
+	atomic_store(&mm->watched, 1);
+	futex_wake(&mm->watched);
 	while (!atomic_load(&mm->stopping)) {
-		uint64_t seq = atomic_load(&mm->pump_seq);
-		struct pollfd event = { .fd = mm->provider.fd, .events = POLLIN };
+		const bool due = steal_due(mm, t);
 
-		if (seq & 1 && seq == last && poll(&event, 1, 0) > 0 && event.revents & POLLIN)
-			take_over(mm, seq);
-		/* While the pump is stuck, every further caller waits a few ms, not a whole tick. */
-		poll(&stop, 1, seq & 1 && seq == last ? 2 : TICK_MS);
-		last = seq;
+		if (due)
+			take_over(mm, t);
+		look_at_descriptors(mm);
+		keeper_look(mm);
+		futex_wait(&mm->stopping, 0,
+			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);
 	}
+	keeper_stop(mm);
 	return NULL;
 }

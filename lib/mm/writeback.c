@@ -4,6 +4,7 @@
  * mapping, so that it learns of the next write; no event and no status tells.
  */
 #include "mm/span.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -48,6 +49,7 @@ static void note(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_writeback(struct hmm_mm *mm, int fd)
 {
+	HMM_NO_CANCEL;
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st))

@@ -4,6 +4,7 @@
  * written with the gate closed, so a commit section sees it change either before it begins or not at all.
  */
 #include "mm/core.h"
+#include "base/nocancel.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,6 +45,17 @@ static void remove_locked(struct hmm_mm *mm, struct hmm_interval_notifier *ni)
 	mm_put(mm);
 }
 
+static int lock_until(struct hmm_mm *mm, uint64_t deadline)
+{
+	int err;
+
+	held_begin(mm);
+	err = mm_lock_until(&mm->notifier_lock, deadline);
+	if (err)
+		held_not();
+	return err;
+}
+
 static void unlock(struct hmm_mm *mm)
 {
 	struct hmm_interval_notifier *ni = atomic_exchange(&mm->abandoned, NULL);
@@ -53,6 +65,7 @@ static void unlock(struct hmm_mm *mm)
 		remove_locked(mm, ni);
 	}
 	pthread_mutex_unlock(&mm->notifier_lock);
+	held_end(mm);
 }
 
 int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
@@ -76,7 +89,7 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	ni->priv = priv;
 	ni->node.start = start;
 	ni->node.end = start + length;
-	err = mm_lock_until(&mm->notifier_lock, deadline);
+	err = lock_until(mm, deadline);
 	if (err) {
 		hmm_objpool_put(&mm->notifiers_pool, ni);
 		mm_put(mm);
@@ -94,6 +107,7 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
 				 const struct hmm_interval_notifier_ops *ops, void *priv,
 				 struct hmm_interval_notifier **out)
 {
+	HMM_NO_CANCEL;
 	return ni_insert(mm, start, length, ops, priv, out, 0);
 }
 
@@ -104,7 +118,7 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 
 	assert(!in_callback);
 	/* Callbacks run under the lock: once it is ours, none of this notifier's runs or will. */
-	err = mm_lock_until(&mm->notifier_lock, deadline);
+	err = lock_until(mm, deadline);
 	if (err)
 		return err;
 	mm_get(mm);
@@ -116,7 +130,9 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 {
-	if (ni)
+	HMM_NO_CANCEL;
+
+	if (ni && !mm_inherited(ni->mm))
 		ni_remove(ni, 0);
 }
 
@@ -129,8 +145,11 @@ void ni_abandon(struct hmm_interval_notifier *ni)
 	ni->next = atomic_load(&mm->abandoned);
 	while (!atomic_compare_exchange_weak(&mm->abandoned, &ni->next, ni))
 		;
+	held_begin(mm);
 	if (!pthread_mutex_trylock(&mm->notifier_lock))
 		unlock(mm);
+	else
+		held_not();
 	mm_put(mm);
 }
 
@@ -156,7 +175,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 
 	if (hmm_mutation(HMM_MUTATION_HALF_INVALIDATE) && end - start > HMM_PAGE_SIZE)
 		inv->end = end = start + HMM_PAGE_SIZE;
-	pthread_mutex_lock(&mm->notifier_lock);
+	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
 	stat_add(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
@@ -174,7 +193,7 @@ int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
 		      const struct hmm_interval_notifier *own, uint64_t *seq, uint64_t deadline)
 {
 	uint64_t now;
-	int err = mm_lock_until(&mm->notifier_lock, deadline);
+	int err = lock_until(mm, deadline);
 
 	if (err)
 		return err;
@@ -213,7 +232,7 @@ int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 
 int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
-	int held = mm_lock_until(&mm->notifier_lock, deadline);
+	int held = lock_until(mm, deadline);
 
 	if (held)
 		return held;
@@ -229,6 +248,7 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 
 int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 {
+	HMM_NO_CANCEL;
 	int err = mm_alive(mm);
 
 	if (err)

@@ -8,22 +8,30 @@
  * change that had taken effect before that instant was read before it, so a pump cycle has begun: either
  * it is over (the sequence tells) or pump_seq is odd or has moved.
  */
-#include "mm/core.h"
+#include "mm/steal.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <sched.h>
 
+/* What the probe last answered to this thread beside yes and no: filters are a thread's. */
+static _Thread_local int refused __attribute__((tls_model("initial-exec")));
+
 bool mm_in_flight(struct hmm_mm *mm)
 {
-	bool busy;
+	int busy;
 
 	if (hmm_mutation(HMM_MUTATION_NO_PROBE))
 		return false;
 	busy = mm->provider.ops->in_flight(&mm->provider);
 	stat_add(&mm->stats.probes, 1);
-	if (busy)
-		stat_add(&mm->stats.probes_busy, 1);
-	return busy;
+	if (__builtin_expect(!busy, 1))
+		return false;
+	stat_add(&mm->stats.probes_busy, 1);
+	if (busy == -EBADF)
+		mm_lost(mm);
+	refused = busy < 0 ? busy : 0;
+	return true;
 }
 
 /* Is the space at rest now: every change that took effect is invalidated? */
@@ -34,7 +42,7 @@ static bool at_rest(struct hmm_mm *mm)
 	if (seq & 1 || mm_in_flight(mm))
 		return false;
 	hmm_hook(HMM_WINDOW_PROBED);
-	return atomic_load(&mm->pump_seq) == seq;
+	return !steal_pending(mm) && atomic_load(&mm->pump_seq) == seq;
 }
 
 bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t seq)
@@ -50,7 +58,8 @@ bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
 	if (pump & 1 || atomic_load(&ni->seq) != seq || mm_alive(mm) || mm_in_flight(mm))
 		return false;
 	hmm_hook(HMM_WINDOW_PROBED);
-	return atomic_load(&mm->pump_seq) == pump && atomic_load(&ni->seq) == seq;
+	return !steal_pending(mm) && atomic_load(&mm->pump_seq) == pump &&
+	       atomic_load(&ni->seq) == seq;
 }
 
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
@@ -68,6 +77,16 @@ static void back_off(unsigned int round)
 		sched_yield();
 	else
 		nanosleep(&ts, NULL);
+}
+
+int mm_refused(void)
+{
+	return refused == -EBADF ? -ESRCH : refused;
+}
+
+void mm_refused_forget(void)
+{
+	refused = 0;
 }
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
@@ -93,11 +112,15 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 {
-	uint64_t deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	HMM_CANCEL_POINT;
+	uint64_t deadline = mm_deadline(timeout_ns);
 	int err;
 
+	refused = 0;
 	for (unsigned int round = 0; !(err = mm_alive(mm)) && !(at_rest(mm) && files_closed(mm));
 	     round++) {
+		if (refused)
+			return mm_refused();
 		if (mm_deadline_passed(deadline))
 			return -ETIME;
 		back_off(round);

@@ -8,6 +8,7 @@
 #include "persist/flush.h"
 #include "persist/persist.h"
 #include "base/pool.h"
+#include "base/nocancel.h"
 
 #include <hmm/persist.h>
 
@@ -203,6 +204,7 @@ static int persist_vma(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t st
 
 int hmm_persist(struct hmm_mm *mm, uint64_t start, uint64_t end, enum hmm_persist_means *out)
 {
+	HMM_NO_CANCEL;
 	enum hmm_persist_means means = HMM_PERSIST_FLUSH;
 	int err = mm_alive(mm);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * The provider seam: how an address space is watched. One implementation a file; the layers above
- * see normalised events and four verbs.
+ * see normalised events and a few verbs.
  */
 #ifndef LIB_PROVIDER_PROVIDER_H
 #define LIB_PROVIDER_PROVIDER_H
+
+#include "base/ownfd.h"
 
 #include <hmm/mm.h>
 
@@ -24,8 +26,9 @@ struct provider_event {
 
 struct provider {
 	const struct provider_ops *ops;
-	int fd;    /* readable when events wait */
-	int spare; /* a descriptor to give away when there is none to be had; who reads may */
+	struct ownfd fd;    /* readable when events wait */
+	struct ownfd spare; /* given away when there is no descriptor to be had; by who reads */
+	struct ownfd model; /* what the spare is another of: an inode of its own */
 	uint64_t features;  /* in use */
 	uint64_t available; /* the kernel has */
 	bool user_mode_only;
@@ -35,18 +38,30 @@ struct provider {
 
 struct provider_ops {
 	const char *name;
-	/* Is a change in flight: taken effect or about to, its event not read? One system call, never blocks. */
-	bool (*in_flight)(const struct provider *p);
+	/*
+	 * Is a change in flight: taken effect or about to, its event not read? 1; 0 no; -errno it cannot be said: -EBADF
+	 * the program closed our descriptor, others what a filter of the program's answers. One system call, never
+	 * blocks.
+	 */
+	int (*in_flight)(const struct provider *p);
 	/* Watch a span that lies inside one VMA. -EOPNOTSUPP this kind cannot be; -EBUSY somebody else watches it;
 	 * -ENOMEM too many mappings; -EAGAIN no such VMA (any more). */
 	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
 	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);
-	/* Read up to max events without blocking: how many, 0 none, -errno. Reading lets their callers go on. */
+	/*
+	 * Read up to max events without blocking: how many, 0 none, -errno; -EBADF the program closed our descriptor,
+	 * and nothing was read. Reading lets their callers go on.
+	 */
 	int (*read)(struct provider *p, struct provider_event *events, int max);
+	/* The same from another process that has the descriptor under the same number; touches no errno. */
+	int (*read_raw)(int fd, struct provider_event *events, int max);
 	void (*close)(struct provider *p);
 };
 
 /* Opens (or adopts) a userfaultfd. flags: HMM_MM_NO_*; errors as hmm_mm_attach(). */
 int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p);
+
+/* uffd_read.c: for struct provider_ops */
+int provider_uffd_read_raw(int fd, struct provider_event *events, int max);
 
 #endif

@@ -2,12 +2,15 @@
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
 #include "provider/provider.h"
 #include "abi/uffd.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,12 +68,27 @@ static int probe_features(uint64_t *available)
 	return err;
 }
 
-static bool uffd_in_flight(const struct provider *p)
-{
-	/* Zero length: the kernel looks for changes in flight before it looks at the range. */
-	struct uffdio_writeprotect wp = { .range = { 0, 0 }, .mode = 0 };
+/* Of so many probes of a thread one looks whether the descriptor is still ours: that costs more than the probe. */
+#define PROBES_A_LOOK 64
 
-	return ioctl(p->fd, UFFDIO_WRITEPROTECT, &wp) && errno == EAGAIN;
+static _Thread_local unsigned int probes __attribute__((tls_model("initial-exec")));
+
+/*
+ * Zero length: the kernel looks for changes in flight before it looks at the range. Files that are no userfaultfd
+ * answer ENOTTY, a number that is closed EBADF, and a filter of the program's whatever it likes.
+ */
+static int uffd_in_flight(const struct provider *p)
+{
+	struct uffdio_writeprotect wp = { .range = { 0, 0 }, .mode = 0 };
+	int err = ioctl(p->fd.fd, UFFDIO_WRITEPROTECT, &wp) ? errno : 0;
+
+	if (__builtin_expect(err == EINVAL, 1) && ++probes % PROBES_A_LOOK)
+		return 0;
+	if (err == EAGAIN)
+		return 1;
+	if (!ownfd_is_ours(&p->fd))
+		return -EBADF;
+	return err == EINVAL ? 0 : err ? -err : -EIO;
 }
 
 static int uffd_watch(const struct provider *p, uint64_t start, uint64_t end)
@@ -80,7 +98,9 @@ static int uffd_watch(const struct provider *p, uint64_t start, uint64_t end)
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	if (!ioctl(p->fd, UFFDIO_REGISTER, &r))
+	if (!ownfd_is_ours(&p->fd))
+		return -ESRCH;
+	if (!ioctl(p->fd.fd, UFFDIO_REGISTER, &r))
 		return 0;
 	switch (errno) {
 	case EINVAL: /* no VMA there any more, or one of a kind that cannot be */
@@ -99,83 +119,59 @@ static int uffd_unwatch(const struct provider *p, uint64_t start, uint64_t end)
 {
 	struct uffdio_range r = { start, end - start };
 
-	return ioctl(p->fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
+	if (!ownfd_is_ours(&p->fd))
+		return -ESRCH;
+	return ioctl(p->fd.fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
 }
 
-/* One message becomes at most one event. A FORK brings a descriptor of the child's, which is not ours to keep. */
-static int translate(const struct uffd_msg *m, struct provider_event *e)
+/* Of a number that the limit of descriptors allows, whatever it becomes: the lowest. */
+static void keep_spare(struct provider *p)
 {
-	switch (m->event) {
-	case UFFD_EVENT_UNMAP:
-		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start,
-					      m->arg.remove.end, 0 };
-		return 1;
-	case UFFD_EVENT_REMOVE:
-		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start,
-					      m->arg.remove.end, 0 };
-		return 1;
-	case UFFD_EVENT_REMAP:
-		*e = (struct provider_event){ PROVIDER_MOVE, m->arg.remap.from,
-					      m->arg.remap.from + m->arg.remap.len,
-					      m->arg.remap.to };
-		return 1;
-	case UFFD_EVENT_FORK:
-		close((int)m->arg.fork.ufd);
-		*e = (struct provider_event){ PROVIDER_FORK, 0, UINT64_MAX, 0 };
-		return 1;
-	default:
+	if (p->event_fork && p->spare.fd < 0)
+		ownfd_adopt(&p->spare, fcntl(p->model.fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static int make_spare(struct provider *p)
+{
+	int fds[2];
+	int err;
+
+	if (!p->event_fork)
 		return 0;
-	}
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	close(fds[1]);
+	err = ownfd_take(&p->model, fds[0]);
+	if (!err)
+		keep_spare(p);
+	return err;
 }
 
 /*
  * Reading a FORK makes a descriptor. Without a free one the program's fork would wait until it closes one, which the
  * thread that forks can no longer do.
  */
-static ssize_t read_messages(struct provider *p, struct uffd_msg *msgs, size_t bytes)
-{
-	ssize_t n = read(p->fd, msgs, bytes);
-	int spare = p->spare;
-
-	if (n >= 0 || (errno != EMFILE && errno != ENFILE) || spare < 0)
-		return n;
-	p->spare = -1;
-	close(spare);
-	return read(p->fd, msgs, bytes);
-}
-
-/* Once the descriptors of children are closed again. */
-static void keep_spare(struct provider *p)
-{
-	if (p->event_fork && p->spare < 0)
-		p->spare = eventfd(0, EFD_CLOEXEC);
-}
-
 static int uffd_read(struct provider *p, struct provider_event *events, int max)
 {
-	struct uffd_msg msgs[32];
-	ssize_t n;
-	int out = 0;
+	int n;
 
 	keep_spare(p);
-	if (max > 32)
-		max = 32;
-	n = read_messages(p, msgs, (size_t)max * sizeof(msgs[0]));
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	for (int i = 0; i < (int)((size_t)n / sizeof(msgs[0])); i++)
-		out += translate(&msgs[i], &events[out]);
+	if (!ownfd_is_ours(&p->fd))
+		return -EBADF;
+	n = provider_uffd_read_raw(p->fd.fd, events, max);
+	if ((n == -EMFILE || n == -ENFILE) && p->spare.fd >= 0) {
+		ownfd_close(&p->spare);
+		n = provider_uffd_read_raw(p->fd.fd, events, max);
+	}
 	keep_spare(p);
-	return out;
+	return n;
 }
 
 static void uffd_close(struct provider *p)
 {
-	if (p->fd >= 0)
-		close(p->fd);
-	if (p->spare >= 0)
-		close(p->spare);
-	p->fd = p->spare = -1;
+	ownfd_close(&p->fd);
+	ownfd_close(&p->spare);
+	ownfd_close(&p->model);
 }
 
 static const struct provider_ops uffd_ops = {
@@ -184,6 +180,7 @@ static const struct provider_ops uffd_ops = {
 	.watch = uffd_watch,
 	.unwatch = uffd_unwatch,
 	.read = uffd_read,
+	.read_raw = provider_uffd_read_raw,
 	.close = uffd_close,
 };
 
@@ -198,6 +195,39 @@ static uint64_t choose(uint64_t available, uint32_t flags)
 	return f;
 }
 
+/*
+ * The features of a userfaultfd that has been through UFFDIO_API already, as /proc shows them: "API:\taa:FEATURES:...".
+ * 0: none can be read.
+ */
+static uint64_t features_in_use(int fd)
+{
+	char path[48];
+	char buf[512];
+	uint64_t features = 0;
+	const char *line;
+	ssize_t n;
+	int info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return 0;
+	n = read(info, buf, sizeof(buf) - 1);
+	close(info);
+	buf[n > 0 ? n : 0] = 0;
+	line = strstr(buf, "API:");
+	if (line && sscanf(line, "API: %*x:%lx", &features) != 1)
+		features = 0;
+	return features & 0x7fffffff; /* the kernel keeps a mark of its own above */
+}
+
+static void use_features(struct provider *p, uint64_t features)
+{
+	p->features = features;
+	p->wp_async = features & UFFD_FEATURE_WP_ASYNC;
+	p->event_fork = features & UFFD_FEATURE_EVENT_FORK;
+}
+
 static int enable(struct provider *p, uint32_t flags)
 {
 	uint64_t f;
@@ -209,32 +239,51 @@ static int enable(struct provider *p, uint32_t flags)
 	    !(p->available & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
 		return -EOPNOTSUPP;
 	f = choose(p->available, flags);
-	err = api(p->fd, f, NULL);
+	err = api(p->fd.fd, f, NULL);
 	if (err == -EPERM && (f & UFFD_FEATURE_EVENT_FORK)) {
 		f &= ~(uint64_t)UFFD_FEATURE_EVENT_FORK;
-		err = api(p->fd, f, NULL);
+		err = api(p->fd.fd, f, NULL);
 	}
-	p->features = f;
-	p->wp_async = f & UFFD_FEATURE_WP_ASYNC;
-	p->event_fork = f & UFFD_FEATURE_EVENT_FORK;
-	if (!err)
-		keep_spare(p);
-	return err;
+	if (err == -EINVAL) {
+		/* It has been through this before: what it has must be enough. */
+		f = features_in_use(p->fd.fd);
+		if ((f & EVENTS_NEEDED) == EVENTS_NEEDED)
+			err = 0;
+	}
+	if (err)
+		return err;
+	use_features(p, f);
+	return make_spare(p);
 }
 
 int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 {
+	int fd = options->uffd;
 	int err;
 
-	*p = (struct provider){ .ops = &uffd_ops, .fd = options->uffd, .spare = -1 };
-	if (options->uffd < 0)
-		p->fd = open_fd(&p->user_mode_only);
-	else if (fcntl(p->fd, F_SETFL, O_NONBLOCK) < 0)
-		return -EINVAL;
-	if (p->fd < 0)
-		return p->fd;
-	err = enable(p, options->flags);
-	if (err && options->uffd < 0)
+	memset(p, 0, sizeof(*p));
+	p->ops = &uffd_ops;
+	p->fd = p->spare = p->model = OWNFD_NONE;
+	if (fd < 0) {
+		err = ownfd_take(&p->fd, open_fd(&p->user_mode_only));
+	} else {
+		struct stat st;
+
+		/* The caller's until it has worked: not moved, not closed, and as it was. */
+		if (fstat(fd, &st))
+			return -EINVAL;
+		p->fd = (struct ownfd){ .fd = child_closes(fd),
+					.dev = st.st_dev,
+					.ino = st.st_ino };
+		err = 0;
+	}
+	if (!err)
+		err = enable(p, options->flags);
+	if (!err && fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		err = -EINVAL;
+	if (err && fd < 0)
 		uffd_close(p);
-	return err;
+	else if (err)
+		child_keeps(fd);
+	return err == -ENOTTY ? -EINVAL : err;
 }

@@ -3,6 +3,7 @@
  * Take entries away. Runs on the pump: the lock's holders never wait for anything but the lock of the
  * system's memory map, which no waiter for an event holds.
  */
+#include "base/epoch.h"
 #include "ptable.h"
 
 struct clearing {
@@ -68,7 +69,7 @@ static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64
 {
 	struct clearing c = { .t = t, .first = start, .last = end - 1, .keep = keep, .trim = trim };
 
-	if (end <= start || start > t->last_addr)
+	if (end <= start || start > t->last_addr || epoch_inherited(t->epoch))
 		return 0;
 	if (end == UINT64_MAX || c.last > t->last_addr)
 		c.last = t->last_addr;
@@ -137,6 +138,8 @@ uint64_t hmm_ptable_reclaim(struct hmm_ptable *table)
 	uint64_t bytes = 0;
 	struct pt_node *node;
 
+	if (epoch_inherited(table->epoch))
+		return 0;
 	pthread_mutex_lock(&table->lock);
 	while ((node = table->limbo)) {
 		table->limbo = node->next;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Create, look up, install. */
 #include <errno.h>
+#include "base/epoch.h"
 #include "base/pool.h"
 #include "ptable.h"
 
@@ -44,6 +45,7 @@ int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_pta
 		shift += g->bits[l];
 	}
 	t->last_addr = g->va_bits == 64 ? UINT64_MAX : (1ULL << g->va_bits) - 1;
+	t->epoch = epoch_now();
 	pthread_mutex_init(&t->lock, NULL);
 	pt_cache_init(t);
 	t->root = pt_node_get(t, 0);
@@ -57,7 +59,7 @@ int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_pta
 
 void hmm_ptable_destroy(struct hmm_ptable *table)
 {
-	if (!table)
+	if (!table || epoch_inherited(table->epoch))
 		return;
 	pt_cache_fini(table);
 	pthread_mutex_destroy(&table->lock);
@@ -194,6 +196,8 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
 	for (uint64_t i = 0; i < n; i++)
 		if (entries[i] && !(entries[i] & PT_ENTRY))
 			return -EINVAL;
+	if (epoch_inherited(table->epoch))
+		return -ESRCH;
 	if (all_empty(entries, n))
 		return 0;
 	pthread_mutex_lock(&table->lock);

@@ -3,6 +3,8 @@
  * Visit entries in order. The lock is held while entries are gathered, not while the visitor runs, so a
  * visitor may change the table.
  */
+#include <errno.h>
+#include "base/epoch.h"
 #include "ptable.h"
 
 #define BATCH 128
@@ -51,6 +53,8 @@ int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 	struct gathered g;
 	int rc;
 
+	if (epoch_inherited(table->epoch))
+		return -ESRCH;
 	g.limit = BATCH;
 	if (last > table->last_addr)
 		last = table->last_addr;

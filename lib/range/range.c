@@ -7,6 +7,7 @@
 #include "range/walk.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <hmm/notifier.h>
 
@@ -44,7 +45,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 		w->mask = range->pfn_flags_mask & REQUEST_BITS;
 	w->written = w->furthest = range->start;
 	range->last = range->start;
-	w->deadline = timeout_ns ? mm_now_ns() + timeout_ns : 0;
+	w->deadline = mm_deadline(timeout_ns);
 }
 
 /* What comes further is given its whole time anew (rule 12). */
@@ -57,7 +58,7 @@ static void progress(struct walk *w, uint64_t done)
 	w->furthest = done;
 	w->stuck = 0;
 	if (w->timeout && !hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
-		w->deadline = mm_now_ns() + w->timeout;
+		w->deadline = mm_deadline(w->timeout);
 }
 
 /*
@@ -70,9 +71,12 @@ static int settle(struct walk *w)
 	uint64_t seq;
 
 	hmm_hook(HMM_WINDOW_SNAPSHOT);
+	mm_refused_forget();
 	while (hmm_interval_read_retry(r->notifier, r->notifier_seq)) {
 		int err = mm_alive(w->mm);
 
+		if (!err)
+			err = mm_refused();
 		if (!err)
 			err = ni_read_begin(r->notifier, w->deadline, &seq);
 		if (err)
@@ -109,19 +113,19 @@ static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 static int attempt(struct walk *w, uint64_t *end)
 {
 	uint64_t done = w->range->start;
-	int err = mm_fault_begin(w->mm, w->deadline);
+	uint64_t word;
+	int err = mm_fork_wait(w->deadline, &word);
 
 	if (err)
 		return err;
 	w->forks = mm_forks(w->mm);
 	err = fault_and_look(w, end, &done);
-	mm_fault_end(w->mm);
 	progress(w, done);
 	if (!err)
 		err = settle(w);
 	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
 	 * known. */
-	if (!err && mm_forks(w->mm) != w->forks)
+	if (!err && (mm_fork_passed(w->mm, word) || mm_forks(w->mm) != w->forks))
 		err = -EBUSY;
 	return err;
 }
@@ -138,6 +142,7 @@ static void wait_a_little(unsigned int stuck)
 
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
+	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
 	struct walk w;

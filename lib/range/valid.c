@@ -6,6 +6,7 @@
  */
 #include "mm/mm.h"
 #include "base/mutation.h"
+#include "base/nocancel.h"
 
 #include <hmm/range.h>
 
@@ -31,11 +32,15 @@ static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	const bool doubt = doubt_overlaps(mm, start, end);
 
+	/* The marks that tell an unwritten page are those of whoever registered it; and nobody else's pages are looked for. */
+	if (doubt ? !span_stands(mm, start, end) : !region_stands_known(mm, start, end))
+		return false;
 	return (doubt ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
 }
 
 int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 {
+	HMM_NO_CANCEL;
 	struct hmm_mm *mm = ni_mm(range->notifier);
 	const uint64_t start = range->start;
 	const uint64_t end = range->end;

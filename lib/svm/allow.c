@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include "base/nocancel.h"
+#include "mm/mm.h"
 #include "svm/svm.h"
 
 bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, uint64_t *end)
@@ -34,6 +35,8 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 	    (start | end) % HMM_PAGE_SIZE || !(prot & PROT_READ) ||
 	    prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	a = hmm_objpool_get(&svm->small_pool);
 	if (!a)
 		return -ENOMEM;
@@ -52,6 +55,8 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	HMM_NO_CANCEL;
 	struct svm_allowed *found = NULL;
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	pthread_mutex_lock(&svm->lock);
 	for (struct svm_allowed **a = &svm->allowed; *a; a = &(*a)->next) {
 		if ((*a)->start != start || (*a)->end != end)

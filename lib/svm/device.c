@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "base/epoch.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
 #include "mm/mm.h"
@@ -189,9 +190,12 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 		return -EINVAL;
 	if (inner && (inner->mm != mm || inner->outer || atomic_load(&inner->svm)))
 		return -EINVAL;
+	if (mm_inherited(mm))
+		return -ESRCH;
 	d = hmm_pool_map(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
+	d->epoch = epoch_now();
 	d->ops = *ops;
 	d->mm = mm;
 	d->priv = priv;
@@ -208,6 +212,9 @@ void hmm_device_destroy(struct hmm_device *dev)
 {
 	HMM_NO_CANCEL;
 
+	/* A driver's locks may be held by threads that a child has not. */
+	if (dev && epoch_inherited(dev->epoch))
+		return;
 	while (dev) {
 		struct hmm_device *inner = dev->inner;
 
@@ -270,6 +277,8 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	memset(stats, 0, sizeof(*stats));
 	stats->size = sizeof(*stats);
 	svm = atomic_load(&dev->svm);
@@ -287,6 +296,8 @@ int hmm_device_faults_pending(struct hmm_device *dev)
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	return svm ? svm_faults_pending(svm) : -ENODEV;
 }
 
@@ -295,5 +306,7 @@ int hmm_device_lost(struct hmm_device *dev)
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
 	return svm ? svm_restore(svm) : -ENODEV;
 }

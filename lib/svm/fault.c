@@ -189,6 +189,8 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 
 	if (!len || addr + len < addr || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	svm_collect_maybe(svm);
 	return svm_fault_span(svm, addr, addr + len, prot, &need);
 }
@@ -201,6 +203,8 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 
 	if (start >= end || !(prot & PROT_READ) || prot & ~(PROT_READ | PROT_WRITE))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
 		struct svm_need need = { .missing = false };
 		struct hmm_vma vma;

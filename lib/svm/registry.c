@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/nocancel.h"
+#include "mm/mm.h"
 #include "svm/device.h"
 
 #define SPEC_MAX 256
@@ -94,6 +95,9 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 	struct hmm_device *outer;
 	int n = 0;
 	int rc = parse(spec, layers, &n);
+
+	if (!rc)
+		rc = mm_alive(mm);
 
 	if (engines == 0) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);

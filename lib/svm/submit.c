@@ -196,6 +196,8 @@ int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 	uint64_t deadline = mm_deadline(timeout_ns);
 	int rc = 0;
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	/* The device is asked once about the end. */
 	if (!job_ended(svm, job))
 		rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
@@ -207,6 +209,8 @@ int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 	HMM_NO_CANCEL;
 	int rc;
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	device_lock(svm->dev);
 	rc = svm->dev->ops.cancel(svm->dev, job);
 	device_unlock(svm->dev);

@@ -132,7 +132,7 @@ void hmm_svm_destroy(struct hmm_svm *svm)
 {
 	HMM_NO_CANCEL;
 
-	if (!svm)
+	if (!svm || mm_inherited(svm->mm))
 		return;
 	atomic_store(&svm->dev->svm, NULL);
 	service_stop(svm);
@@ -165,6 +165,8 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	memset(stats, 0, sizeof(*stats));
 	stats->size = sizeof(*stats);
 #define COPY(field) stats->field = atomic_load_explicit(&from->field, memory_order_relaxed)
@@ -227,5 +229,7 @@ int hmm_svm_walk(struct hmm_svm *svm, uint64_t start, uint64_t end,
 	HMM_NO_CANCEL;
 	struct walk w = { fn, arg };
 
+	if (mm_inherited(svm->mm))
+		return -ESRCH;
 	return hmm_ptable_walk(svm->chunks, start, end, walk_one, &w);
 }

@@ -217,6 +217,27 @@ static void discarded_memory_is_not_what_was_registered(void **state)
 }
 
 /* No event: begin() asks. */
+/* Nothing shows them once the page has been touched again: the cache's header says so, and what to do. */
+static void guard_pages_are_seen_when_they_are_told_of(void **state)
+{
+	int slot = read_into(t.p, LEN);
+
+	assert_true(slot >= 0);
+	if (madvise(t.p, LEN, 102)) {
+		print_message("no MADV_GUARD_INSTALL\n");
+		skip();
+	}
+	assert_int_equal(madvise(t.p, LEN, 103), 0);
+	memset(t.p, 'n', LEN);
+	assert_int_equal(read_into(t.p, LEN), slot);
+	assert_int_equal(t.p[0], 'n');
+	assert_int_equal(
+		hmm_mm_note(t.mm, HMM_NOTE_OWN_DISCARD, (uint64_t)t.p, (uint64_t)t.p + LEN), 0);
+	assert_true(read_into(t.p, LEN) >= 0);
+	assert_int_equal(t.p[0], 'f');
+	assert_int_equal(stats().misses, 2);
+}
+
 static void a_truncated_memory_file_is_seen(void **state)
 {
 	int fd = memfd_create("buffers", MFD_CLOEXEC);
@@ -463,6 +484,7 @@ int main(void)
 		T(memory_mapped_anew_is_what_is_written_from),
 		T(a_moved_buffer_is_not_where_it_was),
 		T(discarded_memory_is_not_what_was_registered),
+		T(guard_pages_are_seen_when_they_are_told_of),
 		T(a_truncated_memory_file_is_seen),
 		T(permission_that_went_is_seen),
 		cmocka_unit_test_setup_teardown(trusted_programs_are_not_asked_for_permissions,

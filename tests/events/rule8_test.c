@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 8: registration changes the program. Whole mappings of anonymous and shared memory, chunks of files,
- * within a budget of half of vm.max_map_count; and what mremap says to it.
+ * Rule 8: registration changes the program. Whole mappings, or chunks of files where that is asked for, within a
+ * budget of half of vm.max_map_count; and what mremap says to it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -183,9 +183,95 @@ static void file_unmap(struct file_memory *f)
 	close(f->fd);
 }
 
-static void rule_8_of_a_file_the_touched_chunks_are_registered(void **state)
+static void rule_8_a_file_is_registered_as_a_whole(void **state)
 {
 	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+	char *p;
+
+	need_files(mm);
+	file_map(&f, 16 * MIB);
+	p = f.p;
+	assert_int_equal(touch(mm, p + 5 * MIB), 0);
+	assert_int_equal(vmas(mm, p, f.len), 1);
+	assert_int_equal(stats_of(mm).map_entries, 1);
+	assert_int_equal(grow(&p, f.len), 0);
+	munmap(p, f.len);
+	file_unmap(&f);
+	if (break_rule("file-chunks")) {
+		file_map(&f, 16 * MIB);
+		p = f.p;
+		assert_int_equal(touch(mm, p + 5 * MIB), 0);
+		assert_int_equal(vmas(mm, p, f.len), 3);
+		assert_int_equal(grow(&p, f.len), refusal());
+		file_unmap(&f);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+/* What since Linux 6.17 moves several mappings, one after the other. 0, or errno and all is where it was. */
+static int move_whole(char *p, size_t len)
+{
+	char *to = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *now = mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	const int err = now == MAP_FAILED ? errno : 0;
+	unsigned char in_core;
+	int lost = 0;
+
+	for (size_t i = 0; err && i < len; i += PAGE)
+		lost += mincore(p + i, PAGE, &in_core) != 0;
+	munmap(to, len);
+	return lost ? -lost : err;
+}
+
+static void rule_8_a_file_of_which_a_part_was_touched_moves_as_a_whole(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+
+	need_files(mm);
+	for (size_t at = 0; at < 16 * MIB; at += 5 * MIB) {
+		file_map(&f, 16 * MIB);
+		assert_int_equal(touch(mm, f.p + at), 0);
+		assert_int_equal(move_whole(f.p, f.len), 0);
+		file_unmap(&f);
+	}
+	hmm_mm_detach(mm);
+}
+
+/* Three mappings, the middle one touched. Alone they move or not, as the kernel likes. */
+static int move_three(struct hmm_mm *mm)
+{
+	char *p = mmap(NULL, 12 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int rc;
+
+	assert_int_equal(mprotect(p, 4 * PAGE, PROT_READ), 0);
+	assert_int_equal(mprotect(p + 8 * PAGE, 4 * PAGE, PROT_READ), 0);
+	assert_int_equal(touch(mm, p + 4 * PAGE), 0);
+	rc = move_whole(p, 12 * PAGE);
+	munmap(p, 12 * PAGE);
+	return rc;
+}
+
+static void rule_8_what_moves_in_one_call_is_refused_as_a_whole(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	int rc;
+
+	assert_true(move_three(mm) >= 0);
+	if (break_rule("no-neighbours")) {
+		rc = move_three(mm);
+		/* kernels before 6.17 move one at most */
+		assert_true(rc < 0 || rc == EFAULT);
+	}
+	mend();
+	hmm_mm_detach(mm);
+}
+
+static void rule_8_of_a_file_the_touched_chunks_are_registered_if_asked_for(void **state)
+{
+	struct hmm_mm *mm = held_attach(HMM_MM_FILE_CHUNKS);
 	struct file_memory f;
 
 	need_files(mm);
@@ -201,20 +287,13 @@ static void rule_8_of_a_file_the_touched_chunks_are_registered(void **state)
 	assert_int_equal(vmas(mm, f.p + 4 * MIB, 4 * MIB), 1);
 	assert_int_equal(stats_of(mm).map_entries, 2);
 	file_unmap(&f);
-	if (break_rule("whole-file")) {
-		file_map(&f, 16 * MIB);
-		assert_int_equal(touch(mm, f.p + 5 * MIB), 0);
-		assert_int_equal(vmas(mm, f.p, f.len), 1);
-		file_unmap(&f);
-	}
-	mend();
 	hmm_mm_detach(mm);
 }
 
-/* What hmm info and hmm(7) warn of. When all of it has been touched it is one mapping again. */
-static void rule_8_a_partly_mirrored_file_cannot_be_grown(void **state)
+/* What hmm(7) warns of. When all of it has been touched it is one mapping again. */
+static void rule_8_a_file_mirrored_by_chunks_cannot_be_grown(void **state)
 {
-	struct hmm_mm *mm = held_attach(0);
+	struct hmm_mm *mm = held_attach(HMM_MM_FILE_CHUNKS);
 	struct file_memory f;
 	char *p;
 
@@ -241,34 +320,53 @@ static unsigned int present(const char *p, size_t pages)
 	return n;
 }
 
+static void file_fill(const struct file_memory *f)
+{
+	char buf[MIB];
+
+	for (size_t at = 0; at < f->len; at += sizeof(buf)) {
+		memset(buf, (int)(at / MIB) + 1, sizeof(buf));
+		assert_int_equal(pwrite(f->fd, buf, sizeof(buf), (off_t)at), sizeof(buf));
+	}
+}
+
 /* The CPU's faults of pages that are in the page cache bring in their neighbours, but not where they are watched. */
 static void rule_8_fault_around_is_lost_in_the_touched_chunks_only(void **state)
 {
-	struct hmm_mm *mm = held_attach(0);
+	struct hmm_mm *mm = held_attach(HMM_MM_FILE_CHUNKS);
 	struct file_memory f;
-	char buf[MIB];
 
 	need_files(mm);
 	file_map(&f, 4 * MIB);
-	for (int i = 0; i < 4; i++) {
-		memset(buf, i + 1, sizeof(buf));
-		assert_int_equal(write(f.fd, buf, sizeof(buf)), sizeof(buf));
-	}
+	file_fill(&f);
 	assert_int_equal(touch(mm, f.p), 0);
 	assert_int_equal(f.p[MIB], 2);
 	assert_int_equal(present(f.p + MIB, 16), 1);
 	assert_int_equal(f.p[3 * MIB], 4);
 	assert_true(present(f.p + 3 * MIB, 16) > 1);
 	file_unmap(&f);
-	if (break_rule("whole-file")) {
-		file_map(&f, 4 * MIB);
-		assert_int_equal(write(f.fd, buf, sizeof(buf)), sizeof(buf));
-		assert_int_equal(touch(mm, f.p + 3 * MIB), 0);
-		assert_int_equal(f.p[0], 4);
-		assert_int_equal(present(f.p, 16), 1);
-		file_unmap(&f);
-	}
-	mend();
+	hmm_mm_detach(mm);
+}
+
+/* Where the whole mapping is watched, what is in the page cache is mapped first; what is not, is left alone. */
+static void rule_8_what_is_resident_is_mapped_before_it_is_watched(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+	struct file_memory f;
+
+	need_files(mm);
+	file_map(&f, 8 * MIB);
+	file_fill(&f);
+	assert_int_equal(ftruncate(f.fd, 0), 0);
+	assert_int_equal(ftruncate(f.fd, (off_t)f.len), 0);
+	f.len = 4 * MIB;
+	file_fill(&f);
+	f.len = 8 * MIB;
+	assert_int_equal(touch(mm, f.p + 3 * MIB), 0);
+	assert_int_equal(present(f.p, 4 * MIB / PAGE), 4 * MIB / PAGE);
+	assert_true(present(f.p + 6 * MIB, 2 * MIB / PAGE) < 2 * MIB / PAGE);
+	assert_int_equal(f.p[0], 1);
+	file_unmap(&f);
 	hmm_mm_detach(mm);
 }
 
@@ -294,6 +392,7 @@ static struct hmm_mm *attach_budget(void)
 	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
 	struct hmm_mm *mm;
 
+	o.flags = HMM_MM_FILE_CHUNKS;
 	o.max_regions = BUDGET;
 	assert_int_equal(hmm_mm_attach(&o, &mm), 0);
 	return mm;
@@ -369,9 +468,13 @@ int main(void)
 		cmocka_unit_test(rule_8_shared_memory_is_registered_as_a_whole),
 		cmocka_unit_test(rule_8_a_segment_is_registered_as_a_whole),
 		cmocka_unit_test(rule_8_a_registered_mapping_moves_as_a_whole),
-		cmocka_unit_test(rule_8_of_a_file_the_touched_chunks_are_registered),
-		cmocka_unit_test(rule_8_a_partly_mirrored_file_cannot_be_grown),
+		cmocka_unit_test(rule_8_a_file_is_registered_as_a_whole),
+		cmocka_unit_test(rule_8_a_file_of_which_a_part_was_touched_moves_as_a_whole),
+		cmocka_unit_test(rule_8_what_moves_in_one_call_is_refused_as_a_whole),
+		cmocka_unit_test(rule_8_of_a_file_the_touched_chunks_are_registered_if_asked_for),
+		cmocka_unit_test(rule_8_a_file_mirrored_by_chunks_cannot_be_grown),
 		cmocka_unit_test(rule_8_fault_around_is_lost_in_the_touched_chunks_only),
+		cmocka_unit_test(rule_8_what_is_resident_is_mapped_before_it_is_watched),
 		cmocka_unit_test(rule_8_the_budget_is_half_of_max_map_count),
 		cmocka_unit_test(rule_8_what_registration_takes_of_the_map_count_is_bounded),
 		cmocka_unit_test(rule_8_whole_mappings_take_one_each),

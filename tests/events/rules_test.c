@@ -231,7 +231,7 @@ static bool has_userfaultfd(void)
 	bool found = false;
 	int fd;
 
-	for (fd = 0; fd < 256 && !found; fd++) {
+	for (fd = 0; fd < 1024 && !found; fd++) {
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -355,7 +355,7 @@ static void attach(void)
 	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
 
 	/* Every mixture of missing features must do as well. */
-	options.flags = below(2) ? 0 : below(16);
+	options.flags = below(2) ? 0 : below(32);
 	expect(hmm_mm_attach(&options, &fuzz.mm), 0, "hmm_mm_attach");
 }
 

@@ -35,7 +35,9 @@ def check_windows(result):
 
 
 def test_sound_for_some_seconds(folder):
-    check(torture("--seconds", 6))
+    result = torture("--seconds", 6)
+    check(result)
+    assert len(result["beside"]) >= 7 and all(result["beside"].values()), result["beside"]
 
 
 def test_sound_with_another_seed(folder):

@@ -595,7 +595,7 @@ static void a_child_inherits_no_descriptor(void **state)
 	assert_true(f->fd >= 0);
 }
 
-/* Of a large file only what was touched is registered, so only the unmapping of that is told. */
+/* Where only what was touched of a large file is registered, only the unmapping of that is told. */
 static void a_file_goes_with_its_last_registered_part(void **state)
 {
 	const size_t size = 8UL << 20;
@@ -606,7 +606,7 @@ static void a_file_goes_with_its_last_registered_part(void **state)
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, (off_t)size), 0);
-	mirror_open(&m, 0);
+	mirror_open(&m, HMM_MM_FILE_CHUNKS);
 	p = map_fd(size, PROT_READ, MAP_SHARED, fd, 0);
 	assert_int_equal(fault(&m, p, 1, REQ_READ), 0);
 	munmap(p, size / 2);

@@ -139,14 +139,13 @@ static void show_registration(const struct hmm_mm_info *mm)
 	title("Registration");
 	line("memory", "whole mappings (munmap there waits for the devices)");
 	if (mm->wp_async) {
-		line("files", "the 2 MiB chunks that a device touched, where fault-around is lost");
-		line("mremap",
-		     "of a mapping that is mirrored in part only (a file's) fails: EFAULT");
+		line("files",
+		     "what is in the page cache is mapped first, then fault-around is lost");
+		line("mremap", "of a mirrored mapping works; across it and another fails: EFAULT");
 	} else {
 		line("files", "not registered");
 	}
-	line("map entries",
-	     "at most %llu, half of vm.max_map_count; 1 a mapping, 2 a run of chunks",
+	line("map entries", "at most %llu, half of vm.max_map_count; 1 a mapping",
 	     (unsigned long long)mm->max_regions);
 }
 

@@ -2,6 +2,7 @@
 /* What a run saw, for people and as JSON. */
 #include <stdio.h>
 #include <json-c/json.h>
+#include "bystander.h"
 #include "ops.h"
 #include "story.h"
 
@@ -182,6 +183,7 @@ void torture_report(const struct torture *t)
 {
 	unsigned long long faults = 0, transient = 0, sections = 0, writes = 0, errors = 0;
 	unsigned int i, n, possible;
+	uint64_t times;
 	char line[160];
 
 	for (i = 0; i < USERS; i++) {
@@ -212,6 +214,10 @@ void torture_report(const struct torture *t)
 	       (unsigned long long)t->stats.overruns, (unsigned long long)t->stats.watchdog_reads);
 	printf("discards in doubt %llu, settled by proof %llu\n",
 	       (unsigned long long)t->stats.doubts, (unsigned long long)t->stats.doubts_settled);
+	for (i = 0; bystander_count(i, &times); i++)
+		printf("%s%s %llu", i ? ", " : "beside that: ", bystander_count(i, &times),
+		       (unsigned long long)times);
+	printf("\n");
 	n = cells_forced(t, &possible);
 	printf("operation and window: %u of %u held open at least once; the drill took %.1f s\n", n,
 	       possible, t->drill_seconds);
@@ -275,6 +281,17 @@ static struct json_object *json_operations(const struct torture *t)
 	return all;
 }
 
+static struct json_object *json_bystander(void)
+{
+	struct json_object *all = json_object_new_object();
+	const char *name;
+	uint64_t times;
+
+	for (unsigned int i = 0; (name = bystander_count(i, &times)); i++)
+		add(all, name, times);
+	return all;
+}
+
 void torture_report_json(const struct torture *t)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
@@ -313,6 +330,7 @@ void torture_report_json(const struct torture *t)
 	json_object_object_add(o, "drill_seconds", json_object_new_double(t->drill_seconds));
 	json_object_object_add(o, "passed", json_object_new_boolean(torture_passed(t)));
 	json_object_object_add(o, "hostile", json_operations(t));
+	json_object_object_add(o, "beside", json_bystander());
 	json_object_object_add(o, "excluded", excluded);
 	json_object_object_add(o, "findings", list);
 	json_object_object_add(o, "story", told);

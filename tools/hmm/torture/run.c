@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "../../../devices/hold/hold.h"
 #include "../command.h"
+#include "bystander.h"
 #include "ops.h"
 #include "peer.h"
 
@@ -136,7 +137,7 @@ static bool over(struct torture *t, uint64_t start, double seconds)
 }
 
 struct crew {
-	pthread_t threads[USERS + HOSTILES + 1];
+	pthread_t threads[USERS + HOSTILES + 2];
 	struct user_arg args[USERS + HOSTILES];
 	unsigned int n;
 };
@@ -156,6 +157,12 @@ static int crew_start(struct torture *t, struct crew *crew)
 	if (!rc)
 		rc = -pthread_create(&crew->threads[crew->n], NULL, peer_main, t);
 	crew->n += !rc;
+	/* Not while windows are held open: it would fall into them. */
+	if (!rc && !t->drilling) {
+		beat(t, USERS + HOSTILES, "starting");
+		rc = -pthread_create(&crew->threads[crew->n], NULL, bystander_main, t);
+		crew->n += !rc;
+	}
 	return rc;
 }
 
@@ -175,7 +182,9 @@ static bool crew_join(struct torture *t, struct crew *crew)
 			if (tort_ticks(t) < limit)
 				continue;
 			finding(FINDING_HANG, "thread %u (\"%s\") did not end", i,
-				i < USERS + HOSTILES ? atomic_load(&t->beats[i].doing) : "peer");
+				i < USERS + HOSTILES    ? atomic_load(&t->beats[i].doing)
+				: i == USERS + HOSTILES ? "peer"
+							: atomic_load(&t->beats[i - 1].doing));
 			watch_print_threads(t);
 			return false;
 		}
@@ -231,6 +240,21 @@ static void close_space(struct torture *t)
 	slots_destroy(t);
 }
 
+/* False: it hangs. */
+static bool warm_up(struct torture *t)
+{
+	pthread_t thread;
+
+	beat(t, USERS + HOSTILES, "starting");
+	if (pthread_create(&thread, NULL, bystander_once, t))
+		return true;
+	while (pthread_tryjoin_np(thread, NULL)) {
+		if (watch_tick(t))
+			return false;
+	}
+	return true;
+}
+
 /* 0; 1 hangs: do not touch anything any more; -errno. */
 static int cycle(struct torture *t, uint64_t start, double seconds)
 {
@@ -254,6 +278,8 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 	if (hang || !crew_join(t, &crew))
 		return 1;
 	add_stats(t);
+	if (t->drilling && !findings_all() && !warm_up(t))
+		return 1;
 	close_space(t);
 	return rc;
 }

@@ -111,7 +111,7 @@ struct torture {
 	bool drilling;
 	_Atomic unsigned int drilled; /* hostile threads that have finished the drill */
 	struct user_counts counts[USERS];
-	struct beat beats[USERS + HOSTILES];
+	struct beat beats[USERS + HOSTILES + 1]; /* the last is the bystander's */
 	_Atomic uint64_t ticks;
 	_Atomic uint64_t method_uses[3];
 	unsigned char policy[SLOTS_MAX][OPS_MAX]; /* enum op_policy */

@@ -8,6 +8,11 @@
 
 #define HANG_TICKS (15U * TICKS_A_SECOND)
 
+static const char *role(unsigned int thread)
+{
+	return thread < USERS ? "user" : thread < USERS + HOSTILES ? "hostile" : "bystander";
+}
+
 static void print_line_of(const char *task, const char *file)
 {
 	char path[300], line[160] = "";
@@ -41,9 +46,9 @@ void watch_print_threads(const struct torture *t)
 	}
 	if (d)
 		closedir(d);
-	for (i = 0; i < USERS + HOSTILES; i++)
-		fprintf(stderr, "%s %u: \"%s\"\n", i < USERS ? "user" : "hostile",
-			i < USERS ? i : i - USERS, atomic_load(&t->beats[i].doing));
+	for (i = 0; i <= USERS + HOSTILES; i++)
+		fprintf(stderr, "%s %u: \"%s\"\n", role(i), i < USERS ? i : i - USERS,
+			atomic_load(&t->beats[i].doing) ? atomic_load(&t->beats[i].doing) : "");
 	fprintf(stderr, "scene: step %#x acks %#x held %#x slot %u\n", atomic_load(&t->scene.step),
 		atomic_load(&t->scene.acks), atomic_load(&t->scene.held),
 		atomic_load(&t->scene.slot));
@@ -60,13 +65,13 @@ bool watch_tick(struct torture *t)
 	unsigned int i;
 
 	tort_pause(TICK_NS);
-	for (i = 0; i < USERS + HOSTILES; i++) {
+	for (i = 0; i <= USERS + HOSTILES; i++) {
 		const char *doing = atomic_load(&t->beats[i].doing);
 
 		if (!doing || now < atomic_load(&t->beats[i].since) + HANG_TICKS)
 			continue;
-		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for 15 s",
-			i < USERS ? "user" : "hostile", i < USERS ? i : i - USERS, doing);
+		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for 15 s", role(i),
+			i < USERS ? i : i - USERS, doing);
 		hang = true;
 	}
 	if (hang)

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Reading events, also for the keeper, which has no thread-local storage of its own: no errno, no sanitizer. */
+#include "provider/provider.h"
+#include "abi/uffd.h"
+#include "base/raw.h"
+
+#include <errno.h>
+
+/* One message becomes at most one event. A FORK brings a descriptor of the child's, which is not ours to keep. */
+static int translate(const struct uffd_msg *m, struct provider_event *e)
+{
+	switch (m->event) {
+	case UFFD_EVENT_UNMAP:
+		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start,
+					      m->arg.remove.end, 0 };
+		return 1;
+	case UFFD_EVENT_REMOVE:
+		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start,
+					      m->arg.remove.end, 0 };
+		return 1;
+	case UFFD_EVENT_REMAP:
+		*e = (struct provider_event){ PROVIDER_MOVE, m->arg.remap.from,
+					      m->arg.remap.from + m->arg.remap.len,
+					      m->arg.remap.to };
+		return 1;
+	case UFFD_EVENT_FORK:
+		raw3(SYS_close, (long)m->arg.fork.ufd, 0, 0);
+		*e = (struct provider_event){ PROVIDER_FORK, 0, UINT64_MAX, 0 };
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+#define MESSAGES 32
+
+int provider_uffd_read_raw(int fd, struct provider_event *events, int max)
+{
+	struct uffd_msg msgs[MESSAGES];
+	int out = 0;
+	long n;
+
+	if (max > MESSAGES)
+		max = MESSAGES;
+	n = raw3(SYS_read, fd, (long)msgs, (long)((size_t)max * sizeof(msgs[0])));
+	if (n < 0)
+		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
+	for (int i = 0; i < (int)((size_t)n / sizeof(msgs[0])); i++)
+		out += translate(&msgs[i], &events[out]);
+	return out;
+}

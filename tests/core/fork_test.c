@@ -1,0 +1,821 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The program forks: beside attaching, faulting and others' handlers, in callbacks; and what its children then have. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/epoch.h"
+#include "core.h"
+#include "ptable/ptable.h"
+#include "svm/svm.h"
+
+#include <hmm/device.h>
+#include <hmm/range.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+
+extern char **environ;
+
+static pid_t raw_clone(unsigned long flags)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD | flags, 0, 0, 0, 0);
+}
+
+/* Ends the test if it hangs. */
+static int status_of(pid_t pid)
+{
+	int status;
+
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int fault(struct space *s, size_t page, uint64_t *seq)
+{
+	uint64_t pfn = 0;
+	struct hmm_range r = { .size = sizeof(r),
+			       .notifier = s->ni,
+			       .start = addr(s, page),
+			       .end = addr(s, page + 1),
+			       .hmm_pfns = &pfn,
+			       .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
+	int err = hmm_range_fault(&r, 10000000000ULL);
+
+	*seq = r.notifier_seq;
+	return err;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------- */
+
+/* How many descriptors are open, but for the one that counts. */
+static int count_open(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+struct mirrored {
+	struct space s;
+	int before; /* descriptors that the program itself had */
+	void *file;
+};
+
+/* A space with all the descriptors that one can have: a file is mirrored, too. */
+static void mirrored_open(struct mirrored *m)
+{
+	struct hmm_interval_notifier *ni;
+	uint64_t pfn = 0;
+	struct hmm_range r = { .size = sizeof(r), .hmm_pfns = &pfn };
+	int fd;
+
+	m->before = count_open();
+	space_open(&m->s, 4, 0);
+	fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	m->file = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(m->file, MAP_FAILED);
+	assert_int_equal(hmm_interval_notifier_insert(m->s.mm, (uint64_t)(uintptr_t)m->file, PAGE,
+						      &on_ops, &m->s.seen, &ni),
+			 0);
+	r.notifier = ni;
+	r.start = (uint64_t)(uintptr_t)m->file;
+	r.end = r.start + PAGE;
+	r.default_flags = HMM_PFN_REQ_FAULT;
+	hmm_range_fault(&r, 0);
+	close(fd);
+	hmm_interval_notifier_remove(ni);
+	assert_true(count_open() >= m->before + 4); /* or this looks at nothing */
+}
+
+static void mirrored_close(struct mirrored *m)
+{
+	munmap(m->file, PAGE);
+	space_close(&m->s);
+	assert_int_equal(count_open(), m->before);
+}
+
+static void a_child_holds_no_descriptor_of_its_parents(void **state)
+{
+	struct mirrored m;
+	pid_t pid;
+
+	(void)state;
+	mirrored_open(&m);
+	pid = fork();
+	if (!pid)
+		_exit(count_open() != m.before);
+	assert_int_equal(status_of(pid), 0);
+	mirrored_close(&m);
+}
+
+/* No handler runs in it, so its first call has to do it. */
+static void the_child_of_a_raw_clone_closes_them_in_its_first_call(void **state)
+{
+	struct mirrored m;
+	pid_t pid;
+
+	(void)state;
+	if (syscall(SYS_kcmp, getpid(), getpid(), 2, 0, 0)) {
+		print_message("the kernel does not compare processes: kcmp()\n");
+		skip();
+	}
+	mirrored_open(&m);
+	pid = raw_clone(0);
+	if (!pid)
+		_exit(hmm_mm_barrier(m.s.mm, 0) != -ESRCH || count_open() != m.before);
+	assert_int_equal(status_of(pid), 0);
+	mirrored_close(&m);
+}
+
+/* The table of descriptors is its parent's. */
+static void a_child_that_shares_descriptors_closes_none(void **state)
+{
+	struct mirrored m;
+	uint64_t seq;
+	pid_t pid;
+
+	(void)state;
+	mirrored_open(&m);
+	pid = raw_clone(0x400 /* CLONE_FILES */);
+	if (!pid)
+		_exit(hmm_mm_barrier(m.s.mm, 0) != -ESRCH);
+	assert_int_equal(status_of(pid), 0);
+	assert_int_equal(fault(&m.s, 0, &seq), 0);
+	assert_true(hmm_interval_valid(m.s.ni, seq));
+	mirrored_close(&m);
+}
+
+static int spawn_counting(int expected)
+{
+	char number[16];
+	char *argv[] = { (char *)"fork_test", (char *)"count", number, NULL };
+	pid_t pid;
+
+	snprintf(number, sizeof(number), "%d", expected);
+	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), 0);
+	return status_of(pid);
+}
+
+static void exec_closes_all(void **state)
+{
+	struct mirrored m;
+	uint64_t seq;
+	pid_t pid;
+
+	(void)state;
+	mirrored_open(&m);
+	seq = hmm_interval_read_begin(m.s.ni);
+	assert_int_equal(spawn_counting(m.before), 0);
+	/* Nothing was copied. */
+	assert_true(hmm_interval_valid(m.s.ni, seq));
+	assert_int_equal(m.s.seen.events[HMM_EVENT_FORK], 0);
+	pid = raw_clone(0);
+	if (!pid) {
+		char number[16];
+
+		snprintf(number, sizeof(number), "%d", m.before);
+		execl("/proc/self/exe", "fork_test", "count", number, NULL);
+		_exit(1);
+	}
+	assert_int_equal(status_of(pid), 0);
+	mirrored_close(&m);
+}
+
+/* The program closes all that it does not know, and opens a file of its own. */
+static void a_file_of_the_programs_under_our_number_stays_open(void **state)
+{
+	int fd = child_closes(dup(0));
+	int own[2];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(own), 0);
+	assert_int_equal(dup2(own[0], fd), fd);
+	pid = fork();
+	if (!pid)
+		_exit(fcntl(fd, F_GETFD) < 0);
+	assert_int_equal(status_of(pid), 0);
+	close_ours(fd);
+	close(own[0]);
+	close(own[1]);
+}
+
+/* ---- other threads ----------------------------------------------------------------------------- */
+
+static _Atomic bool stop;
+
+static void *attach_and_detach(void *arg)
+{
+	struct hmm_mm *mm;
+
+	while (!atomic_load(&stop)) {
+		if (hmm_mm_attach(NULL, &mm))
+			return (void *)1;
+		hmm_mm_detach(mm);
+	}
+	return arg;
+}
+
+static void attaching_and_detaching_do_not_stop_a_fork(void **state)
+{
+	const int before = count_open();
+	pthread_t thread;
+	void *result;
+
+	(void)state;
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, attach_and_detach, NULL), 0);
+	for (int i = 0; i < 300; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		assert_int_equal(status_of(pid), 0);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, &result);
+	assert_null(result);
+	assert_int_equal(count_open(), before);
+}
+
+int __real_madvise(void *at, size_t bytes, int advice);
+int __wrap_madvise(void *at, size_t bytes, int advice);
+
+static _Atomic int populating; /* 1: to be held up; 2: it is; 3: it may go on */
+static _Atomic int populated;
+
+int __wrap_madvise(void *at, size_t bytes, int advice)
+{
+	int wanted = 1;
+
+	if (advice == 23 /* MADV_POPULATE_WRITE */ &&
+	    atomic_compare_exchange_strong(&populating, &wanted, 2)) {
+		while (atomic_load(&populating) != 3)
+			sched_yield();
+	}
+	if (advice == 23)
+		populated++;
+	return __real_madvise(at, bytes, advice);
+}
+
+struct faulting {
+	struct space *s;
+	uint64_t seq;
+	int err;
+	pthread_t thread;
+};
+
+static void *fault_one(void *arg)
+{
+	struct faulting *f = arg;
+
+	f->err = fault(f->s, 0, &f->seq);
+	return NULL;
+}
+
+/* ---- handlers of the program's ----------------------------------------------------------------- */
+
+static struct {
+	struct space *s;
+	int prepare, last, parent, child; /* what a fault said in each */
+	uint64_t seq;
+	bool attach; /* in the child */
+	bool note;
+	struct faulting *start; /* between the library's two handlers */
+} handled;
+
+static pthread_mutex_t arena = PTHREAD_MUTEX_INITIALIZER;
+static bool lock_arena;
+
+/* Registered before the library was loaded: it runs after the library's. */
+static void on_last(void)
+{
+	uint64_t seq;
+
+	if (handled.s)
+		handled.last = fault(handled.s, 0, &seq);
+}
+
+static __attribute__((constructor(101))) void register_first(void)
+{
+	pthread_atfork(on_last, NULL, NULL);
+}
+
+static void start_fault(struct faulting *f);
+
+static void on_prepare(void)
+{
+	if (handled.start)
+		start_fault(handled.start);
+	if (handled.s)
+		handled.prepare = fault(handled.s, 0, &handled.seq);
+	if (handled.note)
+		hmm_mm_note(NULL, HMM_NOTE_PROTECT, PAGE, 2 * PAGE);
+	if (lock_arena)
+		pthread_mutex_lock(&arena);
+}
+
+static void on_parent(void)
+{
+	uint64_t seq;
+
+	if (lock_arena)
+		pthread_mutex_unlock(&arena);
+	if (handled.s)
+		handled.parent = fault(handled.s, 1, &seq);
+}
+
+static void on_child(void)
+{
+	struct hmm_mm *mm;
+	uint64_t seq;
+
+	if (lock_arena)
+		pthread_mutex_unlock(&arena);
+	if (handled.s)
+		handled.child = fault(handled.s, 0, &seq);
+	if (!handled.attach)
+		return;
+	if (hmm_mm_attach(NULL, &mm) || mm_alive(mm) || hmm_mm_barrier(mm, 0))
+		_exit(9);
+	hmm_mm_detach(mm);
+}
+
+/*
+ * fault, in a handler		fork
+ *				invalidates
+ * succeeds
+ *				must invalidate again: the page is shared now
+ */
+static void handlers_of_the_program_may_call_the_library(void **state)
+{
+	struct space s;
+	pid_t pid;
+
+	(void)state;
+	space_open(&s, 4, HMM_MM_NO_EVENT_FORK);
+	handled.s = &s;
+	handled.note = handled.attach = true;
+	pid = fork();
+	handled.s = NULL;
+	handled.note = handled.attach = false;
+	if (!pid)
+		_exit(handled.child != -ESRCH);
+	assert_int_equal(status_of(pid), 0);
+	assert_int_equal(handled.prepare, 0);
+	assert_false(hmm_interval_valid(s.ni, handled.seq));
+	assert_int_equal(handled.last, -EDEADLK); /* which would wait for itself */
+	assert_int_equal(handled.parent, 0);
+	space_close(&s);
+}
+
+static void *note_under_a_lock(void *arg)
+{
+	while (!atomic_load(&stop)) {
+		pthread_mutex_lock(&arena);
+		hmm_mm_note(NULL, HMM_NOTE_OWN_DISCARD, PAGE, 2 * PAGE);
+		pthread_mutex_unlock(&arena);
+		usleep(20);
+	}
+	return arg;
+}
+
+/* An allocator gives memory back under the lock that its handler takes. */
+static void a_note_under_a_lock_that_a_handler_takes(void **state)
+{
+	struct space s;
+	pthread_t thread;
+
+	(void)state;
+	space_open(&s, 4, 0);
+	atomic_store(&stop, false);
+	lock_arena = true;
+	assert_int_equal(pthread_create(&thread, NULL, note_under_a_lock, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		assert_int_equal(status_of(pid), 0);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	lock_arena = false;
+	space_close(&s);
+}
+
+/* ---- faults ------------------------------------------------------------------------------------ */
+
+static void start_fault(struct faulting *f)
+{
+	populated = 0;
+	populating = 1;
+	assert_int_equal(pthread_create(&f->thread, NULL, fault_one, f), 0);
+	while (atomic_load(&populating) != 2)
+		sched_yield();
+}
+
+/*
+ * The page may come from a slow disk, or from a thread that itself forks to get it. What was made the fault's own before
+ * the copy is shared after it, so it is done again: whether it began before the library's first handler, or between the
+ * two.
+ */
+static void fork_during_fault(bool between)
+{
+	struct space s;
+	struct faulting f = { &s, 0, -1, 0 };
+	pid_t pid;
+
+	space_open(&s, 4, HMM_MM_NO_EVENT_FORK);
+	if (between)
+		handled.start = &f;
+	else
+		start_fault(&f);
+	pid = fork();
+	handled.start = NULL;
+	if (!pid)
+		_exit(0);
+	assert_int_equal(status_of(pid), 0);
+	populating = 3;
+	pthread_join(f.thread, NULL);
+	assert_int_equal(f.err, 0);
+	assert_int_equal(populated, 2);
+	assert_true(hmm_interval_valid(s.ni, f.seq));
+	space_close(&s);
+}
+
+static void a_fork_does_not_wait_for_a_fault_which_begins_again(void **state)
+{
+	(void)state;
+	fork_during_fault(false);
+}
+
+static void a_fault_that_begins_during_a_fork_begins_again(void **state)
+{
+	(void)state;
+	fork_during_fault(true);
+}
+
+/* ---- callbacks --------------------------------------------------------------------------------- */
+
+static pid_t child_of_callback;
+
+static int fork_in_callback(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			    void *priv)
+{
+	struct seen *seen = priv;
+
+	(void)ni;
+	seen->events[inv->event]++;
+	if (inv->event == HMM_EVENT_FORK || child_of_callback)
+		return 0;
+	child_of_callback = fork();
+	if (!child_of_callback)
+		_exit(0);
+	return 0;
+}
+
+static const struct hmm_interval_notifier_ops forking_ops = { sizeof(forking_ops), fork_in_callback,
+							      NULL };
+
+/* The gate is closed all the while, and the fork is told of before it opens. */
+static void a_callback_may_fork(bool on_pump)
+{
+	struct space s;
+	struct hmm_interval_notifier *ni;
+
+	space_open(&s, 4, on_pump ? 0 : HMM_MM_NO_EVENT_FORK);
+	child_of_callback = 0;
+	assert_int_equal(
+		hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &forking_ops, &s.seen, &ni),
+		0);
+	if (on_pump)
+		munmap(s.p, PAGE);
+	else
+		hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 0), addr(&s, 1));
+	settle(&s);
+	assert_int_equal(status_of(child_of_callback), 0);
+	assert_true(s.seen.events[HMM_EVENT_FORK] >= 1);
+	hmm_interval_notifier_remove(ni);
+	space_close(&s);
+}
+
+static void a_callback_of_a_note_may_fork(void **state)
+{
+	(void)state;
+	a_callback_may_fork(false);
+}
+
+static void a_callback_on_the_pump_may_fork(void **state)
+{
+	(void)state;
+	a_callback_may_fork(true);
+}
+
+/* ---- what was inherited ------------------------------------------------------------------------ */
+
+static void none(void *priv)
+{
+	(void)priv;
+}
+
+static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), none, none };
+
+struct all {
+	struct space s;
+	struct hmm_engine *engine;
+	struct hmm_quiescer *quiescer;
+	struct hmm_ptable *table;
+	struct hmm_device *dev;
+	struct hmm_svm *svm;
+};
+
+static void all_open(struct all *a, uint32_t flags)
+{
+	space_open(&a->s, 4, flags);
+	assert_int_equal(hmm_engine_create(a->s.mm, &a->engine), 0);
+	assert_int_equal(hmm_quiescer_add(a->s.mm, &quiescer_ops, NULL, &a->quiescer), 0);
+	assert_int_equal(hmm_ptable_create(NULL, &a->table), 0);
+	assert_int_equal(hmm_device_open(a->s.mm, "null", 1, &a->dev), 0);
+	assert_int_equal(hmm_svm_create(a->s.mm, a->dev, NULL, &a->svm), 0);
+	assert_int_equal(hmm_svm_fault(a->svm, addr(&a->s, 0), PAGE, PROT_READ), 0);
+}
+
+static void all_close(struct all *a)
+{
+	hmm_svm_destroy(a->svm);
+	hmm_device_destroy(a->dev);
+	hmm_ptable_destroy(a->table);
+	hmm_quiescer_remove(a->quiescer);
+	hmm_engine_destroy(a->engine);
+	space_close(&a->s);
+}
+
+static int visit(const struct hmm_svm_chunk *chunk, void *arg)
+{
+	(void)chunk;
+	(void)arg;
+	return 1;
+}
+
+static int visit_entry(uint64_t at, uint32_t shift, uint64_t entry, void *arg)
+{
+	(void)at;
+	(void)shift;
+	(void)entry;
+	(void)arg;
+	return 1;
+}
+
+/* The number of the first call that does not refuse; 0: all do. */
+static int refused(struct all *a)
+{
+	struct hmm_svm_stats svm = { .size = sizeof(svm) };
+	struct hmm_device_stats dev = { .size = sizeof(dev) };
+	struct hmm_mm_stats mm = { .size = sizeof(mm) };
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	struct hmm_interval_notifier *ni;
+	struct hmm_quiescer *quiescer;
+	struct hmm_engine *engine;
+	struct hmm_device *device;
+	struct hmm_svm *mirror;
+	struct hmm_job job = { .size = sizeof(job) };
+	const uint64_t entry = HMM_PFN_VALID;
+	uint64_t seq;
+	const int said[] = {
+		hmm_mm_get_info(a->s.mm, &info),
+		hmm_mm_get_stats(a->s.mm, &mm),
+		hmm_mm_barrier(a->s.mm, 0),
+		hmm_mm_check_files(a->s.mm),
+		hmm_mm_note(a->s.mm, HMM_NOTE_DISCARD, PAGE, 2 * PAGE),
+		hmm_mm_note_file(a->s.mm, 0),
+		hmm_mm_note_writeback(a->s.mm, -1),
+		fault(&a->s, 0, &seq),
+		hmm_interval_notifier_insert(a->s.mm, PAGE, PAGE, &on_ops, NULL, &ni),
+		hmm_engine_create(a->s.mm, &engine),
+		hmm_quiescer_add(a->s.mm, &quiescer_ops, NULL, &quiescer),
+		hmm_ptable_set(a->table, PAGE, 12, &entry, 1),
+		hmm_ptable_walk(a->table, 0, UINT64_MAX, visit_entry, NULL),
+		hmm_device_open(a->s.mm, "null", 1, &device),
+		hmm_device_get_stats(a->dev, &dev),
+		hmm_device_faults_pending(a->dev),
+		hmm_device_lost(a->dev),
+		hmm_svm_create(a->s.mm, a->dev, NULL, &mirror),
+		hmm_svm_fault(a->svm, addr(&a->s, 0), PAGE, PROT_READ),
+		(int)hmm_svm_prefetch(a->svm, addr(&a->s, 0), addr(&a->s, 1), PROT_READ),
+		hmm_svm_drop(a->svm, addr(&a->s, 0), addr(&a->s, 1)),
+		hmm_svm_remove_range(a->svm, addr(&a->s, 0), addr(&a->s, 1)),
+		hmm_svm_wait(a->svm, &job, 0),
+		hmm_svm_cancel(a->svm, &job),
+		hmm_svm_walk(a->svm, 0, UINT64_MAX, visit, NULL),
+		hmm_svm_get_stats(a->svm, &svm),
+	};
+
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		if (said[i] != -ESRCH)
+			return (int)i + 1;
+	return 0;
+}
+
+/* What returns nothing returns. */
+static int let_go(struct all *a)
+{
+	int bad = refused(a);
+
+	if (bad)
+		return bad;
+	hmm_engine_enter(a->engine);
+	if (hmm_engine_exit(a->engine) || hmm_interval_valid(a->s.ni, 0))
+		return 101;
+	hmm_engine_commit_begin(a->s.mm);
+	hmm_engine_commit_end(a->s.mm);
+	hmm_interval_read_begin(a->s.ni);
+	if (hmm_mm_note(NULL, HMM_NOTE_DISCARD, PAGE, 2 * PAGE) || hmm_svm_collect(a->svm) ||
+	    hmm_ptable_clear(a->table, 0, UINT64_MAX) || hmm_ptable_reclaim(a->table))
+		return 102;
+	hmm_svm_destroy(a->svm);
+	hmm_device_destroy(a->dev);
+	hmm_ptable_destroy(a->table);
+	hmm_quiescer_remove(a->quiescer);
+	hmm_engine_destroy(a->engine);
+	hmm_interval_notifier_remove(a->s.ni);
+	hmm_mm_detach(a->s.mm);
+	return 0;
+}
+
+/* 0, or what did not work of a mirror of the child's own. */
+static int start_anew(void)
+{
+	struct all a;
+	uint64_t seq;
+
+	all_open(&a, 0);
+	if (fault(&a.s, 0, &seq) || !hmm_interval_valid(a.s.ni, seq))
+		return 103;
+	if (hmm_svm_fault(a.svm, addr(&a.s, 1), PAGE, RW))
+		return 104;
+	munmap(a.s.p, PAGE);
+	settle(&a.s);
+	if (hmm_interval_valid(a.s.ni, seq))
+		return 105;
+	all_close(&a);
+	return 0;
+}
+
+/* All locks but those that a fork takes itself are held, by a thread that a child has not. */
+static void *hold_all(void *arg)
+{
+	struct all *a = arg;
+	pthread_mutex_t *const locks[] = {
+		&a->s.mm->region_lock,
+		&a->s.mm->doubts.lock,
+		&a->s.mm->notifiers_pool.lock,
+		&a->s.mm->regions_pool.lock,
+		&a->svm->lock,
+		&a->svm->window_lock,
+		&a->svm->small_pool.lock,
+		&a->svm->pfns_pool.lock,
+		&a->svm->batch_pool.lock,
+		&a->table->lock,
+	};
+	const int n = sizeof(locks) / sizeof(locks[0]);
+
+	for (int i = 0; i < n; i++)
+		pthread_mutex_lock(locks[i]);
+	atomic_store(&populating, 2);
+	while (!atomic_load(&stop))
+		usleep(100);
+	for (int i = n; i-- > 0;)
+		pthread_mutex_unlock(locks[i]);
+	return NULL;
+}
+
+static void *hold_gate_too(void *arg)
+{
+	struct all *a = arg;
+
+	gate_close(a->s.mm);
+	pthread_mutex_lock(&a->s.mm->notifier_lock);
+	pthread_mutex_lock(&a->svm->chunks->lock);
+	hold_all(a);
+	pthread_mutex_unlock(&a->svm->chunks->lock);
+	pthread_mutex_unlock(&a->s.mm->notifier_lock);
+	gate_open(a->s.mm);
+	return NULL;
+}
+
+static void child_lets_go(void *(*hold)(void *), pid_t (*make)(void))
+{
+	struct all a;
+	pthread_t thread;
+	pid_t pid;
+	int bad;
+
+	/* Nobody can read an event while all that is held. */
+	all_open(&a, HMM_MM_NO_EVENT_FORK);
+	atomic_store(&stop, false);
+	populating = 0;
+	assert_int_equal(pthread_create(&thread, NULL, hold, &a), 0);
+	while (atomic_load(&populating) != 2)
+		sched_yield();
+	pid = make();
+	if (!pid) {
+		alarm(20);
+		bad = let_go(&a);
+		_exit(bad ? bad : start_anew());
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	populating = 0;
+	assert_int_equal(status_of(pid), 0);
+	all_close(&a);
+}
+
+static pid_t make_raw(void)
+{
+	return raw_clone(0);
+}
+
+static void a_child_lets_go_of_what_it_inherited(void **state)
+{
+	(void)state;
+	child_lets_go(hold_all, fork);
+}
+
+static void the_child_of_a_raw_clone_lets_go_of_it(void **state)
+{
+	(void)state;
+	child_lets_go(hold_gate_too, make_raw);
+}
+
+/* A fork waits for a callback that hangs, but not for ever: nothing is used before the gate opens. */
+static void a_fork_does_not_wait_for_ever_for_the_gate(void **state)
+{
+	(void)state;
+	child_lets_go(hold_gate_too, fork);
+}
+
+/* The parent goes; the child stays, and begins anew. */
+static void a_daemon_begins_anew(void **state)
+{
+	int answer[2];
+	struct all a;
+	int said = -1;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(answer), 0);
+	pid = fork();
+	if (!pid) {
+		alarm(20);
+		all_open(&a, 0);
+		if (daemon(1, 1))
+			_exit(1);
+		said = let_go(&a);
+		if (!said)
+			said = start_anew();
+		_exit(write(answer[1], &said, sizeof(said)) != sizeof(said));
+	}
+	close(answer[1]);
+	assert_int_equal(status_of(pid), 0);
+	assert_int_equal(read(answer[0], &said, sizeof(said)), sizeof(said));
+	assert_int_equal(said, 0);
+	close(answer[0]);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_child_holds_no_descriptor_of_its_parents),
+		cmocka_unit_test(the_child_of_a_raw_clone_closes_them_in_its_first_call),
+		cmocka_unit_test(a_child_that_shares_descriptors_closes_none),
+		cmocka_unit_test(exec_closes_all),
+		cmocka_unit_test(a_file_of_the_programs_under_our_number_stays_open),
+		cmocka_unit_test(attaching_and_detaching_do_not_stop_a_fork),
+		cmocka_unit_test(a_fork_does_not_wait_for_a_fault_which_begins_again),
+		cmocka_unit_test(a_fault_that_begins_during_a_fork_begins_again),
+		cmocka_unit_test(handlers_of_the_program_may_call_the_library),
+		cmocka_unit_test(a_note_under_a_lock_that_a_handler_takes),
+		cmocka_unit_test(a_callback_of_a_note_may_fork),
+		cmocka_unit_test(a_callback_on_the_pump_may_fork),
+		cmocka_unit_test(a_child_lets_go_of_what_it_inherited),
+		cmocka_unit_test(the_child_of_a_raw_clone_lets_go_of_it),
+		cmocka_unit_test(a_fork_does_not_wait_for_ever_for_the_gate),
+		cmocka_unit_test(a_daemon_begins_anew),
+	};
+
+	if (argc > 2 && !strcmp(argv[1], "count"))
+		return count_open() != atoi(argv[2]);
+	pthread_atfork(on_prepare, on_parent, on_child);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
