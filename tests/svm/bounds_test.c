@@ -280,6 +280,25 @@ static void wait_with_a_limit_is_not_cut_by_signals(void **state)
 	signal(SIGUSR1, SIG_DFL);
 }
 
+static void longest_limits_are_for_ever(void **state)
+{
+	static const uint64_t longest[] = { UINT64_MAX, UINT64_MAX - 1, INT64_MAX };
+	struct mirror *m = *state;
+	char *p = map_aligned(M2, RW);
+
+	for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++) {
+		struct hmm_job job = { .size = sizeof(job), .kernel = kernel_slow, .items = 1 };
+		struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
+
+		options.fault_timeout_ns = longest[i];
+		reopen(m, "soft", 1, &options);
+		assert_int_equal(hmm_svm_fault(m->svm, at(p), M2, RW), 0);
+		assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
+		assert_int_equal(hmm_svm_wait(m->svm, &job, longest[i]), 0);
+	}
+	munmap(p, M2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +312,7 @@ int main(void)
 		T(answer_to_an_engine_that_asked_nothing_is_refused),
 		T(ranges_of_a_job_are_checked),
 		T(wait_with_a_limit_is_not_cut_by_signals),
+		T(longest_limits_are_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
