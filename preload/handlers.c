@@ -1,71 +1,81 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Handlers that the program installs while a device runs: they get all faults but the device's, which stays in
- * front. All else is libc's. No lock is taken here, nor by hmm_device_sigaction() in a child.
+ * front. All else is libc's. sigaction() is legal in a signal handler and in a forked child: nothing here allocates or
+ * looks for a symbol, and hmm_device_sigaction() takes no lock that a child could find held.
  */
-#include "preload.h"
-
 #include <hmm/device.h>
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
-extern int hmm_device_sigaction(int, const struct sigaction *, struct sigaction *)
-	__attribute__((weak));
+typedef __typeof__(hmm_device_sigaction) device_sigaction;
 
-typedef sighandler_t signal_fn(int, sighandler_t);
+extern device_sigaction hmm_device_sigaction __attribute__((weak));
 
-/* Found once: who sets a handler may be a handler itself, where symbols must not be looked for. */
+/* Of a library that was loaded by dlopen() and is nobody's to find: it says so itself, and stays. */
+static device_sigaction *_Atomic joined;
+
+void hmm_preload_handlers(device_sigaction *fn);
+void hmm_preload_handlers(device_sigaction *fn)
+{
+	atomic_store(&joined, fn);
+}
+
 static struct {
 	__typeof__(sigaction) *sigaction;
-	signal_fn *signal;
-	signal_fn *ssignal;
-	signal_fn *bsd_signal;
-	signal_fn *sysv_signal;
-	signal_fn *strict;
+	__typeof__(signal) *signal;
+	__typeof__(ssignal) *ssignal;
+	__typeof__(signal) *bsd_signal;
+	__typeof__(sysv_signal) *sysv_signal;
+	__typeof__(sysv_signal) *__sysv_signal;
 } next;
+
+#define FIND(name) (next.name = (__typeof__(next.name))dlsym(RTLD_NEXT, #name))
 
 static void __attribute__((constructor)) find_next(void)
 {
-	next.sigaction = (__typeof__(next.sigaction))dlsym(RTLD_NEXT, "sigaction");
-	next.signal = (signal_fn *)dlsym(RTLD_NEXT, "signal");
-	next.ssignal = (signal_fn *)dlsym(RTLD_NEXT, "ssignal");
-	next.bsd_signal = (signal_fn *)dlsym(RTLD_NEXT, "bsd_signal");
-	next.sysv_signal = (signal_fn *)dlsym(RTLD_NEXT, "sysv_signal");
-	next.strict = (signal_fn *)dlsym(RTLD_NEXT, "__sysv_signal");
+	FIND(sigaction);
+	FIND(signal);
+	FIND(ssignal);
+	FIND(bsd_signal);
+	if (!next.bsd_signal) /* not in every libc */
+		next.bsd_signal = next.signal;
+	FIND(sysv_signal);
+	FIND(__sysv_signal);
 }
 
-/* libhmm may be loaded later by dlopen(); looked up once a call, for two signals only, and if it has attached. */
 static bool by_device(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	__typeof__(hmm_device_sigaction) *fn = hmm_device_sigaction;
+	device_sigaction *fn = atomic_load(&joined);
 	int saved = errno;
 	bool done;
 
-	if (sig != SIGSEGV && sig != SIGBUS)
+	if (!fn)
+		fn = hmm_device_sigaction;
+	if ((sig != SIGSEGV && sig != SIGBUS) || !fn)
 		return false;
-	if (!fn && preload_has_library())
-		fn = (__typeof__(fn))dlsym(RTLD_DEFAULT, "hmm_device_sigaction");
-	done = fn && !fn(sig, act, old);
+	done = !fn(sig, act, old);
 	errno = saved;
 	return done;
 }
 
-/* Another object's constructor may come before ours. */
 int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	if (by_device(sig, act, old))
 		return 0;
+	/* Another object's constructor may come before ours. */
 	if (!next.sigaction)
 		find_next();
 	return next.sigaction(sig, act, old);
 }
 
 /* libc's own signal() and its kin call its own sigaction(). */
-static sighandler_t set(signal_fn *const *fn, int sig, sighandler_t handler, int flags)
+static bool set(int sig, sighandler_t handler, int flags, sighandler_t *was)
 {
 	struct sigaction act;
 	struct sigaction old;
@@ -76,36 +86,29 @@ static sighandler_t set(signal_fn *const *fn, int sig, sighandler_t handler, int
 	sigemptyset(&act.sa_mask);
 	if (!(flags & SA_NODEFER))
 		sigaddset(&act.sa_mask, sig);
-	if (handler != SIG_ERR && by_device(sig, &act, &old))
-		return old.sa_handler;
-	if (!next.sigaction)
-		find_next();
-	/* bsd_signal() is not in every libc. */
-	return (*fn ? *fn : next.signal)(sig, handler);
+	if (handler == SIG_ERR || !by_device(sig, &act, &old)) {
+		if (!next.signal)
+			find_next();
+		return false;
+	}
+	*was = old.sa_handler;
+	return true;
 }
 
-sighandler_t signal(int sig, sighandler_t handler)
-{
-	return set(&next.signal, sig, handler, SA_RESTART);
-}
+#define BSD SA_RESTART
+#define SYSV ((int)SA_RESETHAND | SA_NODEFER)
 
-sighandler_t ssignal(int sig, sighandler_t handler)
-{
-	return set(&next.ssignal, sig, handler, SA_RESTART);
-}
-
-sighandler_t bsd_signal(int sig, sighandler_t handler)
-{
-	return set(&next.bsd_signal, sig, handler, SA_RESTART);
-}
-
-sighandler_t sysv_signal(int sig, sighandler_t handler)
-{
-	return set(&next.sysv_signal, sig, handler, (int)SA_RESETHAND | SA_NODEFER);
-}
-
+#define WRAP(name, flags)                                                                          \
+	sighandler_t name(int sig, sighandler_t handler)                                           \
+	{                                                                                          \
+		sighandler_t was;                                                                  \
+                                                                                                   \
+		return set(sig, handler, flags, &was) ? was : next.name(sig, handler);             \
+	}
+sighandler_t bsd_signal(int sig, sighandler_t handler);
+WRAP(signal, BSD)
+WRAP(ssignal, BSD)
+WRAP(bsd_signal, BSD)
+WRAP(sysv_signal, SYSV)
 /* What <signal.h> makes of signal() for strict standards. */
-sighandler_t __sysv_signal(int sig, sighandler_t handler)
-{
-	return set(&next.strict, sig, handler, (int)SA_RESETHAND | SA_NODEFER);
-}
+WRAP(__sysv_signal, SYSV)

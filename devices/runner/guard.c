@@ -127,6 +127,9 @@ static int sigaction_own(int sig, const struct sigaction *sa, struct sigaction *
 	return rc;
 }
 
+/* libhmm-preload.so, which cannot find us where we were loaded by dlopen() for one object. */
+void hmm_preload_handlers(__typeof__(hmm_device_sigaction) *fn) __attribute__((weak));
+
 static const struct sigaction default_action = { .sa_handler = SIG_DFL };
 
 static bool is_default(const struct sigaction *sa)
@@ -290,6 +293,8 @@ int guard_install(void)
 	sigset_t old;
 	int rc;
 
+	if (hmm_preload_handlers)
+		hmm_preload_handlers(hmm_device_sigaction);
 	change_begin(&old);
 	rc = install(SIGSEGV);
 	if (!rc)

@@ -9,7 +9,7 @@
 #include "runner/runner.h"
 
 /* What an item counts for, at least, until the engine looks for handlers of the program again. */
-#define ITEM_KIB 64UL
+#define ITEM_KIB 4UL
 
 /*
  * One item. The landing is for accesses through pointers of hmm_access(); after a jump only the

@@ -77,6 +77,12 @@ static void liar_open(struct mirror *m, struct liar *l)
 	assert_int_equal(hmm_svm_create(m->mm, m->dev, NULL, &m->svm), 0);
 }
 
+/* Before the liar goes. */
+static void liar_close(struct mirror *m)
+{
+	reopen(m, "soft", 2, NULL);
+}
+
 static void more_faults_than_were_asked_for_are_not_answered(void **state)
 {
 	static const int many[] = { 65, 1000000, INT_MAX };
@@ -90,6 +96,7 @@ static void more_faults_than_were_asked_for_are_not_answered(void **state)
 		assert_int_equal(hmm_device_faults_pending(m->dev), 0);
 		assert_int_equal(l.answered, 64);
 		assert_int_equal(svm_stats(m).faults, 64);
+		liar_close(m);
 	}
 }
 
@@ -116,6 +123,7 @@ static void fault_that_no_device_can_have_is_cancelled(void **state)
 		assert_int_equal(hmm_device_faults_pending(m->dev), 0);
 		assert_int_equal(l.answered, 1);
 		assert_int_equal(l.error, bad[i].error);
+		liar_close(m);
 	}
 }
 
@@ -132,6 +140,7 @@ static void driver_cannot_claim_a_single_use_for_itself(void **state)
 	assert_int_equal(hmm_device_faults_pending(m->dev), 0);
 	assert_int_equal(l.error, 0);
 	assert_int_equal(l.flags & HMM_FAULT_ONCE, 0);
+	liar_close(m);
 	munmap(p, PAGE);
 }
 
@@ -164,6 +173,7 @@ static void drop_of_a_few_bytes_is_one_of_pages(void **state)
 	assert_int_equal(hmm_svm_drop(m->svm, 1, UINT64_MAX - 1), 0);
 	assert_int_equal(l.start, 0);
 	assert_int_equal(l.end, UINT64_MAX);
+	liar_close(m);
 	munmap(p, M2);
 }
 
@@ -270,6 +280,25 @@ static void wait_with_a_limit_is_not_cut_by_signals(void **state)
 	signal(SIGUSR1, SIG_DFL);
 }
 
+static void longest_limits_are_for_ever(void **state)
+{
+	static const uint64_t longest[] = { UINT64_MAX, UINT64_MAX - 1, INT64_MAX };
+	struct mirror *m = *state;
+	char *p = map_aligned(M2, RW);
+
+	for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++) {
+		struct hmm_job job = { .size = sizeof(job), .kernel = kernel_slow, .items = 1 };
+		struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
+
+		options.fault_timeout_ns = longest[i];
+		reopen(m, "soft", 1, &options);
+		assert_int_equal(hmm_svm_fault(m->svm, at(p), M2, RW), 0);
+		assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
+		assert_int_equal(hmm_svm_wait(m->svm, &job, longest[i]), 0);
+	}
+	munmap(p, M2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +312,7 @@ int main(void)
 		T(answer_to_an_engine_that_asked_nothing_is_refused),
 		T(ranges_of_a_job_are_checked),
 		T(wait_with_a_limit_is_not_cut_by_signals),
+		T(longest_limits_are_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,13 +14,12 @@
 #include "ptable/ptable.h"
 #include "svm/svm.h"
 
-#define SHARED_BASE 0x200000000000ULL
-#define OWN_BASE 0x210000000000ULL
 #define BLOCKS 64 /* each needs nodes of its own */
 #define SECONDS 2
 
 struct race {
 	struct mirror m;
+	char *shared, *own; /* BLOCKS * M2 bytes each */
 	_Atomic bool stop;
 	_Atomic uint64_t faults, owned, collections, unheld, errors;
 };
@@ -31,12 +30,14 @@ static int see(const struct hmm_svm_chunk *chunk, void *arg)
 	return 1;
 }
 
-static char *map_at(uint64_t where)
+static char *map_blocks(void)
 {
-	char *p = mmap((void *)where, PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	char *p = mmap(NULL, BLOCKS * M2, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	assert_ptr_not_equal(p, MAP_FAILED);
+	madvise(p, BLOCKS * M2, MADV_NOHUGEPAGE);
+	return p;
 }
 
 /* What others drop all the time. */
@@ -45,7 +46,7 @@ static void *fault_shared(void *arg)
 	struct race *r = arg;
 
 	for (uint64_t i = 0; !r->stop; i++) {
-		r->errors += hmm_svm_fault(r->m.svm, SHARED_BASE + i % BLOCKS * M2, PAGE,
+		r->errors += hmm_svm_fault(r->m.svm, at(r->shared) + i % BLOCKS * M2, PAGE,
 					   PROT_READ) != 0;
 		r->faults++;
 	}
@@ -58,14 +59,14 @@ static void *fault_own(void *arg)
 	struct race *r = arg;
 
 	for (uint64_t i = 0; !r->stop; i++) {
-		char *p = map_at(OWN_BASE + i % BLOCKS * M2);
+		char *p = mmap(r->own + i % BLOCKS * M2, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		bool seen = false;
 
-		r->errors += !p || hmm_svm_fault(r->m.svm, at(p), PAGE, PROT_READ) != 0;
+		r->errors += hmm_svm_fault(r->m.svm, at(p), PAGE, PROT_READ) != 0;
 		hmm_svm_walk(r->m.svm, at(p), at(p) + PAGE, see, &seen);
 		r->unheld += !seen;
 		r->owned++;
-		munmap(p, PAGE);
 	}
 	return NULL;
 }
@@ -75,7 +76,7 @@ static void *drop_and_collect(void *arg)
 	struct race *r = arg;
 
 	while (!r->stop) {
-		hmm_svm_drop(r->m.svm, SHARED_BASE, SHARED_BASE + BLOCKS * M2);
+		hmm_svm_drop(r->m.svm, at(r->shared), at(r->shared) + BLOCKS * M2);
 		hmm_svm_collect(r->m.svm);
 		r->collections++;
 		usleep(20); /* else there are fewer faults than collections */
@@ -87,12 +88,12 @@ static void faults_while_garbage_is_collected_read_no_freed_node(void **state)
 {
 	void *(*const threads[])(void *) = { fault_shared, fault_shared, fault_own,
 					     drop_and_collect };
-	struct race r = { .stop = false };
+	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
+	struct race r = { .shared = map_blocks(), .own = map_blocks() };
 	pthread_t t[4];
 
-	mirror_open(&r.m, "null", 1, NULL);
-	for (uint64_t i = 0; i < BLOCKS; i++)
-		assert_non_null(map_at(SHARED_BASE + i * M2));
+	options.chunk_shifts = 1 << 12;
+	mirror_open(&r.m, "null", 1, &options);
 	for (int i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, threads[i], &r);
 	sleep(SECONDS);
@@ -107,7 +108,8 @@ static void faults_while_garbage_is_collected_read_no_freed_node(void **state)
 	assert_true(r.collections > 10);
 	assert_true(svm_stats(&r.m).collected_bytes > 0);
 	mirror_close(&r.m);
-	munmap((void *)SHARED_BASE, BLOCKS * M2);
+	munmap(r.shared, BLOCKS * M2);
+	munmap(r.own, BLOCKS * M2);
 }
 
 /* The same without luck: nodes are being freed. */
@@ -155,13 +157,14 @@ struct lookups {
 };
 
 #define ENTRY (HMM_PFN_VALID | 0x123)
+#define BASE 0x200000000000ULL
 
 static void *look_up(void *arg)
 {
 	struct lookups *l = arg;
 
 	for (uint64_t i = 0; !l->stop; i++) {
-		uint64_t entry = hmm_ptable_lookup(l->table, SHARED_BASE + i % BLOCKS * M2, NULL);
+		uint64_t entry = hmm_ptable_lookup(l->table, BASE + i % BLOCKS * M2, NULL);
 
 		if (entry == ENTRY)
 			l->held++;
@@ -190,7 +193,7 @@ static void lookup_beside_a_reclaim_reads_nodes_and_nothing_else(void **state)
 		pthread_create(&t[i], NULL, look_up, &l);
 	while (now_ns() < end) {
 		for (uint64_t i = 0; i < BLOCKS; i++)
-			hmm_ptable_set(l.table, SHARED_BASE + i * M2, 12, &entry, 1);
+			hmm_ptable_set(l.table, BASE + i * M2, 12, &entry, 1);
 		hmm_ptable_clear(l.table, 0, UINT64_MAX);
 		assert_true(hmm_ptable_reclaim(l.table) > 0);
 	}

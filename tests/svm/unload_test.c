@@ -3,7 +3,7 @@
  * A plug-in that uses the library is unloaded after it let everything go. What is left of the library must not be
  * called when it is no longer there: the program's faults meet its own handlers, and it forks.
  *
- * Not linked with the library: its path is the argument.
+ * Not linked with the library: its path is the first argument. A second one says that the preload object is there.
  */
 #include <hmm/hmm.h>
 
@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,29 @@ static void *need(void *lib, const char *name)
 	return symbol;
 }
 
-static int use(void *lib)
+/* Whose handler the kernel has, whatever wrappers of libc's names say. */
+static bool own_is_in_front(void)
+{
+	void *kernels[8] = { NULL };
+
+	syscall(SYS_rt_sigaction, SIGSEGV, NULL, kernels, 8);
+	return kernels[0] == (void *)own_handler;
+}
+
+/* A handler that is installed beside a device: with the preload object it is behind. */
+static int install_beside(bool preloaded)
+{
+	signal(SIGSEGV, own_handler);
+#ifdef __SANITIZE_THREAD__
+	return 0; /* its own handler is always in front */
+#endif
+	if (own_is_in_front() == !preloaded)
+		return 0;
+	printf("not ok: the program's handler is %s\n", preloaded ? "in front" : "behind");
+	return 1;
+}
+
+static int use(void *lib, bool preloaded)
 {
 	__typeof__(hmm_mm_attach) *attach = need(lib, "hmm_mm_attach");
 	__typeof__(hmm_mm_detach) *detach = need(lib, "hmm_mm_detach");
@@ -53,6 +76,8 @@ static int use(void *lib)
 	rc = open_device(mm, "soft", 1, &dev);
 	if (!rc)
 		rc = create(mm, dev, NULL, &svm);
+	if (!rc)
+		rc = install_beside(preloaded);
 	destroy(svm);
 	destroy_device(dev);
 	detach(mm);
@@ -82,7 +107,7 @@ int main(int argc, char **argv)
 			printf("not ok dlopen: %s\n", dlerror());
 			return 1;
 		}
-		rc = use(lib);
+		rc = use(lib, argc > 2);
 		dlclose(lib);
 		if (rc) {
 			printf("not ok use: %d\n", rc);
