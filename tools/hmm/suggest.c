@@ -51,6 +51,8 @@ void suggest_one(struct suggestion *s, const char *name)
 
 const char *did_you_mean(char *out, const struct suggestion *s, const char *dashes)
 {
-	snprintf(out, 64, s->best ? " (did you mean '%s%s'?)" : "", dashes, s->best);
+	*out = 0;
+	if (s->best)
+		snprintf(out, 64, " (did you mean '%s%s'?)", dashes, s->best);
 	return out;
 }
