@@ -22,6 +22,8 @@
 
 #include <hmm/hmm.h>
 
+#include "../unit/zero_page.h"
+
 #define PAGE 4096UL
 #define K64 (64UL << 10)
 #define M2 (2UL << 20)
@@ -110,6 +112,24 @@ static inline char *map_aligned(size_t bytes, int prot)
 	p = mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_ptr_equal(p, a);
 	madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/*
+ * Memory of which a page that was only read is not writable yet: the zero page; where the kernel
+ * shares none, a page of a memfd in a private mapping.
+ */
+static inline char *map_unwritten(size_t bytes)
+{
+	char *p = map_aligned(bytes, PROT_READ | PROT_WRITE);
+	int fd;
+
+	if (!reads_make_private(PAGE))
+		return p;
+	fd = memfd_create("unwritten", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	assert_ptr_equal(mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0), p);
+	close(fd);
 	return p;
 }
 

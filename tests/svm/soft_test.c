@@ -56,7 +56,7 @@ static void store_reaches_the_program(void **state)
 static void store_after_read_upgrades(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_aligned(M2, PROT_READ | PROT_WRITE);
+	char *p = map_unwritten(M2);
 	struct span s = { .va = at(p), .len = 8, .buf = &(uint64_t){ 1 } };
 
 	assert_int_equal(run(m, kernel_load, &s, 1), 0);
