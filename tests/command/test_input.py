@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import zlib
 
 import tap
@@ -88,6 +89,24 @@ def test_output_onto_the_input(folder):
     (folder / "f").write_text("b\na\n")
     tap.refused(INPUT, "input and output", "run", "sort", "--output", "./f", "f")
     assert (folder / "f").read_text() == "b\na\n"
+
+
+def test_picture_onto_the_input(folder):
+    (folder / "f").write_text("b\na\n")
+    tap.refused(INPUT, "is input", "run", "checksum", "--svg", "./f", "f")
+    assert (folder / "f").read_text() == "b\na\n"
+
+
+def test_more_files_than_a_shell_lets_be_open(folder):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1000:
+        raise tap.Skip(f"no more than {hard} open files")
+    names = [f"f{i}" for i in range(300)]
+    for name in names:
+        (folder / name).write_text(name)
+    got = json.loads(tap.fine("run", "checksum", "--json", *names,
+                              before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))))
+    assert len(got["files"]) == 300
 
 
 def test_no_job(folder):

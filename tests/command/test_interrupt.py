@@ -59,6 +59,15 @@ def test_interrupted_sort_in_place_leaves_the_file_as_it_was(folder):
         raise tap.Skip("the machine sorted faster than it could be interrupted")
 
 
+def test_a_graph_is_interrupted_while_it_is_read(folder):
+    with open("edges", "w", encoding="ascii") as f:
+        for i in range(3000000):
+            f.write(f"{i * 7919 % 1000003} {i * 31 % 999983}\n")
+    process = start("run", "graph", "edges")
+    out, err = interrupt(process, after=0.2)
+    assert process.returncode == -signal.SIGINT and out == err == b"", (process.returncode, out, err)
+
+
 def test_ignored_interrupts_stay_ignored(folder):
     sparse("big", 1 << 30)
     process = start("run", "checksum", "big", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

@@ -48,6 +48,10 @@ def test_a_device_that_fails_is_named(folder):
     tap.refused(4, "'error:rate=1,soft' cannot fault", "map", "--device", "error:rate=1,soft")
 
 
+def test_a_device_is_not_for_another_process(folder):
+    tap.refused(2, "--device is for", "map", "--device", "soft", os.getpid())
+
+
 def test_another_process_by_pid(folder):
     child = subprocess.Popen([sys.executable, "-c",
                               "import mmap,sys; m = mmap.mmap(-1, 7340032); m[:4096] = b'x' * 4096; print(flush=True); sys.stdin.read()"],

@@ -108,7 +108,7 @@ static int draw_own(const char *device, const char *svg)
 
 int cmd_map(int argc, char **argv)
 {
-	const char *svg = NULL, *device = "soft";
+	const char *svg = NULL, *device = NULL;
 	const struct option_row rows[] = {
 		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
 		{ "device", 'd', OPTION_STRING, "NAME",
@@ -129,5 +129,8 @@ int cmd_map(int argc, char **argv)
 		return status;
 	if (argc - first > 1)
 		return complain(EXIT_INPUT, "one PID, not %d", argc - first);
-	return first < argc ? draw_other(argv[first], svg) : draw_own(device, svg);
+	if (first < argc && device)
+		return complain(EXIT_INPUT, "--device is for a picture without PID");
+	return first < argc ? draw_other(argv[first], svg)
+			    : draw_own(device ? device : "soft", svg);
 }

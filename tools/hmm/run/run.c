@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../command.h"
@@ -134,6 +136,28 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	return ret ? say(work, ret) : 0;
 }
 
+/* Each file stays open: as many as may be, not as many as a shell is content with. */
+static void allow_files(void)
+{
+	struct rlimit files;
+
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+/* The picture must not take the place of what is worked on. 0 or an exit status. */
+static int check_svg(const char *svg, const struct input *input)
+{
+	struct stat in, out;
+
+	if (!svg || stat(svg, &out) || fstat(input->fd, &in) || in.st_dev != out.st_dev ||
+	    in.st_ino != out.st_ino)
+		return 0;
+	return complain(EXIT_INPUT, "'%s' is input, and the picture would be written over it", svg);
+}
+
 static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
 {
 	struct report report = { .job = job, .options = options, .verified = true };
@@ -145,8 +169,13 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	int opened = 0, status = inputs ? 0 : complain(EXIT_FAILED, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
-	for (; opened < n && !status; opened += !status)
+	allow_files();
+	for (; opened < n && !status; opened++) {
 		status = input_open(&inputs[opened], paths[opened], use);
+		if (status)
+			break;
+		status = check_svg(options->svg, &inputs[opened]);
+	}
 	if (!status)
 		status = session_open(&session, options->device, (unsigned int)options->engines,
 				      options->confine);

@@ -260,6 +260,8 @@ static int write_output(struct work *work)
 	if (fd < 0 || at < s->size || close(fd)) {
 		if (errno == EINTR && interrupted())
 			return -ECANCELED;
+		if (errno == EFAULT)
+			return -EFAULT; /* the input has shrunk */
 		work->status = complain(opened ? EXIT_FAILED : EXIT_INPUT, "cannot write '%s': %s",
 					path, strerror(errno));
 		return -COMPLAINED;
