@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -52,6 +53,23 @@ static inline void mirror_open(struct mirror *m, const char *spec, unsigned int 
 	mirror_open_as(m, 0, spec, engines, options);
 }
 
+/* Of a file in this folder: on tmpfs it is memory. */
+static inline enum hmm_vma_kind file_kind(struct hmm_mm *mm)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	void *p = fd < 0 || ftruncate(fd, PAGE) ? MAP_FAILED
+						: mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	struct hmm_vma vma = { .kind = HMM_VMA_FILE };
+
+	if (p != MAP_FAILED) {
+		hmm_vma_find(mm, (uint64_t)(uintptr_t)p, &vma);
+		munmap(p, PAGE);
+	}
+	if (fd >= 0)
+		close(fd);
+	return vma.kind;
+}
+
 /* Skips a test of what this kernel, or one that is pretended, does not give. */
 static inline void mirror_need(struct mirror *m, bool scan, bool files)
 {
@@ -64,6 +82,10 @@ static inline void mirror_need(struct mirror *m, bool scan, bool files)
 	}
 	if (files && info.reduced) {
 		print_message("files are never cached here (WP_ASYNC, PAGEMAP_SCAN)\n");
+		skip();
+	}
+	if (files && file_kind(m->mm) != HMM_VMA_FILE) {
+		print_message("files of this folder are memory (tmpfs)\n");
 		skip();
 	}
 }

@@ -338,6 +338,7 @@ static void file_is_used_once_each_time_without_wp_async(void **state)
 	char *p = pattern(M2);
 
 	unlink(path);
+	mirror_need(m, false, true);
 	assert_int_equal(write(fd, p, M2), M2);
 	munmap(p, M2);
 	p = mmap(NULL, M2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
