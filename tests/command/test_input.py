@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import socket
 import zlib
 
 import tap
@@ -51,6 +52,12 @@ def test_unreadable_file(folder):
 def test_pipe_is_refused_without_waiting(folder):
     os.mkfifo("p")
     tap.refused(INPUT, "is a pipe", "run", "checksum", "p", timeout=10)
+
+
+def test_socket(folder):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind("s")
+        tap.refused(INPUT, "'s' is a socket", "run", "checksum", "s")
 
 
 def test_standard_input(folder):

@@ -19,8 +19,8 @@ static int check(const char *path, const struct stat *st)
 	if (S_ISDIR(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a directory", path);
 	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
-		return complain(EXIT_INPUT, "'%s' is a pipe, which cannot be mapped; give a file",
-				path);
+		return complain(EXIT_INPUT, "'%s' is a %s, which cannot be mapped; give a file",
+				path, S_ISFIFO(st->st_mode) ? "pipe" : "socket");
 	if (!S_ISREG(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a device, not a file", path);
 	return 0;
