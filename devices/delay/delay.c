@@ -139,6 +139,7 @@ const struct hmm_device_driver hmm_delay_driver = {
 	.size = sizeof(hmm_delay_driver),
 	.name = "delay",
 	.summary = "latency, around any device",
+	.options = "us=0..100000 on=fetch|done|map|submit|all",
 	.stacks = true,
 	.open = delay_open,
 };

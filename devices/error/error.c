@@ -151,6 +151,8 @@ const struct hmm_device_driver hmm_error_driver = {
 	.size = sizeof(hmm_error_driver),
 	.name = "error",
 	.summary = "failures on purpose, around any device",
+	.options = "rate=0..1 on=map|fault|submit|all error=EIO|ENOMEM|EFAULT seed=0..1e15 "
+		   "count=0..1e18",
 	.stacks = true,
 	.open = error_open,
 };

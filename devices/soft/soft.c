@@ -150,5 +150,6 @@ const struct hmm_device_driver hmm_soft_driver = {
 	.size = sizeof(hmm_soft_driver),
 	.name = "soft",
 	.summary = "a page-faulting accelerator in software",
+	.options = "faults=replay|none tlb=0..1",
 	.open = soft_open,
 };

@@ -259,6 +259,8 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
  * @summary: one line for people
  * @stacks: needs a device below it
  * @open: options is what stood behind the colon, "" for none
+ * @options: what there is, for people: "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C" or a
+ *	range of numbers, "0..1"; NULL for a device that takes none
  */
 struct hmm_device_driver {
 	uint32_t size;
@@ -267,6 +269,7 @@ struct hmm_device_driver {
 	bool stacks;
 	int (*open)(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		    unsigned int engines, struct hmm_device **dev);
+	const char *options;
 };
 
 /**

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """Interrupting, terminals, and files that change under a job."""
+import json
 import os
 import pty
 import select
@@ -58,6 +59,15 @@ def test_interrupted_sort_in_place_leaves_the_file_as_it_was(folder):
         raise tap.Skip("the machine sorted faster than it could be interrupted")
 
 
+def test_a_graph_is_interrupted_while_it_is_read(folder):
+    with open("edges", "w", encoding="ascii") as f:
+        for i in range(3000000):
+            f.write(f"{i * 7919 % 1000003} {i * 31 % 999983}\n")
+    process = start("run", "graph", "edges")
+    out, err = interrupt(process, after=0.2)
+    assert process.returncode == -signal.SIGINT and out == err == b"", (process.returncode, out, err)
+
+
 def test_ignored_interrupts_stay_ignored(folder):
     sparse("big", 1 << 30)
     process = start("run", "checksum", "big", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
@@ -70,7 +80,8 @@ def test_ignored_interrupts_stay_ignored(folder):
 def test_progress_bar_on_a_terminal(folder):
     sparse("big")
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([tap.HMM, "run", "checksum", "big"], stdout=subprocess.DEVNULL, stderr=theirs)
+    process = subprocess.Popen([tap.HMM, "run", "checksum", "big"], stdout=subprocess.DEVNULL, stderr=theirs,
+                               env=dict(os.environ, TERM="xterm"))
     seen = b""
     deadline = time.monotonic() + 20
     while b"%" not in seen and time.monotonic() < deadline:
@@ -91,6 +102,51 @@ def test_file_that_shrinks_under_the_device(folder):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2, (process.returncode, out, err)
     assert b"shrank" in err and len(err.splitlines()) == 1, err
+
+
+def whole_mappings(pid, name, size):
+    """How often all of the file is mapped, in one piece or in neighbouring ones."""
+    pieces = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            if line.rstrip().endswith("/" + name):
+                start, end = (int(address, 16) for address in line.split()[0].split("-"))
+                pieces.append(end - start)
+    return sum(pieces) // size
+
+
+def test_file_that_shrinks_under_the_cpu(folder):
+    """What the CPU reads for --verify raises SIGBUS: that is said, not died of."""
+    sparse("big", 8 << 30)
+    process = start("run", "checksum", "--verify", "--json", "big")
+    deadline = time.monotonic() + 60
+    # The second mapping of the file is the CPU's.
+    while whole_mappings(process.pid, "big", 8 << 30) < 2 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    os.truncate("big", 4096)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and b"shrank" in err, (process.returncode, out, err)
+
+
+def test_finished_files_are_told_when_a_later_one_is_interrupted(folder):
+    (folder / "small").write_bytes(b"abc")
+    sparse("big")
+    process = start("run", "checksum", "small", "big")
+    out, err = interrupt(process, after=1)
+    assert process.returncode == -signal.SIGINT and b"352441c2  small" in out and err == b"", (process.returncode, out, err)
+
+
+def test_an_interrupted_torture_tells_what_it_saw(folder):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = start("torture", "--seconds", "600", "--json")
+        out, err = interrupt(process, number, after=3)
+        assert process.returncode == -number, (process.returncode, err)
+        result = json.loads(out)
+        assert result["interrupted"] is True and result["passed"] is False and not result["findings"], result["findings"]
+        assert result["operations"] > 0 and result["seconds"] < 100
+    process = start("torture", "--seconds", "600")
+    out, err = interrupt(process, after=1)
+    assert b"interrupted, nothing found so far: " in out and b"UNSOUND" not in out, out[-500:]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,11 @@ def test_the_devices_own_entries_are_counted_by_size(folder):
 
 
 def test_a_device_that_fails_is_named(folder):
-    tap.refused(3, "'error:rate=1,soft' cannot fault", "map", "--device", "error:rate=1,soft")
+    tap.refused(4, "'error:rate=1,soft' cannot fault", "map", "--device", "error:rate=1,soft")
+
+
+def test_a_device_is_not_for_another_process(folder):
+    tap.refused(2, "--device is for", "map", "--device", "soft", os.getpid())
 
 
 def test_another_process_by_pid(folder):
@@ -68,19 +72,106 @@ def test_svg_is_well_formed_and_names_the_mappings(folder):
     assert "libc.so.6" in (folder / "m.svg").read_text()
 
 
+def svg(*arguments):
+    tap.fine(*arguments, "--svg", "m.svg")
+    return xml.dom.minidom.parse("m.svg")
+
+
+def rects(document, colour):
+    return [r for r in document.getElementsByTagName("rect") if r.getAttribute("fill") == colour]
+
+
+def texts(document):
+    """What is written beside each other: the words of each line, by its place."""
+    lines = {}
+    for text in document.getElementsByTagName("text"):
+        words = "".join(n.data if n.nodeType == n.TEXT_NODE else n.firstChild.data for n in text.childNodes if n.firstChild or n.nodeType == n.TEXT_NODE)
+        lines.setdefault(text.getAttribute("y"), []).append(words)
+    return list(lines.values())
+
+
 def test_svg_escapes_names(folder):
-    name = folder / "a<b>&\"c"
-    name.write_bytes(b"x" * 5000)
-    tap.fine("run", "checksum", "--svg", "m.svg", name)
-    xml.dom.minidom.parse("m.svg")
+    for name in ("a<b>&\"c", "a\033b", "a\nb"):
+        (folder / name).write_bytes(b"x" * 5000)
+        svg("run", "checksum", name)
+    (folder / "b").mkdir()
+    bad = os.fsencode(folder) + b"/bad\xff"
+    with open(bad, "wb") as f:
+        f.write(b"x" * 5000)
+    svg("run", "checksum", os.fsdecode(bad))
+
+
+def test_svg_shows_what_is_mirrored_by_kind(folder):
+    document = svg("map")
+    lines = [line for line in texts(document) if line[0] in ("anon", "shmem", "file")][:3]
+    assert [line[0] for line in lines] == ["anon", "shmem", "file"], lines
+    for line in lines:
+        # size, present, mirrored, what the device holds
+        assert len(line) == 5, line
+    assert any(line[3] == "4.0 MiB" for line in lines if line[0] == "shmem"), lines
+    bands = rects(document, "#4ade80")
+    assert len(bands) > 8 and any(float(r.getAttribute("width")) > 1000 for r in bands), "no highlight"
+
+
+def test_svg_of_a_process_without_a_mirror_highlights_nothing(folder):
+    child = subprocess.Popen(["sleep", "100"])
+    try:
+        document = svg("map", child.pid)
+    finally:
+        child.kill()
+        child.wait()
+    assert len(rects(document, "#4ade80")) == 1, "more than the legend"
+
+
+def test_svg_folds_guards_and_stacks(folder):
+    lines = texts(svg("map", "--device", "soft"))
+    assert any("inaccessible" in words for line in lines for words in line), lines
+    assert not any("8.0 MiB" in line for line in lines), "a thread's stack has a row"
+
+
+def test_svg_keeps_the_end_of_names(folder):
+    deep = "/".join(["a-folder-with-a-long-name"] * 12)
+    (folder / deep).mkdir(parents=True)
+    (folder / deep / "telling-end").write_bytes(b"x" * 5000)
+    document = svg("run", "checksum", f"{deep}/telling-end")
+    assert any("\u2026/telling-end" in line for line in texts(document)), texts(document)
+    assert f"{deep}/telling-end" in (folder / "m.svg").read_text(), "no title with the whole name"
+
+
+def test_the_vsyscall_page_has_its_whole_address(folder):
+    with open("/proc/self/maps", encoding="ascii") as f:
+        if "vsyscall" not in f.read():
+            raise tap.Skip("no vsyscall page")
+    assert "ffffffffff600000 " in tap.fine("map")
+    svg("map")
+    text = (folder / "m.svg").read_text()
+    assert "ffffffffff600000-ffffffffff601000" in text and ">ffffff600000<" not in text
 
 
 def test_svg_that_cannot_be_written(folder):
+    tap.refused(4, "cannot write '/dev/full': No space left on device", "map", "--svg", "/dev/full")
+    (folder / "f").write_bytes(b"x" * 5000)
+    assert tap.hmm("run", "checksum", "--svg", "/dev/full", "f").returncode == 4
     tap.refused(2, "cannot write", "map", "--svg", "no/such/folder/m.svg")
 
 
 def test_unprivileged(folder):
     assert "the device holds" in tap.fine("map", nobody=True)
+
+
+def test_without_proc_nothing_is_said_of_the_process(folder):
+    """Where /proc is not mounted, that is the reason, not that there is no such process."""
+    if os.geteuid():
+        raise tap.Skip("only root can be without /proc")
+    hidden = ["unshare", "--mount", "sh", "-c", 'umount -l /proc || exit 77; exec "$0" "$@"', tap.HMM]
+    # Without /proc the loader does not find what lies beside the program.
+    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(os.path.dirname(tap.HMM), "lib"))
+    for command in (["map", "1"], ["map"]):
+        result = subprocess.run(hidden + command, capture_output=True, text=True, timeout=60, env=env)
+        if result.returncode == 77 or "unshare" in result.stderr:
+            raise tap.Skip("no mount namespace")
+        assert result.returncode == 3 and "/proc" in result.stderr, (command, result)
+    assert subprocess.run(hidden + ["info"], capture_output=True, timeout=60, env=env).returncode == 0
 
 
 if __name__ == "__main__":

@@ -212,9 +212,9 @@ def test_failing_device_fails_the_job_or_gets_the_same(folder):
             if result.returncode == 0:
                 assert json.loads(result.stdout)["checksum"] == f"{zlib.crc32(data):08x}"
             else:
-                assert result.returncode == 3 and "failed on 'f'" in result.stderr, (device, result.stderr)
+                assert result.returncode == 4 and "failed on 'f'" in result.stderr, (device, result.stderr)
                 assert result.stdout == ""
-    assert 3 in ends, "no failure was injected"
+    assert 4 in ends, "no failure was injected"
 
 
 def test_device_that_runs_nothing(folder):

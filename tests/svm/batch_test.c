@@ -138,7 +138,7 @@ static void device_is_told_of_an_upgrade(void **state)
 {
 	struct mirror *m = *state;
 	struct script s = { 0 };
-	char *p = map_aligned(M2, PROT_READ | PROT_WRITE);
+	char *p = map_unwritten(M2);
 
 	script_open(m, &s);
 	assert_int_equal(hmm_svm_fault(m->svm, at(p), 1, PROT_READ), 0);

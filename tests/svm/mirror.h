@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 #include <hmm/hmm.h>
+
+#include "../unit/zero_page.h"
 
 #define PAGE 4096UL
 #define K64 (64UL << 10)
@@ -50,6 +53,23 @@ static inline void mirror_open(struct mirror *m, const char *spec, unsigned int 
 	mirror_open_as(m, 0, spec, engines, options);
 }
 
+/* Of a file in this folder: on tmpfs it is memory. */
+static inline enum hmm_vma_kind file_kind(struct hmm_mm *mm)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	void *p = fd < 0 || ftruncate(fd, PAGE) ? MAP_FAILED
+						: mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	struct hmm_vma vma = { .kind = HMM_VMA_FILE };
+
+	if (p != MAP_FAILED) {
+		hmm_vma_find(mm, (uint64_t)(uintptr_t)p, &vma);
+		munmap(p, PAGE);
+	}
+	if (fd >= 0)
+		close(fd);
+	return vma.kind;
+}
+
 /* Skips a test of what this kernel, or one that is pretended, does not give. */
 static inline void mirror_need(struct mirror *m, bool scan, bool files)
 {
@@ -62,6 +82,10 @@ static inline void mirror_need(struct mirror *m, bool scan, bool files)
 	}
 	if (files && info.reduced) {
 		print_message("files are never cached here (WP_ASYNC, PAGEMAP_SCAN)\n");
+		skip();
+	}
+	if (files && file_kind(m->mm) != HMM_VMA_FILE) {
+		print_message("files of this folder are memory (tmpfs)\n");
 		skip();
 	}
 }
@@ -110,6 +134,24 @@ static inline char *map_aligned(size_t bytes, int prot)
 	p = mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_ptr_equal(p, a);
 	madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
+/*
+ * Memory of which a page that was only read is not writable yet: the zero page; where the kernel
+ * shares none, a page of a memfd in a private mapping.
+ */
+static inline char *map_unwritten(size_t bytes)
+{
+	char *p = map_aligned(bytes, PROT_READ | PROT_WRITE);
+	int fd;
+
+	if (!reads_make_private(PAGE))
+		return p;
+	fd = memfd_create("unwritten", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	assert_ptr_equal(mmap(p, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0), p);
+	close(fd);
 	return p;
 }
 

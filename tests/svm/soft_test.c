@@ -56,7 +56,7 @@ static void store_reaches_the_program(void **state)
 static void store_after_read_upgrades(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_aligned(M2, PROT_READ | PROT_WRITE);
+	char *p = map_unwritten(M2);
 	struct span s = { .va = at(p), .len = 8, .buf = &(uint64_t){ 1 } };
 
 	assert_int_equal(run(m, kernel_load, &s, 1), 0);
@@ -338,6 +338,7 @@ static void file_is_used_once_each_time_without_wp_async(void **state)
 	char *p = pattern(M2);
 
 	unlink(path);
+	mirror_need(m, false, true);
 	assert_int_equal(write(fd, p, M2), M2);
 	munmap(p, M2);
 	p = mmap(NULL, M2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

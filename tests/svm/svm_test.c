@@ -137,9 +137,8 @@ static void end_of_file_fails_only_beyond_it(void **state)
 static void write_upgrades_a_readable_chunk(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_aligned(M2, PROT_READ | PROT_WRITE);
+	char *p = map_unwritten(M2);
 
-	/* The zero page is never writable. */
 	assert_int_equal(hmm_svm_fault(m->svm, at(p), 1, PROT_READ), 0);
 	assert_int_equal(entry(m, p) & HMM_PFN_WRITE, 0);
 	assert_int_equal(hmm_svm_fault(m->svm, at(p), 1, PROT_READ | PROT_WRITE), 0);

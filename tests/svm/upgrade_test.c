@@ -147,6 +147,8 @@ static void a_write_to_private_memory_leaves_what_is_writable(void **state)
 {
 	struct upgrade *u = *state;
 
+	munmap(u->p, M2);
+	u->p = map_unwritten(M2);
 	memset(u->p, 1, M2 / 2);
 	fault(u, 0, PROT_READ);
 	assert_int_equal(with(u, HMM_PFN_WRITE), 256);

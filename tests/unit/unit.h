@@ -25,6 +25,7 @@
 
 #include "abi/madvise.h"
 #include "mm/core.h"
+#include "zero_page.h"
 
 #define PAGE 4096UL
 #define MIB (1UL << 20)

@@ -50,7 +50,7 @@ static int usage(void)
 	return EXIT_CLEAN;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	if (argc < 2)
 		return complain("name a command; see export-audit --help");
@@ -64,4 +64,15 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(&commands[i], argc - 1, argv + 1);
 	return complain("no command '%s'; see export-audit --help", argv[1]);
+}
+
+/* What standard output did not take is no result, whatever was found. */
+int main(int argc, char **argv)
+{
+	int status = run(argc, argv), failed = ferror(stdout);
+
+	failed |= fflush(stdout);
+	if (failed && status != EXIT_BROKEN)
+		return complain("cannot write to standard output");
+	return status;
 }

@@ -9,10 +9,12 @@
 /* Exit statuses, the same for every subcommand. */
 enum {
 	EXIT_DONE = 0,
-	EXIT_FINDING =
-		1, /* it ran, and what it found is wrong: a stale access, a failed verification */
+	/* It ran, and what it found is wrong: a stale access, a failed verification. */
+	EXIT_FINDING = 1,
 	EXIT_INPUT = 2, /* bad options, or input that cannot be used */
 	EXIT_HOST = 3,  /* this kernel, privilege or container cannot */
+	/* It failed while it ran: the device, memory, or a result that could not be written. */
+	EXIT_FAILED = 4,
 	/* An interrupt ends the program by the signal itself, after it has cleaned up. */
 };
 
@@ -28,7 +30,9 @@ int cmd_map(int argc, char **argv);
 int cmd_torture(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
-/* "hmm COMMAND: ..." as one line on standard error; returns status, so that callers can return it.
+/*
+ * "hmm COMMAND: ..." as one line on standard error, whatever is in the names that it cites;
+ * returns status, so that callers can return it.
  */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -36,6 +36,8 @@ static const struct {
 	{ 0, NULL },
 };
 
+#define NARROW 60 /* columns, below which names have no column of their own */
+
 const char *info_feature(unsigned int i, uint64_t *bit)
 {
 	*bit = uffd_features[i].bit;
@@ -45,13 +47,20 @@ const char *info_feature(unsigned int i, uint64_t *bit)
 static void line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void line(const char *name, const char *format, ...)
 {
+	int width = columns(stdout);
+	char *text = NULL;
 	va_list ap;
 
-	printf("  %-22s ", name);
 	va_start(ap, format);
-	vprintf(format, ap);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
 	va_end(ap);
+	if (width && width < NARROW)
+		put_words(printf("  %s ", name), 4, text ? text : "");
+	else
+		put_words(printf("  %-22s ", name), 25, text ? text : "");
 	putchar('\n');
+	free(text);
 }
 
 static void title(const char *text)
@@ -107,14 +116,14 @@ static void show_limits(const struct host *host)
 static void show_features(const struct info *info)
 {
 	const struct hmm_mm_info *mm = &info->mm;
-	char text[WORDS];
+	char text[WORDS], names[512] = "";
 	const char *name;
 	uint64_t bit;
+	size_t n = 0;
 
 	title("Address space");
 	if (info->attach_error) {
-		line("attach", "%sno%s: %s", colour(stdout, RED), colour(stdout, PLAIN),
-		     strerror(-info->attach_error));
+		line("attach", "no: %s", strerror(-info->attach_error));
 		return;
 	}
 	line("mode", "%s", mm->reduced ? "reduced: files are never cached" : "full");
@@ -129,11 +138,11 @@ static void show_features(const struct info *info)
 			  : "states and CPU time of threads");
 	line("page sizes", "%u B%s%s", mm->page_size, mm->thp_size ? ", " : "",
 	     mm->thp_size ? bytes_in_words(text, mm->thp_size) : "");
-	printf("  %-22s", "userfaultfd");
 	for (unsigned int i = 0; (name = info_feature(i, &bit)); i++)
 		if (mm->uffd_available & bit)
-			printf(" %s%s", name, mm->uffd_features & bit ? "*" : "");
-	puts("  (* in use)");
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s ", name,
+					      mm->uffd_features & bit ? "*" : "");
+	line("userfaultfd", "%s (* in use)", names);
 }
 
 /* What mirroring changes for the program. */
@@ -158,8 +167,9 @@ static void show_devices(void)
 
 	title("Devices");
 	for (unsigned int i = 0; (driver = hmm_device_driver_at(i)); i++)
-		line(driver->name, "%s%s", driver->summary,
-		     driver->stacks ? " (stacks upon another)" : "");
+		line(driver->name, "%s%s%s%s", driver->summary,
+		     driver->stacks ? " (stacks upon another)" : "", driver->options ? "; " : "",
+		     driver->options ? driver->options : "");
 }
 
 static const struct {
@@ -171,37 +181,58 @@ static const struct {
 	[HMM_NOT_APPLICABLE] = { '.', DIM },
 };
 
-static void mark(uint32_t guarantee, int width)
+/* A guarantee, and behind it what it becomes if the program tells. */
+static void cell(const struct hmm_coherence_cell *cell, int width)
 {
-	if (guarantee > HMM_NOT_APPLICABLE)
-		guarantee = HMM_UNSEEN;
-	printf("%s%c%s%*s", colour(stdout, marks[guarantee].colour), marks[guarantee].letter,
-	       colour(stdout, PLAIN), width - 1, "");
+	uint32_t guarantee = cell->guarantee > HMM_NOT_APPLICABLE ? HMM_UNSEEN : cell->guarantee;
+	bool told = guarantee == HMM_UNSEEN && cell->noted < HMM_UNSEEN;
+
+	printf("%s%c%s%-*s", colour(stdout, marks[guarantee].colour), marks[guarantee].letter,
+	       colour(stdout, PLAIN), width - 1,
+	       !told                            ? ""
+	       : cell->noted == HMM_SYNCHRONOUS ? "(S)"
+						: "(V)");
 }
 
-static void show_coherence(const struct info *info)
+static void coherence_of(const struct info *info, int from, int to, int first, int width)
 {
-	title("Coherence");
-	printf("  %-28s", "");
-	for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX; kind++)
-		printf("%-9s", hmm_vma_kind_name(kind));
+	char name[128];
+
+	printf("%*s", first, "");
+	for (int kind = from; kind < to; kind++)
+		printf("%-*s", width, hmm_vma_kind_name(kind));
 	putchar('\n');
 	for (int op = 0; op < HMM_OP_NR; op++) {
-		printf("  %-28s", hmm_operation_name(op));
-		for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX; kind++) {
-			const struct hmm_coherence_cell *cell = &info->cells[op][kind];
-			bool told = cell->guarantee == HMM_UNSEEN && cell->noted < HMM_UNSEEN;
-
-			mark(cell->guarantee, told ? 1 : 9);
-			if (told)
-				printf("%-8s", cell->noted == HMM_SYNCHRONOUS ? "(S)" : "(V)");
-		}
+		printf("  %-*s", first - 2,
+		       shorten(name, sizeof(name), hmm_operation_name(op), first - 3, ELLIPSIS));
+		for (int kind = from; kind < to; kind++)
+			cell(&info->cells[op][kind], width);
 		putchar('\n');
 	}
-	puts("  S synchronous: no device has access any more when the program's call returns\n"
-	     "  V validated: a use after the change is refused\n"
-	     "  u unseen, (S) synchronous if the program tells (hmm_mm_note)\n"
-	     "  n never cached by a device   . does not exist");
+}
+
+/* As many kinds side by side as the terminal is wide. */
+static void show_coherence(const struct info *info)
+{
+	int width = columns(stdout), first = 30, each = 9, room = HMM_VMA_DAX;
+
+	if (width && width < first + each * HMM_VMA_DAX) {
+		first = 25;
+		each = 8;
+		if (width < first + each)
+			first = width - each > 8 ? width - each : 8;
+		room = (width - first) / each > 0 ? (width - first) / each : 1;
+	}
+	title("Coherence");
+	for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX; kind += room)
+		coherence_of(info, kind, kind + room > HMM_VMA_DAX ? HMM_VMA_DAX + 1 : kind + room,
+			     first, each);
+	put_paragraph(
+		4,
+		"  S synchronous: no device has access any more when the program's call returns");
+	put_paragraph(4, "  V validated: a use after the change is refused");
+	put_paragraph(4, "  u unseen, (S) synchronous if the program tells (hmm_mm_note)");
+	put_paragraph(4, "  n never cached by a device   . does not exist");
 }
 
 static int collect(struct info *info)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <hmm/hmm.h>
@@ -7,17 +8,31 @@
 #include "command.h"
 #include "info.h"
 #include "json.h"
+#include "term.h"
 
 int json_print(struct json_object *o)
 {
-	int bad = puts(json_object_to_json_string_ext(
-			  o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-				     JSON_C_TO_STRING_NOSLASHESCAPE)) == EOF;
-
+	/* What cannot be written is found by streams_end(). */
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
-	if (fflush(stdout) || bad)
-		return complain(EXIT_HOST, "cannot write the result");
 	return EXIT_DONE;
+}
+
+void put_name(struct json_object *o, const char *key, const char *name)
+{
+	char *text = malloc(3 * strlen(name) + 1), *end = text;
+
+	for (const char *p = name, *next = p; text && *p; p = next) {
+		if (next_character(&next) < 0)
+			end = stpcpy(end, "\xef\xbf\xbd");
+		else
+			end = mempcpy(end, p, (size_t)(next - p));
+	}
+	if (text)
+		*end = 0;
+	put_text(o, key, text);
+	free(text);
 }
 
 static struct json_object *host_json(const struct host *host)
@@ -119,6 +134,7 @@ static struct json_object *devices_json(void)
 		put_text(o, "name", driver->name);
 		put_text(o, "summary", driver->summary);
 		put_bool(o, "stacks", driver->stacks);
+		put_text(o, "options", driver->options);
 		json_object_array_add(list, o);
 	}
 	return list;

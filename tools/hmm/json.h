@@ -29,7 +29,10 @@ static inline void put_real(struct json_object *o, const char *key, double value
 	json_object_object_add(o, key, isfinite(value) ? json_object_new_double(value) : NULL);
 }
 
-/* Prints and frees. Returns EXIT_DONE, or EXIT_HOST if it could not be written. */
+/* Bytes that are no UTF-8 become U+FFFD: a name may hold any, JSON may not. */
+void put_name(struct json_object *o, const char *key, const char *name);
+
+/* Prints and frees. Returns EXIT_DONE. */
 int json_print(struct json_object *o);
 
 #endif

@@ -3,9 +3,14 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
+#include "streams.h"
+#include "suggest.h"
+#include "term.h"
 
 const char *command_name;
 
@@ -22,14 +27,20 @@ static const struct command commands[] = {
 
 int complain(int status, const char *format, ...)
 {
+	char *text = NULL, *shown;
 	va_list ap;
 
 	fflush(stdout);
-	fprintf(stderr, command_name ? "hmm %s: " : "hmm: ", command_name);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	/* Names may hold anything; a complaint is one line. */
+	shown = text ? malloc(4 * strlen(text) + 1) : NULL;
+	fprintf(stderr, "hmm%s%s: %s\n", command_name ? " " : "", command_name ? command_name : "",
+		shown ? printable(shown, 4 * strlen(text) + 1, text) : "not enough memory");
+	free(shown);
+	free(text);
 	return status;
 }
 
@@ -48,6 +59,10 @@ int complain_attach(int error)
 		return complain(EXIT_HOST,
 				"this kernel is too old: its userfaultfd does not report unmaps, "
 				"moves and discards");
+	case -ENOENT:
+		if (access("/proc/self/maps", F_OK))
+			return complain(EXIT_HOST, "/proc is not mounted here, or hidden");
+		break;
 	}
 	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));
 }
@@ -60,13 +75,17 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n'hmm COMMAND --help' lists a command's options.\n"
-	      "Exit status: 0 done, 1 a finding, 2 bad options or input, 3 this host cannot.\n",
+	      "Exit status: 0 done, 1 a finding, 2 bad options or input, 3 this host cannot,\n"
+	      "4 it failed while it ran, or the result could not be written.\n",
 	      to);
 	return to == stdout ? EXIT_DONE : EXIT_INPUT;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
+	struct suggestion near;
+	char text[64];
+
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
@@ -75,11 +94,25 @@ int main(int argc, char **argv)
 		puts("hmm " HMM_VERSION);
 		return EXIT_DONE;
 	}
+	near = suggest(argv[1]);
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(argv[1], commands[i].name))
+		if (strcmp(argv[1], commands[i].name)) {
+			suggest_one(&near, commands[i].name);
 			continue;
+		}
 		command_name = commands[i].name;
 		return commands[i].run(argc - 1, argv + 1);
 	}
-	return complain(EXIT_INPUT, "no command '%s'; see 'hmm --help'", argv[1]);
+	if (*argv[1] == '-')
+		return complain(EXIT_INPUT, "no option '%s' before a COMMAND; see 'hmm --help'",
+				argv[1]);
+	return complain(EXIT_INPUT, "no command '%s'%s; see 'hmm --help'", argv[1],
+			did_you_mean(text, &near, ""));
+}
+
+int main(int argc, char **argv)
+{
+	streams_begin();
+	term_init();
+	return streams_end(run(argc, argv));
 }

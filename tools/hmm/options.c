@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "options.h"
+#include "suggest.h"
 
 #define MAX_ROWS 32
 #define LONG_ONLY 256 /* values of options without a letter, above every letter */
@@ -25,6 +26,20 @@ static void help(const struct option_table *table)
 	printf("  %-26s %s\n", "-h, --help", "this text");
 	if (table->more)
 		printf("\n%s", table->more);
+}
+
+static int take_real(const struct option_row *row, const char *text)
+{
+	char *end;
+	double number = strtod(text, &end);
+
+	if (end == text || *end || !(number > 0) || number > (double)row->max) {
+		complain(EXIT_INPUT, "--%s wants a number above 0, at most %llu, not '%s'",
+			 row->name, (unsigned long long)row->max, text);
+		return -EINVAL;
+	}
+	*(double *)row->value = number;
+	return 0;
 }
 
 static int take(const struct option_row *row, const char *text)
@@ -51,6 +66,8 @@ static int take(const struct option_row *row, const char *text)
 		}
 		*(uint64_t *)row->value = number;
 		return 0;
+	case OPTION_REAL:
+		return take_real(row, text);
 	}
 	return -EINVAL;
 }
@@ -86,6 +103,49 @@ static const struct option_row *find(const struct option_table *table, int value
 	return NULL;
 }
 
+/*
+ * A long option that getopt refuses: abbreviated too far, given a value that it does not take, or
+ * unknown.
+ */
+static void refuse_long(const struct option_table *table, const char *typed)
+{
+	size_t length = strcspn(typed, "=");
+	char name[64], text[64];
+	struct suggestion near;
+	unsigned int begin = 0;
+
+	snprintf(name, sizeof(name), "%.*s", (int)length, typed);
+	near = suggest(name);
+	suggest_one(&near, "help");
+	for (const struct option_row *row = table->rows; row->name; row++) {
+		begin += !strncmp(row->name, name, length);
+		suggest_one(&near, row->name);
+	}
+	begin += !strncmp("help", name, length);
+	if (begin > 1)
+		complain(EXIT_INPUT, "option '--%s' may be one of several; see 'hmm %s --help'",
+			 name, command_name);
+	else if (begin && typed[length])
+		complain(EXIT_INPUT, "option '--%s' takes no value", name);
+	else
+		complain(EXIT_INPUT, "no such option '--%s'%s; see 'hmm %s --help'", name,
+			 did_you_mean(text, &near, "--"), command_name);
+}
+
+static void refuse(const struct option_table *table, int value, const char *typed)
+{
+	bool is_long = !strncmp(typed, "--", 2);
+
+	if (value == ':' && is_long)
+		complain(EXIT_INPUT, "option '%s' needs a value", typed);
+	else if (value == ':')
+		complain(EXIT_INPUT, "option '-%c' needs a value", optopt);
+	else if (is_long)
+		refuse_long(table, typed + 2);
+	else
+		complain(EXIT_INPUT, "no option '-%c'; see 'hmm %s --help'", optopt, command_name);
+}
+
 int options_parse(const struct option_table *table, int argc, char **argv, int *status)
 {
 	struct option longs[MAX_ROWS + 2] = { 0 };
@@ -104,17 +164,11 @@ int options_parse(const struct option_table *table, int argc, char **argv, int *
 			*status = EXIT_DONE;
 			return OPTIONS_EXIT;
 		}
-		if (value == ':') {
-			complain(EXIT_INPUT, "option '%s' needs a value", argv[optind - 1]);
-			return OPTIONS_EXIT;
-		}
-		if (value == '?') {
-			if (optopt && optopt < LONG_ONLY)
-				complain(EXIT_INPUT, "no option '-%c'; see 'hmm %s --help'", optopt,
-					 command_name);
-			else
-				complain(EXIT_INPUT, "no such option '%s'; see 'hmm %s --help'",
-					 argv[optind - 1], command_name);
+		if (value == ':' || value == '?') {
+			bool letter = optopt && optopt < LONG_ONLY && optopt != 'h';
+
+			/* In the midst of letters getopt has not moved on yet. */
+			refuse(table, value, letter ? "-" : argv[optind - 1]);
 			return OPTIONS_EXIT;
 		}
 		row = find(table, value);

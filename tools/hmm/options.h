@@ -10,6 +10,7 @@ enum option_kind {
 	OPTION_FLAG,   /* bool */
 	OPTION_STRING, /* const char * */
 	OPTION_NUMBER, /* uint64_t, min to max */
+	OPTION_REAL,   /* double, above 0, to max */
 };
 
 struct option_row {

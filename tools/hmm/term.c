@@ -1,9 +1,57 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "term.h"
+
+#define COLUMNS_MAX 100000
+
+static bool utf8;
+
+/* What the environment asks for, whether or not that locale is installed. */
+static bool wants_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && *value)
+			return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+	}
+	return false;
+}
+
+void term_init(void)
+{
+	bool there = setlocale(LC_CTYPE, "");
+
+	if (!there && wants_utf8())
+		there = setlocale(LC_CTYPE, "C.UTF-8");
+	utf8 = there && !strcmp(nl_langinfo(CODESET), "UTF-8");
+}
+
+const char *glyph(const char *text, const char *ascii)
+{
+	return utf8 ? text : ascii;
+}
+
+static bool dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && !strcmp(term, "dumb");
+}
+
+bool can_redraw(FILE *stream)
+{
+	return isatty(fileno(stream)) && !dumb();
+}
 
 const char *colour(FILE *stream, enum colour c)
 {
@@ -12,15 +60,25 @@ const char *colour(FILE *stream, enum colour c)
 		[RED] = "\033[31m",  [GREEN] = "\033[32m",   [YELLOW] = "\033[33m",
 		[BLUE] = "\033[34m", [MAGENTA] = "\033[35m", [CYAN] = "\033[36m",
 	};
-	const char *off = getenv("NO_COLOR");
+	const char *off = getenv("NO_COLOR"), *term = getenv("TERM");
 
-	return (off && *off) || !isatty(fileno(stream)) ? "" : sequences[c];
+	return (off && *off) || !term || !*term || !can_redraw(stream) ? "" : sequences[c];
 }
 
 int columns(FILE *stream)
 {
+	const char *asked = getenv("COLUMNS");
 	struct winsize size;
+	char *end;
+	long n;
 
+	if (asked && *asked) {
+		n = strtol(asked, &end, 10);
+		if (!*end && n > 0 && n <= COLUMNS_MAX)
+			return (int)n;
+	}
+	if (!isatty(fileno(stream)))
+		return 0;
 	if (ioctl(fileno(stream), TIOCGWINSZ, &size) || !size.ws_col)
 		return 80;
 	return size.ws_col;

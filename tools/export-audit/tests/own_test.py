@@ -117,5 +117,12 @@ class Own(unittest.TestCase):
             code, _, err = own(self.root, *args)
             self.assertEqual((code, len(err.splitlines())), (2, 1), (args, err))
 
+    def test_output_that_is_not_taken(self):
+        for args in [["--help"], ["own", "--help"], ["--version"], ["own", "--map", self.root + "/lib/lib.map", "--root", self.root]]:
+            project(self.root)
+            with open("/dev/full", "w") as full:
+                ran = subprocess.run([PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (2, 1), (args, ran.stderr))
+
 
 unittest.main()

@@ -9,6 +9,7 @@
 #include "../command.h"
 #include "../json.h"
 #include "../options.h"
+#include "../suggest.h"
 #include "../term.h"
 #include "bench.h"
 
@@ -86,8 +87,8 @@ static void print_row(const struct bench_row *row)
 	number(value, row->value);
 	number(baseline, row->baseline);
 	snprintf(target, sizeof(target), "%s %.4g%s",
-		 row->sense == BENCH_HIGHER ? "\u2265" : "\u2264", row->target,
-		 row->absolute ? row->unit : "x");
+		 row->sense == BENCH_HIGHER ? glyph("\u2265", ">=") : glyph("\u2264", "<="),
+		 row->target, row->absolute ? row->unit : "x");
 	if (row->slack > 0)
 		snprintf(target + strlen(target), WORDS, " or +%.4g", row->slack);
 	printf("| %-36s | %-9s | %9s | %9s | %5.2f | %-14s | %s%-3s%s | %s |\n", row->name,
@@ -97,10 +98,18 @@ static void print_row(const struct bench_row *row)
 	fflush(stdout);
 }
 
+/* A group by its name, or by that of one of its figures. */
+static bool names_group(const char *name, const char *group)
+{
+	size_t length = strlen(group);
+
+	return !strncmp(group, name, length) && (!name[length] || name[length] == '-');
+}
+
 static bool wanted(const char *group, int n, char **names)
 {
 	for (int i = 0; i < n; i++)
-		if (!strncmp(group, names[i], strlen(group)))
+		if (names_group(names[i], group))
 			return true;
 	return !n;
 }
@@ -117,20 +126,22 @@ static int run_group(struct bench *b, const struct bench_group *group, bool json
 	if (ret == -EPERM || ret == -ENOSYS)
 		return complain_attach(ret);
 	if (ret || b->failed)
-		return complain(EXIT_HOST, "%s: %s", group->name, strerror(ret ? -ret : ENOMEM));
+		return complain(EXIT_FAILED, "%s: %s", group->name, strerror(ret ? -ret : ENOMEM));
 	return EXIT_DONE;
 }
 
 static int check_names(int n, char **names)
 {
 	for (int i = 0; i < n; i++) {
+		struct suggestion near = suggest(names[i]);
+		char text[64];
 		size_t g = 0;
 
-		while (g < N_GROUPS && strncmp(groups[g].name, names[i], strlen(groups[g].name)))
-			g++;
+		for (; g < N_GROUPS && !names_group(names[i], groups[g].name); g++)
+			suggest_one(&near, groups[g].name);
 		if (g == N_GROUPS)
-			return complain(EXIT_INPUT, "no figure '%s'; see 'hmm bench --help'",
-					names[i]);
+			return complain(EXIT_INPUT, "no figure '%s'%s; see 'hmm bench --help'",
+					names[i], did_you_mean(text, &near, ""));
 	}
 	return EXIT_DONE;
 }

@@ -11,9 +11,20 @@
 #include "../command.h"
 #include "../options.h"
 #include "../run/session.h"
+#include "../term.h"
 #include "map.h"
 #include "sample.h"
 #include "space.h"
+
+/* A file that cannot be made is a bad option; one that cannot be written is a failure. */
+static int complain_svg(const char *svg, int error)
+{
+	bool made = error == -ENOSPC || error == -EIO || error == -EDQUOT || error == -EFBIG ||
+		    error == -ENOMEM || error == -EPIPE;
+
+	return complain(made ? EXIT_FAILED : EXIT_INPUT, "cannot write '%s': %s", svg,
+			strerror(-error));
+}
 
 static int show(struct space *space, const char *svg)
 {
@@ -24,7 +35,7 @@ static int show(struct space *space, const char *svg)
 	else
 		space_print(space);
 	space_free(space);
-	return ret ? complain(EXIT_INPUT, "cannot write '%s': %s", svg, strerror(-ret)) : EXIT_DONE;
+	return ret ? complain_svg(svg, ret) : EXIT_DONE;
 }
 
 int map_draw_svg(struct hmm_mm *mm, struct hmm_svm *svm, const char *path)
@@ -33,7 +44,7 @@ int map_draw_svg(struct hmm_mm *mm, struct hmm_svm *svm, const char *path)
 	int ret = space_read(&space, getpid(), mm, svm);
 
 	if (ret)
-		return complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
+		return complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
 	return show(&space, path);
 }
 
@@ -44,15 +55,17 @@ static int draw_other(const char *text, const char *svg)
 	long pid = strtol(text, &end, 10);
 	int ret;
 
-	if (end == text || *end || pid <= 0 || pid > INT32_MAX)
+	if (*text < '0' || *text > '9' || *end || pid <= 0 || pid > INT32_MAX)
 		return complain(EXIT_INPUT, "'%s' is no process id", text);
 	ret = space_read(&space, (pid_t)pid, NULL, NULL);
 	if (ret == -ESRCH)
 		return complain(EXIT_INPUT, "no process %ld", pid);
 	if (ret == -EACCES || ret == -EPERM)
 		return complain(EXIT_INPUT, "no permission to look at process %ld", pid);
+	if (ret == -ENOENT)
+		return complain(EXIT_HOST, "/proc is not mounted here, or hidden");
 	if (ret)
-		return complain(EXIT_HOST, "cannot read process %ld: %s", pid, strerror(-ret));
+		return complain(EXIT_FAILED, "cannot read process %ld: %s", pid, strerror(-ret));
 	return show(&space, svg);
 }
 
@@ -63,9 +76,9 @@ static int show_entries(struct hmm_device *device)
 	int ret = hmm_device_get_stats(device, &stats);
 
 	if (ret)
-		return complain(EXIT_HOST, "cannot ask the device: %s", strerror(-ret));
-	printf("The device's page table: %" PRIu64 " entries of 4K, %" PRIu64 " of 2M\n",
-	       stats.held_4k, stats.held_2m);
+		return complain(EXIT_FAILED, "cannot ask the device: %s", strerror(-ret));
+	put_paragraph(2, "The device's page table: %" PRIu64 " entries of 4K, %" PRIu64 " of 2M",
+		      stats.held_4k, stats.held_2m);
 	return EXIT_DONE;
 }
 
@@ -80,10 +93,10 @@ static int draw_own(const char *device, const char *svg)
 		return ret;
 	ret = sample_make(&sample, &session);
 	if (ret)
-		ret = complain(EXIT_HOST, "device '%s' cannot fault the sample mappings: %s",
+		ret = complain(EXIT_FAILED, "device '%s' cannot fault the sample mappings: %s",
 			       device, strerror(-ret));
 	else if ((ret = space_read(&space, getpid(), session.mm, session.svm)))
-		ret = complain(EXIT_HOST, "cannot read the address space: %s", strerror(-ret));
+		ret = complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
 	else
 		ret = show(&space, svg);
 	if (!ret && !svg)
@@ -95,7 +108,7 @@ static int draw_own(const char *device, const char *svg)
 
 int cmd_map(int argc, char **argv)
 {
-	const char *svg = NULL, *device = "soft";
+	const char *svg = NULL, *device = NULL;
 	const struct option_row rows[] = {
 		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
 		{ "device", 'd', OPTION_STRING, "NAME",
@@ -116,5 +129,8 @@ int cmd_map(int argc, char **argv)
 		return status;
 	if (argc - first > 1)
 		return complain(EXIT_INPUT, "one PID, not %d", argc - first);
-	return first < argc ? draw_other(argv[first], svg) : draw_own(device, svg);
+	if (first < argc && device)
+		return complain(EXIT_INPUT, "--device is for a picture without PID");
+	return first < argc ? draw_other(argv[first], svg)
+			    : draw_own(device ? device : "soft", svg);
 }

@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/stat.h>
 
+#include "../term.h"
 #include "pages.h"
 #include "space.h"
 
@@ -48,9 +49,14 @@ static enum hmm_vma_kind kind_of(const struct area *area)
 	return *name == '[' ? HMM_VMA_SPECIAL : kind_of_file(name);
 }
 
-/* VmFlags: two letters each. ht hugetlb; um, uw, ui: registered with a userfaultfd. */
-static void take_flags(struct area *area, const char *line)
+/*
+ * VmFlags: two letters each. ht hugetlb; um, uw, ui: registered with a userfaultfd, which is
+ * returned.
+ */
+static bool take_flags(struct area *area, const char *line)
 {
+	bool registered = false;
+
 	for (const char *p = strchr(line, ':'); p && p[1]; p = strchr(p + 1, ' ')) {
 		while (p[1] == ' ')
 			p++;
@@ -58,11 +64,13 @@ static void take_flags(struct area *area, const char *line)
 			area->kind = HMM_VMA_HUGETLB;
 		else if (!strncmp(p + 1, "um", 2) || !strncmp(p + 1, "uw", 2) ||
 			 !strncmp(p + 1, "ui", 2))
-			area->registered = true;
+			registered = true;
 	}
+	return registered;
 }
 
-static bool take_header(struct area *area, const char *line)
+/* 1 if it is one; then the name is the caller's. 0; -ENOMEM. */
+static int take_header(struct area *area, const char *line)
 {
 	unsigned long long start, end;
 	int name = 0;
@@ -70,13 +78,14 @@ static bool take_header(struct area *area, const char *line)
 	memset(area, 0, sizeof(*area));
 	if (sscanf(line, "%llx-%llx %4s %*x %*s %*u %n", &start, &end, area->prot, &name) < 3 ||
 	    !name)
-		return false;
+		return 0;
 	area->start = start;
 	area->end = end;
-	snprintf(area->name, sizeof(area->name), "%.*s", (int)strcspn(line + name, "\n"),
-		 line + name);
+	area->name = strndup(line + name, strcspn(line + name, "\n"));
+	if (!area->name)
+		return -ENOMEM;
 	area->kind = kind_of(area);
-	return true;
+	return 1;
 }
 
 /* Pieces of one file or heap that lie side by side are one area: text, data, and so on. */
@@ -85,7 +94,7 @@ static bool joins(const struct area *a, const struct area *b)
 	return a->end == b->start && a->kind == b->kind && *a->name && !strcmp(a->name, b->name);
 }
 
-static int append(struct space *space, const struct area *area)
+static int append(struct space *space, struct area *area)
 {
 	struct area *last = space->n ? &space->areas[space->n - 1] : NULL, *more;
 
@@ -93,7 +102,8 @@ static int append(struct space *space, const struct area *area)
 		last->end = area->end;
 		for (int i = 0; i < 4; i++)
 			last->prot[i] = last->prot[i] == area->prot[i] ? area->prot[i] : '?';
-		last->registered |= area->registered;
+		free(area->name);
+		area->name = NULL;
 		return 0;
 	}
 	more = reallocarray(space->areas, space->n + 1, sizeof(*more));
@@ -101,27 +111,56 @@ static int append(struct space *space, const struct area *area)
 		return -ENOMEM;
 	space->areas = more;
 	space->areas[space->n++] = *area;
+	area->name = NULL;
 	return 0;
 }
 
+static int append_span(struct space *space, const struct area *area)
+{
+	struct span *more = reallocarray(space->spans, space->n_spans + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	space->spans = more;
+	space->spans[space->n_spans++] = (struct span){ area->start, area->end };
+	return 0;
+}
+
+/* The kernel ends each mapping with its flags. */
 static int read_areas(struct space *space, FILE *smaps)
 {
-	struct area next, area = { 0 };
-	char line[1024];
+	struct area area = { 0 };
+	char *line = NULL;
+	size_t size = 0;
 	int ret = 0;
 
-	while (!ret && fgets(line, sizeof(line), smaps)) {
-		if (!strncmp(line, "VmFlags:", 8)) {
-			take_flags(&area, line);
-		} else if (take_header(&next, line)) {
-			if (area.end)
+	while (ret >= 0 && getline(&line, &size, smaps) > 0) {
+		if (!area.name) {
+			ret = take_header(&area, line);
+		} else if (!strncmp(line, "VmFlags:", 8)) {
+			ret = take_flags(&area, line) ? append_span(space, &area) : 0;
+			if (!ret)
 				ret = append(space, &area);
-			area = next;
 		}
 	}
-	if (!ret && area.end)
-		ret = append(space, &area);
-	return ret;
+	free(area.name);
+	free(line);
+	return ret < 0 ? ret : 0;
+}
+
+static void mark_mirrored(struct space *space)
+{
+	size_t i = 0;
+
+	for (size_t n = 0; n < space->n_spans; n++) {
+		const struct span *span = &space->spans[n];
+
+		while (i < space->n && space->areas[i].end <= span->start)
+			i++;
+		if (i < space->n)
+			area_add(&space->areas[i], span->start, span->end,
+				 offsetof(struct fill, mirrored));
+	}
 }
 
 static int add_chunk(const struct hmm_svm_chunk *chunk, void *arg)
@@ -157,6 +196,34 @@ static void read_command(struct space *space)
 		fclose(f);
 }
 
+#define GUARD_MAX (64UL << 20) /* more in front of a stack is no guard */
+
+/* Of another thread: glibc gives it a guard, and writes little of it. */
+static bool is_stack(const struct space *space, size_t i)
+{
+	const struct area *a = &space->areas[i], *guard = i ? a - 1 : NULL;
+
+	if (strstr(a->name, "stack"))
+		return true;
+	return a->kind == HMM_VMA_ANON && !*a->name && guard && guard->end == a->start &&
+	       !strncmp(guard->prot, "---", 3) && guard->end - guard->start <= GUARD_MAX &&
+	       a->sum.present <= (a->end - a->start) / 8;
+}
+
+bool area_is_quiet(const struct space *space, size_t i)
+{
+	const struct area *a = &space->areas[i];
+
+	if (a->sum.mirrored || a->sum.device)
+		return false;
+	return !strncmp(a->prot, "---", 3) || a->kind == HMM_VMA_SPECIAL || is_stack(space, i);
+}
+
+const char *area_name(char *out, size_t size, const struct area *area)
+{
+	return printable(out, size, *area->name ? area->name : hmm_vma_kind_name(area->kind));
+}
+
 int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm *svm)
 {
 	char path[64];
@@ -167,8 +234,8 @@ int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm
 	space->pid = pid;
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
 	smaps = fopen(path, "re");
-	if (!smaps)
-		return errno == ENOENT ? -ESRCH : -errno;
+	if (!smaps) /* -ENOENT: is it the process that is not there, or /proc? */
+		return errno == ENOENT && !access("/proc/self/maps", F_OK) ? -ESRCH : -errno;
 	ret = read_areas(space, smaps);
 	if (!ret && ferror(smaps))
 		ret = -EACCES;
@@ -177,6 +244,7 @@ int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm
 		space_free(space);
 		return ret;
 	}
+	mark_mirrored(space);
 	read_command(space);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -195,7 +263,11 @@ int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm
 
 void space_free(struct space *space)
 {
+	for (size_t i = 0; i < space->n; i++)
+		free(space->areas[i].name);
 	free(space->areas);
+	free(space->spans);
+	space->spans = NULL;
 	space->areas = NULL;
 	space->n = 0;
 }

@@ -16,18 +16,23 @@ struct fill {
 	uint64_t present; /* mapped, huge or not */
 	uint64_t huge;    /* ... as huge pages */
 	uint64_t swapped;
-	uint64_t device; /* the device holds */
+	uint64_t mirrored; /* registered with a userfaultfd, present or not */
+	uint64_t device;   /* the device holds */
 };
 
 struct area {
 	uint64_t start;
 	uint64_t end;
 	enum hmm_vma_kind kind;
-	char prot[5];    /* as in /proc/PID/maps, '?' where its parts differ */
-	bool registered; /* with a userfaultfd */
-	char name[256];
+	char prot[5]; /* as in /proc/PID/maps, '?' where its parts differ */
+	char *name;   /* of the file or the kernel; "" for none */
 	struct fill sum;
 	struct fill cells[CELLS];
+};
+
+struct span {
+	uint64_t start;
+	uint64_t end;
 };
 
 struct space {
@@ -35,12 +40,22 @@ struct space {
 	char command[64];
 	struct area *areas;
 	size_t n;
+	struct span *spans; /* the registered mappings, in order of address */
+	size_t n_spans;
 	bool pages_hidden; /* no permission to see which pages are present */
 };
 
 /* 0 or -errno; -ESRCH: no such process. mm and svm: NULL, or a mirror of this very process. */
 int space_read(struct space *space, pid_t pid, struct hmm_mm *mm, struct hmm_svm *svm);
 void space_free(struct space *space);
+
+/*
+ * Nothing to see there: inaccessible, the kernel's own, or a thread's stack; and no device has
+ * anything of it.
+ */
+bool area_is_quiet(const struct space *space, size_t i);
+/* "a file (deleted)": the name for people, or the kind. Returns out. */
+const char *area_name(char *out, size_t size, const struct area *area);
 
 void space_print(const struct space *space);
 /* 0 or -errno */

@@ -5,6 +5,7 @@
 #include <json-c/linkhash.h>
 
 #include "edges.h"
+#include "session.h"
 
 static struct node *node_new(struct graph *g, char *name)
 {
@@ -109,7 +110,7 @@ int graph_read(struct graph *g, const char *text, size_t size, const char *from)
 		if (!stop)
 			stop = end;
 		number++;
-		ret = read_line(g, p, stop);
+		ret = interrupted() ? -ECANCELED : read_line(g, p, stop);
 		p = stop + 1;
 	}
 	if (ret == -EINVAL || (!ret && !g->n_nodes)) {

@@ -32,7 +32,7 @@ struct graph {
 };
 
 /* from: name of the source, NULL for the first node. Frees what it made on error. 0; -ENOMEM;
- * -EINVAL see bad_line; -ENOENT no such source. */
+ * -EINVAL see bad_line; -ENOENT no such source; -ECANCELED after an interrupt. */
 int graph_read(struct graph *g, const char *text, size_t size, const char *from);
 void graph_free(struct graph *g);
 

@@ -86,11 +86,13 @@ static int read_graph(struct work *work, struct search_state *s)
 			     work->options->from);
 
 	if (ret == -EINVAL)
-		complain(EXIT_INPUT,
-			 "'%s' line %" PRIu64 ": expected 'FROM TO', the two ends of an edge", path,
-			 s->graph.bad_line);
+		work->status = complain(EXIT_INPUT,
+					"'%s' line %" PRIu64
+					": expected 'FROM TO', the two ends of an edge",
+					path, s->graph.bad_line);
 	else if (ret == -ENOENT)
-		complain(EXIT_INPUT, "'%s' has no node '%s'", path, work->options->from);
+		work->status =
+			complain(EXIT_INPUT, "'%s' has no node '%s'", path, work->options->from);
 	else
 		return ret;
 	return -COMPLAINED;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Files as input: every way in which one cannot be mapped gets its own sentence. */
+/*
+ * Files as input: every way in which one cannot be mapped gets its own sentence. What the kernel
+ * makes up as it is read, as below /proc and /sys, has content but cannot be mapped: it is read
+ * into a memfd, which stands in.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,12 +19,10 @@ static int check(const char *path, const struct stat *st)
 	if (S_ISDIR(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a directory", path);
 	if (S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode))
-		return complain(EXIT_INPUT, "'%s' is a pipe, which cannot be mapped; give a file",
-				path);
+		return complain(EXIT_INPUT, "'%s' is a %s, which cannot be mapped; give a file",
+				path, S_ISFIFO(st->st_mode) ? "pipe" : "socket");
 	if (!S_ISREG(st->st_mode))
 		return complain(EXIT_INPUT, "'%s' is a device, not a file", path);
-	if (!st->st_size)
-		return complain(EXIT_INPUT, "'%s' is empty", path);
 	return 0;
 }
 
@@ -31,6 +33,79 @@ static int cannot(const char *path, int error)
 	if (error == EACCES)
 		return complain(EXIT_INPUT, "no permission to read '%s'", path);
 	return complain(EXIT_INPUT, "cannot open '%s': %s", path, strerror(error));
+}
+
+#define PIECE (64UL << 10)
+#define MADE_UP_MAX (1UL << 30)
+
+/* 0 or -errno; -EFBIG: there is no end of it. */
+static int copy_all(int from, int to, size_t *size)
+{
+	static char buffer[PIECE];
+	ssize_t n;
+
+	for (*size = 0; (n = read(from, buffer, sizeof(buffer))) > 0; *size += (size_t)n) {
+		if (*size >= MADE_UP_MAX)
+			return -EFBIG;
+		for (ssize_t done = 0, more; done < n; done += more) {
+			more = write(to, buffer + done, (size_t)(n - done));
+			if (more < 0)
+				return -errno;
+		}
+	}
+	return n < 0 ? -errno : 0;
+}
+
+/* A memfd with the content takes the file's place. 0 or an exit status. */
+static int read_in(struct input *input, enum input_use use)
+{
+	int memory = memfd_create("input", MFD_CLOEXEC);
+	int ret = memory < 0 ? -errno : copy_all(input->fd, memory, &input->size);
+
+	if (!ret && input->size && use != INPUT_WRITE) {
+		close(input->fd);
+		input->fd = memory;
+		return 0;
+	}
+	if (memory >= 0)
+		close(memory);
+	if (ret == -EFBIG)
+		return complain(EXIT_INPUT, "'%s' cannot be mapped, and reading it does not end",
+				input->path);
+	if (ret)
+		return complain(EXIT_INPUT, "'%s' cannot be mapped, and reading it fails: %s",
+				input->path, strerror(-ret));
+	if (!input->size)
+		return complain(EXIT_INPUT, "'%s' is empty", input->path);
+	return complain(EXIT_INPUT, "'%s' cannot be mapped, so it cannot be sorted in place",
+			input->path);
+}
+
+/* Only what will be written is writable: a private writable mapping is charged for. */
+static bool map(struct input *input, enum input_use use)
+{
+	void *base = mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
+			  use == INPUT_WRITE ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
+
+	if (base == MAP_FAILED)
+		return false;
+	input->base = base;
+	return true;
+}
+
+/* An open file. 0 or an exit status. */
+static int take(struct input *input, const struct stat *st, enum input_use use)
+{
+	int status = 0;
+
+	input->size = (size_t)st->st_size;
+	if (input->size && map(input, use))
+		return 0;
+	if (!input->size || errno == ENODEV)
+		status = read_in(input, use);
+	if (status || (input->size && map(input, use)))
+		return status;
+	return complain(EXIT_INPUT, "cannot map '%s': %s", input->path, strerror(errno));
 }
 
 int input_open(struct input *input, const char *path, enum input_use use)
@@ -54,21 +129,12 @@ int input_open(struct input *input, const char *path, enum input_use use)
 			       ? complain(EXIT_INPUT, "cannot write to '%s': %s", path,
 					  strerror(errno))
 			       : cannot(path, errno);
-	if (fstat(input->fd, &st)) {
+	if (fstat(input->fd, &st))
 		status = cannot(path, errno);
-	} else if (!(status = check(path, &st))) {
-		input->size = (size_t)st.st_size;
-		/* Only what will be written is writable: a private writable mapping is charged for.
-		 */
-		input->base =
-			mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
-			     shared_writable ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
-		if (input->base != MAP_FAILED)
-			return 0;
-		input->base = NULL;
-		status = complain(EXIT_INPUT, "cannot map '%s': %s", path, strerror(errno));
-	}
-	input_close(input);
+	else if (!(status = check(path, &st)))
+		status = take(input, &st, use);
+	if (status)
+		input_close(input);
 	return status;
 }
 

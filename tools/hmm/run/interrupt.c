@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "session.h"
 
@@ -40,6 +41,8 @@ void interrupts_die(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
 
+	/* What was done is told. */
+	fflush(stdout);
 	sigaction(caught, &action, NULL);
 	raise(caught);
 }

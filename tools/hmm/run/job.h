@@ -41,6 +41,7 @@ struct work {
 	uint64_t bytes;           /* what the job works on */
 	unsigned int cpu_threads; /* of the CPU's side, set by it */
 	void *state;              /* the job's own */
+	int status;               /* what COMPLAINED stands for */
 };
 
 struct job {
@@ -63,7 +64,7 @@ struct job {
 
 #define LINE 160
 
-/* An "errno" that says: the sentence was printed already. */
+/* An "errno" that says: the sentence was printed already, and work->status is the exit status. */
 #define COMPLAINED 4095
 
 extern const struct job job_checksum, job_search, job_sort, job_graph;

@@ -9,6 +9,8 @@
 #include "../term.h"
 #include "report.h"
 
+#define NAME 16385 /* a path, every byte of it as \ooo */
+
 /* Numbers of several files add up; anything else is only said of a single one. */
 static void merge(struct json_object *sum, struct json_object *fields)
 {
@@ -34,7 +36,7 @@ void report_file(struct report *report, const struct work *work, double seconds,
 		 int same)
 {
 	struct json_object *fields = json_object_new_object(), *file = json_object_new_object();
-	char text[LINE] = "", size[WORDS], time[WORDS];
+	char text[LINE] = "", size[WORDS], time[WORDS], name[NAME];
 
 	report->job->result(work, fields, text);
 	report->bytes += work->bytes;
@@ -43,7 +45,7 @@ void report_file(struct report *report, const struct work *work, double seconds,
 	report->cpu_threads = work->cpu_threads;
 	report->verified = report->verified && same;
 	merge(report->fields, fields);
-	put_text(file, "path", work->input->path);
+	put_name(file, "path", work->input->path);
 	put_number(file, "bytes", (int64_t)work->bytes);
 	put_real(file, "seconds", seconds);
 	merge(file, fields);
@@ -52,7 +54,7 @@ void report_file(struct report *report, const struct work *work, double seconds,
 	if (report->options->json)
 		return;
 	printf("%s%s%s  %s  %s in %s%s\n", colour(stdout, BOLD), text, colour(stdout, PLAIN),
-	       work->input->path, bytes_in_words(size, work->bytes),
+	       printable(name, sizeof(name), work->input->path), bytes_in_words(size, work->bytes),
 	       seconds_in_words(time, seconds), same ? "" : "  NOT what the CPU gets");
 }
 

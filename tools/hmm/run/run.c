@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../command.h"
 #include "../map/map.h"
 #include "../options.h"
+#include "../suggest.h"
+#include "../term.h"
 #include "job.h"
 #include "report.h"
 
@@ -31,9 +35,9 @@ static int say(const struct work *work, int error)
 
 	switch (error) {
 	case -COMPLAINED:
-		return EXIT_INPUT;
+		return work->status;
 	case -ENOMEM:
-		return complain(EXIT_HOST, "not enough memory for '%s'", path);
+		return complain(EXIT_FAILED, "not enough memory for '%s'", path);
 	case -EACCES:
 		return complain(EXIT_FINDING,
 				"the device reached for memory that it was not allowed");
@@ -43,20 +47,40 @@ static int say(const struct work *work, int error)
 		return complain(EXIT_INPUT,
 				"'%s' has a page that is lost to a media or memory error", path);
 	case -EIO:
-		return complain(EXIT_HOST, "device '%s' failed on '%s'", work->options->device,
+		return complain(EXIT_FAILED, "device '%s' failed on '%s'", work->options->device,
 				path);
 	case -EOPNOTSUPP:
 		return complain(EXIT_HOST, "device '%s' cannot run this job",
 				work->options->device);
 	}
-	return complain(EXIT_HOST, "the job failed on '%s': %s", path, strerror(-error));
+	return complain(EXIT_FAILED, "the job failed on '%s': %s", path, strerror(-error));
+}
+
+struct step {
+	int (*fn)(struct work *work);
+	struct work *work;
+};
+
+static int take_step(void *arg)
+{
+	struct step *step = arg;
+
+	return step->fn(step->work);
+}
+
+/* What the CPU does with the file: it may shrink meanwhile. */
+static int guarded(int (*fn)(struct work *work), struct work *work)
+{
+	struct step step = { fn, work };
+
+	return shrink_guard(take_step, &step);
 }
 
 /* The CPU's side; its time in *seconds. */
 static int on_cpu(const struct job *job, struct work *work, double *seconds)
 {
 	double begin = now_seconds();
-	int ret = job->cpu(work);
+	int ret = guarded(job->cpu, work);
 
 	*seconds = now_seconds() - begin;
 	return ret;
@@ -79,7 +103,7 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 {
 	bool cpu_first = work->options->in_place;
 	double device_seconds, cpu_seconds = 0;
-	int ret = job->prepare(work), same = 1;
+	int ret = guarded(job->prepare, work), same = 1;
 
 	if (!ret && work->options->verify && cpu_first)
 		ret = on_cpu(job, work, &cpu_seconds);
@@ -91,14 +115,17 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	device_seconds = work->session->seconds;
 	if (!ret && work->options->verify && !cpu_first)
 		ret = on_cpu(job, work, &cpu_seconds);
-	if (!ret && work->options->verify)
-		same = job->same(work);
+	if (!ret && work->options->verify) {
+		same = guarded(job->same, work);
+		ret = same < 0 ? same : 0;
+	}
 	if (!ret && same && job->finish)
 		ret = job->finish(work);
-	if (!ret && work->options->svg)
-		ret = map_draw_svg(work->session->mm, work->session->svm, work->options->svg)
-			      ? -COMPLAINED
-			      : 0;
+	if (!ret && work->options->svg) {
+		work->status =
+			map_draw_svg(work->session->mm, work->session->svm, work->options->svg);
+		ret = work->status ? -COMPLAINED : 0;
+	}
 	if (!ret)
 		report_file(report, work, device_seconds, cpu_seconds, same);
 	if (work->options->confine)
@@ -109,6 +136,28 @@ static int run_file(const struct job *job, struct work *work, struct report *rep
 	return ret ? say(work, ret) : 0;
 }
 
+/* Each file stays open: as many as may be, not as many as a shell is content with. */
+static void allow_files(void)
+{
+	struct rlimit files;
+
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+/* The picture must not take the place of what is worked on. 0 or an exit status. */
+static int check_svg(const char *svg, const struct input *input)
+{
+	struct stat in, out;
+
+	if (!svg || stat(svg, &out) || fstat(input->fd, &in) || in.st_dev != out.st_dev ||
+	    in.st_ino != out.st_ino)
+		return 0;
+	return complain(EXIT_INPUT, "'%s' is input, and the picture would be written over it", svg);
+}
+
 static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
 {
 	struct report report = { .job = job, .options = options, .verified = true };
@@ -117,23 +166,31 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	enum input_use use = options->in_place ? INPUT_WRITE
 			     : job->writes     ? INPUT_COPY
 					       : INPUT_READ;
-	int opened = 0, status = inputs ? 0 : complain(EXIT_HOST, "not enough memory");
+	int opened = 0, status = inputs ? 0 : complain(EXIT_FAILED, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
-	for (; opened < n && !status; opened += !status)
+	allow_files();
+	for (; opened < n && !status; opened++) {
 		status = input_open(&inputs[opened], paths[opened], use);
+		if (status)
+			break;
+		status = check_svg(options->svg, &inputs[opened]);
+	}
 	if (!status)
 		status = session_open(&session, options->device, (unsigned int)options->engines,
 				      options->confine);
 	report.fields = json_object_new_object();
 	report.files = json_object_new_array();
 	report.engines = session.engines;
-	session.progress = !options->json && isatty(STDERR_FILENO);
+	session.progress = !options->json && can_redraw(stderr);
 	for (int i = 0; i < n && !status && !interrupted(); i++) {
 		struct work work = { .options = options, .session = &session, .input = &inputs[i] };
 
 		status = run_file(job, &work, &report);
-		/* The last one is unmapped while it is mirrored: the device learns of it by the event. */
+		/*
+		 * The last one is unmapped while it is mirrored: the device learns of it by the
+		 * event.
+		 */
 		if (i + 1 < n)
 			session_done(&session, inputs[i].base, inputs[i].size);
 	}
@@ -160,6 +217,10 @@ static int check(const struct job *job, struct run_options *o, int *argc, char *
 	if (job->takes_pattern) {
 		if (!*argc)
 			return complain(EXIT_INPUT, "%s needs a PATTERN and a FILE", job->name);
+		if (*argc == 1)
+			return complain(EXIT_INPUT,
+					"%s needs a PATTERN and a FILE; only '%s' is given",
+					job->name, **argv);
 		o->pattern = *(*argv)++;
 		(*argc)--;
 	}
@@ -219,6 +280,8 @@ int cmd_run(int argc, char **argv)
 		"'FROM TO' lines\n",
 	};
 	const struct job *job;
+	struct suggestion near;
+	char text[64];
 	int status, first = options_parse(&table, argc, argv, &status);
 
 	if (first == OPTIONS_EXIT)
@@ -226,16 +289,20 @@ int cmd_run(int argc, char **argv)
 	if (first == argc)
 		return complain(EXIT_INPUT, "which JOB? checksum, search, sort or graph");
 	job = job_named(argv[first]);
+	near = suggest(argv[first]);
+	for (size_t i = 0; i < N_JOBS; i++)
+		suggest_one(&near, jobs[i]->name);
 	if (!job)
 		return complain(EXIT_INPUT,
-				"no job '%s'; there are checksum, search, sort and graph",
-				argv[first]);
+				"no job '%s'%s; there are checksum, search, sort and graph",
+				argv[first], did_you_mean(text, &near, ""));
 	argc -= first + 1;
 	argv += first + 1;
 	status = check(job, &o, &argc, &argv);
 	if (status)
 		return status;
 	interrupts_catch();
+	shrink_catch();
 	status = run_files(job, &o, argc, argv);
 	if (interrupted())
 		interrupts_die();

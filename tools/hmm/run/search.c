@@ -83,7 +83,8 @@ static int search_prepare(struct work *work)
 	size_t length = strlen(work->options->pattern);
 
 	if (!length || length > PATTERN_MAX) {
-		complain(EXIT_INPUT, "PATTERN must be 1 to %u bytes long", PATTERN_MAX);
+		work->status =
+			complain(EXIT_INPUT, "PATTERN must be 1 to %u bytes long", PATTERN_MAX);
 		return -COMPLAINED;
 	}
 	s = calloc(1, sizeof(*s));

@@ -11,6 +11,7 @@
 #include "../command.h"
 #include "../term.h"
 #include "session.h"
+#include "spec.h"
 
 #define PROGRESS_NS 100000000ULL /* how often the bar is drawn and interrupts are looked at */
 #define QUIET_S 0.3              /* no bar for jobs that end sooner */
@@ -34,12 +35,10 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 	if (ret)
 		return complain_attach(ret);
 	ret = hmm_device_open(s->mm, device, engines, &s->device);
-	if (ret == -ENODEV)
-		ret = complain(EXIT_INPUT, "no device '%s'; 'hmm info' lists them", device);
-	else if (ret == -EINVAL)
-		ret = complain(EXIT_INPUT, "device '%s': bad option, or wrong stacking", device);
+	if (ret == -ENODEV || ret == -EINVAL)
+		ret = complain_device(device);
 	else if (ret)
-		ret = complain(EXIT_HOST, "cannot open device '%s': %s", device, strerror(-ret));
+		ret = complain(EXIT_FAILED, "cannot open device '%s': %s", device, strerror(-ret));
 	if (ret)
 		goto out;
 	options.flags = HMM_SVM_NO_COLLECT;
@@ -47,7 +46,7 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 		options.flags |= HMM_SVM_EXPLICIT;
 	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);
 	if (ret) {
-		ret = complain(EXIT_HOST, "cannot mirror onto device '%s': %s", device,
+		ret = complain(EXIT_FAILED, "cannot mirror onto device '%s': %s", device,
 			       strerror(-ret));
 		goto out;
 	}
@@ -104,8 +103,8 @@ int session_name(struct session *s, const void *base, size_t size, int prot)
 }
 
 /*
- * What the jobs used is not used again, and nothing runs: the moment to take it from the device, and to free
- * table pages, which stops it. HMM_SVM_NO_COLLECT keeps that out of the jobs' time.
+ * What the jobs used is not used again, and nothing runs: the moment to take it from the device,
+ * and to free table pages, which stops it. HMM_SVM_NO_COLLECT keeps that out of the jobs' time.
  */
 void session_done(struct session *s, const void *base, size_t size)
 {
@@ -123,21 +122,23 @@ void session_close(struct session *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static void draw(const char *what, uint64_t done, uint64_t items)
+/* A terminal that has no room for a bar gets the number alone. */
+static int draw(const char *what, uint64_t done, uint64_t items)
 {
-	int width = columns(stderr) - 24, full;
+	int width = columns(stderr) - 21, full;
+	double share = items ? (double)done / (double)items : 0;
 
-	if (width > 50)
+	if (width > 50 || columns(stderr) == 0)
 		width = 50;
-	if (width < 8)
-		width = 8;
-	full = items ? (int)((double)done / (double)items * width) : 0;
+	if (width < 4)
+		return fprintf(stderr, "\r  %3.0f %%", 100 * share) - 1;
+	full = (int)(share * width);
 	fprintf(stderr, "\r  %-9s %s", what, colour(stderr, GREEN));
 	for (int i = 0; i < width; i++)
-		fputs(i < full ? "\u2588" : "\u2591", stderr);
-	fprintf(stderr, "%s %3.0f %%", colour(stderr, PLAIN),
-		items ? 100.0 * (double)done / (double)items : 0);
+		fputs(i < full ? glyph("\u2588", "#") : glyph("\u2591", "-"), stderr);
+	fprintf(stderr, "%s %3.0f %%", colour(stderr, PLAIN), 100 * share);
 	fflush(stderr);
+	return 12 + width + 6;
 }
 
 int session_run(struct session *s, const char *what,
@@ -150,7 +151,8 @@ int session_run(struct session *s, const char *what,
 			       .ranges = s->names,
 			       .nranges = s->n_names };
 	double begin = now_seconds();
-	bool drawn = false, cancelled = false;
+	bool cancelled = false;
+	int drawn = 0;
 	int ret = interrupted() ? -ECANCELED : hmm_svm_submit(s->svm, &job);
 
 	if (ret)
@@ -162,12 +164,12 @@ int session_run(struct session *s, const char *what,
 		}
 		if (!s->progress || now_seconds() - begin < QUIET_S)
 			continue;
-		drawn = true;
-		draw(what, __atomic_load_n(&job.done, __ATOMIC_RELAXED), items);
+		drawn = draw(what, __atomic_load_n(&job.done, __ATOMIC_RELAXED), items);
 	}
 	s->seconds += now_seconds() - begin;
+	/* Spaces: not every terminal knows the sequence that clears a line. */
 	if (drawn)
-		fputs("\r\033[K", stderr);
+		fprintf(stderr, "\r%*s\r", drawn, "");
 	return cancelled ? -ECANCELED : job.status;
 }
 
@@ -176,15 +178,27 @@ struct crew {
 	void *arg;
 	uint64_t items;
 	_Atomic uint64_t next;
+	_Atomic int error;
 };
 
-static void *crew_work(void *arg)
+static int crew_items(void *arg)
 {
 	struct crew *crew = arg;
 	uint64_t item;
 
-	while (!interrupted() && (item = atomic_fetch_add(&crew->next, 1)) < crew->items)
+	while (!interrupted() && !atomic_load(&crew->error) &&
+	       (item = atomic_fetch_add(&crew->next, 1)) < crew->items)
 		crew->fn(item, crew->arg);
+	return 0;
+}
+
+static void *crew_work(void *arg)
+{
+	struct crew *crew = arg;
+	int ret = shrink_guard(crew_items, crew);
+
+	if (ret)
+		atomic_store(&crew->error, ret);
 	return NULL;
 }
 
@@ -201,5 +215,5 @@ int cpu_run(unsigned int threads, void (*fn)(uint64_t item, void *arg), void *ar
 	for (unsigned int i = 0; i < n; i++)
 		pthread_join(others[i], NULL);
 	free(others);
-	return interrupted() ? -ECANCELED : 0;
+	return interrupted() ? -ECANCELED : atomic_load(&crew.error);
 }

@@ -30,11 +30,15 @@ void session_forbid(struct session *s, const void *base, size_t size);
 void session_close(struct session *s);
 
 /*
- * The jobs that follow use this memory, with that permission: what a device without faults must be told; for
- * others it does nothing. A second call for the same start replaces the first. 0 or -ENOMEM.
+ * The jobs that follow use this memory, with that permission: what a device without faults must
+ * be told; for others it does nothing. A second call for the same start replaces the first. 0 or
+ * -ENOMEM.
  */
 int session_name(struct session *s, const void *base, size_t size, int prot);
-/* The device is done with [base, base + size): it loses that, and the tables that it needed for it. */
+/*
+ * The device is done with [base, base + size): it loses that, and the tables that it needed for
+ * it.
+ */
 void session_done(struct session *s, const void *base, size_t size);
 
 /*
@@ -44,8 +48,15 @@ void session_done(struct session *s, const void *base, size_t size);
 int session_run(struct session *s, const char *what,
 		int (*kernel)(struct hmm_ctx *, uint64_t, void *), void *arg, uint64_t items);
 
-/* fn(item, arg) for each item on as many CPU threads as the device has engines. */
+/*
+ * fn(item, arg) for each item on as many CPU threads as the device has engines. 0; -ECANCELED;
+ * -EFAULT: the file that it reads has shrunk.
+ */
 int cpu_run(unsigned int threads, void (*fn)(uint64_t item, void *arg), void *arg, uint64_t items);
+
+/* fn(arg), which reads a mapped file: its result, or -EFAULT if the file has shrunk. */
+void shrink_catch(void);
+int shrink_guard(int (*fn)(void *arg), void *arg);
 
 double now_seconds(void);
 

@@ -185,7 +185,7 @@ static int sort_prepare(struct work *work)
 	s->base = work->input->base;
 	/* The only byte that the CPU looks at, read by the descriptor to leave the mapping cold. */
 	if (pread(work->input->fd, &last, 1, (off_t)s->size - 1) != 1)
-		return -EIO;
+		return -EFAULT; /* it has shrunk */
 	s->text = s->size + (last != '\n');
 	s->pieces = s->runs = (s->size + PIECE - 1) / PIECE;
 	s->begins = calloc(s->pieces + 1, sizeof(*s->begins));
@@ -222,7 +222,7 @@ static int sort_cpu(struct work *work)
 		ssize_t n = pread(work->input->fd, text + at, s->size - at, (off_t)at);
 
 		if (n <= 0)
-			return n ? -errno : -EIO;
+			return n ? -errno : -EFAULT;
 		at += (size_t)n;
 	}
 	if (s->text > s->size)
@@ -232,21 +232,24 @@ static int sort_cpu(struct work *work)
 	return interrupted() ? -ECANCELED : 0;
 }
 
-static int write_output(const struct work *work)
+static int write_output(struct work *work)
 {
 	const struct sort *s = work->state;
 	const char *path = work->options->output;
 	size_t at = 0;
 	struct stat in, out;
+	bool opened;
 	int fd;
 
 	/* Truncating the file would take the pages of its mapping away. */
 	if (!stat(path, &out) && !fstat(work->input->fd, &in) && in.st_dev == out.st_dev &&
 	    in.st_ino == out.st_ino) {
-		complain(EXIT_INPUT, "'%s' is input and output; use --in-place", path);
+		work->status =
+			complain(EXIT_INPUT, "'%s' is input and output; use --in-place", path);
 		return -COMPLAINED;
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	opened = fd >= 0;
 	while (fd >= 0 && at < s->size) {
 		ssize_t n = write(fd, s->base + at, s->size - at);
 
@@ -255,7 +258,12 @@ static int write_output(const struct work *work)
 		at += (size_t)n;
 	}
 	if (fd < 0 || at < s->size || close(fd)) {
-		complain(EXIT_INPUT, "cannot write '%s': %s", path, strerror(errno));
+		if (errno == EINTR && interrupted())
+			return -ECANCELED;
+		if (errno == EFAULT)
+			return -EFAULT; /* the input has shrunk */
+		work->status = complain(opened ? EXIT_FAILED : EXIT_INPUT, "cannot write '%s': %s",
+					path, strerror(errno));
 		return -COMPLAINED;
 	}
 	return 0;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm torture: options, the run, the verdict as exit status. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "../../../lib/base/mutation.h"
 #include "../command.h"
+#include "../options.h"
+#include "../streams.h"
 #include "torture.h"
 
 #define DEFAULT_SEED 1
@@ -16,77 +17,52 @@
 
 static struct torture run; /* in .bss, which is never mirrored */
 
-static int usage(FILE *out)
+/* The rules that can be broken, for --help; NULL if memory is short. */
+static char *mutations(void)
 {
-	const char *name, *text;
-	size_t i;
+	const char *name, *what;
+	char *text = NULL;
+	size_t size, i;
+	FILE *f = open_memstream(&text, &size);
 
-	fprintf(out,
-		"usage: hmm torture [--seconds N] [--seed S] [--break MUTATION] [--long] [--json]\n"
-		"  --seconds N   how long (10); with --long at most (3600)\n"
-		"  --seed S      replays the choices of an earlier run (1)\n"
-		"  --long        until 1,000,000 operations and 1,000,000 accepted uses\n"
-		"  --break NAME  break one rule of the protocol; only in builds with "
-		"-Dmutations=true:\n");
-	for (i = 0; (name = hmm_mutation_name(i, &text)); i++)
-		fprintf(out, "      %-18s %s\n", name, text);
-	return out == stderr ? 2 : 0;
-}
-
-static int bad(const char *what, const char *value)
-{
-	fprintf(stderr, "hmm torture: %s is not a valid %s\n", value, what);
-	return 2;
+	if (!f)
+		return NULL;
+	fputs("An interrupt ends the run early; what was seen so far is reported.\nMutations:\n",
+	      f);
+	for (i = 0; (name = hmm_mutation_name(i, &what)); i++)
+		fprintf(f, "  %-24s %s\n", name, what);
+	return fclose(f) ? NULL : text;
 }
 
 /* 0; -1: go no further, *status is the exit status. */
 static int parse(int argc, char **argv, struct options *opt, int *status)
 {
-	static const struct option table[] = {
-		{ "seconds", required_argument, NULL, 's' },
-		{ "seed", required_argument, NULL, 'r' },
-		{ "break", required_argument, NULL, 'b' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "long", no_argument, NULL, 'l' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	const struct option_row rows[] = {
+		{ "seconds", 's', OPTION_REAL, "N", "how long (10); with --long at most (3600)",
+		  &opt->seconds, 0, 86400 },
+		{ "seed", 0, OPTION_NUMBER, "S", "replays the choices of an earlier run (1)",
+		  &opt->seed, 0, UINT64_MAX },
+		{ "long", 'l', OPTION_FLAG, NULL,
+		  "until 1,000,000 operations and 1,000,000 accepted uses", &opt->longer },
+		{ "break", 'b', OPTION_STRING, "NAME",
+		  "break a rule of the protocol; only in builds with -Dmutations=true",
+		  &opt->mutation },
+		{ "json", 'j', OPTION_FLAG, NULL, "one JSON object", &opt->json },
+		{ NULL },
 	};
-	char *end;
-	int c;
+	char *more = mutations();
+	const struct option_table table = {
+		"[OPTION]...", "Changes memory under running devices and looks for stale accesses",
+		rows, more
+	};
+	int first = options_parse(&table, argc, argv, status);
 
-	*status = 2;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "+h", table, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			opt->seconds = strtod(optarg, &end);
-			if (*end || end == optarg || !(opt->seconds > 0) || opt->seconds > 86400)
-				return *status = bad("number of seconds", optarg), -1;
-			break;
-		case 'r':
-			errno = 0;
-			opt->seed = strtoull(optarg, &end, 0);
-			if (*end || end == optarg || errno || *optarg == '-')
-				return *status = bad("seed", optarg), -1;
-			break;
-		case 'b':
-			opt->mutation = optarg;
-			break;
-		case 'j':
-			opt->json = true;
-			break;
-		case 'l':
-			opt->longer = true;
-			break;
-		case 'h':
-			return *status = usage(stdout), -1;
-		default:
-			return -1;
-		}
-	}
-	if (optind == argc)
+	free(more);
+	if (first == OPTIONS_EXIT)
+		return -1;
+	if (first == argc)
 		return 0;
-	fprintf(stderr, "hmm torture: takes no argument, got %s\n", argv[optind]);
+	*status = complain(EXIT_INPUT, "takes no operand, and '%s' is one", argv[first]);
 	return -1;
 }
 
@@ -117,12 +93,11 @@ int cmd_torture(int argc, char **argv)
 	if (!(run.opt.seconds > 0))
 		run.opt.seconds = run.opt.longer ? LONG_SECONDS : DEFAULT_SECONDS;
 	rc = hmm_mutation_set(run.opt.mutation);
-	if (rc == -EOPNOTSUPP) {
-		fprintf(stderr, "hmm torture: --break needs a build with -Dmutations=true\n");
-		return 2;
-	}
+	if (rc == -EOPNOTSUPP)
+		return complain(EXIT_INPUT, "--break needs a build with -Dmutations=true");
 	if (rc)
-		return bad("mutation (see hmm torture --help)", run.opt.mutation);
+		return complain(EXIT_INPUT, "no mutation '%s'; see 'hmm torture --help'",
+				run.opt.mutation);
 	status = check_host();
 	if (status)
 		return status;
@@ -134,15 +109,19 @@ int cmd_torture(int argc, char **argv)
 		       run.opt.seconds, run.opt.mutation ? ", broken on purpose: " : "",
 		       run.opt.mutation ? run.opt.mutation : "");
 	fflush(stdout);
+	torture_stop_catch(&run);
 	rc = torture_run(&run);
 	if (rc)
-		return EXIT_HOST;
+		return EXIT_FAILED;
 	if (run.opt.json)
 		torture_report_json(&run);
 	else
 		torture_report(&run);
-	fflush(stdout);
-	status = torture_passed(&run) ? 0 : 1;
+	status = streams_end(torture_passed(&run) || run.interrupted ? EXIT_DONE : EXIT_FINDING);
+	if (findings_all())
+		status = EXIT_FINDING;
+	else if (run.interrupted)
+		torture_stop_die(&run);
 	if (findings_of(FINDING_HANG))
 		_exit(status); /* its threads cannot be joined */
 	return status;

@@ -179,6 +179,13 @@ static void print_told(const struct torture *t)
 		printf("\n");
 }
 
+static const char *verdict(const struct torture *t)
+{
+	if (!findings_all() && t->interrupted)
+		return "interrupted, nothing found so far";
+	return torture_passed(t) ? "sound" : "UNSOUND";
+}
+
 void torture_report(const struct torture *t)
 {
 	unsigned long long faults = 0, transient = 0, sections = 0, writes = 0, errors = 0;
@@ -227,14 +234,15 @@ void torture_report(const struct torture *t)
 		printf("%s%s\n", i ? "" : "what happened to that memory before:\n", line);
 	printf("%s: %llu hostile operations (%llu on pages that a device held), %llu accepted uses "
 	       "(%.0f %% of all), %llu stale, %llu lost, %llu wrong in %.1f s; seed %llu\n",
-	       torture_passed(t) ? "sound" : "UNSOUND",
-	       (unsigned long long)atomic_load(&t->operations),
+	       verdict(t), (unsigned long long)atomic_load(&t->operations),
 	       (unsigned long long)atomic_load(&t->operations_on_held),
 	       (unsigned long long)torture_accepted(t), 100 * share(t),
 	       (unsigned long long)findings_of(FINDING_STALE),
 	       (unsigned long long)findings_of(FINDING_LOST),
 	       (unsigned long long)findings_of(FINDING_WRONG), t->elapsed,
 	       (unsigned long long)t->opt.seed);
+	if (t->interrupted)
+		return;
 	if (!findings_all() && t->unfinished)
 		printf("the time was over before there were %llu operations and as many accepted "
 		       "uses\n",
@@ -328,6 +336,7 @@ void torture_report_json(const struct torture *t)
 	add(o, "windows_forced", cells_forced(t, &i));
 	add(o, "windows_possible", i);
 	json_object_object_add(o, "drill_seconds", json_object_new_double(t->drill_seconds));
+	json_object_object_add(o, "interrupted", json_object_new_boolean(t->interrupted));
 	json_object_object_add(o, "passed", json_object_new_boolean(torture_passed(t)));
 	json_object_object_add(o, "hostile", json_operations(t));
 	json_object_object_add(o, "beside", json_bystander());

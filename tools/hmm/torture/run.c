@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A run: twice attach, torture, detach. The first cycle is the drill, which forces every operation into
- * every window; in the second all run free. What the second leaves behind that the first did not
- * is a leak; what a thread does not come back from is a hang.
+ * A run: twice attach, torture, detach. The first cycle is the drill, which forces every
+ * operation into every window; in the second all run free. What the second leaves behind that the
+ * first did not is a leak; what a thread does not come back from is a hang.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -51,8 +51,8 @@ static int slots_create(struct torture *t)
 		rc = slot_create(&t->slots[i], i, layout[i].kind, layout[i].checked);
 		t->nslots = t->nslots_ran = i + 1;
 		if (rc) {
-			fprintf(stderr, "hmm torture: no %s memory to work on: %s\n",
-				kind_name(layout[i].kind), strerror(-rc));
+			complain(EXIT_FAILED, "no %s memory to work on: %s",
+				 kind_name(layout[i].kind), strerror(-rc));
 			slots_destroy(t);
 			return rc;
 		}
@@ -114,7 +114,7 @@ bool torture_passed(const struct torture *t)
 {
 	double accepted = (double)torture_accepted(t);
 
-	return !findings_all() && !t->unfinished && accepted > 0 &&
+	return !findings_all() && !t->unfinished && !t->interrupted && accepted > 0 &&
 	       accepted >= ACCEPTED_SHARE * (accepted + (double)torture_refused(t));
 }
 
@@ -127,7 +127,7 @@ static bool over(struct torture *t, uint64_t start, double seconds)
 {
 	bool late = seconds_since(start) >= seconds;
 
-	if (atomic_load(&t->stop) || findings_all())
+	if (atomic_load(&t->stop) || findings_all() || torture_stopped(t))
 		return true;
 	if (t->drilling)
 		return atomic_load(&t->drilled) == HOSTILES;
@@ -284,6 +284,8 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 		return rc;
 	atomic_store(&t->stop, false);
 	rc = crew_start(t, &crew);
+	if (rc)
+		complain(EXIT_FAILED, "cannot start a thread: %s", strerror(-rc));
 	while (!rc && !hang && !over(t, start, seconds)) {
 		hang = watch_tick(t);
 		if (!(tort_ticks(t) % FOCUS_TICKS))
@@ -331,7 +333,7 @@ int torture_run(struct torture *t)
 	rc = cycle(t, start, t->opt.seconds);
 	t->drilling = false;
 	t->drill_seconds = seconds_since(start);
-	if (!rc && !findings_all()) {
+	if (!rc && !findings_all() && !t->interrupted) {
 		usage_measure(&first);
 		/* However long the drill took on a busy machine, some of the time is for this. */
 		rest = t->opt.seconds - seconds_since(start);
@@ -339,7 +341,7 @@ int torture_run(struct torture *t)
 			rest = t->opt.seconds * LEAST_FREE;
 		rc = cycle(t, tort_now_ns(), rest);
 		usage_measure(&second);
-		if (!rc && !findings_all())
+		if (!rc && !findings_all() && !t->interrupted)
 			usage_compare(&first, &second);
 	}
 	t->elapsed = seconds_since(start);

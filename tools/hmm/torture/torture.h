@@ -8,6 +8,7 @@
 #define TOOLS_HMM_TORTURE_TORTURE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <hmm/hmm.h>
 #include "bell.h"
 #include "brake.h"
@@ -65,8 +66,8 @@ void tort_pause(uint64_t ns);
 void tort_spin(uint64_t ns);
 
 /*
- * Patience is measured in ticks of the main thread, which sleeps for one at a time: on a busy machine
- * they come late, as everything else does.
+ * Patience is measured in ticks of the main thread, which sleeps for one at a time: on a busy
+ * machine they come late, as everything else does.
  */
 #define TICK_NS 5000000ULL
 #define TICKS_A_SECOND 200U
@@ -134,6 +135,8 @@ struct torture {
 	struct hmm_mm_stats stats; /* summed over the cycles */
 	bool pins;
 	bool unfinished; /* --long ran out of time */
+	sigset_t interrupts;
+	int interrupted; /* the signal that ended the run early */
 };
 
 #define FOCUS_SLOTS 4
@@ -175,6 +178,13 @@ bool watch_tick(struct torture *t);
 void watch_print_threads(const struct torture *t);
 /* How far it is, on a terminal; @clear: take it away. */
 void watch_progress(const struct torture *t, double seconds, bool clear);
+/*
+ * stop.c: from here on interrupts end the run. The last one ends the process, by the signal that
+ * was noted.
+ */
+void torture_stop_catch(struct torture *t);
+bool torture_stopped(struct torture *t);
+void torture_stop_die(struct torture *t);
 /* usage.c: what is taken of the process */
 struct usage {
 	unsigned int fds;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "../term.h"
 #include "ops.h"
 
 #define HANG_TICKS (15U * TICKS_A_SECOND)
@@ -79,22 +80,36 @@ bool watch_tick(struct torture *t)
 	return hang;
 }
 
-/* No stdio: a fork that a window holds open keeps its locks. */
+/*
+ * No stdio: a fork that a window holds open keeps its locks. No sequences: not every terminal
+ * knows them.
+ */
 void watch_progress(const struct torture *t, double seconds, bool clear)
 {
-	char line[160];
-	int n;
+	static int drawn; /* columns */
+	char line[320];
+	int n, room = columns(stderr) - 1;
 
-	if (t->opt.json || !isatty(STDERR_FILENO))
+	if (t->opt.json || !can_redraw(stderr) || (clear && !drawn))
 		return;
-	n = clear ? snprintf(line, sizeof(line), "\r\033[K")
-		  : snprintf(
-			    line, sizeof(line),
-			    "\r%s %.0f s: %llu operations, %llu accepted uses, %llu findings\033[K",
-			    t->drilling ? "windows" : "free", seconds,
-			    (unsigned long long)atomic_load(&t->operations),
-			    (unsigned long long)torture_accepted(t),
-			    (unsigned long long)findings_all());
+	n = clear ? 0
+		  : snprintf(line, 160,
+			     "%s %.0f s: %llu operations, %llu accepted uses, %llu findings",
+			     t->drilling ? "windows" : "free", seconds,
+			     (unsigned long long)atomic_load(&t->operations),
+			     (unsigned long long)torture_accepted(t),
+			     (unsigned long long)findings_all());
+	if (n > room && room > 0)
+		n = room;
+	drawn = n > drawn ? n : drawn;
+	memmove(line + 1, line, (size_t)n);
+	*line = '\r';
+	memset(line + 1 + n, ' ', (size_t)(drawn - n));
+	n = 1 + drawn;
+	if (clear) {
+		line[n++] = '\r';
+		drawn = 0;
+	}
 	if (write(STDERR_FILENO, line, (size_t)n) != n)
 		return;
 }
