@@ -30,6 +30,9 @@ struct graph_symbol {
 	enum variant variant;
 	enum verdict verdict;
 	const char *reason;       /* one clause, never NULL */
+	/* the same if only what can be a module counts: built-in code needs no export */
+	enum verdict modular;
+	const char *modular_reason;
 	struct graph_site *sites; /* export statements, first in path order */
 	uint32_t n_sites;
 	uint32_t *definers; /* files that define it */

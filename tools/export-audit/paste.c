@@ -230,7 +230,7 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 
 static bool open_question(const struct symbol *s)
 {
-	return !s->direct.n && !s->indirect.n && !s->unexpanded;
+	return !s->modular && !s->unexpanded;
 }
 
 static int by_bucket(const void *a, const void *b)
