@@ -106,6 +106,17 @@ static bool names(const struct blob *b, uint64_t ref)
 	return false;
 }
 
+static bool defines(const struct blob *b, const char *name)
+{
+	const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
+	uint64_t hash = blob_hash(name, strlen(name));
+
+	for (uint32_t i = 0; i < b->n_defs; i++)
+		if (d[i].hash == hash)
+			return true;
+	return false;
+}
+
 static int consume_as(struct resolver *r, uint32_t file, const char *prefix, const char *written,
 		      const char *meant)
 {
@@ -113,7 +124,7 @@ static int consume_as(struct resolver *r, uint32_t file, const char *prefix, con
 	uint32_t at;
 
 	snprintf(name, sizeof(name), "%s%s", prefix, written);
-	if (!names(r->files[file].blob, blob_hash(name, strlen(name))))
+	if (!names(r->files[file].blob, blob_hash(name, strlen(name))) || defines(r->files[file].blob, name))
 		return 0;
 	at = hmap_get(&r->by_name, blob_hash(meant, strlen(meant)));
 	if (at == HMAP_NONE || !consumes(r, &r->symbols[at], file))

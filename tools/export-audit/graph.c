@@ -175,7 +175,7 @@ bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e)
 	return true;
 }
 
-/* A .c that another includes is part of what the other is part of. */
+/* A .c or .S that another includes is part of what the other is part of. */
 static int join_included(struct resolver *r)
 {
 	int err = 0;
@@ -186,10 +186,12 @@ static int join_included(struct resolver *r)
 			     !err && e < r->includes->first[f + 1]; e++) {
 				uint32_t to = r->includes->targets[e];
 
-				if (r->files[to].blob->kind != BLOB_C)
-					continue;
-				err = kbuild_join(r->kbuild, to, f);
-				built_join(r->built, to, f);
+				enum blob_kind kind = r->files[to].blob->kind;
+
+				if (kind == BLOB_C)
+					err = kbuild_join(r->kbuild, to, f);
+				if (kind == BLOB_C || kind == BLOB_ASM)
+					built_join(r->built, to, f);
 			}
 	return err;
 }
@@ -390,6 +392,18 @@ void graph_free(struct graph *g)
 	resolver_free(g->priv);
 	free(g->symbols);
 	free(g);
+}
+
+void graph_modular(struct graph *g)
+{
+	for (uint32_t i = 0; i < g->n_symbols; i++) {
+		struct graph_symbol *s = &g->symbols[i];
+
+		if (s->modular != VERDICT_CONSUMED)
+			s->n_consumers = 0;
+		s->verdict = s->modular;
+		s->reason = s->modular_reason;
+	}
 }
 
 const struct graph_symbol *graph_find(const struct graph *g, const char *name)

@@ -14,6 +14,7 @@
 #include "mention.h"
 
 #define WORD 256
+#define LITERAL_MIN 3 /* characters of a name that is a variable in part */
 
 struct mentions {
 	struct hmap stems; /* path without its suffix */
@@ -70,10 +71,21 @@ static int add_pattern(struct mentions *m, const char *path)
 	return m->patterns[m->n_patterns++] ? 0 : -ENOMEM;
 }
 
+/* Is enough of the name written to tell it from others? */
+static bool telling(const char *path)
+{
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	size_t n = 0;
+
+	for (size_t i = 0; base[i]; i++)
+		n += base[i] != '*' && base[i] != '.';
+	return n >= LITERAL_MIN || (n && !strchr(base, '*'));
+}
+
 /* "$(obj)/x.o" is of this folder or of any below the same top; "*" alone would be all of it. */
 static int add_word(struct mentions *m, const char *dir, char *w)
 {
-	char path[1024], *base = strrchr(w, '/') ? strrchr(w, '/') + 1 : w;
+	char path[1024];
 	uint32_t *slot;
 	size_t n;
 
@@ -81,11 +93,9 @@ static int add_word(struct mentions *m, const char *dir, char *w)
 		char any[1024];
 
 		w += 2;
-		if (strspn(base, "*.") == strlen(base))
-			continue;
 		snprintf(any, sizeof(any), "%.*s/*/%s", (int)strcspn(dir, "/"), dir, w);
 		any[stem_length(any)] = 0;
-		if (*dir && add_pattern(m, any))
+		if (*dir && telling(any) && add_pattern(m, any))
 			return -ENOMEM;
 	}
 	if (!*w || strlen(w) >= WORD)
@@ -93,8 +103,7 @@ static int add_word(struct mentions *m, const char *dir, char *w)
 	make_path(dir, w, path, sizeof(path));
 	n = stem_length(path);
 	path[n] = 0;
-	base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-	if (!*base || strspn(base, "*.") == strlen(base))
+	if (!telling(path))
 		return 0;
 	if (strchr(path, '*'))
 		return add_pattern(m, path);
@@ -186,7 +195,7 @@ bool mentions_has(const struct mentions *m, const char *path)
 	if (hmap_get(&m->stems, hash_bytes(stem, strlen(stem))) != HMAP_NONE)
 		return true;
 	for (size_t i = 0; i < m->n_patterns; i++)
-		if (!fnmatch(m->patterns[i], stem, 0))
+		if (!fnmatch(m->patterns[i], stem, strstr(m->patterns[i], "/*/") ? 0 : FNM_PATHNAME))
 			return true;
 	return false;
 }
