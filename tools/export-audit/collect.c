@@ -265,9 +265,12 @@ static bool names_any(const struct hmap *names, const char *text)
 static int expand_one(struct resolver *r, uint32_t file, uint32_t line, const struct blob *b,
 		      const struct blob_invocation *v, struct vec *scratch)
 {
+	struct graph_site here = { file, line };
 	int err = expand_invocation(r, file, blob_str(b, v->macro_str), blob_str(b, v->args_str),
 				    scratch);
 
+	if (!err && r->cut)
+		err = vec_push(&r->cuts, &here, sizeof(here));
 	return err ? err : from_text(r, file, line, scratch->data);
 }
 

@@ -233,6 +233,7 @@ static void resolver_free(struct resolver *r)
 	free(r->entity_base);
 	free(r->entity_file);
 	free(r->entity_next);
+	free(r->cuts.data);
 	free(r->pasters.data);
 	free(r->exporters.data);
 	free(r->referrers);
@@ -323,6 +324,8 @@ static int publish(struct resolver *r, struct graph **out)
 	}
 	g->n_symbols = r->n_symbols;
 	g->n_statements = r->n_statements;
+	g->cuts = (void *)r->cuts.data;
+	g->n_cuts = VEC_N(&r->cuts, struct graph_site);
 	g->priv = r;
 	for (uint32_t i = 0; i < r->n_symbols; i++)
 		publish_symbol(&r->symbols[i], &g->symbols[i]);

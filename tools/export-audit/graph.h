@@ -50,6 +50,9 @@ struct graph {
 	struct graph_symbol *symbols; /* sorted by name, one a name */
 	uint32_t n_symbols;
 	uint32_t n_statements; /* export statements, duplicates included */
+	/* macros whose expansion was too long: exports may be missing */
+	const struct graph_site *cuts;
+	uint32_t n_cuts;
 	void *priv;
 };
 

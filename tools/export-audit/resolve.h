@@ -87,6 +87,9 @@ struct resolver {
 	struct referrer *referrers;
 	uint64_t *referrer_refs;
 	uint32_t n_referrers, n_referrer_refs;
+	uint64_t expanded;             /* bytes that expansion of macros took */
+	bool cut;                      /* the last one was too long */
+	struct vec cuts;               /* struct graph_site: those that were */
 	struct vec pasters, exporters; /* uint32_t: macros that build names; that export */
 	uint8_t *is_tu;                /* by file: references count for themselves */
 	uint8_t **dead;                /* by file: guards that never hold; NULL if none */

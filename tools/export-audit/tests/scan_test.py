@@ -363,6 +363,26 @@ class Scan(unittest.TestCase):
         s = self.symbols()["NAME(x)"]
         self.assertEqual(s["verdict"], "undecided")
 
+    def repeated(self, rounds):
+        """An export of each number of so many digits."""
+        tens = ["#define R0(f, x) " + " ".join(f"f(x ## {k})" for k in range(10)) + "\n"]
+        tens += [f"#define R{i}(f, x) " + " ".join(f"R{i - 1}(f, x ## {k})" for k in range(10)) + "\n"
+                 for i in range(1, rounds)]
+        self.put("lib/a.c", "".join(tens) + "#define DEF(n) int a_function_with_a_long_name_##n(void) { return 0; } "
+                 f"EXPORT_SYMBOL_GPL(a_function_with_a_long_name_##n)\n\nR{rounds - 1}(DEF, 1);\n")
+
+    def test_ten_thousand_exports_by_one_macro(self):
+        self.repeated(4)
+        names = self.symbols()
+        self.assertEqual(len(names), 10000)
+        self.assertIn("a_function_with_a_long_name_19999", names)
+
+    def test_expansion_that_is_cut_is_said(self):
+        self.repeated(9)
+        code, out, err = self.run_scan("--summary", self.root)
+        self.assertEqual(code, 0)
+        self.assertRegex(err, r"^export-audit: 1 macros, the first in lib/a.c:\d+, expand to more than is followed")
+
     def test_list_header(self):
         self.put("lib/list.h", "X(one)\nX(two)\n")
         self.put("lib/a.c", "#define X(n) EXPORT_SYMBOL_GPL(call_##n);\n#include \"list.h\"\n")
