@@ -183,7 +183,7 @@ static int scan(const struct request *q)
 	maintainers(q->root, &m); /* without it, subsystems are empty */
 	err = graph_resolve(t->files, t->n_files, q->threads, &g);
 	if (!err && g->n_cuts)
-		complain("%u macros, the first in %s:%u, expand to more than is followed: exports "
+		complain("the expansion of macros was cut short %u times, first in %s:%u: exports "
 			 "may be missing",
 			 g->n_cuts, t->files[g->cuts[0].file].path, g->cuts[0].line);
 	if (!err && q->modular)
