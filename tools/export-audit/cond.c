@@ -6,6 +6,9 @@
 
 #include "scanner.h"
 
+/* Stages of an if (): */
+enum { IF_NONE, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
+
 static bool asks(const char *text, size_t len)
 {
 	return memmem(text, len, "CONFIG_", 7) != NULL;
@@ -46,12 +49,13 @@ void scan_guard(struct blob_scanner *s, enum directive d, const struct token *t,
 		const struct lex *expression)
 {
 	uint32_t depth = d == DIR_IF ? s->conds : s->conds - 1;
-	struct branch *b = &s->branches[depth];
+	struct branch *b;
 
 	s->facts.guard = s->guard;
-	s->c.if_stage = 0;
+	s->c.if_stage = IF_NONE;
 	if (depth >= COND_DEPTH) /* too deep, or there was no #if */
 		return;
+	b = &s->branches[depth];
 	if (d == DIR_IF) {
 		*b = (struct branch){ .around = s->guard, .within = s->guard };
 		read_condition(b, t, expression);
@@ -67,9 +71,6 @@ void scan_guard(struct blob_scanner *s, enum directive d, const struct token *t,
 	}
 	s->facts.guard = s->guard;
 }
-
-/* Stages of an if (): */
-enum { IF_NONE, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
 
 static void condition_token(struct blob_scanner *s, const struct token *t)
 {

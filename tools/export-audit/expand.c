@@ -17,9 +17,9 @@
  * which is 1 MiB. A tree with many such ones is followed as far as all of it may cost; then
  * each gets little. What is cut off is said.
  */
-#define OUTPUT_LIMIT (16u << 20)
+#define OUTPUT_LIMIT (8u << 20)
 #define OUTPUT_LITTLE (64u << 10)
-#define WORK_LIMIT (512ull << 20)
+#define WORK_LIMIT (96ull << 20)
 #define ALTERNATIVES 4
 #define ARGS_MAX 24
 

@@ -59,7 +59,7 @@ def scan_page(folder):
     equal("every row on one of the pages", sorted(seen), sorted(f"s{i}" for i in range(1, N + 1)))
     rows, _ = show(page, "q=user9.c", folder)
     equal("search in consumers", (len(rows), "s7" in names(rows)), (45, True))
-    check("those that were searched for come first", ": drivers/user9.c" in dict((r[0], r[6]) for r in rows)["s7"], str(rows[:2]))
+    check("those that were searched for come first", ": drivers/user9.c" in dict((r[0], r[6]) for r in rows).get("s7", ""), str(rows[:2]))
     rows, _ = show(page, "verdict=unconsumed&licence=GPL&sort=-symbol", folder)
     equal("chosen and sorted by the address", names(rows), ["s9", "s5", "s3", "s1"])
     rows, _ = show(page, "sort=-consumers", folder)

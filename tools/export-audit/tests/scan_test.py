@@ -377,6 +377,17 @@ class Scan(unittest.TestCase):
         self.assertEqual(len(names), 10000)
         self.assertIn("a_function_with_a_long_name_19999", names)
 
+    def test_names_of_a_macro_that_is_handed_to_another(self):
+        self.put("lib/Makefile", "obj-y += a.o\nobj-m += test.o\n")
+        self.repeated(2)
+        with open(self.root + "/lib/a.c") as f:
+            repeat = f.read().split("#define DEF")[0]
+        self.put("lib/repeat.h", repeat)
+        self.put("lib/test.c", "#include \"repeat.h\"\n#define TENS(f) R0(f, 11)\nint g(void)\n{\n\tint x = 0;\n"
+                 "#define CALL(i) x += a_function_with_a_long_name_ ## i();\n\tTENS(CALL);\n\treturn x;\n}\n")
+        used = sorted(n for n, s in self.symbols().items() if s["verdict"] == "consumed")
+        self.assertEqual(used, [f"a_function_with_a_long_name_11{i}" for i in range(10)])
+
     def test_expansion_that_is_cut_is_said(self):
         self.repeated(9)
         code, out, err = self.run_scan("--summary", self.root)
