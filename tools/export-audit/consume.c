@@ -54,31 +54,22 @@ void pass_over(struct symbol *s, uint32_t file, enum pass why)
 	s->passed_for = (uint8_t)why;
 }
 
-/* Can the file be linked with what exports the symbol? */
-static bool linked(const struct resolver *r, struct symbol *s, uint32_t file)
+/* What keeps the file from being linked with what exports the symbol. */
+static enum pass barrier(const struct resolver *r, const struct symbol *s, uint32_t file)
 {
 	uint32_t how = built_how(r->built, file);
-	enum pass why = PASS_NONE;
 
 	if (!(built_arches(r->built, file) & s->arches))
-		why = PASS_ARCH;
-	else if (!(how & (BUILT_IN | BUILT_MODULE)))
-		why = how & BUILT_PROGRAM ? PASS_PROGRAM : PASS_UNBUILT;
-	else if (s->variant == VARIANT_FOR_MODULES && !built_allowed(r->built, file, s->ns))
-		why = PASS_MODULES;
-	pass_over(s, file, why);
-	return why == PASS_NONE;
+		return PASS_ARCH;
+	if (!(how & (BUILT_IN | BUILT_MODULE)))
+		return how & BUILT_PROGRAM ? PASS_PROGRAM : PASS_UNBUILT;
+	if (s->variant == VARIANT_FOR_MODULES && !built_allowed(r->built, file, s->ns))
+		return PASS_MODULES;
+	return PASS_NONE;
 }
 
-bool consumes(struct resolver *r, struct symbol *s, uint32_t file)
-{
-	if (!outside(r, s, file))
-		return false;
-	s->modular |= (built_how(r->built, file) & BUILT_MODULE) != 0;
-	return true;
-}
-
-bool outside(struct resolver *r, struct symbol *s, uint32_t file)
+/* Is the file part of something else than what exports the symbol? */
+static bool apart(struct resolver *r, struct symbol *s, uint32_t file)
 {
 	const uint32_t *units;
 	uint32_t n;
@@ -91,9 +82,28 @@ bool outside(struct resolver *r, struct symbol *s, uint32_t file)
 	n = kbuild_units(r->kbuild, file, &units);
 	for (uint32_t k = 0; k < n; k++)
 		if (!unit_among(r, s, units[k], listed_elsewhere(s)))
-			return linked(r, s, file);
+			return true;
 	s->own_module = true;
 	return false;
+}
+
+bool outside(struct resolver *r, struct symbol *s, uint32_t file)
+{
+	return apart(r, s, file) && barrier(r, s, file) == PASS_NONE;
+}
+
+bool consumes(struct resolver *r, struct symbol *s, uint32_t file)
+{
+	enum pass why;
+
+	if (!apart(r, s, file))
+		return false;
+	why = barrier(r, s, file);
+	if (why == PASS_NONE)
+		s->modular |= (built_how(r->built, file) & BUILT_MODULE) != 0;
+	else
+		pass_over(s, file, why);
+	return why == PASS_NONE;
 }
 
 static bool names(const struct blob *b, uint64_t ref)

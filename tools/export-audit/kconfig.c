@@ -16,6 +16,7 @@ enum { OPTION_BOOL = 1, OPTION_TRISTATE = 2 };
 struct kconfig {
 	struct hmap options; /* name with CONFIG_ to OPTION_* */
 	bool any;            /* there is a Kconfig file */
+	bool asked;          /* a Makefile asks for an option */
 };
 
 static int add(struct kconfig *k, const char *name, size_t len, uint32_t bits)
@@ -102,6 +103,7 @@ int kconfig_read(const struct graph_file *files, uint32_t n_files, struct kconfi
 			k->any = true;
 			err = read_options(k, blob_str(b, b->text_str));
 		} else if (b->kind == BLOB_MAKE) {
+			k->asked |= strstr(blob_str(b, b->text_str), "CONFIG_") != NULL;
 			err = read_assignments(k, blob_str(b, b->text_str));
 		}
 		for (uint32_t i = 0; !err && i < b->n_options; i++) {
@@ -127,8 +129,11 @@ void kconfig_free(struct kconfig *k)
 	free(k);
 }
 
+/* Where Makefiles ask for options and there is no Kconfig, that was left out of the tree. */
 static bool exists(const struct kconfig *k, const char *name, size_t len)
 {
+	if (!k->any && k->asked)
+		return true;
 	if (hmap_get(&k->options, hash_bytes(name, len)) != HMAP_NONE)
 		return true;
 	return len > 14 && !memcmp(name + len - 7, "_MODULE", 7) &&

@@ -57,6 +57,46 @@ INLINES = {
 }
 
 
+FAULT = """int core_fault(int x)
+{
+	return x;
+}
+EXPORT_SYMBOL_GPL(core_fault);
+"""
+RETRY = """#include <linux/core.h>
+static int svm_fault(int x)
+{
+	struct core_range range;
+	int ret;
+
+again:
+	ret = core_fault(&range, true);
+	if (ret == 0) {
+		if (!core_old(&range))
+			goto again;
+	}
+	return ret;
+}
+"""
+
+
+def moved_to_the_header(program, path):
+    """An export that gets its consumer late and becomes an inline function one release after."""
+    r = make(path)
+    r.commit("main", "core: fault", {"mm/core.c": OLD + FAULT})
+    r.tag("v1.1")
+    r.commit("main", "user: fault", {"drivers/user.c": RETRY})
+    r.tag("v1.2")
+    r.commit("main", "core: an inline function", {
+        "mm/core.c": NEW, "include/linux/core.h": HEADER + "static inline int core_fault(void *r, bool b)\n{\n"
+        "\treturn core_new(1);\n}\n"})
+    r.tag("v1.3")
+    out = json.loads(program.run("history", "--json", r.path).stdout)
+    s = {x["name"]: (x["exported"], x["consumed"], x["consumer"], x["removed"]) for x in out["symbols"]}
+    equal("called after a label, then inline", (s["core_fault"], s["core_new"]),
+          (("v1.1", "v1.2", "drivers/user.c", "v1.3"), ("v1.3", "v1.3", "drivers/user.c", None)))
+
+
 def gate(program, repo, what):
     r = program.run("gate", "--json", repo.path, what)
     return r.returncode, json.loads(r.stdout)["findings"]
@@ -77,6 +117,7 @@ def main():
             status, found = gate(program, repo, "v1.0..i-" + name)
             equal(f"inline {name}", sorted(f["symbol"] for f in found if f["rule"] == "functionality"), names)
             equal(f"inline {name}: status", status, 1 if names else 0)
+        moved_to_the_header(program, d + "/moved")
     finish()
 
 

@@ -250,6 +250,13 @@ class Scan(unittest.TestCase):
         self.assertIn("no Kconfig has names it: drivers/user.c", self.symbols()["f"]["reason"])
         self.assertEqual(self.used_by(f"#ifdef CONFIG_GONE\n{self.CALL}#endif\nint h(void) {{ return f(2); }}\n"), "consumed")
 
+    def test_tree_whose_kconfig_files_were_left_out(self):
+        text = f"#ifdef CONFIG_ANY\n{self.CALL}#endif\n"
+        self.assertEqual(self.used_by(text), "unconsumed")
+        self.assertEqual(self.used_by(text, makefile="obj-$(CONFIG_USER) += user.o\n"), "consumed")
+        self.put("Kconfig", "config USER\n\tbool\n")
+        self.assertEqual(self.verdict("f"), "unconsumed")
+
     def test_option_asked_for_in_code(self):
         for body, want in [("if (IS_ENABLED(CONFIG_GONE))\n\t\tf(1);", "unconsumed"),
                            ("if (x && IS_ENABLED(CONFIG_GONE)) {\n\t\tif (x)\n\t\t\tf(1);\n\t}", "unconsumed"),
