@@ -34,9 +34,9 @@ struct module {
 /* A folder with a Makefile, or one that a Makefile descends into. */
 struct folder {
 	char *path;
-	uint8_t how;  /* of the lists that descend into it */
-	uint32_t by;  /* the folder of one that does, from 1 */
-	bool lists;   /* its Makefile has lists */
+	uint8_t how; /* of the lists that descend into it */
+	uint32_t by; /* the folder of one that does, from 1 */
+	bool lists;  /* its Makefile has lists */
 	bool settled, reached;
 };
 
@@ -60,8 +60,8 @@ struct built {
 /* Architectures that share their source, or that were one under two names. */
 static const char *arch_name(const char *s, size_t *n)
 {
-	static const char *const same[][2] = { { "um", "x86" },       { "i386", "x86" },
-					       { "x86_64", "x86" },   { "ppc", "powerpc" },
+	static const char *const same[][2] = { { "um", "x86" },        { "i386", "x86" },
+					       { "x86_64", "x86" },    { "ppc", "powerpc" },
 					       { "ppc64", "powerpc" }, { "sparc64", "sparc" },
 					       { "sh64", "sh" },       { "s390x", "s390" } };
 
@@ -400,9 +400,9 @@ int built_finish(struct built *b)
 		bool program = blob->flags & BLOB_IS_PROGRAM && !(blob->flags & BLOB_IS_MODULE);
 
 		if (s->listed && s->folder && !s->several && !reached(b, s->folder - 1))
-			s->how &= (uint8_t)~(BUILT_IN | BUILT_MODULE);
-		if (s->listed || (blob->kind != BLOB_C && blob->kind != BLOB_ASM &&
-				  blob->kind != BLOB_RUST))
+			s->how &= (uint8_t) ~(BUILT_IN | BUILT_MODULE);
+		if (s->listed ||
+		    (blob->kind != BLOB_C && blob->kind != BLOB_ASM && blob->kind != BLOB_RUST))
 			continue;
 		s->nameless = true;
 		if (!b->any || blob->kind == BLOB_RUST || starts(path, "tools/") ||

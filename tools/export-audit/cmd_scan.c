@@ -77,7 +77,8 @@ static const struct option longs[] = {
 	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
 	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
 	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-	{ "modular", 0, NULL, 'm' },   { "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+	{ "modular", 0, NULL, 'm' },   { "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)

@@ -60,9 +60,9 @@ static int unconsumed(struct gate *g, const struct new_export *e)
 	unsigned int n = g->rules->deadline[RULE_CONSUMER];
 
 	if (!n)
-		return add_finding(
-			g, e, RULE_CONSUMER, SEVERITY_ERROR,
-			"a new export without a consumer in the series: ", e->symbol->modular_reason);
+		return add_finding(g, e, RULE_CONSUMER, SEVERITY_ERROR,
+				   "a new export without a consumer in the series: ",
+				   e->symbol->modular_reason);
 	return gate_find(
 		g, RULE_CONSUMER, SEVERITY_NOTE, e->symbol->name, e->path, e->line,
 		"a new export without a consumer in the series; it is due within %u window%s", n,

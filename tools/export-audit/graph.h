@@ -29,7 +29,7 @@ struct graph_symbol {
 	enum licence licence;
 	enum variant variant;
 	enum verdict verdict;
-	const char *reason;       /* one clause, never NULL */
+	const char *reason; /* one clause, never NULL */
 	/* the same if only what can be a module counts: built-in code needs no export */
 	enum verdict modular;
 	const char *modular_reason;

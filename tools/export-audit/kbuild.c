@@ -164,7 +164,8 @@ static int add_members(struct composite *c, const char *stem, size_t n)
 		const struct make_var *v = &c->m->vars[i];
 		size_t k;
 
-		if (strncmp(v->name, stem, n) || v->name[n] != '-' || kbuild_composite_stem(v->name) != n)
+		if (strncmp(v->name, stem, n) || v->name[n] != '-' ||
+		    kbuild_composite_stem(v->name) != n)
 			continue;
 		for (const char *w = v->value; !err && *(w += strspn(w, " \t")); w += k) {
 			k = strcspn(w, " \t");
