@@ -14,6 +14,7 @@
 #include "mention.h"
 
 #define DEPTH_LIMIT 6
+#define WORDS 100000u /* of one Makefile: lists in lists may be many; 6.12 needs 1,000 at most */
 #define ARCHES 63
 
 struct state {
@@ -43,7 +44,8 @@ struct built {
 	struct folders *folders;
 	char *arches[ARCHES];
 	uint32_t n_arches;
-	bool any; /* the tree's Makefiles have lists at all */
+	uint32_t words; /* of the Makefile that is being read */
+	bool any;       /* the tree's Makefiles have lists at all */
 };
 
 /* Architectures that share their source, or that were one under two names. */
@@ -196,6 +198,8 @@ static int objects(const struct list *l, const char *value)
 
 	for (const char *w = value; !err && *(w += strspn(w, " \t")); w += k) {
 		k = strcspn(w, " \t");
+		if (l->b->words++ > WORDS)
+			break;
 		err = add_object(l, w, k);
 	}
 	return err;
@@ -282,6 +286,8 @@ static int wraps_of(struct built *b, const struct make *m, const char *flags)
 				uint32_t file;
 
 				k = strcspn(w, " \t");
+				if (b->words++ > WORDS)
+					return 0;
 				file = k > 2 ? source_of(&l, w, k - 2, ".c") : UINT32_MAX;
 				if (file != UINT32_MAX)
 					err = add_wrap(b, file, name, n);
@@ -296,6 +302,7 @@ int built_lists(struct built *b, const struct make *m)
 	uint32_t folder = folders_add(b->folders, m->dir);
 	int err = folder ? 0 : -ENOMEM;
 
+	b->words = 0;
 	for (size_t i = 0; !err && i < m->n_vars; i++) {
 		const struct make_var *v = &m->vars[i];
 		struct list l = { .b = b, .m = m, .folder = folder };
