@@ -17,6 +17,8 @@ static const char options[] =
 	"  --symbol=PATTERN    whose name matches, with * and ?\n"
 	"  --licence=gpl|plain\n"
 	"  --verdict=consumed|unconsumed|undecided\n"
+	"What counts:\n"
+	"  --modular           only consumers that can be modules\n"
 	"Output:\n"
 	"  --consumers         in the table, list the files below each symbol\n"
 	"  --summary           totals only\n"
@@ -31,7 +33,7 @@ enum form { FORM_TABLE, FORM_SUMMARY, FORM_CSV, FORM_JSON, FORM_HTML };
 struct request {
 	struct filter filter;
 	enum form form;
-	bool consumers, check, help;
+	bool consumers, check, modular, help;
 	unsigned int threads;
 	const char *root;
 };
@@ -75,7 +77,8 @@ static const struct option longs[] = {
 	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
 	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
 	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+	{ "modular", 0, NULL, 'm' },   { "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)
@@ -113,6 +116,9 @@ static int parse(int argc, char **argv, struct request *q)
 			break;
 		case 'k':
 			q->check = true;
+			break;
+		case 'm':
+			q->modular = true;
 			break;
 		case 'h':
 			q->help = true;
@@ -177,6 +183,12 @@ static int scan(const struct request *q)
 			 t->n_unreadable, q->root);
 	maintainers(q->root, &m); /* without it, subsystems are empty */
 	err = graph_resolve(t->files, t->n_files, q->threads, &g);
+	if (!err && g->n_cuts)
+		complain("the expansion of macros was cut short %u times, first in %s:%u: exports "
+			 "may be missing",
+			 g->n_cuts, t->files[g->cuts[0].file].path, g->cuts[0].line);
+	if (!err && q->modular)
+		graph_modular(g);
 	if (!err)
 		err = report_build(g, t->files, m, &q->filter, q->root, &r);
 	if (err)

@@ -105,6 +105,7 @@ int gate_ask(struct gate *g, const char *symbol, const char *file, const char *o
 int gate_rule_functionality(struct gate *g); /* new names, and then: */
 int gate_rule_parameters(struct gate *g);
 int gate_rule_members(struct gate *g);
+int gate_rule_inlines(struct gate *g);
 int gate_rule_stale(struct gate *g); /* stale, overdue */
 
 #endif

@@ -60,9 +60,9 @@ static int unconsumed(struct gate *g, const struct new_export *e)
 	unsigned int n = g->rules->deadline[RULE_CONSUMER];
 
 	if (!n)
-		return add_finding(
-			g, e, RULE_CONSUMER, SEVERITY_ERROR,
-			"a new export without a consumer in the series: ", e->symbol->reason);
+		return add_finding(g, e, RULE_CONSUMER, SEVERITY_ERROR,
+				   "a new export without a consumer in the series: ",
+				   e->symbol->modular_reason);
 	return gate_find(
 		g, RULE_CONSUMER, SEVERITY_NOTE, e->symbol->name, e->path, e->line,
 		"a new export without a consumer in the series; it is due within %u window%s", n,
@@ -76,7 +76,7 @@ static int rule_consumer(struct gate *g, const struct new_export *e)
 	if (s->verdict == VERDICT_UNDECIDED)
 		return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
 				   "cannot tell whether it has a consumer: ", s->reason);
-	if (s->verdict == VERDICT_UNCONSUMED)
+	if (s->modular == VERDICT_UNCONSUMED) /* what is built in needs no export */
 		return unconsumed(g, e);
 	if (e->consumed_here)
 		return 0;
