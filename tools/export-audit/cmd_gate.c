@@ -32,8 +32,9 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"  BASE..HEAD               the commits that HEAD has and BASE has not\n"
-	"  --mbox FILE --base BASE  the patches of a mailbox (- is stdin), applied to BASE in "
+	"  --mbox FILE              the patches of a mailbox (- is stdin; .gz too), applied in "
 	"memory\n"
+	"  --base BASE              to this commit; default: the base-commit that the mails name\n"
 	"  --profile NAME           williams (default) or glisse\n"
 	"  --rule RULE=on|off|N     switch a rule, or set its deadline in merge windows:\n"
 	"                           gpl, consumer=N, functionality, stale=N, ack, nack, overdue=N\n"
@@ -88,8 +89,9 @@ static int parse(const struct command *self, int argc, char **argv, struct optio
 	while (!stop && (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1)
 		stop = parse_one(self, o, c);
 	rest = argc - optind;
-	if (!stop && (o->mbox ? rest != 1 || !o->base : rest != 2 || o->base))
-		stop = 1 + complain("gate: give REPO BASE..HEAD, or REPO --mbox FILE --base BASE");
+	if (!stop && (o->mbox ? rest != 1 : rest != 2 || o->base))
+		stop = 1 +
+		       complain("gate: give REPO BASE..HEAD, or REPO --mbox FILE [--base BASE]");
 	return stop;
 }
 

@@ -116,7 +116,7 @@ int gate_print_json(const struct gate *g)
 {
 	struct json_object *o = json_object_new_object(), *e = json_object_new_array(),
 			   *f = json_object_new_array();
-	char base[GIT_OID_HEXSZ + 1];
+	char base[GIT_OID_HEXSZ + 1], tree[GIT_OID_HEXSZ + 1];
 	const char *s;
 
 	for (size_t i = 0; i < g->n_exports; i++)
@@ -124,10 +124,12 @@ int gate_print_json(const struct gate *g)
 	for (size_t i = 0; i < g->n_findings; i++)
 		json_object_array_add(f, json_finding(&g->findings[i]));
 	git_oid_tostr(base, sizeof(base), &g->series->base);
+	git_oid_tostr(tree, sizeof(tree), &g->series->after);
 	add(o, "verdict", text(g->errors ? "fail" : "pass"));
 	add(o, "profile", text(g->rules->profile));
 	add(o, "rules", json_rules(g->rules));
 	add(o, "base", text(base));
+	add(o, "tree", text(tree));
 	add(o, "patches", json_patches(g->series));
 	add(o, "exports", e);
 	add(o, "findings", f);

@@ -14,8 +14,9 @@
 
 struct repo {
 	git_repository *git;
-	char *path;       /* of the git directory */
-	const char *name; /* as the user called it */
+	char *path;              /* of the git directory */
+	const char *name;        /* as the user called it */
+	git_odb_backend *memory; /* what was written is here, and nowhere else; or NULL */
 };
 
 /* Ownership: *out is to be given to repo_close(); NAME is borrowed. */
