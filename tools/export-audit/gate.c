@@ -233,6 +233,8 @@ int gate_run(struct gate *g, struct harvest *h, const struct series *series,
 	if (!err && rules->on[RULE_FUNCTIONALITY])
 		err = gate_rule_functionality(g);
 	if (!err)
+		err = gate_rule_lost(g);
+	if (!err)
 		err = gate_rule_stale(g);
 	return err;
 }

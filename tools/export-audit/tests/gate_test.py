@@ -221,6 +221,65 @@ def shape_series(r):
         gamma(before="static int helper(int a, int b)\n{\n\treturn gamma_used(a);\n}\n"))
 
 
+HIDDEN = "int hidden(int x)\n{\n\treturn x;\n}\n"
+
+
+def lost_series(r):
+    """Exports and consumers that were there before; macros that export."""
+    two = "#define TWO 2\nint hidden(int x);\nint builtin(int x);\nint gamma_used(int x);\n"
+    r.commit("lost", "gamma: what a module calls in vain, and what only the kernel calls", {
+        "include/linux/two.h": two, "mm/gamma.c": core("gamma_used", "builtin") + HIDDEN,
+        "mm/user.c": "int builtin(int x);\nint user(int x)\n{\n\treturn builtin(x);\n}\n",
+        "drivers/Makefile": "obj-m += one.o\nobj-$(CONFIG_TWO) += \\\n\tpair.o\npair-y := two.o\n",
+        "drivers/two.c": driver("hidden")}, start="v1.3")
+
+    def one(name, files):
+        r.commit(name, "gamma: " + name + ACK, files, start="lost")
+
+    one("already", {"mm/gamma.c": core("gamma_used", "builtin", "hidden")})
+    one("lastuser", {"drivers/one.c": driver("alpha_used")})
+    one("unexport", {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
+    one("unexportall", {"mm/gamma.c": core("builtin") + HIDDEN, "drivers/one.c": driver("alpha_used")})
+    one("inlined", {"mm/gamma.c": core("builtin") + HIDDEN, "include/linux/alpha.h": HEADER +
+                    "static inline int gamma_used(int x)\n{\n\treturn x;\n}\n"})
+    one("unexportbuiltin", {"mm/gamma.c": core("gamma_used") + HIDDEN.replace("hidden", "builtin") + HIDDEN})
+    one("foruser", {"mm/gamma.c": core("gamma_used", "builtin", "fresh") + HIDDEN,
+                    "mm/user.c": "int user(int x)\n{\n\treturn fresh(builtin(x));\n}\n"})
+    macro = core("gamma_used", "builtin") + HIDDEN + HIDDEN.replace("hidden", "gamma_new")
+    for name, text in (("macro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n"),
+                       ("macros", "#define GAMMA_EXPORT(s) GAMMA_DEEP(s)\n"
+                        "#define GAMMA_DEEP(s) EXPORT_SYMBOL_GPL(s)\n"),
+                       ("nomacro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n#define GAMMA_FLAG 8\n")):
+        flag = "int flags = GAMMA_FLAG;\n" if name == "nomacro" else ""
+        one(name, {"include/linux/two.h": two + text, "mm/gamma.c": "#include <linux/two.h>\n" + macro + flag +
+                   "GAMMA_EXPORT(gamma_new);\n",
+                   "drivers/one.c": driver("alpha_used", "gamma_used", "gamma_new")})
+
+
+LOST_CASES = {
+    "already": ([], [("consumer", "hidden")]), "lastuser": ([], [("orphaned", "gamma_used")]),
+    "unexport": ([("needed", "gamma_used")], []), "unexportall": ([], []), "inlined": ([], []),
+    "unexportbuiltin": ([], []), "foruser": ([("consumer", "fresh")], [("ack", "fresh")]),
+    "macro": ([], []), "macros": ([], []), "nomacro": ([("functionality", "GAMMA_FLAG")], []),
+}
+
+
+def test_lost(p, repo):
+    for name, (want, notes) in LOST_CASES.items():
+        for profile in PROFILES:
+            status, out = run(p, repo, f"lost..{name}", "--profile", profile)
+            equal(f"{name} {profile}", (status, errors(out), errors(out, "note")),
+                  (1 if want else 0, want, notes))
+    for name, rule in (("unexport", "needed"), ("lastuser", "orphaned"), ("already", "consumer")):
+        status, out = run(p, repo, f"lost..{name}", "--rule", f"{rule}=off")
+        equal(f"{name} {rule}=off", (status, out["findings"]), (0, []))
+    _, out = run(p, repo, "lost..unexport")
+    check("who needs it", "drivers/one.c" in out["findings"][0]["text"], out["findings"])
+    equal("where it was", out["findings"][0]["file"], "mm/gamma.c")
+    _, out = run(p, repo, "lost..already")
+    check("for whom", "drivers/two.c" in out["findings"][0]["text"], out["findings"])
+
+
 GREW = [("functionality", "gamma_used")]
 SHAPE_CASES = {
     "op": [("functionality", "gamma_ops.added")], "opused": [], "opunread": [], "opelsewhere": [],
@@ -456,9 +515,11 @@ def main():
         r, ids = make(directory + "/repo")
         series(r)
         shape_series(r)
+        lost_series(r)
         p = Program(program, directory)
         test_cases(p, r.path)
         test_shapes(p, r.path)
+        test_lost(p, r.path)
         test_switches(p, r.path)
         test_details(p, r.path, ids)
         test_mailboxes(directory, p, r.path)
