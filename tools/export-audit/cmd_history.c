@@ -358,7 +358,7 @@ int cmd_history(const struct command *self, int argc, char **argv)
 		return status - 1;
 	if (repo_open(argv[optind], &repo))
 		return EXIT_BROKEN;
-	status = run(&repo, &o);
+	status = repo_want_history(&repo) ? EXIT_BROKEN : run(&repo, &o);
 	repo_close(&repo);
 	return status;
 }

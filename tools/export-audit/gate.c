@@ -5,6 +5,7 @@
 #include "command.h"
 #include "grow.h"
 #include "origin.h"
+#include "past.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -178,11 +179,10 @@ static int list_releases(struct gate *g)
 
 	while (!err && g->releases.n) {
 		struct release *last = &g->releases.v[g->releases.n - 1];
-		int is = git_oid_equal(&last->commit, &g->series->base) ||
-			 git_graph_descendant_of(r->git, &g->series->base, &last->commit);
+		int is = past_contains(r, &g->series->base, &last->commit);
 
 		if (is < 0)
-			err = repo_complain(r, "its commits cannot be walked");
+			err = is;
 		if (is)
 			break;
 		free(last->tag);

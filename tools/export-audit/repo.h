@@ -15,6 +15,7 @@
 struct repo {
 	git_repository *git;
 	char *path;              /* of the git directory */
+	bool shallow;            /* its history is cut off somewhere */
 	const char *name;        /* as the user called it */
 	git_odb_backend *memory; /* what was written is here, and nowhere else; or NULL */
 };
@@ -22,6 +23,8 @@ struct repo {
 /* Ownership: *out is to be given to repo_close(); NAME is borrowed. */
 int repo_open(const char *name, struct repo *out);
 void repo_close(struct repo *r);
+/* Return: 0; -EINVAL, after a complaint, for a shallow clone. */
+int repo_want_history(const struct repo *r);
 
 struct release {
 	char *tag;

@@ -425,6 +425,30 @@ def test_history_too_short(p, repo):
           (0, [("overdue", None), ("stale", None)]))
 
 
+def test_shallow(directory, p, repo):
+    """What a clone has is enough when base and head are there."""
+    base, head = git(repo, "rev-parse", "v1.3^{commit}"), git(repo, "rev-parse", "split")
+    near, far = directory + "/near", directory + "/far"
+    subprocess.run(["git", "clone", "-q", "--bare", "--depth=3", "--branch=split", "file://" + repo, near],
+                   env=ENV, check=True)
+    status, out = run(p, near, f"{base}..split")
+    equal("connected", (status, errors(out), out["base"], [x["subject"] for x in out["patches"]]),
+          (0, [], base, ["gamma: new export", "one: use it"]))
+    equal("added by", out["exports"][0]["added_by"], f'{git(near, "rev-parse", "split^")[:12]} ("gamma: new export")')
+    status, out = run(p, near, "split~1..split")
+    equal("a part of it", (status, len(out["patches"]), len(out["exports"])), (0, 1, 0))
+    subprocess.run(["git", "init", "-q", "--bare", far], env=ENV, check=True)
+    git(far, "fetch", "-q", "--depth=1", "file://" + repo, base)
+    git(far, "fetch", "-q", "--depth=1", "file://" + repo, head)
+    r = p.run("gate", far, "--json", f"{base}..{head}")
+    out = json.loads(r.stdout)
+    equal("not connected", (r.returncode, errors(out), len(out["patches"]), len(out["exports"])), (0, [], 1, 1))
+    check("warns", "nothing in common" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr)
+    text = git(repo, "format-patch", "--stdout", f"{base}..lonely") + "\n"
+    r = p.run("gate", far, "--json", "--mbox", "-", "--base", base, stdin=text)
+    equal("a mailbox", (r.returncode, errors(json.loads(r.stdout))), (1, [("consumer", NEW)]))
+
+
 def encoded(mail, encoding):
     """The same mail with an encoded body."""
     head, body = mail.split("\n\n", 1)
@@ -520,6 +544,7 @@ def main():
         test_cases(p, r.path)
         test_shapes(p, r.path)
         test_lost(p, r.path)
+        test_shallow(directory, p, r.path)
         test_switches(p, r.path)
         test_details(p, r.path, ids)
         test_mailboxes(directory, p, r.path)
