@@ -13,10 +13,23 @@ struct options {
 	const char *mbox, *base, *profile, *cache;
 	const char *settings[MAX_SETTINGS];
 	size_t n_settings;
+	struct result_options results;
 	bool json;
 };
 
-enum { OPT_MBOX = 256, OPT_BASE, OPT_PROFILE, OPT_RULE, OPT_JSON, OPT_CACHE, OPT_NO_CACHE };
+enum {
+	OPT_MBOX = 256,
+	OPT_BASE,
+	OPT_PROFILE,
+	OPT_RULE,
+	OPT_JSON,
+	OPT_CACHE,
+	OPT_NO_CACHE,
+	OPT_BASELINE,
+	OPT_WRITE,
+	OPT_SARIF,
+	OPT_GCC
+};
 
 static const struct option long_options[] = {
 	{ "mbox", 1, NULL, OPT_MBOX },
@@ -26,6 +39,10 @@ static const struct option long_options[] = {
 	{ "json", 0, NULL, OPT_JSON },
 	{ "cache", 1, NULL, OPT_CACHE },
 	{ "no-cache", 0, NULL, OPT_NO_CACHE },
+	{ "baseline", 1, NULL, OPT_BASELINE },
+	{ "write-baseline", 0, NULL, OPT_WRITE },
+	{ "sarif", 1, NULL, OPT_SARIF },
+	{ "gcc", 0, NULL, OPT_GCC },
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
 };
@@ -41,6 +58,10 @@ static const char help[] =
 	"ack, nack,\n"
 	"                           overdue=N\n"
 	"  --json                   for programs\n"
+	"  --gcc                    one line a finding: file:line: error: ...\n"
+	"  --sarif FILE             write SARIF there too\n"
+	"  --baseline FILE          errors that it lists are known and do not count\n"
+	"  --write-baseline         write that file with the errors of now\n"
 	"  --cache DIR              cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
 	"  --no-cache               keep nothing\n"
 	"Exit status: 0 pass, 1 fail, 2 could not judge.\n";
@@ -66,6 +87,18 @@ static int parse_one(const struct command *self, struct options *o, int c)
 		break;
 	case OPT_NO_CACHE:
 		o->cache = "";
+		break;
+	case OPT_BASELINE:
+		o->results.baseline = optarg;
+		break;
+	case OPT_WRITE:
+		o->results.write = true;
+		break;
+	case OPT_SARIF:
+		o->results.sarif = optarg;
+		break;
+	case OPT_GCC:
+		o->results.lines = true;
 		break;
 	case OPT_RULE:
 		if (o->n_settings == MAX_SETTINGS)
@@ -94,6 +127,8 @@ static int parse(const struct command *self, int argc, char **argv, struct optio
 	if (!stop && (o->mbox ? rest != 1 : rest != 2 || o->base))
 		stop = 1 +
 		       complain("gate: give REPO BASE..HEAD, or REPO --mbox FILE [--base BASE]");
+	if (!stop && result_options_check(&o->results))
+		stop = 1 + EXIT_BROKEN;
 	return stop;
 }
 
@@ -107,6 +142,28 @@ static int choose_rules(const struct options *o, struct rules *rules)
 	return 0;
 }
 
+/* Everything there is to write.  Return: 0, or -errno after a complaint. */
+static int print(struct gate *g, const struct options *o)
+{
+	struct results r;
+	int err = gate_results(g, &r);
+
+	if (!err)
+		err = results_compare(&r, &o->results);
+	if (!err)
+		gate_know(g, &r);
+	if (!err)
+		err = results_write(&r, &o->results, NULL);
+	results_free(&r);
+	if (err || results_only(&o->results))
+		return err;
+	if (!o->json)
+		gate_print_text(g);
+	else if ((err = gate_print_json(g)))
+		complain("out of memory");
+	return err;
+}
+
 static int judge(struct repo *repo, const struct options *o, const struct rules *rules,
 		 const struct series *series)
 {
@@ -116,12 +173,8 @@ static int judge(struct repo *repo, const struct options *o, const struct rules 
 
 	if (harvest_open(&h, repo, o->cache))
 		return EXIT_BROKEN;
-	if (!gate_run(&g, &h, series, rules)) {
+	if (!gate_run(&g, &h, series, rules) && !print(&g, o)) {
 		status = g.errors ? EXIT_FINDINGS : EXIT_CLEAN;
-		if (!o->json)
-			gate_print_text(&g);
-		else if (gate_print_json(&g))
-			status = complain("out of memory");
 		if (fflush(stdout) || ferror(stdout))
 			status = complain("the output could not be written");
 	}

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <json-c/json.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "own.h"
 #include "report.h"
+#include "results.h"
 
 static const char options[] =
 	"  --map=FILE           linker version script of the library\n"
@@ -25,6 +27,8 @@ static const char options[] =
 	"                       and do not count; 'done' is said of one without a finding\n"
 	"  --all                list the symbols without a finding too\n"
 	"  --json\n"
+	"  --gcc                one line a finding: file:line: error: ...\n"
+	"  --sarif=FILE         write SARIF there too\n"
 	"  --help\n";
 
 #define FOLDERS 32
@@ -32,6 +36,7 @@ static const char options[] =
 struct own_options {
 	struct own_request q;
 	const char *library[FOLDERS], *consumers[FOLDERS];
+	struct result_options results;
 	bool all, json, help;
 };
 
@@ -39,7 +44,8 @@ static const struct option longs[] = {
 	{ "map", 1, NULL, 'm' },          { "root", 1, NULL, 'r' },    { "headers", 1, NULL, 'H' },
 	{ "library", 1, NULL, 'L' },      { "release", 1, NULL, 'R' }, { "pending", 1, NULL, 'p' },
 	{ "experimental", 1, NULL, 'x' }, { "all", 0, NULL, 'a' },     { "json", 0, NULL, 'j' },
-	{ "consumers", 1, NULL, 'c' },    { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+	{ "consumers", 1, NULL, 'c' },    { "help", 0, NULL, 'h' },    { "gcc", 0, NULL, 'g' },
+	{ "sarif", 1, NULL, 's' },        { NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct own_options *p)
@@ -92,6 +98,12 @@ static int parse(int argc, char **argv, struct own_options *p)
 			if (q->n_consumers == FOLDERS)
 				return complain("--consumers can be given %d times", FOLDERS);
 			p->consumers[q->n_consumers++] = optarg;
+			break;
+		case 'g':
+			p->results.lines = true;
+			break;
+		case 's':
+			p->results.sarif = optarg;
 			break;
 		case ':':
 			return complain("%s needs a value", argv[optind - 1]);
@@ -197,6 +209,31 @@ static void print_json(const struct own *o)
 	json_object_put(root);
 }
 
+/* Findings at the line of the map, or of the header. */
+static int other_forms(const struct own *o, const struct own_options *p)
+{
+	struct results r = { 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < o->n_symbols; i++) {
+		const struct own_symbol *s = &o->symbols[i];
+		char header[4096];
+
+		if (!s->finding || s->pending)
+			continue;
+		snprintf(header, sizeof(header), "%s%s%s", strcmp(p->q.root, ".") ? p->q.root : "",
+			 strcmp(p->q.root, ".") ? "/" : "", s->header ? s->header : "");
+		err = results_add(&r, "own", true, s->name, s->in_map ? p->q.map : header, s->line,
+				  s->finding);
+	}
+	if (err)
+		complain("out of memory");
+	else
+		err = results_write(&r, &p->results, NULL);
+	results_free(&r);
+	return err;
+}
+
 static int bad_map(const char *path, int err, uint32_t line)
 {
 	if (err == -EINVAL)
@@ -252,6 +289,8 @@ static int own(const struct own_options *p)
 		err = own_judge(&p->q, &o);
 		if (err)
 			complain("%s", strerror(-err));
+		else if ((err = other_forms(&o, p)) || results_only(&p->results))
+			;
 		else if (p->json)
 			print_json(&o);
 		else

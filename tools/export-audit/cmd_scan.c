@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "command.h"
-#include "report.h"
+#include "news.h"
 #include "tree.h"
 
 static const char options[] =
@@ -21,8 +21,14 @@ static const char options[] =
 	"  --consumers         in the table, list the files below each symbol\n"
 	"  --summary           totals only\n"
 	"  --csv, --json, --html\n"
+	"  --gcc               one line for each unconsumed symbol: file:line: error: ...\n"
+	"  --sarif=FILE        write SARIF about the unconsumed ones there too\n"
+	"What is news:\n"
+	"  --baseline=FILE     unconsumed symbols that it lists are known\n"
+	"  --write-baseline    write that file with the unconsumed symbols of now\n"
+	"  --since=TAG         what was unconsumed in TAG is known; TREE is a git work tree\n"
 	"Others:\n"
-	"  --check             exit with 1 if one of the symbols is unconsumed\n"
+	"  --check             exit with 1 if one of the symbols is unconsumed, and not known\n"
 	"  --threads=N         for reading; default 2\n"
 	"  --help\n";
 
@@ -33,7 +39,8 @@ struct request {
 	enum form form;
 	bool consumers, check, help;
 	unsigned int threads;
-	const char *root;
+	const char *root, *since;
+	struct result_options results;
 };
 
 static int one_of(const char *value, const char *const *names, int n)
@@ -66,16 +73,36 @@ static int choose(struct request *q, int option, const char *value)
 			return complain("--threads is a number from 1 to 16, not '%s'", value);
 		q->threads = (unsigned int)n;
 		return 0;
+	case 'b':
+		q->results.baseline = value;
+		break;
+	case 'w':
+		q->results.write = true;
+		break;
+	case 'i':
+		q->since = value;
+		break;
+	case 'a':
+		q->results.sarif = value;
+		break;
+	case 'g':
+		q->results.lines = true;
+		break;
 	}
 	return 0;
 }
 
 static const struct option longs[] = {
-	{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' }, { "symbol", 1, NULL, 'y' },
-	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
-	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
-	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+	{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' },
+	{ "symbol", 1, NULL, 'y' },    { "licence", 1, NULL, 'l' },
+	{ "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
+	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },
+	{ "csv", 0, NULL, 'C' },       { "json", 0, NULL, 'j' },
+	{ "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+	{ "baseline", 1, NULL, 'b' },  { "write-baseline", 0, NULL, 'w' },
+	{ "since", 1, NULL, 'i' },     { "sarif", 1, NULL, 'a' },
+	{ "gcc", 0, NULL, 'g' },       { "threads", 1, NULL, 't' },
+	{ "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)
@@ -131,22 +158,34 @@ static int parse(int argc, char **argv, struct request *q)
 	if (optind + 1 != argc)
 		return complain("scan wants one kernel source tree, not %d", argc - optind);
 	q->root = argv[optind];
-	return 0;
+	return result_options_check(&q->results);
+}
+
+static int write_table(const struct report *r, const struct request *q)
+{
+	if (results_only(&q->results))
+		return 0;
+	return q->form == FORM_CSV       ? report_csv(r, stdout)
+	       : q->form == FORM_JSON    ? report_json(r, stdout)
+	       : q->form == FORM_HTML    ? report_html(r, stdout)
+	       : q->form == FORM_SUMMARY ? report_summary(r, stdout)
+					 : report_table(r, q->consumers, stdout);
 }
 
 static int write_out(const struct report *r, const struct request *q)
 {
-	int err = q->form == FORM_CSV       ? report_csv(r, stdout)
-		  : q->form == FORM_JSON    ? report_json(r, stdout)
-		  : q->form == FORM_HTML    ? report_html(r, stdout)
-		  : q->form == FORM_SUMMARY ? report_summary(r, stdout)
-					    : report_table(r, q->consumers, stdout);
+	struct results found;
+	int status = EXIT_BROKEN;
 
-	if (fflush(stdout) || err)
-		return complain("cannot write the result: %s", strerror(EIO));
-	return q->check && (r->counts[VERDICT_UNCONSUMED][0] || r->counts[VERDICT_UNCONSUMED][1])
-		       ? EXIT_FINDINGS
-		       : EXIT_CLEAN;
+	if (!news_results(r, &found) && (!q->since || !news_since(q->root, q->since, &found)) &&
+	    !results_compare(&found, &q->results) && !results_write(&found, &q->results, q->root)) {
+		if (write_table(r, q) || fflush(stdout))
+			complain("cannot write the result: %s", strerror(EIO));
+		else
+			status = q->check && results_news(&found) ? EXIT_FINDINGS : EXIT_CLEAN;
+	}
+	results_free(&found);
+	return status;
 }
 
 static int maintainers(const char *root, struct maint **out)
@@ -181,7 +220,7 @@ static int scan(const struct request *q)
 		err = report_build(g, t->files, m, &q->filter, q->root, &r);
 	if (err)
 		complain("%s: %s", q->root, strerror(-err));
-	else
+	else if (!news_check_filter(&r, t->files, t->n_files, m, &q->filter))
 		status = write_out(&r, q);
 	report_fini(&r);
 	graph_free(g);

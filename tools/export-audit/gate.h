@@ -9,6 +9,7 @@
 
 #include "harvest.h"
 #include "maintainers.h"
+#include "results.h"
 #include "rules.h"
 #include "series.h"
 #include "shape.h"
@@ -24,6 +25,7 @@ struct finding {
 	char *text;
 	char *added_by; /* patch of the series, quoted, or NULL */
 	char *revert;   /* commit to revert, quoted, or NULL */
+	bool known;     /* an error that a baseline lists: it does not count */
 };
 
 struct changed_file {
@@ -66,6 +68,11 @@ struct gate {
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
 	     const struct rules *rules);
 void gate_close(struct gate *g);
+
+/* All findings, for other forms of output.  Return: 0 or -ENOMEM. */
+int gate_results(const struct gate *g, struct results *out);
+/* R are those of gate_results(): what is known there does not count here. */
+void gate_know(struct gate *g, const struct results *r);
 
 void gate_print_text(const struct gate *g);
 /* Return: 0 or -ENOMEM. */
