@@ -10,7 +10,7 @@
 #define MAX_SETTINGS 32
 
 struct options {
-	const char *mbox, *base, *profile, *cache;
+	const char *mbox, *base, *profile, *cache, *tags;
 	const char *settings[MAX_SETTINGS];
 	size_t n_settings;
 	struct result_options results;
@@ -28,7 +28,8 @@ enum {
 	OPT_BASELINE,
 	OPT_WRITE,
 	OPT_SARIF,
-	OPT_GCC
+	OPT_GCC,
+	OPT_TAGS
 };
 
 static const struct option long_options[] = {
@@ -43,6 +44,7 @@ static const struct option long_options[] = {
 	{ "write-baseline", 0, NULL, OPT_WRITE },
 	{ "sarif", 1, NULL, OPT_SARIF },
 	{ "gcc", 0, NULL, OPT_GCC },
+	{ "tags", 1, NULL, OPT_TAGS },
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
 };
@@ -57,6 +59,7 @@ static const char help[] =
 	"                           gpl, consumer=N, functionality, needed, orphaned, stale=N, "
 	"ack, nack,\n"
 	"                           overdue=N\n"
+	"  --tags PATTERN           releases, not vX.Y: with one * for the version, as zfs-*\n"
 	"  --json                   for programs\n"
 	"  --gcc                    one line a finding: file:line: error: ...\n"
 	"  --sarif FILE             write SARIF there too\n"
@@ -96,6 +99,9 @@ static int parse_one(const struct command *self, struct options *o, int c)
 		break;
 	case OPT_SARIF:
 		o->results.sarif = optarg;
+		break;
+	case OPT_TAGS:
+		o->tags = optarg;
 		break;
 	case OPT_GCC:
 		o->results.lines = true;
@@ -173,7 +179,7 @@ static int judge(struct repo *repo, const struct options *o, const struct rules 
 
 	if (harvest_open(&h, repo, o->cache))
 		return EXIT_BROKEN;
-	if (!gate_run(&g, &h, series, rules) && !print(&g, o)) {
+	if (!gate_run(&g, &h, series, rules, o->tags) && !print(&g, o)) {
 		status = g.errors ? EXIT_FINDINGS : EXIT_CLEAN;
 		if (fflush(stdout) || ferror(stdout))
 			status = complain("the output could not be written");

@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct options {
-	const char *from, *to, *cache, *symbol, *path, *subsystem, *licence;
+	const char *from, *to, *cache, *symbol, *path, *subsystem, *licence, *tags;
 	unsigned int deadline;
 	const char *profile;
 	bool rc, candidates, unconsumed, commits, stats;
@@ -39,7 +39,8 @@ enum {
 	OPT_COMMITS,
 	OPT_CACHE,
 	OPT_NO_CACHE,
-	OPT_STATS
+	OPT_STATS,
+	OPT_TAGS
 };
 
 static const struct option long_options[] = {
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
 	{ "cache", 1, NULL, OPT_CACHE },
 	{ "no-cache", 0, NULL, OPT_NO_CACHE },
 	{ "stats", 0, NULL, OPT_STATS },
+	{ "tags", 1, NULL, OPT_TAGS },
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
 };
@@ -68,6 +70,7 @@ static const struct option long_options[] = {
 static const char help[] =
 	"  --from TAG, --to TAG   look at these releases only\n"
 	"  --rc                   release candidates are releases too\n"
+	"  --tags PATTERN         releases, not vX.Y: with one * for the version, as zfs-*\n"
 	"  --profile NAME         williams: 1 window after the one of the export (default); "
 	"glisse: 3\n"
 	"  --deadline N           that many windows instead\n"
@@ -115,6 +118,9 @@ static int parse_one(const struct command *self, struct options *o, int c)
 		break;
 	case OPT_TO:
 		o->to = optarg;
+		break;
+	case OPT_TAGS:
+		o->tags = optarg;
 		break;
 	case OPT_RC:
 		o->rc = true;
@@ -331,12 +337,12 @@ static int run(struct repo *repo, const struct options *o)
 	struct harvest hv;
 	int status = EXIT_BROKEN;
 
-	if (repo_releases(repo, o->rc, &v))
+	if (repo_releases(repo, o->tags, o->rc, &v))
 		return EXIT_BROKEN;
 	if (releases_limit(repo, &v, o->from, o->to))
 		goto out;
 	if (!v.n) {
-		complain("%s has no release tag (vX.Y)", repo->name);
+		complain("%s has no release tag (%s)", repo->name, o->tags ? o->tags : "vX.Y");
 		goto out;
 	}
 	if (harvest_open(&hv, repo, o->cache))

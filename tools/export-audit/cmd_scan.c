@@ -10,7 +10,13 @@
 #include "news.h"
 #include "tree.h"
 
+#define OTHERS 16
+
 static const char options[] =
+	"Which trees:\n"
+	"  --tree=TREE         instead of the argument\n"
+	"  --with=DIR          modules of another tree, that may consume and export; may be "
+	"repeated\n"
 	"Which symbols:\n"
 	"  --path=PATH         exported below PATH, or by files that match a pattern\n"
 	"  --subsystem=TEXT    whose section title in MAINTAINERS contains TEXT\n"
@@ -39,7 +45,8 @@ struct request {
 	enum form form;
 	bool consumers, check, help;
 	unsigned int threads;
-	const char *root, *since;
+	const char *root, *since, *others[OTHERS];
+	size_t n_others;
 	struct result_options results;
 };
 
@@ -73,6 +80,14 @@ static int choose(struct request *q, int option, const char *value)
 			return complain("--threads is a number from 1 to 16, not '%s'", value);
 		q->threads = (unsigned int)n;
 		return 0;
+	case 'T':
+		q->root = value;
+		break;
+	case 'W':
+		if (q->n_others == OTHERS)
+			return complain("--with can be given %d times", OTHERS);
+		q->others[q->n_others++] = value;
+		break;
 	case 'b':
 		q->results.baseline = value;
 		break;
@@ -99,6 +114,7 @@ static const struct option longs[] = {
 	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },
 	{ "csv", 0, NULL, 'C' },       { "json", 0, NULL, 'j' },
 	{ "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+	{ "tree", 1, NULL, 'T' },      { "with", 1, NULL, 'W' },
 	{ "baseline", 1, NULL, 'b' },  { "write-baseline", 0, NULL, 'w' },
 	{ "since", 1, NULL, 'i' },     { "sarif", 1, NULL, 'a' },
 	{ "gcc", 0, NULL, 'g' },       { "threads", 1, NULL, 't' },
@@ -155,9 +171,10 @@ static int parse(int argc, char **argv, struct request *q)
 	}
 	if (err)
 		return err;
-	if (optind + 1 != argc)
-		return complain("scan wants one kernel source tree, not %d", argc - optind);
-	q->root = argv[optind];
+	if (optind + !q->root != argc)
+		return complain("scan wants one source tree, not %d", argc - optind + !!q->root);
+	if (!q->root)
+		q->root = argv[optind];
 	return result_options_check(&q->results);
 }
 
@@ -203,14 +220,18 @@ static int scan(const struct request *q)
 	struct graph *g = NULL;
 	struct maint *m = NULL;
 	struct report r = { 0 };
-	int err = tree_scan(q->root, q->threads, &t), status = EXIT_BROKEN;
+	const char *failed;
+	int err = tree_scan(q->root, q->others, q->n_others, q->threads, &t, &failed);
+	int status = EXIT_BROKEN;
 
 	if (err == -EINVAL)
 		return complain(
-			"%s is not a kernel source tree: it has no Makefile and include/linux",
-			q->root);
+			"%s is not the source of a kernel or of modules: it has no Makefile",
+			failed);
+	if (err == -EEXIST)
+		return complain("%s: another tree has the same name", failed);
 	if (err)
-		return complain("cannot read %s: %s", q->root, strerror(-err));
+		return complain("cannot read %s: %s", failed, strerror(-err));
 	if (t->n_unreadable)
 		complain("%u files or folders of %s could not be read and are left out",
 			 t->n_unreadable, q->root);

@@ -175,7 +175,7 @@ static int list_exports(struct gate *g)
 static int list_releases(struct gate *g)
 {
 	struct repo *r = g->harvest->repo;
-	int err = repo_releases(r, false, &g->releases);
+	int err = repo_releases(r, g->tags, false, &g->releases);
 
 	while (!err && g->releases.n) {
 		struct release *last = &g->releases.v[g->releases.n - 1];
@@ -212,11 +212,11 @@ static int read_maintainers(struct gate *g)
 }
 
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
-	     const struct rules *rules)
+	     const struct rules *rules, const char *tags)
 {
 	int err;
 
-	*g = (struct gate){ .harvest = h, .series = series, .rules = rules };
+	*g = (struct gate){ .harvest = h, .series = series, .rules = rules, .tags = tags };
 	err = list_changes(g);
 	if (!err)
 		err = harvest_summary(h, &series->before, &g->base);

@@ -49,6 +49,7 @@ struct gate {
 	struct harvest *harvest;
 	const struct series *series;
 	const struct rules *rules;
+	const char *tags; /* pattern of releases, or NULL */
 	struct harvested head;
 	const struct summary *base;
 	struct maint *maint;          /* NULL: the tree has no MAINTAINERS */
@@ -64,9 +65,9 @@ struct gate {
 	size_t errors;
 };
 
-/* The series and the rules are borrowed.  *g is to be given to gate_close() in any case. */
+/* The series, the rules and TAGS (or NULL: the kernel's) are borrowed.  *g is to be given to gate_close() in any case. */
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
-	     const struct rules *rules);
+	     const struct rules *rules, const char *tags);
 void gate_close(struct gate *g);
 
 /* All findings, for other forms of output.  Return: 0 or -ENOMEM. */
