@@ -119,6 +119,10 @@ def series(r):
     one("beta", "beta: new beside an ancient one" + ACK,
         {"mm/beta.c": core("beta_ancient", "beta_new"),
          "drivers/one.c": driver("alpha_used", "gamma_used", "beta_new")})
+    r.commit("side", "an old side", {"drivers/README": "1\n"}, start="v1.0")
+    r.commit("side", "and more of it", {"drivers/README": "2\n"})
+    one("merged", "one: before the merge", {"README": "3\n"})
+    r.commit("merged", "merge an old side" + ACK, dict(good, **{"drivers/README": "2\n"}), parents=["side"])
     one("fix", "beta: fix something", {"mm/beta.c": core("beta_ancient") + "/* fixed */\n"})
     one("pays", "one: use alpha_stale" + ACK, {
         "mm/alpha.c": core("alpha_used", "alpha_stale", "alpha_new"),
@@ -437,6 +441,13 @@ def test_shallow(directory, p, repo):
     equal("added by", out["exports"][0]["added_by"], f'{git(near, "rev-parse", "split^")[:12]} ("gamma: new export")')
     status, out = run(p, near, "split~1..split")
     equal("a part of it", (status, len(out["patches"]), len(out["exports"])), (0, 1, 0))
+    git(near, "fetch", "-q", "--depth=3", "file://" + repo, "refs/heads/good:refs/heads/good")
+    status, out = run(p, near, "good..split")
+    equal("two branches", (out["base"], len(out["patches"])), (base, 2))
+    git(near, "fetch", "-q", "--depth=2", "file://" + repo, "refs/heads/merged:refs/heads/merged")
+    status, out = run(p, near, "merged^1..merged")
+    equal("a side that is cut off", (status, [x["subject"] for x in out["patches"]], len(out["exports"])),
+          (0, ["merge an old side"], 1))
     subprocess.run(["git", "init", "-q", "--bare", far], env=ENV, check=True)
     git(far, "fetch", "-q", "--depth=1", "file://" + repo, base)
     git(far, "fetch", "-q", "--depth=1", "file://" + repo, head)

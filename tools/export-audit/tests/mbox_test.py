@@ -325,6 +325,22 @@ def test_moved(b):
     check("some fit and some do not", 5 < agreed < 25, agreed)
 
 
+def test_overlap(b):
+    """A hunk fits nothing that another one has put there."""
+    group = "int a;\nint b;\nint c;\n"
+    there = "".join(f"int v{i};\n" for i in range(12)) + group + "int end;\n"
+    git(b.work, "checkout", "-q", "-f", "--detach", b.base)
+    base = commit(b.work, "there", {"lib/many.c": there})
+    git(b.audited, "fetch", "-q", b.work, base)
+    mail = ("From x@y Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\nSubject: [PATCH] twice\n\n---\n"
+            "diff --git a/lib/many.c b/lib/many.c\n--- a/lib/many.c\n+++ b/lib/many.c\n"
+            "@@ -2,2 +2,6 @@\n int v1;\n+int a;\n+int b;\n+int c;\n+int end;\n int v2;\n"
+            "@@ -4,4 +4,4 @@\n int a;\n-int b;\n+int B;\n int c;\n int end;\n--\n").encode()
+    subprocess.run(["git", "-C", b.work, "am", "-q"], env=ENV, input=mail, capture_output=True, check=True)
+    status, out, err = b.gate(mail, base=base)
+    equal("the second hunk", (status, out.get("tree")), (0, tree(b)))
+
+
 def test_refused(b):
     b.series(PAIR[0])
     mail = b.mails()
@@ -342,7 +358,7 @@ def test_refused(b):
 def main():
     with scratch() as directory:
         b = Bench(directory, Program(os.path.abspath(sys.argv[1]), directory))
-        for test in (test_plain, test_base, test_versions, test_threads, test_encodings, test_files, test_moved,
+        for test in (test_plain, test_base, test_versions, test_threads, test_encodings, test_files, test_moved, test_overlap,
                      test_refused):
             test(b)
     finish()

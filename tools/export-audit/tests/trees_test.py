@@ -14,12 +14,14 @@ KERNEL = {
     "lib/a.c": "#include <linux/a.h>\n" + "".join(
         f"int a{i}(int x)\n{{\n\treturn x;\n}}\nEXPORT_SYMBOL_GPL(a{i});\n" for i in (1, 2, 3, 4)),
     "drivers/one.c": "#include <linux/a.h>\nint init(void)\n{\n\treturn a1(1);\n}\n"}
+KERNEL.update({f"lib/more{i}.c": "" for i in range(30)})  # more files than the modules have
 USE = "#include <linux/a.h>\n#include \"m.h\"\nint init(void)\n{\n\treturn %s(1);\n}\n"
 MODULES = {
-    "Makefile": "obj-m += two.o sub/\nobj-$(CONFIG_NOT_IN_KCONFIG) += three.o\n",
+    "Makefile": "obj-m += two.o sub/ pair.o\npair-objs := p.o q.o\nobj-$(CONFIG_NOT_IN_KCONFIG) += three.o\n",
     "sub/Makefile": "obj-m += four.o\n", "m.h": "int m1(int x);\nint m2(int x);\n",
     "two.c": USE % "a2", "three.c": "#ifdef CONFIG_NOT_IN_KCONFIG\n" + USE % "a3" + "#endif\n",
     "sub/four.c": USE % "m1" + "int m2(int x) { return x; }\nEXPORT_SYMBOL(m2);\n",
+    "p.c": USE % "m3", "q.c": "int m3(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL_GPL(m3);\n",
     "five.c": "int m1(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL_GPL(m1);\n"}
 
 
@@ -46,10 +48,10 @@ def test_with(program, directory):
         both = scan(program, *args)
         equal("who consumes", {n: s["consumers"] for n, s in both.items()}, {
             "a1": ["drivers/one.c"], "a2": ["+mods/two.c"], "a3": ["+mods/three.c"], "a4": [],
-            "m1": ["+mods/sub/four.c"], "m2": []})
+            "m1": ["+mods/sub/four.c"], "m2": [], "m3": []})
         equal("where", (both["m1"]["file"], both["m2"]["verdict"]), ("+mods/five.c", "unconsumed"))
     equal("of the kernel only", sorted(scan(program, kernel, "--with", modules, "--path=lib")), ["a1", "a2", "a3", "a4"])
-    equal("of the modules only", sorted(scan(program, kernel, "--with", modules, "--path=+mods")), ["m1", "m2"])
+    equal("of the modules only", sorted(scan(program, kernel, "--with", modules, "--path=+mods")), ["m1", "m2", "m3"])
     other = put(directory + "/other/mods", {"Makefile": "obj-m += x.o\n", "x.c": USE % "a4"})
     third = put(directory + "/third", {"Kbuild": "obj-m += x.o\n", "x.c": USE % "a4"})
     equal("two of them", scan(program, kernel, "--with", modules, "--with", third)["a4"]["consumers"], ["+third/x.c"])
@@ -61,7 +63,7 @@ def test_with(program, directory):
 
 def test_alone(program, directory):
     found = scan(program, directory + "/mods")
-    equal("modules alone", {n: s["consumers"] for n, s in found.items()}, {"m1": ["sub/four.c"], "m2": []})
+    equal("modules alone", {n: s["consumers"] for n, s in found.items()}, {"m1": ["sub/four.c"], "m2": [], "m3": []})
 
 
 def test_tags(p, directory):
@@ -89,7 +91,7 @@ def test_tags(p, directory):
     for bad in ("mods-", "*-*", ""):
         check("says why", "*" in refused(p, bad, "history", r.path, "--tags", bad), bad)
     check("no such tag", "zfs-*" in refused(p, "zfs", "history", r.path, "--tags", "zfs-*"))
-    r.commit("topic", "another export", {"five.c": MODULES["five.c"] + "EXPORT_SYMBOL_GPL(m3);\n"}, start="main")
+    r.commit("topic", "another export", {"five.c": MODULES["five.c"] + "EXPORT_SYMBOL_GPL(m4);\n"}, start="main")
     out = p.run("gate", r.path, "main..topic", "--tags=mods-*")
     check("gate knows releases", re.search(r"stale: m1 .*more than 1 window", out.stdout), out.stdout)
     out = p.run("gate", r.path, "main..topic", "--tags=nothing-*")
