@@ -23,6 +23,12 @@ static bool under(const char *path, const char *folder)
 	return !strncmp(path, folder, strlen(folder));
 }
 
+/* What the kernel's own tools link into modules: no Makefile of the tree lists it. */
+static bool of_modules(const char *path)
+{
+	return under(path, "scripts/livepatch/") || !strcmp(path, "scripts/module-common.c");
+}
+
 /* User space, and code linked apart from the kernel: no consumer of an export. */
 static bool outside_kernel(const char *path)
 {
@@ -30,6 +36,8 @@ static bool outside_kernel(const char *path)
 					       "LICENSES/",      ".git/",    "debian/" };
 	const char *boot;
 
+	if (of_modules(path))
+		return false;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		if (under(path, folders[i]))
 			return true;
@@ -48,6 +56,9 @@ enum blob_kind blob_kind(const char *path)
 	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	const char *dot = strrchr(base, '.');
 
+	if (under(base, "Kconfig") && !under(path, "Documentation/") && !under(path, "scripts/") &&
+	    !under(path, "tools/"))
+		return BLOB_KCONFIG;
 	if (outside_kernel(path))
 		return BLOB_SKIP;
 	if (!strcmp(base, "Makefile") || !strcmp(base, "Kbuild") || under(base, "Makefile.") ||
@@ -175,7 +186,7 @@ int blob_scan(struct blob_scanner *s, enum blob_kind kind, const void *data, siz
 		return -EFBIG;
 	facts_reset(&s->facts);
 	s->kind = kind;
-	s->conds = 0;
+	s->conds = s->guard = 0;
 	memset(&s->c, 0, sizeof(s->c));
 	s->lex = (struct lex){
 		.p = data, .end = (const char *)data + len, .start = data, .line = 1, .bol = true
@@ -213,7 +224,8 @@ static bool valid_strings(const struct blob *b)
 		const struct blob_entity *e = BLOB_ARRAY(b, blob_entity, entities) + i;
 
 		if (BAD(e->name_str) || BAD(e->params_str) || BAD(e->body_str) ||
-		    e->first_ref > b->n_refs || e->n_refs > b->n_refs - e->first_ref)
+		    e->first_ref > b->n_refs || e->n_refs > b->n_refs - e->first_ref ||
+		    e->guard > b->n_guards)
 			return false;
 	}
 	for (uint32_t i = 0; i < b->n_invocations; i++) {
@@ -224,6 +236,15 @@ static bool valid_strings(const struct blob *b)
 	}
 	for (uint32_t i = 0; i < b->n_includes; i++)
 		if (BAD(BLOB_ARRAY(b, blob_include, includes)[i].path_str))
+			return false;
+	for (uint32_t i = 0; i < b->n_guards; i++) {
+		const struct blob_guard *g = BLOB_ARRAY(b, blob_guard, guards) + i;
+
+		if (BAD(g->text_str) || g->outer > i)
+			return false;
+	}
+	for (uint32_t i = 0; i < b->n_guarded; i++)
+		if (BLOB_ARRAY(b, blob_guarded, guarded)[i].guard - 1 >= b->n_guards)
 			return false;
 	return !BAD(b->text_str) && !BAD(b->namespace_str);
 #undef BAD
@@ -243,5 +264,8 @@ bool blob_valid(const void *block, size_t size)
 	       in_block(b, b->entities, b->n_entities, sizeof(struct blob_entity)) &&
 	       in_block(b, b->invocations, b->n_invocations, sizeof(struct blob_invocation)) &&
 	       in_block(b, b->includes, b->n_includes, sizeof(struct blob_include)) &&
+	       in_block(b, b->guards, b->n_guards, sizeof(struct blob_guard)) &&
+	       in_block(b, b->guarded, b->n_guarded, sizeof(struct blob_guarded)) &&
+	       in_block(b, b->options, b->n_options, 8) &&
 	       valid_strings(b);
 }

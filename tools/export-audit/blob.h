@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define BLOB_MAGIC 0x626c6f62u
-#define BLOB_VERSION 5u
+#define BLOB_VERSION 6u
 
 enum blob_kind {
 	BLOB_SKIP,   /* not to be read at all */
@@ -28,7 +28,8 @@ enum blob_kind {
 	BLOB_HEADER, /* .h and other included text */
 	BLOB_ASM,    /* .S and linker scripts */
 	BLOB_RUST,
-	BLOB_MAKE, /* Makefile, Kbuild and included fragments: kept as text */
+	BLOB_MAKE,    /* Makefile, Kbuild and included fragments: kept as text */
+	BLOB_KCONFIG, /* kept as text */
 };
 
 enum licence { LICENCE_PLAIN, LICENCE_GPL, LICENCES };
@@ -84,7 +85,8 @@ struct blob_entity {
 	uint32_t line;
 	uint32_t first_ref; /* into refs */
 	uint32_t n_refs;
-	uint32_t kind;
+	uint16_t kind;
+	uint16_t guard; /* as in struct blob_guarded; 0: none */
 	uint32_t flags;
 };
 
@@ -104,6 +106,24 @@ struct blob_include {
 	uint32_t quoted;
 };
 
+/*
+ * A condition that asks for a CONFIG_ option: of an #if, or of an if () in a function.
+ * Whether an option exists the file does not know: the resolver does.
+ */
+struct blob_guard {
+	uint32_t text_str; /* the expression */
+	uint32_t outer;    /* number of the condition around it, from 1; 0: none */
+	uint32_t negated;  /* of the #else */
+	uint32_t pad;
+};
+
+/* A reference of the file that stands under conditions only: once for each of them. */
+struct blob_guarded {
+	uint64_t ref;
+	uint32_t guard; /* from 1 */
+	uint32_t pad;
+};
+
 struct blob {
 	uint32_t magic, version;
 	uint32_t size; /* of the whole block in bytes */
@@ -119,14 +139,18 @@ struct blob {
 	uint32_t n_entities, entities;
 	uint32_t n_invocations, invocations;
 	uint32_t n_includes, includes;
-	uint32_t text_str;      /* BLOB_MAKE: the text, comments kept; else 0 */
+	uint32_t n_guards, guards;
+	uint32_t n_guarded, guarded; /* sorted by ref */
+	uint32_t n_options, options; /* uint64_t: hashes of CONFIG_ names that the file defines */
+	uint32_t text_str;      /* BLOB_MAKE, BLOB_KCONFIG: the text, comments kept; else 0 */
 	uint32_t namespace_str; /* DEFAULT_SYMBOL_NAMESPACE of the file, or 0 */
 	uint32_t pad;
 };
 
 enum {
 	BLOB_IS_MODULE = 1 /* says MODULE_LICENSE */,
-	BLOB_TRUNCATED = 2 /* facts dropped at a limit */
+	BLOB_TRUNCATED = 2 /* facts dropped at a limit */,
+	BLOB_IS_PROGRAM = 4 /* includes <stdio.h> or another header that only user space has */
 };
 
 #define BLOB_ARRAY(b, type, member) ((const struct type *)((const char *)(b) + (b)->member))

@@ -23,6 +23,8 @@ static const char options[] =
 	"  --symbol=PATTERN    whose name matches, with * and ?\n"
 	"  --licence=gpl|plain\n"
 	"  --verdict=consumed|unconsumed|undecided\n"
+	"What counts:\n"
+	"  --modular           only consumers that can be modules\n"
 	"Output:\n"
 	"  --consumers         in the table, list the files below each symbol\n"
 	"  --summary           totals only\n"
@@ -43,7 +45,7 @@ enum form { FORM_TABLE, FORM_SUMMARY, FORM_CSV, FORM_JSON, FORM_HTML };
 struct request {
 	struct filter filter;
 	enum form form;
-	bool consumers, check, help;
+	bool consumers, check, modular, help;
 	unsigned int threads;
 	const char *root, *since, *others[OTHERS];
 	size_t n_others;
@@ -117,8 +119,9 @@ static const struct option longs[] = {
 	{ "tree", 1, NULL, 'T' },      { "with", 1, NULL, 'W' },
 	{ "baseline", 1, NULL, 'b' },  { "write-baseline", 0, NULL, 'w' },
 	{ "since", 1, NULL, 'i' },     { "sarif", 1, NULL, 'a' },
-	{ "gcc", 0, NULL, 'g' },       { "threads", 1, NULL, 't' },
-	{ "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
+	{ "modular", 0, NULL, 'm' },   { "gcc", 0, NULL, 'g' },
+	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)
@@ -157,6 +160,9 @@ static int parse(int argc, char **argv, struct request *q)
 		case 'k':
 			q->check = true;
 			break;
+		case 'm':
+			q->modular = true;
+			break;
 		case 'h':
 			q->help = true;
 			return 0;
@@ -194,7 +200,8 @@ static int write_out(const struct report *r, const struct request *q)
 	struct results found;
 	int status = EXIT_BROKEN;
 
-	if (!news_results(r, &found) && (!q->since || !news_since(q->root, q->since, &found)) &&
+	if (!news_results(r, &found) &&
+	    (!q->since || !news_since(q->root, q->since, q->modular, &found)) &&
 	    !results_compare(&found, &q->results) && !results_write(&found, &q->results, q->root)) {
 		if (write_table(r, q) || fflush(stdout))
 			complain("cannot write the result: %s", strerror(EIO));
@@ -237,6 +244,12 @@ static int scan(const struct request *q)
 			 t->n_unreadable, q->root);
 	maintainers(q->root, &m); /* without it, subsystems are empty */
 	err = graph_resolve(t->files, t->n_files, q->threads, &g);
+	if (!err && g->n_cuts)
+		complain("the expansion of macros was cut short %u times, first in %s:%u: exports "
+			 "may be missing",
+			 g->n_cuts, t->files[g->cuts[0].file].path, g->cuts[0].line);
+	if (!err && q->modular)
+		graph_modular(g);
 	if (!err)
 		err = report_build(g, t->files, m, &q->filter, q->root, &r);
 	if (err)

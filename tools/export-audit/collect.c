@@ -83,8 +83,25 @@ static int new_symbol(struct resolver *r, const char *name, const struct stateme
 			      .licence = st->licence,
 			      .variant = st->variant,
 			      .via = NO_OWNER,
+			      .passed = NO_OWNER,
 			      .unexpanded = st->unexpanded };
 	return s->name && s->stem && s->ns ? 0 : -ENOMEM;
+}
+
+/* Exported for some modules here and for others there: for all of them. */
+static int widen(struct symbol *s, const struct statement *st)
+{
+	char *joined;
+
+	if (st->variant != VARIANT_FOR_MODULES)
+		s->variant = st->variant;
+	if (st->ns.len == strlen(s->ns) && !memcmp(st->ns.s, s->ns, st->ns.len))
+		return 0;
+	if (asprintf(&joined, "%s,%.*s", s->ns, (int)st->ns.len, st->ns.len ? st->ns.s : "") < 0)
+		return -ENOMEM;
+	free(s->ns);
+	s->ns = joined;
+	return 0;
 }
 
 static int add_statement(struct resolver *r, const struct statement *st)
@@ -118,6 +135,10 @@ static int add_statement(struct resolver *r, const struct statement *st)
 	r->n_statements++;
 	/* exported more liberally anywhere: that is what binds users */
 	s->licence = st->licence < s->licence ? st->licence : s->licence;
+	if (s->variant == VARIANT_FOR_MODULES)
+		err = widen(s, st);
+	if (err)
+		return err;
 	err = vec_push(&s->sites, &site, sizeof(site));
 	return err ? err : vec_push(&s->ties, &tie, sizeof(tie));
 }
@@ -151,6 +172,10 @@ static void statement_of(struct statement *st, const struct token *macro,
 		n > 1 && memmem(args[1].s, args[1].len, "GPL", 3) ? LICENCE_GPL : LICENCE_PLAIN;
 	st->ns = n > 2 ? unquoted(args[2]) : st->ns;
 	st->variant = st->ns.len ? VARIANT_NS : VARIANT_PLAIN;
+	if (st->ns.len > 7 && !memcmp(st->ns.s, "module:", 7)) {
+		st->ns = unquoted((struct arg){ st->ns.s + 7, st->ns.len - 7 });
+		st->variant = VARIANT_FOR_MODULES;
+	}
 }
 
 static int from_text(struct resolver *r, uint32_t file, uint32_t line, const char *text)
@@ -240,9 +265,12 @@ static bool names_any(const struct hmap *names, const char *text)
 static int expand_one(struct resolver *r, uint32_t file, uint32_t line, const struct blob *b,
 		      const struct blob_invocation *v, struct vec *scratch)
 {
+	struct graph_site here = { file, line };
 	int err = expand_invocation(r, file, blob_str(b, v->macro_str), blob_str(b, v->args_str),
 				    scratch);
 
+	if (!err && r->cut)
+		err = vec_push(&r->cuts, &here, sizeof(here));
 	return err ? err : from_text(r, file, line, scratch->data);
 }
 
@@ -448,6 +476,14 @@ int collect(struct resolver *r)
 		if (r->is_tu[f])
 			err = definers(r, f);
 	err = err ? err : header_sites(r);
+	for (uint32_t i = 0; i < r->n_symbols; i++) {
+		struct symbol *s = &r->symbols[i];
+
+		for (uint32_t k = 0; k < VEC_N(&s->ties, struct tie); k++)
+			if (VEC_AT(&s->ties, struct tie, k).bond == BOND_EXPORTS)
+				s->arches |= built_arches(r->built,
+							  VEC_AT(&s->ties, struct tie, k).file);
+	}
 	hmap_fini(&names);
 	free(scratch.data);
 	return err;

@@ -46,7 +46,30 @@ static bool listed_elsewhere(const struct symbol *s)
 	return true;
 }
 
-bool outside(struct resolver *r, struct symbol *s, uint32_t file)
+void pass_over(struct symbol *s, uint32_t file, enum pass why)
+{
+	if (why <= s->passed_for)
+		return;
+	s->passed = file;
+	s->passed_for = (uint8_t)why;
+}
+
+/* What keeps the file from being linked with what exports the symbol. */
+static enum pass barrier(const struct resolver *r, const struct symbol *s, uint32_t file)
+{
+	uint32_t how = built_how(r->built, file);
+
+	if (!(built_arches(r->built, file) & s->arches))
+		return PASS_ARCH;
+	if (!(how & (BUILT_IN | BUILT_MODULE)))
+		return how & BUILT_PROGRAM ? PASS_PROGRAM : PASS_UNBUILT;
+	if (s->variant == VARIANT_FOR_MODULES && !built_allowed(r->built, file, s->ns))
+		return PASS_MODULES;
+	return PASS_NONE;
+}
+
+/* Is the file part of something else than what exports the symbol? */
+static bool apart(struct resolver *r, struct symbol *s, uint32_t file)
 {
 	const uint32_t *units;
 	uint32_t n;
@@ -64,6 +87,77 @@ bool outside(struct resolver *r, struct symbol *s, uint32_t file)
 	return false;
 }
 
+bool outside(struct resolver *r, struct symbol *s, uint32_t file)
+{
+	return apart(r, s, file) && barrier(r, s, file) == PASS_NONE;
+}
+
+bool consumes(struct resolver *r, struct symbol *s, uint32_t file)
+{
+	enum pass why;
+
+	if (!apart(r, s, file))
+		return false;
+	why = barrier(r, s, file);
+	if (why == PASS_NONE)
+		s->modular |= (built_how(r->built, file) & BUILT_MODULE) != 0;
+	else
+		pass_over(s, file, why);
+	return why == PASS_NONE;
+}
+
+static bool names(const struct blob *b, uint64_t ref)
+{
+	const uint64_t *refs = blob_refs(b);
+
+	for (uint32_t i = 0; i < b->n_tu_refs; i++)
+		if (refs[i] == ref)
+			return true;
+	return false;
+}
+
+static bool defines(const struct blob *b, const char *name)
+{
+	const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
+	uint64_t hash = blob_hash(name, strlen(name));
+
+	for (uint32_t i = 0; i < b->n_defs; i++)
+		if (d[i].hash == hash)
+			return true;
+	return false;
+}
+
+static int consume_as(struct resolver *r, uint32_t file, const char *prefix, const char *written,
+		      const char *meant)
+{
+	char name[512];
+	uint32_t at;
+
+	snprintf(name, sizeof(name), "%s%s", prefix, written);
+	if (!names(r->files[file].blob, blob_hash(name, strlen(name))) || defines(r->files[file].blob, name))
+		return 0;
+	at = hmap_get(&r->by_name, blob_hash(meant, strlen(meant)));
+	if (at == HMAP_NONE || !consumes(r, &r->symbols[at], file))
+		return 0;
+	return vec_push(&r->symbols[at].direct, &file, sizeof(file));
+}
+
+/* ld --wrap: the name that is written is not the one that is linked. */
+static int consume_wrapped(struct resolver *r)
+{
+	uint32_t n;
+	const struct wrap *w = built_wraps(r->built, &n);
+	char wrapper[512];
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < n; i++) {
+		snprintf(wrapper, sizeof(wrapper), "__wrap_%s", w[i].name);
+		err = consume_as(r, w[i].file, "", w[i].name, wrapper);
+		err = err ? err : consume_as(r, w[i].file, "__real_", w[i].name, w[i].name);
+	}
+	return err;
+}
+
 int consume_direct(struct resolver *r)
 {
 	int err = 0;
@@ -77,11 +171,15 @@ int consume_direct(struct resolver *r)
 		for (uint32_t i = 0; !err && i < b->n_tu_refs; i++) {
 			uint32_t at = hmap_get(&r->by_name, refs[i]);
 
-			if (at != HMAP_NONE && outside(r, &r->symbols[at], f))
+			if (at == HMAP_NONE)
+				continue;
+			if (dead_ref(r, f, refs[i]))
+				pass_over(&r->symbols[at], f, PASS_OPTION);
+			else if (consumes(r, &r->symbols[at], f))
 				err = vec_push(&r->symbols[at].direct, &f, sizeof(f));
 		}
 	}
-	return err;
+	return err ? err : consume_wrapped(r);
 }
 
 struct node {
@@ -110,9 +208,10 @@ struct search {
 	int err;
 };
 
+/* Without a consumer that may be a module: one that is reached through a header might. */
 static int wanted(const struct symbol *s, bool pasted_only)
 {
-	return !s->direct.n && !s->indirect.n && (!pasted_only || s->pasted.n);
+	return !s->modular && (!pasted_only || s->pasted.n);
 }
 
 /* The names that wanted symbols go by, and those of macros that paste one. */
@@ -207,14 +306,21 @@ static bool chain_visible(struct search *q, uint32_t file, uint32_t node)
 	return visible;
 }
 
+/* Is there nothing more to learn from another consumer? */
+static bool enough(const struct symbol *s, uint32_t max)
+{
+	return s->modular && VEC_N(&s->indirect, uint32_t) >= max;
+}
+
 static void consumer(struct search *q, struct symbol *s, uint32_t file, uint32_t node)
 {
 	if (q->looks++ >= LOOKS) {
 		q->cut = true;
 		return;
 	}
-	if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX || !chain_visible(q, file, node) ||
-	    !outside(q->r, s, file))
+	if (enough(s, INDIRECT_MAX) || !chain_visible(q, file, node) || !consumes(q->r, s, file))
+		return;
+	if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX)
 		return;
 	q->err = q->err ? q->err : vec_push(&s->indirect, &file, sizeof(file));
 	if (s->via == NO_OWNER)
@@ -232,7 +338,7 @@ static void includers(struct search *q, struct symbol *s, uint32_t header, uint3
 	for (uint32_t i = 0; !q->err && i < VEC_N(&q->files, uint32_t); i++) {
 		uint32_t f = VEC_AT(&q->files, uint32_t, i);
 
-		if (VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX / 8)
+		if (enough(s, INDIRECT_MAX / 8))
 			break;
 		if (q->r->is_tu[f])
 			consumer(q, s, f, node);
@@ -259,6 +365,10 @@ static void use(struct search *q, struct symbol *s, uint32_t node, struct use u)
 			includers(q, s, u.file, node);
 		return;
 	}
+	if (!(built_arches(r->built, u.file) & s->arches)) {
+		pass_over(s, u.file, PASS_ARCH);
+		return;
+	}
 	if (q->stamp[u.owner] != q->round) {
 		q->stamp[u.owner] = q->round;
 		q->visits[u.owner] = 0;
@@ -283,7 +393,7 @@ static void uses_of(struct search *q, struct symbol *s, uint32_t node)
 	if (slot == HMAP_NONE)
 		return;
 	for (uint32_t i = q->index.first[slot]; i < q->index.first[slot + 1] && !q->err; i++) {
-		if (q->looks >= LOOKS || VEC_N(&s->indirect, uint32_t) >= INDIRECT_MAX)
+		if (q->looks >= LOOKS || enough(s, INDIRECT_MAX))
 			return;
 		use(q, s, node, q->index.uses[i]);
 	}

@@ -22,6 +22,9 @@ const struct export_macro *export_macro(const char *name, size_t len);
 /* Is it __EXPORT_SYMBOL(name, "licence", namespace), what the others are made of? */
 bool raw_export(const char *name, size_t len);
 
+/* Functions that take the name of a symbol as a string; NULL at the end. */
+extern const char *const lookup_functions[];
+
 struct arg {
 	const char *s;
 	size_t len;

@@ -77,8 +77,19 @@ static void printed_export(struct facts *f, const struct token *t)
 		*to = x;
 }
 
+/* __symbol_get("name") uses it as a call would. */
+static bool looked_up(const struct facts *f, uint64_t callee)
+{
+	for (int i = 0; callee && i < LOOKUPS; i++)
+		if (f->lookups[i] == callee)
+			return true;
+	return false;
+}
+
 static void string(struct facts *f, struct expr *x, const struct token *t)
 {
+	if (!frame(x)->items && looked_up(f, frame(x)->callee))
+		refset_add(f, &f->refs[x->owner], hash_bytes(t->s, t->len));
 	frame(x)->items += 2;
 	if (x->in_asm) {
 		expr_asm_text(f, x->owner, t->s, t->len);

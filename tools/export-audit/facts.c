@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "exports.h"
 #include "facts.h"
 
 #define EPOCH_SLOTS 1024u
@@ -83,13 +84,79 @@ void refset_add_slow(struct facts *f, struct refset *s, uint64_t h)
 	s->n++;
 }
 
+void refset_add_guarded(struct facts *f, uint64_t h)
+{
+	uint32_t n = f->guarded_pairs.n;
+	struct blob_guarded *g;
+
+	refset_add(f, &f->guarded_pairs, hash_mix(h, f->guard * 0x9e3779b97f4a7c15u | 1));
+	if (f->guarded_pairs.n == n)
+		return;
+	g = facts_add(f, &f->guarded, sizeof(*g));
+	if (g)
+		*g = (struct blob_guarded){ .ref = h, .guard = f->guard };
+}
+
+uint32_t facts_guard(struct facts *f, const char *text, size_t len, uint32_t outer, bool negated)
+{
+	struct blob_guard *g;
+	uint32_t n = (uint32_t)(f->guards.n / sizeof(*g)) + 1, str;
+
+	if (n > UINT16_MAX)
+		return 0;
+	str = facts_folded(f, text, len);
+	g = facts_add(f, &f->guards, sizeof(*g));
+	if (!g)
+		return 0;
+	*g = (struct blob_guard){ .text_str = str, .outer = outer, .negated = negated };
+	return n;
+}
+
+static bool refset_has(const struct refset *s, uint64_t h)
+{
+	for (uint32_t i = (uint32_t)h & s->mask; s->epochs[i] == s->epoch; i = (i + 1) & s->mask)
+		if (s->slots[i] == h)
+			return true;
+	return false;
+}
+
+static int by_ref(const void *a, const void *b)
+{
+	const struct blob_guarded *x = a, *y = b;
+
+	if (x->ref != y->ref)
+		return x->ref < y->ref ? -1 : 1;
+	return x->guard < y->guard ? -1 : x->guard > y->guard;
+}
+
+/* What stands without a condition as well does not depend on it. The others become references. */
+static void close_guarded(struct facts *f)
+{
+	struct blob_guarded *g = (void *)f->guarded.data;
+	size_t n = f->guarded.n / sizeof(*g), kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!refset_has(&f->refs[OWNER_TU], g[i].ref))
+			g[kept++] = g[i];
+	f->guarded.n = kept * sizeof(*g);
+	f->guard = 0;
+	if (kept)
+		qsort(g, kept, sizeof(*g), by_ref);
+	for (size_t i = 0; i < kept; i++)
+		refset_add(f, &f->refs[OWNER_TU], g[i].ref);
+}
+
 int facts_init(struct facts *f)
 {
 	int err = 0;
 
 	memset(f, 0, sizeof(*f));
+	for (int i = 0; i < LOOKUPS; i++)
+		f->lookups[i] = hash_bytes(lookup_functions[i], strlen(lookup_functions[i]));
 	for (int i = 0; i < OWNERS; i++)
 		err = err ? err : refset_init(&f->refs[i]);
+	err = err ? err : refset_init(&f->options);
+	err = err ? err : refset_init(&f->guarded_pairs);
 	return err ? err : refset_init(&f->strings);
 }
 
@@ -98,6 +165,10 @@ void facts_fini(struct facts *f)
 	for (int i = 0; i < OWNERS; i++)
 		refset_fini(&f->refs[i]);
 	refset_fini(&f->strings);
+	refset_fini(&f->options);
+	refset_fini(&f->guarded_pairs);
+	free(f->guards.data);
+	free(f->guarded.data);
 	free(f->entity_refs.data);
 	free(f->exports.data);
 	free(f->defs.data);
@@ -112,6 +183,10 @@ void facts_reset(struct facts *f)
 	for (int i = 0; i < OWNERS; i++)
 		refset_clear(&f->refs[i]);
 	refset_clear(&f->strings);
+	refset_clear(&f->options);
+	refset_clear(&f->guarded_pairs);
+	f->guards.n = f->guarded.n = 0;
+	f->guard = 0;
 	f->entity_refs.n = f->exports.n = f->defs.n = f->entities.n = 0;
 	f->invocations.n = f->includes.n = f->pool.n = 0;
 	f->flags = f->namespace_str = f->text_str = f->line = 0;
@@ -242,6 +317,7 @@ static void shift_strings(struct facts *f, uint32_t base)
 	struct blob_entity *e = (void *)f->entities.data;
 	struct blob_invocation *v = (void *)f->invocations.data;
 	struct blob_include *c = (void *)f->includes.data;
+	struct blob_guard *g = (void *)f->guards.data;
 
 #define SHIFT(member) ((member) += (member) ? base : 0)
 	for (size_t i = 0; i < f->exports.n / sizeof(*x); i++) {
@@ -262,6 +338,8 @@ static void shift_strings(struct facts *f, uint32_t base)
 	}
 	for (size_t i = 0; i < f->includes.n / sizeof(*c); i++)
 		SHIFT(c[i].path_str);
+	for (size_t i = 0; i < f->guards.n / sizeof(*g); i++)
+		SHIFT(g[i].text_str);
 	SHIFT(f->namespace_str);
 	SHIFT(f->text_str);
 #undef SHIFT
@@ -272,10 +350,11 @@ int facts_block(struct facts *f, enum blob_kind kind, uint32_t lines, struct blo
 	const struct vec *tu = &f->refs[OWNER_TU].list;
 	const struct vec *all[] = { tu,       &f->entity_refs, &f->strings.list, &f->exports,
 				    &f->defs, &f->entities,    &f->invocations,  &f->includes,
-				    &f->pool };
+				    &f->guards, &f->guarded, &f->options.list, &f->pool };
 	size_t size = sizeof(struct blob), at = sizeof(struct blob);
 	struct blob *b;
 
+	close_guarded(f);
 	if (f->oom)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -298,6 +377,9 @@ int facts_block(struct facts *f, enum blob_kind kind, uint32_t lines, struct blo
 	b->n_entities = (uint32_t)(f->entities.n / sizeof(struct blob_entity));
 	b->n_invocations = (uint32_t)(f->invocations.n / sizeof(struct blob_invocation));
 	b->n_includes = (uint32_t)(f->includes.n / sizeof(struct blob_include));
+	b->n_guards = (uint32_t)(f->guards.n / sizeof(struct blob_guard));
+	b->n_guarded = (uint32_t)(f->guarded.n / sizeof(struct blob_guarded));
+	b->n_options = (uint32_t)(f->options.list.n / sizeof(uint64_t));
 	b->namespace_str = f->namespace_str;
 	b->text_str = f->text_str;
 	b->refs = put((char *)b, &at, tu);
@@ -310,6 +392,9 @@ int facts_block(struct facts *f, enum blob_kind kind, uint32_t lines, struct blo
 	b->entities = put((char *)b, &at, &f->entities);
 	b->invocations = put((char *)b, &at, &f->invocations);
 	b->includes = put((char *)b, &at, &f->includes);
+	b->guards = put((char *)b, &at, &f->guards);
+	b->guarded = put((char *)b, &at, &f->guarded);
+	b->options = put((char *)b, &at, &f->options.list);
 	put((char *)b, &at, &f->pool);
 	*out = b;
 	return 0;

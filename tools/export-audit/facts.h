@@ -26,12 +26,18 @@ struct refset {
 	struct vec list; /* members in order of arrival */
 };
 
+#define LOOKUPS 6
+
 enum owner { OWNER_TU, OWNER_INLINE, OWNER_MACRO, OWNERS };
 
 struct facts {
 	struct refset refs[OWNERS];
-	struct refset strings;
+	struct refset strings, options;
 	struct vec entity_refs, exports, defs, entities, invocations, includes, pool;
+	struct vec guards, guarded;  /* struct blob_guard, struct blob_guarded */
+	struct refset guarded_pairs; /* what of them is there */
+	uint32_t guard;              /* the condition that holds here; 0: none */
+	uint64_t lookups[LOOKUPS]; /* hashes of lookup_functions */
 	uint32_t flags, namespace_str, text_str;
 	uint32_t line; /* where the scanner is, roughly */
 	bool oom;
@@ -49,12 +55,20 @@ uint32_t facts_folded(struct facts *f, const char *s, size_t len);
 void *facts_add(struct facts *f, struct vec *v, size_t size);
 
 void refset_add_slow(struct facts *f, struct refset *s, uint64_t h);
+/* The same for a reference of the file under a condition. */
+void refset_add_guarded(struct facts *f, uint64_t h);
+/* A condition within the present one; its number, 0 if there are too many. */
+uint32_t facts_guard(struct facts *f, const char *text, size_t len, uint32_t outer, bool negated);
 void refset_clear(struct refset *s);
 
 static inline void refset_add(struct facts *f, struct refset *s, uint64_t h)
 {
 	uint32_t i = (uint32_t)h & s->mask;
 
+	if (f->guard && s == &f->refs[OWNER_TU]) {
+		refset_add_guarded(f, h);
+		return;
+	}
 	while (s->epochs[i] == s->epoch) {
 		if (s->slots[i] == h)
 			return;

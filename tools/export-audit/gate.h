@@ -113,10 +113,11 @@ int gate_ask(struct gate *g, const char *symbol, const char *file, const char *o
 int gate_rule_functionality(struct gate *g); /* new names, and then: */
 int gate_rule_parameters(struct gate *g);
 int gate_rule_members(struct gate *g);
-int gate_rule_lost(struct gate *g);  /* needed, orphaned */
+int gate_rule_lost(struct gate *g); /* needed, orphaned */
+int gate_rule_inlines(struct gate *g);
 int gate_rule_stale(struct gate *g); /* stale, overdue */
 
-/* A consumer of S that may be a module, or NULL: all are part of the kernel. */
+/* A consumer of S that may be a module, or NULL. */
 const char *gate_modular(const struct gate *g, const struct graph_symbol *s);
 /* The names of macros of the new tree that export, hashed and sorted; malloc()ed.  Return: 0 or -ENOMEM. */
 int gate_exporting_macros(const struct gate *g, uint64_t **hashes, size_t *n);

@@ -60,9 +60,9 @@ static int unconsumed(struct gate *g, const struct new_export *e)
 	unsigned int n = g->rules->deadline[RULE_CONSUMER];
 
 	if (!n)
-		return add_finding(
-			g, e, RULE_CONSUMER, SEVERITY_ERROR,
-			"a new export without a consumer in the series: ", e->symbol->reason);
+		return add_finding(g, e, RULE_CONSUMER, SEVERITY_ERROR,
+				   "a new export without a consumer in the series: ",
+				   e->symbol->modular_reason);
 	return gate_find(
 		g, RULE_CONSUMER, SEVERITY_NOTE, e->symbol->name, e->path, e->line,
 		"a new export without a consumer in the series; it is due within %u window%s", n,
@@ -77,18 +77,14 @@ static int rule_consumer(struct gate *g, const struct new_export *e)
 	if (s->verdict == VERDICT_UNDECIDED)
 		return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
 				   "cannot tell whether it has a consumer: ", s->reason);
-	if (s->verdict == VERDICT_UNCONSUMED)
+	if (s->modular == VERDICT_UNCONSUMED) /* what is built in needs no export */
 		return unconsumed(g, e);
-	module = gate_modular(g, s);
-	if (!module)
-		return add_finding(
-			g, e, RULE_CONSUMER, SEVERITY_ERROR,
-			"a new export that no module needs, only what is always built in: ",
-			s->n_consumers ? g->head.facts[s->consumers[0]].path : "unknown");
 	if (e->consumed_here)
 		return 0;
+	module = gate_modular(g, s);
 	return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
-			   "a new export for what is in the tree already: ", module);
+			   "a new export for what is in the tree already: ",
+			   module ? module : s->modular_reason);
 }
 
 /* Consumers that the series changes: those are whom the export is posted for. */

@@ -293,6 +293,7 @@ int gate_rule_functionality(struct gate *g)
 	for (size_t i = 0; i < all.n; i++)
 		free(all.v[i].name);
 	free(all.v);
+	err = err ? err : gate_rule_inlines(g);
 	if (!err && g->n_changed > MAX_FILES)
 		return gate_find(g, RULE_FUNCTIONALITY, SEVERITY_NOTE, "", "", 0,
 				 "parameters and members not looked at: the series changes more "

@@ -115,7 +115,7 @@ static int report(struct gate *g, const struct summary_symbol *s, const struct g
 {
 	const char *who;
 
-	if (!now || now->verdict != VERDICT_CONSUMED)
+	if (!now || now->modular != VERDICT_CONSUMED)
 		return 0;
 	who = gate_modular(g, now);
 	return who ? gate_find(g, RULE_NEEDED, SEVERITY_ERROR, summary_str(g->base, s->name_str),

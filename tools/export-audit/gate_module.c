@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * May a consumer be a module?  What is always linked into the kernel needs no export.
- * As far as the Makefiles beside the file say; where they do not, it may.
+ * Which consumer of a symbol to name as the module that needs it: whether there is one, the resolver
+ * knows; which one, the Makefiles beside the files tell well enough.
  */
 #include "gate.h"
 
@@ -98,8 +98,10 @@ static bool may_be_module(const struct gate *g, const char *path)
 
 const char *gate_modular(const struct gate *g, const struct graph_symbol *s)
 {
+	if (s->modular == VERDICT_UNCONSUMED || !s->n_consumers)
+		return NULL;
 	for (uint32_t i = 0; i < s->n_consumers; i++)
 		if (may_be_module(g, g->head.facts[s->consumers[i]].path))
 			return g->head.facts[s->consumers[i]].path;
-	return NULL;
+	return g->head.facts[s->consumers[0]].path;
 }

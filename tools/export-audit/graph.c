@@ -25,6 +25,62 @@ int vec_push(struct vec *v, const void *item, size_t size)
 	return 0;
 }
 
+bool dead_ref(const struct resolver *r, uint32_t file, uint64_t ref)
+{
+	const struct blob *b = r->files[file].blob;
+	const struct blob_guarded *g = BLOB_ARRAY(b, blob_guarded, guarded);
+	uint32_t lo = 0, hi = b->n_guarded;
+
+	if (!r->dead[file])
+		return false;
+	while (lo < hi) { /* the first of this reference */
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (g[mid].ref < ref)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == b->n_guarded || g[lo].ref != ref)
+		return false;
+	for (; lo < b->n_guarded && g[lo].ref == ref; lo++)
+		if (!r->dead[file][g[lo].guard])
+			return false;
+	return true;
+}
+
+bool dead_entity(const struct resolver *r, uint32_t file, const struct blob_entity *e)
+{
+	return r->dead[file] && r->dead[file][e->guard];
+}
+
+/* Guards of all files, against the options that the tree has. */
+static int find_dead(struct resolver *r)
+{
+	uint8_t *dead = malloc(UINT16_MAX + 2);
+	int err = 0;
+
+	r->dead = calloc(r->n_files + 1, sizeof(*r->dead));
+	if (!dead || !r->dead)
+		err = -ENOMEM;
+	for (uint32_t f = 0; !err && f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+
+		if (!b->n_guards || path_is_added(r->files[f].path))
+			continue;
+		kconfig_guards(r->kconfig, b, dead);
+		if (!memchr(dead, 1, b->n_guards + 1))
+			continue;
+		r->dead[f] = malloc(b->n_guards + 1);
+		if (r->dead[f])
+			memcpy(r->dead[f], dead, b->n_guards + 1);
+		else
+			err = -ENOMEM;
+	}
+	free(dead);
+	return err;
+}
+
 static void add_referrer(struct resolver *r, const struct blob *b, const struct blob_entity *m,
 			 uint32_t e, uint32_t room)
 {
@@ -55,7 +111,8 @@ static int number_file(struct resolver *r, uint32_t f, uint32_t room)
 		r->entity_file[e] = f;
 		r->entity_next[e] = *slot;
 		*slot = e;
-		add_referrer(r, b, &m[i], e, room);
+		if (!dead_entity(r, f, &m[i]))
+			add_referrer(r, b, &m[i], e, room);
 		if (m[i].flags & MACRO_PASTES && m[i].body_str &&
 		    vec_push(&r->pasters, &e, sizeof(e)))
 			return -ENOMEM;
@@ -118,7 +175,7 @@ bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e)
 	return true;
 }
 
-/* A .c that another includes is part of what the other is part of. */
+/* A .c or .S that another includes is part of what the other is part of. */
 static int join_included(struct resolver *r)
 {
 	int err = 0;
@@ -129,8 +186,12 @@ static int join_included(struct resolver *r)
 			     !err && e < r->includes->first[f + 1]; e++) {
 				uint32_t to = r->includes->targets[e];
 
-				if (r->files[to].blob->kind == BLOB_C)
+				enum blob_kind kind = r->files[to].blob->kind;
+
+				if (kind == BLOB_C)
 					err = kbuild_join(r->kbuild, to, f);
+				if (kind == BLOB_C || kind == BLOB_ASM)
+					built_join(r->built, to, f);
 			}
 	return err;
 }
@@ -156,6 +217,7 @@ static void resolver_free(struct resolver *r)
 		free(s->name);
 		free(s->ns);
 		free(s->reason);
+		free(s->modular_reason);
 		free(s->stem);
 		free(s->sites.data);
 		free(s->ties.data);
@@ -171,12 +233,18 @@ static void resolver_free(struct resolver *r)
 	free(r->entity_base);
 	free(r->entity_file);
 	free(r->entity_next);
+	free(r->cuts.data);
 	free(r->pasters.data);
 	free(r->exporters.data);
 	free(r->referrers);
 	free(r->referrer_refs);
 	free(r->is_tu);
 	kbuild_free(r->kbuild);
+	built_free(r->built);
+	kconfig_free(r->kconfig);
+	for (uint32_t f = 0; r->dead && f < r->n_files; f++)
+		free(r->dead[f]);
+	free(r->dead);
 	includes_free(r->includes);
 	free(r);
 }
@@ -225,7 +293,9 @@ static void publish_symbol(struct symbol *s, struct graph_symbol *g)
 				    .licence = s->licence,
 				    .variant = s->variant,
 				    .verdict = s->verdict,
-				    .reason = s->reason };
+				    .reason = s->reason,
+				    .modular = s->modular_verdict,
+				    .modular_reason = s->modular_reason };
 	g->sites = (void *)s->sites.data;
 	g->n_sites = VEC_N(&s->sites, struct graph_site);
 	qsort(g->sites, g->n_sites, sizeof(*g->sites), by_site);
@@ -254,6 +324,8 @@ static int publish(struct resolver *r, struct graph **out)
 	}
 	g->n_symbols = r->n_symbols;
 	g->n_statements = r->n_statements;
+	g->cuts = (void *)r->cuts.data;
+	g->n_cuts = VEC_N(&r->cuts, struct graph_site);
 	g->priv = r;
 	for (uint32_t i = 0; i < r->n_symbols; i++)
 		publish_symbol(&r->symbols[i], &g->symbols[i]);
@@ -275,9 +347,13 @@ static int read_structure(struct resolver *r, unsigned int threads)
 	pthread_t thread;
 	void *result = NULL;
 	bool apart = threads > 1 && !pthread_create(&thread, NULL, read_includes, r);
-	int err = number_entities(r);
+	int err = kconfig_read(r->files, r->n_files, &r->kconfig);
 
-	err = err ? err : kbuild_read(r->files, r->n_files, &r->kbuild);
+	err = err ? err : find_dead(r);
+	err = err ? err : number_entities(r);
+	err = err ? err : built_new(r->files, r->n_files, &r->built);
+	err = err ? err : kbuild_read(r->files, r->n_files, r->kconfig, r->built, &r->kbuild);
+	err = err ? err : built_finish(r->built);
 	if (apart)
 		pthread_join(thread, &result);
 	else
@@ -319,6 +395,18 @@ void graph_free(struct graph *g)
 	resolver_free(g->priv);
 	free(g->symbols);
 	free(g);
+}
+
+void graph_modular(struct graph *g)
+{
+	for (uint32_t i = 0; i < g->n_symbols; i++) {
+		struct graph_symbol *s = &g->symbols[i];
+
+		if (s->modular != VERDICT_CONSUMED)
+			s->n_consumers = 0;
+		s->verdict = s->modular;
+		s->reason = s->modular_reason;
+	}
 }
 
 const struct graph_symbol *graph_find(const struct graph *g, const char *name)

@@ -29,7 +29,10 @@ struct graph_symbol {
 	enum licence licence;
 	enum variant variant;
 	enum verdict verdict;
-	const char *reason;       /* one clause, never NULL */
+	const char *reason; /* one clause, never NULL */
+	/* the same if only what can be a module counts: built-in code needs no export */
+	enum verdict modular;
+	const char *modular_reason;
 	struct graph_site *sites; /* export statements, first in path order */
 	uint32_t n_sites;
 	uint32_t *definers; /* files that define it */
@@ -47,13 +50,24 @@ struct graph {
 	struct graph_symbol *symbols; /* sorted by name, one a name */
 	uint32_t n_symbols;
 	uint32_t n_statements; /* export statements, duplicates included */
+	/* macros whose expansion was too long: exports may be missing */
+	const struct graph_site *cuts;
+	uint32_t n_cuts;
 	void *priv;
 };
+
+/* Is it of a tree that was added to the one that is judged? That one's options are not known. */
+static inline bool path_is_added(const char *path)
+{
+	return *path == '+';
+}
 
 /* files sorted by path (strcmp). threads: 0 means one. -ENOMEM, or 0 and *out. */
 int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out);
 void graph_free(struct graph *g);
+/* From now on the verdicts are those by what can be a module. */
+void graph_modular(struct graph *g);
 
 const struct graph_symbol *graph_find(const struct graph *g, const char *name);
 const char *verdict_name(enum verdict v); /* "consumed", ... */

@@ -82,6 +82,18 @@ static int want_tree(struct harvest *h, const git_oid *tree, struct intake *in)
 	return err;
 }
 
+/* What the resolver had to leave out. */
+static void warn_of_cuts(const struct harvested *t)
+{
+	const struct graph *g = t->graph;
+
+	if (g->n_cuts)
+		fprintf(stderr,
+			"export-audit: warning: the expansion of macros was cut short %u times, first "
+			"in %s:%u: exports may be missing\n",
+			g->n_cuts, t->facts[g->cuts[0].file].path, g->cuts[0].line);
+}
+
 /* The files and their facts, which are in the cache now. */
 static int load(struct harvest *h, const git_oid *tree, struct harvested *t)
 {
@@ -121,6 +133,8 @@ int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out)
 		err = graph_resolve(t.facts, t.n, h->threads, &t.graph);
 		if (err)
 			complain("out of memory");
+		else
+			warn_of_cuts(&t);
 	}
 	if (err)
 		harvested_free(&t);
@@ -231,6 +245,8 @@ static void *resolve(void *arg)
 		struct summary *s = NULL;
 		int err = graph_resolve(t.facts, t.n, w->n == 1 ? w->h->threads : 1, &t.graph);
 
+		if (!err)
+			warn_of_cuts(&t);
 		if (!err)
 			err = summary_new(t.graph, t.facts, &s);
 		harvested_free(&t);

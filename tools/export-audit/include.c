@@ -56,7 +56,7 @@ static int index_files(struct resolver *r)
 		const char *path = r->files[i].path, *base = base_of(path);
 		uint32_t *slot;
 
-		if (r->files[i].blob->kind == BLOB_MAKE)
+		if (r->files[i].blob->kind == BLOB_MAKE || r->files[i].blob->kind == BLOB_KCONFIG)
 			continue;
 		slot = hmap_slot(&r->paths, hash_bytes(path, strlen(path)));
 		if (!slot)

@@ -35,12 +35,12 @@ static void add_hit(struct fill *f, uint32_t slot, uint32_t file, uint32_t owner
 	f->hits[f->n++] = (struct hit){ slot, { file, owner } };
 }
 
-static void take(struct fill *f, const uint64_t *refs, uint32_t n, uint32_t file, uint32_t owner)
+static void take(struct resolver *r, struct fill *f, const uint64_t *refs, uint32_t n, uint32_t file, uint32_t owner)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t slot = hmap_get(f->keys, refs[i]);
 
-		if (slot != HMAP_NONE)
+		if (slot != HMAP_NONE && (owner != NO_OWNER || !dead_ref(r, file, refs[i])))
 			add_hit(f, slot, file, owner);
 	}
 }
@@ -53,10 +53,11 @@ static void look(struct resolver *r, struct fill *f)
 
 		if (!r->is_tu[file] && b->kind != BLOB_HEADER)
 			continue;
-		take(f, blob_refs(b), b->n_tu_refs, file, NO_OWNER);
+		take(r, f, blob_refs(b), b->n_tu_refs, file, NO_OWNER);
 		for (uint32_t i = 0; i < b->n_entities; i++)
-			take(f, blob_refs(b) + e[i].first_ref, e[i].n_refs, file,
-			     r->entity_base[file] + i);
+			if (!dead_entity(r, file, &e[i]))
+				take(r, f, blob_refs(b) + e[i].first_ref, e[i].n_refs, file,
+				     r->entity_base[file] + i);
 	}
 }
 

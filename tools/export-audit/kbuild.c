@@ -26,6 +26,9 @@ struct kbuild {
 	struct units *units;
 	struct namespace *ns;
 	uint32_t n_ns;
+	const struct kconfig *kconfig;
+	struct built *built;
+	bool added; /* the Makefile being read is of a tree that was added */
 };
 
 uint32_t file_find(const struct graph_file *files, uint32_t n_files, const char *path)
@@ -101,15 +104,13 @@ static bool has_word(const char *list, const char *w, size_t n)
 	return false;
 }
 
-/* "obj-y", "lib-m", "obj-" and the like: lists whose members are linked apart. */
-static bool top_list(const char *name)
+bool kbuild_top_list(const char *name)
 {
 	return (!strncmp(name, "obj-", 4) || !strncmp(name, "lib-", 4)) &&
 	       strspn(name + 4, "ymn") == strlen(name + 4);
 }
 
-/* Length of STEM in "STEM-y", "STEM-objs" and so on; 0 if the variable is no such list. */
-static size_t composite_stem(const char *name)
+size_t kbuild_composite_stem(const char *name)
 {
 	const char *dash;
 	size_t n = strlen(name);
@@ -117,7 +118,7 @@ static size_t composite_stem(const char *name)
 	if (n > 7 && !strcmp(name + n - 7, "-objs-y"))
 		return n - 7;
 	dash = strrchr(name, '-');
-	if (!dash || dash == name || top_list(name))
+	if (!dash || dash == name || kbuild_top_list(name))
 		return 0;
 	if (strcmp(dash, "-objs") && strspn(dash + 1, "ymn") != strlen(dash + 1))
 		return 0;
@@ -164,7 +165,8 @@ static int add_members(struct composite *c, const char *stem, size_t n)
 		const struct make_var *v = &c->m->vars[i];
 		size_t k;
 
-		if (strncmp(v->name, stem, n) || v->name[n] != '-' || composite_stem(v->name) != n)
+		if (strncmp(v->name, stem, n) || v->name[n] != '-' ||
+		    kbuild_composite_stem(v->name) != n)
 			continue;
 		for (const char *w = v->value; !err && *(w += strspn(w, " \t")); w += k) {
 			k = strcspn(w, " \t");
@@ -184,7 +186,7 @@ static bool listed(const struct make *m, const char *stem, size_t n)
 	memcpy(object, stem, n);
 	strcpy(object + n, ".o");
 	for (size_t i = 0; i < m->n_vars; i++)
-		if (top_list(m->vars[i].name) && has_word(m->vars[i].value, object, n + 2))
+		if (kbuild_top_list(m->vars[i].name) && has_word(m->vars[i].value, object, n + 2))
 			return true;
 	return false;
 }
@@ -231,16 +233,39 @@ const char *kbuild_namespace(const struct kbuild *k, const char *path)
 	return NULL;
 }
 
+static char option(void *priv, const char *name, size_t len)
+{
+	const struct kbuild *k = priv;
+	char v = kconfig_value(k->kconfig, name, len);
+
+	return v == 'n' && k->added ? 'm' : v;
+}
+
+/* Kbuild.in is what configure makes a Kbuild of. */
+static bool of_kbuild(const char *base)
+{
+	return !strcmp(base, "Makefile") || !strcmp(base, "Kbuild") || !strcmp(base, "Kbuild.in");
+}
+
+/* Words of automake's and autoconf's own files say nothing about the kernel. */
+static bool of_autotools(const char *base)
+{
+	const char *dot = strrchr(base, '.');
+
+	return dot && (!strcmp(dot, ".am") || !strcmp(dot, ".in"));
+}
+
 static int read_makefile(struct kbuild *k, uint32_t file)
 {
 	const char *path = k->files[file].path, *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
-	struct make m = { .include = include_text, .priv = k };
+	struct make m = { .include = include_text, .option = option, .priv = k };
 	char *dir;
-	int err;
+	int err = of_kbuild(base) || !of_autotools(base) ? built_words(k->built, file) : 0;
 
-	if (strcmp(base, "Makefile") && strcmp(base, "Kbuild"))
-		return 0; /* evaluated where it is included */
+	k->added = path_is_added(path);
+	if (err || !of_kbuild(base))
+		return err; /* evaluated where it is included */
 	dir = strndup(path, slash ? (size_t)(slash - path) : 0);
 	if (!dir)
 		return -ENOMEM;
@@ -248,12 +273,12 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 	err = err ? err
 		  : make_eval(&m, blob_str(k->files[file].blob, k->files[file].blob->text_str));
 	for (size_t i = 0; !err && i < m.n_vars; i++) {
-		size_t n = composite_stem(m.vars[i].name);
+		size_t n = kbuild_composite_stem(m.vars[i].name);
 		struct composite c = { .k = k, .m = &m, .unit = k->n_units };
 		bool first = n > 0;
 
 		for (size_t j = 0; first && j < i; j++) /* one unit for all lists of a stem */
-			first = composite_stem(m.vars[j].name) != n ||
+			first = kbuild_composite_stem(m.vars[j].name) != n ||
 				strncmp(m.vars[j].name, m.vars[i].name, n);
 		if (!first || !listed(&m, m.vars[i].name, n))
 			continue;
@@ -261,12 +286,14 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 		err = add_members(&c, m.vars[i].name, n);
 	}
 	err = err ? err : add_namespace(k, &m);
+	err = err ? err : built_lists(k->built, &m);
 	make_fini(&m);
 	free(dir);
 	return err;
 }
 
-int kbuild_read(const struct graph_file *files, uint32_t n_files, struct kbuild **out)
+int kbuild_read(const struct graph_file *files, uint32_t n_files, const struct kconfig *kconfig,
+		struct built *built, struct kbuild **out)
 {
 	struct kbuild *k = calloc(1, sizeof(*k));
 	int err = 0;
@@ -274,6 +301,8 @@ int kbuild_read(const struct graph_file *files, uint32_t n_files, struct kbuild 
 	if (!k)
 		return -ENOMEM;
 	k->files = files;
+	k->kconfig = kconfig;
+	k->built = built;
 	k->n_files = k->n_units = n_files;
 	k->units = calloc(n_files ? n_files : 1, sizeof(*k->units));
 	if (!k->units)

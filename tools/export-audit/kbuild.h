@@ -8,12 +8,14 @@
  * Used by the resolver only.
  */
 
-#include "graph.h"
+#include "built.h"
+#include "kconfig.h"
 
 struct kbuild;
 
-/* files sorted by path. */
-int kbuild_read(const struct graph_file *files, uint32_t n_files, struct kbuild **out);
+/* files sorted by path. What the Makefiles list goes to built as well. */
+int kbuild_read(const struct graph_file *files, uint32_t n_files, const struct kconfig *kconfig,
+		struct built *built, struct kbuild **out);
 void kbuild_free(struct kbuild *k);
 
 /* Units of a file: ids, at least one. Adding makes one file part of what another is part of. */
@@ -22,6 +24,11 @@ int kbuild_join(struct kbuild *k, uint32_t file, uint32_t includer);
 
 /* -DDEFAULT_SYMBOL_NAMESPACE of the folder's Makefile or of one above it; NULL if none. */
 const char *kbuild_namespace(const struct kbuild *k, const char *path);
+
+/* "obj-y", "lib-m", "obj-" and the like: lists whose members are linked apart. */
+bool kbuild_top_list(const char *name);
+/* Length of STEM in "STEM-y", "STEM-objs" and so on; 0 if the variable is no such list. */
+size_t kbuild_composite_stem(const char *name);
 
 /* Index of the file with this path, or UINT32_MAX. */
 uint32_t file_find(const struct graph_file *files, uint32_t n_files, const char *path);

@@ -347,8 +347,11 @@ static void reference(struct make *m, const char *s, size_t n, struct text *out)
 	name = expanded(m, s, n);
 	if (!name)
 		return;
-	if (!strncmp(name, "CONFIG_", 7)) {
-		put(out, "y", 1);
+	if (!strncmp(name, "CONFIG_", 7) && !make_get(m, name)) {
+		size_t len = strcspn(name, ":");
+		char v = name[len] || !m->option ? 'y' : m->option(m->priv, name, len);
+
+		put(out, &v, 1);
 		free(name);
 		return;
 	}

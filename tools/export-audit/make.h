@@ -5,7 +5,8 @@
 /*
  * Enough of make to know which objects a kernel Makefile lists: variables, the text
  * functions that lists are built with, includes. Every branch of a conditional is taken
- * and every CONFIG_ is "y": the question is what can be linked together, not what is.
+ * and every CONFIG_ is "m" if it can be, else "y": the question is what can be linked
+ * together, not what is.
  */
 
 #include <stddef.h>
@@ -20,6 +21,8 @@ struct make {
 	size_t n_vars, cap_vars;
 	/* text of an included file by its path from the root, or NULL */
 	const char *(*include)(void *priv, const char *path);
+	/* what an option is at most: 'm', 'y' or 'n' */
+	char (*option)(void *priv, const char *name, size_t len);
 	void *priv;
 	int depth;     /* of includes and expansions */
 	size_t budget; /* bytes that may still be expanded: a guard against recursion */

@@ -56,23 +56,38 @@ int news_results(const struct report *r, struct results *out)
 	return err;
 }
 
-static void compare(struct results *r, const struct summary *then)
+static void compare(struct results *r, const struct graph *then, bool modular)
 {
 	r->compared = true;
 	for (size_t i = 0; i < r->n; i++) {
-		const struct summary_symbol *s = summary_find(then, r->v[i].symbol);
+		const struct graph_symbol *s = graph_find(then, r->v[i].symbol);
 
-		if (s && s->verdict == VERDICT_UNCONSUMED)
+		if (s && (modular ? s->modular : s->verdict) == VERDICT_UNCONSUMED)
 			r->v[i].known = true;
 	}
 }
 
-int news_since(const char *root, const char *tag, struct results *r)
+static int compare_tree(struct repo *repo, const git_oid *tree, bool modular, struct results *r)
 {
-	const struct summary *then;
+	struct harvested then;
+	struct harvest h;
+	int err = harvest_open(&h, repo, NULL);
+
+	if (err)
+		return err;
+	err = harvest_tree(&h, tree, &then);
+	if (!err) {
+		compare(r, then.graph, modular);
+		harvested_free(&then);
+	}
+	harvest_close(&h);
+	return err;
+}
+
+int news_since(const char *root, const char *tag, bool modular, struct results *r)
+{
 	git_oid commit, tree;
 	struct repo repo;
-	struct harvest h;
 	int err = repo_open(root, &repo);
 
 	if (err)
@@ -81,13 +96,7 @@ int news_since(const char *root, const char *tag, struct results *r)
 	if (!err)
 		err = repo_tree_of(&repo, &commit, &tree);
 	if (!err)
-		err = harvest_open(&h, &repo, NULL);
-	if (!err) {
-		err = harvest_summary(&h, &tree, &then);
-		if (!err)
-			compare(r, then);
-		harvest_close(&h);
-	}
+		err = compare_tree(&repo, &tree, modular, r);
 	repo_close(&repo);
 	return err;
 }

@@ -15,7 +15,10 @@ int news_check_filter(const struct report *r, const struct graph_file *files, ui
 		      const struct maint *maint, const struct filter *f);
 /* Unconsumed symbols as findings.  Return: 0 or -ENOMEM. */
 int news_results(const struct report *r, struct results *out);
-/* Those that were unconsumed in the commit TAG of the repository ROOT too are known.  Return: 0 or -errno. */
-int news_since(const char *root, const char *tag, struct results *r);
+/*
+ * Those that were unconsumed in the commit TAG of the repository ROOT too are known; MODULAR: by
+ * modules.  Return: 0 or -errno.
+ */
+int news_since(const char *root, const char *tag, bool modular, struct results *r);
 
 #endif

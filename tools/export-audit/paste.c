@@ -10,7 +10,7 @@
 
 #include "exports.h"
 #include "lex.h"
-#include "resolve.h"
+#include "counted.h"
 
 #define PIECES 7
 #define LITERAL_MIN 2  /* characters of the name that the macro must supply */
@@ -48,6 +48,7 @@ struct match {
 
 struct paste {
 	struct resolver *r;
+	struct counted *handed;
 	struct vec chains, matches;
 	struct chain *chain; /* being matched */
 	struct match current;
@@ -230,7 +231,7 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 
 static bool open_question(const struct symbol *s)
 {
-	return !s->direct.n && !s->indirect.n && !s->unexpanded;
+	return !s->modular && !s->unexpanded;
 }
 
 static int by_bucket(const void *a, const void *b)
@@ -485,7 +486,7 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 	const struct use *u = uses(x, macro, &n);
 
 	if (!VEC_AT(&p->chains, struct chain, m->chain).literal || m->literal < EVIDENCE_MIN ||
-	    !m->n_args || s->reason || n > 4096)
+	    !m->n_args || s->reason || s->modular || n > 4096)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (u[i].owner != NO_OWNER || !r->is_tu[u[i].file] || !outside(r, s, u[i].file) ||
@@ -495,6 +496,16 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 				    !used_in(x, m->arg[0], u[i].file) ||
 				    (m->n_args == 2 && !used_in(x, m->arg[1], u[i].file))))
 			continue;
+		if (m->counted && entity(r, e)->hash == macro) {
+			int is = counted_names(p->handed, u[i].file, e, VEC_AT(&s->names, uint64_t, 0));
+
+			if (is == 1)
+				return consumes(r, s, u[i].file) ? vec_push(&s->direct, &u[i].file, sizeof(uint32_t)) : 0;
+			if (is == -ENOMEM)
+				return is;
+			if (!is)
+				continue;
+		}
 		return asprintf(&s->reason, "macro %s may build the name in %s", entity_name(r, e),
 				r->files[u[i].file].path) < 0
 			       ? -ENOMEM
@@ -528,6 +539,7 @@ int consume_pasted(struct resolver *r)
 	struct index x = { 0 };
 	int err;
 
+	p.err = counted_new(r, &p.handed);
 	for (uint32_t i = 0; !p.err && i < VEC_N(&r->pasters, uint32_t); i++)
 		read_chains(&p, VEC_AT(&r->pasters, uint32_t, i));
 	if (!p.err)
@@ -539,6 +551,7 @@ int consume_pasted(struct resolver *r)
 	err = err ? err : weigh(&p, &n, &x);
 	err = err ? err : consume_indirect(r, true);
 	index_free(&x);
+	counted_free(p.handed);
 	hmap_fini(&n.of);
 	hmap_fini(&n.known);
 	free(n.pool.data);

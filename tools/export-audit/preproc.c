@@ -49,6 +49,8 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 
 	if (lex_next(&l, &name) != T_IDENT)
 		return;
+	if (name.len > 7 && !memcmp(name.s, "CONFIG_", 7))
+		refset_add(f, &f->options, name.hash);
 	locals_clear(&s->params);
 	if (l.p < l.end && *l.p == '(') {
 		if (number_only(l))
@@ -71,6 +73,7 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 	if (!x.saw_name && !x.saw_paste && !f->refs[OWNER_MACRO].n)
 		return;
 	made.hash = name.hash;
+	made.guard = (uint16_t)s->guard;
 	made.name_str = facts_str(f, name.s, name.len);
 	made.flags |=
 		(x.saw_paste || x.saw_asm ? MACRO_PASTES : 0) | (x.saw_export ? MACRO_EXPORTS : 0);
@@ -80,6 +83,18 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 	e = facts_add(f, &f->entities, sizeof(*e));
 	if (e)
 		*e = made;
+}
+
+/* Headers of the C library that no kernel code includes. */
+static bool of_programs(const char *path, size_t len)
+{
+	static const char *const names[] = { "stdio.h", "stdlib.h", "unistd.h", "getopt.h",
+					     "pthread.h" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strlen(names[i]) == len && !memcmp(names[i], path, len))
+			return true;
+	return false;
 }
 
 static void include(struct blob_scanner *s, struct lex *l)
@@ -101,6 +116,8 @@ static void include(struct blob_scanner *s, struct lex *l)
 		for (close = p, p--; close < end && *close != ' ' && *close != '\t'; close++)
 			;
 	i->path_str = facts_str(&s->facts, p + 1, (size_t)(close - p - 1));
+	if (!i->quoted && of_programs(p + 1, (size_t)(close - p - 1)))
+		s->facts.flags |= BLOB_IS_PROGRAM;
 }
 
 /* After "#if 0": moves to the line of the #else, #elif or #endif that ends it. */
@@ -189,6 +206,8 @@ void scan_directive(struct blob_scanner *s)
 		include(s, &line);
 	dead = (d == DIR_IF && t.len == 2 && is_zero(&line)) ||
 	       (d == DIR_ELSE && t.len == 4 && t.s[2] == 'i' && is_zero(&line));
+	if (d == DIR_IF || d == DIR_ELSE || d == DIR_ENDIF)
+		scan_guard(s, d, &t, &line);
 	lex_skip_to(l, line.end);
 	if (d == DIR_IF || d == DIR_ELSE || d == DIR_ENDIF)
 		conditional(s, d, dead);

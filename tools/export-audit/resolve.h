@@ -12,6 +12,9 @@
 
 #define NO_OWNER UINT32_MAX
 
+/* Why a file that names a symbol is no consumer. */
+enum pass { PASS_NONE, PASS_ARCH, PASS_UNBUILT, PASS_OPTION, PASS_PROGRAM, PASS_MODULES };
+
 /* How a file is bound to a symbol, so that its references are none from outside. */
 enum bond { BOND_EXPORTS, BOND_DEFINES, BOND_SHADOWS /* has a static one of that name */ };
 
@@ -21,11 +24,15 @@ struct tie {
 };
 
 struct symbol {
-	char *name, *ns, *reason;
+	char *name, *ns, *reason, *modular_reason;
 	char *stem; /* as in the source: of a tracepoint or a static call; else the name */
-	uint8_t licence, variant, verdict;
+	uint8_t licence, variant, verdict, modular_verdict;
 	bool unexpanded;   /* exported by a macro that could not be expanded */
 	bool own_module;   /* something in its own module names it */
+	bool modular;      /* a consumer may be a module */
+	uint32_t passed;   /* a file that names it and does not count; NO_OWNER */
+	uint8_t passed_for; /* enum pass */
+	uint64_t arches;   /* of the files that export it */
 	bool through;      /* a header's inline function or macro uses it */
 	uint32_t via;      /* entity that uses it, for the reason; NO_OWNER */
 	struct vec sites;  /* struct graph_site */
@@ -63,6 +70,8 @@ struct index {
 struct resolver {
 	const struct graph_file *files;
 	uint32_t n_files;
+	struct kconfig *kconfig;
+	struct built *built;
 	struct kbuild *kbuild;
 	struct includes *includes;
 	struct symbol *symbols;
@@ -78,8 +87,12 @@ struct resolver {
 	struct referrer *referrers;
 	uint64_t *referrer_refs;
 	uint32_t n_referrers, n_referrer_refs;
+	uint64_t expanded;             /* bytes that expansion of macros took */
+	bool cut;                      /* the last one was too long */
+	struct vec cuts;               /* struct graph_site: those that were */
 	struct vec pasters, exporters; /* uint32_t: macros that build names; that export */
 	uint8_t *is_tu;                /* by file: references count for themselves */
+	uint8_t **dead;                /* by file: guards that never hold; NULL if none */
 };
 
 static inline const struct blob_entity *entity(const struct resolver *r, uint32_t e)
@@ -102,8 +115,16 @@ int vec_push(struct vec *v, const void *item, size_t size);
 /* Is the entity the only one of its name, or does the file see it? */
 bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e);
 
+/* Does the reference, of the file itself, stand under conditions that never hold? */
+bool dead_ref(const struct resolver *r, uint32_t file, uint64_t ref);
+bool dead_entity(const struct resolver *r, uint32_t file, const struct blob_entity *e);
+/* Remembers the file as one that names the symbol in vain; the best reason stays. */
+void pass_over(struct symbol *s, uint32_t file, enum pass why);
+
 /* Do references from this file count for the symbol? */
 bool outside(struct resolver *r, struct symbol *s, uint32_t file);
+/* The same, and they are found: the symbol remembers whether the file can be a module. */
+bool consumes(struct resolver *r, struct symbol *s, uint32_t file);
 
 /* collect.c: symbols from export statements, those in macros too; then who defines them. */
 int collect(struct resolver *r);

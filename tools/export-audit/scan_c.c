@@ -140,6 +140,7 @@ static void open_function(struct blob_scanner *s)
 		scan_def(s, c->declarator.s, c->declarator.len, c->declarator.hash, c->line, flags);
 	c->mode = MODE_BODY;
 	c->depth = 1;
+	c->if_stage = 0;
 }
 
 static void top_brace(struct blob_scanner *s)
@@ -248,7 +249,10 @@ void scan_close_inline(struct blob_scanner *s, struct cstate *c)
 {
 	struct facts *f = &s->facts;
 	struct blob_entity *e,
-		made = { .kind = ENTITY_INLINE, .hash = c->declarator.hash, .line = c->line };
+		made = { .kind = ENTITY_INLINE,
+			 .hash = c->declarator.hash,
+			 .line = c->line,
+			 .guard = (uint16_t)s->guard };
 
 	made.name_str = facts_str(f, c->declarator.s, c->declarator.len);
 	facts_close_entity(f, &f->refs[OWNER_INLINE], &made);
@@ -280,13 +284,17 @@ static void body_token(struct blob_scanner *s, const struct token *t, bool first
 		return;
 	}
 	s->facts.line = s->lex.line;
+	scan_if(s, t);
 	expr_token(&s->facts, &c->expr, &s->locals, t);
 	if (t->type == '{')
 		c->depth++;
-	if (t->type != '}')
+	if (t->type != '}') {
+		scan_if_end(s, t);
 		return;
+	}
 	if (--c->depth && first_column && ends_line(&s->lex))
 		c->depth = 0;
+	scan_if_end(s, t);
 	if (c->depth)
 		return;
 	if (c->fn_open)

@@ -29,6 +29,19 @@ struct cstate {
 	const char *args;
 	uint32_t line, macro_line;
 	struct expr expr;
+	/* an if () of a function that asks for an option; see scan_if() */
+	uint8_t if_stage;
+	bool if_option;
+	uint32_t if_paren, if_depth, if_guard;
+	const char *if_text;
+};
+
+/* A conditional of the preprocessor: what holds around it, and the condition of the present branch. */
+struct branch {
+	uint32_t around, within; /* within: around, and the branches before do not hold */
+	bool option, is_name, negated;
+	const char *text;
+	size_t len;
 };
 
 #define COND_DEPTH 48
@@ -40,11 +53,19 @@ struct blob_scanner {
 	struct lex lex;
 	enum blob_kind kind;
 	struct cstate c, saved[COND_DEPTH];
+	struct branch branches[COND_DEPTH];
 	uint32_t conds;
+	uint32_t guard; /* of the preprocessor alone */
 	struct locals locals, params;
 };
 
 void scan_directive(struct blob_scanner *s);
+/* cond.c: which condition holds after this #if, #elif, #else or #endif. */
+void scan_guard(struct blob_scanner *s, enum directive d, const struct token *t,
+		const struct lex *expression);
+/* Before and after a token of a function's body: if (IS_ENABLED(CONFIG_X)) ... */
+void scan_if(struct blob_scanner *s, const struct token *t);
+void scan_if_end(struct blob_scanner *s, const struct token *t);
 void scan_c(struct blob_scanner *s);
 void scan_asm(struct blob_scanner *s);
 void scan_rust(struct blob_scanner *s);

@@ -69,7 +69,7 @@ static int walk_entry(struct walk *w, int dir, const struct dirent *d, size_t le
 		return 0;
 	memcpy(w->path + len + n, "/", 2);
 	/* "Documentation/" and the like hold nothing wanted: do not even look */
-	if (strcmp(w->path, "tools/") && depth == 0) {
+	if (strcmp(w->path, "tools/") && strcmp(w->path, "scripts/") && depth == 0) {
 		memcpy(w->path + len + n + 1, "x.c", 4);
 		if (blob_kind(w->path) == BLOB_SKIP)
 			return 0;

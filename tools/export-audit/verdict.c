@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "exports.h"
 #include "resolve.h"
 
 static bool is_test(const char *path)
@@ -29,8 +30,9 @@ static int say_consumed(struct resolver *r, struct symbol *s)
 
 	s->verdict = VERDICT_CONSUMED;
 	if (n)
-		return asprintf(&s->reason, "named by %u file%s outside its module%s", n,
-				n > 1 ? "s" : "", only_tests(r, &s->direct));
+		return asprintf(&s->reason, "named by %u file%s outside its module%s%s", n,
+				n > 1 ? "s" : "", only_tests(r, &s->direct),
+				s->modular ? "" : ", all of them always built in");
 	if (s->via == NO_OWNER && s->pasted.n)
 		return asprintf(&s->reason, "named by token pasting in %s%s",
 				r->files[VEC_AT(&s->indirect, uint32_t, 0)].path,
@@ -63,9 +65,19 @@ static bool from_library(const struct resolver *r, const struct symbol *s)
 	       s->variant == VARIANT_PLAIN && !s->own_module && !s->through;
 }
 
-static int say_unconsumed(struct symbol *s)
+static int say_unconsumed(const struct resolver *r, struct symbol *s)
 {
+	static const char *const passed[] = {
+		[PASS_ARCH] = "only another architecture names it",
+		[PASS_UNBUILT] = "only what no Makefile builds names it",
+		[PASS_OPTION] = "only code under an option that no Kconfig has names it",
+		[PASS_PROGRAM] = "only a program names it",
+		[PASS_MODULES] = "only a module that it is not exported for names it",
+	};
+
 	s->verdict = VERDICT_UNCONSUMED;
+	if (s->passed_for)
+		return asprintf(&s->reason, "%s: %s", passed[s->passed_for], r->files[s->passed].path);
 	if (s->own_module)
 		return asprintf(&s->reason, "only its own module names it");
 	if (s->through)
@@ -75,10 +87,44 @@ static int say_unconsumed(struct symbol *s)
 	return asprintf(&s->reason, "no file but its own names it");
 }
 
-static int judge_symbol(struct resolver *r, struct symbol *s)
+/* Why source cannot tell whether something else uses it; NULL: it can. */
+static const char *doubt(const struct resolver *r, const struct symbol *s, const char *hint)
 {
 	const char *emitted = emitted_reason(s->name);
+
+	if (emitted)
+		return emitted;
+	if (from_library(r, s))
+		return "no source defines it: perhaps a compiler's library does";
+	if (rust_exports(r, s))
+		return "exported for Rust modules, which do not name it in source";
+	return hint;
+}
+
+/* The verdict if only modules count. */
+static int judge_modular(const struct resolver *r, struct symbol *s, const char *why)
+{
+	const struct vec *from = s->direct.n ? &s->direct : &s->indirect;
+	int n;
+
+	s->modular_verdict = s->verdict;
+	if (s->verdict != VERDICT_CONSUMED || s->modular) {
+		n = asprintf(&s->modular_reason, "%s", s->reason);
+	} else if (why) {
+		s->modular_verdict = VERDICT_UNDECIDED;
+		n = asprintf(&s->modular_reason, "%s", why);
+	} else {
+		s->modular_verdict = VERDICT_UNCONSUMED;
+		n = asprintf(&s->modular_reason, "only what is always built in names it: %s",
+			     r->files[VEC_AT(from, uint32_t, 0)].path);
+	}
+	return n < 0 ? -ENOMEM : 0;
+}
+
+static int judge_symbol(struct resolver *r, struct symbol *s)
+{
 	char *hint = s->reason;
+	const char *why = doubt(r, s, hint);
 	int n;
 
 	s->reason = NULL;
@@ -87,27 +133,33 @@ static int judge_symbol(struct resolver *r, struct symbol *s)
 		n = asprintf(&s->reason, "exported by a macro that could not be expanded");
 	} else if (s->direct.n || s->indirect.n) {
 		n = say_consumed(r, s);
-	} else if (emitted) {
+	} else if (why) {
 		s->verdict = VERDICT_UNDECIDED;
-		n = asprintf(&s->reason, "%s", emitted);
-	} else if (from_library(r, s)) {
-		s->verdict = VERDICT_UNDECIDED;
-		n = asprintf(&s->reason, "no source defines it: perhaps a compiler's library does");
-	} else if (rust_exports(r, s)) {
-		s->verdict = VERDICT_UNDECIDED;
-		n = asprintf(&s->reason,
-			     "exported for Rust modules, which do not name it in source");
-	} else if (hint) {
-		s->verdict = VERDICT_UNDECIDED;
-		n = asprintf(&s->reason, "%s", hint);
+		n = asprintf(&s->reason, "%s", why);
 	} else {
-		n = say_unconsumed(s);
+		n = say_unconsumed(r, s);
 	}
+	if (n >= 0)
+		n = judge_modular(r, s, why);
 	free(hint);
 	return n < 0 ? -ENOMEM : 0;
 }
 
-/* A string that is the name, in another module's file: symbol_get() and kallsyms take such. */
+static bool looks_up(const struct blob *b)
+{
+	const uint64_t *refs = blob_refs(b);
+
+	for (int i = 0; lookup_functions[i]; i++) {
+		uint64_t h = blob_hash(lookup_functions[i], strlen(lookup_functions[i]));
+
+		for (uint32_t k = 0; k < b->n_tu_refs; k++)
+			if (refs[k] == h)
+				return true;
+	}
+	return false;
+}
+
+/* A string that is the name, in another module's file that looks up names which it is not seen to write. */
 static int named_in_strings(struct resolver *r)
 {
 	for (uint32_t f = 0; f < r->n_files; f++) {
@@ -118,7 +170,7 @@ static int named_in_strings(struct resolver *r)
 			uint32_t at = hmap_get(&r->by_name, strings[i]);
 			struct symbol *s = at == HMAP_NONE ? NULL : &r->symbols[at];
 
-			if (!s || s->direct.n || s->indirect.n || s->reason || !outside(r, s, f))
+			if (!s || s->modular || s->reason || !looks_up(b) || !outside(r, s, f))
 				continue;
 			if (asprintf(&s->reason, "a string in %s has its name", r->files[f].path) <
 			    0)

@@ -22,7 +22,7 @@
 
 #define SEEDS 256
 #define INPUT_MAX (64u << 10)
-#define FILES 6
+#define FILES 7
 
 static const char *const snippets[] = {
 	"EXPORT_SYMBOL(",
@@ -164,10 +164,10 @@ static char *mutant(size_t *len)
 
 static void resolve(struct blob_scanner *s)
 {
-	static const char *const names[FILES] = { "Makefile",           "arch/x/a.S",
+	static const char *const names[FILES] = { "Kconfig",            "Makefile",           "arch/x/a.S",
 						  "drivers/a.c",        "drivers/f1.h",
 						  "include/linux/f2.h", "lib/b.rs" };
-	static const enum blob_kind kinds[FILES] = { BLOB_MAKE,   BLOB_ASM,    BLOB_C,
+	static const enum blob_kind kinds[FILES] = { BLOB_KCONFIG, BLOB_MAKE,   BLOB_ASM,    BLOB_C,
 						     BLOB_HEADER, BLOB_HEADER, BLOB_RUST };
 	struct graph_file files[FILES] = { 0 };
 	struct graph *g;
@@ -218,12 +218,12 @@ static void damaged(struct blob_scanner *s)
 	size_t len;
 	char *text = mutant(&len);
 
-	if (!text || blob_scan(s, (enum blob_kind)(BLOB_C + rnd(5)), text, len, &b))
+	if (!text || blob_scan(s, (enum blob_kind)(BLOB_C + rnd(6)), text, len, &b))
 		abort();
 	free(text);
 	len = b->size;
 	for (uint32_t i = 1 + rnd(4); i; i--)
-		((unsigned char *)b)[rnd(rnd(2) ? 96 : (uint32_t)len)] = (unsigned char)rnd(256);
+		((unsigned char *)b)[rnd(rnd(2) ? (uint32_t)sizeof(*b) : (uint32_t)len)] = (unsigned char)rnd(256);
 	if (blob_valid(b, len)) {
 		struct graph_file f = { "a.c", b };
 		struct graph *g;

@@ -34,9 +34,9 @@ def table(name):
     return [l.split("\t") for l in lines if l and not l.startswith("#")]
 
 
-def scan(program, tree):
+def scan(program, tree, *options):
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    r = subprocess.run([program, "scan", "--csv", tree], capture_output=True, text=True, check=True)
+    r = subprocess.run([program, "scan", "--csv", *options, tree], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"     {time.monotonic() - start:.1f} s, {cpu:.1f} s of processors,"
@@ -129,6 +129,10 @@ def main():
     known(symbols, version)
     sample(symbols, version)
     modpost(symbols, folder)
+    modular = scan(program, folder + "/tree", "--modular")
+    fewer = sum(r["verdict"] == "unconsumed" for r in modular.values())
+    check(fewer > 1000 + sum(r["verdict"] == "unconsumed" for r in symbols.values()), f"{fewer} unconsumed by modules")
+    modpost(modular, folder)
     totals(symbols, folder, version)
     sys.exit(1 if failures else 0)
 

@@ -99,6 +99,16 @@ def test_since(t):
     t.put(dict(FILES, **{"drivers/one.c": "int x;\n"}))
     code, out, _ = t.scan("--check", "--gcc", "--since=v1.0")
     equal("one that lost its consumer", (code, re.findall(r"error: (\w+)", out)), (1, ["a1"]))
+    builtin = {"lib/Makefile": "obj-y += a.o b.o\n", "lib/b.c": "int b(void)\n{\n\treturn a2(1);\n}\n"}
+    t.put(dict(FILES, **builtin))
+    t.commit("built in")
+    git(t.root, "tag", "v1.1")
+    equal("for modules, known", t.scan("--check", "--modular", "--since=v1.1")[0], 0)
+    equal("for modules, not written then", t.scan("--check", "--modular")[0], 1)
+    os.remove(t.root + "/lib/b.c")
+    equal("what only the kernel used", (t.scan("--check", "--since=v1.1")[0], t.scan("--check", "--modular", "--since=v1.1")[0]),
+          (1, 0))
+    git(t.root, "reset", "-q", "--hard", "v1.0")
     t.put(FILES)
     refused("no such tag", t.scan("--since=v9.9"), "v9.9")
     bare = t.directory + "/plain"

@@ -49,8 +49,10 @@ class Scan(unittest.TestCase):
         self.put("lib/Makefile", "obj-y += a.o\n")
         self.put("lib/a.c", "int f(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL_GPL(f);\n" + extra)
 
-    def used_by(self, text, headers=(), name="f", makefile=MODULE):
+    def used_by(self, text, headers=(), name="f", makefile=MODULE, exporter=None):
         self.maker()
+        if exporter:
+            self.put("lib/a.c", exporter)
         self.put("drivers/Makefile", makefile)
         self.put("drivers/user.c", text)
         for h, t in dict(headers).items():
@@ -142,6 +144,7 @@ class Scan(unittest.TestCase):
         self.put("drivers/sub/a.c", "int f(void) { return 0; }\nEXPORT_SYMBOL(f);\n")
         self.put("drivers/b.c", "int g(void) { return f(); }\n")
         self.assertEqual(self.verdict("f"), "unconsumed")
+        self.put("drivers/Makefile.list", "LIST = a.o \\\n\tc.o\nobj-m += d.o\n")
         self.put("drivers/d.c", "int g(void) { return f(); }\n")
         self.assertEqual(self.symbols()["f"]["consumers"], ["drivers/d.c"])
 
@@ -162,6 +165,175 @@ class Scan(unittest.TestCase):
         self.put("arch/arm/k.c", "extern int f(void);\nEXPORT_SYMBOL(f);\n")
         self.put("arch/arm/f.S", "ENTRY(f)\n\tb f\nENDPROC(f)\n")
         self.assertEqual(self.verdict("f"), "unconsumed")
+
+    # what is built, and how
+
+    CALL = "int g(void)\n{\n\treturn f(1);\n}\n"
+
+    def test_nobody_builds_it(self):
+        for makefile, want in [("obj-m += other.o\n", "unconsumed"), ("# obj-m += user.o\n", "unconsumed"),
+                               ("obj-n += user.o\n", "unconsumed"), ("obj-m += users.o\nEXTRA = user.h\n", "unconsumed"),
+                               ("obj-m += m.o\nm-objs := user.o\n", "consumed"),
+                               ("obj-m += m.o\nm-$(CONFIG_M) := $(patsubst %.c,%.o,user.c)\n", "consumed"),
+                               ("$(obj)/user.o: FORCE\n\t$(call if_changed,cc)\n", "consumed"),
+                               ("obj-m += $(patsubst %.c,%.o,$(wildcard $(src)/*.c))\n", "consumed"),
+                               ("obj-m += use$(BITS).o\n", "consumed")]:
+            with self.subTest(makefile):
+                self.assertEqual(self.used_by(self.CALL, makefile=makefile), want)
+        self.used_by(self.CALL, makefile="obj-m += other.o\n")
+        self.assertIn("no Makefile builds names it: drivers/user.c", self.symbols()["f"]["reason"])
+
+    def test_no_makefile_at_all(self):
+        self.maker()
+        self.put("elsewhere/user.c", self.CALL)
+        self.assertEqual(self.verdict("f"), "unconsumed")
+
+    def test_source_that_a_built_one_includes(self):
+        self.assertEqual(self.used_by("#include \"part.c\"\n", {"drivers/part.c": "#include \"deep.c\"\n",
+                                                               "drivers/deep.c": self.CALL}), "consumed")
+        self.put("drivers/user.c", "")
+        self.assertEqual(self.verdict("f"), "unconsumed")
+
+    def test_programs_are_no_consumers(self):
+        self.assertEqual(self.used_by(self.CALL, makefile="hostprogs := user\n"), "unconsumed")
+        self.assertEqual(self.used_by(self.CALL, makefile="userprogs-always-y += u\nu-objs := user.o\n"), "unconsumed")
+        self.assertEqual(self.used_by("#include <stdio.h>\n" + self.CALL, makefile="user: user.c\n"), "unconsumed")
+        self.put("drivers/Makefile", "")
+        self.put("drivers/Makefile.am", "bin_PROGRAMS = user\nuser_SOURCES = user.c\n")
+        self.assertEqual(self.verdict("f"), "unconsumed")
+
+    def test_what_configure_makes_a_kbuild_of(self):
+        self.assertEqual(self.used_by(self.CALL, {"drivers/Kbuild.in": "obj-m += user.o\n"}, makefile=""), "consumed")
+
+    def modular(self):
+        return {n: s["verdict"] for n, s in self.symbols("--modular").items()}["f"]
+
+    def test_always_built_in(self):
+        self.put("Kconfig", "config TRI\n\ttristate \"t\"\nconfig BOO\n\tbool \"b\"\n")
+        for makefile, modular in [("obj-y += user.o\n", "unconsumed"), ("obj-$(CONFIG_BOO) += user.o\n", "unconsumed"),
+                                  ("obj-$(CONFIG_TRI) += user.o\n", "consumed"), ("obj-m += user.o\n", "consumed"),
+                                  ("obj-y += m.o\nm-objs := user.o\n", "unconsumed"), ("lib-y += user.o\n", "unconsumed"),
+                                  ("obj-$(CONFIG_TRI) += m.o\nm-$(CONFIG_BOO) += user.o\n", "consumed"),
+                                  ("obj-$(CONFIG_TRI:m=y) += user.o\n", "unconsumed"),
+                                  ("obj-y += user.o\nobj-m += m.o\nm-y := user.o\n", "consumed")]:
+            with self.subTest(makefile):
+                self.assertEqual(self.used_by(self.CALL, makefile=makefile), "consumed")
+                self.assertEqual("always built in" in self.symbols()["f"]["reason"], modular == "unconsumed")
+                self.assertEqual(self.modular(), modular)
+
+    def test_module_that_reaches_it_through_a_header(self):
+        """One built-in file calls it; an inline function does, too, and a module calls that."""
+        headers = {"include/linux/a.h": "static inline int w(int x)\n{\n\treturn f(x);\n}\n",
+                   "drivers/m.c": "#include <linux/a.h>\nint m(void)\n{\n\treturn w(1);\n}\n"}
+        self.used_by(self.CALL, headers, makefile="obj-y += user.o\nobj-m += m.o\n")
+        self.assertEqual(self.modular(), "consumed")
+        self.put("drivers/m.c", "#include <linux/a.h>\n")
+        self.assertEqual(self.modular(), "unconsumed")
+
+    def test_option_that_no_kconfig_has(self):
+        self.put("init/Kconfig", "menuconfig THERE\n\tbool \"t\"\n")
+        self.put("drivers/own.h", "#define CONFIG_OWN 1\n")
+        for condition, want in [("#ifdef CONFIG_THERE", "consumed"), ("#ifdef CONFIG_GONE", "unconsumed"),
+                                ("#if IS_ENABLED(CONFIG_GONE)", "unconsumed"), ("#if defined(CONFIG_GONE_MODULE)", "unconsumed"),
+                                ("#if defined CONFIG_THERE_MODULE", "consumed"), ("#ifndef CONFIG_GONE", "consumed"),
+                                ("#if defined(CONFIG_GONE) || defined(CONFIG_THERE)", "consumed"),
+                                ("#if X && (defined(CONFIG_GONE) || defined(CONFIG_GONE_MODULE))", "unconsumed"),
+                                ("#if !defined(CONFIG_GONE) && Y", "consumed"), ("#if CONFIG_GONE > 4", "consumed"),
+                                ("#ifdef CONFIG_OWN", "consumed"), ("#ifdef X\n#elif defined(CONFIG_GONE)", "unconsumed"),
+                                ("#ifndef CONFIG_GONE\n#else", "unconsumed"), ("#ifdef CONFIG_GONE\n#else", "consumed"),
+                                ("#ifdef CONFIG_GONE\n#elif Y", "consumed"), ("#ifndef CONFIG_GONE\n#elif Y", "unconsumed"),
+                                ("#ifdef CONFIG_GONE\n#ifdef Y\n#else\n#endif", "unconsumed"),
+                                ("#ifdef CONFIG_GONE\n#endif\n#ifdef Y", "consumed")]:
+            with self.subTest(condition):
+                self.assertEqual(self.used_by(f"{condition}\n{self.CALL}#endif\n"), want)
+        self.used_by(f"#ifdef CONFIG_GONE\n{self.CALL}#endif\n")
+        self.assertIn("no Kconfig has names it: drivers/user.c", self.symbols()["f"]["reason"])
+        self.assertEqual(self.used_by(f"#ifdef CONFIG_GONE\n{self.CALL}#endif\nint h(void) {{ return f(2); }}\n"), "consumed")
+
+    def test_tree_whose_kconfig_files_were_left_out(self):
+        text = f"#ifdef CONFIG_ANY\n{self.CALL}#endif\n"
+        self.assertEqual(self.used_by(text), "unconsumed")
+        self.assertEqual(self.used_by(text, makefile="obj-$(CONFIG_USER) += user.o\n"), "consumed")
+        self.put("Kconfig", "config USER\n\tbool\n")
+        self.assertEqual(self.verdict("f"), "unconsumed")
+
+    def test_option_asked_for_in_code(self):
+        for body, want in [("if (IS_ENABLED(CONFIG_GONE))\n\t\tf(1);", "unconsumed"),
+                           ("if (x && IS_ENABLED(CONFIG_GONE)) {\n\t\tif (x)\n\t\t\tf(1);\n\t}", "unconsumed"),
+                           ("if (!IS_ENABLED(CONFIG_GONE))\n\t\tf(1);", "consumed"),
+                           ("if (IS_ENABLED(CONFIG_GONE)) {\n\t\tx++;\n\t}\n\tf(1);", "consumed"),
+                           ("if (IS_ENABLED(CONFIG_GONE))\n\t\tx++;\n\telse\n\t\tf(1);", "consumed"),
+                           ("if (IS_ENABLED(CONFIG_GONE) || x)\n\t\tf(1);", "consumed"),
+                           ("if (IS_ENABLED(CONFIG_GONE))\n\t\tfor (;;) { f(1); }\n\tx++;", "unconsumed")]:
+            with self.subTest(body):
+                self.assertEqual(self.used_by(f"int g(int x)\n{{\n\t{body}\n\treturn x;\n}}\n"), want)
+
+    def test_option_around_an_inline(self):
+        header = "#ifdef CONFIG_GONE\nstatic inline int w(int x)\n{\n\treturn f(x);\n}\n#define W(x) f(x)\n#endif\n"
+        self.assertEqual(self.used_by("#include <linux/a.h>\nint g(void) { return w(1) + W(2); }\n",
+                                      {"include/linux/a.h": header}), "unconsumed")
+
+    def test_makefile_asks_for_an_option_that_no_kconfig_has(self):
+        self.put("Kconfig", "config THERE\n\tbool\n")
+        self.assertEqual(self.used_by(self.CALL, makefile="obj-$(CONFIG_GONE) += user.o\n"), "unconsumed")
+        self.assertEqual(self.used_by(self.CALL, makefile="CONFIG_GONE := m\nobj-$(CONFIG_GONE) += user.o\n"), "consumed")
+        self.assertEqual(self.used_by(self.CALL, makefile="obj-$(CONFIG_THERE) += user.o\n"), "consumed")
+
+    def test_exported_for_some_modules(self):
+        self.put("Kconfig", "config USER\n\ttristate \"u\"\n")
+        self.put("include/linux/export.h", "#define EXPORT_SYMBOL_FOR_MODULES(s, m) __EXPORT_SYMBOL(s, \"GPL\", \"module:\" m)\n")
+        for modules, makefile, want in [("kvm", MODULE, "unconsumed"), ("kvm,user", MODULE, "consumed"), ("us*", MODULE, "consumed"),
+                                        ("kvm, user", MODULE, "consumed"), ("use", MODULE, "unconsumed"),
+                                        ("user", "obj-m += my-mod.o\nmy-mod-y := user.o\n", "unconsumed"),
+                                        ("my_mod", "obj-m += my-mod.o\nmy-mod-y := user.o\n", "consumed"),
+                                        ("kvm", "obj-$(CONFIG_USER) += user.o\n", "unconsumed"),
+                                        ("kvm", "obj-y += user.o\n", "consumed")]:
+            for form in ["EXPORT_SYMBOL_FOR_MODULES(f, \"%s\");", "#define X(s) __EXPORT_SYMBOL(s, \"GPL\", \"module:\" \"%s\")\nX(f);"]:
+                with self.subTest((modules, makefile, form)):
+                    self.assertEqual(self.used_by(self.CALL, makefile=makefile, exporter="int f(int x) { return x; }\n" +
+                                                  form % modules + "\n"), want)
+
+    def test_wrapped_by_the_linker(self):
+        mock = {"drivers/mock.c": "int __wrap_f(int x) { return __real_f(x); }\nEXPORT_SYMBOL(__wrap_f);\n"}
+        for flag, want in [("--wrap=f", "consumed"), ("--wrap f", "consumed"), ("-Wl,--wrap=f", "consumed"), ("--wrap=ff", "unconsumed")]:
+            with self.subTest(flag):
+                makefile = f"ldflags-y += -r\nldflags-y += {flag}\nobj-m += user.o mock.o\n"
+                self.assertEqual(self.used_by(self.CALL, mock, "__wrap_f", makefile), want)
+        self.assertEqual(self.used_by(self.CALL, mock, "__wrap_f", "obj-m += user.o mock.o\n"), "unconsumed")
+        self.used_by("", mock, "__wrap_f", "ldflags-y += --wrap=f\nobj-m += mock.o\n")
+        self.assertEqual(self.symbols()["f"]["consumers"], ["drivers/mock.c"])  # by __real_f
+
+    def test_linked_into_livepatches(self):
+        self.maker()
+        self.put("scripts/livepatch/init.c", self.CALL)
+        self.put("scripts/mod/other.c", self.CALL)
+        self.assertEqual(self.symbols()["f"]["consumers"], ["scripts/livepatch/init.c"])
+
+    def arch(self, user, makefile="obj-y += u.o\n", header="static inline int f(int x) { return x; }\n"):
+        self.put("arch/arm/kernel/Makefile", "obj-y += e.o\n")
+        self.put("arch/arm/kernel/e.c", "int f(int x) { return x; }\nEXPORT_SYMBOL(f);\n")
+        self.put(user, "#include <asm/f.h>\n" + self.CALL)
+        self.put(os.path.dirname(user) + "/Makefile", makefile)
+        self.put("arch/x86/include/asm/f.h", header)
+        return self.verdict("f")
+
+    def test_another_architecture(self):
+        self.assertEqual(self.arch("arch/x86/kernel/u.c"), "unconsumed")
+        self.assertIn("another architecture", self.symbols()["f"]["reason"])
+        self.assertEqual(self.arch("arch/arm/mach/u.c"), "consumed")
+
+    def test_source_that_two_architectures_build(self):
+        self.assertEqual(self.arch("arch/arm64/xen/u.c", "obj-y += u.o ../../arm/kernel/e.o\n"), "consumed")
+
+    def test_driver_that_any_architecture_may_build(self):
+        self.assertEqual(self.arch("drivers/u.c"), "consumed")
+
+    def test_inline_of_another_architecture(self):
+        self.put("drivers/Makefile", "obj-m += d.o\n")
+        self.put("drivers/d.c", "#include <asm/f.h>\nint d(void)\n{\n\treturn w(1);\n}\n")
+        self.assertEqual(self.arch("arch/x86/kernel/u.c", header="static inline int w(int x) { return f(x); }\n"), "unconsumed")
+        self.put("arch/arm/include/asm/f.h", "static inline int w(int x) { return f(x); }\n")
+        self.assertEqual(self.verdict("f"), "consumed")
 
     # exports
 
@@ -197,6 +369,37 @@ class Scan(unittest.TestCase):
         self.put("lib/a.c", "EXPORT_SYMBOL(NAME(x));\n")
         s = self.symbols()["NAME(x)"]
         self.assertEqual(s["verdict"], "undecided")
+
+    def repeated(self, rounds):
+        """An export of each number of so many digits."""
+        tens = ["#define R0(f, x) " + " ".join(f"f(x ## {k})" for k in range(10)) + "\n"]
+        tens += [f"#define R{i}(f, x) " + " ".join(f"R{i - 1}(f, x ## {k})" for k in range(10)) + "\n"
+                 for i in range(1, rounds)]
+        self.put("lib/a.c", "".join(tens) + "#define DEF(n) int a_function_with_a_long_name_##n(void) { return 0; } "
+                 f"EXPORT_SYMBOL_GPL(a_function_with_a_long_name_##n)\n\nR{rounds - 1}(DEF, 1);\n")
+
+    def test_ten_thousand_exports_by_one_macro(self):
+        self.repeated(4)
+        names = self.symbols()
+        self.assertEqual(len(names), 10000)
+        self.assertIn("a_function_with_a_long_name_19999", names)
+
+    def test_names_of_a_macro_that_is_handed_to_another(self):
+        self.put("lib/Makefile", "obj-y += a.o\nobj-m += test.o\n")
+        self.repeated(2)
+        with open(self.root + "/lib/a.c") as f:
+            repeat = f.read().split("#define DEF")[0]
+        self.put("lib/repeat.h", repeat)
+        self.put("lib/test.c", "#include \"repeat.h\"\n#define TENS(f) R0(f, 11)\nint g(void)\n{\n\tint x = 0;\n"
+                 "#define CALL(i) x += a_function_with_a_long_name_ ## i();\n\tTENS(CALL);\n\treturn x;\n}\n")
+        used = sorted(n for n, s in self.symbols().items() if s["verdict"] == "consumed")
+        self.assertEqual(used, [f"a_function_with_a_long_name_11{i}" for i in range(10)])
+
+    def test_expansion_that_is_cut_is_said(self):
+        self.repeated(9)
+        code, out, err = self.run_scan("--summary", self.root)
+        self.assertEqual(code, 0)
+        self.assertRegex(err, r"^export-audit: the expansion of macros was cut short 1 times, first in lib/a.c:\d+: ")
 
     def test_list_header(self):
         self.put("lib/list.h", "X(one)\nX(two)\n")
@@ -241,13 +444,19 @@ class Scan(unittest.TestCase):
         self.assertEqual(got, {"undecided"})
 
     def test_name_in_a_string(self):
-        self.assertEqual(self.used_by("int g(void)\n{\n\treturn lookup(\"f\");\n}\n"), "unconsumed")  # too short
+        self.maker()
         self.put("lib/a.c", "EXPORT_SYMBOL(function);\n")
-        self.put("drivers/user.c", "int g(void)\n{\n\treturn __symbol_get(\"function\");\n}\n")
-        self.assertEqual(self.verdict("function"), "undecided")
+        for call, want in [("log(\"function\")", "unconsumed"), ("__symbol_get(\"function\")", "consumed"),
+                           ("kallsyms_lookup_name(\"function\")", "consumed"), ("symbol_get(function)", "consumed"),
+                           ("log(\"__symbol_get\", \"function\")", "unconsumed"),
+                           ("__symbol_get(x ? \"function\" : \"other\")", "undecided")]:
+            with self.subTest(call):
+                self.assertEqual(self.used_by(f"int g(int x)\n{{\n\treturn {call};\n}}\n", name="function",
+                                              exporter="EXPORT_SYMBOL(function);\n"), want)
 
     def test_only_tests_use_it(self):
         self.maker()
+        self.put("lib/Makefile", "obj-y += a.o\nobj-m += f_kunit.o\n")
         self.put("lib/f_kunit.c", "int g(void) { return f(1); }\n")
         s = self.symbols()["f"]
         self.assertEqual((s["verdict"], "only samples and tests" in s["reason"]), ("consumed", True))
