@@ -350,7 +350,7 @@ static int check_filters(struct telling *t, struct maint *m)
 {
 	const struct options *o = t->options;
 
-	if (!o->symbol && !o->path && !o->subsystem)
+	if (!o->symbol && !o->path && (!o->subsystem || maint_knows(m, o->subsystem)))
 		return 0;
 	if (each_story(t, m, see_any))
 		return complain("out of memory");

@@ -243,6 +243,20 @@ static int bad_map(const char *path, int err, uint32_t line)
 	return complain("cannot read %s: %s", path, strerror(-err));
 }
 
+/* A folder that was mistyped would make its files consumers. */
+static int libraries_exist(const struct own_request *q)
+{
+	char path[4096];
+
+	for (uint32_t i = 0; i < q->n_library; i++) {
+		snprintf(path, sizeof(path), "%s/%s", q->root, q->library[i]);
+		if (access(path, R_OK | X_OK))
+			return complain("cannot read the library's sources in %s: %s", path,
+					strerror(errno));
+	}
+	return 0;
+}
+
 static int release_exists(const struct own *o, const char *release)
 {
 	for (size_t i = 0; i < o->map.n; i++)
@@ -285,7 +299,7 @@ static int own(const struct own_options *p)
 		complain("cannot read %s: %s", failed, strerror(-err));
 	} else if (access(path, R_OK | X_OK)) {
 		complain("cannot read the public headers in %s: %s", path, strerror(errno));
-	} else if (!release_exists(&o, p->q.release)) {
+	} else if (!libraries_exist(&p->q) && !release_exists(&o, p->q.release)) {
 		err = own_judge(&p->q, &o);
 		if (err)
 			complain("%s", strerror(-err));

@@ -25,7 +25,7 @@ int news_check_filter(const struct report *r, const struct graph_file *files, ui
 		return 0;
 	if (f->path && !path_is_there(f->path, files, n_files))
 		return complain("%s has no file below '%s', or like it", r->tree, f->path);
-	if (!f->symbol && !f->subsystem)
+	if (!f->symbol && (!f->subsystem || maint_knows(maint, f->subsystem)))
 		return 0;
 	any.licence = any.verdict = -1;
 	if (report_build(r->graph, files, maint, &any, r->tree, &all))

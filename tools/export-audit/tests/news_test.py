@@ -56,7 +56,7 @@ def test_mistyped(t):
                        (["--subsystem=libary"], "libary"), (["--symbol=a1", "--subsystem=drivers"], "drivers")):
         refused(f"{args}", t.scan("--check", *args), word)
         refused(f"{args} without --check", t.scan(*args), word)
-    for args in (["--path=include/linux"], ["--path=lib", "--licence=plain"], ["--symbol=a1", "--verdict=unconsumed"]):
+    for args in (["--path=include/linux"], ["--subsystem=drivers"], ["--path=lib", "--licence=plain"], ["--symbol=a1", "--verdict=unconsumed"]):
         equal(f"{args}: nothing, rightly", t.scan("--check", "--csv", *args)[0], 0)
     equal("the check itself", t.scan("--check", "--path=lib")[0], 1)
 

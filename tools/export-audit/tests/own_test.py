@@ -189,7 +189,8 @@ class Own(unittest.TestCase):
                 f.write(text)
             code, _, err = own(self.root)
             self.assertEqual((code, len(err.splitlines())), (2, 1), (text[:20], err))
-        for args in [["--root"], ["--nonsense"], ["--headers", "nowhere"], ["--release", "X"], ["extra"]]:
+        for args in [["--root"], ["--nonsense"], ["--headers", "nowhere"], ["--release", "X"], ["extra"],
+                     ["--library", "libs"]]:
             project(self.root)
             code, _, err = own(self.root, *args)
             self.assertEqual((code, len(err.splitlines())), (2, 1), (args, err))
