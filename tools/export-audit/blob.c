@@ -266,6 +266,5 @@ bool blob_valid(const void *block, size_t size)
 	       in_block(b, b->includes, b->n_includes, sizeof(struct blob_include)) &&
 	       in_block(b, b->guards, b->n_guards, sizeof(struct blob_guard)) &&
 	       in_block(b, b->guarded, b->n_guarded, sizeof(struct blob_guarded)) &&
-	       in_block(b, b->options, b->n_options, 8) &&
-	       valid_strings(b);
+	       in_block(b, b->options, b->n_options, 8) && valid_strings(b);
 }

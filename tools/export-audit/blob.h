@@ -142,8 +142,8 @@ struct blob {
 	uint32_t n_guards, guards;
 	uint32_t n_guarded, guarded; /* sorted by ref */
 	uint32_t n_options, options; /* uint64_t: hashes of CONFIG_ names that the file defines */
-	uint32_t text_str;      /* BLOB_MAKE, BLOB_KCONFIG: the text, comments kept; else 0 */
-	uint32_t namespace_str; /* DEFAULT_SYMBOL_NAMESPACE of the file, or 0 */
+	uint32_t text_str;           /* BLOB_MAKE, BLOB_KCONFIG: the text, comments kept; else 0 */
+	uint32_t namespace_str;      /* DEFAULT_SYMBOL_NAMESPACE of the file, or 0 */
 	uint32_t pad;
 };
 

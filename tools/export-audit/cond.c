@@ -85,8 +85,8 @@ static void condition_token(struct blob_scanner *s, const struct token *t)
 	c->if_stage = IF_NONE;
 	if (!c->if_option)
 		return;
-	c->if_guard = facts_guard(&s->facts, c->if_text, (size_t)(t->s - c->if_text), s->guard,
-				  false);
+	c->if_guard =
+		facts_guard(&s->facts, c->if_text, (size_t)(t->s - c->if_text), s->guard, false);
 	c->if_stage = c->if_guard ? IF_THEN : IF_NONE;
 }
 

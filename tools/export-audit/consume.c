@@ -134,7 +134,8 @@ static int consume_as(struct resolver *r, uint32_t file, const char *prefix, con
 	uint32_t at;
 
 	snprintf(name, sizeof(name), "%s%s", prefix, written);
-	if (!names(r->files[file].blob, blob_hash(name, strlen(name))) || defines(r->files[file].blob, name))
+	if (!names(r->files[file].blob, blob_hash(name, strlen(name))) ||
+	    defines(r->files[file].blob, name))
 		return 0;
 	at = hmap_get(&r->by_name, blob_hash(meant, strlen(meant)));
 	if (at == HMAP_NONE || !consumes(r, &r->symbols[at], file))

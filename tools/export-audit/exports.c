@@ -32,9 +32,12 @@ static const struct export_macro macros[] = {
 	{ "EXPORT_INDIRECT_CALLABLE", LICENCE_PLAIN, VARIANT_PLAIN, 0 },
 };
 
-const char *const lookup_functions[] = { "__symbol_get",	 "symbol_get",
-					 "symbol_request",	 "kallsyms_lookup_name",
-					 "find_symbol",		 "module_kallsyms_lookup_name",
+const char *const lookup_functions[] = { "__symbol_get",
+					 "symbol_get",
+					 "symbol_request",
+					 "kallsyms_lookup_name",
+					 "find_symbol",
+					 "module_kallsyms_lookup_name",
 					 NULL };
 
 const struct export_macro *export_macro(const char *name, size_t len)

@@ -348,9 +348,9 @@ static void shift_strings(struct facts *f, uint32_t base)
 int facts_block(struct facts *f, enum blob_kind kind, uint32_t lines, struct blob **out)
 {
 	const struct vec *tu = &f->refs[OWNER_TU].list;
-	const struct vec *all[] = { tu,       &f->entity_refs, &f->strings.list, &f->exports,
-				    &f->defs, &f->entities,    &f->invocations,  &f->includes,
-				    &f->guards, &f->guarded, &f->options.list, &f->pool };
+	const struct vec *all[] = { tu,         &f->entity_refs, &f->strings.list, &f->exports,
+				    &f->defs,   &f->entities,    &f->invocations,  &f->includes,
+				    &f->guards, &f->guarded,     &f->options.list, &f->pool };
 	size_t size = sizeof(struct blob), at = sizeof(struct blob);
 	struct blob *b;
 

@@ -37,7 +37,7 @@ struct facts {
 	struct vec guards, guarded;  /* struct blob_guard, struct blob_guarded */
 	struct refset guarded_pairs; /* what of them is there */
 	uint32_t guard;              /* the condition that holds here; 0: none */
-	uint64_t lookups[LOOKUPS]; /* hashes of lookup_functions */
+	uint64_t lookups[LOOKUPS];   /* hashes of lookup_functions */
 	uint32_t flags, namespace_str, text_str;
 	uint32_t line; /* where the scanner is, roughly */
 	bool oom;

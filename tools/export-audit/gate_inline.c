@@ -68,7 +68,8 @@ static int list_inlines(struct inlines *in)
 
 	for (size_t i = 0; !err && i < g->n_changed; i++) {
 		const struct changed_file *c = &g->changed[i];
-		const struct blob *b = gate_is_public(c->path) ? facts_of(g, c->path, &c->after) : NULL;
+		const struct blob *b =
+			gate_is_public(c->path) ? facts_of(g, c->path, &c->after) : NULL;
 		const struct blob_entity *e = b ? BLOB_ARRAY(b, blob_entity, entities) : NULL;
 
 		for (uint32_t k = 0; b && !err && k < b->n_entities; k++)

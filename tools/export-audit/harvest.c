@@ -89,7 +89,8 @@ static void warn_of_cuts(const struct harvested *t)
 
 	if (g->n_cuts)
 		fprintf(stderr,
-			"export-audit: warning: the expansion of macros was cut short %u times, first "
+			"export-audit: warning: the expansion of macros was cut short %u times, "
+			"first "
 			"in %s:%u: exports may be missing\n",
 			g->n_cuts, t->facts[g->cuts[0].file].path, g->cuts[0].line);
 }

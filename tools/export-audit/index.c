@@ -35,7 +35,8 @@ static void add_hit(struct fill *f, uint32_t slot, uint32_t file, uint32_t owner
 	f->hits[f->n++] = (struct hit){ slot, { file, owner } };
 }
 
-static void take(struct resolver *r, struct fill *f, const uint64_t *refs, uint32_t n, uint32_t file, uint32_t owner)
+static void take(struct resolver *r, struct fill *f, const uint64_t *refs, uint32_t n,
+		 uint32_t file, uint32_t owner)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t slot = hmap_get(f->keys, refs[i]);

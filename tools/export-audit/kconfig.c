@@ -51,7 +51,8 @@ static int read_options(struct kconfig *k, const char *text)
 	size_t len = 0;
 	int err = 0;
 
-	for (const char *line = text; !err && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+	for (const char *line = text; !err && *line;
+	     line += strcspn(line, "\n"), line += *line == '\n') {
 		const char *s = line + strspn(line, " \t"), *arg;
 		size_t n = word(s), k_len;
 
@@ -63,7 +64,8 @@ static int read_options(struct kconfig *k, const char *text)
 			err = len ? add(k, name, len, 0) : 0;
 		} else if (len && (is(s, n, "tristate") || is(s, n, "def_tristate"))) {
 			err = add(k, name, len, OPTION_TRISTATE);
-		} else if (len && (is(s, n, "bool") || is(s, n, "def_bool") || is(s, n, "boolean"))) {
+		} else if (len &&
+			   (is(s, n, "bool") || is(s, n, "def_bool") || is(s, n, "boolean"))) {
 			err = add(k, name, len, OPTION_BOOL);
 		}
 	}
@@ -75,7 +77,7 @@ static int read_assignments(struct kconfig *k, const char *text)
 {
 	int err = 0;
 
-	for (const char *p = text; !err && (p = strstr(p, "CONFIG_")); ) {
+	for (const char *p = text; !err && (p = strstr(p, "CONFIG_"));) {
 		size_t n = word(p);
 		const char *after = p + n + strspn(p + n, " \t");
 		bool sets = (p - text >= 2 && p[-1] == 'D' && p[-2] == '-') ||
@@ -260,7 +262,9 @@ static enum truth both(struct condition *c)
 		if (!logical)
 			v = UNKNOWN;
 		else
-			v = v == FALSE || w == FALSE ? FALSE : v == TRUE && w == TRUE ? TRUE : UNKNOWN;
+			v = v == FALSE || w == FALSE ? FALSE
+			    : v == TRUE && w == TRUE ? TRUE
+						     : UNKNOWN;
 	}
 	return v;
 }
@@ -276,7 +280,9 @@ static enum truth either(struct condition *c)
 		if (!logical)
 			v = UNKNOWN;
 		else
-			v = v == TRUE || w == TRUE ? TRUE : v == FALSE && w == FALSE ? FALSE : UNKNOWN;
+			v = v == TRUE || w == TRUE     ? TRUE
+			    : v == FALSE && w == FALSE ? FALSE
+						       : UNKNOWN;
 	}
 	return v;
 }

@@ -50,8 +50,8 @@ void mentions_free(struct mentions *m)
 /* Length of the path without ".o", ".c" or the like. */
 static size_t stem_length(const char *s)
 {
-	static const char *const ends[] = { ".o", ".c", ".S", ".s", ".rs", ".ko", ".lo",
-					    ".c_shipped", ".S_shipped" };
+	static const char *const ends[] = { ".o",  ".c",  ".S",         ".s",        ".rs",
+					    ".ko", ".lo", ".c_shipped", ".S_shipped" };
 	size_t n = strlen(s);
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
@@ -195,7 +195,8 @@ bool mentions_has(const struct mentions *m, const char *path)
 	if (hmap_get(&m->stems, hash_bytes(stem, strlen(stem))) != HMAP_NONE)
 		return true;
 	for (size_t i = 0; i < m->n_patterns; i++)
-		if (!fnmatch(m->patterns[i], stem, strstr(m->patterns[i], "/*/") ? 0 : FNM_PATHNAME))
+		if (!fnmatch(m->patterns[i], stem,
+			     strstr(m->patterns[i], "/*/") ? 0 : FNM_PATHNAME))
 			return true;
 	return false;
 }

@@ -19,7 +19,8 @@ static const char style[] =
 	"</style></head><body>\n";
 
 static const char controls[] =
-	"<p id=\"c\"><input id=\"q\" size=\"40\" placeholder=\"text in a row, consumers as well\"></p>\n"
+	"<p id=\"c\"><input id=\"q\" size=\"40\" placeholder=\"text in a row, consumers as "
+	"well\"></p>\n"
 	"<p><button id=\"b\">previous</button><button id=\"a\">next</button>"
 	"page <input id=\"p\" size=\"4\"> <span id=\"n\"></span></p>\n"
 	"<table><thead><tr id=\"h\"></tr></thead><tbody id=\"t\"></tbody></table>\n"
@@ -62,7 +63,8 @@ static const char choose[] =
 
 static const char draw[] =
 	"function cell(tr,x){const d=document.createElement('td');\n"
-	"if(!Array.isArray(x)){d.textContent=x;if(/^(un)?consumed$|^undecided$/.test(x))d.className=x}\n"
+	"if(!Array.isArray(x)){d.textContent=x;if(/^(un)?consumed$|^undecided$/"
+	".test(x))d.className=x}\n"
 	"else if(x.length){const hit=f=>hits.some(h=>h[f]),\n"
 	"y=[...x.filter(hit),...x.filter(f=>!hit(f))],\n"
 	"t=k=>y.length+': '+y.slice(0,k).map(f=>F[f]).join(', ');d.className='list';\n"
@@ -79,7 +81,8 @@ static const char draw[] =
 	"$('n').textContent='of '+pages+'; rows '+(view.length?from+1:0)+' to '+\n"
 	"Math.min(from+SIZE,view.length)+' of '+view.length+', '+D.length+' in all';\n"
 	"$('p').value=at;$('b').disabled=at<=1;$('a').disabled=at>=pages;\n"
-	"[...$('h').children].forEach((t,i)=>{t.textContent=H[i]+(i===key?up>0?' \\u25b2':' \\u25bc':'')});\n"
+	"[...$('h').children].forEach((t,i)=>{t.textContent=H[i]+(i===key?up>0?' \\u25b2':' "
+	"\\u25bc':'')});\n"
 	"save()}\n"
 	"H.forEach((t,i)=>{const th=document.createElement('th');\n"
 	"th.onclick=()=>{up=key===i?-up:1;key=i;at=1;show()};$('h').appendChild(th)});\n"
@@ -91,7 +94,8 @@ static const char draw[] =
 void page_start(FILE *out, const char *title)
 {
 	fprintf(out,
-		"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>\n",
+		"<!DOCTYPE html>\n<html lang=\"en\"><head><meta "
+		"charset=\"utf-8\"><title>%s</title>\n",
 		title);
 	fputs(style, out);
 	fprintf(out, "<h1>%s</h1>\n", title);

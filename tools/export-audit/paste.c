@@ -497,10 +497,13 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 				    (m->n_args == 2 && !used_in(x, m->arg[1], u[i].file))))
 			continue;
 		if (m->counted && entity(r, e)->hash == macro) {
-			int is = counted_names(p->handed, u[i].file, e, VEC_AT(&s->names, uint64_t, 0));
+			int is = counted_names(p->handed, u[i].file, e,
+					       VEC_AT(&s->names, uint64_t, 0));
 
 			if (is == 1)
-				return consumes(r, s, u[i].file) ? vec_push(&s->direct, &u[i].file, sizeof(uint32_t)) : 0;
+				return consumes(r, s, u[i].file)
+					       ? vec_push(&s->direct, &u[i].file, sizeof(uint32_t))
+					       : 0;
 			if (is == -ENOMEM)
 				return is;
 			if (!is)

@@ -105,7 +105,8 @@ int report_html(const struct report *r, FILE *out)
 	report_summary(r, out);
 	fputs("</pre>\n", out);
 	page_script(out);
-	fputs("const H=['symbol','licence','verdict','file','subsystem','reason','consumers'],S=[2,1];\n",
+	fputs("const "
+	      "H=['symbol','licence','verdict','file','subsystem','reason','consumers'],S=[2,1];\n",
 	      out);
 	numbers = files(r, out);
 	fputs("const D=[", out);

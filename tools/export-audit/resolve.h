@@ -27,17 +27,17 @@ struct symbol {
 	char *name, *ns, *reason, *modular_reason;
 	char *stem; /* as in the source: of a tracepoint or a static call; else the name */
 	uint8_t licence, variant, verdict, modular_verdict;
-	bool unexpanded;   /* exported by a macro that could not be expanded */
-	bool own_module;   /* something in its own module names it */
-	bool modular;      /* a consumer may be a module */
-	uint32_t passed;   /* a file that names it and does not count; NO_OWNER */
+	bool unexpanded;    /* exported by a macro that could not be expanded */
+	bool own_module;    /* something in its own module names it */
+	bool modular;       /* a consumer may be a module */
+	uint32_t passed;    /* a file that names it and does not count; NO_OWNER */
 	uint8_t passed_for; /* enum pass */
-	uint64_t arches;   /* of the files that export it */
-	bool through;      /* a header's inline function or macro uses it */
-	uint32_t via;      /* entity that uses it, for the reason; NO_OWNER */
-	struct vec sites;  /* struct graph_site */
-	struct vec ties;   /* struct tie */
-	struct vec direct; /* uint32_t: files that name it */
+	uint64_t arches;    /* of the files that export it */
+	bool through;       /* a header's inline function or macro uses it */
+	uint32_t via;       /* entity that uses it, for the reason; NO_OWNER */
+	struct vec sites;   /* struct graph_site */
+	struct vec ties;    /* struct tie */
+	struct vec direct;  /* uint32_t: files that name it */
 	struct vec indirect;
 	struct vec pasted;  /* struct use: what names it by pasting */
 	struct vec names;   /* uint64_t: all it goes by, hashed */

@@ -248,11 +248,10 @@ static void init_token(struct blob_scanner *s, const struct token *t)
 void scan_close_inline(struct blob_scanner *s, struct cstate *c)
 {
 	struct facts *f = &s->facts;
-	struct blob_entity *e,
-		made = { .kind = ENTITY_INLINE,
-			 .hash = c->declarator.hash,
-			 .line = c->line,
-			 .guard = (uint16_t)s->guard };
+	struct blob_entity *e, made = { .kind = ENTITY_INLINE,
+					.hash = c->declarator.hash,
+					.line = c->line,
+					.guard = (uint16_t)s->guard };
 
 	made.name_str = facts_str(f, c->declarator.s, c->declarator.len);
 	facts_close_entity(f, &f->refs[OWNER_INLINE], &made);

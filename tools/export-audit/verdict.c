@@ -77,7 +77,8 @@ static int say_unconsumed(const struct resolver *r, struct symbol *s)
 
 	s->verdict = VERDICT_UNCONSUMED;
 	if (s->passed_for)
-		return asprintf(&s->reason, "%s: %s", passed[s->passed_for], r->files[s->passed].path);
+		return asprintf(&s->reason, "%s: %s", passed[s->passed_for],
+				r->files[s->passed].path);
 	if (s->own_module)
 		return asprintf(&s->reason, "only its own module names it");
 	if (s->through)

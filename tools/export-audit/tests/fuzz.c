@@ -164,11 +164,12 @@ static char *mutant(size_t *len)
 
 static void resolve(struct blob_scanner *s)
 {
-	static const char *const names[FILES] = { "Kconfig",            "Makefile",           "arch/x/a.S",
-						  "drivers/a.c",        "drivers/f1.h",
-						  "include/linux/f2.h", "lib/b.rs" };
-	static const enum blob_kind kinds[FILES] = { BLOB_KCONFIG, BLOB_MAKE,   BLOB_ASM,    BLOB_C,
-						     BLOB_HEADER, BLOB_HEADER, BLOB_RUST };
+	static const char *const names[FILES] = { "Kconfig",      "Makefile",
+						  "arch/x/a.S",   "drivers/a.c",
+						  "drivers/f1.h", "include/linux/f2.h",
+						  "lib/b.rs" };
+	static const enum blob_kind kinds[FILES] = { BLOB_KCONFIG, BLOB_MAKE,   BLOB_ASM, BLOB_C,
+						     BLOB_HEADER,  BLOB_HEADER, BLOB_RUST };
 	struct graph_file files[FILES] = { 0 };
 	struct graph *g;
 
@@ -223,7 +224,8 @@ static void damaged(struct blob_scanner *s)
 	free(text);
 	len = b->size;
 	for (uint32_t i = 1 + rnd(4); i; i--)
-		((unsigned char *)b)[rnd(rnd(2) ? (uint32_t)sizeof(*b) : (uint32_t)len)] = (unsigned char)rnd(256);
+		((unsigned char *)b)[rnd(rnd(2) ? (uint32_t)sizeof(*b) : (uint32_t)len)] =
+			(unsigned char)rnd(256);
 	if (blob_valid(b, len)) {
 		struct graph_file f = { "a.c", b };
 		struct graph *g;

@@ -188,6 +188,21 @@ class Scan(unittest.TestCase):
         self.put("elsewhere/user.c", self.CALL)
         self.assertEqual(self.verdict("f"), "unconsumed")
 
+    def test_folder_that_no_makefile_descends_into(self):
+        self.put("Kconfig", "config THERE\n\ttristate\n")
+        self.put("sub/deep/Makefile", "obj-m += u.o\n")
+        self.put("sub/deep/u.c", self.CALL)
+        self.put("sub/a.c", "")
+        self.maker()
+        for root, sub, want in [("obj-y += lib/ sub/", "obj-y += a.o", "unconsumed"), ("obj-y += lib/ sub/", "obj-y += deep/", "consumed"),
+                                ("obj-y += lib/", "obj-y += deep/", "unconsumed"), ("VERSION = 6", "obj-$(CONFIG_THERE) += deep/", "consumed"),
+                                ("obj-y += lib/ sub/", "obj-$(CONFIG_GONE) += deep/", "unconsumed"),
+                                ("obj-y += lib/ sub/deep/", "", "consumed"), ("obj-y += lib/ sub/deep/", "obj-y += a.o", "consumed")]:
+            with self.subTest((root, sub)):
+                self.put("Makefile", root + "\n")
+                self.put("sub/Makefile", sub + "\n")
+                self.assertEqual(self.verdict("f"), want)
+
     def test_source_that_a_built_one_includes(self):
         self.assertEqual(self.used_by("#include \"part.c\"\n", {"drivers/part.c": "#include \"deep.c\"\n",
                                                                "drivers/deep.c": self.CALL}), "consumed")
