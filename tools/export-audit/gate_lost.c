@@ -169,15 +169,50 @@ static int rule_needed(struct gate *g)
 	return err;
 }
 
+/* The export is for some modules only now, and what needs it is none of them. */
+static bool is_closed(const struct graph_symbol *s, const struct summary_symbol *was)
+{
+	return s->variant == VARIANT_FOR_MODULES && was->variant != VARIANT_FOR_MODULES;
+}
+
+/* Does the file that consumed it name it still? */
+static bool still_names(const struct gate *g, const struct summary_symbol *was)
+{
+	const char *path = summary_str(g->base, was->consumer_str);
+	const char *name = summary_str(g->base, was->name_str);
+	uint64_t hash = blob_hash(name, strlen(name));
+
+	for (uint32_t f = 0; f < g->head.n; f++) {
+		const struct blob *b = g->head.facts[f].blob;
+
+		if (strcmp(g->head.facts[f].path, path))
+			continue;
+		for (uint32_t i = 0; i < b->n_tu_refs; i++)
+			if (blob_refs(b)[i] == hash)
+				return true;
+	}
+	return false;
+}
+
 static int orphaned(struct gate *g, const struct graph_symbol *s)
 {
 	const struct summary_symbol *was = summary_find(g->base, s->name);
+	const char *file;
 
 	if (!was || was->verdict != VERDICT_CONSUMED || s->verdict != VERDICT_UNCONSUMED ||
 	    !s->n_sites)
 		return 0;
-	return gate_find(g, RULE_ORPHANED, SEVERITY_NOTE, s->name,
-			 g->head.facts[s->sites[0].file].path, s->sites[0].line,
+	file = g->head.facts[s->sites[0].file].path;
+	if (is_closed(s, was) && still_names(g, was))
+		return g->rules->on[RULE_NEEDED]
+			       ? gate_find(g, RULE_NEEDED, SEVERITY_ERROR, s->name, file,
+					   s->sites[0].line,
+					   "exported for other modules only, but %s still needs it",
+					   summary_str(g->base, was->consumer_str))
+			       : 0;
+	if (!g->rules->on[RULE_ORPHANED])
+		return 0;
+	return gate_find(g, RULE_ORPHANED, SEVERITY_NOTE, s->name, file, s->sites[0].line,
 			 "the series takes its last consumer away: %s",
 			 summary_str(g->base, was->consumer_str));
 }
@@ -191,8 +226,7 @@ int gate_rule_lost(struct gate *g)
 		lost = is_lost(g, &g->base->symbols[i]);
 	if (lost && g->rules->on[RULE_NEEDED])
 		err = rule_needed(g);
-	for (uint32_t i = 0; !err && g->rules->on[RULE_ORPHANED] && i < g->head.graph->n_symbols;
-	     i++)
+	for (uint32_t i = 0; !err && i < g->head.graph->n_symbols; i++)
 		err = orphaned(g, &g->head.graph->symbols[i]);
 	return err;
 }

@@ -243,6 +243,10 @@ def lost_series(r):
     one("already", {"mm/gamma.c": core("gamma_used", "builtin", "hidden")})
     one("lastuser", {"drivers/one.c": driver("alpha_used")})
     one("unexport", {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
+    closed = core("gamma_used", "builtin").replace("EXPORT_SYMBOL_GPL(gamma_used)",
+                                                   'EXPORT_SYMBOL_FOR_MODULES(gamma_used, "kvm")') + HIDDEN
+    one("closed", {"mm/gamma.c": closed})
+    one("closedunused", {"mm/gamma.c": closed, "drivers/one.c": driver("alpha_used")})
     one("unexportall", {"mm/gamma.c": core("builtin") + HIDDEN, "drivers/one.c": driver("alpha_used")})
     one("inlined", {"mm/gamma.c": core("builtin") + HIDDEN, "include/linux/alpha.h": HEADER +
                     "static inline int gamma_used(int x)\n{\n\treturn x;\n}\n"})
@@ -262,6 +266,7 @@ def lost_series(r):
 
 LOST_CASES = {
     "already": ([], [("consumer", "hidden")]), "lastuser": ([], [("orphaned", "gamma_used")]),
+    "closed": ([("needed", "gamma_used")], []), "closedunused": ([], [("orphaned", "gamma_used")]),
     "unexport": ([("needed", "gamma_used")], []), "unexportall": ([], []), "inlined": ([], []),
     "unexportbuiltin": ([], []), "foruser": ([("consumer", "fresh")], [("ack", "fresh")]),
     "macro": ([], []), "macros": ([], []), "nomacro": ([("functionality", "GAMMA_FLAG")], []),
