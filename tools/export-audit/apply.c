@@ -88,7 +88,9 @@ static int look_up(struct patching *p, const char *path, git_oid *id, uint32_t *
 	return *mode != GIT_FILEMODE_TREE;
 }
 
-/* The file that a section starts from.  A second section for a file sees what the first one made. */
+/*
+ * The file that a section starts from.  A second section for a file sees what the first one made.
+ */
 static int source(struct patching *p, const struct section *s, git_oid *id, uint32_t *mode)
 {
 	const struct change *c = changed(p, s->old_path);

@@ -55,8 +55,8 @@ static void drop_repeated(struct choice *c)
 }
 
 /*
- * The version that counts: the newest of those that have a patch or a cover letter; 0: there is none.  Of mails
- * without PATCH in their subject it counts when no other has it.
+ * The version that counts: the newest of those that have a patch or a cover letter; 0: there is
+ * none.  Of mails without PATCH in their subject it counts when no other has it.
  */
 static unsigned int newest(const struct choice *c, bool *named)
 {

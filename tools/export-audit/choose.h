@@ -2,7 +2,9 @@
 #ifndef CHOOSE_H
 #define CHOOSE_H
 
-/* Which mails of a mailbox are the patches of its newest series, and which belong to it otherwise. */
+/*
+ * Which mails of a mailbox are the patches of its newest series, and which belong to it otherwise.
+ */
 
 #include "mbox.h"
 #include "subject.h"
@@ -26,8 +28,8 @@ struct choice {
 };
 
 /*
- * M is borrowed until choice_free().  Return: 0; -EINVAL after a complaint, in which NAME is the mailbox;
- * -ENOMEM.
+ * M is borrowed until choice_free().  Return: 0; -EINVAL after a complaint, in which NAME is the
+ * mailbox; -ENOMEM.
  */
 int choice_make(const struct mbox *m, const char *name, struct choice *out);
 void choice_free(struct choice *c);

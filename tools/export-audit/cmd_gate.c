@@ -25,10 +25,6 @@ enum {
 	OPT_JSON,
 	OPT_CACHE,
 	OPT_NO_CACHE,
-	OPT_BASELINE,
-	OPT_WRITE,
-	OPT_SARIF,
-	OPT_GCC,
 	OPT_TAGS
 };
 
@@ -40,10 +36,7 @@ static const struct option long_options[] = {
 	{ "json", 0, NULL, OPT_JSON },
 	{ "cache", 1, NULL, OPT_CACHE },
 	{ "no-cache", 0, NULL, OPT_NO_CACHE },
-	{ "baseline", 1, NULL, OPT_BASELINE },
-	{ "write-baseline", 0, NULL, OPT_WRITE },
-	{ "sarif", 1, NULL, OPT_SARIF },
-	{ "gcc", 0, NULL, OPT_GCC },
+	RESULT_OPTIONS,
 	{ "tags", 1, NULL, OPT_TAGS },
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
@@ -72,6 +65,8 @@ static const char help[] =
 /* Return: 0, or an exit status and one. */
 static int parse_one(const struct command *self, struct options *o, int c)
 {
+	if (result_option(&o->results, c, optarg))
+		return 0;
 	switch (c) {
 	case OPT_MBOX:
 		o->mbox = optarg;
@@ -91,20 +86,8 @@ static int parse_one(const struct command *self, struct options *o, int c)
 	case OPT_NO_CACHE:
 		o->cache = "";
 		break;
-	case OPT_BASELINE:
-		o->results.baseline = optarg;
-		break;
-	case OPT_WRITE:
-		o->results.write = true;
-		break;
-	case OPT_SARIF:
-		o->results.sarif = optarg;
-		break;
 	case OPT_TAGS:
 		o->tags = optarg;
-		break;
-	case OPT_GCC:
-		o->results.lines = true;
 		break;
 	case OPT_RULE:
 		if (o->n_settings == MAX_SETTINGS)

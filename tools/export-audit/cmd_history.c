@@ -44,10 +44,6 @@ enum {
 	OPT_NO_CACHE,
 	OPT_STATS,
 	OPT_TAGS,
-	OPT_BASELINE,
-	OPT_WRITE,
-	OPT_SARIF,
-	OPT_GCC
 };
 
 static const struct option long_options[] = {
@@ -70,10 +66,7 @@ static const struct option long_options[] = {
 	{ "no-cache", 0, NULL, OPT_NO_CACHE },
 	{ "stats", 0, NULL, OPT_STATS },
 	{ "tags", 1, NULL, OPT_TAGS },
-	{ "baseline", 1, NULL, OPT_BASELINE },
-	{ "write-baseline", 0, NULL, OPT_WRITE },
-	{ "sarif", 1, NULL, OPT_SARIF },
-	{ "gcc", 0, NULL, OPT_GCC },
+	RESULT_OPTIONS,
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
 };
@@ -127,6 +120,8 @@ static int parse_profile(struct options *o, const char *name)
 /* Return: 0, or an exit status and one. */
 static int parse_one(const struct command *self, struct options *o, int c)
 {
+	if (result_option(&o->results, c, optarg))
+		return 0;
 	switch (c) {
 	case OPT_FROM:
 		o->from = optarg;
@@ -173,18 +168,6 @@ static int parse_one(const struct command *self, struct options *o, int c)
 		if (strcasecmp(optarg, "gpl") && strcasecmp(optarg, "plain"))
 			return 1 +
 			       complain("no licence class '%s'; there are gpl and plain", optarg);
-		break;
-	case OPT_BASELINE:
-		o->results.baseline = optarg;
-		break;
-	case OPT_WRITE:
-		o->results.write = true;
-		break;
-	case OPT_SARIF:
-		o->results.sarif = optarg;
-		break;
-	case OPT_GCC:
-		o->results.lines = true;
 		break;
 	case OPT_COMMITS:
 		o->commits = true;

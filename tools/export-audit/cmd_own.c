@@ -44,8 +44,8 @@ static const struct option longs[] = {
 	{ "map", 1, NULL, 'm' },          { "root", 1, NULL, 'r' },    { "headers", 1, NULL, 'H' },
 	{ "library", 1, NULL, 'L' },      { "release", 1, NULL, 'R' }, { "pending", 1, NULL, 'p' },
 	{ "experimental", 1, NULL, 'x' }, { "all", 0, NULL, 'a' },     { "json", 0, NULL, 'j' },
-	{ "consumers", 1, NULL, 'c' },    { "help", 0, NULL, 'h' },    { "gcc", 0, NULL, 'g' },
-	{ "sarif", 1, NULL, 's' },        { NULL, 0, NULL, 0 },
+	{ "consumers", 1, NULL, 'c' },    { "help", 0, NULL, 'h' },    { "gcc", 0, NULL, OPT_GCC },
+	{ "sarif", 1, NULL, OPT_SARIF },  { NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct own_options *p)
@@ -99,15 +99,11 @@ static int parse(int argc, char **argv, struct own_options *p)
 				return complain("--consumers can be given %d times", FOLDERS);
 			p->consumers[q->n_consumers++] = optarg;
 			break;
-		case 'g':
-			p->results.lines = true;
-			break;
-		case 's':
-			p->results.sarif = optarg;
-			break;
 		case ':':
 			return complain("%s needs a value", argv[optind - 1]);
 		default:
+			if (result_option(&p->results, c, optarg))
+				break;
 			return complain("no option '%s'; see export-audit own --help",
 					argv[optind - 1]);
 		}

@@ -90,38 +90,22 @@ static int choose(struct request *q, int option, const char *value)
 			return complain("--with can be given %d times", OTHERS);
 		q->others[q->n_others++] = value;
 		break;
-	case 'b':
-		q->results.baseline = value;
-		break;
-	case 'w':
-		q->results.write = true;
-		break;
 	case 'i':
 		q->since = value;
-		break;
-	case 'a':
-		q->results.sarif = value;
-		break;
-	case 'g':
-		q->results.lines = true;
 		break;
 	}
 	return 0;
 }
 
 static const struct option longs[] = {
-	{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' },
-	{ "symbol", 1, NULL, 'y' },    { "licence", 1, NULL, 'l' },
-	{ "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
-	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },
-	{ "csv", 0, NULL, 'C' },       { "json", 0, NULL, 'j' },
-	{ "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
+	{ "path", 1, NULL, 'p' },      { "subsystem", 1, NULL, 's' }, { "symbol", 1, NULL, 'y' },
+	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
+	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
+	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
 	{ "tree", 1, NULL, 'T' },      { "with", 1, NULL, 'W' },
-	{ "baseline", 1, NULL, 'b' },  { "write-baseline", 0, NULL, 'w' },
-	{ "since", 1, NULL, 'i' },     { "sarif", 1, NULL, 'a' },
-	{ "modular", 0, NULL, 'm' },   { "gcc", 0, NULL, 'g' },
-	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+
+	{ "since", 1, NULL, 'i' },     { "modular", 0, NULL, 'm' },   RESULT_OPTIONS,
+	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)
@@ -172,7 +156,7 @@ static int parse(int argc, char **argv, struct request *q)
 			return complain("no option '%s'; see export-audit scan --help",
 					argv[optind - 1]);
 		default:
-			err = choose(q, c, optarg);
+			err = result_option(&q->results, c, optarg) ? 0 : choose(q, c, optarg);
 		}
 	}
 	if (err)

@@ -65,7 +65,10 @@ struct gate {
 	size_t errors;
 };
 
-/* The series, the rules and TAGS (or NULL: the kernel's) are borrowed.  *g is to be given to gate_close() in any case. */
+/*
+ * The series, the rules and TAGS (or NULL: the kernel's) are borrowed.  *g is to be given to
+ * gate_close() in any case.
+ */
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
 	     const struct rules *rules, const char *tags);
 void gate_close(struct gate *g);
@@ -119,7 +122,10 @@ int gate_rule_stale(struct gate *g); /* stale, overdue */
 
 /* A consumer of S that may be a module, or NULL. */
 const char *gate_modular(const struct gate *g, const struct graph_symbol *s);
-/* The names of macros of the new tree that export, hashed and sorted; malloc()ed.  Return: 0 or -ENOMEM. */
+/*
+ * The names of macros of the new tree that export, hashed and sorted; malloc()ed.  Return: 0 or
+ * -ENOMEM.
+ */
 int gate_exporting_macros(const struct gate *g, uint64_t **hashes, size_t *n);
 
 #endif

@@ -78,7 +78,9 @@ static void see_hash(struct newcomers *all, uint64_t hash, see_fn see, const cha
 		see(n, path);
 }
 
-/* Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition. */
+/*
+ * Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition.
+ */
 static void see_blob(struct newcomers *all, const struct blob *b, see_fn see, const char *path)
 {
 	const uint64_t *refs = blob_refs(b);

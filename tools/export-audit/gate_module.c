@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Which consumer of a symbol to name as the module that needs it: whether there is one, the resolver
- * knows; which one, the Makefiles beside the files tell well enough.
+ * Which consumer of a symbol to name as the module that needs it: whether there is one, the
+ * resolver knows; which one, the Makefiles beside the files tell well enough.
  */
 #include "gate.h"
 
@@ -31,7 +31,10 @@ static const char *makefile(const struct gate *g, const char *dir, size_t n, con
 	return NULL;
 }
 
-/* The variable that the words at P are assigned to: the start of its line, lines with a \ before it joined. */
+/*
+ * The variable that the words at P are assigned to: the start of its line, lines with a \ before it
+ * joined.
+ */
 static const char *variable(const char *text, const char *p)
 {
 	const char *line = p;

@@ -19,8 +19,8 @@ struct image {
 int image_new(const char *text, size_t len, struct image *out);
 void image_free(struct image *i);
 /*
- * Applies the hunks in S..END, of which there is at least one; the text of them is borrowed too.  *STOP is behind
- * the last one.  Return: 0; -EINVAL: the reason is in i->why; -ENOMEM.
+ * Applies the hunks in S..END, of which there is at least one; the text of them is borrowed too.
+ * *STOP is behind the last one.  Return: 0; -EINVAL: the reason is in i->why; -ENOMEM.
  */
 int image_apply(struct image *i, const char *s, const char *end, const char **stop);
 /* Does a hunk begin here? */

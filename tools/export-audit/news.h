@@ -2,7 +2,9 @@
 #ifndef NEWS_H
 #define NEWS_H
 
-/* What a scan has to say to those who run it again and again. Functions that fail have complained. */
+/*
+ * What a scan has to say to those who run it again and again. Functions that fail have complained.
+ */
 
 #include "report.h"
 #include "results.h"

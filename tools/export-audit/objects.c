@@ -368,8 +368,8 @@ static int unpack(struct reader *r, uint64_t place, const struct recent_object *
 }
 
 /*
- * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a damaged one it
- * reads where the index says, be that outside of the file.
+ * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a
+ * damaged one it reads where the index says, be that outside of the file.
  */
 static int open_loose(struct reader *r)
 {

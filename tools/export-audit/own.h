@@ -66,7 +66,9 @@ void own_fini(struct own *o);
 /* Names that a text like ".symver new_1, new@LIB_1.0" or a macro of that name is about. */
 int own_versioned(const char *text, size_t len, uint32_t file, struct vec *out);
 
-/* own_map.c, for own.c: what the map lists by name; by pattern, once it is known what is library. */
+/*
+ * own_map.c, for own.c: what the map lists by name; by pattern, once it is known what is library.
+ */
 int own_add(struct own *o, const struct own_symbol *s);
 int own_names(const struct own_request *q, struct own *o, struct hmap *names);
 int own_patterns(const struct own_request *q, struct own *o, struct hmap *names);

@@ -21,8 +21,8 @@ struct past {
 };
 
 /*
- * FROM and what is behind it, without what WITHOUT (or NULL) has.  *out is to be given to past_free() in any
- * case.  Return: 0, or -errno after a complaint.
+ * FROM and what is behind it, without what WITHOUT (or NULL) has.  *out is to be given to
+ * past_free() in any case.  Return: 0, or -errno after a complaint.
  */
 int past_read(struct repo *r, const git_oid *from, const struct past *without, struct past *out);
 void past_free(struct past *p);

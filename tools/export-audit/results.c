@@ -164,6 +164,25 @@ int baseline_write(const char *name, const struct results *r)
 	return err;
 }
 
+bool result_option(struct result_options *o, int c, const char *value)
+{
+	switch (c) {
+	case OPT_BASELINE:
+		o->baseline = value;
+		return true;
+	case OPT_WRITE_BASELINE:
+		o->write = true;
+		return true;
+	case OPT_SARIF:
+		o->sarif = value;
+		return true;
+	case OPT_GCC:
+		o->lines = true;
+		return true;
+	}
+	return false;
+}
+
 int result_options_check(const struct result_options *o)
 {
 	if (o->write && !o->baseline)

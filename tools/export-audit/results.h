@@ -27,7 +27,10 @@ int results_add(struct results *r, const char *rule, bool error, const char *sym
 		const char *file, uint32_t line, const char *text);
 void results_free(struct results *r);
 
-/* "file:line: error: symbol: text [rule]", what is known left out; ROOT, or NULL, goes before the file. */
+/*
+ * "file:line: error: symbol: text [rule]", what is known left out; ROOT, or NULL, goes before the
+ * file.
+ */
 void results_lines(const struct results *r, const char *root, FILE *out);
 /* SARIF 2.1.0 to the file NAME ("-": standard output).  Return: 0, or -errno after a complaint. */
 int results_sarif(const struct results *r, const char *name);
@@ -44,6 +47,19 @@ struct result_options {
 	const char *baseline, *sarif;
 	bool write, lines;
 };
+
+/* Their values for getopt_long(), above those of any command. */
+enum { OPT_BASELINE = 1000, OPT_WRITE_BASELINE, OPT_SARIF, OPT_GCC };
+
+#define RESULT_OPTIONS                                                                             \
+	{ "baseline", 1, NULL, OPT_BASELINE }, { "write-baseline", 0, NULL, OPT_WRITE_BASELINE },  \
+		{ "sarif", 1, NULL, OPT_SARIF },                                                   \
+	{                                                                                          \
+		"gcc", 0, NULL, OPT_GCC                                                            \
+	}
+
+/* Takes one of them; false: C is another option. */
+bool result_option(struct result_options *o, int c, const char *value);
 
 /* After parsing.  Return: 0, or an exit status after a complaint. */
 int result_options_check(const struct result_options *o);

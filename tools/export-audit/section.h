@@ -18,7 +18,9 @@ struct section {
 
 /* Does one begin here?  The text ends with a NUL. */
 bool section_starts(const char *s, const char *end);
-/* Reads it up to its hunks, which are behind s->hunks.  Return: 0; -EINVAL: no such thing; -ENOMEM. */
+/*
+ * Reads it up to its hunks, which are behind s->hunks.  Return: 0; -EINVAL: no such thing; -ENOMEM.
+ */
 int section_read(const char *s, const char *end, struct section *out);
 void section_free(struct section *s);
 

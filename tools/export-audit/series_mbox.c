@@ -122,7 +122,10 @@ static int add_mails(struct repo *r, struct series *s, const struct choice *c)
 	return err;
 }
 
-/* "base-commit: 0123..." in one of the mails of the series, as format-patch --base writes; NULL: none. */
+/*
+ * "base-commit: 0123..." in one of the mails of the series, as format-patch --base writes; NULL:
+ * none.
+ */
 static const char *base_commit(const struct choice *c, char hex[GIT_OID_HEXSZ + 1])
 {
 	for (size_t i = 0; i < c->n; i++) {

@@ -2,7 +2,9 @@
 #ifndef SUBJECT_H
 #define SUBJECT_H
 
-/* "Re: [RFC PATCH v2 1/3] mm: something": what the subject of a mail says of its place in a series. */
+/*
+ * "Re: [RFC PATCH v2 1/3] mm: something": what the subject of a mail says of its place in a series.
+ */
 
 #include <stdbool.h>
 
