@@ -242,7 +242,8 @@ static int scan_root(struct tree *to, const char *root, const char *prefix, unsi
 		err = walk(&w, again, strlen(prefix), 0);
 	}
 	if (!err) {
-		qsort(w.tree->files, w.tree->n_files, sizeof(*w.tree->files), by_path);
+		if (w.tree->n_files)
+			qsort(w.tree->files, w.tree->n_files, sizeof(*w.tree->files), by_path);
 		err = scan_all(w.tree, fd, strlen(prefix), threads);
 	}
 	if (!err)
@@ -297,7 +298,8 @@ int tree_scan(const char *root, const char *const *others, size_t n_others, unsi
 		tree_free(t);
 		return err;
 	}
-	qsort(t->files, t->n_files, sizeof(*t->files), by_path);
+	if (t->n_files)
+		qsort(t->files, t->n_files, sizeof(*t->files), by_path);
 	*out = t;
 	return 0;
 }
