@@ -8,8 +8,8 @@
 
 #include "built.h"
 #include "facts.h"
+#include "folder.h"
 #include "grow.h"
-#include "hmap.h"
 #include "kbuild.h"
 #include "mention.h"
 
@@ -31,15 +31,6 @@ struct module {
 	char *name;
 };
 
-/* A folder with a Makefile, or one that a Makefile descends into. */
-struct folder {
-	char *path;
-	uint8_t how; /* of the lists that descend into it */
-	uint32_t by; /* the folder of one that does, from 1 */
-	bool lists;  /* its Makefile has lists */
-	bool settled, reached;
-};
-
 struct built {
 	const struct graph_file *files;
 	uint32_t n_files;
@@ -49,9 +40,7 @@ struct built {
 	size_t n_modules, c_modules;
 	struct wrap *wraps;
 	size_t n_wraps, c_wraps;
-	struct folder *folders;
-	size_t n_folders, c_folders;
-	struct hmap by_path; /* hash of a path to its place in folders */
+	struct folders *folders;
 	char *arches[ARCHES];
 	uint32_t n_arches;
 	bool any; /* the tree's Makefiles have lists at all */
@@ -114,22 +103,6 @@ static int add_module(struct built *b, struct state *s, const char *name, size_t
 	return 0;
 }
 
-/* Number of the folder, from 1; 0: no memory. */
-static uint32_t folder_of(struct built *b, const char *path)
-{
-	uint32_t *slot = hmap_slot(&b->by_path, hash_bytes(path, strlen(path)));
-
-	if (!slot)
-		return 0;
-	if (*slot != HMAP_NONE)
-		return *slot + 1;
-	if (grow_room(b->folders, b->n_folders, b->c_folders))
-		return 0;
-	*slot = (uint32_t)b->n_folders;
-	b->folders[b->n_folders] = (struct folder){ .path = strdup(path) };
-	return b->folders[b->n_folders].path ? (uint32_t)++b->n_folders : 0;
-}
-
 /* One list being read: what it makes, and the module that its members are parts of. */
 struct list {
 	struct built *b;
@@ -174,21 +147,13 @@ static int add_source(const struct list *l, uint32_t file)
 static int descend(const struct list *l, const char *w, size_t n)
 {
 	char word[512], path[1024];
-	uint32_t folder;
 
 	if (n >= sizeof(word))
 		return 0;
 	memcpy(word, w, n);
 	word[n] = 0;
 	make_path(l->m->dir, word, path, sizeof(path));
-	folder = folder_of(l->b, path);
-	if (!folder)
-		return -ENOMEM;
-	l->b->folders[folder - 1].how |= (uint8_t)l->how;
-	if (l->how & (BUILT_IN | BUILT_MODULE))
-		l->b->folders[folder - 1].by = l->folder;
-	l->b->folders[l->folder - 1].lists = true;
-	return 0;
+	return folders_descend(l->b->folders, l->folder, path, l->how & (BUILT_IN | BUILT_MODULE));
 }
 
 static int add_object(const struct list *l, const char *w, size_t n)
@@ -203,7 +168,7 @@ static int add_object(const struct list *l, const char *w, size_t n)
 		return 0;
 	n -= 2;
 	l->b->any = true;
-	l->b->folders[l->folder - 1].lists = true;
+	folders_lists(l->b->folders, l->folder);
 	if (!in.module) {
 		in.module_len = n;
 		in.module = w;
@@ -328,7 +293,7 @@ static int wraps_of(struct built *b, const struct make *m, const char *flags)
 
 int built_lists(struct built *b, const struct make *m)
 {
-	uint32_t folder = folder_of(b, m->dir);
+	uint32_t folder = folders_add(b->folders, m->dir);
 	int err = folder ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < m->n_vars; i++) {
@@ -359,43 +324,6 @@ int built_words(struct built *b, uint32_t makefile)
 	return mentions_read(b->mentions, f->path, blob_str(f->blob, f->blob->text_str));
 }
 
-/* The root of a tree that was added to the one that is judged. */
-static bool is_added_root(const char *path)
-{
-	return path_is_added(path) && !strchr(path, '/');
-}
-
-/*
- * Does some Makefile descend into the folder, and into those above it? What is not understood
- * does; and below what has no lists one cannot tell. Architectures are chosen by other means.
- */
-static bool reached(struct built *b, uint32_t at)
-{
-	struct folder *f = &b->folders[at];
-	char above[1024];
-	uint32_t up = HMAP_NONE;
-
-	if (f->settled)
-		return f->reached;
-	f->settled = f->reached = true; /* whatever goes in a circle */
-	if (!strncmp(f->path, "arch/", 5) || is_added_root(f->path))
-		return true;
-	snprintf(above, sizeof(above), "%s", f->path);
-	while (*above && !is_added_root(above) && (up == HMAP_NONE || !b->folders[up].lists)) {
-		char *slash = strrchr(above, '/');
-
-		*(slash ? slash : above) = 0;
-		up = hmap_get(&b->by_path, hash_bytes(above, strlen(above)));
-	}
-	if (up == HMAP_NONE || up == at || !b->folders[up].lists)
-		return true;
-	if (f->how ? !(f->how & (BUILT_IN | BUILT_MODULE)) : !mentions_has(b->mentions, f->path))
-		f->reached = false;
-	else
-		f->reached = reached(b, f->by ? f->by - 1 : up);
-	return f->reached;
-}
-
 /* Files that no list has: anything if a Makefile names them in another way. */
 int built_finish(struct built *b)
 {
@@ -405,7 +333,8 @@ int built_finish(struct built *b)
 		const struct blob *blob = b->files[f].blob;
 		bool program = blob->flags & BLOB_IS_PROGRAM && !(blob->flags & BLOB_IS_MODULE);
 
-		if (s->listed && s->folder && !s->several && !reached(b, s->folder - 1))
+		if (s->listed && s->folder && !s->several &&
+		    !folders_reached(b->folders, s->folder))
 			s->how &= (uint8_t) ~(BUILT_IN | BUILT_MODULE);
 		if (s->listed ||
 		    (blob->kind != BLOB_C && blob->kind != BLOB_ASM && blob->kind != BLOB_RUST))
@@ -496,7 +425,7 @@ int built_new(const struct graph_file *files, uint32_t n_files, struct built **o
 	b->files = files;
 	b->n_files = n_files;
 	b->states = calloc(n_files + 1ull, sizeof(*b->states));
-	if (!b->states || mentions_new(&b->mentions) || hmap_init(&b->by_path, 4096)) {
+	if (!b->states || mentions_new(&b->mentions) || folders_new(b->mentions, &b->folders)) {
 		built_free(b);
 		return -ENOMEM;
 	}
@@ -516,10 +445,7 @@ void built_free(struct built *b)
 		free(b->wraps[i].name);
 	for (uint32_t i = 0; i < b->n_arches; i++)
 		free(b->arches[i]);
-	for (size_t i = 0; i < b->n_folders; i++)
-		free(b->folders[i].path);
-	free(b->folders);
-	hmap_fini(&b->by_path);
+	folders_free(b->folders);
 	mentions_free(b->mentions);
 	free(b->modules);
 	free(b->wraps);

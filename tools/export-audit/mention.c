@@ -147,6 +147,23 @@ static int wildcards(struct mentions *m, const char *dir, const char *text)
 	return 0;
 }
 
+/*
+ * The Makefile of an architecture is a part of the one of the root, and names folders from there:
+ * "drivers-y += drivers/s390/".
+ */
+static int add_rooted(struct mentions *m, const char *dir, char *w)
+{
+	bool arch = !strncmp(dir, "arch/", 5) && !strchr(dir + 5, '/');
+	char copy[WORD];
+	int err = 0;
+
+	if (arch && strchr(w, '/')) {
+		strcpy(copy, w);
+		err = add_word(m, "", copy);
+	}
+	return err ? err : add_word(m, dir, w);
+}
+
 int mentions_read(struct mentions *m, const char *makefile, const char *text)
 {
 	const char *slash = strrchr(makefile, '/');
@@ -174,7 +191,7 @@ int mentions_read(struct mentions *m, const char *makefile, const char *text)
 		}
 		w[n] = 0;
 		if (n)
-			err = add_word(m, dir, w);
+			err = add_rooted(m, dir, w);
 		n = 0;
 		if (*p == '#' && (p == text || p[-1] != '\\'))
 			p += strcspn(p, "\n");

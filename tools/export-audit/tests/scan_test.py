@@ -203,6 +203,13 @@ class Scan(unittest.TestCase):
                 self.put("sub/Makefile", sub + "\n")
                 self.assertEqual(self.verdict("f"), want)
 
+    def test_folder_that_an_architecture_descends_into(self):
+        self.used_by(self.CALL)
+        self.put("Makefile", "obj-y += lib/\n")
+        self.assertEqual(self.verdict("f"), "unconsumed")
+        self.put("arch/s390/Makefile", "core-y += arch/s390/\ndrivers-y += drivers/\n")
+        self.assertEqual(self.verdict("f"), "consumed")
+
     def test_source_that_a_built_one_includes(self):
         self.assertEqual(self.used_by("#include \"part.c\"\n", {"drivers/part.c": "#include \"deep.c\"\n",
                                                                "drivers/deep.c": self.CALL}), "consumed")
