@@ -96,10 +96,11 @@ int baseline_read(const char *name, struct results *r)
 	size_t cap = 0, gone = 0, number = 0;
 	char *line = NULL;
 	ssize_t n;
-	int err = f ? 0 : -errno;
+	int err = 0;
 
 	r->compared = true;
-	if (err) {
+	if (!f) {
+		err = -errno;
 		complain("%s cannot be read: %s", name, strerror(-err));
 		return err;
 	}
