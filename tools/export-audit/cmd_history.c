@@ -6,6 +6,8 @@
 #include "history_out.h"
 #include "maintainers.h"
 #include "origin.h"
+#include "report.h"
+#include "results.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -14,9 +16,10 @@
 #include <string.h>
 
 struct options {
-	const char *from, *to, *cache, *symbol, *path, *subsystem, *licence;
+	const char *from, *to, *cache, *symbol, *path, *subsystem, *licence, *tags;
 	unsigned int deadline;
 	const char *profile;
+	struct result_options results;
 	bool rc, candidates, unconsumed, commits, stats;
 	enum history_format format;
 };
@@ -39,7 +42,8 @@ enum {
 	OPT_COMMITS,
 	OPT_CACHE,
 	OPT_NO_CACHE,
-	OPT_STATS
+	OPT_STATS,
+	OPT_TAGS,
 };
 
 static const struct option long_options[] = {
@@ -61,6 +65,8 @@ static const struct option long_options[] = {
 	{ "cache", 1, NULL, OPT_CACHE },
 	{ "no-cache", 0, NULL, OPT_NO_CACHE },
 	{ "stats", 0, NULL, OPT_STATS },
+	{ "tags", 1, NULL, OPT_TAGS },
+	RESULT_OPTIONS,
 	{ "help", 0, NULL, 'h' },
 	{ NULL },
 };
@@ -68,6 +74,7 @@ static const struct option long_options[] = {
 static const char help[] =
 	"  --from TAG, --to TAG   look at these releases only\n"
 	"  --rc                   release candidates are releases too\n"
+	"  --tags PATTERN         releases, not vX.Y: with one * for the version, as zfs-*\n"
 	"  --profile NAME         williams: 1 window after the one of the export (default); "
 	"glisse: 3\n"
 	"  --deadline N           that many windows instead\n"
@@ -77,6 +84,10 @@ static const char help[] =
 	"  --symbol PATTERN, --path PATH, --subsystem TEXT, --licence gpl|plain\n"
 	"                         only these, as in scan\n"
 	"  --json, --csv, --html  other formats than the table; the page needs nothing else\n"
+	"  --gcc                  one line a candidate: file:line: error: ...\n"
+	"  --sarif FILE           write SARIF about the candidates there too\n"
+	"  --baseline FILE        candidates that it lists are known and do not count\n"
+	"  --write-baseline       write that file with the candidates of now\n"
 	"  --cache DIR            cache there, not in ${XDG_CACHE_HOME:-~/.cache}/export-audit\n"
 	"  --no-cache             keep nothing\n"
 	"  --stats                say on stderr how much was read\n";
@@ -109,12 +120,17 @@ static int parse_profile(struct options *o, const char *name)
 /* Return: 0, or an exit status and one. */
 static int parse_one(const struct command *self, struct options *o, int c)
 {
+	if (result_option(&o->results, c, optarg))
+		return 0;
 	switch (c) {
 	case OPT_FROM:
 		o->from = optarg;
 		break;
 	case OPT_TO:
 		o->to = optarg;
+		break;
+	case OPT_TAGS:
+		o->tags = optarg;
 		break;
 	case OPT_RC:
 		o->rc = true;
@@ -187,18 +203,19 @@ static int parse(const struct command *self, int argc, char **argv, struct optio
 	if (!stop && optind != argc - 1)
 		stop = 1 +
 		       complain("history: name one repository; see export-audit history --help");
+	if (!stop && result_options_check(&o->results))
+		stop = 1 + EXIT_BROKEN;
 	return stop;
 }
 
-/* A pattern, a file, or a folder. */
-static bool path_matches(const char *pattern, const char *path)
+/* What the user asked about, whatever became of it. */
+static bool asked_for(const struct options *o, const struct history_row *row)
 {
-	size_t n = strlen(pattern);
+	const struct story *s = row->story;
 
-	if (strpbrk(pattern, "*?["))
-		return !fnmatch(pattern, path, 0);
-	return !strncmp(pattern, path, n) &&
-	       (!path[n] || path[n] == '/' || (n && pattern[n - 1] == '/'));
+	return (!o->symbol || !fnmatch(o->symbol, s->name, 0)) &&
+	       (!o->path || path_matches(o->path, s->path)) &&
+	       (!o->subsystem || strcasestr(row->subsystem, o->subsystem));
 }
 
 static bool selected(const struct options *o, const struct history *h,
@@ -210,11 +227,7 @@ static bool selected(const struct options *o, const struct history *h,
 		return false;
 	if (o->unconsumed && (s->removed != NO_RELEASE || s->last->verdict != VERDICT_UNCONSUMED))
 		return false;
-	if (o->symbol && fnmatch(o->symbol, s->name, 0))
-		return false;
-	if (o->path && !path_matches(o->path, s->path))
-		return false;
-	if (o->subsystem && !strcasestr(row->subsystem, o->subsystem))
+	if (!asked_for(o, row))
 		return false;
 	return !o->licence || !strcasecmp(o->licence, licence_name(s->last->licence));
 }
@@ -248,44 +261,128 @@ static char *origin(struct harvest *hv, const struct history *h, const struct st
 	return origin_quote(hv->repo, &commit);
 }
 
-static int print_rows(struct harvest *hv, const struct history *h, const struct options *o)
+static int add_candidate(struct results *r, const struct history_row *row)
 {
-	struct maint *m = read_maintainers(hv->repo, &h->releases[h->n - 1].tree);
-	struct history_printer p = { .format = o->format,
-				     .history = h,
-				     .profile = o->profile,
-				     .deadline = o->deadline,
-				     .out = stdout };
-	size_t candidates = 0;
+	const struct story *s = row->story;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "without a consumer for %u window%s more than it had time: a candidate for a "
+		 "revert",
+		 s->overdue, s->overdue == 1 ? "" : "s");
+	return results_add(r, "overdue", true, s->name, s->path, s->last->line, text);
+}
+
+struct telling {
+	struct harvest *harvest;
+	const struct history *history;
+	const struct options *options;
+	struct history_printer printer;
+	struct results candidates;
+	bool any; /* a story that was asked for */
+};
+
+typedef int (*see_story)(struct telling *t, struct history_row *row);
+
+/* Calls SEE for each story, with its subsystem.  Return: 0, or what SEE returned. */
+static int each_story(struct telling *t, struct maint *m, see_story see)
+{
 	int err = 0;
 
-	history_print_start(&p);
-	for (uint32_t i = 0; !err && i < h->n_names; i++) {
+	for (uint32_t i = 0; !err && i < t->history->n_names; i++) {
 		struct history_row row = { .subsystem = "" };
 		struct story s;
 
-		err = history_story(h, i, o->deadline, &s);
+		err = history_story(t->history, i, t->options->deadline, &s);
 		if (err)
 			break;
 		row.story = &s;
 		if (m)
 			row.subsystem = maint_subsystem(m, s.path);
-		if (selected(o, h, &row)) {
-			candidates += s.candidate;
-			if (o->commits && s.candidate)
-				row.commit = origin(hv, h, &s);
-			err = history_print(&p, &row);
-			free(row.commit);
-		}
+		err = see(t, &row);
 		story_free(&s);
 	}
-	history_print_end(&p);
-	maint_free(m);
+	return err;
+}
+
+static int see_any(struct telling *t, struct history_row *row)
+{
+	t->any |= asked_for(t->options, row);
+	return 0;
+}
+
+static int see_row(struct telling *t, struct history_row *row)
+{
+	const struct options *o = t->options;
+	int err = 0;
+
+	if (!selected(o, t->history, row))
+		return 0;
+	if (row->story->candidate)
+		err = add_candidate(&t->candidates, row);
+	if (o->commits && row->story->candidate)
+		row->commit = origin(t->harvest, t->history, row->story);
+	if (!err && !results_only(&o->results))
+		err = history_print(&t->printer, row);
+	free(row->commit);
+	return err;
+}
+
+/* A filter that was mistyped is no clean bill.  Return: 0, or an exit status after a complaint. */
+static int check_filters(struct telling *t, struct maint *m)
+{
+	const struct options *o = t->options;
+
+	if (!o->symbol && !o->path && (!o->subsystem || maint_knows(m, o->subsystem)))
+		return 0;
+	if (each_story(t, m, see_any))
+		return complain("out of memory");
+	return t->any ? 0
+		      : complain("%s never exported anything that matches --symbol, --path and "
+				 "--subsystem as they are given",
+				 t->harvest->repo->name);
+}
+
+static int finish_rows(struct telling *t, int err)
+{
+	const struct options *o = t->options;
+	int status = EXIT_BROKEN;
+
 	if (err)
 		return complain("out of memory");
-	if (fflush(stdout) || ferror(stdout))
-		return complain("the output could not be written");
-	return candidates ? EXIT_FINDINGS : EXIT_CLEAN;
+	if (!results_compare(&t->candidates, &o->results) &&
+	    !results_write(&t->candidates, &o->results, NULL)) {
+		status = results_news(&t->candidates) ? EXIT_FINDINGS : EXIT_CLEAN;
+		if (fflush(stdout) || ferror(stdout))
+			status = complain("the output could not be written");
+	}
+	return status;
+}
+
+static int print_rows(struct harvest *hv, const struct history *h, const struct options *o)
+{
+	struct maint *m = read_maintainers(hv->repo, &h->releases[h->n - 1].tree);
+	struct telling t = { .harvest = hv,
+			     .history = h,
+			     .options = o,
+			     .printer = { .format = o->format,
+					  .history = h,
+					  .profile = o->profile,
+					  .deadline = o->deadline,
+					  .out = stdout } };
+	int status = check_filters(&t, m), err;
+
+	if (!status) {
+		if (!results_only(&o->results))
+			history_print_start(&t.printer);
+		err = each_story(&t, m, see_row);
+		if (!results_only(&o->results))
+			history_print_end(&t.printer);
+		status = finish_rows(&t, err);
+	}
+	results_free(&t.candidates);
+	maint_free(m);
+	return status;
 }
 
 static int summarize(struct harvest *hv, const struct releases *v, const struct summary **out)
@@ -331,12 +428,12 @@ static int run(struct repo *repo, const struct options *o)
 	struct harvest hv;
 	int status = EXIT_BROKEN;
 
-	if (repo_releases(repo, o->rc, &v))
+	if (repo_releases(repo, o->tags, o->rc, &v))
 		return EXIT_BROKEN;
 	if (releases_limit(repo, &v, o->from, o->to))
 		goto out;
 	if (!v.n) {
-		complain("%s has no release tag (vX.Y)", repo->name);
+		complain("%s has no release tag (%s)", repo->name, o->tags ? o->tags : "vX.Y");
 		goto out;
 	}
 	if (harvest_open(&hv, repo, o->cache))
@@ -358,7 +455,7 @@ int cmd_history(const struct command *self, int argc, char **argv)
 		return status - 1;
 	if (repo_open(argv[optind], &repo))
 		return EXIT_BROKEN;
-	status = run(&repo, &o);
+	status = repo_want_history(&repo) ? EXIT_BROKEN : run(&repo, &o);
 	repo_close(&repo);
 	return status;
 }

@@ -7,10 +7,16 @@
 #include <string.h>
 
 #include "command.h"
-#include "report.h"
+#include "news.h"
 #include "tree.h"
 
+#define OTHERS 16
+
 static const char options[] =
+	"Which trees:\n"
+	"  --tree=TREE         instead of the argument\n"
+	"  --with=DIR          modules of another tree, that may consume and export; may be "
+	"repeated\n"
 	"Which symbols:\n"
 	"  --path=PATH         exported below PATH, or by files that match a pattern\n"
 	"  --subsystem=TEXT    whose section title in MAINTAINERS contains TEXT\n"
@@ -23,8 +29,14 @@ static const char options[] =
 	"  --consumers         in the table, list the files below each symbol\n"
 	"  --summary           totals only\n"
 	"  --csv, --json, --html\n"
+	"  --gcc               one line for each unconsumed symbol: file:line: error: ...\n"
+	"  --sarif=FILE        write SARIF about the unconsumed ones there too\n"
+	"What is news:\n"
+	"  --baseline=FILE     unconsumed symbols that it lists are known\n"
+	"  --write-baseline    write that file with the unconsumed symbols of now\n"
+	"  --since=TAG         what was unconsumed in TAG is known; TREE is a git work tree\n"
 	"Others:\n"
-	"  --check             exit with 1 if one of the symbols is unconsumed\n"
+	"  --check             exit with 1 if one of the symbols is unconsumed, and not known\n"
 	"  --threads=N         for reading; default 2\n"
 	"  --help\n";
 
@@ -35,7 +47,9 @@ struct request {
 	enum form form;
 	bool consumers, check, modular, help;
 	unsigned int threads;
-	const char *root;
+	const char *root, *since, *others[OTHERS];
+	size_t n_others;
+	struct result_options results;
 };
 
 static int one_of(const char *value, const char *const *names, int n)
@@ -68,6 +82,17 @@ static int choose(struct request *q, int option, const char *value)
 			return complain("--threads is a number from 1 to 16, not '%s'", value);
 		q->threads = (unsigned int)n;
 		return 0;
+	case 'T':
+		q->root = value;
+		break;
+	case 'W':
+		if (q->n_others == OTHERS)
+			return complain("--with can be given %d times", OTHERS);
+		q->others[q->n_others++] = value;
+		break;
+	case 'i':
+		q->since = value;
+		break;
 	}
 	return 0;
 }
@@ -77,8 +102,10 @@ static const struct option longs[] = {
 	{ "licence", 1, NULL, 'l' },   { "license", 1, NULL, 'l' },   { "verdict", 1, NULL, 'v' },
 	{ "consumers", 0, NULL, 'c' }, { "summary", 0, NULL, 'S' },   { "csv", 0, NULL, 'C' },
 	{ "json", 0, NULL, 'j' },      { "html", 0, NULL, 'H' },      { "check", 0, NULL, 'k' },
-	{ "modular", 0, NULL, 'm' },   { "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "tree", 1, NULL, 'T' },      { "with", 1, NULL, 'W' },
+
+	{ "since", 1, NULL, 'i' },     { "modular", 0, NULL, 'm' },   RESULT_OPTIONS,
+	{ "threads", 1, NULL, 't' },   { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 },
 };
 
 static int parse(int argc, char **argv, struct request *q)
@@ -129,30 +156,44 @@ static int parse(int argc, char **argv, struct request *q)
 			return complain("no option '%s'; see export-audit scan --help",
 					argv[optind - 1]);
 		default:
-			err = choose(q, c, optarg);
+			err = result_option(&q->results, c, optarg) ? 0 : choose(q, c, optarg);
 		}
 	}
 	if (err)
 		return err;
-	if (optind + 1 != argc)
-		return complain("scan wants one kernel source tree, not %d", argc - optind);
-	q->root = argv[optind];
-	return 0;
+	if (optind + !q->root != argc)
+		return complain("scan wants one source tree, not %d", argc - optind + !!q->root);
+	if (!q->root)
+		q->root = argv[optind];
+	return result_options_check(&q->results);
+}
+
+static int write_table(const struct report *r, const struct request *q)
+{
+	if (results_only(&q->results))
+		return 0;
+	return q->form == FORM_CSV       ? report_csv(r, stdout)
+	       : q->form == FORM_JSON    ? report_json(r, stdout)
+	       : q->form == FORM_HTML    ? report_html(r, stdout)
+	       : q->form == FORM_SUMMARY ? report_summary(r, stdout)
+					 : report_table(r, q->consumers, stdout);
 }
 
 static int write_out(const struct report *r, const struct request *q)
 {
-	int err = q->form == FORM_CSV       ? report_csv(r, stdout)
-		  : q->form == FORM_JSON    ? report_json(r, stdout)
-		  : q->form == FORM_HTML    ? report_html(r, stdout)
-		  : q->form == FORM_SUMMARY ? report_summary(r, stdout)
-					    : report_table(r, q->consumers, stdout);
+	struct results found;
+	int status = EXIT_BROKEN;
 
-	if (fflush(stdout) || err)
-		return complain("cannot write the result: %s", strerror(EIO));
-	return q->check && (r->counts[VERDICT_UNCONSUMED][0] || r->counts[VERDICT_UNCONSUMED][1])
-		       ? EXIT_FINDINGS
-		       : EXIT_CLEAN;
+	if (!news_results(r, &found) &&
+	    (!q->since || !news_since(q->root, q->since, q->modular, &found)) &&
+	    !results_compare(&found, &q->results) && !results_write(&found, &q->results, q->root)) {
+		if (write_table(r, q) || fflush(stdout))
+			complain("cannot write the result: %s", strerror(EIO));
+		else
+			status = q->check && results_news(&found) ? EXIT_FINDINGS : EXIT_CLEAN;
+	}
+	results_free(&found);
+	return status;
 }
 
 static int maintainers(const char *root, struct maint **out)
@@ -170,14 +211,18 @@ static int scan(const struct request *q)
 	struct graph *g = NULL;
 	struct maint *m = NULL;
 	struct report r = { 0 };
-	int err = tree_scan(q->root, q->threads, &t), status = EXIT_BROKEN;
+	const char *failed;
+	int err = tree_scan(q->root, q->others, q->n_others, q->threads, &t, &failed);
+	int status = EXIT_BROKEN;
 
 	if (err == -EINVAL)
 		return complain(
-			"%s is not a kernel source tree: it has no Makefile and include/linux",
-			q->root);
+			"%s is not the source of a kernel or of modules: it has no Makefile",
+			failed);
+	if (err == -EEXIST)
+		return complain("%s: another tree has the same name", failed);
 	if (err)
-		return complain("cannot read %s: %s", q->root, strerror(-err));
+		return complain("cannot read %s: %s", failed, strerror(-err));
 	if (t->n_unreadable)
 		complain("%u files or folders of %s could not be read and are left out",
 			 t->n_unreadable, q->root);
@@ -193,7 +238,7 @@ static int scan(const struct request *q)
 		err = report_build(g, t->files, m, &q->filter, q->root, &r);
 	if (err)
 		complain("%s: %s", q->root, strerror(-err));
-	else
+	else if (!news_check_filter(&r, t->files, t->n_files, m, &q->filter))
 		status = write_out(&r, q);
 	report_fini(&r);
 	graph_free(g);

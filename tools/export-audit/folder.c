@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "facts.h"
+#include "graph.h"
 #include "grow.h"
 #include "hmap.h"
 
@@ -84,6 +85,12 @@ int folders_descend(struct folders *f, uint32_t folder, const char *into, bool l
 	return 0;
 }
 
+/* The root of a tree that was added to the one that is judged: nothing is above it. */
+static bool is_added_root(const char *path)
+{
+	return path_is_added(path) && !strchr(path, '/');
+}
+
 /* The nearest folder above whose Makefile has lists, from 1; 0: none. */
 static uint32_t above(const struct folders *f, const char *path)
 {
@@ -92,7 +99,7 @@ static uint32_t above(const struct folders *f, const char *path)
 	if (strlen(path) >= sizeof(up))
 		return 0;
 	strcpy(up, path);
-	while (*up) {
+	while (*up && !is_added_root(up)) {
 		char *slash = strrchr(up, '/');
 		uint32_t at;
 

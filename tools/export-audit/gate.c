@@ -5,6 +5,7 @@
 #include "command.h"
 #include "grow.h"
 #include "origin.h"
+#include "past.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,15 +175,14 @@ static int list_exports(struct gate *g)
 static int list_releases(struct gate *g)
 {
 	struct repo *r = g->harvest->repo;
-	int err = repo_releases(r, false, &g->releases);
+	int err = repo_releases(r, g->tags, false, &g->releases);
 
 	while (!err && g->releases.n) {
 		struct release *last = &g->releases.v[g->releases.n - 1];
-		int is = git_oid_equal(&last->commit, &g->series->base) ||
-			 git_graph_descendant_of(r->git, &g->series->base, &last->commit);
+		int is = past_contains(r, &g->series->base, &last->commit);
 
 		if (is < 0)
-			err = repo_complain(r, "its commits cannot be walked");
+			err = is;
 		if (is)
 			break;
 		free(last->tag);
@@ -212,11 +212,11 @@ static int read_maintainers(struct gate *g)
 }
 
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
-	     const struct rules *rules)
+	     const struct rules *rules, const char *tags)
 {
 	int err;
 
-	*g = (struct gate){ .harvest = h, .series = series, .rules = rules };
+	*g = (struct gate){ .harvest = h, .series = series, .rules = rules, .tags = tags };
 	err = list_changes(g);
 	if (!err)
 		err = harvest_summary(h, &series->before, &g->base);
@@ -232,6 +232,8 @@ int gate_run(struct gate *g, struct harvest *h, const struct series *series,
 		err = gate_rule_exports(g);
 	if (!err && rules->on[RULE_FUNCTIONALITY])
 		err = gate_rule_functionality(g);
+	if (!err)
+		err = gate_rule_lost(g);
 	if (!err)
 		err = gate_rule_stale(g);
 	return err;

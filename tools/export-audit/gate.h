@@ -9,6 +9,7 @@
 
 #include "harvest.h"
 #include "maintainers.h"
+#include "results.h"
 #include "rules.h"
 #include "series.h"
 #include "shape.h"
@@ -24,6 +25,7 @@ struct finding {
 	char *text;
 	char *added_by; /* patch of the series, quoted, or NULL */
 	char *revert;   /* commit to revert, quoted, or NULL */
+	bool known;     /* an error that a baseline lists: it does not count */
 };
 
 struct changed_file {
@@ -47,6 +49,7 @@ struct gate {
 	struct harvest *harvest;
 	const struct series *series;
 	const struct rules *rules;
+	const char *tags; /* pattern of releases, or NULL */
 	struct harvested head;
 	const struct summary *base;
 	struct maint *maint;          /* NULL: the tree has no MAINTAINERS */
@@ -62,10 +65,18 @@ struct gate {
 	size_t errors;
 };
 
-/* The series and the rules are borrowed.  *g is to be given to gate_close() in any case. */
+/*
+ * The series, the rules and TAGS (or NULL: the kernel's) are borrowed.  *g is to be given to
+ * gate_close() in any case.
+ */
 int gate_run(struct gate *g, struct harvest *h, const struct series *series,
-	     const struct rules *rules);
+	     const struct rules *rules, const char *tags);
 void gate_close(struct gate *g);
+
+/* All findings, for other forms of output.  Return: 0 or -ENOMEM. */
+int gate_results(const struct gate *g, struct results *out);
+/* R are those of gate_results(): what is known there does not count here. */
+void gate_know(struct gate *g, const struct results *r);
 
 void gate_print_text(const struct gate *g);
 /* Return: 0 or -ENOMEM. */
@@ -105,7 +116,16 @@ int gate_ask(struct gate *g, const char *symbol, const char *file, const char *o
 int gate_rule_functionality(struct gate *g); /* new names, and then: */
 int gate_rule_parameters(struct gate *g);
 int gate_rule_members(struct gate *g);
+int gate_rule_lost(struct gate *g); /* needed, orphaned */
 int gate_rule_inlines(struct gate *g);
 int gate_rule_stale(struct gate *g); /* stale, overdue */
+
+/* A consumer of S that may be a module, or NULL. */
+const char *gate_modular(const struct gate *g, const struct graph_symbol *s);
+/*
+ * The names of macros of the new tree that export, hashed and sorted; malloc()ed.  Return: 0 or
+ * -ENOMEM.
+ */
+int gate_exporting_macros(const struct gate *g, uint64_t **hashes, size_t *n);
 
 #endif

@@ -72,6 +72,7 @@ static int unconsumed(struct gate *g, const struct new_export *e)
 static int rule_consumer(struct gate *g, const struct new_export *e)
 {
 	const struct graph_symbol *s = e->symbol;
+	const char *module;
 
 	if (s->verdict == VERDICT_UNDECIDED)
 		return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
@@ -80,9 +81,10 @@ static int rule_consumer(struct gate *g, const struct new_export *e)
 		return unconsumed(g, e);
 	if (e->consumed_here)
 		return 0;
-	return add_finding(g, e, RULE_CONSUMER, SEVERITY_ERROR,
-			   "a new export whose consumers are not in the series, the first of them ",
-			   s->n_consumers ? g->head.facts[s->consumers[0]].path : "unknown");
+	module = gate_modular(g, s);
+	return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
+			   "a new export for what is in the tree already: ",
+			   module ? module : s->modular_reason);
 }
 
 /* Consumers that the series changes: those are whom the export is posted for. */

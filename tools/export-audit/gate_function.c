@@ -27,6 +27,7 @@ struct newcomer {
 	const char *header;  /* changed file that has it */
 	const char *offerer; /* changed file with an old export that has it, or NULL */
 	bool old;            /* the tree before knew it */
+	bool exports;        /* a macro: how something is exported */
 	bool consumed;
 	const char *consumer; /* changed by the series, or NULL */
 };
@@ -77,7 +78,9 @@ static void see_hash(struct newcomers *all, uint64_t hash, see_fn see, const cha
 		see(n, path);
 }
 
-/* Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition. */
+/*
+ * Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition.
+ */
 static void see_blob(struct newcomers *all, const struct blob *b, see_fn see, const char *path)
 {
 	const uint64_t *refs = blob_refs(b);
@@ -236,7 +239,7 @@ static int report(struct gate *g, const struct newcomer *n)
 	int err;
 
 	/* A new export is the business of the other rules. */
-	if (n->old || !n->offerer || graph_find(g->head.graph, n->name))
+	if (n->old || n->exports || !n->offerer || graph_find(g->head.graph, n->name))
 		return 0;
 	err = gate_note_subsystem(g, n->offerer);
 	if (!err && n->consumed)
@@ -247,6 +250,27 @@ static int report(struct gate *g, const struct newcomer *n)
 				"the series",
 				n->offerer);
 	return err;
+}
+
+static void is_export(struct newcomer *n, const char *path)
+{
+	n->exports = true;
+}
+
+static int find_exporting(struct gate *g, struct newcomers *all)
+{
+	uint64_t *hashes;
+	size_t n;
+	int err = gate_exporting_macros(g, &hashes, &n);
+
+	if (err) {
+		complain("out of memory");
+		return err;
+	}
+	for (size_t i = 0; i < n; i++)
+		see_hash(all, hashes[i], is_export, "");
+	free(hashes);
+	return 0;
 }
 
 int gate_rule_functionality(struct gate *g)
@@ -262,8 +286,10 @@ int gate_rule_functionality(struct gate *g)
 	sort_newcomers(&all);
 	for (size_t i = 0; !err && all.n && i < g->n_changed; i++)
 		look_at_changed(g, &g->changed[i], &all);
-	if (!err && all.n)
+	if (!err && all.n) {
 		look_at_tree(g, &all);
+		err = find_exporting(g, &all);
+	}
 	for (size_t i = 0; !err && i < all.n; i++)
 		err = report(g, &all.v[i]);
 	for (size_t i = 0; i < all.n; i++)

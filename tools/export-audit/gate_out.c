@@ -2,6 +2,8 @@
 /* The verdict for people and for programs. */
 #include "gate.h"
 
+#include "command.h"
+
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@ static const char *severity_name(enum severity s)
 
 static void print_finding(const struct finding *f)
 {
-	printf("%s: %s: ", severity_name(f->severity), rule_name(f->rule));
+	printf("%s: %s: ", f->known ? "known" : severity_name(f->severity), rule_name(f->rule));
 	if (*f->symbol)
 		printf("%s", f->symbol);
 	if (*f->file && f->line)
@@ -28,6 +30,38 @@ static void print_finding(const struct finding *f)
 		printf("    revert %s\n", f->revert);
 }
 
+int gate_results(const struct gate *g, struct results *out)
+{
+	int err = 0;
+
+	*out = (struct results){ 0 };
+	for (size_t i = 0; !err && i < g->n_findings; i++) {
+		const struct finding *f = &g->findings[i];
+
+		err = results_add(out, rule_name(f->rule), f->severity == SEVERITY_ERROR, f->symbol,
+				  f->file, f->line, f->text);
+	}
+	if (err)
+		complain("out of memory");
+	return err;
+}
+
+void gate_know(struct gate *g, const struct results *r)
+{
+	for (size_t i = 0; i < g->n_findings; i++)
+		g->findings[i].known = r->v[i].known && r->v[i].error;
+	g->errors = results_news(r);
+}
+
+static size_t count(const struct gate *g, bool known)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n_findings; i++)
+		n += known ? g->findings[i].known : g->findings[i].severity == SEVERITY_NOTE;
+	return n;
+}
+
 /* Errors first. */
 void gate_print_text(const struct gate *g)
 {
@@ -35,10 +69,12 @@ void gate_print_text(const struct gate *g)
 		for (size_t i = 0; i < g->n_findings; i++)
 			if ((int)g->findings[i].severity == s)
 				print_finding(&g->findings[i]);
-	printf("%s: %zu patch%s, %zu new export%s, %zu error%s, %zu note%s (profile %s)\n",
-	       g->errors ? "FAIL" : "PASS", g->series->n, g->series->n == 1 ? "" : "es",
-	       g->n_exports, g->n_exports == 1 ? "" : "s", g->errors, g->errors == 1 ? "" : "s",
-	       g->n_findings - g->errors, g->n_findings - g->errors == 1 ? "" : "s",
+	printf("%s: %zu patch%s, %zu new export%s, %zu error%s, ", g->errors ? "FAIL" : "PASS",
+	       g->series->n, g->series->n == 1 ? "" : "es", g->n_exports,
+	       g->n_exports == 1 ? "" : "s", g->errors, g->errors == 1 ? "" : "s");
+	if (count(g, true))
+		printf("%zu known, ", count(g, true));
+	printf("%zu note%s (profile %s)\n", count(g, false), count(g, false) == 1 ? "" : "s",
 	       g->rules->profile);
 }
 
@@ -95,6 +131,7 @@ static struct json_object *json_finding(const struct finding *f)
 	add(o, "text", text(f->text));
 	add(o, "added_by", text(f->added_by));
 	add(o, "revert", text(f->revert));
+	add(o, "known", json_object_new_boolean(f->known));
 	return o;
 }
 
@@ -116,7 +153,7 @@ int gate_print_json(const struct gate *g)
 {
 	struct json_object *o = json_object_new_object(), *e = json_object_new_array(),
 			   *f = json_object_new_array();
-	char base[GIT_OID_HEXSZ + 1];
+	char base[GIT_OID_HEXSZ + 1], tree[GIT_OID_HEXSZ + 1];
 	const char *s;
 
 	for (size_t i = 0; i < g->n_exports; i++)
@@ -124,10 +161,12 @@ int gate_print_json(const struct gate *g)
 	for (size_t i = 0; i < g->n_findings; i++)
 		json_object_array_add(f, json_finding(&g->findings[i]));
 	git_oid_tostr(base, sizeof(base), &g->series->base);
+	git_oid_tostr(tree, sizeof(tree), &g->series->after);
 	add(o, "verdict", text(g->errors ? "fail" : "pass"));
 	add(o, "profile", text(g->rules->profile));
 	add(o, "rules", json_rules(g->rules));
 	add(o, "base", text(base));
+	add(o, "tree", text(tree));
 	add(o, "patches", json_patches(g->series));
 	add(o, "exports", e);
 	add(o, "findings", f);

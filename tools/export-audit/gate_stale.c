@@ -121,7 +121,8 @@ static int run(struct gate *g, enum rule rule, enum severity severity, size_t *b
 
 	if (!g->releases.n)
 		return gate_find(g, rule, SEVERITY_NOTE, "", "", 0,
-				 "not judged: no release tag (vX.Y) is part of the base");
+				 "not judged: no release tag (%s) is part of the base",
+				 g->tags ? g->tags : "vX.Y");
 	err = load_window(g, g->rules->deadline[rule], &w);
 	if (!err) {
 		err = rule_over(g, rule, severity, &w, budget);

@@ -66,7 +66,7 @@ static int find_dead(struct resolver *r)
 	for (uint32_t f = 0; !err && f < r->n_files; f++) {
 		const struct blob *b = r->files[f].blob;
 
-		if (!b->n_guards)
+		if (!b->n_guards || path_is_added(r->files[f].path))
 			continue;
 		kconfig_guards(r->kconfig, b, dead);
 		if (!memchr(dead, 1, b->n_guards + 1))

@@ -56,6 +56,12 @@ struct graph {
 	void *priv;
 };
 
+/* Is it of a tree that was added to the one that is judged? That one's options are not known. */
+static inline bool path_is_added(const char *path)
+{
+	return *path == '+';
+}
+
 /* files sorted by path (strcmp). threads: 0 means one. -ENOMEM, or 0 and *out. */
 int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out);

@@ -39,6 +39,8 @@ int harvest_open(struct harvest *h, struct repo *repo, const char *cache)
 	if (!err)
 		err = objects_open(repo->git, &h->objects);
 	if (!err)
+		objects_memory(h->objects, repo->memory);
+	if (!err)
 		err = reader_new(h->objects, repo->git, &h->reader);
 	if (!err)
 		err = trees_new(repo, h->reader, &h->trees);

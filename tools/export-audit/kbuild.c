@@ -28,6 +28,7 @@ struct kbuild {
 	uint32_t n_ns;
 	const struct kconfig *kconfig;
 	struct built *built;
+	bool added; /* the Makefile being read is of a tree that was added */
 };
 
 uint32_t file_find(const struct graph_file *files, uint32_t n_files, const char *path)
@@ -235,8 +236,9 @@ const char *kbuild_namespace(const struct kbuild *k, const char *path)
 static char option(void *priv, const char *name, size_t len)
 {
 	const struct kbuild *k = priv;
+	char v = kconfig_value(k->kconfig, name, len);
 
-	return kconfig_value(k->kconfig, name, len);
+	return v == 'n' && k->added ? 'm' : v;
 }
 
 /* Kbuild.in is what configure makes a Kbuild of. */
@@ -261,6 +263,7 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 	char *dir;
 	int err = of_kbuild(base) || !of_autotools(base) ? built_words(k->built, file) : 0;
 
+	k->added = path_is_added(path);
 	if (err || !of_kbuild(base))
 		return err; /* evaluated where it is included */
 	dir = strndup(path, slash ? (size_t)(slash - path) : 0);

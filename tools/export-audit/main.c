@@ -12,7 +12,7 @@ static const struct command commands[] = {
 	  cmd_scan },
 	{ "history", "REPO [--from TAG] [--to TAG] [OPTION]...",
 	  "When each symbol of a git repository was exported, consumed and removed", cmd_history },
-	{ "gate", "REPO BASE..HEAD | REPO --mbox FILE --base BASE [OPTION]...",
+	{ "gate", "REPO BASE..HEAD | REPO --mbox FILE [--base BASE] [OPTION]...",
 	  "A verdict on a series of patches", cmd_gate },
 	{ "own", "--map=FILE [OPTION]...",
 	  "A library's own symbols: each with a consumer that is no test", cmd_own },

@@ -404,3 +404,11 @@ const char *maint_subsystem(const struct maint *m, const char *path)
 
 	return maint_match(m, path, &s, 1) ? s->title : "";
 }
+
+bool maint_knows(const struct maint *m, const char *text)
+{
+	for (size_t i = 0; m && i < maint_nsections(m); i++)
+		if (strcasestr(maint_section(m, i)->title, text))
+			return true;
+	return false;
+}

@@ -6,6 +6,7 @@
 #ifndef EXPORT_AUDIT_MAINTAINERS_H
 #define EXPORT_AUDIT_MAINTAINERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct maint;
@@ -44,6 +45,9 @@ const struct maint_section *maint_section(const struct maint *m, size_t i);
  */
 size_t maint_match(const struct maint *m, const char *path, const struct maint_section **hits,
 		   size_t max);
+
+/* Has any section TEXT in its title, whatever the case?  M may be NULL. */
+bool maint_knows(const struct maint *m, const char *text);
 
 /* Title of the most specific section that covers PATH; "" when none does. */
 const char *maint_subsystem(const struct maint *m, const char *path);

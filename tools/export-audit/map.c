@@ -48,26 +48,108 @@ static size_t token(struct reader *r, const char **s)
 	return (size_t)(r->p - *s);
 }
 
-static int add(struct reader *r, const char *s, size_t n)
+static bool same(const struct map_symbol *m, const char *s, size_t n, const char *node)
+{
+	return !strncmp(m->name, s, n) && !m->name[n] && !strcmp(m->node, node);
+}
+
+/* A copy in which "@SOMETHING@", which a build fills in, is a "*". */
+static char *filled(const char *s, size_t n)
+{
+	char *out = malloc(n + 1), *o = out;
+
+	for (size_t i = 0; out && i < n; i++) {
+		const char *close = s[i] == '@' ? memchr(s + i + 1, '@', n - i - 1) : NULL;
+
+		*o++ = close ? '*' : s[i];
+		if (close)
+			i = (size_t)(close - s);
+	}
+	if (out)
+		*o = 0;
+	return out;
+}
+
+static int append(struct reader *r, char *name, enum map_kind kind)
 {
 	struct map *m = r->map;
 	struct map_symbol *grown;
+	char *node = strdup(r->node ? r->node : "");
 
-	for (size_t i = 0; i < n; i++)
-		if (strchr("*?[\"", s[i]))
-			return -ENOTSUP;
-	for (size_t i = 0; i < m->n; i++)
-		if (!strncmp(m->symbols[i].name, s, n) && !m->symbols[i].name[n])
-			return -EEXIST;
 	if (!(m->n & (m->n - 1))) {
 		grown = realloc(m->symbols, (m->n ? m->n * 2 : 1) * sizeof(*grown));
+		if (grown)
+			m->symbols = grown;
 		if (!grown)
-			return -ENOMEM;
-		m->symbols = grown;
+			goto fail;
 	}
-	m->symbols[m->n] =
-		(struct map_symbol){ strndup(s, n), strdup(r->node ? r->node : ""), r->line };
-	return m->symbols[m->n].name && m->symbols[m->n++].node ? 0 : -ENOMEM;
+	if (!node)
+		goto fail;
+	m->symbols[m->n++] = (struct map_symbol){ name, node, r->line, kind, !r->global };
+	return 0;
+fail:
+	free(name);
+	free(node);
+	return -ENOMEM;
+}
+
+static int add(struct reader *r, const char *s, size_t n, bool cxx)
+{
+	enum map_kind kind = cxx ? MAP_CXX : MAP_NAME;
+	char *name = filled(s, n);
+
+	if (!name)
+		return -ENOMEM;
+	if (!strcmp(name, "*") && (!r->global || *s == '@')) {
+		free(name);
+		return 0; /* "local: *", or a list that only the build knows */
+	}
+	if (!cxx && strpbrk(name, "*?["))
+		kind = MAP_PATTERN;
+	for (size_t i = 0; r->global && i < r->map->n; i++)
+		if (same(&r->map->symbols[i], name, strlen(name), r->node ? r->node : "")) {
+			free(name);
+			return -EEXIST;
+		}
+	return append(r, name, kind);
+}
+
+/* One name in extern "C" or "C++" { }: in quotes, or up to the semicolon. */
+static int add_foreign(struct reader *r, bool cxx)
+{
+	const char *s = r->p, *end;
+
+	if (*s == '"') {
+		end = memchr(s + 1, '"', (size_t)(r->end - s - 1));
+		if (!end)
+			return -EINVAL;
+		r->p = end + 1;
+		return add(r, s + 1, (size_t)(end - s - 1), cxx);
+	}
+	while (r->p < r->end && !strchr(";}\n", *r->p))
+		r->p++;
+	for (end = r->p; end > s && strchr(" \t\r", end[-1]);)
+		end--;
+	return add(r, s, (size_t)(end - s), cxx);
+}
+
+/* Behind "extern". */
+static int foreign(struct reader *r)
+{
+	const char *s;
+	size_t n = token(r, &s);
+	bool cxx = n == 5 && !memcmp(s, "\"C++\"", 5);
+	int err = 0;
+
+	if ((!cxx && !(n == 3 && !memcmp(s, "\"C\"", 3))) || !token(r, &s) || *s != '{')
+		return -EINVAL;
+	while (!err && (n = token(r, &s)) && *s != '}') {
+		if (*s == ';')
+			continue;
+		r->p = s;
+		err = strchr("{:", *s) ? -EINVAL : add_foreign(r, cxx);
+	}
+	return err || n ? err : -EINVAL;
 }
 
 /* Inside the braces of a node. */
@@ -87,14 +169,18 @@ static int node(struct reader *r)
 		if (*s == '{' || *s == ':')
 			return -EINVAL;
 		token(&ahead, &next);
-		if (next < r->end && *next == ':') {
+		if (n == 6 && !memcmp(s, "extern", 6) && next < r->end && *next == '"') {
+			err = foreign(r);
+		} else if (next < r->end && *next == ':') {
 			r->global = n == 6 && !memcmp(s, "global", 6);
 			if (!r->global && (n != 5 || memcmp(s, "local", 5)))
 				return -EINVAL;
 			r->p = ahead.p;
 			r->line = ahead.line;
-		} else if (r->global) {
-			err = add(r, s, n);
+		} else {
+			bool quoted = n > 1 && *s == '"' && s[n - 1] == '"';
+
+			err = add(r, s + quoted, n - 2 * quoted, false);
 		}
 	}
 	if (!err && !n)

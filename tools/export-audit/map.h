@@ -4,15 +4,25 @@
 
 /* A linker version script: which names a shared library exports, and in which node. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum map_kind {
+	MAP_NAME,
+	MAP_PATTERN, /* with *, ? or [; what a template has between @ and @ is a * */
+	MAP_CXX      /* of extern "C++": a name or pattern of what is mangled */
+};
 
 struct map_symbol {
 	char *name;
 	char *node; /* "" for an anonymous script */
 	uint32_t line;
+	enum map_kind kind;
+	bool local; /* said to be no symbol of the library; "*" is not listed */
 };
 
+/* In the order of the script.  A name may be there once in each node: it has versions then. */
 struct map {
 	struct map_symbol *symbols;
 	size_t n;
@@ -20,8 +30,8 @@ struct map {
 
 /*
  * Reads path. *line is where the trouble is.
- * Return: 0; -errno of the read; -EINVAL: it is not a version script; -ENOTSUP: it exports
- * by a pattern, so that nobody can say what; -EEXIST: a name twice.
+ * Return: 0; -errno of the read; -EINVAL: it is not a version script; -EEXIST: a name twice in
+ * one node.
  */
 int map_read(const char *path, struct map *out, uint32_t *line);
 void map_fini(struct map *m);

@@ -9,8 +9,11 @@
 struct mail {
 	char *name, *address; /* of the From: header */
 	char *subject;        /* without folding and encoded words */
-	char *body;           /* decoded, NUL-terminated */
+	char *id;             /* Message-ID, "" when it has none */
+	char *body;           /* decoded, NUL-terminated, without carriage returns at line ends */
 	size_t len;
+	char *raw; /* the same with them, or NULL: there were none */
+	size_t raw_len;
 };
 
 struct mbox {

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <git2/odb_backend.h>
+#include <git2/sys/odb_backend.h>
 #include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct objects {
 	size_t n, cap;
 	char **dirs; /* where loose objects are */
 	size_t n_dirs, cap_dirs;
+	git_odb_backend *memory;
 	bool foreign; /* a pack whose index is of another version: libgit2 reads it */
 };
 
@@ -123,6 +125,11 @@ void objects_close(struct objects *o)
 	free(o);
 }
 
+void objects_memory(struct objects *o, git_odb_backend *memory)
+{
+	o->memory = memory;
+}
+
 void objects_trim(const struct objects *o)
 {
 	for (size_t i = 0; i < o->n; i++)
@@ -144,6 +151,7 @@ struct reader {
 	git_repository *git;
 	git_odb *odb; /* opened when needed */
 	git_odb_object *object;
+	char *written; /* a copy of the last object that was in memory only */
 	struct libdeflate_decompressor *inflate;
 	char *delta; /* scratch */
 	size_t delta_cap;
@@ -179,6 +187,7 @@ void reader_free(struct reader *r)
 		libdeflate_free_decompressor(r->inflate);
 	git_odb_object_free(r->object);
 	git_odb_free(r->odb);
+	free(r->written);
 	free(r->delta);
 	free(r);
 }
@@ -359,8 +368,8 @@ static int unpack(struct reader *r, uint64_t place, const struct recent_object *
 }
 
 /*
- * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a damaged one it
- * reads where the index says, be that outside of the file.
+ * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a
+ * damaged one it reads where the index says, be that outside of the file.
  */
 static int open_loose(struct reader *r)
 {
@@ -378,6 +387,28 @@ static int open_loose(struct reader *r)
 			err = git_odb_add_backend(r->odb, b, 1);
 	}
 	return err;
+}
+
+/* Return: 0; -ENOENT: it was not written by this program; -ENOMEM. */
+static int read_memory(struct reader *r, const git_oid *id, git_object_t type, const char **data,
+		       size_t *size)
+{
+	git_odb_backend *m = r->objects->memory;
+	git_object_t is;
+	void *found;
+	char *copy;
+
+	if (!m || m->read(&found, size, &is, m, id))
+		return -ENOENT;
+	copy = is == type ? malloc(*size + 1) : NULL;
+	if (copy) {
+		memcpy(copy, found, *size);
+		copy[*size] = 0;
+		free(r->written);
+		*data = r->written = copy;
+	}
+	git_odb_backend_data_free(m, found);
+	return copy ? 0 : is == type ? -ENOMEM : -ENOENT;
 }
 
 static int read_loose(struct reader *r, const git_oid *id, git_object_t type, const char **data,
@@ -402,6 +433,8 @@ int reader_read_at(struct reader *r, uint64_t place, const git_oid *id, git_obje
 
 	if (place != OBJECTS_LOOSE)
 		err = unpack(r, place, &o);
+	else if ((err = read_memory(r, id, type, data, size)) != -ENOENT)
+		return err;
 	if (err == -ENOMEM || err == -EFBIG)
 		return err;
 	if (err || o->type != (unsigned int)type)

@@ -18,6 +18,11 @@ struct reader; /* one a thread */
 /* GIT is borrowed for the call.  Return: 0 or -ENOMEM. */
 int objects_open(git_repository *git, struct objects **out);
 void objects_close(struct objects *o);
+/*
+ * Objects that were only ever written to memory are found too.  MEMORY is borrowed; NULL: there are
+ * none.
+ */
+void objects_memory(struct objects *o, git_odb_backend *memory);
 /* Lets go of the memory that the packs take; it comes back when they are read. */
 void objects_trim(const struct objects *o);
 

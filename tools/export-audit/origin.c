@@ -83,7 +83,10 @@ static int step(struct search *s, git_oid *at)
 		return repo_complain(s->h->repo, "a commit cannot be read");
 	for (unsigned int i = 0; !found && i < git_commit_parentcount(c); i++) {
 		if (git_commit_parent(&parent, c, i)) {
-			found = repo_complain(s->h->repo, "a commit cannot be read");
+			found = s->h->repo->shallow
+					? /* it may be older than what is there */
+					-ENOENT
+					: repo_complain(s->h->repo, "a commit cannot be read");
 			break;
 		}
 		found = has(s, git_commit_tree_id(parent));

@@ -22,6 +22,8 @@ static enum user user_of(const struct own *o, uint32_t file)
 	static const char *const examples[] = { "examples", "example", "demo", "samples" };
 	const char *path = o->files[file].path;
 
+	if (file >= o->first_other)
+		return USER_PROGRAM;
 	if (has_folder(path, tests, 5))
 		return USER_TEST;
 	if (has_folder(path, examples, 4))
@@ -64,7 +66,7 @@ static void mark_library(const struct own_request *q, struct own *o)
 	const char *dir;
 	size_t n = map_folder(q, &dir);
 
-	for (uint32_t f = 0; f < o->n_files; f++) {
+	for (uint32_t f = 0; f < o->first_other; f++) {
 		for (uint32_t i = 0; i < q->n_library; i++)
 			o->is_library[f] |= same_or_below(o->files[f].path, q->library[i],
 							  trimmed(q->library[i]));
@@ -73,28 +75,42 @@ static void mark_library(const struct own_request *q, struct own *o)
 	}
 }
 
+static void define(struct own *o, uint32_t at, uint32_t file)
+{
+	if (at == HMAP_NONE || o->symbols[at].defined_in)
+		return;
+	o->symbols[at].defined_in = o->files[file].path;
+	o->is_library[file] = true;
+}
+
 /* Whoever defines a symbol of the map is linked into the library, whatever its folder. */
 static void find_definitions(struct own *o, const struct hmap *names)
 {
-	for (int tests = 0; tests < 2; tests++)
-		for (uint32_t f = 0; f < o->n_files; f++) {
+	for (int others = 0; others < 2; others++)
+		for (uint32_t f = 0; f < o->first_other; f++) {
 			const struct blob *b = o->files[f].blob;
 			const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
 			enum user u = user_of(o, f);
 
 			if ((u == USER_TEST || u == USER_EXAMPLE) ||
-			    (u == USER_LIBRARY) != !tests || b->kind != BLOB_C)
+			    (u == USER_LIBRARY) != !others || b->kind != BLOB_C)
 				continue;
-			for (uint32_t i = 0; i < b->n_defs; i++) {
-				uint32_t at = hmap_get(names, d[i].hash);
-
-				if (at == HMAP_NONE || d[i].flags & DEF_STATIC ||
-				    o->symbols[at].defined_in)
-					continue;
-				o->symbols[at].defined_in = o->files[f].path;
-				o->is_library[f] = true;
-			}
+			for (uint32_t i = 0; i < b->n_defs; i++)
+				if (!(d[i].flags & DEF_STATIC))
+					define(o, hmap_get(names, d[i].hash), f);
 		}
+}
+
+/* A definition under another name is given that of the symbol, with a version. */
+static void find_versions(struct own *o, const struct hmap *names)
+{
+	for (uint32_t i = 0; i < VEC_N(&o->versioned, struct declaration); i++) {
+		const struct declaration *d = &VEC_AT(&o->versioned, struct declaration, i);
+		enum user u = user_of(o, d->file);
+
+		if (u == USER_LIBRARY)
+			define(o, hmap_get(names, blob_hash(d->name, strlen(d->name))), d->file);
+	}
 }
 
 static int add_user(struct own *o, struct own_symbol *s, uint32_t file)
@@ -186,12 +202,15 @@ static int find_users(struct own *o, struct own_symbol *s)
 	return r.err;
 }
 
-static const char *finding(const struct own_request *q, const struct own_symbol *s)
+static const char *finding(const struct own_request *q, const struct own *o,
+			   const struct own_symbol *s)
 {
-	if (!*s->node)
+	if (!s->in_map)
 		return "declared in a public header, not in the map";
-	if (q->release && strcmp(q->release, s->node))
+	if (q->release && !own_in_node(o, s, q->release))
 		return NULL;
+	if (s->finding)
+		return s->finding;
 	if (!s->defined_in)
 		return "in the map, defined nowhere";
 	if (!s->header)
@@ -225,11 +244,11 @@ static int header_only(struct own *o, const struct hmap *names, struct hmap *ext
 		if (*slot != HMAP_NONE)
 			continue;
 		*slot = o->n_symbols;
-		o->symbols[o->n_symbols++] =
-			(struct own_symbol){ .name = d->name,
-					     .node = "",
-					     .line = d->line,
-					     .header = o->files[d->file].path };
+		if (own_add(o, &(struct own_symbol){ .name = d->name,
+						     .node = "",
+						     .line = d->line,
+						     .header = o->files[d->file].path }))
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -251,33 +270,22 @@ int own_judge(const struct own_request *q, struct own *o)
 
 	err = err ? err : hmap_init(&extra, 256);
 	o->is_library = calloc(o->n_files + 1, sizeof(*o->is_library));
-	o->symbols =
-		calloc(o->map.n + VEC_N(&o->declared, struct declaration) + 1, sizeof(*o->symbols));
-	if (!o->is_library || !o->symbols)
+	if (!o->is_library)
 		err = -ENOMEM;
 	err = err ? err : includes_read(o->files, o->n_files, &o->includes);
-	for (size_t i = 0; !err && i < o->map.n; i++) {
-		const struct map_symbol *m = &o->map.symbols[i];
-		uint32_t *slot = hmap_slot(&names, blob_hash(m->name, strlen(m->name)));
-
-		if (slot)
-			*slot = o->n_symbols;
-		err = slot ? 0 : -ENOMEM;
-		o->symbols[o->n_symbols++] =
-			(struct own_symbol){ .name = m->name,
-					     .node = m->node,
-					     .line = m->line,
-					     .experimental = q->experimental &&
-							     strstr(m->node, q->experimental) };
-	}
+	err = err ? err : own_names(q, o, &names);
 	if (!err) {
 		mark_library(q, o);
+		err = own_patterns(q, o, &names);
+	}
+	if (!err) {
 		find_definitions(o, &names);
+		find_versions(o, &names);
 		err = header_only(o, &names, &extra);
 	}
 	for (uint32_t i = 0; !err && i < o->n_symbols; i++) {
-		err = *o->symbols[i].node ? find_users(o, &o->symbols[i]) : 0;
-		o->symbols[i].finding = finding(q, &o->symbols[i]);
+		err = o->symbols[i].in_map ? find_users(o, &o->symbols[i]) : 0;
+		o->symbols[i].finding = finding(q, o, &o->symbols[i]);
 		o->symbols[i].pending = is_pending(o, o->symbols[i].name);
 		o->n_findings += o->symbols[i].finding && !o->symbols[i].pending;
 	}
@@ -298,6 +306,9 @@ void own_fini(struct own *o)
 	for (uint32_t i = 0; i < VEC_N(&o->declared, struct declaration); i++)
 		free(VEC_AT(&o->declared, struct declaration, i).name);
 	free(o->declared.data);
+	for (uint32_t i = 0; i < VEC_N(&o->versioned, struct declaration); i++)
+		free(VEC_AT(&o->versioned, struct declaration, i).name);
+	free(o->versioned.data);
 	free(o->symbols);
 	free(o->is_library);
 	free(o->pending);

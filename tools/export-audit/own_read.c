@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The sources of a project, build folders left out, and what its public headers declare. */
+/* The sources of a project, build folders left out. */
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ struct walk {
 	struct own *o;
 	struct blob_scanner *scanner;
 	char path[4096];
-	int err;
+	bool other; /* a folder of consumers: its headers are not the library's */
 };
 
 static enum blob_kind kind_of(const char *name)
@@ -63,8 +64,10 @@ static int keep(struct walk *w, enum blob_kind kind, const char *text, size_t le
 		return -ENOMEM;
 	}
 	f[o->n_files].blob = b;
-	if (kind == BLOB_HEADER && below(w->path, w->q->headers))
+	if (kind == BLOB_HEADER && !w->other && below(w->path, w->q->headers))
 		err = own_declarations(text, len, o->n_files, &o->declared);
+	if (!err && !w->other)
+		err = own_versioned(text, len, o->n_files, &o->versioned);
 	o->n_files++;
 	return err;
 }
@@ -124,95 +127,39 @@ static int folder(struct walk *w, int fd, size_t len, int depth)
 	return err;
 }
 
-int own_read(const struct own_request *q, struct own *o)
+/* LEN: of the name that files of this folder begin with. */
+static int tree(struct walk *w, const char *root, size_t len)
+{
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : folder(w, fd, len, 0);
+}
+
+static int others(struct walk *w, const char **failed)
+{
+	int err = 0;
+
+	w->other = true;
+	for (uint32_t i = 0; !err && i < w->q->n_consumers; i++) {
+		int n = snprintf(w->path, sizeof(w->path) / 2, "%s/", w->q->consumers[i]);
+
+		*failed = w->q->consumers[i];
+		err = n >= (int)sizeof(w->path) / 2 ? -ENAMETOOLONG : tree(w, *failed, (size_t)n);
+	}
+	return err;
+}
+
+int own_read(const struct own_request *q, struct own *o, const char **failed)
 {
 	struct walk w = { .q = q, .o = o };
-	int fd = open(q->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+	int err = blob_scanner_new(&w.scanner);
 
-	if (fd < 0)
-		return -errno;
-	err = blob_scanner_new(&w.scanner);
-	if (err)
-		close(fd);
-	else
-		err = folder(&w, fd, 0, 0);
+	*failed = q->root;
+	if (!err)
+		err = tree(&w, q->root, 0);
+	o->first_other = o->n_files;
+	if (!err)
+		err = others(&w, failed);
 	blob_scanner_free(w.scanner);
-	return err;
-}
-
-struct declarator {
-	struct token name;
-	uint32_t line;
-	bool skip; /* typedef, static, inline, or a body: nothing to link */
-	bool is_extern;
-	bool function;
-};
-
-static int declared(struct declarator *d, uint32_t file_, struct vec *out)
-{
-	struct declaration made = { .file = file_, .line = d->line };
-	int err = 0;
-
-	if (!d->skip && d->name.len && (d->function || d->is_extern)) {
-		made.name = strndup(d->name.s, d->name.len);
-		err = made.name ? vec_push(out, &made, sizeof(made)) : -ENOMEM;
-	}
-	*d = (struct declarator){ 0 };
-	return err;
-}
-
-/* One token at file scope. */
-static void top(struct declarator *d, const struct token *t, const struct token *last,
-		uint32_t line)
-{
-	enum keyword kw = t->type == T_IDENT ? keyword_of(t->hash) : KW_NONE;
-
-	if (kw == KW_TYPEDEF || kw == KW_STATIC || kw == KW_INLINE)
-		d->skip = true;
-	d->is_extern |= kw == KW_EXTERN;
-	if (t->type == '(' && last->type == T_IDENT && !d->function &&
-	    keyword_of(last->hash) == KW_NONE && d->name.len) {
-		d->function = true;
-		d->line = line;
-	} else if (t->type == T_IDENT && kw == KW_NONE && !d->function) {
-		d->name = *t;
-		d->line = line;
-	}
-}
-
-int own_declarations(const char *text, size_t len, uint32_t file_, struct vec *out)
-{
-	struct lex l = { .p = text, .end = text + len, .start = text, .line = 1, .bol = true };
-	struct declarator d = { 0 };
-	struct token t, last = { 0 };
-	uint32_t depth = 0, paren = 0, linkage = 0;
-	int err = 0;
-
-	while (!err && lex_next(&l, &t)) {
-		if (t.type == T_DIRECTIVE) {
-			lex_skip_to(&l, lex_line_end(&l));
-			continue;
-		}
-		if (t.type == '{' && !depth && last.type == T_STRING && d.is_extern) {
-			linkage++; /* extern "C" */
-			d = (struct declarator){ 0 };
-		} else if (t.type == '{') {
-			d.skip |= d.function && !depth;
-			depth++;
-		} else if (t.type == '}' && depth) {
-			if (!--depth && d.function)
-				d = (struct declarator){ 0 };
-		} else if (t.type == '}' && linkage) {
-			linkage--;
-		} else if (!depth) {
-			if (!paren)
-				top(&d, &t, &last, l.line);
-			paren += t.type == '(';
-			paren -= t.type == ')' && paren;
-			if (t.type == ';')
-				err = declared(&d, file_, out);
-		}
-		last = t;
-	}
 	return err;
 }

@@ -42,14 +42,62 @@ static bool parse_tag(const char *tag, bool rc, struct release *r)
 	return rc && !strncmp(s, "-rc", 3) && (s += 3, number(&s, &r->rc)) && r->rc && !*s;
 }
 
+/* The same with leading zeros, as in 22.04. */
+static bool padded(const char **s, unsigned int *out)
+{
+	while (**s == '0' && (*s)[1] >= '0' && (*s)[1] <= '9')
+		++*s;
+	return number(s, out);
+}
+
+/* "1.2.3" with any of . _ - between up to four numbers; *S moves behind it. */
+static bool version(const char **s, struct release *r)
+{
+	unsigned int *const parts[] = { &r->major, &r->minor, &r->more[0], &r->more[1] };
+	size_t n = 0;
+
+	for (const char *p = *s; n < 4 && padded(&p, parts[n]); n++) {
+		*s = p;
+		if (!*p || !strchr("._-", *p))
+			return true;
+		p++;
+	}
+	return n > 0;
+}
+
+/* Is it PATTERN with a version in the place of the *? */
+static bool like(const char *tag, const char *pattern, bool rc, struct release *r)
+{
+	const char *star = strchr(pattern, '*');
+	size_t n = (size_t)(star - pattern);
+
+	*r = (struct release){ 0 };
+	if (strncmp(tag, pattern, n))
+		return false;
+	tag += n;
+	if (!version(&tag, r))
+		return false;
+	if (rc && !strncmp(tag, "-rc", 3)) {
+		tag += 3;
+		if (!number(&tag, &r->rc) || !r->rc)
+			return false;
+	}
+	return !strcmp(tag, star + 1);
+}
+
+static int by_number(unsigned int a, unsigned int b)
+{
+	return a < b ? -1 : a > b;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct release *x = a, *y = b;
 
-	if (x->major != y->major)
-		return x->major < y->major ? -1 : 1;
-	if (x->minor != y->minor)
-		return x->minor < y->minor ? -1 : 1;
+	if (x->major != y->major || x->minor != y->minor)
+		return by_number(x->major, y->major) ?: by_number(x->minor, y->minor);
+	if (x->more[0] != y->more[0] || x->more[1] != y->more[1])
+		return by_number(x->more[0], y->more[0]) ?: by_number(x->more[1], y->more[1]);
 	if (x->rc != y->rc) /* 0, the release itself, is last */
 		return x->rc - 1 < y->rc - 1 ? -1 : 1;
 	return 0;
@@ -58,6 +106,7 @@ static int compare(const void *a, const void *b)
 struct tags {
 	struct repo *repo;
 	struct releases *out;
+	const char *pattern;
 	bool rc, told;
 };
 
@@ -67,7 +116,8 @@ static int add_tag(const char *name, git_oid *oid, void *payload)
 	git_object *o = NULL, *c = NULL;
 	struct release r;
 
-	if (strncmp(name, "refs/tags/", 10) || !parse_tag(name + 10, t->rc, &r))
+	if (strncmp(name, "refs/tags/", 10) || !(t->pattern ? like(name + 10, t->pattern, t->rc, &r)
+							    : parse_tag(name + 10, t->rc, &r)))
 		return 0;
 	/* A tag of something else than a commit, as the kernel's v2.6.11, is no release. */
 	if (git_object_lookup(&o, t->repo->git, oid, GIT_OBJECT_ANY)) {
@@ -130,11 +180,22 @@ static unsigned int windows_between(const struct release *a, const struct releas
 	return n + b->minor + 1;
 }
 
-int repo_releases(struct repo *r, bool rc, struct releases *out)
+/* A release candidate is of the window of its release. */
+static unsigned int one_window(const struct release *a, const struct release *b)
 {
-	struct tags t = { .repo = r, .out = out, .rc = rc };
+	return a->major != b->major || a->minor != b->minor || a->more[0] != b->more[0] ||
+	       a->more[1] != b->more[1];
+}
+
+int repo_releases(struct repo *r, const char *pattern, bool rc, struct releases *out)
+{
+	struct tags t = { .repo = r, .out = out, .pattern = pattern, .rc = rc };
 
 	*out = (struct releases){ 0 };
+	if (pattern && (!strchr(pattern, '*') || strchr(pattern, '*') != strrchr(pattern, '*'))) {
+		complain("'%s' is not a pattern of tags: it has one * for the version", pattern);
+		return -EINVAL;
+	}
 	if (git_tag_foreach(r->git, add_tag, &t)) {
 		releases_free(out);
 		return t.told ? -EIO : repo_complain(r, "its tags cannot be read");
@@ -143,8 +204,9 @@ int repo_releases(struct repo *r, bool rc, struct releases *out)
 		qsort(out->v, out->n, sizeof(*out->v), compare);
 	merge_twins(out);
 	for (size_t i = 1; i < out->n; i++)
-		out->v[i].window =
-			out->v[i - 1].window + windows_between(&out->v[i - 1], &out->v[i]);
+		out->v[i].window = out->v[i - 1].window +
+				   (pattern ? one_window(&out->v[i - 1], &out->v[i])
+					    : windows_between(&out->v[i - 1], &out->v[i]));
 	return 0;
 }
 

@@ -39,13 +39,7 @@ int repo_open(const char *name, struct repo *out)
 		complain("%s is not a git repository that can be read", name);
 		return -EINVAL;
 	}
-	if (git_repository_is_shallow(r.git)) {
-		complain("%s is a shallow clone, its history is cut off; git fetch --unshallow "
-			 "completes it",
-			 name);
-		git_repository_free(r.git);
-		return -EINVAL;
-	}
+	r.shallow = git_repository_is_shallow(r.git);
 	r.path = strdup(git_repository_path(r.git));
 	if (!r.path) {
 		git_repository_free(r.git);
@@ -54,6 +48,16 @@ int repo_open(const char *name, struct repo *out)
 	}
 	*out = r;
 	return 0;
+}
+
+int repo_want_history(const struct repo *r)
+{
+	if (!r->shallow)
+		return 0;
+	complain("%s is a shallow clone, its history is cut off; git fetch --unshallow "
+		 "completes it",
+		 r->name);
+	return -EINVAL;
 }
 
 void repo_close(struct repo *r)

@@ -14,19 +14,24 @@
 
 struct repo {
 	git_repository *git;
-	char *path;       /* of the git directory */
-	const char *name; /* as the user called it */
+	char *path;              /* of the git directory */
+	bool shallow;            /* its history is cut off somewhere */
+	const char *name;        /* as the user called it */
+	git_odb_backend *memory; /* what was written is here, and nowhere else; or NULL */
 };
 
 /* Ownership: *out is to be given to repo_close(); NAME is borrowed. */
 int repo_open(const char *name, struct repo *out);
 void repo_close(struct repo *r);
+/* Return: 0; -EINVAL, after a complaint, for a shallow clone. */
+int repo_want_history(const struct repo *r);
 
 struct release {
 	char *tag;
 	char *alias; /* another release tag of the same commit, or NULL */
 	git_oid commit, tree;
 	unsigned int major, minor, rc; /* rc: 0 for the release itself */
+	unsigned int more[2];          /* further numbers, where a pattern chose the tags */
 	unsigned int window;           /* counts merge windows; only differences mean anything */
 };
 
@@ -38,8 +43,10 @@ struct releases {
 /*
  * The tags vX.Y (v2.6.X before 3.0), with RC also vX.Y-rcZ, in the order of versions.
  * Two tags of one commit are one release, the lower version its name.
+ * PATTERN, or NULL: instead those that are like it and have a version where its * is; between two
+ * of them lies one window.
  */
-int repo_releases(struct repo *r, bool rc, struct releases *out);
+int repo_releases(struct repo *r, const char *pattern, bool rc, struct releases *out);
 void releases_free(struct releases *v);
 /* Keeps FROM..TO (NULL: no limit); both may be any name git resolves to a release's commit. */
 int releases_limit(struct repo *r, struct releases *v, const char *from, const char *to);

@@ -8,7 +8,7 @@
 
 #include "report.h"
 
-static bool path_matches(const char *pattern, const char *path)
+bool path_matches(const char *pattern, const char *path)
 {
 	size_t n = strlen(pattern);
 

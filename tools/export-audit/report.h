@@ -30,6 +30,9 @@ struct report {
 	uint32_t counts[VERDICTS][LICENCES]; /* of the rows */
 };
 
+/* Is the path below the pattern, or like it? */
+bool path_matches(const char *pattern, const char *path);
+
 /* maint may be NULL. Everything given must outlive the report. */
 int report_build(const struct graph *g, const struct graph_file *files, const struct maint *maint,
 		 const struct filter *filter, const char *tree, struct report *out);

@@ -14,6 +14,8 @@ static const struct {
 	[RULE_GPL] = { "gpl", false },
 	[RULE_CONSUMER] = { "consumer", true },
 	[RULE_FUNCTIONALITY] = { "functionality", false },
+	[RULE_NEEDED] = { "needed", false },
+	[RULE_ORPHANED] = { "orphaned", false },
 	[RULE_STALE] = { "stale", true },
 	[RULE_ACK] = { "ack", false },
 	[RULE_NACK] = { "nack", false },
@@ -27,10 +29,10 @@ static const struct {
  */
 static const struct rules profiles[] = {
 	{ "williams",
-	  { true, true, true, true, true, true, true },
+	  { true, true, true, true, true, true, true, true, true },
 	  { [RULE_CONSUMER] = 0, [RULE_STALE] = 1, [RULE_OVERDUE] = 1 } },
 	{ "glisse",
-	  { true, true, true, false, true, true, true },
+	  { true, true, true, true, true, false, true, true, true },
 	  { [RULE_CONSUMER] = 0, [RULE_STALE] = 3, [RULE_OVERDUE] = 3 } },
 };
 
@@ -88,7 +90,7 @@ int rules_set(struct rules *r, const char *setting)
 		if (strlen(table[i].name) == len && !memcmp(table[i].name, setting, len))
 			return set_value(r, (enum rule)i, setting + len + 1);
 	complain("'%s' is not RULE=on|off|WINDOWS with a rule of gpl, consumer, functionality, "
-		 "stale, ack, nack, overdue",
+		 "needed, orphaned, stale, ack, nack, overdue",
 		 setting);
 	return -EINVAL;
 }

@@ -10,6 +10,8 @@ enum rule {
 	RULE_GPL,           /* a new export is EXPORT_SYMBOL_GPL */
 	RULE_CONSUMER,      /* ... and consumed in the series, or that many windows later */
 	RULE_FUNCTIONALITY, /* so is new functionality behind an old export */
+	RULE_NEEDED,        /* what a module needs stays exported */
+	RULE_ORPHANED,      /* advice only: an export that loses its last consumer */
 	RULE_STALE,   /* nothing new beside exports older than that many windows without one */
 	RULE_ACK,     /* the consumer's maintainer has acked, reviewed or signed off */
 	RULE_NACK,    /* ... and not nacked */

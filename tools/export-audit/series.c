@@ -5,8 +5,10 @@
 #include "command.h"
 #include "grow.h"
 #include "mbox.h"
+#include "past.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 void series_free(struct series *s)
@@ -87,10 +89,11 @@ static int parent_tree(struct repo *r, git_commit *c, git_oid *tree)
 	return 0;
 }
 
-static int add_commit(struct repo *r, struct series *s, const git_oid *id)
+/* BEFORE: the tree that it is compared with, or NULL: that of its first parent. */
+static int add_commit(struct repo *r, struct series *s, const git_oid *id, const git_oid *before)
 {
 	char hex[GIT_OID_HEXSZ + 1];
-	struct patch *p;
+	struct patch *p = NULL;
 	git_commit *c;
 	int err;
 
@@ -114,8 +117,10 @@ static int add_commit(struct repo *r, struct series *s, const git_oid *id)
 	}
 	if (err == -ENOMEM)
 		complain("out of memory");
+	else if (before)
+		p->before = *before;
 	else
-		err = parent_tree(r, c, &s->v[s->n - 1].before);
+		err = parent_tree(r, c, &p->before);
 	git_commit_free(c);
 	return err;
 }
@@ -137,7 +142,7 @@ static int walk(struct repo *r, struct series *s, const git_oid *base, const git
 		if (next == GIT_ITEROVER)
 			break;
 		err = next ? repo_complain(r, "its commits cannot be walked")
-			   : add_commit(r, s, &id);
+			   : add_commit(r, s, &id, NULL);
 	}
 	git_revwalk_free(w);
 	return err;
@@ -165,6 +170,47 @@ static int range_ends(struct repo *r, const char *range, git_oid *base, git_oid 
 	return err;
 }
 
+/* What is there of both histories; where they do not meet in it, the two trees are all there is. */
+static int walk_shallow(struct repo *r, struct series *s, const git_oid *base, const git_oid *head,
+			const char *range)
+{
+	struct past old, new = { 0 };
+	int err = past_read(r, base, NULL, &old);
+
+	if (!err)
+		err = past_read(r, head, &old, &new);
+	s->base = new.met ? new.newest : *base;
+	if (!err)
+		err = repo_tree_of(r, &s->base, &s->before);
+	for (size_t i = 0; !err && new.met &&i < new.n; i++)
+		if (!new.cut[i])
+			err = add_commit(r, s, &new.v[i], NULL);
+	if (!err && !new.met &&new.n) {
+		fprintf(stderr,
+			"export-audit: warning: %s is a shallow clone, in which the two ends of %s "
+			"have "
+			"nothing in common; their trees are compared\n",
+			r->name, range);
+		err = add_commit(r, s, head, &s->before);
+	}
+	past_free(&old);
+	past_free(&new);
+	return err;
+}
+
+static int walk_whole(struct repo *r, struct series *s, const git_oid *base, const git_oid *head,
+		      const char *range)
+{
+	int err;
+
+	if (git_merge_base(&s->base, r->git, base, head)) {
+		complain("the two ends of %s have no common history", range);
+		return -EINVAL;
+	}
+	err = repo_tree_of(r, &s->base, &s->before);
+	return err ? err : walk(r, s, &s->base, head);
+}
+
 int series_of_range(struct repo *r, const char *range, struct series *out)
 {
 	git_oid base, head;
@@ -173,15 +219,10 @@ int series_of_range(struct repo *r, const char *range, struct series *out)
 	*out = (struct series){ 0 };
 	if (err)
 		return err;
-	if (git_merge_base(&out->base, r->git, &base, &head)) {
-		complain("the two ends of %s have no common history", range);
-		return -EINVAL;
-	}
-	err = repo_tree_of(r, &out->base, &out->before);
+	err = repo_tree_of(r, &head, &out->after);
 	if (!err)
-		err = repo_tree_of(r, &head, &out->after);
-	if (!err)
-		err = walk(r, out, &out->base, &head);
+		err = r->shallow ? walk_shallow(r, out, &base, &head, range)
+				 : walk_whole(r, out, &base, &head, range);
 	if (!err && !out->n) {
 		complain("%s has no commits", range);
 		err = -EINVAL;

@@ -32,7 +32,7 @@ struct series {
 
 /* RANGE: "BASE..HEAD"; the series is what HEAD has beyond its merge base with BASE. */
 int series_of_range(struct repo *r, const char *range, struct series *out);
-/* MBOX: a file, "-" for stdin; BASE: a commit. */
+/* MBOX: a file, "-" for stdin; BASE: a commit, or NULL: the one that the mails name. */
 int series_of_mbox(struct repo *r, const char *mbox, const char *base, struct series *out);
 void series_free(struct series *s);
 

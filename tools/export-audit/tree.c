@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@ struct walk {
 struct work {
 	struct tree *tree;
 	int root;
+	size_t prefix; /* of paths, which the root knows nothing of */
 	atomic_uint next;
 	atomic_uint unreadable;
 	atomic_ullong bytes;
@@ -150,7 +152,7 @@ static void *worker(void *arg)
 
 		if (i >= t->n_files)
 			break;
-		n = read_file(w->root, t->files[i].path, &buf, &cap);
+		n = read_file(w->root, t->files[i].path + w->prefix, &buf, &cap);
 		if (n == -ENOMEM) {
 			err = -ENOMEM;
 		} else if (n < 0) {
@@ -168,9 +170,9 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-static int scan_all(struct tree *t, int root, unsigned int threads)
+static int scan_all(struct tree *t, int root, size_t prefix, unsigned int threads)
 {
-	struct work w = { .tree = t, .root = root };
+	struct work w = { .tree = t, .root = root, .prefix = prefix };
 	pthread_t ids[16];
 	unsigned int n = 0;
 	uint32_t kept = 0;
@@ -193,30 +195,111 @@ static int scan_all(struct tree *t, int root, unsigned int threads)
 	return w.err;
 }
 
-int tree_scan(const char *root, unsigned int threads, struct tree **out)
+/* A kernel, or modules of their own. */
+static bool has_makefile(int fd)
 {
-	struct walk w = { 0 };
-	struct tree *t;
-	int err, fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), again;
+	static const char *const names[] = { "Makefile", "Kbuild", "Makefile.am", "Makefile.in",
+					     "Kbuild.in" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!faccessat(fd, names[i], R_OK, 0))
+			return true;
+	return false;
+}
+
+static int join(struct tree *t, struct tree *more)
+{
+	struct graph_file *files =
+		realloc(t->files, (t->n_files + more->n_files + 1ull) * sizeof(*files));
+
+	if (!files)
+		return -ENOMEM;
+	t->files = files;
+	if (more->n_files)
+		memcpy(files + t->n_files, more->files, more->n_files * sizeof(*files));
+	t->n_files += more->n_files;
+	t->n_unreadable += more->n_unreadable;
+	t->bytes += more->bytes;
+	more->n_files = 0;
+	return 0;
+}
+
+static int scan_root(struct tree *to, const char *root, const char *prefix, unsigned int threads)
+{
+	struct walk w = { .tree = calloc(1, sizeof(*w.tree)) };
+	int err = 0, fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), again = -1;
 
 	if (fd < 0)
-		return -errno;
-	if (faccessat(fd, "include/linux", R_OK | X_OK, 0) || faccessat(fd, "Makefile", R_OK, 0)) {
-		close(fd);
-		return -EINVAL;
-	}
-	t = w.tree = calloc(1, sizeof(*t));
-	again = t ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	err = again < 0 ? -ENOMEM : walk(&w, again, 0, 0);
+		err = -errno;
+	else if (!has_makefile(fd))
+		err = -EINVAL;
+	else
+		again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!err && (again < 0 || !w.tree))
+		err = -ENOMEM;
 	if (!err) {
-		qsort(t->files, t->n_files, sizeof(*t->files), by_path);
-		err = scan_all(t, fd, threads);
+		strcpy(w.path, prefix);
+		err = walk(&w, again, strlen(prefix), 0);
 	}
-	close(fd);
+	if (!err) {
+		if (w.tree->n_files)
+			qsort(w.tree->files, w.tree->n_files, sizeof(*w.tree->files), by_path);
+		err = scan_all(w.tree, fd, strlen(prefix), threads);
+	}
+	if (!err)
+		err = join(to, w.tree);
+	if (fd >= 0)
+		close(fd);
+	tree_free(w.tree);
+	return err;
+}
+
+/* "+NAME/" */
+static int prefix_of(const char *root, char *prefix, size_t size)
+{
+	size_t n = strlen(root);
+	const char *name;
+
+	while (n && root[n - 1] == '/')
+		n--;
+	name = memrchr(root, '/', n);
+	name = name ? name + 1 : root;
+	n -= (size_t)(name - root);
+	return (size_t)snprintf(prefix, size, "+%.*s/", (int)n, name) >= size ? -ENAMETOOLONG : 0;
+}
+
+static bool is_taken(const struct tree *t, const char *prefix)
+{
+	for (uint32_t i = 0; i < t->n_files; i++)
+		if (!strncmp(t->files[i].path, prefix, strlen(prefix)))
+			return true;
+	return false;
+}
+
+int tree_scan(const char *root, const char *const *others, size_t n_others, unsigned int threads,
+	      struct tree **out, const char **failed)
+{
+	struct tree *t = calloc(1, sizeof(*t));
+	char prefix[512];
+	int err = t ? 0 : -ENOMEM;
+
+	*failed = root;
+	if (!err)
+		err = scan_root(t, root, "", threads);
+	for (size_t i = 0; !err && i < n_others; i++) {
+		*failed = others[i];
+		err = prefix_of(others[i], prefix, sizeof(prefix));
+		if (!err && is_taken(t, prefix))
+			err = -EEXIST;
+		if (!err)
+			err = scan_root(t, others[i], prefix, threads);
+	}
 	if (err) {
 		tree_free(t);
 		return err;
 	}
+	if (t->n_files)
+		qsort(t->files, t->n_files, sizeof(*t->files), by_path);
 	*out = t;
 	return 0;
 }

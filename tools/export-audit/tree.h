@@ -2,7 +2,7 @@
 #ifndef TREE_H
 #define TREE_H
 
-/* The files of a kernel source tree on disk and the facts of each. Symlinks are not followed. */
+/* The files of source trees on disk and the facts of each. Symlinks are not followed. */
 
 #include "graph.h"
 
@@ -14,11 +14,13 @@ struct tree {
 };
 
 /*
- * Reads and scans everything blob_kind() wants below root.
- * Return: 0; -ENOENT, -ENOTDIR, -EACCES...: root cannot be read; -EINVAL: it is no kernel
- * tree; -ENOMEM.
+ * Reads and scans everything blob_kind() wants below root, and below other roots: the files of
+ * those have paths that begin with "+NAME/", NAME being the last part of their root.
+ * Return: 0; -ENOENT, -ENOTDIR, -EACCES...: *failed, a root, cannot be read; -EINVAL: it has no
+ * Makefile; -EEXIST: another one has its name; -ENOMEM.
  */
-int tree_scan(const char *root, unsigned int threads, struct tree **out);
+int tree_scan(const char *root, const char *const *others, size_t n_others, unsigned int threads,
+	      struct tree **out, const char **failed);
 void tree_free(struct tree *t);
 
 #endif

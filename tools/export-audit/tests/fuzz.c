@@ -12,10 +12,13 @@
 
 #include "../exports.h"
 #include "../graph.h"
+#include "../hunk.h"
 #include "../maintainers.h"
 #include "../mbox.h"
 #include "../own.h"
+#include "../section.h"
 #include "../shape.h"
+#include "../subject.h"
 
 #define SEEDS 256
 #define INPUT_MAX (64u << 10)
@@ -71,6 +74,13 @@ static const char *const snippets[] = {
 	"int a(int b, void *c) __must_hold(x)\n{\n",
 	"\nFrom x Thu Jan  1 00:00:00 1970\nSubject: =?UTF-8?q?a=20b?=\n\n",
 	"Content-Transfer-Encoding: base64\n",
+	"Content-Type: multipart/mixed; boundary=x\n\n--x\n",
+	"Content-Type: text/plain; format=flowed; delsp=yes\n\na \nb\n",
+	"Subject: Re: [PATCH v2.1 1/2] [a\n",
+	"diff --git a/f b/f\nnew file mode 100644\n",
+	"--- a/f\n+++ \"b/\\303f\"\n",
+	"@@ -1,2 +1 @@\n int a;\n-b\n",
+	"\\ No newline at end of file\n",
 	"bindings::a",
 	"#define EXPORT_X(n) A(n) EXPORT_SYMBOL(a_##n);\n",
 	"EXPORT_X(b);\n",
@@ -247,12 +257,34 @@ static void others(void)
 }
 
 /* What the gate asks of a text, and the mails that it comes in. */
+/* A diff on some text; the text ends with a NUL, as those of mails do. */
+static void patch(const char *text, size_t len)
+{
+	const char *end = text + len, *stop;
+	struct section one;
+	struct image i;
+	size_t n;
+
+	for (const char *s = text; s && s < end; s = memchr(s, '\n', (size_t)(end - s))) {
+		s += *s == '\n';
+		if (s == end || !section_starts(s, end) || section_read(s, end, &one))
+			continue;
+		if (one.hunks && !image_new("int a;\nb\nc\n", 11, &i)) {
+			image_apply(&i, one.hunks, end, &stop);
+			free(image_text(&i, &n));
+			image_free(&i);
+		}
+		section_free(&one);
+	}
+}
+
 static void gate(void)
 {
 	struct arg args[SHAPE_ARGS], tag, body, member, word = { "a", 1 };
 	struct shape_at call = { 0 };
 	struct shape s;
 	struct access use;
+	struct subject subject;
 	struct mbox mails;
 	size_t len, n, at = 0;
 	char *text = mutant(&len);
@@ -268,8 +300,13 @@ static void gate(void)
 			shape_access(&s, &member, &use);
 	shape_access(&s, &word, &use);
 	shape_free(&s);
-	if (!mbox_parse(text, len, &mails))
+	if (!mbox_parse(text, len, &mails)) {
+		for (size_t i = 0; i < mails.n; i++) {
+			subject_parse(mails.v[i].subject, &subject);
+			patch(mails.v[i].body, mails.v[i].len);
+		}
 		mbox_free(&mails);
+	}
 	free(text);
 }
 

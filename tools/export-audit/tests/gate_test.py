@@ -119,6 +119,10 @@ def series(r):
     one("beta", "beta: new beside an ancient one" + ACK,
         {"mm/beta.c": core("beta_ancient", "beta_new"),
          "drivers/one.c": driver("alpha_used", "gamma_used", "beta_new")})
+    r.commit("side", "an old side", {"drivers/README": "1\n"}, start="v1.0")
+    r.commit("side", "and more of it", {"drivers/README": "2\n"})
+    one("merged", "one: before the merge", {"README": "3\n"})
+    r.commit("merged", "merge an old side" + ACK, dict(good, **{"drivers/README": "2\n"}), parents=["side"])
     one("fix", "beta: fix something", {"mm/beta.c": core("beta_ancient") + "/* fixed */\n"})
     one("pays", "one: use alpha_stale" + ACK, {
         "mm/alpha.c": core("alpha_used", "alpha_stale", "alpha_new"),
@@ -219,6 +223,70 @@ def shape_series(r):
         gamma_driver(call="gamma_used()"))
     one("parameterstatic", shapes(),
         gamma(before="static int helper(int a, int b)\n{\n\treturn gamma_used(a);\n}\n"))
+
+
+HIDDEN = "int hidden(int x)\n{\n\treturn x;\n}\n"
+
+
+def lost_series(r):
+    """Exports and consumers that were there before; macros that export."""
+    two = "#define TWO 2\nint hidden(int x);\nint builtin(int x);\nint gamma_used(int x);\n"
+    r.commit("lost", "gamma: what a module calls in vain, and what only the kernel calls", {
+        "include/linux/two.h": two, "mm/gamma.c": core("gamma_used", "builtin") + HIDDEN,
+        "mm/user.c": "int builtin(int x);\nint user(int x)\n{\n\treturn builtin(x);\n}\n",
+        "drivers/Makefile": "obj-m += one.o\nobj-$(CONFIG_TWO) += \\\n\tpair.o\npair-y := two.o\n",
+        "drivers/two.c": driver("hidden")}, start="v1.3")
+
+    def one(name, files):
+        r.commit(name, "gamma: " + name + ACK, files, start="lost")
+
+    one("already", {"mm/gamma.c": core("gamma_used", "builtin", "hidden")})
+    one("lastuser", {"drivers/one.c": driver("alpha_used")})
+    one("unexport", {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
+    closed = core("gamma_used", "builtin").replace("EXPORT_SYMBOL_GPL(gamma_used)",
+                                                   'EXPORT_SYMBOL_FOR_MODULES(gamma_used, "kvm")') + HIDDEN
+    one("closed", {"mm/gamma.c": closed})
+    one("closedunused", {"mm/gamma.c": closed, "drivers/one.c": driver("alpha_used")})
+    one("unexportall", {"mm/gamma.c": core("builtin") + HIDDEN, "drivers/one.c": driver("alpha_used")})
+    one("inlined", {"mm/gamma.c": core("builtin") + HIDDEN, "include/linux/alpha.h": HEADER +
+                    "static inline int gamma_used(int x)\n{\n\treturn x;\n}\n"})
+    one("unexportbuiltin", {"mm/gamma.c": core("gamma_used") + HIDDEN.replace("hidden", "builtin") + HIDDEN})
+    one("foruser", {"mm/gamma.c": core("gamma_used", "builtin", "fresh") + HIDDEN,
+                    "mm/user.c": "int user(int x)\n{\n\treturn fresh(builtin(x));\n}\n"})
+    macro = core("gamma_used", "builtin") + HIDDEN + HIDDEN.replace("hidden", "gamma_new")
+    for name, text in (("macro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n"),
+                       ("macros", "#define GAMMA_EXPORT(s) GAMMA_DEEP(s)\n"
+                        "#define GAMMA_DEEP(s) EXPORT_SYMBOL_GPL(s)\n"),
+                       ("nomacro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n#define GAMMA_FLAG 8\n")):
+        flag = "int flags = GAMMA_FLAG;\n" if name == "nomacro" else ""
+        one(name, {"include/linux/two.h": two + text, "mm/gamma.c": "#include <linux/two.h>\n" + macro + flag +
+                   "GAMMA_EXPORT(gamma_new);\n",
+                   "drivers/one.c": driver("alpha_used", "gamma_used", "gamma_new")})
+
+
+LOST_CASES = {
+    "already": ([], [("consumer", "hidden")]), "lastuser": ([], [("orphaned", "gamma_used")]),
+    "closed": ([("needed", "gamma_used")], []), "closedunused": ([], [("orphaned", "gamma_used")]),
+    "unexport": ([("needed", "gamma_used")], []), "unexportall": ([], []), "inlined": ([], []),
+    "unexportbuiltin": ([], []), "foruser": ([("consumer", "fresh")], [("ack", "fresh")]),
+    "macro": ([], []), "macros": ([], []), "nomacro": ([("functionality", "GAMMA_FLAG")], []),
+}
+
+
+def test_lost(p, repo):
+    for name, (want, notes) in LOST_CASES.items():
+        for profile in PROFILES:
+            status, out = run(p, repo, f"lost..{name}", "--profile", profile)
+            equal(f"{name} {profile}", (status, errors(out), errors(out, "note")),
+                  (1 if want else 0, want, notes))
+    for name, rule in (("unexport", "needed"), ("lastuser", "orphaned"), ("already", "consumer")):
+        status, out = run(p, repo, f"lost..{name}", "--rule", f"{rule}=off")
+        equal(f"{name} {rule}=off", (status, out["findings"]), (0, []))
+    _, out = run(p, repo, "lost..unexport")
+    check("who needs it", "drivers/one.c" in out["findings"][0]["text"], out["findings"])
+    equal("where it was", out["findings"][0]["file"], "mm/gamma.c")
+    _, out = run(p, repo, "lost..already")
+    check("for whom", "drivers/two.c" in out["findings"][0]["text"], out["findings"])
 
 
 GREW = [("functionality", "gamma_used")]
@@ -366,6 +434,37 @@ def test_history_too_short(p, repo):
           (0, [("overdue", None), ("stale", None)]))
 
 
+def test_shallow(directory, p, repo):
+    """What a clone has is enough when base and head are there."""
+    base, head = git(repo, "rev-parse", "v1.3^{commit}"), git(repo, "rev-parse", "split")
+    near, far = directory + "/near", directory + "/far"
+    subprocess.run(["git", "clone", "-q", "--bare", "--depth=3", "--branch=split", "file://" + repo, near],
+                   env=ENV, check=True)
+    status, out = run(p, near, f"{base}..split")
+    equal("connected", (status, errors(out), out["base"], [x["subject"] for x in out["patches"]]),
+          (0, [], base, ["gamma: new export", "one: use it"]))
+    equal("added by", out["exports"][0]["added_by"], f'{git(near, "rev-parse", "split^")[:12]} ("gamma: new export")')
+    status, out = run(p, near, "split~1..split")
+    equal("a part of it", (status, len(out["patches"]), len(out["exports"])), (0, 1, 0))
+    git(near, "fetch", "-q", "--depth=3", "file://" + repo, "refs/heads/good:refs/heads/good")
+    status, out = run(p, near, "good..split")
+    equal("two branches", (out["base"], len(out["patches"])), (base, 2))
+    git(near, "fetch", "-q", "--depth=2", "file://" + repo, "refs/heads/merged:refs/heads/merged")
+    status, out = run(p, near, "merged^1..merged")
+    equal("a side that is cut off", (status, [x["subject"] for x in out["patches"]], len(out["exports"])),
+          (0, ["merge an old side"], 1))
+    subprocess.run(["git", "init", "-q", "--bare", far], env=ENV, check=True)
+    git(far, "fetch", "-q", "--depth=1", "file://" + repo, base)
+    git(far, "fetch", "-q", "--depth=1", "file://" + repo, head)
+    r = p.run("gate", far, "--json", f"{base}..{head}")
+    out = json.loads(r.stdout)
+    equal("not connected", (r.returncode, errors(out), len(out["patches"]), len(out["exports"])), (0, [], 1, 1))
+    check("warns", "nothing in common" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr)
+    text = git(repo, "format-patch", "--stdout", f"{base}..lonely") + "\n"
+    r = p.run("gate", far, "--json", "--mbox", "-", "--base", base, stdin=text)
+    equal("a mailbox", (r.returncode, errors(json.loads(r.stdout))), (1, [("consumer", NEW)]))
+
+
 def encoded(mail, encoding):
     """The same mail with an encoded body."""
     head, body = mail.split("\n\n", 1)
@@ -456,9 +555,12 @@ def main():
         r, ids = make(directory + "/repo")
         series(r)
         shape_series(r)
+        lost_series(r)
         p = Program(program, directory)
         test_cases(p, r.path)
         test_shapes(p, r.path)
+        test_lost(p, r.path)
+        test_shallow(directory, p, r.path)
         test_switches(p, r.path)
         test_details(p, r.path, ids)
         test_mailboxes(directory, p, r.path)

@@ -185,7 +185,23 @@ def test_options(p, repo):
     equal("symbol", names(p, repo, "--symbol", "*_name"), (0, ["new_name", "old_name"]))
     equal("path", names(p, repo, "--path", "mm/c.c"), (0, ["new_name", "old_name"]))
     equal("folder", names(p, repo, "--path", "mm", "--symbol", "l*"), (1, ["late", "lost"]))
-    equal("part of a name", names(p, repo, "--path", "mm/c"), (0, []))
+    for args in (("--path", "mm/c"), ("--symbol", "lat"), ("--subsystem", "nonesuch"), ("--path", "mm/c.c", "--symbol", "late")):
+        check(f"{args}: nothing like it", "never exported" in refused(p, "mistyped", "history", repo, *args))
+    known = repo + "-known"
+    equal("all that is overdue", p.run("history", repo, "--candidates", "--baseline", known, "--write-baseline").returncode, 0)
+    with open(known) as f:
+        lines = f.read().splitlines()[1:]
+    check("listed", "overdue\tlost\tmm/" in "\n".join(lines), lines)
+    r = p.run("history", repo, "--gcc", "--baseline", known)
+    equal("known", (r.returncode, r.stdout, r.stderr), (0, "", ""))
+    with open(known, "w") as f:
+        f.write("\n".join(x for x in lines if "\tlost\t" not in x) + "\n")
+    r = p.run("history", repo, "--gcc", "--sarif", known + ".sarif", "--baseline", known)
+    check("news", r.returncode == 1 and r.stdout.count("error: ") == 1 and "error: lost: without" in r.stdout, r)
+    with open(known + ".sarif") as f:
+        states = {x["locations"][0]["logicalLocations"][0]["name"]: x["baselineState"]
+                  for x in json.load(f)["runs"][0]["results"]}
+    equal("SARIF", (states["lost"], sorted(set(states.values()))), ("new", ["new", "unchanged"] if len(states) > 1 else ["new"]))
     equal("part of a title", len(names(p, repo, "--subsystem", "cor")[1]), 14)
     equal("licence", names(p, repo, "--licence", "plain"), (0, ["relicensed"]))
     equal("subsystem", names(p, repo, "--subsystem", "drivers"), (0, []))

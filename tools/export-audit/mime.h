@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef MIME_H
+#define MIME_H
+
+/* What a mail says once its transport is taken off: header values, and the text of its parts. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A part of a text that somebody else owns. */
+struct span {
+	const char *s, *end;
+};
+
+const char *span_line_end(const char *s, const char *end);
+bool span_starts(const char *s, const char *end, const char *with);
+
+/* The raw value of the header NAME ("subject:"), folded lines included; empty when absent. */
+struct span mime_header(struct span head, const char *name);
+/* A header's value: unfolded, encoded words decoded; malloc()ed, or NULL. */
+char *mime_value(struct span v);
+
+/*
+ * The text of a mail or of all text parts of it, one after the other; malloc()ed, a NUL behind it.
+ * Return: 0 or -ENOMEM.
+ */
+int mime_text(struct span head, struct span body, char **text, size_t *len);
+/* Splits ALL at the first empty line. */
+void mime_split(struct span all, struct span *head, struct span *body);
+
+#endif
