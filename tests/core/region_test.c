@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-#define ROOM 64 /* pages of address space that a test has for itself */
 
 static char *map_fixed(char *p, size_t pages, int prot)
 {
@@ -27,14 +26,15 @@ static char *map_fixed(char *p, size_t pages, int prot)
 	return p;
 }
 
-/* A hole of ROOM pages. Other threads of the process map nothing meanwhile. */
+/* A hole, in the middle of one so large that what else is mapped in the process stays away from it. */
 static char *room(void)
 {
-	char *p = mmap(NULL, ROOM * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const size_t large = 1UL << 30;
+	char *p = mmap(NULL, large, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
-	munmap(p, ROOM * PAGE);
-	return p;
+	munmap(p, large);
+	return p + large / 2;
 }
 
 static unsigned int vmas(struct hmm_mm *mm, const char *p, size_t pages)
