@@ -179,9 +179,12 @@ static int fill_gaps(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t star
 
 	while (!err && at < end) {
 		struct itree_node *next = itree_first(&mm->regions, at, end);
+		const uint64_t was = at;
 
 		err = watch_gap(mm, vma, at, next ? next->start : end, deadline);
 		at = region_first_gap(mm, at, end);
+		if (!err && at == was)
+			err = -EAGAIN; /* it was taken back at once */
 	}
 	if (!err && first < end && watch_is_whole(mm, vma))
 		watch_neighbours(mm, vma, deadline);
