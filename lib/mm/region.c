@@ -253,7 +253,7 @@ static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_
 		return false;
 	/* What has come there meanwhile may be memory of the library, which must not be registered. */
 	if (vma->start > start || vma->end < end)
-		return !watch_take_back(mm, start, end);
+		return !watch_take_back(mm, start, end, false);
 	return true;
 }
 
