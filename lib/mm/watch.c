@@ -231,12 +231,16 @@ static bool moves_several(void)
 			    0);
 	if (p == MAP_FAILED)
 		return true;
-	answer = 1;
+	/* Only what is surely still ours is unmapped: another thread may have mapped something where it was. */
 	if (!syscall(SYS_mprotect, p, page, PROT_READ) &&
 	    syscall(SYS_mremap, p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
-		    p + 2 * page) == (long)(p + 2 * page))
+		    p + 2 * page) == (long)(p + 2 * page)) {
 		answer = 2;
-	syscall(SYS_munmap, p, 4 * page);
+		syscall(SYS_munmap, p + 2 * page, 2 * page);
+	} else {
+		answer = 1;
+		syscall(SYS_munmap, p, 2 * page);
+	}
 	known = answer;
 	return answer == 2;
 }
