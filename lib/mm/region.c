@@ -179,9 +179,12 @@ static int fill_gaps(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t star
 
 	while (!err && at < end) {
 		struct itree_node *next = itree_first(&mm->regions, at, end);
+		const uint64_t was = at;
 
 		err = watch_gap(mm, vma, at, next ? next->start : end, deadline);
 		at = region_first_gap(mm, at, end);
+		if (!err && at == was)
+			err = -EAGAIN; /* it was taken back at once */
 	}
 	if (!err && first < end && watch_is_whole(mm, vma))
 		watch_neighbours(mm, vma, deadline);
@@ -250,7 +253,7 @@ static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_
 		return false;
 	/* What has come there meanwhile may be memory of the library, which must not be registered. */
 	if (vma->start > start || vma->end < end)
-		return !watch_take_back(mm, start, end);
+		return !watch_take_back(mm, start, end, false);
 	return true;
 }
 

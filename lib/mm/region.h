@@ -22,8 +22,11 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	      uint64_t deadline);
 /* Registers what lies beside the VMA and moves with it in one call of the program, as far as the budget allows. */
 void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
-/* Registered by mistake, whatever is there now: unregisters what is the library's or nobody can access, if ours. */
-int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/*
+ * Registered by mistake, whatever is there now: unregisters what is the library's, and if `none` what nobody can access,
+ * as it may be about to be. How many VMAs.
+ */
+int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none);
 /* Is it registered in whole VMAs? Else by chunks. */
 bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma);
 

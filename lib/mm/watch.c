@@ -134,7 +134,7 @@ static bool still_there(struct hmm_mm *mm, const struct hmm_vma *vma)
 	       now.end == vma->end && same_backing(&now, vma);
 }
 
-int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end)
+int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
 {
 	struct hmm_vma vma;
 	int n = 0;
@@ -144,7 +144,7 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		const uint64_t from = max64(vma.start, at);
 		const uint64_t to = min64(vma.end, end);
 
-		if (vma.prot && !hmm_pool_owns(vma.start))
+		if (!(none && !vma.prot) && !hmm_pool_owns(vma.start))
 			continue;
 		mm->provider.ops->unwatch(&mm->provider, from, to);
 		region_forget(mm, from, to);
@@ -210,7 +210,7 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	if (err)
 		return err;
 	err = region_remember(mm, start, end, cost);
-	watch_take_back(mm, low, high);
+	watch_take_back(mm, low, high, true);
 	return err ? err : look_again(mm, vma, start, end);
 }
 
@@ -231,12 +231,16 @@ static bool moves_several(void)
 			    0);
 	if (p == MAP_FAILED)
 		return true;
-	answer = 1;
+	/* Only what is surely still ours is unmapped: another thread may have mapped something where it was. */
 	if (!syscall(SYS_mprotect, p, page, PROT_READ) &&
 	    syscall(SYS_mremap, p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
-		    p + 2 * page) == (long)(p + 2 * page))
+		    p + 2 * page) == (long)(p + 2 * page)) {
 		answer = 2;
-	syscall(SYS_munmap, p, 4 * page);
+		syscall(SYS_munmap, p + 2 * page, 2 * page);
+	} else {
+		answer = 1;
+		syscall(SYS_munmap, p, 2 * page);
+	}
 	known = answer;
 	return answer == 2;
 }

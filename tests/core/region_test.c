@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-#define ROOM 64 /* pages of address space that a test has for itself */
 
 static char *map_fixed(char *p, size_t pages, int prot)
 {
@@ -27,14 +26,15 @@ static char *map_fixed(char *p, size_t pages, int prot)
 	return p;
 }
 
-/* A hole of ROOM pages. Other threads of the process map nothing meanwhile. */
+/* A hole, in the middle of one so large that what else is mapped in the process stays away from it. */
 static char *room(void)
 {
-	char *p = mmap(NULL, ROOM * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const size_t large = 1UL << 30;
+	char *p = mmap(NULL, large, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
-	munmap(p, ROOM * PAGE);
-	return p;
+	munmap(p, large);
+	return p + large / 2;
 }
 
 static unsigned int vmas(struct hmm_mm *mm, const char *p, size_t pages)
@@ -215,16 +215,22 @@ static void what_was_mapped_beside_joins_when_it_is_registered(void **state)
 /* Protection and advice cut what is registered; all of it stays so, and goes together. */
 static void parts_of_what_is_registered_stay_registered(void **state)
 {
+	struct itree_node all;
+	struct hmm_vma vma;
 	struct space s;
 
 	space_open(&s, 12, 0);
 	need_scan(s.mm);
+	all = (struct itree_node){ .start = addr(&s, 0), .end = addr(&s, 12) };
+	assert_int_equal(mprotect(s.p + 2 * PAGE, PAGE, PROT_NONE), 0);
+	assert_true(region_stands(s.mm, addr(&s, 0), addr(&s, 2), &all, &vma));
+	assert_int_equal(pagemap_is_registered(mm_pagemap(s.mm), addr(&s, 2)), 1);
 	assert_int_equal(mprotect(s.p + 4 * PAGE, 4 * PAGE, PROT_READ), 0);
 	madvise(s.p + 9 * PAGE, PAGE, MADV_NOHUGEPAGE);
 	assert_true(vmas(s.mm, s.p, 12) >= 3);
 	for (size_t i = 0; i < 12; i++)
 		assert_int_equal(pagemap_is_registered(mm_pagemap(s.mm), addr(&s, i)), 1);
-	assert_int_equal(mprotect(s.p + 4 * PAGE, 4 * PAGE, RW), 0);
+	assert_int_equal(mprotect(s.p, 12 * PAGE, RW), 0);
 	madvise(s.p + 9 * PAGE, PAGE, MADV_HUGEPAGE);
 	space_close(&s);
 }
