@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_WIPEONFORK
@@ -27,9 +28,73 @@ void epoch_on_begin(void (*fn)(void))
 	forget = fn;
 }
 
+/* ---- opening beside a fork ------------------------------------------------------------------- */
+
+/*
+ * thread that opens		thread that forks
+ * opening++			forks++
+ * forks? wait a little		opening? wait a little
+ *
+ * One of the two sees the other. A little: each may wait for the other by way of a third.
+ */
+#define LITTLE_NS 100000000ULL
+
+static _Atomic uint32_t forks;   /* under way */
+static _Atomic uint32_t opening; /* threads that open */
+static _Thread_local unsigned int depth __attribute__((tls_model("initial-exec")));
+static _Thread_local bool never_waits __attribute__((tls_model("initial-exec")));
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void wait_for_none(const _Atomic uint32_t *count)
+{
+	const struct timespec ts = { 0, 20000 };
+	uint64_t began = 0;
+
+	while (atomic_load(count)) {
+		if (!began)
+			began = now_ns();
+		else if (now_ns() - began > LITTLE_NS)
+			break;
+		nanosleep(&ts, NULL);
+	}
+}
+
+void opening_begin(void)
+{
+	if (depth++)
+		return;
+	atomic_fetch_add(&opening, 1);
+	if (never_waits || !atomic_load(&forks))
+		return;
+	atomic_fetch_sub(&opening, 1);
+	wait_for_none(&forks);
+	atomic_fetch_add(&opening, 1);
+}
+
+void opening_end(void)
+{
+	if (!--depth)
+		atomic_fetch_sub(&opening, 1);
+}
+
+void opening_never_waits(void)
+{
+	never_waits = true;
+}
+
 void epoch_forking(bool on)
 {
 	forking += on ? 1 : -1;
+	atomic_fetch_add(&forks, on ? 1 : UINT32_MAX);
+	if (on)
+		wait_for_none(&opening);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -106,8 +171,10 @@ void close_ours(int fd)
 {
 	if (fd < 0)
 		return;
+	opening_begin();
 	child_keeps(fd);
 	close(fd);
+	opening_end();
 }
 
 /* The program may have closed it, and have another file under the number by now. */
@@ -173,6 +240,8 @@ static void begin(_Atomic uint64_t *page)
 	if (forking || has_own_files())
 		close_all();
 	forking = 0;
+	atomic_store(&forks, 0);
+	atomic_store(&opening, 0);
 	if (forget)
 		forget();
 	atomic_store(&owner, getpid());

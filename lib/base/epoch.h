@@ -44,10 +44,19 @@ static inline bool epoch_inherited(uint64_t epoch)
 void epoch_on_begin(void (*forget)(void));
 
 /*
- * Until it is called off, a child that this thread forks has descriptors of its own (fork() promises that, a raw clone
- * may share them with its parent).
+ * Until it is called off this thread forks. Its child has descriptors of its own (fork() promises that, a raw clone may
+ * share them with its parent), and threads that open some have come to the end of it, unless that takes long.
  */
 void epoch_forking(bool on);
+
+/*
+ * Around the opening of a descriptor until it is on the list below, or closed again, and around closing: a fork waits a little for that, and
+ * this waits a little for a fork. Nests.
+ */
+void opening_begin(void);
+void opening_end(void);
+/* The calling thread reads events, which forks wait for: it does not wait for them. */
+void opening_never_waits(void);
 
 /* Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never blocks. */
 int child_closes(int fd);

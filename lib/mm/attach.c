@@ -176,11 +176,13 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 
 	if (!mm)
 		return -ENOMEM;
+	opening_begin();
 	err = take_options(mm, options);
 	if (!err)
 		err = init_memory(mm);
 	if (!err)
 		err = bring_up(mm);
+	opening_end();
 	if (err) {
 		persist_fini(mm->persist);
 		free_memory(mm);

@@ -123,7 +123,7 @@ static int take_stamp(const struct file *f, struct file_stamp *stamp)
 	return err;
 }
 
-static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
+static void open_file_now(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
 {
 	struct stat st;
 
@@ -152,6 +152,13 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	}
 	close_ours(f->fd);
 	f->fd = -1;
+}
+
+static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
+{
+	opening_begin();
+	open_file_now(mm, f, vma);
+	opening_end();
 }
 
 static void outdate(struct file_table *t, struct file *f)

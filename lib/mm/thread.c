@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "mm/thread.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,23 @@ static char *put_number(char *p, pid_t tid)
 	return p;
 }
 
+/* A whole small file: bytes, or -1 and why. */
+static ssize_t read_small(const char *path, char *buf, size_t size, int *why)
+{
+	ssize_t n = -1;
+	int fd;
+
+	opening_begin();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		n = read(fd, buf, size);
+	*why = errno;
+	if (fd >= 0)
+		close(fd);
+	opening_end();
+	return n;
+}
+
 /* "running", "NR a1 .. a6 SP PC", or "-1 SP PC" */
 static enum thread_state parse(const char *line, long *nr)
 {
@@ -40,15 +58,11 @@ enum thread_state thread_state(pid_t tid, long *nr)
 	char line[256];
 	ssize_t n;
 	int saved;
-	int fd;
 
 	strcpy(put_number(path + strlen(path), tid), "/syscall");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? THREAD_GONE : THREAD_RUNS;
-	n = read(fd, line, sizeof(line) - 1);
-	saved = errno;
-	close(fd);
+	n = read_small(path, line, sizeof(line) - 1, &saved);
+	if (n == -1 && saved == ENOENT)
+		return THREAD_GONE;
 	if (n <= 0)
 		return n < 0 && saved == ESRCH ? THREAD_GONE : THREAD_RUNS;
 	line[n] = 0;
@@ -61,14 +75,10 @@ bool thread_stopped(pid_t tid)
 	char line[256];
 	const char *state;
 	ssize_t n;
-	int fd;
+	int saved;
 
 	strcpy(put_number(path + strlen(path), tid), "/stat");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
+	n = read_small(path, line, sizeof(line) - 1, &saved);
 	line[n > 0 ? n : 0] = 0;
 	state = strrchr(line, ')');
 	return state && state[1] == ' ' && (state[2] == 't' || state[2] == 'T');

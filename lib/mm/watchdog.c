@@ -6,6 +6,7 @@
  * A pump that is slow to come as far as that is not replaced: engines are still at work.
  */
 #include "mm/core.h"
+#include "base/epoch.h"
 
 #include <poll.h>
 #include <sys/syscall.h>
@@ -35,6 +36,7 @@ void *watchdog_main(void *arg)
 	uint64_t last = 0;
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
+	opening_never_waits();
 	while (!atomic_load(&mm->stopping)) {
 		uint64_t seq = atomic_load(&mm->pump_seq);
 		struct pollfd event = { .fd = mm->provider.fd, .events = POLLIN };
