@@ -68,6 +68,7 @@ static void wait_for_none(const _Atomic uint32_t *count)
 
 void opening_begin(void)
 {
+	epoch_look(); /* or it would be counted in what a child forgets */
 	if (depth++)
 		return;
 	atomic_fetch_add(&opening, 1);
@@ -241,7 +242,7 @@ static void begin(_Atomic uint64_t *page)
 		close_all();
 	forking = 0;
 	atomic_store(&forks, 0);
-	atomic_store(&opening, 0);
+	atomic_store(&opening, depth ? 1 : 0);
 	if (forget)
 		forget();
 	atomic_store(&owner, getpid());

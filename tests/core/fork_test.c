@@ -347,9 +347,21 @@ static void on_last(void)
 		handled.last = fault(handled.s, 0, &seq);
 }
 
+/* ... and in a child before it. */
+static void on_first_in_child(void)
+{
+	struct hmm_mm *mm;
+
+	if (!handled.attach)
+		return;
+	if (hmm_mm_attach(NULL, &mm) || mm_alive(mm))
+		_exit(8);
+	hmm_mm_detach(mm);
+}
+
 static __attribute__((constructor(101))) void register_first(void)
 {
-	pthread_atfork(on_last, NULL, NULL);
+	pthread_atfork(on_last, NULL, on_first_in_child);
 }
 
 static void start_fault(struct faulting *f);
@@ -392,6 +404,24 @@ static void on_child(void)
 	hmm_mm_detach(mm);
 }
 
+/* Something of what is counted around a fork was lost: each one waits its time out. */
+static bool is_slow_to_fork(void)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		uint64_t began = mm_now_ns();
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		if (mm_now_ns() - began < best)
+			best = mm_now_ns() - began;
+		status_of(pid);
+	}
+	return best > 90000000;
+}
+
 /*
  * fault, in a handler		fork
  *				invalidates
@@ -411,7 +441,7 @@ static void handlers_of_the_program_may_call_the_library(void **state)
 	handled.s = NULL;
 	handled.note = handled.attach = false;
 	if (!pid)
-		_exit(handled.child != -ESRCH);
+		_exit(handled.child != -ESRCH || is_slow_to_fork());
 	assert_int_equal(status_of(pid), 0);
 	assert_int_equal(handled.prepare, 0);
 	assert_false(hmm_interval_valid(s.ni, handled.seq));
