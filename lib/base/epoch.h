@@ -49,22 +49,6 @@ void epoch_on_begin(void (*forget)(void));
  */
 void epoch_forking(bool on);
 
-/*
- * Around the opening of a descriptor until it is on the list below, or closed again, and around closing: a fork waits a little for that, and
- * this waits a little for a fork. Nests.
- */
-void opening_begin(void);
-void opening_end(void);
-/* The calling thread reads events, which forks wait for: it does not wait for them. */
-void opening_never_waits(void);
-
-/* Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never blocks. */
-int child_closes(int fd);
-/* It is not ours any more. */
-void child_keeps(int fd);
-/* Closes one of them: first it is off the list, as its number may be somebody else's from then on. */
-void close_ours(int fd);
-
 /* A lock of the whole process that no child inherits locked. Not for long: others spin. */
 struct epoch_lock {
 	_Atomic uint64_t

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
 #include "mm/core.h"
-#include "base/epoch.h"
+#include "base/child.h"
 #include "persist/persist.h"
 
 #include <errno.h>

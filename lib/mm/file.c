@@ -11,7 +11,7 @@
  * doing.
  */
 #include "mm/span.h"
-#include "base/epoch.h"
+#include "base/child.h"
 #include "base/mutation.h"
 
 #include <errno.h>
@@ -463,6 +463,6 @@ int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 	if (mm)
 		note_file(mm, &st);
 	else
-		fork_for_each(note_file, &st);
+		spaces_for_each(note_file, &st);
 	return 0;
 }

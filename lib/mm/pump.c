@@ -11,7 +11,7 @@
  *				invalidate, even, resume
  */
 #include "mm/core.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <poll.h>

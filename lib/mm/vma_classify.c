@@ -8,7 +8,7 @@
 #include "mm/vma.h"
 #include "base/lines.h"
 #include "base/pool.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  * A pump that is slow to come as far as that is not replaced: engines are still at work.
  */
 #include "mm/core.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <poll.h>
 #include <sys/syscall.h>

@@ -4,7 +4,7 @@
  * was read is kept together with an interval notifier on the mapping, and trusted while the notifier's sequence
  * stands: a mapping that went and came back without MAP_SYNC must not be flushed and called durable.
  */
-#include "base/epoch.h"
+#include "base/child.h"
 #include "mm/mm.h"
 #include "persist/flush.h"
 #include "persist/persist.h"

@@ -60,7 +60,7 @@ struct hmm_ptable {
 	uint32_t shift[PT_LEVELS]; /* log2 bytes that a slot of the level maps */
 	uint32_t bits[PT_LEVELS];
 	uint64_t last_addr; /* the highest address that can be mapped */
-	uint64_t epoch; /* of the process that made it: a child's copy may be locked for ever */
+	uint64_t epoch;     /* of the process that made it: a child's copy may be locked for ever */
 	pthread_mutex_t lock;
 	struct pt_node *limbo; /* (lock) unlinked, maybe still read */
 	bool empty;            /* (lock) there may be linked nodes without an entry */

@@ -8,8 +8,8 @@
 
 struct hmm_device {
 	struct hmm_device_ops ops; /* complete: no NULL */
-	struct hmm_mm *mm; /* may be gone before the device is */
-	uint64_t epoch;    /* of the process that made it */
+	struct hmm_mm *mm;         /* may be gone before the device is */
+	uint64_t epoch;            /* of the process that made it */
 	void *priv;
 	struct hmm_device *inner; /* owned */
 	struct hmm_device *outer;
