@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/epoch.h"
+#include "base/child.h"
 #include "base/pool.h"
 
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,116 +30,7 @@ void epoch_on_begin(void (*fn)(void))
 void epoch_forking(bool on)
 {
 	forking += on ? 1 : -1;
-}
-
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
-
-/*
- * A child may see any state of this list. A place is free with number 0; who takes it writes what tells the file from
- * another with the same number first.
- */
-struct place {
-	_Atomic uint32_t number; /* descriptor + 1, or TAKEN */
-	_Atomic uint64_t dev;
-	_Atomic uint64_t ino;
-};
-
-#define TAKEN UINT32_MAX
-#define PLACES 340 /* two pages */
-
-struct places {
-	struct places *_Atomic next;
-	struct place place[PLACES];
-};
-
-static struct places places;
-
-static struct places *next_places(struct places *p)
-{
-	struct places *next = atomic_load(&p->next);
-	struct places *fresh;
-
-	if (next)
-		return next;
-	fresh = hmm_pool_map(sizeof(*fresh));
-	if (!fresh || atomic_compare_exchange_strong(&p->next, &next, fresh))
-		return fresh;
-	hmm_pool_unmap(fresh, sizeof(*fresh));
-	return next;
-}
-
-int child_closes(int fd)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		return fd;
-	for (struct places *p = &places; p; p = next_places(p)) {
-		for (int i = 0; i < PLACES; i++) {
-			uint32_t none = 0;
-
-			if (atomic_load_explicit(&p->place[i].number, memory_order_relaxed) ||
-			    !atomic_compare_exchange_strong(&p->place[i].number, &none, TAKEN))
-				continue;
-			atomic_store(&p->place[i].dev, st.st_dev);
-			atomic_store(&p->place[i].ino, st.st_ino);
-			atomic_store(&p->place[i].number, (uint32_t)fd + 1);
-			return fd;
-		}
-	}
-	return fd; /* no memory: it is closed by exec alone */
-}
-
-/* The program may have closed it, and have another file under the number by now. */
-static bool is_still_ours(const struct place *place, int fd)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && st.st_dev == atomic_load(&place->dev) &&
-	       st.st_ino == atomic_load(&place->ino);
-}
-
-/* Off the list. False: it is not on it, or the number is somebody else's. */
-static bool take_off(int fd, bool look)
-{
-	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
-		for (int i = 0; i < PLACES; i++) {
-			uint32_t number = (uint32_t)fd + 1;
-			bool ours;
-
-			if (atomic_load_explicit(&p->place[i].number, memory_order_relaxed) !=
-			    number)
-				continue;
-			ours = look && is_still_ours(&p->place[i], fd);
-			if (atomic_compare_exchange_strong(&p->place[i].number, &number, 0))
-				return ours;
-		}
-	}
-	return false;
-}
-
-void child_keeps(int fd)
-{
-	take_off(fd, false);
-}
-
-void close_ours(int fd)
-{
-	if (fd >= 0 && take_off(fd, true))
-		close(fd);
-}
-
-static void close_all(void)
-{
-	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
-		for (int i = 0; i < PLACES; i++) {
-			uint32_t number = atomic_exchange(&p->place[i].number, 0);
-
-			if (number && number != TAKEN &&
-			    is_still_ours(&p->place[i], (int)number - 1))
-				close((int)number - 1);
-		}
-	}
+	opening_hold(on);
 }
 
 /* Are the descriptors this process's alone, as far as can be found out? */
@@ -181,8 +72,9 @@ static _Atomic uint64_t *make_page(void)
 static void begin(_Atomic uint64_t *page)
 {
 	if (forking || has_own_files())
-		close_all();
+		child_close_all();
 	forking = 0;
+	opening_forget();
 	if (forget)
 		forget();
 	atomic_store(&owner, getpid());

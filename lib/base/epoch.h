@@ -44,20 +44,10 @@ static inline bool epoch_inherited(uint64_t epoch)
 void epoch_on_begin(void (*forget)(void));
 
 /*
- * Until it is called off, a child that this thread forks has descriptors of its own (fork() promises that, a raw clone
- * may share them with its parent).
+ * Until it is called off this thread forks. Its child has descriptors of its own (fork() promises that, a raw clone may
+ * share them with its parent), and threads that open some have come to the end of it, unless that takes long.
  */
 void epoch_forking(bool on);
-
-/* Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never blocks. */
-int child_closes(int fd);
-/* It is not ours any more. */
-void child_keeps(int fd);
-/*
- * Closes one of them, if it still is what it was. First it is off the list, as its number may be somebody else's from
- * then on.
- */
-void close_ours(int fd);
 
 /* A lock of the whole process that no child inherits locked. Not for long: others spin. */
 struct epoch_lock {

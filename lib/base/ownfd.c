@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/ownfd.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

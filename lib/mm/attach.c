@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
 #include "mm/steal.h"
+#include "base/child.h"
 #include "base/epoch.h"
 #include "persist/persist.h"
 #include "base/nocancel.h"
@@ -182,11 +183,13 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 
 	if (!mm)
 		return -ENOMEM;
+	opening_begin();
 	err = take_options(mm, options);
 	if (!err)
 		err = init_memory(mm);
 	if (!err)
 		err = bring_up(mm);
+	opening_end();
 	if (err) {
 		persist_fini(mm->persist);
 		free_memory(mm);

@@ -240,12 +240,18 @@ void *watchdog_main(void *arg);
 void mm_lost(struct hmm_mm *mm);
 void lost_init(void);
 
+/* spaces.c */
+/* Call fn for every attached space of the process. No lock is held. */
+void spaces_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
+int spaces_add(struct hmm_mm *mm);
+/* Nobody visits it any more when it returns. */
+void spaces_remove(struct hmm_mm *mm);
+void spaces_forget(void); /* in a child */
+
 /* fork.c */
 int fork_attach(struct hmm_mm *mm);
 int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump reads */
 void fork_unwatch(struct hmm_mm *mm);
-/* Call fn for every attached space of the process. No lock is held. */
-void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
 /* Tell of a fork that could not be told of when it was. The gate is closed, or is to be. */
 void fork_tell_late(struct hmm_mm *mm, bool closed);
 

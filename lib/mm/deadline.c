@@ -6,6 +6,7 @@
 #include "mm/core.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <time.h>
 
 uint64_t mm_now_ns(void)
@@ -98,4 +99,14 @@ int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline
 	ts = slice_end(mm_left_ns(deadline));
 	pthread_cond_timedwait(cond, lock, &ts);
 	return 0;
+}
+
+void mm_pause(unsigned int round)
+{
+	const struct timespec ts = { 0, 50000 };
+
+	if (round < 20)
+		sched_yield();
+	else
+		nanosleep(&ts, NULL);
 }

@@ -11,7 +11,7 @@
  * doing.
  */
 #include "mm/span.h"
-#include "base/epoch.h"
+#include "base/child.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
 
@@ -124,7 +124,7 @@ static int take_stamp(const struct file *f, struct file_stamp *stamp)
 	return err;
 }
 
-static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
+static void open_file_now(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
 {
 	struct stat st;
 
@@ -153,6 +153,13 @@ static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *v
 	}
 	close_ours(f->fd);
 	f->fd = -1;
+}
+
+static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
+{
+	opening_begin();
+	open_file_now(mm, f, vma);
+	opening_end();
 }
 
 static void outdate(struct file_table *t, struct file *f)
@@ -459,6 +466,6 @@ int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 	if (mm)
 		note_file(mm, &st);
 	else
-		fork_for_each(note_file, &st);
+		spaces_for_each(note_file, &st);
 	return 0;
 }

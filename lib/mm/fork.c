@@ -29,8 +29,6 @@
 #include "base/epoch.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
 #define UNDER_WAY 0xffffffffULL /* how many forks are between the late handler and their end */
@@ -39,98 +37,6 @@
 static _Atomic uint64_t under_way;
 static _Thread_local unsigned int mine
 	__attribute__((tls_model("initial-exec"))); /* of these, this thread's */
-
-/* ---- the attached spaces ----------------------------------------------------------------------------------------- */
-
-/*
- * Whoever walks them holds no lock, as others may call from within an allocator's, and a fork stops in the middle of
- * everything. He is counted at the place that he looks at; a space is taken off its place, then the count is waited for.
- */
-struct place {
-	struct hmm_mm *_Atomic mm;
-	_Atomic uint32_t visitors;
-};
-
-#define PLACES 63
-
-struct places {
-	struct places *_Atomic next;
-	struct place place[PLACES];
-};
-
-static struct places places;
-
-void fork_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg)
-{
-	epoch_look();
-	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
-		for (int i = 0; i < PLACES; i++) {
-			struct place *at = &p->place[i];
-			struct hmm_mm *mm;
-
-			if (!atomic_load_explicit(&at->mm, memory_order_relaxed))
-				continue;
-			atomic_fetch_add(&at->visitors, 1);
-			mm = atomic_load(&at->mm);
-			if (mm)
-				fn(mm, arg);
-			atomic_fetch_sub(&at->visitors, 1);
-		}
-	}
-}
-
-static struct places *next_places(struct places *p)
-{
-	struct places *next = atomic_load(&p->next);
-	struct places *fresh;
-
-	if (next)
-		return next;
-	fresh = hmm_pool_map(sizeof(*fresh));
-	if (!fresh || atomic_compare_exchange_strong(&p->next, &next, fresh))
-		return fresh;
-	hmm_pool_unmap(fresh, sizeof(*fresh));
-	return next;
-}
-
-static int put_on_list(struct hmm_mm *mm)
-{
-	for (struct places *p = &places; p; p = next_places(p)) {
-		for (int i = 0; i < PLACES; i++) {
-			struct hmm_mm *none = NULL;
-
-			if (!atomic_load(&p->place[i].visitors) &&
-			    atomic_compare_exchange_strong(&p->place[i].mm, &none, mm))
-				return 0;
-		}
-	}
-	return -ENOMEM;
-}
-
-static void pause_for(unsigned int round)
-{
-	const struct timespec ts = { 0, 50000 };
-
-	if (round < 20)
-		sched_yield();
-	else
-		nanosleep(&ts, NULL);
-}
-
-static void take_off_list(struct hmm_mm *mm)
-{
-	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
-		for (int i = 0; i < PLACES; i++) {
-			struct hmm_mm *it = mm;
-
-			if (!atomic_compare_exchange_strong(&p->place[i].mm, &it, NULL))
-				continue;
-			for (unsigned int n = 0; atomic_load(&p->place[i].visitors); n++)
-				pause_for(n);
-			return;
-		}
-	}
-}
 
 /* ---- the handlers ------------------------------------------------------------------------------------------------ */
 
@@ -192,7 +98,7 @@ static void kill_late(struct hmm_mm *mm, void *arg)
 
 static void prepare_early(void)
 {
-	fork_for_each(kill_early, NULL);
+	spaces_for_each(kill_early, NULL);
 }
 
 static void prepare_late(void)
@@ -200,7 +106,7 @@ static void prepare_late(void)
 	epoch_forking(true);
 	mine++;
 	atomic_fetch_add(&under_way, 1);
-	fork_for_each(kill_late, NULL);
+	spaces_for_each(kill_late, NULL);
 }
 
 /* Its prepare handler has not run if the library was loaded during the fork. */
@@ -216,12 +122,7 @@ static void parent(void)
 /* In a child: what was going on was the parent's. Only what is legal between fork and exec. */
 static void forget(void)
 {
-	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
-		for (int i = 0; i < PLACES; i++) {
-			atomic_store(&p->place[i].mm, NULL);
-			atomic_store(&p->place[i].visitors, 0);
-		}
-	}
+	spaces_forget();
 	atomic_store(&under_way, 0);
 	mine = 0;
 	thread_forked();
@@ -269,7 +170,7 @@ int mm_fork_wait(uint64_t deadline, uint64_t *word)
 			return -EDEADLK;
 		if (mm_deadline_passed(deadline))
 			return -ETIME;
-		pause_for(n);
+		mm_pause(n);
 	}
 	return 0;
 }
@@ -325,7 +226,7 @@ int fork_watch(struct hmm_mm *mm)
 	if (mm->provider.event_fork &&
 	    mm->provider.ops->watch(&mm->provider, start, start + (uint64_t)sysconf(_SC_PAGESIZE)))
 		mm->provider.event_fork = false;
-	return put_on_list(mm);
+	return spaces_add(mm);
 }
 
 /* Once it is dead, and the pump still reads: unmapping a registered page would wait for that, and so would a fork. */
@@ -333,7 +234,7 @@ void fork_unwatch(struct hmm_mm *mm)
 {
 	const uint64_t start = token_start(mm);
 
-	take_off_list(mm);
+	spaces_remove(mm);
 	if (mm->provider.event_fork)
 		mm->provider.ops->unwatch(&mm->provider, start,
 					  start + (uint64_t)sysconf(_SC_PAGESIZE));

@@ -14,7 +14,7 @@
  * the file is large, with the devices stopped.
  */
 #include "mm/span.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <sys/inotify.h>
 #include <unistd.h>

@@ -102,6 +102,8 @@ bool mm_inherited(const struct hmm_mm *mm);
 /* Whether a clock deadline passed; absolute CLOCK_MONOTONIC ns, 0 never. */
 bool mm_deadline_passed(uint64_t deadline);
 uint64_t mm_now_ns(void);
+/* Between two looks, number n since 0: yields at first, then sleeps 50 us. */
+void mm_pause(unsigned int n);
 
 /* The in-flight probe (rule 2): true while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);

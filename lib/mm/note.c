@@ -49,7 +49,7 @@ int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t 
 	if (mm)
 		note(mm, &t);
 	else
-		fork_for_each(note, &t);
+		spaces_for_each(note, &t);
 	return 0;
 }
 

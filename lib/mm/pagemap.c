@@ -8,7 +8,7 @@
  */
 #include "mm/mm.h"
 #include "abi/pagemap.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

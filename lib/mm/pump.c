@@ -11,7 +11,7 @@
  *				invalidate, even, resume
  */
 #include "mm/steal.h"
-#include "base/epoch.h"
+#include "base/child.h"
 #include "base/raw.h"
 
 #include <errno.h>
@@ -145,6 +145,7 @@ static void *pump_main(void *arg)
 	};
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
+	opening_never_waits();
 	/*
 	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
 	 * among them, whose stack may lie next to mirrored memory.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "mm/thread.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,13 +33,16 @@ static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 	int fd;
 
 	strcpy(put_number(path + strlen(path), tid), name);
+	opening_begin();
 	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = syscall(SYS_read, fd, buf, size - 1);
-	if (n < 0)
+	n = fd < 0 ? -errno : syscall(SYS_read, fd, buf, size - 1);
+	if (fd >= 0 && n < 0)
 		n = -errno;
-	syscall(SYS_close, fd);
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	opening_end();
+	if (fd < 0)
+		return n;
 	buf[n > 0 ? n : 0] = 0;
 	return n;
 }

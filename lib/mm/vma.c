@@ -5,7 +5,7 @@
  */
 #include "mm/vma.h"
 #include "abi/procmap.h"
-#include "base/epoch.h"
+#include "base/child.h"
 #include "base/nocancel.h"
 
 #include <errno.h>

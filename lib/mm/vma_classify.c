@@ -8,6 +8,7 @@
 #include "mm/vma.h"
 #include "base/lines.h"
 #include "base/pool.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,7 @@ static uint32_t classify_device(const struct vma_raw *raw, dev_t rdev)
 
 	if (rdev == makedev(1, 5)) /* /dev/zero: private mappings are anonymous memory */
 		return raw->vma.shared ? HMM_VMA_SHMEM : HMM_VMA_ANON;
-	fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	fd = child_closes(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
 	if (fd < 0)
 		return kind;
 	lines_init(&lines, fd);
@@ -122,7 +123,7 @@ static uint32_t classify_device(const struct vma_raw *raw, dev_t rdev)
 			break;
 		}
 	}
-	close(fd);
+	close_ours(fd);
 	return kind;
 }
 

@@ -5,6 +5,7 @@
  * descriptors are still ours, and whether the keeper lives.
  */
 #include "mm/steal.h"
+#include "base/child.h"
 
 #define TICK_NS 50000000ULL
 /* While the pump is stuck every further caller waits a few ms, not a whole tick. */
@@ -68,6 +69,7 @@ void *watchdog_main(void *arg)
 	struct thief *t = &mm->thieves[THIEF_WATCHDOG];
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
+	opening_never_waits();
 	mm->keeper = keeper_start(mm);
 	atomic_store(&mm->watched, 1);
 	futex_wake(&mm->watched);

@@ -59,6 +59,6 @@ int hmm_mm_note_writeback(struct hmm_mm *mm, int fd)
 	if (mm)
 		note(mm, fd < 0 ? NULL : &st);
 	else
-		fork_for_each(note, fd < 0 ? NULL : &st);
+		spaces_for_each(note, fd < 0 ? NULL : &st);
 	return 0;
 }

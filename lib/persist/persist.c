@@ -4,6 +4,7 @@
  * was read is kept together with an interval notifier on the mapping, and trusted while the notifier's sequence
  * stands: a mapping that went and came back without MAP_SYNC must not be flushed and called durable.
  */
+#include "base/child.h"
 #include "mm/mm.h"
 #include "persist/flush.h"
 #include "persist/persist.h"
@@ -87,7 +88,7 @@ static char *next_line(struct lines *l)
 /* 1: the VMA that begins at start is MAP_SYNC; 0: it is not; -errno */
 static int read_sync_flag(uint64_t start)
 {
-	struct lines l = { .fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC) };
+	struct lines l = { .fd = child_closes(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC)) };
 	bool inside = false;
 	int sync = -EFAULT;
 	char *line;
@@ -103,7 +104,7 @@ static int read_sync_flag(uint64_t start)
 		else if (inside && !strncmp(line, "VmFlags:", 8))
 			sync = strstr(line, " sf") != NULL;
 	}
-	close(l.fd);
+	close_ours(l.fd);
 	return sync;
 }
 

@@ -2,7 +2,7 @@
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
 #include "provider/provider.h"
 #include "abi/uffd.h"
-#include "base/epoch.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Fork: the child checks that it sees the memory as it was, writes, discards and unmaps its copy,
- * and is refused by the library. The parent writes meanwhile and must not see any of it.
+ * is refused by the library, lets go of what it inherited and begins anew. The parent writes meanwhile and must not see
+ * any of it.
  */
 #include <errno.h>
 #include <sched.h>
@@ -21,13 +22,33 @@ enum child_status {
 	CHILD_WRONG_WORD,
 	CHILD_NOT_REFUSED,
 	CHILD_UNMAP,
+	CHILD_NOT_ANEW,
 };
 
-/* Only system calls and plain memory: the other threads' locks are held for ever here. */
+/* As a destructor would. It must wait for none of the parent's threads, and close nothing twice. */
+static int let_go(const struct op_run *run)
+{
+	struct hmm_mm *anew;
+
+	if (hmm_mm_barrier(run->t->mm, 1000000) != -ESRCH)
+		return CHILD_NOT_REFUSED;
+	hmm_mm_note(NULL, HMM_NOTE_PROTECT, HMM_PAGE_SIZE, 2 * HMM_PAGE_SIZE);
+	hmm_mm_detach(run->t->mm);
+	/* The C library's own locks may be held in the child of a raw clone. */
+	if (run->raw)
+		return CHILD_OK;
+	if (hmm_mm_attach(NULL, &anew))
+		return CHILD_NOT_ANEW;
+	hmm_mm_detach(anew);
+	return CHILD_OK;
+}
+
+/* But for the library, only system calls and plain memory: the other threads' locks are held for ever here. */
 static int child_work(struct op_run *run, const uint64_t *current)
 {
 	struct slot *slot = run->slot;
 	unsigned int i, j;
+	int status;
 
 	for (i = 0; i < PAGES; i++) {
 		volatile uint64_t *mem = (volatile uint64_t *)slot_page(slot, i);
@@ -44,10 +65,9 @@ static int child_work(struct op_run *run, const uint64_t *current)
 		mem[0] = ~0ULL;
 		mem[DEVICE_WORD] = ~0ULL;
 	}
-	if (hmm_mm_barrier(run->t->mm, 1000000) != -ESRCH)
-		return CHILD_NOT_REFUSED;
-	if (slot->kind == KIND_BRK)
-		return CHILD_OK;
+	status = let_go(run);
+	if (status || slot->kind == KIND_BRK)
+		return status;
 	if (!kind_shared(slot->kind) &&
 	    syscall(SYS_madvise, slot->base, slot->len, (long)MADV_DONTNEED))
 		return CHILD_UNMAP;
@@ -81,7 +101,7 @@ static int wait_child(struct op_run *run, pid_t pid)
 	finding(WIFEXITED(status) && WEXITSTATUS(status) <= CHILD_WRONG_WORD ? FINDING_WRONG
 									     : FINDING_ERROR,
 		"slot %u (%s): the forked child ended with %s %d (10 stamp, 11 word, 12 not "
-		"refused, 13 unmap)",
+		"refused, 13 unmap, 14 not attached anew)",
 		run->slot->id, kind_name(run->slot->kind), WIFEXITED(status) ? "status" : "signal",
 		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	return 0;
