@@ -64,6 +64,7 @@ int files_init(struct hmm_mm *mm)
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
 	dead_ranges_init(t);
+	once_init(&t->once);
 	t->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	t->memfd_events = t->inotify >= 0 && probe_memfd_events(t->inotify);
 	mm->files = t;
@@ -95,6 +96,7 @@ void files_fini(struct hmm_mm *mm)
 	hmm_objpool_fini(&t->spans_pool);
 	hmm_objpool_fini(&t->files_pool);
 	dead_ranges_fini(t);
+	once_fini(&t->once);
 	pthread_mutex_destroy(&t->gone_lock);
 	pthread_mutex_destroy(&t->lock);
 	hmm_pool_unmap(t, sizeof(*t));

@@ -53,6 +53,19 @@ struct span {
 	uint64_t generation;
 };
 
+/* once.c: what the last faults of memory that nobody can watch have seen */
+#define ONCE_NOTES 1024
+
+struct once_table {
+	pthread_mutex_t lock;
+	_Atomic bool any;
+	uint32_t count; /* lock: how many were put, modulo ONCE_NOTES the next place */
+	struct once_note notes[ONCE_NOTES]; /* lock */
+};
+
+void once_init(struct once_table *t);
+void once_fini(struct once_table *t);
+
 struct file_table {
 	pthread_mutex_t lock;
 	struct itree spans;
@@ -75,6 +88,7 @@ struct file_table {
 	_Atomic uint64_t gone;         /* how many ranges were noted; written under gone_lock */
 	_Atomic uint64_t closed;       /* how many of them are done with; written under lock */
 	uint64_t gone_start, gone_end; /* gone_lock: all that are not */
+	struct once_table once;
 };
 
 #define SPAN_DEAD_MAX 16
