@@ -4,7 +4,7 @@
  * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
  * checked to be the very file, by device and inode.
  */
-#include "mm/vma.h"
+#include "mm/span.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#ifndef OVERLAYFS_SUPER_MAGIC
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
 #define FD_DIR "/proc/self/fd/"
 
 /*
@@ -34,13 +38,38 @@ static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
 	       facts.dev_major == vma->dev_major && facts.dev_minor == vma->dev_minor;
 }
 
-static int open_checked(const char *path, const struct hmm_vma *vma)
+/* The same as stat shows it: no other file has both. */
+static bool is_very_file(int fd, const char *name, const struct hmm_vma *vma)
+{
+	struct statx stx;
+
+	return !statx(fd, name, *name ? 0 : AT_EMPTY_PATH, STATX_INO, &stx) &&
+	       stx.stx_ino == vma->inode && stx.stx_dev_major == vma->dev_major &&
+	       stx.stx_dev_minor == vma->dev_minor;
+}
+
+/* On overlayfs maps shows the file of a layer: the one that a mapping made now would be of? */
+static bool is_layer_of(struct vma_reader *r, int fd, const struct hmm_vma *vma)
+{
+	struct statfs fs;
+	struct stat st;
+
+	return !fstatfs(fd, &fs) && (uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC &&
+	       !fstat(fd, &st) && S_ISREG(st.st_mode) && outside_maps_as(r, fd, vma);
+}
+
+bool vma_file_is(struct vma_reader *r, int fd, const struct hmm_vma *vma)
+{
+	return is_file_of(fd, "", vma) || is_layer_of(r, fd, vma);
+}
+
+static int open_checked(struct vma_reader *r, const char *path, const struct hmm_vma *vma)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (is_file_of(fd, "", vma))
+	if (vma_file_is(r, fd, vma))
 		return fd;
 	close(fd);
 	return -ENOENT;
@@ -60,7 +89,7 @@ static char *put_hex(char *p, uint64_t v)
 	return p;
 }
 
-static int open_map_file(const struct hmm_vma *vma)
+static int open_map_file(struct vma_reader *r, const struct hmm_vma *vma)
 {
 	char path[64] = "/proc/self/map_files/";
 	char *p = put_hex(path + strlen(path), vma->start);
@@ -68,7 +97,7 @@ static int open_map_file(const struct hmm_vma *vma)
 	*p++ = '-';
 	p = put_hex(p, vma->end);
 	*p = 0;
-	return open_checked(path, vma);
+	return open_checked(r, path, vma);
 }
 
 struct linux_dirent64 {
@@ -79,7 +108,11 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
-static int open_own_fd(const struct hmm_vma *vma)
+/*
+ * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
+ * -ENOENT: the process has none. Other errors: who knows.
+ */
+static int open_own_fd(struct vma_reader *r, const struct hmm_vma *vma)
 {
 	char buf[2048] __attribute__((aligned(8)));
 	char path[sizeof(FD_DIR) + 24] = FD_DIR;
@@ -88,27 +121,27 @@ static int open_own_fd(const struct hmm_vma *vma)
 	long n;
 
 	if (dir < 0)
-		return -errno;
+		return errno == ENOENT ? -EACCES : -errno;
 	while (found < 0 && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
 		for (long at = 0; found < 0 && at < n;) {
 			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
 
 			at += d->d_reclen;
-			if (d->d_name[0] == '.' || !is_file_of(dir, d->d_name, vma))
+			if (d->d_name[0] == '.' || !is_very_file(dir, d->d_name, vma))
 				continue;
 			strncpy(path + sizeof(FD_DIR) - 1, d->d_name, 23);
-			found = open_checked(path, vma);
+			found = open_checked(r, path, vma);
 		}
 	}
 	close(dir);
-	return found < 0 ? -ENOENT : found;
+	return found;
 }
 
-int vma_file_open(const struct vma_raw *raw)
+int vma_file_open(struct vma_reader *r, const struct vma_raw *raw)
 {
-	int fd = open_map_file(&raw->vma);
+	int fd = open_map_file(r, &raw->vma);
 
 	if (fd < 0 && raw->path[0] == '/')
-		fd = open_checked(raw->path, &raw->vma);
-	return fd < 0 ? open_own_fd(&raw->vma) : fd;
+		fd = open_checked(r, raw->path, &raw->vma);
+	return fd < 0 ? open_own_fd(r, &raw->vma) : fd;
 }

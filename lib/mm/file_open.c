@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Finding the file behind a mapping, and keeping a descriptor of it: for its path alone, so that its closing has no
+ * side effect. No lock is held: a filesystem may take long to answer. What another machine can change is not asked at all.
+ *
+ * Descriptors are the program's: half of its limit is left to it whatever it needs, and of the numbers the upper quarter.
+ * What is beyond that is used once.
+ */
+#include "mm/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include <unistd.h>
+
+#ifndef BTRFS_SUPER_MAGIC
+#define BTRFS_SUPER_MAGIC 0x9123683E
+#endif
+#ifndef OVERLAYFS_SUPER_MAGIC
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
+#define DESCRIPTORS_MAX 65536
+
+static _Atomic uint32_t descriptors; /* kept by all spaces of the process */
+
+static uint64_t limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) || rl.rlim_cur > 2 * DESCRIPTORS_MAX)
+		return 2 * DESCRIPTORS_MAX;
+	return rl.rlim_cur;
+}
+
+static bool may_keep(int fd)
+{
+	const uint64_t most = limit();
+
+	if ((uint64_t)fd >= most - most / 4)
+		return false;
+	if (atomic_fetch_add(&descriptors, 1) < most / 2)
+		return true;
+	atomic_fetch_sub(&descriptors, 1);
+	return false;
+}
+
+bool files_full(void)
+{
+	return atomic_load(&descriptors) >= limit() / 2;
+}
+
+/* Is it what we opened? The program may have closed it, and the number be its own by now. */
+static bool is_ours(int fd, uint64_t dev, uint64_t ino)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && flags & O_PATH && !fstat(fd, &st) && st.st_dev == dev &&
+	       st.st_ino == ino;
+}
+
+void file_close(struct open_file *h)
+{
+	watch_put(h->watch);
+	h->watch = NULL;
+	if (h->fd < 0)
+		return;
+	if (is_ours(h->fd, h->st_dev, h->st_ino))
+		close(h->fd);
+	h->fd = -1;
+	atomic_fetch_sub(&descriptors, 1);
+}
+
+/* In a child of fork(): watches are the parent's. */
+void file_close_in_child(struct open_file *h)
+{
+	if (h->fd >= 0 && is_ours(h->fd, h->st_dev, h->st_ino))
+		close(h->fd);
+	h->fd = -1;
+}
+
+void files_in_child(void)
+{
+	atomic_store(&descriptors, 0);
+	watches_in_child();
+}
+
+int file_stamp(const struct open_file *h, struct file_stamp *stamp)
+{
+	int err = stamp_take(h->fd, stamp);
+
+	stamp->shared = 0;
+	if (!err && (stamp->dev != h->st_dev || stamp->ino != h->st_ino))
+		err = -EBADF;
+	if (!err && h->extents)
+		err = outside_shared_bytes(h->fd, &stamp->shared);
+	return err;
+}
+
+/*
+ * Where stat shows another device than maps. On btrfs a number is that of a file in each snapshot, and the name
+ * that maps shows, or the link of map_files, tells which: asked anew for each mapping (namesakes). On overlayfs maps shows
+ * the file of a layer; which one it is now, a fresh mapping tells. The layer must be of this machine.
+ */
+static bool prove(struct vma_reader *r, struct open_file *h, const struct hmm_vma *vma)
+{
+	struct mount_facts facts;
+	struct statfs fs;
+	bool found;
+
+	h->proven = true;
+	if (fstatfs(h->fd, &fs))
+		return false;
+	found = !mounts_find_device(vma->dev_major, vma->dev_minor, &facts);
+	if ((uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC) {
+		if (!vma->dev_major && !found)
+			return false;
+		h->namesakes = !vma->dev_major && !facts.is_tmpfs;
+	} else {
+		h->namesakes = true;
+	}
+	return vma_file_is(r, h->fd, vma);
+}
+
+/* Watch, then stamp, then prove: what comes in between is reported, and a copy-up changes what is mapped. */
+static int learn(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
+{
+	struct stat st;
+
+	if (!stamp_is_local(h->fd) || fstat(h->fd, &st) || !S_ISREG(st.st_mode))
+		return -EOPNOTSUPP;
+	h->st_dev = st.st_dev;
+	h->st_ino = st.st_ino;
+	h->watch = watch_add(h->fd);
+	h->events = watch_events(h->watch);
+	h->extents = vma->kind == HMM_VMA_DAX && extents_matter(h->fd);
+	if (file_stamp(h, &h->stamp))
+		return -EOPNOTSUPP;
+	if (st.st_dev == makedev(vma->dev_major, vma->dev_minor))
+		return 0;
+	return prove(mm_vmas(mm), h, vma) ? 0 : -EOPNOTSUPP;
+}
+
+int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
+{
+	int err;
+
+	*h = (struct open_file){ .fd = -1 };
+	if (mounts_is_remote(vma->dev_major, vma->dev_minor))
+		return -EOPNOTSUPP;
+	if (files_full())
+		return -EMFILE;
+	h->fd = vma_open_file(mm_vmas(mm), vma);
+	if (h->fd < 0)
+		return h->fd;
+	if (!may_keep(h->fd)) {
+		close(h->fd);
+		h->fd = -1;
+		return -EMFILE;
+	}
+	err = learn(mm, h, vma);
+	if (err) {
+		watch_put(h->watch);
+		close(h->fd);
+		atomic_fetch_sub(&descriptors, 1);
+		*h = (struct open_file){ .fd = -1 };
+	}
+	return err;
+}
+
+/* Is this mapping of the very file, and not of a namesake? */
+bool file_is_mapped(struct hmm_mm *mm, const struct open_file *h, const struct hmm_vma *vma)
+{
+	struct stat st;
+	int fd = vma_open_file(mm_vmas(mm), vma);
+	bool same;
+
+	if (fd < 0)
+		return false;
+	same = !fstat(fd, &st) && st.st_dev == h->st_dev && st.st_ino == h->st_ino;
+	close(fd);
+	return same;
+}
