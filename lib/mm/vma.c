@@ -121,8 +121,9 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 	memset(r, 0, sizeof(*r));
 	r->maps_fd = maps_fd < 0 ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
 				 : fcntl(maps_fd, F_DUPFD_CLOEXEC, 0);
+	/* No /proc, or one that hides us */
 	if (r->maps_fd < 0)
-		return -errno;
+		return errno == ENOENT ? -EOPNOTSUPP : -errno;
 	r->procmap_query = !no_query && !query(r->maps_fd, (uint64_t)(uintptr_t)&q, &q);
 	r->cache = vma_cache_create();
 	if (!r->cache) {
