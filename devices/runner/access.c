@@ -220,6 +220,7 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 {
 	struct runner *r = e->runner;
 	unsigned int vain = 0;
+	bool touched = false;
 	int rc;
 
 	if (__builtin_expect(va + len < va, 0))
@@ -233,6 +234,10 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 		rc = miss(e, va, len, prot, host);
 		if (rc == IN_VAIN)
 			rc = look_again(++vain);
+		if (rc == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
+			touched = true;
+			rc = engine_touch(e, va, len, prot);
+		}
 		if (rc)
 			return rc > 0 ? 0 : rc;
 	}

@@ -15,6 +15,9 @@
 
 #include <errno.h>
 
+#define SPANS_AT_ONCE 256
+#define SPANS_A_FAULT 16
+
 int files_init(struct hmm_mm *mm)
 {
 	struct file_table *t = hmm_pool_map(sizeof(*t));
@@ -142,7 +145,7 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	if (f && (f->h.fd >= 0 || mm_now_ns() < f->retry_ns))
 		return f;
 	if (files_full())
-		idle_files_close_locked(mm);
+		idle_files_close_locked(mm, SPANS_AT_ONCE);
 	pthread_mutex_unlock(&t->lock);
 	err = file_open(mm, &h, vma);
 	pthread_mutex_lock(&t->lock);
@@ -271,6 +274,8 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 		err = mm_lock_until(&t->lock, deadline);
 		if (err)
 			return err;
+		/* Of what cannot be watched no event tells that it has gone. */
+		idle_files_close_locked(mm, SPANS_A_FAULT);
 		if (filed)
 			f = file_to_track(mm, vma, namesake);
 		known = is_known(f, vma);

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#define SPANS_AT_ONCE 256
+
 /* A bucket at a time: thousands of files, a system call each, must not keep a fault from the lock. */
 static int look_at_bucket(struct file_table *t, size_t i)
 {
@@ -29,7 +31,7 @@ int hmm_mm_check_files(struct hmm_mm *mm)
 	if (err)
 		return err;
 	pthread_mutex_lock(&t->lock);
-	idle_files_close_locked(mm);
+	idle_files_close_locked(mm, SPANS_AT_ONCE);
 	pthread_mutex_unlock(&t->lock);
 	if (atomic_load(&t->n_files))
 		watches_drain();

@@ -15,8 +15,6 @@
  */
 #include "mm/span.h"
 
-#define SPANS_AT_ONCE 256
-
 static void close_unused(struct file_table *t)
 {
 	if (!t->unused)
@@ -39,13 +37,13 @@ static void close_unused(struct file_table *t)
 	}
 }
 
-void idle_files_close_locked(struct hmm_mm *mm)
+void idle_files_close_locked(struct hmm_mm *mm, unsigned int spans)
 {
 	struct file_table *t = mm->files;
 
 	if (!t->gc_at && mm_now_ns() < t->gc_ns)
 		return;
-	span_gc_some_locked(mm, &t->gc_at, SPANS_AT_ONCE);
+	span_gc_some_locked(mm, &t->gc_at, spans);
 	close_unused(t);
 	if (!t->gc_at)
 		t->gc_ns = mm_now_ns() + FILES_RETRY_NS;

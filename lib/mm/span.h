@@ -166,9 +166,12 @@ int dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead, uint64_t deadl
 /* Waits until others have told theirs; true: there were some, and what is late now is the caller's to take. */
 bool dead_ranges_wait(struct file_table *t);
 
-/* idle.c: a second after the last time looks at some spans, at more with each call; closes what no span belongs to. Lock held. */
+/*
+ * idle.c: from a second after the last time on looks at so many spans with each call, until all were seen; closes what no
+ * span belongs to. The lock is held.
+ */
 #define FILES_RETRY_NS 1000000000ULL
-void idle_files_close_locked(struct hmm_mm *mm);
+void idle_files_close_locked(struct hmm_mm *mm, unsigned int spans);
 
 /* file.c; the lock is held. Bumps the generation if the file changed since its stamp. Call watches_drain() first. */
 bool file_look_locked(struct file_table *t, struct file *f);

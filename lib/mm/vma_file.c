@@ -24,12 +24,12 @@
  * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
  * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
  */
-static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
+static bool is_file_of(int fd, const struct hmm_vma *vma)
 {
 	struct mount_facts facts;
 	struct statx stx;
 
-	if (statx(fd, name, *name ? 0 : AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &stx) ||
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) ||
 	    stx.stx_ino != vma->inode)
 		return false;
 	if (stx.stx_dev_major == vma->dev_major && stx.stx_dev_minor == vma->dev_minor)
@@ -38,12 +38,12 @@ static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
 	       facts.dev_major == vma->dev_major && facts.dev_minor == vma->dev_minor;
 }
 
-/* The same as stat shows it: no other file has both. */
-static bool is_very_file(int fd, const char *name, const struct hmm_vma *vma)
+/* The same as stat shows it: no other file has both. No server is asked, whose answer the program waits for itself. */
+static bool is_very_file(int fd, const struct hmm_vma *vma)
 {
 	struct statx stx;
 
-	return !statx(fd, name, *name ? 0 : AT_EMPTY_PATH, STATX_INO, &stx) &&
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) &&
 	       stx.stx_ino == vma->inode && stx.stx_dev_major == vma->dev_major &&
 	       stx.stx_dev_minor == vma->dev_minor;
 }
@@ -60,7 +60,7 @@ static bool is_layer_of(struct vma_reader *r, int fd, const struct hmm_vma *vma)
 
 bool vma_file_is(struct vma_reader *r, int fd, const struct hmm_vma *vma)
 {
-	return is_file_of(fd, "", vma) || is_layer_of(r, fd, vma);
+	return is_file_of(fd, vma) || is_layer_of(r, fd, vma);
 }
 
 static int open_checked(struct vma_reader *r, const char *path, const struct hmm_vma *vma)
@@ -108,6 +108,15 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
+static int number(const char *digits)
+{
+	int n = 0;
+
+	while (*digits >= '0' && *digits <= '9')
+		n = 10 * n + (*digits++ - '0');
+	return n;
+}
+
 /*
  * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
  * -ENOENT: the process has none. Other errors: who knows.
@@ -115,7 +124,7 @@ struct linux_dirent64 {
 static int open_own_fd(struct vma_reader *r, const struct hmm_vma *vma)
 {
 	char buf[2048] __attribute__((aligned(8)));
-	char path[sizeof(FD_DIR) + 24] = FD_DIR;
+	char path[FD_PATH_SIZE];
 	int dir = open(FD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int found = -ENOENT;
 	long n;
@@ -127,10 +136,9 @@ static int open_own_fd(struct vma_reader *r, const struct hmm_vma *vma)
 			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
 
 			at += d->d_reclen;
-			if (d->d_name[0] == '.' || !is_very_file(dir, d->d_name, vma))
+			if (d->d_name[0] == '.' || !is_very_file(number(d->d_name), vma))
 				continue;
-			strncpy(path + sizeof(FD_DIR) - 1, d->d_name, 23);
-			found = open_checked(r, path, vma);
+			found = open_checked(r, fd_path(path, number(d->d_name)), vma);
 		}
 	}
 	close(dir);
@@ -141,6 +149,8 @@ int vma_file_open(struct vma_reader *r, const struct vma_raw *raw)
 {
 	int fd = open_map_file(r, &raw->vma);
 
+	if (fd < 0 && !strcmp(raw->path, "/dev/zero (deleted)"))
+		return -ENOENT; /* shared anonymous memory: nobody else has a descriptor either */
 	if (fd < 0 && raw->path[0] == '/')
 		fd = open_checked(r, raw->path, &raw->vma);
 	return fd < 0 ? open_own_fd(r, &raw->vma) : fd;
