@@ -173,7 +173,8 @@ bool file_look_locked(struct file_table *t, struct file *f)
 	err = file_stamp(&f->h, &now);
 	if (err)
 		changed = true;
-	else if (ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
+	else if (
+		ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
 		changed = events != f->h.events || now.size != was->size ||
 			  now.shared > was->shared ||
 			  (f->kind == HMM_VMA_DAX && now.blocks != was->blocks);
@@ -279,8 +280,7 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 		if (filed)
 			f = file_to_track(mm, vma, namesake);
 		known = is_known(f, vma);
-		err = f && f->h.fd < 0 && !f->retry_ns ? -EBUSY
-						       : span_put_locked(t, vma, f, &dead);
+		err = f && f->h.fd < 0 && !f->retry_ns ? -EBUSY : span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
 		late = dead_ranges_tell(mm, &dead, deadline);
 	} while (err == -EAGAIN && !late);

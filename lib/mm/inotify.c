@@ -31,7 +31,8 @@ static struct {
 	int fd; /* -1: none yet */
 	pid_t pid;
 	uint32_t spaces;
-	_Atomic uint32_t missed; /* the queue overflowed, or the instance was lost: an event of every file */
+	_Atomic uint32_t
+		missed; /* the queue overflowed, or the instance was lost: an event of every file */
 	struct hmm_objpool pool;
 	struct file_watch *bucket[BUCKETS];
 } in = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };

@@ -23,9 +23,10 @@ static bool has_option(const char *options, const char *name)
 /* Names up to a dot or a space, as in "fuse.sshfs". */
 static bool is_remote(const char *type)
 {
-	static const char *const remote[] = { "nfs",	"nfs4", "cifs", "smb3",	  "smbfs", "fuse",
-					      "fuseblk", "9p",	"virtiofs", "ceph", "afs",   "coda",
-					      "ocfs2",	"gfs2", "lustre",   "vboxsf", "orangefs" };
+	static const char *const remote[] = { "nfs",    "nfs4",    "cifs",  "smb3",     "smbfs",
+					      "fuse",   "fuseblk", "9p",    "virtiofs", "ceph",
+					      "afs",    "coda",    "ocfs2", "gfs2",     "lustre",
+					      "vboxsf", "orangefs" };
 	const size_t len = strcspn(type, ". ");
 
 	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
@@ -106,8 +107,8 @@ bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor)
 {
 	const uint64_t dev = dev_major << 20 ^ dev_minor;
 	_Atomic uint64_t *answer = &answers[(dev ^ dev >> 20) % 16];
-	const uint64_t key = (dev & 0xffffffff) << 32 |
-			     (mm_now_ns() / 1000000000 & 0x7fffffff) << 1;
+	const uint64_t key = (dev & 0xffffffff) << 32 | (mm_now_ns() / 1000000000 & 0x7fffffff)
+								<< 1;
 	const uint64_t known = atomic_load(answer);
 	struct mount_facts facts;
 	bool remote;

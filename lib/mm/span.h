@@ -28,9 +28,9 @@ struct file_watch;
 
 /* A file as we hold it; file_open.c, which is called without the lock. */
 struct open_file {
-	int fd; /* O_PATH, or -1 */
-	bool extents;   /* its stamp looks at its extents */
-	bool proven;    /* maps shows another device than stat: known by a look that has to be repeated once it changes */
+	int fd;       /* O_PATH, or -1 */
+	bool extents; /* its stamp looks at its extents */
+	bool proven; /* maps shows another device than stat: known by a look that has to be repeated once it changes */
 	bool namesakes; /* other files may bear its number: each mapping of it is asked for its name */
 	struct file_watch *watch; /* or NULL */
 	uint32_t events;          /* of the watch, when the stamp was taken */
@@ -41,13 +41,13 @@ struct open_file {
 
 struct file {
 	struct file *_Atomic next; /* of its bucket */
-	uint64_t inode;    /* as maps shows it */
+	uint64_t inode;            /* as maps shows it */
 	uint32_t dev_major;
 	uint32_t dev_minor;
 	uint32_t kind;
 	struct open_file h;
-	uint64_t retry_ns;   /* without a descriptor: when to look for one again */
-	bool has_none;       /* there is none, and no name: who could change it has none either, or is another process */
+	uint64_t retry_ns; /* without a descriptor: when to look for one again */
+	bool has_none; /* there is none, and no name: who could change it has none either, or is another process */
 	uint64_t generation; /* bumped when it changed: older spans are dead */
 	uint32_t spans;
 	uint32_t writers; /* our own faults for writing */
@@ -89,14 +89,15 @@ struct gone_range {
 };
 
 struct file_table {
-	pthread_mutex_t lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
+	pthread_mutex_t
+		lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
 	struct itree spans;
 	struct file *_Atomic bucket[FILE_BUCKETS]; /* by device and inode as maps shows them */
 	_Atomic uint32_t n_files;
 	_Atomic uint32_t n_spans;
-	bool unused;       /* a file may be without a span */
-	uint64_t gc_ns;    /* when to begin to look at every span again */
-	uint64_t gc_at;    /* how far that came, 0: it is done */
+	bool unused;    /* a file may be without a span */
+	uint64_t gc_ns; /* when to begin to look at every span again */
+	uint64_t gc_at; /* how far that came, 0: it is done */
 	_Atomic uint32_t n_sysv;
 	_Atomic uint32_t
 		untold; /* dead ranges that are not told yet, those late among them; falls under lock */
@@ -108,8 +109,8 @@ struct file_table {
 	struct hmm_objpool late_pool;
 	/* What was unmapped since idle files were closed. gone_lock is held for a few instructions only. */
 	pthread_mutex_t gone_lock;
-	_Atomic uint64_t gone;         /* how many ranges were noted; written under gone_lock */
-	_Atomic uint64_t closed;       /* how many of them are done with; written under lock */
+	_Atomic uint64_t gone;   /* how many ranges were noted; written under gone_lock */
+	_Atomic uint64_t closed; /* how many of them are done with; written under lock */
 	struct gone_range gone_ranges[GONE_MAX]; /* gone_lock: all that are not */
 	int n_gone_ranges;                       /* gone_lock */
 	struct once_table once;

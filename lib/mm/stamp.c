@@ -23,8 +23,7 @@ int stamp_take(int fd, struct file_stamp *stamp)
 	struct statx stx;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS | STATX_CTIME | STATX_INO,
-		  &stx))
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS | STATX_CTIME | STATX_INO, &stx))
 		return -errno;
 	stamp->size = stx.stx_size;
 	stamp->blocks = stx.stx_blocks;
