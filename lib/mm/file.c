@@ -152,10 +152,10 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	return adopt(mm, vma, &h, err);
 }
 
-/* The descriptor is of no more use: it has to be proven anew, or watched anew, or has gone. */
+/* The descriptor has gone, or the watch. */
 static bool has_to_be_found_again(const struct file *f, int err)
 {
-	return f->h.proven || err == -EBADF || (f->h.watch && !watch_works(f->h.watch));
+	return err == -EBADF || (f->h.watch && !watch_works(f->h.watch));
 }
 
 bool file_look_locked(struct file_table *t, struct file *f)

@@ -13,16 +13,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
-#include <linux/magic.h>
 #include <unistd.h>
 
-#ifndef BTRFS_SUPER_MAGIC
-#define BTRFS_SUPER_MAGIC 0x9123683E
-#endif
-#ifndef OVERLAYFS_SUPER_MAGIC
-#define OVERLAYFS_SUPER_MAGIC 0x794c7630
-#endif
 #define DESCRIPTORS_MAX 65536
 
 static _Atomic uint32_t descriptors; /* kept by all spaces of the process */
@@ -102,32 +94,13 @@ int file_stamp(const struct open_file *h, struct file_stamp *stamp)
 }
 
 /*
- * Where stat shows another device than maps. On btrfs a number is that of a file in each snapshot, and the name
- * that maps shows, or the link of map_files, tells which: asked anew for each mapping (namesakes). On overlayfs maps shows
- * the file of a layer; which one it is now, a fresh mapping tells. The layer must be of this machine.
+ * Watch, then stamp: what comes in between is reported, not missed.
+ *
+ * Where stat shows another device than maps (btrfs, overlayfs with layers on several) a number can be that of several
+ * files, of one in each snapshot or layer. The link in map_files, or the name that maps shows, tells which is meant: each mapping is
+ * asked.
  */
-static bool prove(struct vma_reader *r, struct open_file *h, const struct hmm_vma *vma)
-{
-	struct mount_facts facts;
-	struct statfs fs;
-	bool found;
-
-	h->proven = true;
-	if (fstatfs(h->fd, &fs))
-		return false;
-	found = !mounts_find_device(vma->dev_major, vma->dev_minor, &facts);
-	if ((uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC) {
-		if (!vma->dev_major && !found)
-			return false;
-		h->namesakes = !vma->dev_major && !facts.is_tmpfs;
-	} else {
-		h->namesakes = true;
-	}
-	return vma_file_is(r, h->fd, vma);
-}
-
-/* Watch, then stamp, then prove: what comes in between is reported, and a copy-up changes what is mapped. */
-static int learn(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
+static int learn(struct open_file *h, const struct hmm_vma *vma)
 {
 	struct stat st;
 
@@ -142,7 +115,8 @@ static int learn(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *v
 		return -EOPNOTSUPP;
 	if (st.st_dev == makedev(vma->dev_major, vma->dev_minor))
 		return 0;
-	return prove(mm_vmas(mm), h, vma) ? 0 : -EOPNOTSUPP;
+	h->namesakes = true;
+	return vma_file_is(h->fd, vma) ? 0 : -EOPNOTSUPP;
 }
 
 int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
@@ -162,7 +136,7 @@ int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
 		h->fd = -1;
 		return -EMFILE;
 	}
-	err = learn(mm, h, vma);
+	err = learn(h, vma);
 	if (err) {
 		watch_put(h->watch);
 		close(h->fd);

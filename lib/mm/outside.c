@@ -7,7 +7,7 @@
  *	caller				task
  *	all signals blocked
  *	clone, sleeps			leaves the table, which it shared
- *					opens, looks, maps
+ *					opens, looks
  *	goes on				ends, and its table with it
  */
 #include "mm/span.h"
@@ -20,7 +20,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,33 +67,6 @@ static __attribute__((noinline)) int run(struct outside *o)
 	pid = clone(in_the_task, stack + STACK_BYTES, flags, o);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, SIGNAL_BYTES);
 	return pid < 0 ? -EOPNOTSUPP : o->result;
-}
-
-static int map_page(struct outside *o, int fd)
-{
-	const long page = sysconf(_SC_PAGESIZE);
-	long at = syscall(SYS_mmap, 0, page, PROT_NONE, MAP_PRIVATE, fd, 0);
-
-	if (at == -1)
-		return -errno;
-	o->value = (uint64_t)at;
-	return 0;
-}
-
-/* Nobody can access it, so it is never registered, nor walked. */
-bool outside_maps_as(struct vma_reader *r, int path_fd, const struct hmm_vma *vma)
-{
-	char path[FD_PATH_SIZE];
-	struct outside o = { .path = fd_path(path, path_fd), .look = map_page };
-	struct hmm_vma now;
-	bool same;
-
-	if (run(&o))
-		return false;
-	same = !vma_peek(r, o.value, &now) && now.start <= o.value && now.inode == vma->inode &&
-	       now.dev_major == vma->dev_major && now.dev_minor == vma->dev_minor;
-	syscall(SYS_munmap, o.value, sysconf(_SC_PAGESIZE));
-	return same;
 }
 
 static int add_extents(struct outside *o, int fd)

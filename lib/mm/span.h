@@ -30,7 +30,6 @@ struct file_watch;
 struct open_file {
 	int fd;       /* O_PATH, or -1 */
 	bool extents; /* its stamp looks at its extents */
-	bool proven; /* maps shows another device than stat: known by a look that has to be repeated once it changes */
 	bool namesakes; /* other files may bear its number: each mapping of it is asked for its name */
 	struct file_watch *watch; /* or NULL */
 	uint32_t events;          /* of the watch, when the stamp was taken */
@@ -213,8 +212,7 @@ bool stamp_is_local(int fd);
 const char *fd_path(char buf[FD_PATH_SIZE], int fd);
 bool extents_matter(int path_fd);
 
-/* outside.c. Would a fresh mapping of the file look as the VMA does? Bytes that it shares with others: 0 or -errno. */
-bool outside_maps_as(struct vma_reader *r, int path_fd, const struct hmm_vma *vma);
+/* outside.c. How many bytes the file shares with others: 0 or -errno. */
 int outside_shared_bytes(int path_fd, uint64_t *bytes);
 
 #endif

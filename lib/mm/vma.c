@@ -111,7 +111,7 @@ int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
 	if (raw.vma.inode != vma->inode || raw.vma.dev_major != vma->dev_major ||
 	    raw.vma.dev_minor != vma->dev_minor)
 		return -EAGAIN;
-	return vma_file_open(r, &raw);
+	return vma_file_open(&raw);
 }
 
 int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)

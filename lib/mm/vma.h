@@ -29,9 +29,9 @@ bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
  * closing any other descriptor of a file drops the POSIX locks that the program holds on it. The
  * caller closes it.
  */
-int vma_file_open(struct vma_reader *r, const struct vma_raw *raw);
+int vma_file_open(const struct vma_raw *raw);
 /* Is it a descriptor of a file that shows the VMA's device and inode in maps? */
-bool vma_file_is(struct vma_reader *r, int fd, const struct hmm_vma *vma);
+bool vma_file_is(int fd, const struct hmm_vma *vma);
 
 /* mounts.c: what is mounted. dev is the superblock's, mnt_id may be 0 for "any". -ENOENT */
 struct mount_facts {

@@ -144,7 +144,7 @@ static uint32_t classify_unopened(const struct vma_raw *raw)
 	return facts.dax_always ? HMM_VMA_DAX : HMM_VMA_FILE;
 }
 
-static uint32_t classify_file(struct vma_reader *r, struct vma_raw *raw)
+static uint32_t classify_file(struct vma_raw *raw)
 {
 	struct statx stx;
 	struct statfs fs;
@@ -154,7 +154,7 @@ static uint32_t classify_file(struct vma_reader *r, struct vma_raw *raw)
 	/* A server that does not answer is none of ours to wait for. */
 	if (mounts_is_remote(raw->vma.dev_major, raw->vma.dev_minor))
 		return HMM_VMA_FILE;
-	fd = vma_file_open(r, raw);
+	fd = vma_file_open(raw);
 	if (fd < 0)
 		return classify_unopened(raw);
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) || fstatfs(fd, &fs))
@@ -210,16 +210,15 @@ bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma)
 	return kind != HMM_VMA_HOLE;
 }
 
-static uint32_t classify_cached(struct vma_reader *r, struct vma_raw *raw)
+static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
 {
-	struct vma_cache *cache = r->cache;
 	const struct hmm_vma *vma = &raw->vma;
 	const uint64_t now = mm_now_ns();
 	uint32_t kind = known_kind(cache, vma, now);
 
 	if (kind != HMM_VMA_HOLE)
 		return kind;
-	kind = classify_file(r, raw);
+	kind = classify_file(raw);
 	/* A device has mappings of several kinds. */
 	if (kind != HMM_VMA_SHMEM && kind != HMM_VMA_DAX && kind != HMM_VMA_FILE)
 		return kind;
@@ -255,11 +254,11 @@ static uint64_t internal_huge_size(const struct vma_cache *cache, const struct h
 	return 0;
 }
 
-static uint64_t mounted_huge_size(struct vma_reader *r, const struct vma_raw *raw)
+static uint64_t mounted_huge_size(const struct vma_raw *raw)
 {
 	struct statfs fs;
 	uint64_t size = 0;
-	int fd = vma_file_open(r, raw);
+	int fd = vma_file_open(raw);
 
 	if (fd < 0)
 		return 0;
@@ -292,9 +291,9 @@ void vma_classify(struct vma_reader *r, struct vma_raw *raw)
 		vma->kind = HMM_VMA_HUGETLB;
 		return;
 	}
-	vma->kind = classify_cached(r, raw);
+	vma->kind = classify_cached(r->cache, raw);
 	if (vma->kind == HMM_VMA_HUGETLB) {
-		huge = mounted_huge_size(r, raw);
+		huge = mounted_huge_size(raw);
 		vma->page_size = huge ? huge : vma->page_size;
 	}
 }

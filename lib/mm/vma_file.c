@@ -12,19 +12,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#ifndef OVERLAYFS_SUPER_MAGIC
-#define OVERLAYFS_SUPER_MAGIC 0x794c7630
-#endif
 #define FD_DIR "/proc/self/fd/"
 
 /*
  * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
  * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
  */
-static bool is_file_of(int fd, const struct hmm_vma *vma)
+bool vma_file_is(int fd, const struct hmm_vma *vma)
 {
 	struct mount_facts facts;
 	struct statx stx;
@@ -48,28 +44,13 @@ static bool is_very_file(int fd, const struct hmm_vma *vma)
 	       stx.stx_dev_minor == vma->dev_minor;
 }
 
-/* On overlayfs maps shows the file of a layer: the one that a mapping made now would be of? */
-static bool is_layer_of(struct vma_reader *r, int fd, const struct hmm_vma *vma)
-{
-	struct statfs fs;
-	struct stat st;
-
-	return !fstatfs(fd, &fs) && (uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC &&
-	       !fstat(fd, &st) && S_ISREG(st.st_mode) && outside_maps_as(r, fd, vma);
-}
-
-bool vma_file_is(struct vma_reader *r, int fd, const struct hmm_vma *vma)
-{
-	return is_file_of(fd, vma) || is_layer_of(r, fd, vma);
-}
-
-static int open_checked(struct vma_reader *r, const char *path, const struct hmm_vma *vma)
+static int open_checked(const char *path, const struct hmm_vma *vma)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (vma_file_is(r, fd, vma))
+	if (vma_file_is(fd, vma))
 		return fd;
 	close(fd);
 	return -ENOENT;
@@ -89,7 +70,7 @@ static char *put_hex(char *p, uint64_t v)
 	return p;
 }
 
-static int open_map_file(struct vma_reader *r, const struct hmm_vma *vma)
+static int open_map_file(const struct hmm_vma *vma)
 {
 	char path[64] = "/proc/self/map_files/";
 	char *p = put_hex(path + strlen(path), vma->start);
@@ -97,7 +78,7 @@ static int open_map_file(struct vma_reader *r, const struct hmm_vma *vma)
 	*p++ = '-';
 	p = put_hex(p, vma->end);
 	*p = 0;
-	return open_checked(r, path, vma);
+	return open_checked(path, vma);
 }
 
 struct linux_dirent64 {
@@ -121,7 +102,7 @@ static int number(const char *digits)
  * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
  * -ENOENT: the process has none. Other errors: who knows.
  */
-static int open_own_fd(struct vma_reader *r, const struct hmm_vma *vma)
+static int open_own_fd(const struct hmm_vma *vma)
 {
 	char buf[2048] __attribute__((aligned(8)));
 	char path[FD_PATH_SIZE];
@@ -138,20 +119,20 @@ static int open_own_fd(struct vma_reader *r, const struct hmm_vma *vma)
 			at += d->d_reclen;
 			if (d->d_name[0] == '.' || !is_very_file(number(d->d_name), vma))
 				continue;
-			found = open_checked(r, fd_path(path, number(d->d_name)), vma);
+			found = open_checked(fd_path(path, number(d->d_name)), vma);
 		}
 	}
 	close(dir);
 	return found;
 }
 
-int vma_file_open(struct vma_reader *r, const struct vma_raw *raw)
+int vma_file_open(const struct vma_raw *raw)
 {
-	int fd = open_map_file(r, &raw->vma);
+	int fd = open_map_file(&raw->vma);
 
 	if (fd < 0 && !strcmp(raw->path, "/dev/zero (deleted)"))
 		return -ENOENT; /* shared anonymous memory: nobody else has a descriptor either */
 	if (fd < 0 && raw->path[0] == '/')
-		fd = open_checked(r, raw->path, &raw->vma);
-	return fd < 0 ? open_own_fd(r, &raw->vma) : fd;
+		fd = open_checked(raw->path, &raw->vma);
+	return fd < 0 ? open_own_fd(&raw->vma) : fd;
 }
