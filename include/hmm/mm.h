@@ -61,7 +61,7 @@ struct hmm_mm_options {
  * Context: any thread; may block; not from a callback. The calling process must not have closed
  * the signals' default of threads: the two threads block all signals.
  * Return: 0; -EPERM userfaultfd denied to this process; -ENOSYS no userfaultfd in this kernel or
- * denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
+ * denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, there is no /proc, or
  * @options->pid is another process; -EINVAL a bad option; -EMFILE; -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
  * Since: 0.1. Follows: mmu_notifier_register().
