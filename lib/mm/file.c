@@ -96,6 +96,7 @@ static struct file *new_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
 	struct file *f = t->n_files < FILES_MAX ? hmm_objpool_get(&t->files_pool) : NULL;
+	size_t i;
 
 	if (!f)
 		return NULL;
@@ -106,6 +107,8 @@ static struct file *new_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	f->h.fd = -1;
 	f->next = *bucket_of(t, vma);
 	*bucket_of(t, vma) = f;
+	i = (size_t)(bucket_of(t, vma) - t->bucket);
+	atomic_fetch_or(&t->filled[i / 64], 1ULL << i % 64);
 	t->n_files++;
 	t->unused = true;
 	return f;

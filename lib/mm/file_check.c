@@ -13,9 +13,9 @@ static int look_at_bucket(struct file_table *t, size_t i)
 {
 	int changed = 0;
 
-	if (!atomic_load(&t->bucket[i]))
-		return 0;
 	pthread_mutex_lock(&t->lock);
+	if (!t->bucket[i])
+		atomic_fetch_and(&t->filled[i / 64], ~(1ULL << i % 64));
 	for (struct file *f = t->bucket[i]; f; f = f->next)
 		changed += file_look_locked(t, f);
 	pthread_mutex_unlock(&t->lock);
@@ -33,10 +33,15 @@ int hmm_mm_check_files(struct hmm_mm *mm)
 	pthread_mutex_lock(&t->lock);
 	idle_files_close_locked(mm, SPANS_AT_ONCE);
 	pthread_mutex_unlock(&t->lock);
-	if (atomic_load(&t->n_files))
+	if (atomic_load(&t->n_files)) {
 		watches_drain();
-	for (size_t i = 0; i < FILE_BUCKETS && atomic_load(&t->n_files); i++)
-		changed += look_at_bucket(t, i);
+		for (size_t i = 0; i < FILE_BUCKETS; i++) {
+			if (atomic_load(&t->filled[i / 64]) >> i % 64 & 1)
+				changed += look_at_bucket(t, i);
+			else if (!atomic_load(&t->filled[i / 64]))
+				i |= 63;
+		}
+	}
 	/* also what file_unchanged() found and could not tell */
 	files_sweep_all(mm);
 	return changed;

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WATCHED (IN_MODIFY | IN_UNMOUNT)
@@ -31,6 +33,7 @@ static struct {
 	int fd; /* -1: none yet */
 	pid_t pid;
 	uint32_t spaces;
+	uint64_t looked; /* when it was known to be ours, in units of 10 ms */
 	_Atomic uint32_t
 		missed; /* the queue overflowed, or the instance was lost: an event of every file */
 	struct hmm_objpool pool;
@@ -194,6 +197,30 @@ static void note(const struct inotify_event *e)
 	}
 }
 
+/*
+ * Is there something to read, for us? Asked without reading, as what is read from another's descriptor is lost to him. One
+ * with nothing to read is looked at every 10 ms; until then stamps tell, and that the files' descriptors have gone too.
+ */
+static bool has_events(void)
+{
+	struct timespec now;
+	uint64_t ticks;
+	int n = 0;
+
+	if (in.fd < 0)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	ticks = (uint64_t)now.tv_sec * 100 + (uint64_t)now.tv_nsec / 10000000;
+	if (ioctl(in.fd, FIONREAD, &n))
+		n = -1;
+	if (!n && ticks == in.looked)
+		return false;
+	in.looked = ticks;
+	if (n < 0 || !is_ours(in.fd))
+		lose();
+	return in.fd >= 0 && n > 0;
+}
+
 void watches_drain(void)
 {
 	char buf[1024] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -201,14 +228,15 @@ void watches_drain(void)
 
 	/* The lock from the read to the note: who finds nothing to read finds everything noted. */
 	pthread_mutex_lock(&in.lock);
-	if (in.fd >= 0 && !is_ours(in.fd))
-		lose();
-	while (in.fd >= 0 && (n = read(in.fd, buf, sizeof(buf))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct inotify_event *e = (const struct inotify_event *)(buf + at);
+	if (has_events()) {
+		while ((n = read(in.fd, buf, sizeof(buf))) > 0) {
+			for (ssize_t at = 0; at < n;) {
+				const struct inotify_event *e =
+					(const struct inotify_event *)(buf + at);
 
-			at += (ssize_t)(sizeof(*e) + e->len);
-			note(e);
+				at += (ssize_t)(sizeof(*e) + e->len);
+				note(e);
+			}
 		}
 	}
 	pthread_mutex_unlock(&in.lock);

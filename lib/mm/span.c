@@ -212,20 +212,25 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 	return true;
 }
 
+/* The lock is not held while the mappings are asked, of which there may be many: who replaces a span tells of it. */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
 	bool stands = true;
 
-	pthread_mutex_lock(&t->lock);
-	while (stands && start < end) {
-		const struct span *s = first(t, start, start + 1);
-		const uint64_t to = s && s->node.end < end ? s->node.end : end;
+	for (uint64_t to; stands && start < end; start = to) {
+		const struct span *s;
+		struct span copy;
 
-		stands = s && still_mapped(mm, s, start, to);
-		start = to;
+		pthread_mutex_lock(&t->lock);
+		s = first(t, start, start + 1);
+		stands = s;
+		if (s)
+			copy = *s;
+		pthread_mutex_unlock(&t->lock);
+		to = stands && copy.node.end < end ? copy.node.end : end;
+		stands = stands && still_mapped(mm, &copy, start, to);
 	}
-	pthread_mutex_unlock(&t->lock);
 	return stands;
 }
 
