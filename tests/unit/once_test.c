@@ -150,6 +150,18 @@ static void memory_of_another_userfaultfd(void **state)
 	munmap(p, 4 * PAGE);
 }
 
+static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+			  void *priv)
+{
+	(void)ni, (void)start, (void)end, (void)priv;
+	return false;
+}
+
+/* Nothing has to be killed before its memory is registered: its sequence stays. */
+static const struct hmm_interval_notifier_ops quiet_ops = { .size = sizeof(quiet_ops),
+							    .invalidate = on_invalidate,
+							    .holds = holds_nothing };
+
 /* Registered by somebody is not watched by us. Which page is there the kernel tells the privileged alone. */
 static void another_page_in_its_place_is_refused(void **state)
 {
@@ -159,6 +171,10 @@ static void another_page_in_its_place_is_refused(void **state)
 	int uffd;
 
 	(void)state;
+	hmm_interval_notifier_remove(m.ni);
+	assert_int_equal(hmm_interval_notifier_insert(m.mm, PAGE, (1ULL << 56) - 2 * PAGE,
+						      &quiet_ops, &m, &m.ni),
+			 0);
 	memset(p, 1, 4 * PAGE);
 	uffd = watch_elsewhere(p, UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
 			       UFFDIO_REGISTER_MODE_WP);
