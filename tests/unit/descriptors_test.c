@@ -212,6 +212,43 @@ static void what_gets_their_numbers_is_not_touched(void **state)
 	close(fd);
 }
 
+static int locked_for_others(const char *path)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 100 };
+	pid_t pid = fork_tied();
+	int status;
+
+	if (!pid) {
+		int fd = open(path, O_RDWR);
+
+		_exit(fd < 0 || fcntl(fd, F_GETLK, &l) ? 2 : l.l_type != F_UNLCK);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+/* On XFS with DAX the extents of a file are looked at, for which it has to be opened: see outside.c. */
+static void the_programs_locks_stay(void **state)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 100 };
+	char path[32];
+	int fd = make_file(path, 2 * PAGE);
+	char *p = map_fd(2 * PAGE, RW, MAP_SHARED, fd, 0);
+	struct mirror m;
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_SETLK, &l), 0);
+	mirror_open(&m, 0);
+	assert_int_equal(fault(&m, p, 2, REQ_WRITE), 0);
+	assert_int_equal(locked_for_others(path), 1);
+	munmap(p, 2 * PAGE);
+	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	mirror_close(&m);
+	assert_int_equal(locked_for_others(path), 1);
+	unlink(path);
+	close(fd);
+}
+
 static void what_was_unmapped_leaves_nothing_behind(void **state)
 {
 	struct mirror m;
@@ -236,6 +273,7 @@ int main(void)
 		cmocka_unit_test(without_one_nothing_is_cached),
 		cmocka_unit_test(spaces_share_one_inotify_instance_made_late),
 		cmocka_unit_test(what_gets_their_numbers_is_not_touched),
+		cmocka_unit_test(the_programs_locks_stay),
 		cmocka_unit_test(what_was_unmapped_leaves_nothing_behind),
 	};
 
