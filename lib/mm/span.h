@@ -92,7 +92,8 @@ struct file_table {
 		lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
 	struct itree spans;
 	struct file *_Atomic bucket[FILE_BUCKETS]; /* by device and inode as maps shows them */
-	_Atomic uint64_t filled[FILE_BUCKETS / 64]; /* a bit a bucket that may hold one; written under lock */
+	_Atomic uint64_t filled[FILE_BUCKETS /
+				64]; /* a bit a bucket that may hold one; written under lock */
 	_Atomic uint32_t n_files;
 	_Atomic uint32_t n_spans;
 	bool unused;    /* a file may be without a span */
