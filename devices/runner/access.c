@@ -13,11 +13,16 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <hmm/mm.h>
 #include <hmm/range.h>
 #include "base/mutation.h"
 #include "runner/runner.h"
+
+#define IN_VAIN 2
+#define VAIN_AT_ONCE 100
+#define VAIN_MAX 10000 /* with a pause of 1 ms each: some ten seconds */
 
 static void enter(struct engine *e)
 {
@@ -138,6 +143,16 @@ static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
 	return false;
 }
 
+/*
+ * What an engine asks before it uses memory once. Through the address it reaches what is mapped at that instant, as
+ * the CPU does: the sequence says that nothing told is on its way. A device that has means of its own (once) may hold
+ * something: all that can be seen is looked at.
+ */
+static unsigned int once_checks(const struct engine *e)
+{
+	return e->runner->ops->once ? HMM_CHECK_ALL : 0;
+}
+
 /* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
 static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len,
 		    int prot, void **host)
@@ -155,7 +170,7 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 		return -EFAULT;
 	enter(e);
 	e->once = true;
-	if (!hmm_range_valid(&range, HMM_CHECK_ALL)) {
+	if (!hmm_range_valid(&range, once_checks(e))) {
 		*host = (void *)(uintptr_t)va;
 		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host)
 					  : 0;
@@ -190,7 +205,10 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 	return rc;
 }
 
-/* Outside of sections. 0: look again; 1: *host may be used in the section we are in now. */
+/*
+ * Outside of sections. 0: look again; 1: *host may be used in the section we are in now; IN_VAIN: what may be
+ * used once had changed.
+ */
 static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
 	struct hmm_device_fault f = { .addr = va, .len = len, .prot = (uint32_t)prot };
@@ -206,13 +224,25 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 	if (rc || !(f.flags & HMM_FAULT_ONCE))
 		return rc;
 	rc = use_once(e, &f, va, len, prot, host);
-	return rc == -EAGAIN ? 0 : rc ? rc : 1;
+	return rc == -EAGAIN ? IN_VAIN : rc ? rc : 1;
+}
+
+/* Looked in vain: memory that cannot be cached changed before each use. */
+static int look_again(unsigned int times)
+{
+	struct timespec ts = { 0, 1000000 };
+
+	if (times > VAIN_AT_ONCE)
+		nanosleep(&ts, NULL);
+	return times < VAIN_MAX ? 0 : -ETIME;
 }
 
 /* A pointer, inside a section. No pointer of hmm_access() is unsettled. */
 static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
 	struct runner *r = e->runner;
+	unsigned int vain = 0;
+	bool touched = false;
 	int rc;
 
 	if (__builtin_expect(va + len < va, 0))
@@ -224,6 +254,12 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 			return 0;
 		access_leave(e);
 		rc = miss(e, va, len, prot, host);
+		if (rc == IN_VAIN)
+			rc = look_again(++vain);
+		if (rc == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
+			touched = true;
+			rc = engine_touch(e, va, len, prot);
+		}
 		if (rc)
 			return rc > 0 ? 0 : rc;
 	}

@@ -138,6 +138,9 @@ int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job);
 /* faults.c: raise one and sleep until it is answered; f carries the answer's flags back. */
 int fault_raise(struct engine *e, struct hmm_device_fault *f);
 
+/* touch.c: a load or store of each page as the CPU would do it, outside of sections: 0 or -EFAULT */
+int engine_touch(struct engine *e, uint64_t va, size_t len, int prot);
+
 /* access.c */
 extern const struct hmm_ctx_ops access_ctx_ops;
 /* Leave the section. False: it did not stand. */

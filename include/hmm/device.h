@@ -102,7 +102,8 @@ struct hmm_device_fault {
 
 /*
  * The memory is there but cannot be cached (HMM_PFN_TRANSIENT): nothing was installed. The device may
- * use [once_start, once_end) in one section after hmm_range_valid(HMM_CHECK_ALL) said 0 inside it.
+ * use [once_start, once_end) in one section after hmm_range_valid(HMM_CHECK_ALL) said 0 inside it. One that loads and
+ * stores through the address needs no checks (0), as it reaches what is mapped at that instant; see hmm-coherence(7).
  */
 #define HMM_FAULT_ONCE (1U << 0)
 /* The device had a translation and the memory was not there: forget it before looking again. */

@@ -72,10 +72,10 @@ struct hmm_mm_options {
  *
  * Context: any thread; may block; not from a callback.
  * Return: 0; -EPERM userfaultfd, or @options->pump_priority, denied to this process; -ENOSYS no userfaultfd in this
- * kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, or
- * @options->pid is another process; -EINVAL a bad option, or @options->uffd is no userfaultfd or lacks an event;
+ * kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, there is no
+ * /proc, or @options->pid is another process; -EINVAL a bad option, or @options->uffd is no userfaultfd or lacks an event;
  * -EACCES /proc/self is not this process's to read, as after setuid(2) (prctl(2) PR_SET_DUMPABLE makes it so again, or
- * attach before and pass @options->maps_fd and @options->pagemap_fd); -ENOENT there is no /proc; -EAGAIN no thread can be
+ * attach before and pass @options->maps_fd and @options->pagemap_fd); -EAGAIN no thread can be
  * made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE; -ENFILE; -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
  * Since: 0.1. Follows: mmu_notifier_register().

@@ -95,7 +95,8 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * @checks: HMM_CHECK_*; 0 equals hmm_interval_valid()
  *
  * Each check costs about 0.3 to 1.7 us, whatever the size. Checks that the kind of mapping requires
- * for soundness (System V: HMM_CHECK_VMA) are added by the call itself.
+ * for soundness (System V: HMM_CHECK_VMA) are added by the call itself. TRANSIENT entries of memory that cannot be
+ * watched are judged, with any check, by all that can be read of the range: about 1 us a mapping and 30 ns a page.
  * Context: as hmm_interval_valid(), but HMM_CHECK_* may block: outside callbacks.
  * Return: 0 it stands; -ESTALE it does not; -ESRCH.
  * Since: 0.1.

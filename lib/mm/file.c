@@ -16,44 +16,9 @@
 #include "base/nocancel.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/inotify.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
-#define FILES_MAX 512
-#define WATCHED (IN_MODIFY | IN_UNMOUNT)
-
-/* Files that have no name get no event from some of the calls that change them, depending on the kernel. */
-static bool probe_memfd_events(int inotify)
-{
-	char path[FD_PATH_SIZE];
-	char buf[sizeof(struct inotify_event)];
-	int fd = memfd_create("libhmm-probe", MFD_CLOEXEC);
-	bool told = false;
-	int watch;
-
-	if (fd < 0)
-		return false;
-	if (!ftruncate(fd, 4096) &&
-	    (watch = inotify_add_watch(inotify, fd_path(path, fd), IN_MODIFY)) >= 0) {
-		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
-		told = read(inotify, buf, sizeof(buf)) > 0;
-		inotify_rm_watch(inotify, watch);
-	}
-	close(fd);
-	while (read(inotify, buf, sizeof(buf)) > 0)
-		; /* that the watch has gone */
-	return told;
-}
-
-bool files_memfd_events(const struct hmm_mm *mm)
-{
-	return mm->files->memfd_events;
-}
+#define SPANS_AT_ONCE 256
+#define SPANS_A_FAULT 16
 
 int files_init(struct hmm_mm *mm)
 {
@@ -66,19 +31,18 @@ int files_init(struct hmm_mm *mm)
 	hmm_objpool_init(&t->spans_pool, sizeof(struct span));
 	hmm_objpool_init(&t->files_pool, sizeof(struct file));
 	dead_ranges_init(t);
-	t->inotify = child_closes(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-	t->memfd_events = t->inotify >= 0 && probe_memfd_events(t->inotify);
+	once_init(&t->once);
+	watches_get();
 	mm->files = t;
 	return 0;
 }
 
-static void close_all(struct file_table *t)
+static void for_each_handle(struct file_table *t, void (*fn)(struct open_file *h))
 {
-	for (struct file *f = t->files; f; f = f->next) {
-		close_ours(f->extents_fd);
-		close_ours(f->fd);
+	for (size_t i = 0; i < FILE_BUCKETS; i++) {
+		for (struct file *f = t->bucket[i]; f; f = f->next)
+			fn(&f->h);
 	}
-	close_ours(t->inotify);
 }
 
 void files_fini(struct hmm_mm *mm)
@@ -87,162 +51,145 @@ void files_fini(struct hmm_mm *mm)
 
 	if (!t)
 		return;
-	close_all(t);
+	for_each_handle(t, file_close);
+	watches_put();
 	hmm_objpool_fini(&t->spans_pool);
 	hmm_objpool_fini(&t->files_pool);
 	dead_ranges_fini(t);
+	once_fini(&t->once);
 	pthread_mutex_destroy(&t->gone_lock);
 	pthread_mutex_destroy(&t->lock);
 	hmm_pool_unmap(t, sizeof(*t));
 	mm->files = NULL;
 }
 
+static struct file *_Atomic *bucket_of(struct file_table *t, const struct hmm_vma *vma)
+{
+	const uint64_t key = vma->inode ^ (uint64_t)vma->dev_minor << 20 ^ vma->dev_major;
+
+	return &t->bucket[key * 0x9e3779b97f4a7c15ULL >> 55];
+}
+_Static_assert(FILE_BUCKETS == 512, "nine bits");
+
 static struct file *find_file(struct file_table *t, const struct hmm_vma *vma)
 {
-	for (struct file *f = t->files; f; f = f->next) {
-		if (f->inode == vma->inode && f->dev_major == vma->dev_major &&
-		    f->dev_minor == vma->dev_minor)
-			return f;
-	}
-	return NULL;
+	struct file *f = *bucket_of(t, vma);
+
+	while (f && !(f->inode == vma->inode && f->dev_major == vma->dev_major &&
+		      f->dev_minor == vma->dev_minor))
+		f = f->next;
+	return f;
 }
 
-static int add_watch(const struct file_table *t, int fd)
-{
-	char path[FD_PATH_SIZE];
-
-	return t->inotify < 0 ? -1 : inotify_add_watch(t->inotify, fd_path(path, fd), WATCHED);
-}
-
-static int take_stamp(const struct file *f, struct file_stamp *stamp)
-{
-	int err = stamp_take(f->fd, stamp);
-
-	stamp->shared = 0;
-	if (!err && f->extents_fd >= 0)
-		err = extents_shared(f->extents_fd, &stamp->shared);
-	return err;
-}
-
-static void open_file_now(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
-{
-	struct stat st;
-
-	f->fd = child_closes(vma_open_file(mm_vmas(mm), vma));
-	f->extents_fd = -1;
-	f->watch = -1;
-	/* That the mapping changed meanwhile is no reason to go without the file: at once again. */
-	f->retry_ns = f->fd == -EAGAIN ? 0 : mm_now_ns() + FILES_RETRY_NS;
-	if (f->fd < 0)
-		return;
-	/*
-	 * Watch, then stamp: what comes in between is reported, not missed. Where stat shows another device than maps a
-	 * number can be that of several files (btrfs: of one in each snapshot), and maps does not tell which is meant.
-	 */
-	if (stamp_is_local(f->fd) && !fstat(f->fd, &st) && S_ISREG(st.st_mode) &&
-	    st.st_dev == makedev(f->dev_major, f->dev_minor)) {
-		f->watch = add_watch(mm->files, f->fd);
-		f->st_dev = st.st_dev;
-		f->st_ino = st.st_ino;
-		if (f->kind == HMM_VMA_DAX)
-			f->extents_fd = child_closes(extents_open(f->fd));
-		if (!take_stamp(f, &f->stamp))
-			return;
-		close_ours(f->extents_fd);
-		f->extents_fd = -1;
-	}
-	close_ours(f->fd);
-	f->fd = -1;
-}
-
-static void open_file(struct hmm_mm *mm, struct file *f, const struct hmm_vma *vma)
-{
-	opening_begin();
-	open_file_now(mm, f, vma);
-	opening_end();
-}
-
-static void outdate(struct file_table *t, struct file *f)
+void file_outdate_locked(struct file_table *t, struct file *f)
 {
 	f->generation++;
 	t->unswept = true;
 }
 
-static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
+static struct file *new_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
-	struct file *f = find_file(t, vma);
+	struct file *f = t->n_files < FILES_MAX ? hmm_objpool_get(&t->files_pool) : NULL;
+	size_t i;
 
-	if (f) {
-		if (f->fd < 0 && mm_now_ns() >= f->retry_ns) {
-			open_file(mm, f, vma);
-			/* Nobody saw what happened to it before: older spans cannot be vouched for. */
-			if (f->fd >= 0)
-				outdate(t, f);
-		}
-		return f;
-	}
-	if (t->n_files >= FILES_MAX / 2 && mm_now_ns() >= t->gc_ns)
-		idle_files_close_locked(mm);
-	if (t->n_files >= FILES_MAX)
-		return NULL;
-	f = hmm_objpool_get(&t->files_pool);
 	if (!f)
 		return NULL;
 	f->inode = vma->inode;
 	f->dev_major = vma->dev_major;
 	f->dev_minor = vma->dev_minor;
 	f->kind = vma->kind;
-	open_file(mm, f, vma);
-	f->next = t->files;
-	t->files = f;
+	f->h.fd = -1;
+	f->next = *bucket_of(t, vma);
+	*bucket_of(t, vma) = f;
+	i = (size_t)(bucket_of(t, vma) - t->bucket);
+	atomic_fetch_or(&t->filled[i / 64], 1ULL << i % 64);
 	t->n_files++;
+	t->unused = true;
 	return f;
 }
 
-/* What inotify has to say, noted in the files it is about. */
-static void drain_events(struct file_table *t)
+/* What was opened without the lock becomes the file's, unless somebody was faster. */
+static struct file *adopt(struct hmm_mm *mm, const struct hmm_vma *vma, struct open_file *h,
+			  int err)
 {
-	char buf[1024] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n;
+	struct file *f = find_file(mm->files, vma);
+	const bool is_new = !f;
 
-	while (t->inotify >= 0 && (n = read(t->inotify, buf, sizeof(buf))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct inotify_event *e = (const struct inotify_event *)(buf + at);
-
-			at += (ssize_t)(sizeof(*e) + e->len);
-			for (struct file *f = t->files; f; f = f->next) {
-				if ((e->mask & IN_Q_OVERFLOW) || f->watch == e->wd)
-					f->event = true;
-			}
-		}
+	if (!f)
+		f = new_file(mm, vma);
+	if (!f || f->h.fd >= 0) {
+		file_close(h);
+		return f;
 	}
+	f->h = *h;
+	f->has_none = err == -ENOENT;
+	/* That the mapping changed meanwhile is no reason to go without the file: at once again. */
+	f->retry_ns = err == -EAGAIN ? 0 : mm_now_ns() + FILES_RETRY_NS;
+	/* Nobody saw what happened to it before: older spans cannot be vouched for. */
+	if (h->fd >= 0 && !is_new)
+		file_outdate_locked(mm->files, f);
+	return f;
 }
 
-/* Bumps the generation if the file changed since its stamp. Call drain_events() first. */
-static bool look(struct file_table *t, struct file *f)
+/* The lock is held, and was let go meanwhile where the file had to be opened. */
+static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
-	const bool ours = f->writers && f->watch >= 0;
-	struct file_stamp now;
-	bool changed;
+	struct file_table *t = mm->files;
+	struct file *f = find_file(t, vma);
+	struct open_file h;
+	int err;
 
-	if (f->fd < 0 || hmm_mutation(HMM_MUTATION_FILE_BLIND))
+	if (f && (f->h.fd >= 0 || mm_now_ns() < f->retry_ns))
+		return f;
+	if (files_full())
+		idle_files_close_locked(mm, SPANS_AT_ONCE);
+	pthread_mutex_unlock(&t->lock);
+	err = file_open(mm, &h, vma);
+	pthread_mutex_lock(&t->lock);
+	return adopt(mm, vma, &h, err);
+}
+
+/* The descriptor has gone, or the watch. */
+static bool has_to_be_found_again(const struct file *f, int err)
+{
+	return err == -EBADF || (f->h.watch && !watch_works(f->h.watch));
+}
+
+bool file_look_locked(struct file_table *t, struct file *f)
+{
+	const bool ours = f->writers && f->h.watch;
+	struct file_stamp *was = &f->h.stamp;
+	struct file_stamp now;
+	uint32_t events;
+	bool changed;
+	int err;
+
+	if (f->h.fd < 0 || hmm_mutation(HMM_MUTATION_FILE_BLIND))
 		return false;
-	if (take_stamp(f, &now))
+	events = watch_events(f->h.watch);
+	err = file_stamp(&f->h, &now);
+	if (err)
 		changed = true;
 	else if (
 		ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
-		changed = f->event || now.size != f->stamp.size || now.shared > f->stamp.shared ||
-			  (f->kind == HMM_VMA_DAX && now.blocks != f->stamp.blocks);
+		changed = events != f->h.events || now.size != was->size ||
+			  now.shared > was->shared ||
+			  (f->kind == HMM_VMA_DAX && now.blocks != was->blocks);
 	else
-		changed = f->event || (f->stamp.racy && f->watch < 0) ||
-			  stamp_differs(&now, &f->stamp, f->kind == HMM_VMA_DAX);
-	if (changed || ours)
-		f->stamp = now;
-	f->event = false;
-	if (changed)
-		outdate(t, f);
-	return changed;
+		changed = events != f->h.events || (was->racy && !f->h.watch) ||
+			  stamp_differs(&now, was, f->kind == HMM_VMA_DAX);
+	if (!err && (changed || ours))
+		*was = now;
+	f->h.events = events;
+	if (!changed)
+		return false;
+	file_outdate_locked(t, f);
+	if (has_to_be_found_again(f, err)) {
+		file_close(&f->h);
+		f->retry_ns = 0;
+	}
+	return true;
 }
 
 /* 0; -ETIME: some are left to the next call. */
@@ -265,7 +212,7 @@ static int sweep(struct hmm_mm *mm, uint64_t deadline)
 }
 
 /* Everything that was seen to change is told when it returns, by whomever. */
-static void sweep_all(struct hmm_mm *mm)
+void files_sweep_all(struct hmm_mm *mm)
 {
 	do
 		sweep(mm, 0);
@@ -279,25 +226,59 @@ static bool has_file(const struct hmm_vma *vma)
 	       (vma->kind == HMM_VMA_HUGETLB && (vma->inode || vma->dev_minor || vma->dev_major));
 }
 
+/* The file that a span is to belong to, as it is now. Of a namesake nothing is known. */
+static struct file *file_to_track(struct hmm_mm *mm, const struct hmm_vma *vma, bool namesake)
+{
+	struct file *f = get_file(mm, vma);
+
+	watches_drain();
+	if (f)
+		file_look_locked(mm->files, f);
+	return namesake ? NULL : f;
+}
+
+/* Before the lock is taken for long: does the number tell which file it is? */
+static bool is_namesake(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	struct file_table *t = mm->files;
+	struct open_file h = { .fd = -1 };
+	struct file *f;
+
+	pthread_mutex_lock(&t->lock);
+	f = find_file(t, vma);
+	if (f)
+		h = f->h;
+	pthread_mutex_unlock(&t->lock);
+	return h.fd >= 0 && h.namesakes && !file_is_mapped(mm, &h, vma);
+}
+
+/* Changes of it are unseen, or nobody can make any. */
+static bool is_known(const struct file *f, const struct hmm_vma *vma)
+{
+	return f && (f->h.fd >= 0 || (vma->kind == HMM_VMA_SHMEM && f->has_none));
+}
+
 int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
 	struct dead_ranges dead = { .table = t };
+	const bool filed = has_file(vma);
+	const bool namesake = filed && is_namesake(mm, vma);
 	struct file *f = NULL;
-	bool again;
+	bool known = false;
 	int late;
 	int err;
 
 	do {
-		pthread_mutex_lock(&t->lock);
-		if (has_file(vma)) {
-			f = get_file(mm, vma);
-			drain_events(t);
-			if (f)
-				look(t, f);
-		}
-		again = f && f->fd < 0 && !f->retry_ns;
-		err = again ? -EBUSY : span_put_locked(t, vma, f, &dead);
+		err = mm_lock_until(&t->lock, deadline);
+		if (err)
+			return err;
+		/* Of what cannot be watched no event tells that it has gone. */
+		idle_files_close_locked(mm, SPANS_A_FAULT);
+		if (filed)
+			f = file_to_track(mm, vma, namesake);
+		known = is_known(f, vma);
+		err = f && f->h.fd < 0 && !f->retry_ns ? -EBUSY : span_put_locked(t, vma, f, &dead);
 		pthread_mutex_unlock(&t->lock);
 		late = dead_ranges_tell(mm, &dead, deadline);
 	} while (err == -EAGAIN && !late);
@@ -305,7 +286,7 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 		late = sweep(mm, deadline);
 	if (late || err)
 		return late ? late : err;
-	return has_file(vma) && (!f || f->fd < 0) ? -EOPNOTSUPP : 0;
+	return filed && !known ? -EOPNOTSUPP : 0;
 }
 
 void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
@@ -318,8 +299,8 @@ void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t dea
 	pthread_mutex_lock(&t->lock);
 	f = get_file(mm, vma);
 	if (f) {
-		drain_events(t);
-		look(t, f);
+		watches_drain();
+		file_look_locked(t, f);
 		f->writers++;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -337,9 +318,10 @@ void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadl
 	pthread_mutex_lock(&t->lock);
 	f = find_file(t, vma);
 	if (f && f->writers) {
-		drain_events(t);
-		look(t, f);
+		watches_drain();
+		file_look_locked(t, f);
 		f->writers--;
+		t->unused = true;
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (t->unswept)
@@ -352,14 +334,14 @@ int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	int ret = -ENOENT;
 
 	pthread_mutex_lock(&t->lock);
-	drain_events(t);
+	watches_drain();
 	for (struct itree_node *n = itree_first(&t->spans, start, end); n && ret;
 	     n = itree_next(&t->spans, n, start, end)) {
 		struct span *s = (struct span *)n;
 
-		if (!s->file || s->file->fd < 0)
+		if (!s->file || s->file->h.fd < 0)
 			continue;
-		look(t, s->file);
+		file_look_locked(t, s->file);
 		ret = s->generation == s->file->generation;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -388,7 +370,7 @@ static bool is_watched(const struct span *s)
 	const struct file *f = s->file;
 
 	/* Without the watch a stamp says too little: filesystems take it before they take the pages. */
-	return f && f->fd >= 0 && s->generation == f->generation && f->watch >= 0;
+	return f && f->h.fd >= 0 && s->generation == f->generation && watch_works(f->h.watch);
 }
 
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -398,74 +380,14 @@ bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 static bool is_tracked(const struct span *s)
 {
-	return s->file ? s->generation == s->file->generation : s->kind != HMM_VMA_SHMEM;
+	const struct file *f = s->file;
+
+	if (s->kind != HMM_VMA_SHMEM)
+		return !f || s->generation == f->generation;
+	return f && s->generation == f->generation && (f->h.fd >= 0 || f->has_none);
 }
 
 bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	return every_span(mm, start, end, is_tracked);
-}
-
-int hmm_mm_check_files(struct hmm_mm *mm)
-{
-	HMM_CANCEL_POINT;
-	struct file_table *t = mm->files;
-	int err = mm_alive(mm);
-	int changed = 0;
-
-	if (err)
-		return err;
-	pthread_mutex_lock(&t->lock);
-	if (mm_now_ns() >= t->gc_ns)
-		idle_files_close_locked(mm);
-	drain_events(t);
-	for (struct file *f = t->files; f; f = f->next)
-		changed += look(t, f);
-	pthread_mutex_unlock(&t->lock);
-	/* also what file_unchanged() found and could not tell */
-	sweep_all(mm);
-	return changed;
-}
-
-static void note_file(struct hmm_mm *mm, void *arg)
-{
-	const struct stat *st = arg;
-	struct file_table *t = mm->files;
-	bool known = false;
-
-	if (mm_alive(mm))
-		return;
-	pthread_mutex_lock(&t->lock);
-	for (struct file *f = t->files; f; f = f->next) {
-		const bool same = f->fd >= 0 ? f->st_dev == st->st_dev && f->st_ino == st->st_ino
-					     : f->inode == st->st_ino &&
-						       f->dev_major == major(st->st_dev) &&
-						       f->dev_minor == minor(st->st_dev);
-
-		if (!same)
-			continue;
-		known = true;
-		outdate(t, f);
-		if (f->fd >= 0)
-			take_stamp(f, &f->stamp);
-	}
-	pthread_mutex_unlock(&t->lock);
-	if (known)
-		sweep_all(mm);
-}
-
-int hmm_mm_note_file(struct hmm_mm *mm, int fd)
-{
-	HMM_NO_CANCEL;
-	struct stat st;
-
-	if (fstat(fd, &st))
-		return -errno;
-	if (mm && mm_alive(mm))
-		return -ESRCH;
-	if (mm)
-		note_file(mm, &st);
-	else
-		spaces_for_each(note_file, &st);
-	return 0;
 }

@@ -16,65 +16,91 @@
 #include "mm/span.h"
 #include "base/child.h"
 
-#include <sys/inotify.h>
-#include <unistd.h>
-
-static void close_file(struct file_table *t, struct file *f)
-{
-	if (f->watch >= 0)
-		inotify_rm_watch(t->inotify, f->watch);
-	close_ours(f->extents_fd);
-	close_ours(f->fd);
-	hmm_objpool_put(&t->files_pool, f);
-	t->n_files--;
-}
-
 static void close_unused(struct file_table *t)
 {
-	struct file **link = &t->files;
+	if (!t->unused)
+		return;
+	t->unused = false;
+	for (size_t i = 0; i < FILE_BUCKETS; i++) {
+		struct file *_Atomic *link = &t->bucket[i];
+		struct file *f;
 
-	while (*link) {
-		struct file *f = *link;
-
-		if (f->spans || f->writers) {
-			link = &f->next;
-			continue;
+		while ((f = *link)) {
+			if (f->spans || f->writers) {
+				link = &f->next;
+				continue;
+			}
+			*link = f->next;
+			file_close(&f->h);
+			hmm_objpool_put(&t->files_pool, f);
+			t->n_files--;
 		}
-		*link = f->next;
-		close_file(t, f);
 	}
 }
 
-void idle_files_close_locked(struct hmm_mm *mm)
+void idle_files_close_locked(struct hmm_mm *mm, unsigned int spans)
 {
 	struct file_table *t = mm->files;
 
-	span_gc_locked(mm);
+	if (!t->gc_at && mm_now_ns() < t->gc_ns)
+		return;
+	span_gc_some_locked(mm, &t->gc_at, spans);
 	close_unused(t);
-	t->gc_ns = mm_now_ns() + FILES_RETRY_NS;
+	if (!t->gc_at)
+		t->gc_ns = mm_now_ns() + FILES_RETRY_NS;
 }
 
-static void add_gone(struct file_table *t, uint64_t start, uint64_t end, uint64_t n)
+/* gone_lock is held. Where there are more than fit, the last one grows. */
+static void add_gone(struct file_table *t, uint64_t start, uint64_t end)
 {
-	pthread_mutex_lock(&t->gone_lock);
-	if (start < t->gone_start || t->gone_start == t->gone_end)
-		t->gone_start = start;
-	if (end > t->gone_end)
-		t->gone_end = end;
-	atomic_fetch_add(&t->gone, n);
-	pthread_mutex_unlock(&t->gone_lock);
+	struct gone_range *last;
+
+	if (t->n_gone_ranges < GONE_MAX) {
+		t->gone_ranges[t->n_gone_ranges++] = (struct gone_range){ start, end };
+		return;
+	}
+	last = &t->gone_ranges[GONE_MAX - 1];
+	if (start < last->start)
+		last->start = start;
+	if (end > last->end)
+		last->end = end;
 }
 
 void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
-	if (atomic_load(&mm->files->n_files))
-		add_gone(mm->files, start, end, 1);
+	struct file_table *t = mm->files;
+
+	if (!atomic_load(&t->n_spans))
+		return;
+	pthread_mutex_lock(&t->gone_lock);
+	add_gone(t, start, end);
+	atomic_fetch_add(&t->gone, 1);
+	pthread_mutex_unlock(&t->gone_lock);
+}
+
+/* What was noted first, until something cannot be looked at. True: all of it is done with. */
+static bool forget_gone(struct hmm_mm *mm, const struct gone_range *gone, int n)
+{
+	struct file_table *t = mm->files;
+	int i = 0;
+
+	while (i < n && span_gc_range_locked(mm, gone[i].start, gone[i].end))
+		i++;
+	if (i == n)
+		return true;
+	pthread_mutex_lock(&t->gone_lock);
+	for (; i < n; i++)
+		add_gone(t, gone[i].start, gone[i].end);
+	pthread_mutex_unlock(&t->gone_lock);
+	return false;
 }
 
 bool files_closed(struct hmm_mm *mm)
 {
 	struct file_table *t = mm->files;
-	uint64_t start, end, n;
+	struct gone_range gone[GONE_MAX];
+	uint64_t n;
+	int ranges;
 	bool all;
 
 	if (atomic_load(&t->gone) == atomic_load(&t->closed))
@@ -83,17 +109,16 @@ bool files_closed(struct hmm_mm *mm)
 		return false;
 	pthread_mutex_lock(&t->gone_lock);
 	n = atomic_load(&t->gone);
-	start = t->gone_start;
-	end = t->gone_end;
-	t->gone_start = t->gone_end = 0;
+	ranges = t->n_gone_ranges;
+	for (int i = 0; i < ranges; i++)
+		gone[i] = t->gone_ranges[i];
+	t->n_gone_ranges = 0;
 	pthread_mutex_unlock(&t->gone_lock);
-	all = span_gc_files_locked(mm, start, end);
+	all = forget_gone(mm, gone, ranges);
 	close_unused(t);
 	/* Only now: who finds the numbers equal relies on it. */
 	if (all)
 		atomic_store(&t->closed, n);
-	else
-		add_gone(t, start, end, 0);
 	pthread_mutex_unlock(&t->lock);
 	return all && atomic_load(&t->gone) == n;
 }

@@ -222,6 +222,25 @@ bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Have spans been replaced whose older translations are not invalidated yet? Ask after the checks, before the sequence. */
 bool spans_untold(struct hmm_mm *mm);
+/*
+ * once.c. What a fault saw of memory that nobody can watch, under which sequence; a check sees whether it is the same. One
+ * system call a mapping, one for 256 pages.
+ */
+struct once_note {
+	const struct hmm_interval_notifier *notifier;
+	uint64_t seq;
+	uint64_t start;
+	uint64_t end;
+	uint64_t seen;
+};
+/* False: not all of it is mapped and present. */
+bool once_look(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *seen);
+/* May move note->seq on, and others' with it, where the same sequence saw something else. 0; -ETIME. */
+int once_put(struct hmm_mm *mm, struct once_note *note, uint64_t deadline);
+/* The range can be watched now, or again. */
+void once_drop(struct hmm_mm *mm, const struct once_note *note);
+/* 1: as the fault saw it; 0: not; -ENOENT: it was no such fault. */
+int once_check(struct hmm_mm *mm, const struct once_note *note);
 /* Is a hole punched in a memfd told apart from our own faults for writing? */
 bool files_memfd_events(const struct hmm_mm *mm);
 

@@ -46,6 +46,7 @@ static int insert(struct file_table *t, const struct span *like, uint64_t start,
 	s->offset = like->offset + (start - like->node.start);
 	s->node = (struct itree_node){ .start = start, .end = end };
 	itree_insert(&t->spans, &s->node);
+	atomic_fetch_add(&t->n_spans, 1);
 	if (s->file)
 		s->file->spans++;
 	if (s->kind == HMM_VMA_SYSV)
@@ -56,8 +57,9 @@ static int insert(struct file_table *t, const struct span *like, uint64_t start,
 void span_delete_locked(struct file_table *t, struct span *s)
 {
 	itree_remove(&t->spans, &s->node);
-	if (s->file)
-		s->file->spans--;
+	atomic_fetch_sub(&t->n_spans, 1);
+	if (s->file && !--s->file->spans)
+		t->unused = true;
 	if (s->kind == HMM_VMA_SYSV)
 		atomic_fetch_sub(&t->n_sysv, 1);
 	hmm_objpool_put(&t->spans_pool, s);
@@ -207,20 +209,25 @@ static bool still_mapped(struct hmm_mm *mm, const struct span *s, uint64_t start
 	return true;
 }
 
+/* The lock is not held while the mappings are asked, of which there may be many: who replaces a span tells of it. */
 bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
 	bool stands = true;
 
-	pthread_mutex_lock(&t->lock);
-	while (stands && start < end) {
-		const struct span *s = first(t, start, start + 1);
-		const uint64_t to = s && s->node.end < end ? s->node.end : end;
+	for (uint64_t to; stands && start < end; start = to) {
+		const struct span *s;
+		struct span copy;
 
-		stands = s && still_mapped(mm, s, start, to);
-		start = to;
+		pthread_mutex_lock(&t->lock);
+		s = first(t, start, start + 1);
+		stands = s;
+		if (s)
+			copy = *s;
+		pthread_mutex_unlock(&t->lock);
+		to = stands && copy.node.end < end ? copy.node.end : end;
+		stands = stands && still_mapped(mm, &copy, start, to);
 	}
-	pthread_mutex_unlock(&t->lock);
 	return stands;
 }
 
@@ -255,36 +262,45 @@ static bool partly_mapped(struct hmm_mm *mm, const struct span *s)
 	return true; /* maybe */
 }
 
-void span_gc_locked(struct hmm_mm *mm)
+void span_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int spans)
 {
 	struct file_table *t = mm->files;
-	struct span *s = first(t, 0, UINT64_MAX);
+	struct span *s = first(t, *at, UINT64_MAX);
 
-	while (s) {
-		struct span *after = next(t, s, 0, UINT64_MAX);
+	for (; s && spans; spans--) {
+		struct span *after = next(t, s, *at, UINT64_MAX);
 
+		*at = s->node.end;
 		if (!partly_mapped(mm, s))
 			span_delete_locked(t, s);
 		s = after;
 	}
+	if (!s)
+		*at = 0;
 }
 
 /*
- * Of a file only what was touched is registered; the unmapping of the rest raises no event, and nothing of it can be
- * translated. So a span goes with its last registered part.
+ * Is nothing left of it? Of a file only what was touched is registered; the unmapping of the rest raises no event, and
+ * nothing of it can be translated. So a span goes with its last registered part. Of other memory whole mappings are
+ * registered, and what is registered is mapped.
  */
-bool span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static bool has_gone(struct hmm_mm *mm, const struct span *s, bool any)
+{
+	return !any || (s->file && !partly_mapped(mm, s));
+}
+
+bool span_gc_range_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
 	struct span *s = first(t, start, end);
 
 	while (s) {
 		struct span *after = next(t, s, start, end);
-		int any = s->file ? region_any(mm, s->node.start, s->node.end) : 0;
+		int any = region_any(mm, s->node.start, s->node.end);
 
 		if (any < 0)
 			return false;
-		if (s->file && !(any && partly_mapped(mm, s)))
+		if (has_gone(mm, s, any))
 			span_delete_locked(t, s);
 		s = after;
 	}

@@ -8,6 +8,7 @@
 #define LIB_MM_SPAN_H
 
 #include "mm/core.h"
+#include "mm/vma.h"
 
 #include <time.h>
 
@@ -17,27 +18,38 @@ struct file_stamp {
 	int64_t ctime_s;
 	uint32_t ctime_ns;
 	uint64_t shared; /* bytes whose blocks other files share, where that is looked at */
+	uint64_t dev;    /* whose it is */
+	uint64_t ino;
 	/* Taken in the clock tick of the change: a second change could bear the same time. */
 	bool racy;
 };
 
+struct file_watch;
+
+/* A file as we hold it; file_open.c, which is called without the lock. */
+struct open_file {
+	int fd;       /* O_PATH, or -1 */
+	bool extents; /* its stamp looks at its extents */
+	bool namesakes; /* other files may bear its number: each mapping of it is asked for its name */
+	struct file_watch *watch; /* or NULL */
+	uint32_t events;          /* of the watch, when the stamp was taken */
+	uint64_t st_ino;          /* as stat shows it */
+	uint64_t st_dev;
+	struct file_stamp stamp;
+};
+
 struct file {
-	struct file *next;
-	uint64_t inode; /* as maps shows it */
+	struct file *_Atomic next; /* of its bucket */
+	uint64_t inode;            /* as maps shows it */
 	uint32_t dev_major;
 	uint32_t dev_minor;
-	uint64_t st_ino; /* as stat shows it */
-	uint64_t st_dev;
 	uint32_t kind;
-	int fd;            /* O_PATH, or -1 */
-	int extents_fd;    /* of the same file, where its extents are looked at, or -1 */
-	int watch;         /* inotify, or -1 */
-	uint64_t retry_ns; /* fd -1: when to look for a descriptor again */
-	struct file_stamp stamp;
+	struct open_file h;
+	uint64_t retry_ns; /* without a descriptor: when to look for one again */
+	bool has_none; /* there is none, and no name: who could change it has none either, or is another process */
 	uint64_t generation; /* bumped when it changed: older spans are dead */
 	uint32_t spans;
 	uint32_t writers; /* our own faults for writing */
-	bool event;       /* inotify told of a change since the stamp */
 };
 
 struct span {
@@ -53,14 +65,40 @@ struct span {
 	uint64_t generation;
 };
 
-struct file_table {
+/* once.c: what the last faults of memory that nobody can watch have seen */
+#define ONCE_NOTES 1024
+
+struct once_table {
 	pthread_mutex_t lock;
+	_Atomic bool any;
+	uint32_t count; /* lock: how many were put, modulo ONCE_NOTES the next place */
+	struct once_note notes[ONCE_NOTES]; /* lock */
+};
+
+void once_init(struct once_table *t);
+void once_fini(struct once_table *t);
+
+#define FILE_BUCKETS 512
+#define FILES_MAX (1U << 20) /* those without a descriptor count, too */
+#define GONE_MAX 64
+
+struct gone_range {
+	uint64_t start;
+	uint64_t end;
+};
+
+struct file_table {
+	pthread_mutex_t
+		lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
 	struct itree spans;
-	struct file *files;
+	struct file *_Atomic bucket[FILE_BUCKETS]; /* by device and inode as maps shows them */
+	_Atomic uint64_t filled[FILE_BUCKETS /
+				64]; /* a bit a bucket that may hold one; written under lock */
 	_Atomic uint32_t n_files;
-	int inotify;       /* or -1 */
-	bool memfd_events; /* inotify tells of holes punched in a memfd; since Linux 6.14 it does not */
-	uint64_t gc_ns;
+	_Atomic uint32_t n_spans;
+	bool unused;    /* a file may be without a span */
+	uint64_t gc_ns; /* when to begin to look at every span again */
+	uint64_t gc_at; /* how far that came, 0: it is done */
 	_Atomic uint32_t n_sysv;
 	_Atomic uint32_t
 		untold; /* dead ranges that are not told yet, those late among them; falls under lock */
@@ -72,9 +110,11 @@ struct file_table {
 	struct hmm_objpool late_pool;
 	/* What was unmapped since idle files were closed. gone_lock is held for a few instructions only. */
 	pthread_mutex_t gone_lock;
-	_Atomic uint64_t gone;         /* how many ranges were noted; written under gone_lock */
-	_Atomic uint64_t closed;       /* how many of them are done with; written under lock */
-	uint64_t gone_start, gone_end; /* gone_lock: all that are not */
+	_Atomic uint64_t gone;   /* how many ranges were noted; written under gone_lock */
+	_Atomic uint64_t closed; /* how many of them are done with; written under lock */
+	struct gone_range gone_ranges[GONE_MAX]; /* gone_lock: all that are not */
+	int n_gone_ranges;                       /* gone_lock */
+	struct once_table once;
 };
 
 #define SPAN_DEAD_MAX 16
@@ -107,13 +147,13 @@ int span_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file
 		    struct dead_ranges *dead);
 /* Takes dead spans out, as many as fit; true: there may be more. */
 bool span_sweep_locked(struct file_table *t, struct dead_ranges *dead);
-/* Forget what is no longer mapped, so that files can be closed. One system call a span. */
-void span_gc_locked(struct hmm_mm *mm);
+/* Forget what is no longer mapped from *at on, of so many spans at most; *at: where to go on, 0 when all were seen. */
+void span_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int spans);
 /*
- * The same for spans of files that overlap what was unmapped, also those of which nothing is registered any more. False: not
+ * The same for spans that overlap what was unmapped, also those of which nothing is registered any more. False: not
  * all were looked at, as what is registered is changing.
  */
-bool span_gc_files_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
+bool span_gc_range_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void span_delete_locked(struct file_table *t, struct span *s);
 
 /* dead.c */
@@ -128,9 +168,38 @@ int dead_ranges_tell(struct hmm_mm *mm, struct dead_ranges *dead, uint64_t deadl
 /* Waits until others have told theirs; true: there were some, and what is late now is the caller's to take. */
 bool dead_ranges_wait(struct file_table *t);
 
-/* idle.c: closes what no span belongs to, after looking at every span; the lock is held */
+/*
+ * idle.c: from a second after the last time on looks at so many spans with each call, until all were seen; closes what no
+ * span belongs to. The lock is held.
+ */
 #define FILES_RETRY_NS 1000000000ULL
-void idle_files_close_locked(struct hmm_mm *mm);
+void idle_files_close_locked(struct hmm_mm *mm, unsigned int spans);
+
+/* file.c; the lock is held. Bumps the generation if the file changed since its stamp. Call watches_drain() first. */
+bool file_look_locked(struct file_table *t, struct file *f);
+void file_outdate_locked(struct file_table *t, struct file *f);
+/* Everything that was seen to change is told when it returns, by whomever. */
+void files_sweep_all(struct hmm_mm *mm);
+
+/* file_open.c. 0; -errno and h->fd is -1: -EAGAIN the mapping has changed, -ENOENT there is no name and no descriptor. */
+int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma);
+void file_close(struct open_file *h);
+int file_stamp(const struct open_file *h, struct file_stamp *stamp);
+bool file_is_mapped(struct hmm_mm *mm, const struct open_file *h, const struct hmm_vma *vma);
+/* No more descriptors may be kept. */
+bool files_full(void);
+
+/* inotify.c. One instance for the process, from the first watch until the last space goes. */
+void watches_get(void);
+void watches_put(void);
+void watches_in_child(void);
+/* NULL: none is to be had. */
+struct file_watch *watch_add(int path_fd);
+void watch_put(struct file_watch *w);
+bool watch_works(const struct file_watch *w);
+/* Grows with each event; of NULL too, when none can be told apart. What drains sees what was told before. */
+uint32_t watch_events(const struct file_watch *w);
+void watches_drain(void);
 
 /* stamp.c: 0 or -errno */
 int stamp_take(int fd, struct file_stamp *stamp);
@@ -138,10 +207,12 @@ bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool 
 /* Does the change time of this filesystem come from this kernel's clock? */
 bool stamp_is_local(int fd);
 
-/* extents.c: the descriptor's name under /proc, without stdio; a descriptor or -1; 0 or -errno */
+/* extents.c: the descriptor's name under /proc, without stdio; does the file's stamp have to look at its extents? */
 #define FD_PATH_SIZE 32
 const char *fd_path(char buf[FD_PATH_SIZE], int fd);
-int extents_open(int path_fd);
-int extents_shared(int fd, uint64_t *bytes);
+bool extents_matter(int path_fd);
+
+/* outside.c. How many bytes the file shares with others: 0 or -errno. */
+int outside_shared_bytes(int path_fd, uint64_t *bytes);
 
 #endif

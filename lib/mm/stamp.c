@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 int stamp_take(int fd, struct file_stamp *stamp)
@@ -22,10 +23,12 @@ int stamp_take(int fd, struct file_stamp *stamp)
 	struct statx stx;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS | STATX_CTIME, &stx))
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS | STATX_CTIME | STATX_INO, &stx))
 		return -errno;
 	stamp->size = stx.stx_size;
 	stamp->blocks = stx.stx_blocks;
+	stamp->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+	stamp->ino = stx.stx_ino;
 	stamp->ctime_s = stx.stx_ctime.tv_sec;
 	stamp->ctime_ns = stx.stx_ctime.tv_nsec;
 	if (!stamp->ctime_ns) /* a filesystem that keeps whole seconds, at worst every other one */

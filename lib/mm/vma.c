@@ -125,6 +125,9 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 	int err = fd < 0 ? -errno : 0;
 
 	memset(r, 0, sizeof(*r));
+	/* No /proc, or one that hides us */
+	if (err == -ENOENT)
+		err = -EOPNOTSUPP;
 	if (!err)
 		err = ownfd_take(&r->maps, fd);
 	if (err)

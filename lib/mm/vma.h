@@ -30,6 +30,8 @@ bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
  * caller closes it.
  */
 int vma_file_open(const struct vma_raw *raw);
+/* Is it a descriptor of a file that shows the VMA's device and inode in maps? */
+bool vma_file_is(int fd, const struct hmm_vma *vma);
 
 /* mounts.c: what is mounted. dev is the superblock's, mnt_id may be 0 for "any". -ENOENT */
 struct mount_facts {
@@ -37,9 +39,12 @@ struct mount_facts {
 	uint32_t dev_minor;
 	bool is_tmpfs;
 	bool is_hugetlbfs;
+	bool is_remote;
 	bool dax_always;
 };
 int mounts_find_device(uint32_t dev_major, uint32_t dev_minor, struct mount_facts *facts);
 int mounts_find_id(uint64_t mnt_id, struct mount_facts *facts);
+/* Can another machine, or a server, change what lies there? Asks nobody but mountinfo; kept for a second. */
+bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor);
 
 #endif

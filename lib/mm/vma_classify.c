@@ -22,7 +22,8 @@
 #include <linux/memfd.h>
 #include <unistd.h>
 
-#define FACTS_NR 64
+#define FACTS_NR                                                                                   \
+	4096 /* a program with that many mapped files is asked about all of them at each job */
 #define FACTS_NS 1000000000ULL
 #define HUGE_SIZES_NR 8
 
@@ -149,8 +150,12 @@ static uint32_t classify_file(struct vma_raw *raw)
 	struct statx stx;
 	struct statfs fs;
 	uint32_t kind;
-	int fd = vma_file_open(raw);
+	int fd;
 
+	/* A server that does not answer is none of ours to wait for. */
+	if (mounts_is_remote(raw->vma.dev_major, raw->vma.dev_minor))
+		return HMM_VMA_FILE;
+	fd = vma_file_open(raw);
 	if (fd < 0)
 		return classify_unopened(raw);
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) || fstatfs(fd, &fs))
@@ -171,7 +176,10 @@ static uint32_t classify_file(struct vma_raw *raw)
 
 static struct file_facts *facts_of(struct vma_cache *cache, const struct hmm_vma *vma)
 {
-	return &cache->facts[(vma->inode ^ vma->dev_minor) % FACTS_NR];
+	return &cache->facts[((vma->inode ^ (uint64_t)vma->dev_minor << 32) *
+				      0x9e3779b97f4a7c15ULL >>
+			      32) %
+			     FACTS_NR];
 }
 
 /* HMM_VMA_HOLE: not known. */

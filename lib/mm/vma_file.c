@@ -4,7 +4,7 @@
  * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
  * checked to be the very file, by device and inode.
  */
-#include "mm/vma.h"
+#include "mm/span.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +20,12 @@
  * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
  * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
  */
-static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
+bool vma_file_is(int fd, const struct hmm_vma *vma)
 {
 	struct mount_facts facts;
 	struct statx stx;
 
-	if (statx(fd, name, *name ? 0 : AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &stx) ||
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) ||
 	    stx.stx_ino != vma->inode)
 		return false;
 	if (stx.stx_dev_major == vma->dev_major && stx.stx_dev_minor == vma->dev_minor)
@@ -34,13 +34,23 @@ static bool is_file_of(int fd, const char *name, const struct hmm_vma *vma)
 	       facts.dev_major == vma->dev_major && facts.dev_minor == vma->dev_minor;
 }
 
+/* The same as stat shows it: no other file has both. No server is asked, whose answer the program waits for itself. */
+static bool is_very_file(int fd, const struct hmm_vma *vma)
+{
+	struct statx stx;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) &&
+	       stx.stx_ino == vma->inode && stx.stx_dev_major == vma->dev_major &&
+	       stx.stx_dev_minor == vma->dev_minor;
+}
+
 static int open_checked(const char *path, const struct hmm_vma *vma)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (is_file_of(fd, "", vma))
+	if (vma_file_is(fd, vma))
 		return fd;
 	close(fd);
 	return -ENOENT;
@@ -79,35 +89,49 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
+static int number(const char *digits)
+{
+	int n = 0;
+
+	while (*digits >= '0' && *digits <= '9')
+		n = 10 * n + (*digits++ - '0');
+	return n;
+}
+
+/*
+ * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
+ * -ENOENT: the process has none. Other errors: who knows.
+ */
 static int open_own_fd(const struct hmm_vma *vma)
 {
 	char buf[2048] __attribute__((aligned(8)));
-	char path[sizeof(FD_DIR) + 24] = FD_DIR;
+	char path[FD_PATH_SIZE];
 	int dir = open(FD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int found = -ENOENT;
 	long n;
 
 	if (dir < 0)
-		return -errno;
+		return errno == ENOENT ? -EACCES : -errno;
 	while (found < 0 && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
 		for (long at = 0; found < 0 && at < n;) {
 			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
 
 			at += d->d_reclen;
-			if (d->d_name[0] == '.' || !is_file_of(dir, d->d_name, vma))
+			if (d->d_name[0] == '.' || !is_very_file(number(d->d_name), vma))
 				continue;
-			strncpy(path + sizeof(FD_DIR) - 1, d->d_name, 23);
-			found = open_checked(path, vma);
+			found = open_checked(fd_path(path, number(d->d_name)), vma);
 		}
 	}
 	close(dir);
-	return found < 0 ? -ENOENT : found;
+	return found;
 }
 
 int vma_file_open(const struct vma_raw *raw)
 {
 	int fd = open_map_file(&raw->vma);
 
+	if (fd < 0 && !strcmp(raw->path, "/dev/zero (deleted)"))
+		return -ENOENT; /* shared anonymous memory: nobody else has a descriptor either */
 	if (fd < 0 && raw->path[0] == '/')
 		fd = open_checked(raw->path, &raw->vma);
 	return fd < 0 ? open_own_fd(&raw->vma) : fd;

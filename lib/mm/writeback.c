@@ -17,7 +17,7 @@ static bool is_written_back(const struct span *s, const struct stat *st)
 	if (!f || !s->shared || !(s->prot & PROT_WRITE) ||
 	    (s->kind != HMM_VMA_FILE && s->kind != HMM_VMA_DAX))
 		return false;
-	return !st || (f->fd >= 0 && f->st_dev == st->st_dev && f->st_ino == st->st_ino);
+	return !st || (f->h.fd >= 0 && f->h.st_dev == st->st_dev && f->h.st_ino == st->st_ino);
 }
 
 /* The next range from *start on. */

@@ -124,6 +124,9 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 		return -EBUSY; /* the VMA has changed */
 	if (err && err != -EOPNOTSUPP)
 		return err;
+	/* Without a file nothing is to be known of what nobody watches. */
+	if (err && vma->kind == HMM_VMA_ANON)
+		return 0;
 	err = file_track(w->mm, vma, w->deadline);
 	return err == -EOPNOTSUPP ? 0 : err;
 }

@@ -109,6 +109,31 @@ static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 	return walk_snapshot(w, *end, done);
 }
 
+/* Before it is known to stand: what is noted was seen while nothing had changed. */
+static void look_once(struct walk *w)
+{
+	struct hmm_range *r = w->range;
+
+	w->seen = 0;
+	if (w->once && !w->error && !(r->flags & HMM_RANGE_LOOK) &&
+	    !once_look(w->mm, r->start, r->end, &w->seen))
+		w->seen = 0;
+}
+
+static int note_once(struct walk *w)
+{
+	struct hmm_range *r = w->range;
+	struct once_note note = { r->notifier, r->notifier_seq, r->start, r->end, w->seen };
+	int err = 0;
+
+	if (w->seen)
+		err = once_put(w->mm, &note, w->deadline);
+	else
+		once_drop(w->mm, &note);
+	r->notifier_seq = note.seq;
+	return err;
+}
+
 /* *end: where output ends if the attempt succeeds */
 static int attempt(struct walk *w, uint64_t *end)
 {
@@ -119,7 +144,10 @@ static int attempt(struct walk *w, uint64_t *end)
 	if (err)
 		return err;
 	w->forks = mm_forks(w->mm);
+	w->once = false;
 	err = fault_and_look(w, end, &done);
+	if (!err)
+		look_once(w);
 	progress(w, done);
 	if (!err)
 		err = settle(w);
@@ -127,7 +155,7 @@ static int attempt(struct walk *w, uint64_t *end)
 	 * known. */
 	if (!err && (mm_fork_passed(w->mm, word) || mm_forks(w->mm) != w->forks))
 		err = -EBUSY;
-	return err;
+	return err ? err : note_once(w);
 }
 
 static void wait_a_little(unsigned int stuck)

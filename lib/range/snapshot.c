@@ -166,8 +166,15 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	int err = 0;
 
 	if (lies(w, s, run)) {
+		/* What was cached while it was registered dies here, whether it can be registered again or not. */
+		const struct hmm_invalidation inv = { .start = run->start,
+						      .end = run->end,
+						      .event = HMM_EVENT_CLEAR };
+
 		err = region_deny(w->mm, run->start, run->end, w->deadline);
-		return err ? err : -EBUSY;
+		if (!err)
+			err = mm_invalidate_until(w->mm, &inv, w->deadline);
+		return err < 0 ? err : -EBUSY;
 	}
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {
 		fill_same(w, run->start, run->end, flags);
@@ -247,6 +254,15 @@ static void arm(struct walk *w, uint64_t start, uint64_t end)
 }
 
 /*
+ * In doubt, of what may not be armed: would another page in its place be seen? Of a shared file or memfd by its
+ * stamp, which changes with its pages; of a copy that a private mapping made, or of a segment, by the frame alone.
+ */
+static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
+{
+	return !mm_pagemap(w->mm)->pfns_hidden || (vma->shared && vma->kind != HMM_VMA_SYSV);
+}
+
+/*
  * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
  * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
  * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
@@ -257,20 +273,25 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 {
 	int covered = region_covers(w->mm, start, end, w->deadline);
 
-	if (covered <= 0)
-		return covered < 0 ? covered : true;
-	if (!is_told_of(w->mm, vma, start, end))
-		return true;
+	if (covered < 0)
+		return covered;
 	/* Whether it is still registered after a silent detach and attach only a scan can tell. */
-	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)
+	if (!covered || !is_told_of(w->mm, vma, start, end) ||
+	    (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)) {
+		w->once = true;
 		return true;
+	}
 	/* Once a part has been looked at, perhaps in doubt, the end of a doubt is the end of this attempt. */
 	if (!doubt_overlaps_fault(w->mm, start, end,
 				  start == w->range->start ? w->range->notifier : NULL,
 				  &w->range->notifier_seq))
 		return false;
-	if (mm_wp_async(w->mm) && (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB))
-		arm(w, start, end);
+	if (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB) {
+		if (mm_wp_async(w->mm))
+			arm(w, start, end);
+	} else {
+		w->once |= is_told_apart(w, vma);
+	}
 	return true;
 }
 

@@ -38,6 +38,23 @@ static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return (doubt ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
 }
 
+static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned int checks)
+{
+	const uint64_t start = range->start;
+	const uint64_t end = range->end;
+	const struct once_note note = { range->notifier, range->notifier_seq, start, end, 0 };
+	const int once = once_check(mm, &note);
+
+	/* What nobody can watch is judged by all that can be seen of it, whatever is asked for. */
+	if (once >= 0)
+		return once;
+	if (checks & HMM_CHECK_VMA && !span_stands(mm, start, end))
+		return false;
+	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))
+		return false;
+	return !(checks & HMM_CHECK_PRESENT) || pages_stand(mm, start, end);
+}
+
 int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 {
 	HMM_NO_CANCEL;
@@ -54,12 +71,9 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 		checks &= ~HMM_CHECK_PRESENT;
 	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
 		checks &= ~HMM_CHECK_VMA;
-	if ((checks & HMM_CHECK_VMA || span_has_sysv(mm, start, end)) &&
-	    !span_stands(mm, start, end))
-		return -ESTALE;
-	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))
-		return -ESTALE;
-	if (checks & HMM_CHECK_PRESENT && !pages_stand(mm, start, end))
+	if (span_has_sysv(mm, start, end))
+		checks |= HMM_CHECK_VMA;
+	if (checks && !stands(mm, range, checks))
 		return -ESTALE;
 	if (spans_untold(mm))
 		return -ESTALE;

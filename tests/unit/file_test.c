@@ -524,6 +524,18 @@ static int count_descriptors(void)
 	return n;
 }
 
+/* The inotify instance is made for the first file and stays. */
+static void watch_any_file(struct mirror *m)
+{
+	int fd = make_memfd(PAGE, 0);
+	char *p = map_fd(PAGE, RW, MAP_SHARED, fd, 0);
+
+	assert_int_equal(fault(m, p, 1, REQ_READ), 0);
+	munmap(p, PAGE);
+	close(fd);
+	assert_int_equal(hmm_mm_barrier(m->mm, 0), 0);
+}
+
 /* What keeps a filesystem from being unmounted is gone when the barrier returns: no sleep, no second try. */
 static void a_barrier_closes_what_was_unmapped(void **state)
 {
@@ -534,6 +546,7 @@ static void a_barrier_closes_what_was_unmapped(void **state)
 
 	(void)state;
 	mirror_open(&m, 0);
+	watch_any_file(&m);
 	before = count_descriptors();
 	for (int over = 0; over < 2; over++) {
 		char *p = map_fd(4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
