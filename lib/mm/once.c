@@ -13,7 +13,8 @@
  *
  * Pages are told apart by their frame numbers, where the kernel shows them. Where it hides them (no CAP_SYS_ADMIN)
  * a page in whose place another one came looks the same: who then loads and stores through the address reaches
- * what is mapped at that instant, who holds pages may hold one that is gone. The manual says so.
+ * what is mapped at that instant, who holds pages may hold one that is gone. The manual says so. Where somebody else
+ * tracks writes (a userfaultfd in WP_ASYNC mode) pages come and go as a matter of course: there, nothing hidden stands.
  */
 #include "mm/span.h"
 #include "abi/pagemap.h"
@@ -140,6 +141,19 @@ void once_drop(struct hmm_mm *mm, const struct once_note *note)
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* Not by us: of what we watch there is no note. */
+static bool writes_are_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct hmm_vma vma;
+
+	for (uint64_t at = start; at < end && !vma_peek(mm_vmas(mm), at, &vma) && vma.start < end;
+	     at = vma.end) {
+		if (pagemap_is_registered(mm_pagemap(mm), at > vma.start ? at : vma.start) == 1)
+			return true;
+	}
+	return false;
+}
+
 int once_check(struct hmm_mm *mm, const struct once_note *note)
 {
 	struct once_table *t = &mm->files->once;
@@ -158,5 +172,8 @@ int once_check(struct hmm_mm *mm, const struct once_note *note)
 		return -ENOENT;
 	if (!once_look(mm, note->start, note->end, &seen) || seen != noted)
 		return 0;
-	return !mm_pagemap(mm)->pfns_hidden || file_unchanged(mm, note->start, note->end) != 0;
+	if (!mm_pagemap(mm)->pfns_hidden)
+		return 1;
+	return file_unchanged(mm, note->start, note->end) != 0 &&
+	       !writes_are_tracked(mm, note->start, note->end);
 }

@@ -217,7 +217,7 @@ bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 	for (uint64_t to; stands && start < end; start = to) {
 		const struct span *s;
-		struct span copy;
+		struct span copy = { .prot = 0 };
 
 		pthread_mutex_lock(&t->lock);
 		s = first(t, start, start + 1);

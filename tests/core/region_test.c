@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <hmm/range.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -289,14 +290,21 @@ static int foreign_unregister(int fd, const char *p, size_t pages)
 	return ioctl(fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
 }
 
-/* After the pages were replaced behind the back of who looks. */
+/* After the pages were replaced behind the back of who looks. They are held, or the same could come back. */
 static void replace_pages(struct entry *e, char *p, size_t pages)
 {
+	struct iovec held = { p, pages * PAGE };
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(vmsplice(fds[1], &held, 1, 0), pages * PAGE);
 	assert_int_equal(madvise(p, pages * PAGE, MADV_DONTNEED), 0);
 	memset(p, 2, pages * PAGE);
 	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_VMA), -ESTALE);
 	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_PRESENT), -ESTALE);
 	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_ALL), -ESTALE);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void registered_with_the_program_is_not_registered_with_us(void **state)

@@ -56,13 +56,11 @@ int complain_attach(int error)
 		return complain(EXIT_HOST,
 				"this kernel has no userfaultfd, or a seccomp profile denies it");
 	case -EOPNOTSUPP:
+		if (access("/proc/self/maps", F_OK))
+			return complain(EXIT_HOST, "/proc is not mounted here, or hidden");
 		return complain(EXIT_HOST,
 				"this kernel is too old: its userfaultfd does not report unmaps, "
 				"moves and discards");
-	case -ENOENT:
-		if (access("/proc/self/maps", F_OK))
-			return complain(EXIT_HOST, "/proc is not mounted here, or hidden");
-		break;
 	}
 	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));
 }

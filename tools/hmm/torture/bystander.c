@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../../../lib/abi/uffd.h"
@@ -15,6 +16,8 @@
 
 #define PLOT_PAGES 4
 #define CHILD_LIMIT_S 20
+/* A fork takes the devices' translations away: not so often that nobody holds any. */
+#define PAUSE_NS 20000000ULL
 
 /* Memory of the bystander's own, mirrored by a space. */
 struct plot {
@@ -260,15 +263,26 @@ static int foreign_open(const struct plot *o)
 /* What another watches we are told nothing of: a page that was replaced must not be found the same. */
 static void foreign(struct torture *t)
 {
+	struct iovec held;
 	struct plot o;
+	int fds[2];
 	int fd;
 
-	if (plot_open(&o, t->mm))
+	if (pipe2(fds, O_CLOEXEC))
 		return;
+	if (plot_open(&o, t->mm)) {
+		close(fds[0]);
+		close(fds[1]);
+		return;
+	}
 	memset(o.p, 1, PLOT_PAGES * HMM_PAGE_SIZE);
 	fd = foreign_open(&o);
 	if (fd >= 0 && !plot_fault(&o)) {
 		expect(o.pfns[0] & HMM_PFN_TRANSIENT, "what another watches is cached");
+		/* Held, as by a device: or the same page could come back. */
+		held = (struct iovec){ o.p, HMM_PAGE_SIZE };
+		if (vmsplice(fds[1], &held, 1, 0) < 0)
+			finding(FINDING_ERROR, "bystander: vmsplice: %s", strerror(errno));
 		madvise(o.p, HMM_PAGE_SIZE, MADV_DONTNEED);
 		o.p[0] = 2;
 		if (!hmm_range_valid(&o.range, HMM_CHECK_ALL))
@@ -277,6 +291,8 @@ static void foreign(struct torture *t)
 	}
 	if (fd >= 0)
 		close(fd);
+	close(fds[0]);
+	close(fds[1]);
 	plot_close(&o);
 }
 
@@ -363,7 +379,7 @@ void *bystander_main(void *arg)
 		beat(t, USERS + HOSTILES, kinds[i].name);
 		kinds[i].run(t);
 		atomic_fetch_add(&kinds[i].times, 1);
-		tort_pause(2000000);
+		tort_pause(PAUSE_NS);
 	}
 	beat(t, USERS + HOSTILES, NULL);
 	return NULL;
