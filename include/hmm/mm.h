@@ -109,6 +109,9 @@ struct hmm_mm_info {
 	bool event_fork;         /* every fork is seen, raw clones too */
 	bool reduced;            /* no WP_ASYNC or no PAGEMAP_SCAN: files are never cached */
 	bool dumpable;           /* now; not: discards settle by the states of threads */
+	bool keeper;             /* now; not: a debugger may hang while it attaches */
+	bool lost;               /* the program closed our descriptors: nothing is valid any more */
+	uint32_t descriptors;    /* of mirrored files, kept by all spaces of the process */
 	uint64_t thp_size;       /* bytes of a transparent huge page, 0 for none */
 	uint64_t max_regions;    /* map entries that registration may take */
 };

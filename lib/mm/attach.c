@@ -242,6 +242,9 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.event_fork = mm->provider.event_fork,
 		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
 		.dumpable = prctl(PR_GET_DUMPABLE) == 1,
+		.keeper = atomic_load(&mm->keeper),
+		.lost = atomic_load(&mm->lost),
+		.descriptors = files_descriptors(),
 		.thp_size = mm->thp_size,
 		.max_regions = mm->regions_max,
 	};

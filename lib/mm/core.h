@@ -164,7 +164,7 @@ struct hmm_mm {
 	_Atomic uint32_t watched;   /* A, futex: the watchdog has begun, with a keeper or without */
 	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;      /* C: THIEVES of them */
-	struct keeper *keeper;      /* the watchdog's; NULL: there is none */
+	struct keeper *_Atomic keeper; /* the watchdog's; NULL: there is none */
 
 	struct hmm_objpool regions_pool;
 	struct hmm_objpool notifiers_pool;
@@ -289,6 +289,7 @@ static inline void held_end(struct hmm_mm *mm)
 
 /* file.c */
 int files_init(struct hmm_mm *mm);
+uint32_t files_descriptors(void);
 void files_fini(struct hmm_mm *mm);
 
 #endif

@@ -47,6 +47,11 @@ static bool may_keep(int fd)
 	return false;
 }
 
+uint32_t files_descriptors(void)
+{
+	return atomic_load(&descriptors);
+}
+
 bool files_full(void)
 {
 	return atomic_load(&descriptors) >= limit() / 2;

@@ -262,11 +262,12 @@ struct keeper *keeper_start(struct hmm_mm *mm)
 void keeper_look(struct hmm_mm *mm)
 {
 	struct thief *t = &mm->thieves[THIEF_KEEPER];
+	struct keeper *k = mm->keeper;
 
-	if (!mm->keeper || !has_ended(mm->keeper))
+	if (!k || !has_ended(k))
 		return;
-	keeper_free(mm->keeper);
-	mm->keeper = NULL;
+	atomic_store(&mm->keeper, NULL);
+	keeper_free(k);
 	if (atomic_load(&t->busy)) {
 		atomic_store(&t->overflow, 1);
 		atomic_store(&t->busy, 0);

@@ -49,6 +49,7 @@ static void in_child(int (*fn)(void))
 static int close_all(void)
 {
 	int pipes[PIPES][2];
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	char text[256] = "the program's";
 	struct space s;
 	uint64_t seq;
@@ -71,6 +72,7 @@ static int close_all(void)
 	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
 		sleep_ms(1);
 	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
+	REQUIRE(!hmm_mm_get_info(s.mm, &info) && info.lost);
 	hmm_interval_notifier_remove(s.ni);
 	hmm_mm_detach(s.mm);
 	for (int i = 0; i < PIPES; i++)

@@ -465,6 +465,7 @@ static int count_descriptors(pid_t pid)
 
 static void the_keeper_is_nobodys_business(void **state)
 {
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	struct space s;
 	pid_t pid;
 	int fds;
@@ -474,6 +475,8 @@ static void the_keeper_is_nobodys_business(void **state)
 	assert_true(pid);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child to be waited for */
 	assert_int_equal(errno, ECHILD);
+	assert_int_equal(hmm_mm_get_info(s.mm, &info), 0);
+	assert_true(info.keeper && !info.lost);
 	fds = count_descriptors(pid);
 	assert_true(fds < 0 || fds == 3);
 	space_close(&s);
@@ -482,6 +485,7 @@ static void the_keeper_is_nobodys_business(void **state)
 
 static void a_keeper_that_is_killed_is_done_without(void **state)
 {
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	struct space s;
 	pid_t pid;
 
@@ -490,6 +494,9 @@ static void a_keeper_that_is_killed_is_done_without(void **state)
 	assert_true(pid);
 	kill(pid, SIGKILL);
 	assert_int_equal(wait_for_keeper(false), 0);
+	for (int i = 0; i < 5000 && !hmm_mm_get_info(s.mm, &info) && info.keeper; i++)
+		sleep_ms(1);
+	assert_false(info.keeper);
 	munmap(s.p, PAGE);
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);

@@ -136,6 +136,9 @@ static void show_features(const struct info *info)
 	line("discards settle by", "%s",
 	     mm->dumpable ? "system calls and CPU time of threads"
 			  : "states and CPU time of threads");
+	line("debuggers", "%s",
+	     mm->keeper ? "attach (a keeper reads while they stop all threads)"
+			: "may hang while a thread unmaps (no keeper can be made here)");
 	line("page sizes", "%u B%s%s", mm->page_size, mm->thp_size ? ", " : "",
 	     mm->thp_size ? bytes_in_words(text, mm->thp_size) : "");
 	for (unsigned int i = 0; (name = info_feature(i, &bit)); i++)

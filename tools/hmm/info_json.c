@@ -89,6 +89,9 @@ static struct json_object *features_json(const struct hmm_mm_info *mm)
 	put_bool(o, "procmap_query", mm->procmap_query);
 	put_bool(o, "event_fork", mm->event_fork);
 	put_bool(o, "dumpable", mm->dumpable);
+	put_bool(o, "keeper", mm->keeper);
+	put_bool(o, "lost", mm->lost);
+	put_number(o, "descriptors", mm->descriptors);
 	put_number(o, "page_size", mm->page_size);
 	put_number(o, "thp_size", (int64_t)mm->thp_size);
 	put_number(o, "max_regions", (int64_t)mm->max_regions);
