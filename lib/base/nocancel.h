@@ -5,8 +5,13 @@
 
 #include <pthread.h>
 
+/* How deep this thread is in calls of the library that take locks: a signal handler may have interrupted one. */
+extern _Thread_local unsigned int inside_library
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 static inline void nocancel_end(const int *old)
 {
+	inside_library--;
 	pthread_setcancelstate(*old, NULL);
 }
 
@@ -15,6 +20,7 @@ static inline int nocancel_begin(void)
 	int old;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	inside_library++;
 	return old;
 }
 
@@ -26,5 +32,19 @@ static inline int nocancel_begin(void)
 /* The first declaration of a function's body. */
 #define HMM_NO_CANCEL                                                                              \
 	const int nocancel __attribute__((cleanup(nocancel_end), unused)) = nocancel_begin()
+
+/* In a function that takes a lock and has no point of cancellation. */
+static inline void inside_end(const int *unused_value)
+{
+	(void)unused_value;
+	inside_library--;
+}
+
+static inline int inside_begin(void)
+{
+	return (int)++inside_library;
+}
+
+#define HMM_INSIDE const int inside __attribute__((cleanup(inside_end), unused)) = inside_begin()
 
 #endif

@@ -24,9 +24,10 @@
  * two have, one of them sees the other (both are sequentially consistent). From the late handler to the end of the
  * fork no fault succeeds.
  */
-#include "mm/core.h"
+#include "mm/steal.h"
 #include "mm/thread.h"
 #include "base/epoch.h"
+#include "base/nocancel.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -45,13 +46,31 @@ static const struct hmm_invalidation every_fork = { .start = 0,
 						    .event = HMM_EVENT_FORK };
 
 /*
- * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback and hangs, or it is
- * this thread itself, which forks in one: nothing is used before the gate opens, and that tells of the fork first. Only a
- * signal handler that forks in the middle of closing leaves engines at work during the copy.
+ * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback and hangs; or this
+ * thread itself has it, or another lock of ours, as it forks in a callback or in a signal handler that interrupted a
+ * call of the library. Then nothing is used or found valid until the pump comes by, which tells of the fork first:
+ *
+ *	fork				pump
+ *	closes as a thief (steal.h)
+ *	waits until engines are out
+ *	fork_late, kicks
+ *	the copy			odd, waits for the lock
+ *	returns, gives the lock back	closes the gate, tells of the fork, settles, opens
  */
 #define GATE_NS 1500000000ULL
 
 _Thread_local struct fork_held fork_held __attribute__((tls_model("initial-exec")));
+
+static void leave_to_pump(struct hmm_mm *mm)
+{
+	const uint64_t deadline = mm_now_ns() + GATE_NS;
+
+	steal_close(mm);
+	for (unsigned int n = 0; !steal_may_read(mm) && !mm_deadline_passed(deadline); n++)
+		mm_pause(n);
+	atomic_store(&mm->fork_late, true);
+	pump_kick(mm);
+}
 
 static void kill_all(struct hmm_mm *mm)
 {
@@ -60,9 +79,9 @@ static void kill_all(struct hmm_mm *mm)
 
 	if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
 		return;
-	if ((fork_held.depth && fork_held.mm == mm) ||
+	if (inside_library || (fork_held.depth && fork_held.mm == mm) ||
 	    gate_close_until(mm, mm_now_ns() + GATE_NS)) {
-		atomic_store(&mm->fork_late, true);
+		leave_to_pump(mm);
 		return;
 	}
 	notifiers_invalidate(mm, &inv);

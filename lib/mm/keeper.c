@@ -235,28 +235,58 @@ static bool start(struct keeper *k)
 	return false;
 }
 
-struct keeper *keeper_start(struct hmm_mm *mm)
+void keeper_prepare(struct hmm_mm *mm)
 {
 	struct keeper *k = hmm_pool_map(sizeof(*k));
 	int pair[2];
-	bool runs;
 
 	if (!k)
-		return NULL;
+		return;
 	k->mm = mm;
 	k->lifeline = OWNFD_NONE;
 	k->stack = hmm_pool_map(STACK_SIZE);
-	if (!k->stack || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
-		keeper_free(k);
-		return NULL;
+	if (k->stack && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		k->end = pair[1];
+		if (!ownfd_take(&k->lifeline, pair[0])) {
+			mm->prepared = k;
+			return;
+		}
+		close(pair[1]);
 	}
-	k->end = pair[1];
-	runs = !ownfd_take(&k->lifeline, pair[0]) && start(k);
-	close(pair[1]);
-	if (runs)
-		return k;
 	keeper_free(k);
-	return NULL;
+}
+
+static struct keeper *take_prepared(struct hmm_mm *mm)
+{
+	struct keeper *k = mm->prepared;
+
+	mm->prepared = NULL;
+	return k;
+}
+
+void keeper_forget(struct hmm_mm *mm)
+{
+	struct keeper *k = take_prepared(mm);
+
+	if (!k)
+		return;
+	close(k->end);
+	keeper_free(k);
+}
+
+void keeper_start(struct hmm_mm *mm)
+{
+	struct keeper *k = take_prepared(mm);
+	bool runs;
+
+	if (!k)
+		return;
+	runs = start(k);
+	close(k->end);
+	if (runs)
+		atomic_store(&mm->keeper, k);
+	else
+		keeper_free(k);
 }
 
 void keeper_look(struct hmm_mm *mm)

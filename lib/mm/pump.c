@@ -104,6 +104,9 @@ static void cycle(struct hmm_mm *mm)
 		for (int i = 0; i < n; i++)
 			handle(mm, &events[i]);
 	}
+	/* Before anything is found valid again. */
+	if (atomic_load(&mm->fork_late))
+		fork_tell_late(mm, true);
 	steal_settle(mm, handle);
 	hmm_hook(HMM_WINDOW_INVALIDATED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
@@ -257,12 +260,14 @@ int pump_start(struct hmm_mm *mm)
 		close_kick(mm);
 		return err;
 	}
+	keeper_prepare(mm);
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
-	/* The keeper's descriptors are settled: who counts the program's is not surprised. */
+	/* Its descriptors are settled then: who counts the program's, forks or closes is not surprised by one more. */
 	while (!err && !atomic_load(&mm->watched))
 		futex_wait(&mm->watched, 0, 0);
 	if (!err)
 		return 0;
+	keeper_forget(mm);
 	stop(mm);
 	pthread_join(mm->pump, NULL);
 	close_kick(mm);
@@ -274,5 +279,6 @@ void pump_stop(struct hmm_mm *mm)
 	stop(mm);
 	pthread_join(mm->pump, NULL);
 	pthread_join(mm->watchdog, NULL);
+	keeper_forget(mm);
 	close_kick(mm);
 }

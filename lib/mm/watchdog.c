@@ -70,7 +70,8 @@ void *watchdog_main(void *arg)
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
 	opening_never_waits();
-	mm->keeper = keeper_start(mm);
+	if (!atomic_load(&mm->stopping))
+		keeper_start(mm);
 	atomic_store(&mm->watched, 1);
 	futex_wake(&mm->watched);
 	while (!atomic_load(&mm->stopping)) {

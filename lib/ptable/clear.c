@@ -5,6 +5,7 @@
  */
 #include "base/epoch.h"
 #include "ptable.h"
+#include "base/nocancel.h"
 
 struct clearing {
 	struct hmm_ptable *t;
@@ -81,6 +82,7 @@ static uint64_t clear(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64
 
 uint64_t hmm_ptable_clear(struct hmm_ptable *table, uint64_t start, uint64_t end)
 {
+	HMM_INSIDE;
 	return clear(table, start, end, 0, 0);
 }
 
@@ -135,6 +137,7 @@ static uint64_t reclaim_node(struct hmm_ptable *t, struct pt_node *node)
 
 uint64_t hmm_ptable_reclaim(struct hmm_ptable *table)
 {
+	HMM_INSIDE;
 	uint64_t bytes = 0;
 	struct pt_node *node;
 

@@ -4,6 +4,7 @@
 #include "base/epoch.h"
 #include "base/pool.h"
 #include "ptable.h"
+#include "base/nocancel.h"
 
 /*
  * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57 bits.
@@ -183,6 +184,7 @@ static bool all_empty(const uint64_t *entries, uint64_t n)
 int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, const uint64_t *entries,
 		   uint64_t n)
 {
+	HMM_INSIDE;
 	struct pt_node *node = NULL;
 	uint32_t level = 0;
 	uint64_t size = 1ULL << (shift & 63);

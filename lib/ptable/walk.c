@@ -6,6 +6,7 @@
 #include <errno.h>
 #include "base/epoch.h"
 #include "ptable.h"
+#include "base/nocancel.h"
 
 #define BATCH 128
 
@@ -49,6 +50,7 @@ static void gather(struct hmm_ptable *t, struct pt_node *node, uint64_t base, ui
 int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 		    int (*fn)(uint64_t addr, uint32_t shift, uint64_t entry, void *arg), void *arg)
 {
+	HMM_INSIDE;
 	uint64_t last = end == UINT64_MAX ? table->last_addr : end - 1;
 	struct gathered g;
 	int rc;

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/nocancel.h"
+#include "ptable/ptable.h"
 #include "fork.h"
 
 extern char **environ;
@@ -546,9 +548,69 @@ static void a_callback_on_the_pump_may_fork(void **state)
 	a_callback_may_fork(true);
 }
 
+/* ---- in a signal handler that interrupted a call of the library --------------------------------------------------- */
+
+static struct {
+	struct hmm_mm *mm;
+	_Atomic int forked; /* 1 the child has ended well, 2 it has not */
+} interrupted;
+
+static void fork_in_handler(int sig)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)sig;
+	if (!pid)
+		_exit(mm_alive(interrupted.mm) != -ESRCH);
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	interrupted.forked = status ? 2 : 1;
+}
+
+static void fork_with_lock(struct space *s, pthread_mutex_t *lock)
+{
+	uint64_t seq = hmm_interval_read_begin(s->ni);
+
+	interrupted.forked = 0;
+	inside_library++;
+	pthread_mutex_lock(lock);
+	raise(SIGUSR1);
+	assert_false(hmm_interval_valid(s->ni, seq));
+	pthread_mutex_unlock(lock);
+	inside_library--;
+	assert_int_equal(interrupted.forked, 1);
+	settle(s);
+	assert_true(hmm_interval_check_retry(s->ni, seq));
+	assert_true(hmm_interval_valid(s->ni, hmm_interval_read_begin(s->ni)));
+}
+
+/* With each lock held that telling of a fork takes, or what is told. */
+static void a_handler_forks_where_its_thread_holds_a_lock(void **state)
+{
+	struct hmm_ptable *table;
+	struct space s;
+
+	(void)state;
+	signal(SIGUSR1, fork_in_handler);
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_ptable_create(NULL, &table), 0);
+	interrupted.mm = s.mm;
+	alarm(50);
+	fork_with_lock(&s, &s.mm->region_lock);
+	fork_with_lock(&s, &s.mm->notifier_lock);
+	fork_with_lock(&s, &s.mm->gate.lock);
+	fork_with_lock(&s, &table->lock);
+	alarm(0);
+	signal(SIGUSR1, SIG_DFL);
+	hmm_ptable_destroy(table);
+	space_close(&s);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_handler_forks_where_its_thread_holds_a_lock),
 		cmocka_unit_test(a_child_holds_no_descriptor_of_its_parents),
 		cmocka_unit_test(the_child_of_a_raw_clone_closes_them_in_its_first_call),
 		cmocka_unit_test(a_child_that_shares_descriptors_closes_none),

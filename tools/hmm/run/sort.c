@@ -144,7 +144,10 @@ static int make_durable(const struct work *work)
 	uint64_t start = (uintptr_t)work->input->base;
 	int ret = hmm_persist(work->session->mm, start, start + work->input->size, NULL);
 
-	return ret == -EOPNOTSUPP ? 0 : ret;
+	if (ret && ret != -EOPNOTSUPP)
+		return ret;
+	/* The kernel has taken permission to write from the pages: the device asks again before its next store. */
+	return hmm_mm_note_writeback(work->session->mm, work->input->fd);
 }
 
 static int sort_device(struct work *work)
