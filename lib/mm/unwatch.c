@@ -40,9 +40,14 @@ static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *s
 	return true;
 }
 
-/* Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well. */
+/*
+ * Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well, so it is asked whose it is; but not
+ * what is nobody's, which that would register: a part of a segment that was attached again, next to its other part.
+ */
 static void unwatch_ours(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
+	if (!pagemap_is_registered(&mm->pagemap, start))
+		return;
 	if (!mm->provider.ops->watch(&mm->provider, start, end))
 		mm->provider.ops->unwatch(&mm->provider, start, end);
 }

@@ -146,7 +146,7 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
 
 		if (!(none && !vma.prot) && !hmm_pool_owns(vma.start))
 			continue;
-		mm->provider.ops->unwatch(&mm->provider, from, to);
+		unwatch(mm, from, to);
 		region_forget(mm, from, to);
 		n++;
 	}
