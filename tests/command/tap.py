@@ -16,6 +16,15 @@ class Skip(Exception):
     """A feature is missing; says which."""
 
 
+# The memory at fixed addresses that torture works on is a sanitizer's.
+TORTURE = os.environ.get("HMM_SANITIZE", "none") == "none"
+
+
+def needs_torture():
+    if not TORTURE:
+        raise Skip("torture is not run under sanitizers")
+
+
 def hmm(*arguments, nobody=False, timeout=100, before=None, **more):
     """Runs the command; its result has returncode, stdout and stderr as text."""
     command = [HMM, *map(str, arguments)]

