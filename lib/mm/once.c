@@ -141,11 +141,13 @@ void once_drop(struct hmm_mm *mm, const struct once_note *note)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Not by us: of what we watch there is no note. */
+/* By somebody else. */
 static bool writes_are_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct hmm_vma vma;
 
+	if (region_stands_known(mm, start, end))
+		return false;
 	for (uint64_t at = start; at < end && !vma_peek(mm_vmas(mm), at, &vma) && vma.start < end;
 	     at = vma.end) {
 		if (pagemap_is_registered(mm_pagemap(mm), at > vma.start ? at : vma.start) == 1)

@@ -16,7 +16,7 @@ class Skip(Exception):
     """A feature is missing; says which."""
 
 
-# The memory at fixed addresses that torture works on is a sanitizer's.
+# A build without sanitizers: the memory at fixed addresses that torture works on is theirs, and they need /proc.
 TORTURE = os.environ.get("HMM_SANITIZE", "none") == "none"
 
 

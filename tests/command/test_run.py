@@ -152,7 +152,9 @@ def test_a_device_without_faults_runs_every_job(folder):
             assert result["device_faults"] == 0, (job, result)
             assert result["restores"] >= 1, (job, result)
             if job[-1] == "f" and "--confine" not in job:
-                assert result["held_4k"] + 512 * result["held_2m"] == pages, (job, result)
+                # What was written back is to be asked for again.
+                held = 0 if "--in-place" in job else pages
+                assert result["held_4k"] + 512 * result["held_2m"] == held, (job, result)
 
 
 def test_a_file_that_is_done_is_taken_from_the_device(folder):
