@@ -15,8 +15,9 @@ static bool may_be_served(const struct hmm_vma *vma, uint64_t va, int prot)
 		vma->kind == HMM_VMA_HUGETLB);
 }
 
-/* noinline: nothing of the caller lives in registers here. */
-static __attribute__((noinline)) int touch(uint64_t va, bool write)
+/* noinline: nothing of the caller lives in registers here. A device's access is not the program's: see access.c. */
+static __attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) int
+touch(uint64_t va, bool write)
 {
 	volatile _Atomic unsigned char *p = (volatile _Atomic unsigned char *)(uintptr_t)va;
 	struct guard g;
