@@ -68,6 +68,8 @@ struct paste {
 	struct refs_seen seen;
 	struct hmap prefixes; /* of names for bare chains, to a place in called */
 	struct vec called, calls;
+	uint64_t *pairs;     /* by chain: see pairs_of() */
+	uint64_t name_pairs; /* of the name that is matched */
 	uint32_t start[BUCKETS + 1];
 	int err;
 };
@@ -277,16 +279,46 @@ static int by_bucket(const void *a, const void *b)
 	return x->entity < y->entity ? -1 : x->entity > y->entity;
 }
 
+/* Pairs of neighbouring characters, as bits: a name has those of all literals of a chain. */
+static uint64_t pairs_of(const char *s, size_t n)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 1; i < n; i++)
+		bits |= 1ull << (((uint8_t)s[i - 1] * 37u + (uint8_t)s[i]) * 0x9e3779b1u >> 26);
+	return bits;
+}
+
+static int read_pairs(struct paste *p)
+{
+	uint32_t n = VEC_N(&p->chains, struct chain);
+
+	p->pairs = calloc(n + 1, sizeof(*p->pairs));
+	for (uint32_t k = 0; p->pairs && k < n; k++) {
+		const struct chain *c = &VEC_AT(&p->chains, struct chain, k);
+
+		for (uint32_t i = 0; i < c->n; i++)
+			if (c->pieces[i].kind == PIECE_LITERAL)
+				p->pairs[k] |= pairs_of(c->pieces[i].s, c->pieces[i].len);
+	}
+	return p->pairs ? 0 : -ENOMEM;
+}
+
 static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uint32_t b)
 {
+	size_t n = strlen(name);
+	uint64_t pairs = p->name_pairs;
+
 	for (uint32_t k = p->start[b]; k < p->start[b + 1] && !p->err; k++) {
+		if (p->pairs[k] & ~pairs)
+			continue;
 		p->chain = &VEC_AT(&p->chains, struct chain, k);
 		if (is_bare(p->chain))
 			continue;
 		p->current = (struct match){ .symbol = symbol,
 					     .chain = k,
 					     .literal = p->chain->literal };
-		try_match(p, name, strlen(name), 0);
+		try_match(p, name, n, 0);
 	}
 }
 
@@ -311,6 +343,7 @@ static void match_name(struct paste *p, uint32_t symbol, const char *name)
 {
 	size_t n = strlen(name);
 
+	p->name_pairs = pairs_of(name, n);
 	for (size_t k = 1; k <= KEY && k <= n; k++)
 		match_bucket(p, symbol, name, key(name, k));
 	for (size_t k = 1; k <= KEY && k <= n; k++)
@@ -329,7 +362,8 @@ static void match_all(struct paste *p)
 		p->start[VEC_AT(&p->chains, struct chain, k).bucket + 1]++;
 	for (uint32_t b = 0; b < BUCKETS; b++)
 		p->start[b + 1] += p->start[b];
-	for (uint32_t i = 0; i < r->n_symbols; i++) {
+	p->err = p->err ? p->err : read_pairs(p);
+	for (uint32_t i = 0; i < r->n_symbols && !p->err; i++) {
 		struct symbol *s = &r->symbols[i];
 
 		if (!open_question(s))
@@ -763,6 +797,7 @@ int consume_pasted(struct resolver *r)
 	free(n.found.data);
 	hmap_fini(&p.prefixes);
 	free(p.seen.words);
+	free(p.pairs);
 	free(p.called.data);
 	free(p.calls.data);
 	free(p.chains.data);
