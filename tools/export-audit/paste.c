@@ -257,7 +257,8 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 		for (n = 1; n < left; n++) {
 			/* two arguments are told apart only at an underscore: else all fits */
 			if (next->kind == PIECE_LITERAL
-				    ? left - n < next->len || memcmp(rest + n, next->s, next->len)
+				    ? left - n < next->len || rest[n] != *next->s ||
+					      memcmp(rest + n, next->s, next->len)
 				    : rest[n] != '_' && rest[n - 1] != '_')
 				continue;
 			try_argument(p, rest, n, left, at);
