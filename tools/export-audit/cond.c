@@ -7,7 +7,7 @@
 #include "scanner.h"
 
 /* Stages of an if (): */
-enum { IF_NONE, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
+enum { IF_NONE = 0, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
 
 static bool asks(const char *text, size_t len)
 {
