@@ -7,11 +7,16 @@
 #include "scanner.h"
 
 /* Stages of an if (): */
-enum { IF_NONE, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
+enum { IF_NONE = 0, IF_WORD, IF_CONDITION, IF_THEN, IF_BLOCK, IF_STATEMENT };
 
 static bool asks(const char *text, size_t len)
 {
-	return memmem(text, len, "CONFIG_", 7) != NULL;
+	const char *end = text + len;
+
+	for (; text < end && (text = memchr(text, 'C', (size_t)(end - text))); text++)
+		if (end - text >= 7 && !memcmp(text, "CONFIG_", 7))
+			return true;
+	return false;
 }
 
 /* A guard for the branch before, or for all that come after it. */

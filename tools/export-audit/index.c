@@ -103,3 +103,26 @@ void index_free(struct index *index)
 	free(index->first);
 	free(index->uses);
 }
+
+int refs_seen_init(const struct resolver *r, struct refs_seen *out)
+{
+	uint64_t n = 0;
+	uint32_t words = 1024;
+
+	for (uint32_t f = 0; f < r->n_files; f++)
+		n += r->files[f].blob->n_refs;
+	while (words < n / 16 && words < 1u << 30)
+		words *= 2;
+	out->words = calloc(words, sizeof(*out->words));
+	out->mask = words - 1;
+	if (!out->words)
+		return -ENOMEM;
+	for (uint32_t f = 0; f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+		const uint64_t *refs = blob_refs(b);
+
+		for (uint32_t i = 0; i < b->n_refs; i++)
+			out->words[refs[i] & out->mask] |= refs_seen_bits(refs[i]);
+	}
+	return 0;
+}

@@ -41,6 +41,23 @@ static void skip_line(struct lex *l)
 	l->p = nl ? nl : l->end;
 }
 
+/* Where a comment begins or ends. Slashes are rarer than asterisks. */
+static const char *comment_open(const char *p, const char *end)
+{
+	for (; p < end && (p = memchr(p, '/', (size_t)(end - p))); p++)
+		if (p + 1 < end && p[1] == '*')
+			return p;
+	return NULL;
+}
+
+static const char *comment_close(const char *p, const char *end)
+{
+	for (p++; p < end && (p = memchr(p, '/', (size_t)(end - p))); p++)
+		if (p[-1] == '*')
+			return p - 1;
+	return NULL;
+}
+
 const char *lex_line_end(const struct lex *l)
 {
 	const char *p = l->p;
@@ -48,16 +65,16 @@ const char *lex_line_end(const struct lex *l)
 	while (p < l->end) {
 		const char *nl = memchr(p, '\n', (size_t)(l->end - p));
 		const char *end = nl ? nl : l->end;
-		const char *open = memmem(p, (size_t)(end - p), "/*", 2);
+		const char *open = comment_open(p, end);
 		const char *last = end;
 
 		if (open) {
-			const char *close = memmem(open + 2, (size_t)(l->end - open - 2), "*/", 2);
+			const char *close = comment_close(open + 2, l->end);
 
 			if (!close)
 				return l->end;
 			if (close > end || memchr(close, '"', (size_t)(end - close)) ||
-			    memmem(close, (size_t)(end - close), "/*", 2)) {
+			    comment_open(close, end)) {
 				p = close + 2;
 				continue;
 			}
@@ -106,7 +123,7 @@ static bool comment(struct lex *l)
 	}
 	if (l->p[1] != '*')
 		return false;
-	close = memmem(l->p + 2, (size_t)(l->end - l->p - 2), "*/", 2);
+	close = comment_close(l->p + 2, l->end);
 	lex_skip_to(l, close ? close + 2 : l->end);
 	return true;
 }

@@ -16,9 +16,17 @@
 #define WORD 256
 #define LITERAL_MIN 3 /* characters of a name that is a variable in part */
 
+/* A path without its suffix, where a part of the name is a variable. */
+struct pattern {
+	char *text;
+	size_t head, tail; /* characters before the first variable, and after the last */
+	int flags;         /* of fnmatch() */
+};
+
 struct mentions {
-	struct hmap stems; /* path without its suffix */
-	char **patterns;   /* the same, where a part of the name is a variable */
+	struct hmap stems;    /* path without its suffix */
+	struct hmap distinct; /* the patterns */
+	struct pattern *patterns;
 	size_t n_patterns, c_patterns;
 };
 
@@ -28,7 +36,7 @@ int mentions_new(struct mentions **out)
 
 	if (!m)
 		return -ENOMEM;
-	if (hmap_init(&m->stems, 16384)) {
+	if (hmap_init(&m->stems, 16384) || hmap_init(&m->distinct, 1024)) {
 		mentions_free(m);
 		return -ENOMEM;
 	}
@@ -41,9 +49,10 @@ void mentions_free(struct mentions *m)
 	if (!m)
 		return;
 	for (size_t i = 0; i < m->n_patterns; i++)
-		free(m->patterns[i]);
+		free(m->patterns[i].text);
 	free(m->patterns);
 	hmap_fini(&m->stems);
+	hmap_fini(&m->distinct);
 	free(m);
 }
 
@@ -65,10 +74,30 @@ static size_t stem_length(const char *s)
 
 static int add_pattern(struct mentions *m, const char *path)
 {
-	if (grow_room(m->patterns, m->n_patterns, m->c_patterns))
+	uint32_t *slot = hmap_slot(&m->distinct, hash_bytes(path, strlen(path)));
+	struct pattern *p;
+
+	if (!slot || grow_room(m->patterns, m->n_patterns, m->c_patterns))
 		return -ENOMEM;
-	m->patterns[m->n_patterns] = strdup(path);
-	return m->patterns[m->n_patterns++] ? 0 : -ENOMEM;
+	if (*slot != HMAP_NONE)
+		return 0;
+	*slot = (uint32_t)m->n_patterns;
+	p = &m->patterns[m->n_patterns];
+	*p = (struct pattern){ .text = strdup(path), .head = strcspn(path, "*?[\\") };
+	if (!p->text)
+		return -ENOMEM;
+	for (const char *rest = path + p->head; *rest; rest++)
+		p->tail = strchr("*?[]\\", *rest) ? 0 : p->tail + 1;
+	p->flags = strstr(path, "/*/") ? 0 : FNM_PATHNAME;
+	m->n_patterns++;
+	return 0;
+}
+
+static bool matches(const struct pattern *p, const char *stem, size_t n)
+{
+	return n >= p->head + p->tail && !memcmp(stem, p->text, p->head) &&
+	       !memcmp(stem + n - p->tail, p->text + strlen(p->text) - p->tail, p->tail) &&
+	       !fnmatch(p->text, stem, p->flags);
 }
 
 /* Is enough of the name written to tell it from others? */
@@ -204,16 +233,17 @@ int mentions_read(struct mentions *m, const char *makefile, const char *text)
 bool mentions_has(const struct mentions *m, const char *path)
 {
 	char stem[1024];
+	size_t n;
 
 	if (strlen(path) >= sizeof(stem))
 		return true;
 	strcpy(stem, path);
-	stem[stem_length(stem)] = 0;
-	if (hmap_get(&m->stems, hash_bytes(stem, strlen(stem))) != HMAP_NONE)
+	n = stem_length(stem);
+	stem[n] = 0;
+	if (hmap_get(&m->stems, hash_bytes(stem, n)) != HMAP_NONE)
 		return true;
 	for (size_t i = 0; i < m->n_patterns; i++)
-		if (!fnmatch(m->patterns[i], stem,
-			     strstr(m->patterns[i], "/*/") ? 0 : FNM_PATHNAME))
+		if (matches(&m->patterns[i], stem, n))
 			return true;
 	return false;
 }

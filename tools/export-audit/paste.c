@@ -36,9 +36,20 @@ struct chain {
 struct match {
 	uint32_t symbol;
 	uint32_t chain;
-	uint64_t arg[2];
+	uint32_t end; /* all bare chains from chain to this one fit; 0: chain alone does */
 	uint32_t n_args, literal;
+	uint64_t arg[2];
 	bool counted; /* an argument is a number: it may come from a list made by macros */
+};
+
+/* A macro through which a bare chain may be called with an argument. */
+struct call {
+	uint64_t macro;
+	uint32_t chain;
+};
+
+struct calls {
+	uint32_t first, end; /* in paste.calls */
 };
 
 #define HALF 8192u              /* buckets by the head of a name, and by its tail */
@@ -52,6 +63,13 @@ struct paste {
 	struct vec chains, matches;
 	struct chain *chain; /* being matched */
 	struct match current;
+	struct match
+		bare; /* its chains from chain on have not been noted yet; no arguments: none */
+	struct refs_seen seen;
+	struct hmap prefixes; /* of names for bare chains, to a place in called */
+	struct vec called, calls;
+	uint64_t *pairs;     /* by chain: see pairs_of() */
+	uint64_t name_pairs; /* of the name that is matched */
 	uint32_t start[BUCKETS + 1];
 	int err;
 };
@@ -172,6 +190,32 @@ static void read_chains(struct paste *p, uint32_t e)
 	keep(p, &c);
 }
 
+static bool is_bare(const struct chain *c)
+{
+	return !c->literal && c->pieces[0].kind == PIECE_PARAM;
+}
+
+/*
+ * A bare chain fits every name that ends in a number: they are noted all together, and before
+ * what fits after them.
+ */
+static void note_bare(struct paste *p, uint32_t end)
+{
+	struct match m = p->bare;
+
+	m.end = end;
+	if (!m.n_args || m.chain >= end)
+		return;
+	p->bare.chain = end;
+	p->err = p->err ? p->err : vec_push(&p->matches, &m, sizeof(m));
+}
+
+static void note_match(struct paste *p)
+{
+	note_bare(p, p->current.chain);
+	p->err = p->err ? p->err : vec_push(&p->matches, &p->current, sizeof(p->current));
+}
+
 static void try_match(struct paste *p, const char *rest, size_t left, uint32_t at);
 
 static void try_argument(struct paste *p, const char *rest, size_t n, size_t left, uint32_t at)
@@ -196,8 +240,7 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 
 	if (at == c->n) {
 		if (!left)
-			p->err = p->err ? p->err
-					: vec_push(&p->matches, &p->current, sizeof(p->current));
+			note_match(p);
 	} else if (piece->kind == PIECE_LITERAL) {
 		if (left >= piece->len && !memcmp(rest, piece->s, piece->len))
 			try_match(p, rest + piece->len, left - piece->len, at + 1);
@@ -210,18 +253,12 @@ static void try_match(struct paste *p, const char *rest, size_t left, uint32_t a
 			try_argument(p, rest, left, left, at);
 		else if (p->current.n_args) /* nothing given for it */
 			try_match(p, rest, left, at + 1);
-	} else if (!c->literal) {
-		for (n = left; n && rest[n - 1] >= '0' && rest[n - 1] <= '9'; n--)
-			;
-		if (n < left && n >= BARE_MIN) {
-			p->current.literal = (uint32_t)n;
-			try_argument(p, rest, n, left, at);
-		}
 	} else {
 		for (n = 1; n < left; n++) {
 			/* two arguments are told apart only at an underscore: else all fits */
 			if (next->kind == PIECE_LITERAL
-				    ? left - n < next->len || memcmp(rest + n, next->s, next->len)
+				    ? left - n < next->len || rest[n] != *next->s ||
+					      memcmp(rest + n, next->s, next->len)
 				    : rest[n] != '_' && rest[n - 1] != '_')
 				continue;
 			try_argument(p, rest, n, left, at);
@@ -243,26 +280,76 @@ static int by_bucket(const void *a, const void *b)
 	return x->entity < y->entity ? -1 : x->entity > y->entity;
 }
 
+/* Pairs of neighbouring characters, as bits: a name has those of all literals of a chain. */
+static uint64_t pairs_of(const char *s, size_t n)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 1; i < n; i++)
+		bits |= 1ull << (((uint8_t)s[i - 1] * 37u + (uint8_t)s[i]) * 0x9e3779b1u >> 26);
+	return bits;
+}
+
+static int read_pairs(struct paste *p)
+{
+	uint32_t n = VEC_N(&p->chains, struct chain);
+
+	p->pairs = calloc(n + 1, sizeof(*p->pairs));
+	for (uint32_t k = 0; p->pairs && k < n; k++) {
+		const struct chain *c = &VEC_AT(&p->chains, struct chain, k);
+
+		for (uint32_t i = 0; i < c->n; i++)
+			if (c->pieces[i].kind == PIECE_LITERAL)
+				p->pairs[k] |= pairs_of(c->pieces[i].s, c->pieces[i].len);
+	}
+	return p->pairs ? 0 : -ENOMEM;
+}
+
 static void match_bucket(struct paste *p, uint32_t symbol, const char *name, uint32_t b)
 {
+	size_t n = strlen(name);
+	uint64_t pairs = p->name_pairs;
+
 	for (uint32_t k = p->start[b]; k < p->start[b + 1] && !p->err; k++) {
+		if (p->pairs[k] & ~pairs)
+			continue;
 		p->chain = &VEC_AT(&p->chains, struct chain, k);
+		if (is_bare(p->chain))
+			continue;
 		p->current = (struct match){ .symbol = symbol,
 					     .chain = k,
 					     .literal = p->chain->literal };
-		try_match(p, name, strlen(name), 0);
+		try_match(p, name, n, 0);
 	}
+}
+
+static void match_last(struct paste *p, uint32_t symbol, const char *name, size_t len)
+{
+	size_t n = len;
+
+	while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+		n--;
+	if (n < len && n >= BARE_MIN)
+		p->bare = (struct match){ .symbol = symbol,
+					  .chain = p->start[2 * HALF],
+					  .n_args = 2,
+					  .arg = { blob_hash(name, n),
+						   blob_hash(name + n, len - n) } };
+	match_bucket(p, symbol, name, 2 * HALF);
+	note_bare(p, p->start[2 * HALF + 1]);
+	p->bare.n_args = 0;
 }
 
 static void match_name(struct paste *p, uint32_t symbol, const char *name)
 {
 	size_t n = strlen(name);
 
+	p->name_pairs = pairs_of(name, n);
 	for (size_t k = 1; k <= KEY && k <= n; k++)
 		match_bucket(p, symbol, name, key(name, k));
 	for (size_t k = 1; k <= KEY && k <= n; k++)
 		match_bucket(p, symbol, name, HALF + key(name + n - k, k));
-	match_bucket(p, symbol, name, 2 * HALF);
+	match_last(p, symbol, name, n);
 }
 
 static void match_all(struct paste *p)
@@ -276,7 +363,8 @@ static void match_all(struct paste *p)
 		p->start[VEC_AT(&p->chains, struct chain, k).bucket + 1]++;
 	for (uint32_t b = 0; b < BUCKETS; b++)
 		p->start[b + 1] += p->start[b];
-	for (uint32_t i = 0; i < r->n_symbols; i++) {
+	p->err = p->err ? p->err : read_pairs(p);
+	for (uint32_t i = 0; i < r->n_symbols && !p->err; i++) {
 		struct symbol *s = &r->symbols[i];
 
 		if (!open_question(s))
@@ -331,17 +419,32 @@ static int self_link(struct names *n, uint64_t macro)
 	return err < 0 ? err : 0;
 }
 
+/* The macros of all that fit. */
+static int link_matched(struct paste *p, struct names *n)
+{
+	bool bare = false;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
+		const struct match *m = &VEC_AT(&p->matches, struct match, i);
+
+		bare |= m->end != 0;
+		if (!m->end)
+			err = self_link(n, VEC_AT(&p->chains, struct chain, m->chain).macro);
+	}
+	for (uint32_t k = p->start[2 * HALF]; bare && !err && k < p->start[2 * HALF + 1]; k++)
+		if (is_bare(&VEC_AT(&p->chains, struct chain, k)))
+			err = self_link(n, VEC_AT(&p->chains, struct chain, k).macro);
+	return err;
+}
+
 static int find_callers(struct paste *p, struct names *n)
 {
 	struct resolver *r = p->r;
 	int err = hmap_init(&n->of, 16);
 
 	err = err ? err : hmap_init(&n->known, 16);
-	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
-		uint32_t c = VEC_AT(&p->matches, struct match, i).chain;
-
-		err = self_link(n, VEC_AT(&p->chains, struct chain, c).macro);
-	}
+	err = err ? err : link_matched(p, n);
 	for (int round = 0; !err && round < ROUNDS; round++)
 		for (uint32_t i = 0; !err && i < r->n_referrers; i++) {
 			const struct referrer *m = &r->referrers[i];
@@ -391,36 +494,149 @@ static const struct callers *callers_of(struct names *n, uint64_t macro)
 	return slot ? &VEC_AT(&n->found, struct callers, *slot) : NULL;
 }
 
-static int want(struct hmap *keys, uint64_t key)
+/* What no file refers to needs no look-up. */
+static int want(const struct paste *p, struct hmap *keys, uint64_t key)
 {
-	return hmap_slot(keys, key) ? 0 : -ENOMEM;
+	return !refs_seen(&p->seen, key) || hmap_slot(keys, key) ? 0 : -ENOMEM;
 }
 
+static bool is_weak(const struct paste *p, const struct match *m)
+{
+	return VEC_AT(&p->chains, struct chain, m->chain).literal && m->n_args &&
+	       m->literal >= EVIDENCE_MIN;
+}
+
+/* What certain() looks up, for one macro. */
+static int want_certain(const struct paste *p, struct hmap *keys, const struct match *m,
+			uint64_t macro, bool *found)
+{
+	uint64_t first = m->n_args ? blob_hash_pair(macro, m->arg[0]) : macro;
+	int err;
+
+	if (!refs_seen(&p->seen, first))
+		return 0;
+	*found = true;
+	err = want(p, keys, first);
+	if (m->n_args == 2)
+		err = err ? err : want(p, keys, blob_hash_pair(macro, m->arg[1]));
+	if (m->n_args == 2 && m->counted)
+		err = err ? err : want(p, keys, blob_hash_pair(macro, BLOB_NESTED));
+	return err;
+}
+
+/* What circumstantial() looks up, for one macro. */
+static int want_weak(const struct paste *p, struct hmap *keys, const struct match *m,
+		     uint64_t macro, bool *found)
+{
+	int err;
+
+	if (!refs_seen(&p->seen, macro))
+		return 0;
+	*found = true;
+	err = want(p, keys, macro);
+	for (uint32_t a = 0; !m->counted && !err && a < m->n_args; a++)
+		err = want(p, keys, m->arg[a]);
+	return err || m->counted ? err : want(p, keys, blob_hash_pair(macro, BLOB_NESTED));
+}
+
+static int want_match(struct paste *p, struct names *n, struct hmap *keys, const struct match *m,
+		      bool *found)
+{
+	const struct callers *callers =
+		callers_of(n, VEC_AT(&p->chains, struct chain, m->chain).macro);
+	bool weak = is_weak(p, m);
+	int err = callers ? 0 : -ENOMEM;
+
+	for (uint32_t c = 0; !err && c < callers->n; c++) {
+		err = want_certain(p, keys, m, callers->macros[c], found);
+		if (weak && !err)
+			err = want_weak(p, keys, m, callers->macros[c], found);
+	}
+	return err;
+}
+
+static struct match bare_match(const struct paste *p, const struct match *m, uint32_t chain)
+{
+	const struct chain *c = &VEC_AT(&p->chains, struct chain, chain);
+	struct match one = *m;
+
+	one.chain = chain;
+	one.end = 0;
+	one.n_args = c->pieces[1].kind == PIECE_PARAM ? 2 : 1;
+	one.counted = one.n_args == 2;
+	return one;
+}
+
+/* All bare chains' macros, as far as some file may call them with what stands before the number. */
+static int find_calls(struct paste *p, struct names *n, uint64_t prefix)
+{
+	int err = 0;
+
+	for (uint32_t k = p->start[2 * HALF]; k < p->start[2 * HALF + 1]; k++) {
+		const struct chain *chain = &VEC_AT(&p->chains, struct chain, k);
+		const struct callers *callers = is_bare(chain) ? callers_of(n, chain->macro) : NULL;
+
+		if (is_bare(chain) && !callers)
+			return -ENOMEM;
+		for (uint32_t c = 0; !err && callers && c < callers->n; c++) {
+			struct call call = { callers->macros[c], k };
+
+			if (refs_seen(&p->seen, blob_hash_pair(call.macro, prefix)))
+				err = vec_push(&p->calls, &call, sizeof(call));
+		}
+	}
+	return err;
+}
+
+static int calls_of(struct paste *p, struct names *n, uint64_t prefix, struct calls *out)
+{
+	uint32_t *slot = hmap_slot(&p->prefixes, prefix);
+	int err = 0;
+
+	if (!slot)
+		return -ENOMEM;
+	if (*slot == HMAP_NONE) {
+		*slot = VEC_N(&p->called, struct calls);
+		out->first = VEC_N(&p->calls, struct call);
+		err = find_calls(p, n, prefix);
+		out->end = VEC_N(&p->calls, struct call);
+		return err ? err : vec_push(&p->called, out, sizeof(*out));
+	}
+	*out = VEC_AT(&p->called, struct calls, *slot);
+	return 0;
+}
+
+static int want_bare(struct paste *p, struct names *n, struct hmap *keys, const struct match *m,
+		     bool *found)
+{
+	struct calls calls;
+	int err = calls_of(p, n, m->arg[0], &calls);
+
+	for (uint32_t i = calls.first; !err && i < calls.end; i++) {
+		const struct call *call = &VEC_AT(&p->calls, struct call, i);
+		struct match one = bare_match(p, m, call->chain);
+
+		if (call->chain >= m->chain && call->chain < m->end)
+			err = want_certain(p, keys, &one, call->macro, found);
+	}
+	return err;
+}
+
+/* Matches for which nothing is there to be looked up go. */
 static int wanted_keys(struct paste *p, struct names *n, struct hmap *keys)
 {
+	uint32_t kept = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		const struct match *m = &VEC_AT(&p->matches, struct match, i);
-		uint64_t macro = VEC_AT(&p->chains, struct chain, m->chain).macro;
-		bool weak = m->literal >= EVIDENCE_MIN;
-		const struct callers *callers = callers_of(n, macro);
-		const uint64_t *macros = callers ? callers->macros : NULL;
-		uint32_t k = callers ? callers->n : 0;
+		bool found = false;
 
-		err = callers ? 0 : -ENOMEM;
-		for (uint32_t a = 0; weak && !err && a < m->n_args; a++)
-			err = want(keys, m->arg[a]);
-		for (uint32_t c = 0; !err && c < k; c++) {
-			for (uint32_t a = 0; !err && a < m->n_args; a++)
-				err = want(keys, blob_hash_pair(macros[c], m->arg[a]));
-			if (weak || !m->n_args)
-				err = err ? err : want(keys, macros[c]);
-			if (weak || m->counted)
-				err = err ? err
-					  : want(keys, blob_hash_pair(macros[c], BLOB_NESTED));
-		}
+		err = m->end ? want_bare(p, n, keys, m, &found) : want_match(p, n, keys, m, &found);
+		if (found)
+			VEC_AT(&p->matches, struct match, kept++) = *m;
 	}
+	p->matches.n = kept * sizeof(struct match);
 	return err;
 }
 
@@ -485,8 +701,7 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 	uint32_t n, e = VEC_AT(&p->chains, struct chain, m->chain).entity;
 	const struct use *u = uses(x, macro, &n);
 
-	if (!VEC_AT(&p->chains, struct chain, m->chain).literal || m->literal < EVIDENCE_MIN ||
-	    !m->n_args || s->reason || s->modular || n > 4096)
+	if (!is_weak(p, m) || s->reason || s->modular || n > 4096)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
 		if (u[i].owner != NO_OWNER || !r->is_tu[u[i].file] || !outside(r, s, u[i].file) ||
@@ -517,15 +732,35 @@ static int circumstantial(struct paste *p, const struct index *x, const struct m
 	return 0;
 }
 
+static int weigh_bare(struct paste *p, struct names *n, const struct index *x,
+		      const struct match *m)
+{
+	struct calls calls;
+	int err = calls_of(p, n, m->arg[0], &calls);
+
+	for (uint32_t i = calls.first; !err && i < calls.end; i++) {
+		const struct call *call = &VEC_AT(&p->calls, struct call, i);
+		struct match one = bare_match(p, m, call->chain);
+
+		if (call->chain >= m->chain && call->chain < m->end)
+			err = certain(p, x, &one, call->macro);
+	}
+	return err;
+}
+
 static int weigh(struct paste *p, struct names *n, const struct index *x)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < VEC_N(&p->matches, struct match); i++) {
 		const struct match *m = &VEC_AT(&p->matches, struct match, i);
-		const struct callers *callers =
-			callers_of(n, VEC_AT(&p->chains, struct chain, m->chain).macro);
+		const struct callers *callers = NULL;
 
+		if (m->end) {
+			err = weigh_bare(p, n, x, m);
+			continue;
+		}
+		callers = callers_of(n, VEC_AT(&p->chains, struct chain, m->chain).macro);
 		err = callers ? 0 : -ENOMEM;
 		for (uint32_t c = 0; !err && c < callers->n; c++) {
 			err = certain(p, x, m, callers->macros[c]);
@@ -549,6 +784,8 @@ int consume_pasted(struct resolver *r)
 		match_all(&p);
 	err = p.err ? p.err : find_callers(&p, &n);
 	err = err ? err : hmap_init(&x.keys, r->n_files);
+	err = err ? err : hmap_init(&p.prefixes, 16);
+	err = err ? err : refs_seen_init(r, &p.seen);
 	err = err ? err : wanted_keys(&p, &n, &x.keys);
 	err = err ? err : index_uses(r, &x);
 	err = err ? err : weigh(&p, &n, &x);
@@ -559,6 +796,11 @@ int consume_pasted(struct resolver *r)
 	hmap_fini(&n.known);
 	free(n.pool.data);
 	free(n.found.data);
+	hmap_fini(&p.prefixes);
+	free(p.seen.words);
+	free(p.pairs);
+	free(p.called.data);
+	free(p.calls.data);
 	free(p.chains.data);
 	free(p.matches.data);
 	return err;

@@ -140,6 +140,26 @@ int expand_invocation(struct resolver *r, uint32_t file, const char *macro, cons
 int index_uses(struct resolver *r, struct index *index);
 void index_free(struct index *index);
 
+/* All references of the tree in a small set that now and then has one too many. */
+struct refs_seen {
+	uint64_t *words;
+	uint32_t mask;
+};
+
+int refs_seen_init(const struct resolver *r, struct refs_seen *out);
+
+static inline uint64_t refs_seen_bits(uint64_t ref)
+{
+	return 1ull << (ref >> 58) | 1ull << (ref >> 52 & 63);
+}
+
+static inline bool refs_seen(const struct refs_seen *s, uint64_t ref)
+{
+	uint64_t bits = refs_seen_bits(ref);
+
+	return (s->words[ref & s->mask] & bits) == bits;
+}
+
 /* consume.c: who names the symbols, directly or through headers. */
 int consume_direct(struct resolver *r);
 int consume_indirect(struct resolver *r, bool pasted_only);

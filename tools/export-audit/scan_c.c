@@ -283,12 +283,14 @@ static void body_token(struct blob_scanner *s, const struct token *t, bool first
 		return;
 	}
 	s->facts.line = s->lex.line;
-	scan_if(s, t);
+	if (c->if_stage || (t->type == T_IDENT && t->len == 2)) /* else nothing begins */
+		scan_if(s, t);
 	expr_token(&s->facts, &c->expr, &s->locals, t);
 	if (t->type == '{')
 		c->depth++;
 	if (t->type != '}') {
-		scan_if_end(s, t);
+		if (c->if_stage)
+			scan_if_end(s, t);
 		return;
 	}
 	if (--c->depth && first_column && ends_line(&s->lex))
