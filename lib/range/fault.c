@@ -77,6 +77,9 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 	 */
 	if ((error == ENOMEM || error == EINVAL) && w->stuck < STUBBORN)
 		return -EBUSY;
+	/* Of anonymous memory with that permission it never is. */
+	if (error == EINVAL && !vma->inode && !vma->dev_major && !vma->dev_minor)
+		return -EBUSY;
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
 		return error == ENOMEM ? -ENOMEM : -EBUSY;
 	if (find_absent(w, start, end, &at) || at == end)
