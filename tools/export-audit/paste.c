@@ -63,8 +63,7 @@ struct paste {
 	struct vec chains, matches;
 	struct chain *chain; /* being matched */
 	struct match current;
-	struct match
-		bare; /* its chains from chain on have not been noted yet; no arguments: none */
+	struct match bare; /* its chains from chain on are still to be noted, if it has arguments */
 	struct refs_seen seen;
 	struct hmap prefixes; /* of names for bare chains, to a place in called */
 	struct vec called, calls;
