@@ -164,7 +164,7 @@ struct hmm_mm {
 	_Atomic uint32_t watched;   /* A, futex: the watchdog has begun, with a keeper or without */
 	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;      /* C: THIEVES of them */
-	struct keeper *prepared;       /* what the watchdog is to start */
+	struct keeper *prepared;    /* what the watchdog is to start */
 	struct keeper *_Atomic keeper; /* the watchdog's; NULL: there is none */
 
 	struct hmm_objpool regions_pool;

@@ -11,6 +11,7 @@
  * It runs on the watchdog's thread-local storage, which the watchdog goes on using: no errno, no lock, no sanitizer.
  */
 #include "mm/steal.h"
+#include "base/child.h"
 #include "base/raw.h"
 
 #include <errno.h>
@@ -41,8 +42,9 @@
 struct keeper {
 	struct hmm_mm *mm;
 	int pid;
+	int fd;                 /* number of the end in the keeper's table */
 	struct ownfd lifeline;  /* the program's end: closed, the keeper ends */
-	int end;                /* the keeper's end */
+	struct ownfd end;       /* the keeper's end, in the program's table until it has its own */
 	_Atomic uint32_t state; /* futex: 0 starting, 1 ready, 2 cannot */
 	char *stack;
 };
@@ -58,7 +60,7 @@ static uint64_t now_ns(void)
 /* True: the lifeline was closed. */
 static bool sleep_ms(const struct keeper *k, int ms)
 {
-	struct pollfd p = { .fd = k->end, .events = POLLIN };
+	struct pollfd p = { .fd = k->fd, .events = POLLIN };
 	struct timespec ts = { 0, ms * 1000000L };
 
 	return raw5(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0) > 0;
@@ -167,7 +169,7 @@ static int keeper_main(void *arg)
 	struct keeper *k = arg;
 	struct hmm_mm *mm = k->mm;
 	struct thief *t = &mm->thieves[THIEF_KEEPER];
-	int fds[3] = { mm->provider.fd.fd, mm->kick[1].fd, k->end };
+	int fds[3] = { mm->provider.fd.fd, mm->kick[1].fd, k->fd };
 	int due = 0;
 
 	raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -196,6 +198,7 @@ static int keeper_main(void *arg)
 static void keeper_free(struct keeper *k)
 {
 	ownfd_close(&k->lifeline);
+	ownfd_close(&k->end);
 	if (k->stack)
 		hmm_pool_unmap(k->stack, STACK_SIZE);
 	hmm_pool_unmap(k, sizeof(*k));
@@ -243,17 +246,17 @@ void keeper_prepare(struct hmm_mm *mm)
 	if (!k)
 		return;
 	k->mm = mm;
-	k->lifeline = OWNFD_NONE;
+	k->lifeline = k->end = OWNFD_NONE;
 	k->stack = hmm_pool_map(STACK_SIZE);
-	if (k->stack && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
-		k->end = pair[1];
-		if (!ownfd_take(&k->lifeline, pair[0])) {
-			mm->prepared = k;
-			return;
-		}
-		close(pair[1]);
+	opening_begin();
+	if (k->stack && !socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) &&
+	    !(ownfd_take(&k->lifeline, pair[0]) | ownfd_take(&k->end, pair[1]))) {
+		k->fd = k->end.fd;
+		mm->prepared = k;
 	}
-	keeper_free(k);
+	opening_end();
+	if (!mm->prepared)
+		keeper_free(k);
 }
 
 static struct keeper *take_prepared(struct hmm_mm *mm)
@@ -270,7 +273,6 @@ void keeper_forget(struct hmm_mm *mm)
 
 	if (!k)
 		return;
-	close(k->end);
 	keeper_free(k);
 }
 
@@ -282,7 +284,7 @@ void keeper_start(struct hmm_mm *mm)
 	if (!k)
 		return;
 	runs = start(k);
-	close(k->end);
+	ownfd_close(&k->end);
 	if (runs)
 		atomic_store(&mm->keeper, k);
 	else

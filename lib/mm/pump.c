@@ -263,8 +263,10 @@ int pump_start(struct hmm_mm *mm)
 	keeper_prepare(mm);
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
 	/* Its descriptors are settled then: who counts the program's, forks or closes is not surprised by one more. */
+	opening_end(); /* all are on the list: a fork need not wait for this */
 	while (!err && !atomic_load(&mm->watched))
 		futex_wait(&mm->watched, 0, 0);
+	opening_begin();
 	if (!err)
 		return 0;
 	keeper_forget(mm);

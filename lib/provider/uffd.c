@@ -155,15 +155,17 @@ static int uffd_read(struct provider *p, struct provider_event *events, int max)
 {
 	int n;
 
-	keep_spare(p);
 	if (!ownfd_is_ours(&p->fd))
 		return -EBADF;
+	opening_begin(); /* for the moment for which a forked child's descriptor is here */
+	keep_spare(p);
 	n = provider_uffd_read_raw(p->fd.fd, events, max);
 	if ((n == -EMFILE || n == -ENFILE) && p->spare.fd >= 0) {
 		ownfd_close(&p->spare);
 		n = provider_uffd_read_raw(p->fd.fd, events, max);
 	}
 	keep_spare(p);
+	opening_end();
 	return n;
 }
 
