@@ -30,6 +30,8 @@ struct places {
 
 static struct places places;
 
+static _Thread_local bool never_waits __attribute__((tls_model("initial-exec")));
+
 static struct places *next_places(struct places *p)
 {
 	struct places *next = atomic_load(&p->next);
@@ -75,36 +77,48 @@ static bool is_still_ours(const struct place *place, int fd)
 	       st.st_ino == atomic_load(&place->ino);
 }
 
-/* Off the list. False: it is not on it, or the number is somebody else's. */
-static bool take_off(int fd, bool look)
+static struct place *find(int fd)
 {
+	const uint32_t number = (uint32_t)fd + 1;
+
 	for (struct places *p = &places; p; p = atomic_load(&p->next)) {
 		for (int i = 0; i < PLACES; i++) {
-			uint32_t number = (uint32_t)fd + 1;
-			bool ours;
-
-			if (atomic_load_explicit(&p->place[i].number, memory_order_relaxed) !=
+			if (atomic_load_explicit(&p->place[i].number, memory_order_relaxed) ==
 			    number)
-				continue;
-			ours = look && is_still_ours(&p->place[i], fd);
-			if (atomic_compare_exchange_strong(&p->place[i].number, &number, 0))
-				return ours;
+				return &p->place[i];
 		}
 	}
-	return false;
+	return NULL;
+}
+
+static void take_off(struct place *place, int fd)
+{
+	uint32_t number = (uint32_t)fd + 1;
+
+	if (place)
+		atomic_compare_exchange_strong(&place->number, &number, 0);
 }
 
 void child_keeps(int fd)
 {
-	take_off(fd, false);
+	take_off(find(fd), fd);
 }
 
 void close_ours(int fd)
 {
+	struct place *place;
+	bool ours;
+
 	if (fd < 0)
 		return;
 	opening_begin();
-	if (take_off(fd, true))
+	place = find(fd);
+	ours = place && is_still_ours(place, fd);
+	/* Who does not wait for forks closes first: a child must not get what is on the list no more. */
+	if (ours && never_waits)
+		close(fd);
+	take_off(place, fd);
+	if (ours && !never_waits)
 		close(fd);
 	opening_end();
 }
@@ -137,7 +151,6 @@ void child_close_all(void)
 static _Atomic uint32_t forks;   /* under way */
 static _Atomic uint32_t opening; /* threads that open */
 static _Thread_local unsigned int depth __attribute__((tls_model("initial-exec")));
-static _Thread_local bool never_waits __attribute__((tls_model("initial-exec")));
 
 static uint64_t now_ns(void)
 {
@@ -147,7 +160,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static void wait_for_none(const _Atomic uint32_t *count)
+static bool wait_for_none(const _Atomic uint32_t *count)
 {
 	const struct timespec ts = { 0, 20000 };
 	uint64_t began = 0;
@@ -156,9 +169,10 @@ static void wait_for_none(const _Atomic uint32_t *count)
 		if (!began)
 			began = now_ns();
 		else if (now_ns() - began > LITTLE_NS)
-			break;
+			return false;
 		nanosleep(&ts, NULL);
 	}
+	return true;
 }
 
 void opening_begin(void)
@@ -166,11 +180,12 @@ void opening_begin(void)
 	epoch_look(); /* or it would be counted in what a child forgets */
 	if (depth++)
 		return;
-	atomic_fetch_add(&opening, 1);
-	if (never_waits || !atomic_load(&forks))
-		return;
-	atomic_fetch_sub(&opening, 1);
-	wait_for_none(&forks);
+	for (bool none = true; none; none = wait_for_none(&forks)) {
+		atomic_fetch_add(&opening, 1);
+		if (never_waits || !atomic_load(&forks))
+			return;
+		atomic_fetch_sub(&opening, 1);
+	}
 	atomic_fetch_add(&opening, 1);
 }
 
@@ -180,9 +195,9 @@ void opening_end(void)
 		atomic_fetch_sub(&opening, 1);
 }
 
-void opening_never_waits(void)
+void opening_never_waits(bool never)
 {
-	never_waits = true;
+	never_waits = never;
 }
 
 void opening_hold(bool on)

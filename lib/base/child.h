@@ -11,8 +11,8 @@
  */
 void opening_begin(void);
 void opening_end(void);
-/* The calling thread reads events, which forks wait for: it does not wait for them. */
-void opening_never_waits(void);
+/* The calling thread reads events, which forks wait for: it does not wait for them; or it does no longer. */
+void opening_never_waits(bool never);
 
 /* Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never blocks. */
 int child_closes(int fd);

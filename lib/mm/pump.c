@@ -148,7 +148,7 @@ static void *pump_main(void *arg)
 	};
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
-	opening_never_waits();
+	opening_never_waits(true);
 	/*
 	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
 	 * among them, whose stack may lie next to mirrored memory.

@@ -69,11 +69,11 @@ void *watchdog_main(void *arg)
 	struct thief *t = &mm->thieves[THIEF_WATCHDOG];
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
-	opening_never_waits();
 	if (!atomic_load(&mm->stopping))
 		keeper_start(mm);
 	atomic_store(&mm->watched, 1);
 	futex_wake(&mm->watched);
+	opening_never_waits(true);
 	while (!atomic_load(&mm->stopping)) {
 		const bool due = steal_due(mm, t);
 
@@ -84,6 +84,7 @@ void *watchdog_main(void *arg)
 		futex_wait(&mm->stopping, 0,
 			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);
 	}
+	opening_never_waits(false);
 	keeper_stop(mm);
 	return NULL;
 }
