@@ -171,12 +171,14 @@ static void in_child(struct torture *t, int (*fn)(struct torture *t), const char
 	pid_t pid;
 
 	pthread_mutex_lock(&t->latch.lock);
+	pthread_mutex_lock(&t->latch.forking);
 	pid = fork();
 	if (!pid) {
 		signal(SIGALRM, SIG_DFL);
 		alarm(CHILD_LIMIT_S);
 		_exit(fn(t));
 	}
+	pthread_mutex_unlock(&t->latch.forking);
 	pthread_mutex_unlock(&t->latch.lock);
 	if (pid < 0)
 		return;

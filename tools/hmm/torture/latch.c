@@ -27,6 +27,7 @@ void latch_open(struct latch *latch)
 {
 	latch->set = false;
 	pthread_mutex_init(&latch->lock, NULL);
+	pthread_mutex_init(&latch->forking, NULL);
 	latch->fd = open_with(EVENTS | UFFD_FEATURE_EVENT_FORK);
 	latch->forks = latch->fd >= 0;
 	if (latch->fd < 0)

@@ -23,6 +23,11 @@ struct latch {
 	/* Held from latch_set() to latch_drop(): a fork of anybody else would wait for a read that is not for it. */
 	pthread_mutex_t lock;
 	bool locked; /* by who sets the page */
+	/*
+	 * Inside that one: from what a fork is to find in memory to its return. The peer takes pages that are shared for
+	 * the sign that it has copied, and another's fork shares them, too.
+	 */
+	pthread_mutex_t forking;
 };
 
 void latch_open(struct latch *latch);
