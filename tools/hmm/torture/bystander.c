@@ -171,14 +171,12 @@ static void in_child(struct torture *t, int (*fn)(struct torture *t), const char
 	pid_t pid;
 
 	pthread_mutex_lock(&t->latch.lock);
-	pthread_mutex_lock(&t->latch.forking);
 	pid = fork();
 	if (!pid) {
 		signal(SIGALRM, SIG_DFL);
 		alarm(CHILD_LIMIT_S);
 		_exit(fn(t));
 	}
-	pthread_mutex_unlock(&t->latch.forking);
 	pthread_mutex_unlock(&t->latch.lock);
 	if (pid < 0)
 		return;
@@ -361,14 +359,20 @@ static struct {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+static void run_kind(struct torture *t, unsigned int i)
+{
+	beat(t, USERS + HOSTILES, kinds[i].name);
+	pthread_mutex_lock(&t->latch.forking);
+	kinds[i].run(t);
+	pthread_mutex_unlock(&t->latch.forking);
+}
+
 void *bystander_once(void *arg)
 {
 	struct torture *t = arg;
 
-	for (unsigned int i = 0; i < KINDS; i++) {
-		beat(t, USERS + HOSTILES, kinds[i].name);
-		kinds[i].run(t);
-	}
+	for (unsigned int i = 0; i < KINDS; i++)
+		run_kind(t, i);
 	beat(t, USERS + HOSTILES, NULL);
 	return NULL;
 }
@@ -378,8 +382,7 @@ void *bystander_main(void *arg)
 	struct torture *t = arg;
 
 	for (unsigned int i = 0; !atomic_load(&t->stop); i = (i + 1) % KINDS) {
-		beat(t, USERS + HOSTILES, kinds[i].name);
-		kinds[i].run(t);
+		run_kind(t, i);
 		atomic_fetch_add(&kinds[i].times, 1);
 		tort_pause(PAUSE_NS);
 	}

@@ -165,14 +165,19 @@ bool force(struct torture *t, struct rng *rng, unsigned int self, struct slot *s
 	struct op_run run = {
 		.t = t, .slot = slot, .rng = rng, .op = op, .self = self, .raw = rng_below(rng, 2)
 	};
+	bool forks = ops_table[op].effect == EFFECT_COPIED;
 	bool forced;
 
 	operate_choose_pages(&run);
 	scene_begin(t, slot->id, run.hi - 1);
 	atomic_store(&t->scene.patient, patient);
-	atomic_store(&t->scene.unpinned, ops_table[op].effect == EFFECT_COPIED);
+	atomic_store(&t->scene.unpinned, forks);
+	if (forks)
+		pthread_mutex_lock(&t->latch.forking);
 	forced = prepare(&run, w) && play(&run, w);
 	latch_drop(&t->latch);
+	if (forks)
+		pthread_mutex_unlock(&t->latch.forking);
 	atomic_store(&t->scene.unpinned, false);
 	scene_end(t);
 	return forced;

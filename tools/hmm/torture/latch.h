@@ -24,8 +24,8 @@ struct latch {
 	pthread_mutex_t lock;
 	bool locked; /* by who sets the page */
 	/*
-	 * Inside that one: from what a fork is to find in memory to its return. The peer takes pages that are shared for
-	 * the sign that it has copied, and another's fork shares them, too.
+	 * Taken before that one; held while a fork is forced into a window. The peer takes an open window for the sign that
+	 * the fork has copied, and what the bystander does opens it, too.
 	 */
 	pthread_mutex_t forking;
 };

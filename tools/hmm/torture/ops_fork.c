@@ -115,7 +115,6 @@ static int fork_with(struct op_run *run, bool raw)
 	bool peer;
 	pid_t pid;
 
-	pthread_mutex_lock(&run->t->latch.forking);
 	for (i = 0; i < PAGES; i++)
 		current[i] = atomic_load(&slot->page[i].current);
 	run->raw = raw;
@@ -125,7 +124,6 @@ static int fork_with(struct op_run *run, bool raw)
 		_exit(child_work(run, current));
 	if (pid < 0)
 		pid = -errno;
-	pthread_mutex_unlock(&run->t->latch.forking);
 	/* Breaks copy-on-write while the child is alive; what a window waits for is this, not the
 	 * fork. */
 	if (pid > 0)
