@@ -126,7 +126,10 @@ def test_svg_of_a_process_without_a_mirror_highlights_nothing(folder):
 def test_svg_folds_guards_and_stacks(folder):
     lines = texts(svg("map", "--device", "soft"))
     assert any("inaccessible" in words for line in lines for words in line), lines
-    assert not any("8.0 MiB" in line for line in lines), "a thread's stack has a row"
+    # ThreadSanitizer keeps a shadow of each stack: memory of that size far below the stacks.
+    shadow = os.environ.get("HMM_SANITIZE") == "thread"
+    rows = [line for line in lines if "8.0 MiB" in line and not (shadow and line[0] < "7")]
+    assert not rows, f"a thread's stack has a row: {rows}"
 
 
 def test_svg_keeps_the_end_of_names(folder):

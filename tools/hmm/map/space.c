@@ -198,7 +198,10 @@ static void read_command(struct space *space)
 
 #define GUARD_MAX (64UL << 20) /* more in front of a stack is no guard */
 
-/* Of another thread: glibc gives it a guard, and writes little of it. */
+/*
+ * Of another thread: glibc gives it a guard, and it writes little of it. Where the kernel gives huge pages to all who
+ * do not ask, the little is one or two of these.
+ */
 static bool is_stack(const struct space *space, size_t i)
 {
 	const struct area *a = &space->areas[i], *guard = i ? a - 1 : NULL;
@@ -207,7 +210,8 @@ static bool is_stack(const struct space *space, size_t i)
 		return true;
 	return a->kind == HMM_VMA_ANON && !*a->name && guard && guard->end == a->start &&
 	       !strncmp(guard->prot, "---", 3) && guard->end - guard->start <= GUARD_MAX &&
-	       a->sum.present <= (a->end - a->start) / 8;
+	       a->sum.present - a->sum.huge <= (a->end - a->start) / 8 &&
+	       a->sum.huge <= (a->end - a->start) / 2;
 }
 
 bool area_is_quiet(const struct space *space, size_t i)
