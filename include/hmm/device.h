@@ -347,7 +347,7 @@ int hmm_device_faults_pending(struct hmm_device *dev);
  * one call serves the engines that follow; what the device dropped by itself is installed after no more than 64 calls
  * in a row that found nothing to do. Context and return: as
  * hmm_device_faults_pending(), or, if nothing was there to be installed, the error of the first range that could not be
- * populated (-EAGAIN: a discard of it is in doubt for 100 ms). That may be one of another job's: look again first.
+ * populated (-EAGAIN: a discard of it is pending for 100 ms). That may be one of another job's: look again first.
  * Since: 0.1.
  */
 int hmm_device_lost(struct hmm_device *dev);

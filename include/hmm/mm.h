@@ -137,8 +137,8 @@ struct hmm_mm_stats {
 	uint64_t map_entries;          /* of the process, that they take now */
 	uint64_t probes;               /* in-flight probes */
 	uint64_t probes_busy;          /* ... that said a change was in flight */
-	uint64_t doubts;               /* discards whose end was not proven at once */
-	uint64_t doubts_settled;       /* ... and was proven later */
+	uint64_t discards_pending;     /* discards whose end was not proven at once */
+	uint64_t discards_settled;     /* ... and was proven later */
 	uint64_t watchdog_reads;       /* cycles the watchdog took over */
 	uint64_t overruns;             /* engines that did not leave their section in time */
 	uint64_t pump_busy_ns;         /* time spent with the gate closed */
@@ -189,9 +189,9 @@ int hmm_mm_check_files(struct hmm_mm *mm);
  * enum hmm_note - what the program says it did
  * @HMM_NOTE_PROTECT: permissions of the range were reduced (mprotect, pkey_mprotect)
  * @HMM_NOTE_DISCARD: every discard of the range, by whichever thread, has *ended* (MADV_DONTNEED,
- *	MADV_FREE, MADV_REMOVE): settles the doubt about it
+ *	MADV_FREE, MADV_REMOVE): settles the discard about it
  * @HMM_NOTE_OWN_DISCARD: one by the calling thread has ended; whether others are on their way is not
- *	known. Settles the doubt if no other thread can be in the middle of one
+ *	known. Settles the discard if no other thread can be in the middle of one
  * @HMM_NOTE_TRUNCATE: pages of the file mapped here were cut off, punched out or replaced
  * @HMM_NOTE_DETACH: the range was unmapped without an event (shmdt, remap_file_pages)
  */

@@ -86,7 +86,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 #define HMM_CHECK_FILE (1U << 1) /* size and change time of the file */
 #define HMM_CHECK_PRESENT                                                                          \
 	(1U                                                                                        \
-	 << 2) /* every page of the range still present, and where a discard is in doubt unwritten since armed (no file behind it) */
+	 << 2) /* every page of the range still present, and where a discard is pending unwritten since armed (no file behind it) */
 #define HMM_CHECK_ALL (HMM_CHECK_VMA | HMM_CHECK_FILE | HMM_CHECK_PRESENT)
 
 /**

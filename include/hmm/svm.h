@@ -155,11 +155,11 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * hmm_mm_barrier(), hmm_mm_check_files(), and for what raises no event a look at each mapping: its
  * permission, whether it is registered still (shmat with SHM_REMAP, remap_file_pages), which segment it is
  * (System V); what does not stand is dropped. Devices without faults get job->ranges populated; if the end of a
- * discard of them is in doubt (see hmm-coherence(7)) it is waited for, up to 100 ms.
+ * discard of them is pending (see hmm-coherence(7)) it is waited for, up to 100 ms.
  *
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
  * Return: 0; -EINVAL; -EFAULT, -EPERM a named range cannot be populated; -EAGAIN a discard of a named range
- * is in doubt still: submit again, or say hmm_mm_note(HMM_NOTE_DISCARD) first if it is known to be over;
+ * is pending still: submit again, or say hmm_mm_note(HMM_NOTE_DISCARD) first if it is known to be over;
  * -EOPNOTSUPP a named range that cannot be cached; -ESRCH; errors of the device's submit. Since: 0.1.
  */
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
