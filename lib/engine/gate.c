@@ -10,9 +10,14 @@
  * One of the two sees the other. Sleeping works the same way: with 'waiting' and 'left' for the closer, with 'sleepers'
  * and 'closed' for engines.
  */
+#include "engine/gate.h"
 #include "space/space.h"
 #include "kernel/thread.h"
+#include "base/deadline.h"
+#include "base/futex.h"
+#include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -304,7 +309,7 @@ bool gate_try_quiesce(struct hmm_mm *mm)
 	return true;
 }
 
-int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
+int gate_close(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
 	int rc;
@@ -325,11 +330,6 @@ int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 	else
 		quiesce_all(gate);
 	return rc;
-}
-
-void gate_close(struct hmm_mm *mm)
-{
-	gate_close_until(mm, 0);
 }
 
 /*
@@ -354,7 +354,7 @@ static void resume_all(struct gate *gate)
 void gate_open(struct hmm_mm *mm)
 {
 	if (__builtin_expect(atomic_load(&mm->fork_late), 0))
-		fork_tell_late(mm, true);
+		mm->tell_fork(mm, true);
 	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE))
 		resume_all(&mm->gate);
 	unshut(mm);

@@ -5,10 +5,14 @@
  * inode number that is used again within it could be taken for its predecessor, which costs orders,
  * never soundness, as file and DAX mappings are mirrored and validated alike.
  */
+#include "kernel/abi/procmap.h"
+#include "kernel/mounts.h"
 #include "kernel/vma.h"
-#include "base/lines.h"
-#include "base/pool.h"
 #include "base/child.h"
+#include "base/deadline.h"
+#include "base/lines.h"
+#include "base/ownfd.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>

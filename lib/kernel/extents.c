@@ -4,7 +4,7 @@
  * every mapping of it and leaves no trace in its times, raises no event about it, and once the CPU has mapped
  * the pages again, read-only, none in the page table that may be read. Its extents alone tell.
  */
-#include "files/mapping.h"
+#include "kernel/extents.h"
 
 #include <string.h>
 #include <sys/vfs.h>

@@ -4,7 +4,10 @@
  * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
  * checked to be the very file, by device and inode.
  */
-#include "files/mapping.h"
+#include "kernel/extents.h"
+#include "kernel/mounts.h"
+#include "kernel/vma.h"
+#include "base/epoch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "kernel/thread.h"
-#include "base/child.h"
+#include "base/epoch.h"
+#include "base/mutation.h"
+#include "base/opening.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,13 @@
  * only when no event has come for a while: some threads need two looks, and who asks first should be the second.
  * hmm_mm_note() proves it at once.
  */
+#include "watch/discard.h"
+#include "notifier/notifier.h"
 #include "space/space.h"
+#include "base/deadline.h"
+#include "base/itree.h"
+#include "base/mutation.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <unistd.h>

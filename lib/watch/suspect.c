@@ -15,8 +15,12 @@
  * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which discard it is cleared, so
  * that a program that goes on discarding does not start everything over.
  */
+#include "watch/discard.h"
 #include "space/space.h"
 #include "kernel/thread.h"
+#include "base/epoch.h"
+#include "base/mutation.h"
+#include "base/pool.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
