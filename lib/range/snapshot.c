@@ -131,7 +131,7 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
 		return false;
 	return !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
-	       mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
+	       mm_registers(w->mm) && mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
 }
 
 /* Present pages of a writable VMA, all with one request. */

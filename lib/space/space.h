@@ -252,6 +252,12 @@ static inline uint64_t mm_forks(const struct hmm_mm *mm)
 	return atomic_load_explicit(&mm->stats.events[HMM_EVENT_FORK], memory_order_relaxed);
 }
 
+/* Must a range be registered before its changes are seen? */
+static inline bool mm_registers(const struct hmm_mm *mm)
+{
+	return mm->provider.ops->watch;
+}
+
 static inline bool mm_wp_async(const struct hmm_mm *mm)
 {
 	return mm->provider.wp_async;

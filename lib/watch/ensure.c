@@ -71,6 +71,8 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 
 	if (start < vma->start || end > vma->end || start >= end)
 		return -EAGAIN;
+	if (!mm_registers(mm))
+		return vma->kind == HMM_VMA_SPECIAL ? -EOPNOTSUPP : 0;
 	err = choose_range(mm, vma, &from, &to);
 	if (err)
 		return err;

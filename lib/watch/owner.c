@@ -61,7 +61,7 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	bool stands = false;
 
 	/* There most kinds cannot be registered, and are used once, as whatever can be read of them says. */
-	if (!mm_wp_async(mm))
+	if (!mm_wp_async(mm) || !mm_registers(mm))
 		return !vma_peek(&mm->vmas, start, vma);
 	/* Who holds the lock for longer is the pump, and then nothing is valid. */
 	if (deadline_lock(&mm->region_lock, clock_ns() + STANDS_NS))

@@ -33,8 +33,11 @@ uint64_t region_first_gap(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
-	int covered = deadline_lock(&mm->region_lock, deadline);
+	int covered;
 
+	if (!mm_registers(mm))
+		return 1;
+	covered = deadline_lock(&mm->region_lock, deadline);
 	if (covered)
 		return covered;
 	covered = region_first_gap(mm, start, end) == end;
