@@ -64,20 +64,20 @@ struct gone_range {
 };
 
 struct file_table {
-	pthread_mutex_t
-		lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
+	/* Held for a few system calls at a time, none of which a remote filesystem answers. */
+	pthread_mutex_t lock;
 	struct itree mappings;
 	struct file *_Atomic bucket[FILE_BUCKETS]; /* by device and inode as maps shows them */
-	_Atomic uint64_t filled[FILE_BUCKETS /
-				64]; /* a bit a bucket that may hold one; written under lock */
+	/* A bit a bucket that may hold one; written under lock. */
+	_Atomic uint64_t filled[FILE_BUCKETS / 64];
 	_Atomic uint32_t n_files;
 	_Atomic uint32_t n_mappings;
 	bool unused;    /* a file may be without a mapping */
 	uint64_t gc_ns; /* when to begin to look at every mapping again */
 	uint64_t gc_at; /* how far that came, 0: it is done */
 	_Atomic uint32_t n_sysv;
-	_Atomic uint32_t
-		undelivered; /* dead ranges that are not told yet, those late among them; falls under lock */
+	/* Stale ranges that are not delivered yet, those left late among them; falls under lock. */
+	_Atomic uint32_t undelivered;
 	pthread_cond_t told; /* with lock: fewer are, or one is late */
 	struct deferred_range *late;
 	_Atomic bool unswept; /* a file changed since mappings were last swept; set under lock */
