@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/opening.h"
-#include "svm/svm.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/number.h"
 
 #include <stdatomic.h>
 #include <time.h>

@@ -17,6 +17,7 @@
 #include "base/futex.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>
@@ -239,7 +240,7 @@ void gate_overrun(struct hmm_mm *mm, bool awake_too)
 		if (atomic_load(&e->state) != ENGINE_IN || !(awake_too || sleeps(e)))
 			continue;
 		if (atomic_compare_exchange_strong(&e->state, &in, ENGINE_OVERRUN))
-			stat_add(&mm->stats.overruns, 1);
+			count(&mm->stats.overruns, 1);
 	}
 }
 

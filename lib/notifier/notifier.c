@@ -11,6 +11,7 @@
 #include "base/itree.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <assert.h>
@@ -169,9 +170,9 @@ static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 		return;
 	in_callback = true;
 	if (ni->ops->invalidate(ni, inv, ni->priv))
-		stat_add(&mm->stats.callback_errors, 1);
+		count(&mm->stats.callback_errors, 1);
 	in_callback = false;
-	stat_add(&mm->stats.callbacks, 1);
+	count(&mm->stats.callbacks, 1);
 }
 
 uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
@@ -184,7 +185,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 		inv->end = end = start + HMM_PAGE_SIZE;
 	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
-	stat_add(&mm->stats.events[inv->event], 1);
+	count(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end), n++)
 		call(mm, to_ni(node), inv);

@@ -7,10 +7,8 @@
 #include "persist/flush.h"
 #include "watch/region.h"
 #include "space/space.h"
-#include "base/child.h"
-#include "base/lines.h"
+#include "kernel/smaps.h"
 #include "base/nocancel.h"
-#include "base/ownfd.h"
 #include "base/pool.h"
 
 #include <hmm/persist.h>
@@ -65,26 +63,10 @@ static struct persist_cache *cache_of(struct hmm_mm *mm)
 /* 1: the VMA that begins at start is MAP_SYNC; 0: it is not; -errno */
 static int read_sync_flag(uint64_t start)
 {
-	const int fd = child_closes(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
-	struct lines l;
-	bool inside = false;
-	int sync = -EFAULT;
-	char *line;
+	char flags[256];
+	const int err = smaps_flags(start, flags, sizeof(flags));
 
-	if (fd < 0)
-		return -errno;
-	lines_init(&l, fd);
-	while (sync == -EFAULT && (line = lines_next(&l))) {
-		char *dash = line;
-		uint64_t at = lines_hex(&dash);
-
-		if (*dash == '-' && dash > line)
-			inside = at == start;
-		else if (inside && !strncmp(line, "VmFlags:", 8))
-			sync = strstr(line, " sf") != NULL;
-	}
-	close_ours(fd);
-	return sync;
+	return err ? err : smaps_has(flags, "sf");
 }
 
 static int no_driver(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,

@@ -25,6 +25,7 @@
 #include "base/futex.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
+#include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
 
@@ -127,8 +128,8 @@ static void cycle(struct hmm_mm *mm)
 		atomic_fetch_add(&mm->pump_seq, 1);
 	gate_open(mm);
 	pthread_mutex_unlock(&mm->region_lock);
-	stat_add(&mm->stats.pump_busy_ns, clock_ns() - began);
-	stat_add(&mm->stats.pump_cycles, 1);
+	count(&mm->stats.pump_busy_ns, clock_ns() - began);
+	count(&mm->stats.pump_cycles, 1);
 	hmm_hook(HMM_POINT_RESUMED);
 }
 

@@ -14,6 +14,7 @@
 #include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/futex.h"
+#include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
 
@@ -58,7 +59,7 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
 			wait_a_moment();
 		if (steal_read(mm, t))
-			stat_add(&mm->stats.watchdog_reads, 1);
+			count(&mm->stats.watchdog_reads, 1);
 	}
 	pump_kick(mm);
 }

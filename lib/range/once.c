@@ -17,13 +17,13 @@
  * tracks writes (a userfaultfd in WP_ASYNC mode) pages come and go as a matter of course: there, nothing hidden stands.
  */
 #include "range/once.h"
-#include "svm/svm.h"
 #include "files/files.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
 #include "space/space.h"
 #include "kernel/abi/pagemap.h"
 #include "kernel/pagemap.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -4,6 +4,7 @@
 #include "provider/provider.h"
 #include "base/epoch.h"
 #include "base/mutation.h"
+#include "base/number.h"
 
 #include <errno.h>
 
@@ -17,10 +18,10 @@ bool mm_in_flight(struct hmm_mm *mm)
 	if (hmm_mutation(HMM_MUTATION_NO_PROBE))
 		return false;
 	busy = mm->provider.ops->in_flight(&mm->provider);
-	stat_add(&mm->stats.probes, 1);
+	count(&mm->stats.probes, 1);
 	if (__builtin_expect(!busy, 1))
 		return false;
-	stat_add(&mm->stats.probes_busy, 1);
+	count(&mm->stats.probes_busy, 1);
 	if (busy == -EBADF)
 		mm_lost(mm);
 	refused = busy < 0 ? busy : 0;

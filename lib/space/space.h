@@ -218,11 +218,6 @@ struct hmm_mm {
 	} stats;
 };
 
-static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
 /* ---- who is alive ---------------------------------------------------------------------------------- */
 
 /* -ESRCH in a forked child or after the process died; the first thing that every entry point asks. */

@@ -13,6 +13,7 @@
 #include "base/epoch.h"
 #include "base/itree.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 /* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
 #include "svm/svm.h"
 #include "ptable/ptable.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <sys/mman.h>

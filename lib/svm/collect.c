@@ -10,6 +10,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <hmm/ptable.h>

@@ -5,6 +5,7 @@
  */
 #include "svm/svm.h"
 #include "device/device.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <sys/mman.h>

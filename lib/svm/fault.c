@@ -8,6 +8,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <sys/mman.h>

@@ -12,6 +12,7 @@
 #include "base/deadline.h"
 #include "base/itree.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>

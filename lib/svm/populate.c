@@ -16,6 +16,7 @@
 #include "engine/gate.h"
 #include "space/space.h"
 #include "base/deadline.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>

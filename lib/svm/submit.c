@@ -15,6 +15,7 @@
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/nocancel.h"
+#include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>

@@ -134,11 +134,6 @@ struct hmm_svm {
 	struct svm_stats stats;       /* A */
 };
 
-static inline void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
 /* notifier.c */
 /* 0; -ENOMEM; -ESRCH; -ETIME */
 int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline);

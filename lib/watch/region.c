@@ -65,9 +65,9 @@ static int insert_region(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32
 	r->node.start = start;
 	r->node.end = end;
 	r->cost = cost;
-	stat_add(&mm->stats.map_entries, cost);
+	count(&mm->stats.map_entries, cost);
 	itree_insert(&mm->regions, &r->node);
-	stat_add(&mm->stats.regions, 1);
+	count(&mm->stats.regions, 1);
 	return 0;
 }
 

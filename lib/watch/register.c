@@ -193,7 +193,7 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	err = kill_first(mm, low, high, deadline);
 	if (err)
 		return err;
-	stat_add(&mm->stats.registrations, 1);
+	count(&mm->stats.registrations, 1);
 	if (whole && !still_there(mm, vma))
 		return -EAGAIN;
 	err = watch(mm, low, high);

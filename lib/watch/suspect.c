@@ -18,6 +18,7 @@
 #include "watch/discard.h"
 #include "space/space.h"
 #include "kernel/thread.h"
+#include "base/dirent.h"
 #include "base/epoch.h"
 #include "base/mutation.h"
 #include "base/pool.h"
@@ -30,14 +31,6 @@
 #include <unistd.h>
 
 #define ATTEMPTS 16 /* a listing must not meet a thread that ends */
-
-struct linux_dirent64 {
-	uint64_t d_ino;
-	int64_t d_off;
-	uint16_t d_reclen;
-	uint8_t d_type;
-	char d_name[];
-};
 
 enum where { ELSEWHERE, UNKNOWN, NOWHERE };
 
