@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Interval tree and never-mirrored memory. */
+/* Interval tree, never-mirrored memory, deadlines. */
 #include "common/space.h"
+#include "base/deadline.h"
 
 #include <stdlib.h>
 
@@ -96,12 +97,22 @@ static void pool_memory_does_not_merge_with_a_neighbour(void **state)
 	pool_unmap(p, PAGE);
 }
 
+static void timeouts_without_end_do_not_end_at_once(void **state)
+{
+	assert_true(deadline_after(UINT64_MAX) > clock_ns());
+	assert_true(deadline_after(UINT64_MAX - 1) > clock_ns());
+	assert_true(deadline_after(UINT64_MAX / 2) > clock_ns());
+	assert_false(deadline_passed(deadline_after(UINT64_MAX)));
+	assert_int_equal(deadline_after(0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(itree_finds_what_a_linear_search_finds),
 		cmocka_unit_test(objects_are_zeroed_and_distinct),
 		cmocka_unit_test(pool_memory_does_not_merge_with_a_neighbour),
+		cmocka_unit_test(timeouts_without_end_do_not_end_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Set-up of the core tests: an attached space, memory that is registered in it, a notifier that counts. */
+/* space: an attached space, memory that is registered in it, a notifier that counts. */
 #ifndef TESTS_SPACE_H
 #define TESTS_SPACE_H
 
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "space/space.h"
 #include "watch/region.h"
@@ -33,19 +34,25 @@ struct space {
 	size_t bytes;
 };
 
+static inline void sleep_ms(int ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
 static inline int on_invalidate(struct hmm_interval_notifier *ni,
 				const struct hmm_invalidation *inv, void *priv)
 {
 	struct seen *s = priv;
 	int ms = s->sleep_ms;
-	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
 	(void)ni;
 	s->last = *inv;
 	s->events[inv->event]++;
 	s->calls++;
 	if (ms)
-		nanosleep(&ts, NULL);
+		sleep_ms(ms);
 	return 0;
 }
 
@@ -102,6 +109,15 @@ static inline void space_open(struct space *s, size_t pages, uint32_t flags)
 	assert_int_equal(watch(s), 0);
 	s->seen.calls = 0;
 	memset((void *)s->seen.events, 0, sizeof(s->seen.events));
+}
+
+/* A thread of the program that unmaps a page of the struct space which it is given. */
+static inline void *unmap_first_page(void *arg)
+{
+	struct space *s = arg;
+
+	munmap(s->p, PAGE);
+	return NULL;
 }
 
 static inline void space_close(struct space *s)

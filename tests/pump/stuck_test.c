@@ -21,13 +21,6 @@
 
 #define GIVE_UP_MS 20000
 
-static void sleep_ms(int ms)
-{
-	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
-}
-
 /* A driver that does not come back before the program's call elsewhere has returned. */
 static struct {
 	_Atomic int armed;

@@ -16,16 +16,8 @@
 #include <sys/syscall.h>
 
 #include "kernel/abi/uffd.h"
-#include "base/deadline.h"
 
 #define PIPES 8
-
-static void sleep_ms(int ms)
-{
-	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
-}
 
 /* In a child: the test's own descriptors stay what they are. */
 static void in_child(int (*fn)(void))
@@ -207,15 +199,6 @@ static void a_cancelled_thread_leaves_no_lock_held(void **state)
 	space_close(&s);
 }
 
-static void timeouts_without_end_do_not_end_at_once(void **state)
-{
-	assert_true(deadline_after(UINT64_MAX) > clock_ns());
-	assert_true(deadline_after(UINT64_MAX - 1) > clock_ns());
-	assert_true(deadline_after(UINT64_MAX / 2) > clock_ns());
-	assert_false(deadline_passed(deadline_after(UINT64_MAX)));
-	assert_int_equal(deadline_after(0), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,7 +207,6 @@ int main(void)
 		cmocka_unit_test(another_userfaultfd_in_the_place_of_ours_is_recognised),
 		cmocka_unit_test(a_probe_that_says_neither_yes_nor_no_is_not_believed),
 		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_held),
-		cmocka_unit_test(timeouts_without_end_do_not_end_at_once),
 	};
 
 	return cmocka_run_group_tests_name("closed", tests, NULL, NULL);

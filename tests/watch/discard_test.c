@@ -14,13 +14,6 @@
 
 #define SETTLES_MS 5000 /* on a busy machine; some ms on one that is not */
 
-static void sleep_ms(unsigned int ms)
-{
-	const struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
-}
-
 static bool settles(struct space *s)
 {
 	for (int ms = 0; ms < SETTLES_MS; ms++) {
