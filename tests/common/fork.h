@@ -1,32 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What tests of forks share. */
+/* What tests of forks share: a fault that may meet a fork, and the descriptors that are open. */
 #ifndef TESTS_FORK_H
 #define TESTS_FORK_H
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/space.h"
 
 #include <hmm/range.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-
-static inline pid_t raw_clone(unsigned long flags)
-{
-	return (pid_t)syscall(SYS_clone, SIGCHLD | flags, 0, 0, 0, 0);
-}
-
-static inline int status_of(pid_t pid)
-{
-	int status;
-
-	assert_true(pid > 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
 
 static inline int fault(struct space *s, size_t page, uint64_t *seq)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Memory of every kind, for the tests of this folder. */
+/* mappings: memory of every kind, with the files behind it. */
 #ifndef TESTS_MAPPINGS_H
 #define TESTS_MAPPINGS_H
 
@@ -11,21 +11,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/abi/madvise.h"
-#include "space/space.h"
+#include "common/child.h"
 #include "common/zero_page.h"
+#include "space/space.h"
+#include "kernel/abi/madvise.h"
 
 #define PAGE 4096UL
 #define MIB (1UL << 20)
@@ -105,36 +102,6 @@ static inline long huge_pages(long want)
 		fclose(f);
 	}
 	return n;
-}
-
-/* A child that does not outlive a test that failed. */
-static inline pid_t fork_tied(void)
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid)
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-	return pid;
-}
-
-/* Run a function in a child, as nobody if we are root; its exit status is the result. */
-static inline int in_child(int (*fn)(void), bool unprivileged)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		if (unprivileged && !getuid() &&
-		    (setgroups(0, NULL) || setgid(65534) || setuid(65534)))
-			_exit(99);
-		/* else /proc/self belongs to root on */
-		prctl(PR_SET_DUMPABLE, 1);
-		_exit(fn());
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A space with one notifier over everything, and ranges to fault in it. */
+/* mirror: a space with one notifier over everything, and ranges to fault in it. */
 #ifndef TESTS_MIRROR_H
 #define TESTS_MIRROR_H
 

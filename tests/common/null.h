@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Set-up of the tests on the null device. */
+/* null: svm.h with the null device, whose entries can be looked at. */
 #ifndef TESTS_NULL_H
 #define TESTS_NULL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Set-up of the tests on the soft device. */
+/* soft: svm.h with the soft device; memory with a pattern, and memory that vanishes. */
 #ifndef TESTS_SOFT_H
 #define TESTS_SOFT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Set-up of the unit tests above hmm_range_fault: an attached space, a device, a mirror, counters. */
+/* svm: an attached space, a device and a mirror for it, with their counters; memory; jobs. */
 #ifndef TESTS_SVM_H
 #define TESTS_SVM_H
 

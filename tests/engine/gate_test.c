@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The gate: it waits for sections that are open, for so long as their threads can be waited for. */
 #include "common/space.h"
-#include "base/deadline.h"
 #include "engine/gate.h"
+#include "base/deadline.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -112,7 +112,7 @@ static void an_engine_that_runs_is_waited_for_a_second(void **state)
 
 #define STOPPED_MS 300
 
-/* Another process that stops the thread it is told of, says whether it could, and lets it go a little later. */
+/* A process stops the thread that it is told of, says if it could, and lets it go later. */
 static pid_t start_debugger(int *to, int *from)
 {
 	int down[2], up[2];

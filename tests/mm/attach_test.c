@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Spaces are attached and detached: nothing is valid afterwards, nothing hangs meanwhile, nothing is left. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* After a space is detached nothing is valid and nothing is left; meanwhile nothing hangs. */
 #include "common/space.h"
 
 #include <pthread.h>
@@ -74,7 +74,10 @@ void __wrap_regions_fini(struct hmm_mm *mm)
 	__real_regions_fini(mm);
 }
 
-/* Nothing is valid any more, and events are read all the same: a thread of the library's that ends unmaps its stack. */
+/*
+ * Nothing is valid any more, and events are read all the same: a thread of the library that ends
+ * unmaps its stack.
+ */
 static void what_is_unmapped_during_the_detach_is_read(void **state)
 {
 	struct space s;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Forks, by libc or by a raw clone, are seen, and in their children the space is refused. */
 #include "common/fork.h"
 #include "common/space.h"
@@ -118,7 +118,7 @@ static void a_raw_clone_without_a_free_descriptor_returns(void **state)
 	space_close(&s);
 }
 
-/* A child that no handler ran in has the spaces of its parent, with locks that threads of the parent hold. */
+/* A child in which no handler ran has the locks that threads of its parent held, and its spaces. */
 static void the_child_of_a_raw_clone_can_fork(void **state)
 {
 	struct space s;

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A discard is pending until its thread is elsewhere or tells of it; others stay pending. */
-#include "common/fork.h"
+#include "common/child.h"
 #include "common/held_discard.h"
 #include "common/space.h"
 #include "watch/discard.h"
@@ -90,7 +90,7 @@ static void a_note_settles_a_discard(void **state)
 	space_close(&s);
 }
 
-/* Of others' discards who tells of its own knows nothing. */
+/* A thread that tells of its own discard knows nothing of those of others. */
 static void a_note_of_ones_own_discard_leaves_others_pending(void **state)
 {
 	struct held_discard held;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What is registered: whole mappings, within the budget, and never memory of the library. */
 #include "common/space.h"
 #include "engine/gate.h"
@@ -93,8 +93,8 @@ int __wrap_madvise(void *at, size_t bytes, int advice);
 
 static void *place; /* where the next mapping without a wish goes */
 static struct vma_reader *looking;
-static struct hmm_vma
-	looked; /* what the next memory of the library lies in before it gets its flag */
+/* What the next memory of the library lies in before it gets its flag. */
+static struct hmm_vma looked;
 
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
@@ -158,7 +158,7 @@ UNLESS_SANITIZED static void memory_of_the_library_is_never_registered(void **st
 	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EAGAIN);
 	looking = NULL;
 	assert_ptr_equal(between.own, around + bytes);
-	/* who looks the mapping up at that instant must not find ours in it, to be mirrored with it */
+	/* A thread that looks the mapping up at that instant must not find ours in it. */
 	assert_true(!looked.prot || looked.end - looked.start == bytes);
 	assert_false(region_any(s.mm, (uint64_t)(uintptr_t)around + bytes,
 				(uint64_t)(uintptr_t)around + 2 * bytes));
