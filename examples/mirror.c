@@ -46,19 +46,19 @@ static void fault(char *page)
 
 	faults++;
 	while (!done) {
-		int ret = hmm_range_fault(&range, 0);
+		int ret = hmm_range_fault(&range, HMM_FOREVER);
 
 		assert(!ret);
 		/* The cheap question first: no need to keep the pump waiting for a lost race. */
 		if (hmm_interval_check_retry(ni, range.notifier_seq))
 			continue;
-		hmm_engine_commit_begin(mm);
+		hmm_mm_commit_begin(mm);
 		if (!hmm_interval_read_retry(ni, range.notifier_seq)) {
 			ret = hmm_ptable_set(table, range.start, HMM_PAGE_SHIFT, &pfn, 1);
 			assert(!ret);
 			done = true;
 		}
-		hmm_engine_commit_end(mm);
+		hmm_mm_commit_end(mm);
 	}
 }
 

@@ -78,7 +78,7 @@ static int fault(struct uring_cache *c, struct buffer *b)
 		r.end = at + (left < sizeof(c->pfns) / 8 * HMM_PAGE_SIZE
 				      ? left
 				      : PIECE_PAGES * HMM_PAGE_SIZE);
-		rc = hmm_range_fault(&r, 0);
+		rc = hmm_range_fault(&r, HMM_FOREVER);
 		if (rc)
 			return rc == -ENOSPC ? -EOPNOTSUPP : rc;
 		for (uint64_t i = 0; i < (r.end - at) / HMM_PAGE_SIZE; i++)
@@ -98,11 +98,11 @@ static bool commit(struct uring_cache *c, struct buffer *b)
 	for (;;) {
 		bool retry;
 
-		hmm_engine_commit_begin(c->mm);
+		hmm_mm_commit_begin(c->mm);
 		retry = hmm_interval_read_retry(b->ni, b->seq);
 		if (!retry)
 			atomic_store_explicit(&b->live, true, memory_order_relaxed);
-		hmm_engine_commit_end(c->mm);
+		hmm_mm_commit_end(c->mm);
 		if (!retry)
 			return true;
 		/* Something is in flight, maybe elsewhere; once it is handled the sequence tells. */
@@ -189,7 +189,7 @@ static int valid(struct uring_cache *c, struct buffer *b)
 			       .start = b->start,
 			       .end = b->end };
 
-	return hmm_range_valid(&r, c->flags & URING_CACHE_TRUSTED ? 0 : HMM_CHECK_VMA);
+	return hmm_range_check(&r, c->flags & URING_CACHE_TRUSTED ? 0 : HMM_CHECK_VMA);
 }
 
 /*
@@ -206,7 +206,7 @@ int buffer_stands(struct uring_cache *c, struct buffer *b)
 			return rc ? rc : 1;
 		seq = hmm_interval_read_begin(b->ni);
 		/* Nothing happened, and yet it is refused: another mapping, or less permission. */
-		if (seq == b->seq && hmm_interval_valid(b->ni, seq) && valid(c, b))
+		if (seq == b->seq && !hmm_interval_stale(b->ni, seq) && valid(c, b))
 			return 0;
 		b->seq = seq;
 	}

@@ -98,7 +98,7 @@ static int vanished(struct engine *e, uint64_t addr, int prot)
 	e->vanished_page = addr >> HMM_PAGE_SHIFT;
 	if (++e->vanished_times > 3)
 		return -EFAULT;
-	return hmm_mm_barrier(hmm_device_mm(e->runner->dev), 0);
+	return hmm_mm_barrier(hmm_device_mm(e->runner->dev), HMM_FOREVER);
 }
 
 int access_recover(struct engine *e)
@@ -170,7 +170,7 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 		return -EFAULT;
 	enter(e);
 	e->once = true;
-	if (!hmm_range_valid(&range, once_checks(e))) {
+	if (!hmm_range_check(&range, once_checks(e))) {
 		*host = (void *)(uintptr_t)va;
 		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host)
 					  : 0;
@@ -194,7 +194,7 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 	for (int i = 0; rc && i < 3; i++) {
 		void *host;
 
-		rc = hmm_device_lost(e->runner->dev);
+		rc = hmm_device_restore(e->runner->dev);
 		if (!rc)
 			break;
 		enter(e);

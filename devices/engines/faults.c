@@ -44,7 +44,7 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	}
 	while ((state = atomic_load(&s->state)) != SLOT_DONE) {
 		if (state == SLOT_PENDING) {
-			rc = hmm_device_faults_pending(r->dev);
+			rc = hmm_device_serve_faults(r->dev);
 			if (rc && atomic_compare_exchange_strong(&s->state, &state, SLOT_FREE)) {
 				bump(&e->stats.cancels, 1);
 				return rc;

@@ -92,7 +92,7 @@ void hold_drop(struct hold_range *range, unsigned int i);
 /* Let go of the page, but keep the translation in the table: what follows is about the table alone. */
 void hold_release_page(struct hold_range *range, unsigned int i);
 
-/* Validated use: hmm_interval_valid() for checks == 0, else hmm_range_valid(). */
+/* Validated use: hmm_interval_stale() for checks == 0, else hmm_range_check(). */
 bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks);
 
 /*

@@ -152,11 +152,11 @@ int hold_fault(struct hold_range *range, unsigned int i, enum hold_method method
 		return rc;
 	page->held = true;
 
-	hmm_engine_commit_begin(range->dev->mm);
+	hmm_mm_commit_begin(range->dev->mm);
 	retry = hmm_interval_read_retry(range->ni, page->seq);
 	if (!retry && !(pfn & HMM_PFN_TRANSIENT))
 		atomic_store_explicit(&page->installed, true, memory_order_relaxed);
-	hmm_engine_commit_end(range->dev->mm);
+	hmm_mm_commit_end(range->dev->mm);
 	if (retry) {
 		hold_drop(range, i);
 		return -EAGAIN;
@@ -196,8 +196,8 @@ bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks)
 	};
 
 	if (!checks)
-		return hmm_interval_valid(range->ni, page->seq);
-	return hmm_range_valid(&r, checks) == 0;
+		return !hmm_interval_stale(range->ni, page->seq);
+	return hmm_range_check(&r, checks) == 0;
 }
 
 int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf,

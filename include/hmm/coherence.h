@@ -15,7 +15,7 @@ extern "C" {
 /**
  * enum hmm_guarantee - how a change becomes known
  * @HMM_SYNCHRONOUS: the device has lost access before the program's call returns
- * @HMM_VALIDATED: a use after the change is refused (hmm_interval_valid(), hmm_mm_barrier(),
+ * @HMM_VALIDATED: a use after the change is refused (hmm_interval_stale(), hmm_mm_barrier(),
  *	hmm_mm_check_files())
  * @HMM_UNSEEN: nothing tells; the program must (hmm_mm_note())
  * @HMM_NOT_MIRRORED: ranges of this kind are never cached by a device here

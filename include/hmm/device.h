@@ -81,7 +81,7 @@ struct hmm_device_map {
  * @engine: which engine waits
  * @cookie: the device's own
  * @flags: in: HMM_FAULT_VANISHED; out: HMM_FAULT_ONCE
- * @once_notifier: out, with HMM_FAULT_ONCE: for hmm_range_valid()
+ * @once_notifier: out, with HMM_FAULT_ONCE: for hmm_range_check()
  * @once_seq: out, with HMM_FAULT_ONCE: likewise
  * @once_start: out, with HMM_FAULT_ONCE: what may be used once
  * @once_end: out, with HMM_FAULT_ONCE
@@ -102,7 +102,7 @@ struct hmm_device_fault {
 
 /*
  * The memory is there but cannot be cached (HMM_PFN_TRANSIENT): nothing was installed. The device may
- * use [once_start, once_end) in one section after hmm_range_valid(HMM_CHECK_ALL) said 0 inside it. One that loads and
+ * use [once_start, once_end) in one section after hmm_range_check(HMM_CHECK_ALL) said 0 inside it. One that loads and
  * stores through the address needs no checks (0), as it reaches what is mapped at that instant; see hmm-coherence(7).
  */
 #define HMM_FAULT_ONCE (1U << 0)
@@ -175,7 +175,7 @@ struct hmm_device_stats {
  *	every read of events, same restrictions; must not wait for a fault to be served.
  * @resume: go on.
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the svm layer outside of
- *	sections. @timeout_ns: how long to wait for the first, 0 not at all. Fewer than @n say that no
+ *	sections. @timeout_ns: how long to wait for the first; 0 and HMM_FOREVER as everywhere. Fewer than @n say that no
  *	fault raised before the call is left; else faults are answered twice. Valid replies: how many;
  *	-ETIME is 0; -ESHUTDOWN the device is closing.
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with it.
@@ -183,8 +183,8 @@ struct hmm_device_stats {
  * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have to be
  *	answered first. The job belongs to the device until @wait returned its end. Valid replies: 0;
  *	-EINVAL; -ENOMEM; -EIO.
- * @wait: wait for the end of a job. @timeout_ns 0: for ever. Valid replies: 0 it ended, see
- *	job->status; -ETIME.
+ * @wait: wait for the end of a job. @timeout_ns: how long; 0 asks whether it has ended. Valid replies: 0 it
+ *	ended, see job->status; -ETIME.
  * @cancel: make a job end soon with -ECANCELED. Must not block.
  * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
  *	bytes freed.
@@ -328,7 +328,7 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev);
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats);
 
 /**
- * hmm_device_faults_pending() - a driver's interrupt: its fault buffer is not empty
+ * hmm_device_serve_faults() - a driver's interrupt: its fault buffer is not empty
  * @dev: the driver's own device; the outermost of the stack is served
  *
  * The svm layer fetches, sorts, coalesces and answers the faults: in the calling thread, or by its
@@ -337,20 +337,20 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
  * sections and callbacks; may block. Costs nothing if another thread took the faults already.
  * Return: 0; -ENODEV nobody mirrors onto this device. Since: 0.1.
  */
-int hmm_device_faults_pending(struct hmm_device *dev);
+int hmm_device_serve_faults(struct hmm_device *dev);
 
 /**
- * hmm_device_lost() - a driver without faults finds that translations of the running jobs are missing
+ * hmm_device_restore() - a driver without faults finds that translations of the running jobs are missing
  * @dev: the driver's own device
  *
  * Populates again all memory that the running jobs named. What is there by the mirror's books is left alone, as
  * one call serves the engines that follow; what the device dropped by itself is installed after no more than 64 calls
  * in a row that found nothing to do. Context and return: as
- * hmm_device_faults_pending(), or, if nothing was there to be installed, the error of the first range that could not be
+ * hmm_device_serve_faults(), or, if nothing was there to be installed, the error of the first range that could not be
  * populated (-EAGAIN: a discard of it is pending for 100 ms). That may be one of another job's: look again first.
  * Since: 0.1.
  */
-int hmm_device_lost(struct hmm_device *dev);
+int hmm_device_restore(struct hmm_device *dev);
 
 /* --- jobs ------------------------------------------------------------------------------------------ */
 

@@ -56,20 +56,20 @@ bool hmm_engine_exit(struct hmm_engine *engine);
 bool hmm_engine_poll(const struct hmm_engine *engine);
 
 /**
- * hmm_engine_commit_begin() - begin a commit section on a thread that has no engine
+ * hmm_mm_commit_begin() - begin a commit section on a thread that has no engine
  * @mm: the space
  *
  * Excludes the pump from the read of the next event; several threads may commit at once. Keep it
  * short. Waits while the gate is closed, for as long as a driver's quiesce or a callback takes: there is no
  * deadline; faults of a mirror have one (hmm_svm_options.fault_timeout_ns). Context: as hmm_engine_enter(). Since: 0.1.
  */
-void hmm_engine_commit_begin(struct hmm_mm *mm);
+void hmm_mm_commit_begin(struct hmm_mm *mm);
 
 /**
- * hmm_engine_commit_end() - end a commit section
+ * hmm_mm_commit_end() - end a commit section
  * Since: 0.1.
  */
-void hmm_engine_commit_end(struct hmm_mm *mm);
+void hmm_mm_commit_end(struct hmm_mm *mm);
 
 /**
  * struct hmm_quiescer_ops - for devices that are stopped as a whole

@@ -154,7 +154,7 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
 /**
  * hmm_mm_barrier() - wait until every change that took effect before the call is known to the devices
  * @mm: the space
- * @timeout_ns: how long to wait; 0 means for ever
+ * @timeout_ns: how long to wait; 0 asks whether that is so now, HMM_FOREVER waits as long as it takes
  *
  * At some instant within the call no change was in flight and all events were handled: translations
  * that are still installed then were valid at that instant. A job submission calls it once and needs

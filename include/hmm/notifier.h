@@ -5,13 +5,16 @@
  *	again:
  *		seq = hmm_interval_read_begin(ni);
  *		... find out what is mapped (hmm_range_fault() refreshes seq itself) ...
- *		hmm_engine_commit_begin(mm);
+ *		hmm_mm_commit_begin(mm);
  *		if (hmm_interval_read_retry(ni, seq)) {
- *			hmm_engine_commit_end(mm);
+ *			hmm_mm_commit_end(mm);
  *			goto again;
  *		}
  *		... install the translation in the device's page table ...
- *		hmm_engine_commit_end(mm);
+ *		hmm_mm_commit_end(mm);
+ *
+ * Every answer about a sequence has one sense: false, or 0, goes on; true, or an error, begins again. That holds for
+ * hmm_interval_read_retry(), hmm_interval_check_retry(), hmm_interval_stale() and hmm_range_check().
  *
  * What a commit section installs is seen by the next invalidation: the pump waits for open sections
  * before it reads an event, and the event's caller is blocked until it is read.
@@ -120,17 +123,17 @@ bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq);
 bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t seq);
 
 /**
- * hmm_interval_valid() - validated use: does a translation made at @seq stand now?
+ * hmm_interval_stale() - validated use: may a translation made at @seq not be used any more?
  * @ni: the notifier
  * @seq: its sequence
  *
- * True: at an instant within the call the pump was idle, nothing was in flight, and nothing had
+ * False: at an instant within the call the pump was idle, nothing was in flight, and nothing had
  * invalidated the range since @seq. Costs one system call of 0.2-0.55 us. Does not see what the
- * coherence table calls validated by other means (files, System V, discards: hmm_range_valid()).
+ * coherence table calls validated by other means (files, System V, discards: hmm_range_check()).
  * Context: any thread, sections included. Never blocks.
- * Since: 0.1.
+ * Return: true: do not use it, fault again. Since: 0.1.
  */
-bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq);
+bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq);
 
 /**
  * hmm_interval_invalidate() - invalidate a range on behalf of a device

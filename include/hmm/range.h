@@ -54,7 +54,8 @@ struct hmm_range {
 /**
  * hmm_range_fault() - fault in what is requested and report what is mapped
  * @range: what to walk
- * @timeout_ns: how long without progress, waits for the pump included; 0 means for ever
+ * @timeout_ns: how long without progress, waits for the pump included; 0 makes one attempt that waits for nobody,
+ *	HMM_FOREVER has no limit
  *
  * Walk rules, as the kernel's: a hole, a VMA without read permission or a special VMA is an ERROR
  * entry if nothing is requested of it, else -EFAULT; write requested of a read-only VMA -EPERM; not
@@ -81,7 +82,7 @@ struct hmm_range {
  */
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 
-/* What hmm_range_valid() checks beside the sequence and the in-flight probe. */
+/* What hmm_range_check() checks beside the sequence and the in-flight probe. */
 #define HMM_CHECK_VMA (1U << 0)  /* PROCMAP_QUERY: same mapping, permissions not reduced */
 #define HMM_CHECK_FILE (1U << 1) /* size and change time of the file */
 #define HMM_CHECK_PRESENT                                                                          \
@@ -90,18 +91,18 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 #define HMM_CHECK_ALL (HMM_CHECK_VMA | HMM_CHECK_FILE | HMM_CHECK_PRESENT)
 
 /**
- * hmm_range_valid() - validated use with the checks that some kinds need
+ * hmm_range_check() - validated use with the checks that some kinds need
  * @range: as filled by hmm_range_fault(); only start, end, notifier, notifier_seq are read
- * @checks: HMM_CHECK_*; 0 equals hmm_interval_valid()
+ * @checks: HMM_CHECK_*; 0 asks what hmm_interval_stale() asks
  *
  * Each check costs about 0.3 to 1.7 us, whatever the size. Checks that the kind of mapping requires
  * for soundness (System V: HMM_CHECK_VMA) are added by the call itself. TRANSIENT entries of memory that cannot be
  * watched are judged, with any check, by all that can be read of the range: about 1 us a mapping and 30 ns a page.
- * Context: as hmm_interval_valid(), but HMM_CHECK_* may block: outside callbacks.
+ * Context: as hmm_interval_stale(), but HMM_CHECK_* may block: outside callbacks.
  * Return: 0 it stands; -ESTALE it does not; -ESRCH.
  * Since: 0.1.
  */
-int hmm_range_valid(const struct hmm_range *range, unsigned int checks);
+int hmm_range_check(const struct hmm_range *range, unsigned int checks);
 
 #ifdef __cplusplus
 }

@@ -38,7 +38,7 @@ extern "C" {
  * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB;
  *	0 is 512 MiB
  * @fault_timeout_ns: for one fault without progress, waits for the gate, the pump and other drivers' callbacks
- *	included; 0 for ever. What the driver's own callbacks take in the thread that faults is not cut
+ *	included; 0 is the default of HMM_FOREVER. What the driver's own callbacks take in the thread that faults is not cut
  */
 struct hmm_svm_options {
 	uint32_t size;
@@ -168,7 +168,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
  * hmm_svm_wait() - wait until a job has ended
  * @svm: the mirror
  * @job: it
- * @timeout_ns: 0 for ever
+ * @timeout_ns: how long to wait; 0 asks whether it has ended, HMM_FOREVER waits as long as it takes
  * Context: outside sections and callbacks; may block. A cancellation point when it begins: a thread that waits already is
  * cancelled once the job has ended.
  * Return: 0 it has, see job->status; -ETIME it has not, or a fault reads its ranges: wait again. Since: 0.1.

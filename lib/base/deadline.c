@@ -24,7 +24,7 @@ uint64_t deadline_after(uint64_t timeout_ns)
 {
 	const uint64_t now = clock_ns();
 
-	if (!timeout_ns)
+	if (timeout_ns == HMM_FOREVER)
 		return 0;
 	return timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
 }
@@ -34,8 +34,8 @@ uint64_t deadline_left_ns(uint64_t deadline)
 	uint64_t now = clock_ns();
 
 	if (!deadline)
-		return 0;
-	return now < deadline ? deadline - now : 1;
+		return HMM_FOREVER;
+	return now < deadline ? deadline - now : 0;
 }
 
 #define SLICE_NS 100000000ULL
@@ -44,7 +44,7 @@ uint64_t deadline_slice_ns(uint64_t deadline)
 {
 	uint64_t left = deadline_left_ns(deadline);
 
-	return left && left < SLICE_NS ? left : SLICE_NS;
+	return left < SLICE_NS ? left : SLICE_NS;
 }
 
 /*

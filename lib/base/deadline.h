@@ -10,10 +10,10 @@
 /* CLOCK_MONOTONIC. */
 uint64_t clock_ns(void);
 
-/* The deadline that is timeout_ns from now; 0 for 0. */
+/* The deadline that is timeout_ns from now: 0, which is never, for HMM_FOREVER. */
 uint64_t deadline_after(uint64_t timeout_ns);
 bool deadline_passed(uint64_t deadline);
-/* What is left of it: at least 1, as 0 is for ever; 0 for 0. */
+/* What is left of it, as a timeout: 0 once it has passed, HMM_FOREVER if it never will. */
 uint64_t deadline_left_ns(uint64_t deadline);
 /* How long to sleep at most before the deadline is looked at again. */
 uint64_t deadline_slice_ns(uint64_t deadline);

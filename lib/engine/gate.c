@@ -159,7 +159,7 @@ bool gate_commit_try(struct hmm_mm *mm)
 	atomic_fetch_add(&mm->gate.commits, 1);
 	if (!atomic_load(&mm->gate.closed))
 		return true;
-	hmm_engine_commit_end(mm);
+	hmm_mm_commit_end(mm);
 	return false;
 }
 
@@ -168,13 +168,13 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
 	return wait_open(&mm->gate, deadline);
 }
 
-void hmm_engine_commit_begin(struct hmm_mm *mm)
+void hmm_mm_commit_begin(struct hmm_mm *mm)
 {
 	while (!gate_commit_try(mm) && !mm_inherited(mm))
 		wait_open(&mm->gate, 0);
 }
 
-void hmm_engine_commit_end(struct hmm_mm *mm)
+void hmm_mm_commit_end(struct hmm_mm *mm)
 {
 	atomic_fetch_sub(&mm->gate.commits, 1);
 	tell_closer(&mm->gate);

@@ -22,21 +22,21 @@ bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t s
 	return atomic_load(&ni->seq) != seq;
 }
 
-bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
+bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq)
 {
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
 
 	if (pump & 1 || atomic_load(&ni->seq) != seq || mm_alive(mm) || mm_in_flight(mm))
-		return false;
+		return true;
 	hmm_hook(HMM_POINT_PROBED);
-	return !gate_has_thieves(mm) && atomic_load(&mm->pump_seq) == pump &&
-	       atomic_load(&ni->seq) == seq;
+	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump ||
+	       atomic_load(&ni->seq) != seq;
 }
 
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
-	return !hmm_interval_valid(ni, seq);
+	return hmm_interval_stale(ni, seq);
 }
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)

@@ -92,7 +92,7 @@ static bool is_known(struct persist_cache *c, uint64_t start, uint64_t end)
 		struct known *k = &c->known[i];
 
 		found = k->ni && start >= k->start && end <= k->end &&
-			hmm_interval_valid(k->ni, k->seq);
+			!hmm_interval_stale(k->ni, k->seq);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return found;
@@ -126,7 +126,7 @@ static int may_flush(struct hmm_mm *mm, struct persist_cache *c, const struct hm
 	k.seq = hmm_interval_read_begin(k.ni);
 	err = region_ensure(mm, vma, start, end, 0);
 	sync = err ? 0 : read_sync_flag(vma->start);
-	if (sync == 1 && hmm_interval_valid(k.ni, k.seq)) {
+	if (sync == 1 && !hmm_interval_stale(k.ni, k.seq)) {
 		remember(c, &k);
 		return 1;
 	}

@@ -274,7 +274,7 @@ int pump_start(struct hmm_mm *mm)
 	/* Its descriptors are settled then: who counts the program's, forks or closes is not surprised by one more. */
 	opening_end(); /* all are on the list: a fork need not wait for this */
 	while (!err && !atomic_load(&mm->watched))
-		futex_wait(&mm->watched, 0, 0);
+		futex_wait(&mm->watched, 0, HMM_FOREVER);
 	opening_begin();
 	if (!err)
 		return 0;

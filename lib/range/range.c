@@ -62,7 +62,7 @@ static void progress(struct walk *w, uint64_t done)
 	}
 	w->furthest = done;
 	w->stuck = 0;
-	if (w->timeout && !hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
+	if (!hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
 		w->deadline = deadline_after(w->timeout);
 }
 

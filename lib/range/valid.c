@@ -61,7 +61,7 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 	return !(checks & HMM_CHECK_PRESENT) || pages_stand(mm, start, end);
 }
 
-int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
+int hmm_range_check(const struct hmm_range *range, unsigned int checks)
 {
 	HMM_NO_CANCEL;
 	struct hmm_mm *mm = ni_mm(range->notifier);
@@ -83,5 +83,5 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 		return -ESTALE;
 	if (stale_undelivered(mm))
 		return -ESTALE;
-	return hmm_interval_valid(range->notifier, range->notifier_seq) ? 0 : -ESTALE;
+	return hmm_interval_stale(range->notifier, range->notifier_seq) ? -ESTALE : 0;
 }

@@ -37,7 +37,7 @@ struct walk {
 	uint64_t forks;     /* seen when the attempt began */
 	bool once;          /* some of it nobody can watch: used once, see once.c */
 	uint64_t seen;      /* of it, for the note; 0: there is none to leave */
-	uint64_t timeout;   /* ns without progress, 0 for ever */
+	uint64_t timeout;   /* ns without progress */
 	uint64_t deadline;  /* moves with progress */
 	/* An error that belongs to a page: what is below it is still output. */
 	int error;

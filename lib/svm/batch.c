@@ -223,7 +223,7 @@ void svm_batch_stop(struct hmm_svm *svm)
 		pthread_join(svm->threads[i], NULL);
 }
 
-int hmm_device_faults_pending(struct hmm_device *dev)
+int hmm_device_serve_faults(struct hmm_device *dev)
 {
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);

@@ -83,5 +83,5 @@ void svm_collect_maybe(struct hmm_svm *svm)
 	if (svm->options.flags & HMM_SVM_NO_COLLECT ||
 	    atomic_load_explicit(&svm->garbage, memory_order_relaxed) < COLLECT_AFTER)
 		return;
-	collect(svm, svm->options.fault_timeout_ns ? deadline_after(GATE_NS) : 0);
+	collect(svm, svm->options.fault_timeout_ns != HMM_FOREVER ? deadline_after(GATE_NS) : 0);
 }

@@ -67,7 +67,7 @@ int section_begin(struct hmm_svm *svm, uint64_t deadline)
 
 void section_end(struct hmm_svm *svm)
 {
-	hmm_engine_commit_end(svm->mm);
+	hmm_mm_commit_end(svm->mm);
 	device_unlock(svm->dev);
 }
 

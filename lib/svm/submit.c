@@ -4,7 +4,7 @@
  * when the job starts. For devices without faults it is also the point of population:
  *
  *	invalidate: engines are outside their sections, entries go		(pump)
- *	an engine finds an entry missing: hmm_device_lost()			(engine)
+ *	an engine finds an entry missing: hmm_device_restore()			(engine)
  *	every running job's ranges are populated again, under retry		(engine)
  *	the engine looks again; what is missing now was never named: -EFAULT
  */
@@ -221,7 +221,7 @@ int svm_restore(struct hmm_svm *svm)
 static int barrier(struct hmm_svm *svm)
 {
 	uint64_t dropped;
-	int rc = hmm_mm_barrier(svm->mm, 0);
+	int rc = hmm_mm_barrier(svm->mm, HMM_FOREVER);
 
 	if (rc)
 		return rc;
@@ -309,11 +309,11 @@ int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 	int rc = hmm_svm_submit(svm, job);
 
 	if (!rc)
-		rc = hmm_svm_wait(svm, job, 0);
+		rc = hmm_svm_wait(svm, job, HMM_FOREVER);
 	return rc ? rc : job->status;
 }
 
-int hmm_device_lost(struct hmm_device *dev)
+int hmm_device_restore(struct hmm_device *dev)
 {
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);

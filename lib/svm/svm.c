@@ -38,6 +38,8 @@ static int options_fill(struct hmm_svm_options *to, const struct hmm_svm_options
 		to->prefetch = 3;
 	if (!to->fault_batch)
 		to->fault_batch = 64;
+	if (!to->fault_timeout_ns)
+		to->fault_timeout_ns = HMM_FOREVER;
 	if (!to->notifier_size)
 		to->notifier_size = NOTIFIER_MIN;
 	if (to->notifier_size < NOTIFIER_MIN || to->notifier_size & (to->notifier_size - 1))

@@ -227,7 +227,7 @@ static int libhmm_range(struct target *t, uint64_t addr, size_t len, unsigned in
 						     &range.notifier)))
 		goto out;
 	begin = target_clock();
-	ret = hmm_range_fault(&range, 0);
+	ret = hmm_range_fault(&range, HMM_FOREVER);
 	if (ns)
 		*ns = target_clock() - begin;
 	if (passes)
@@ -258,14 +258,14 @@ static int fault_rest(struct target *t, uint64_t start, uint64_t end, bool write
 
 	while (again && !ret) {
 		memset(once, 0, n * sizeof(*once));
-		ret = hmm_range_fault(&range, 0);
+		ret = hmm_range_fault(&range, HMM_FOREVER);
 		if (ret)
 			break;
-		hmm_engine_commit_begin(space);
+		hmm_mm_commit_begin(space);
 		again = hmm_interval_read_retry(t->notifier, range.notifier_seq);
 		for (i = 0; !again && i < n; i++)
 			t->held[first + i] = once[i] & HMM_PFN_TRANSIENT ? 0 : once[i];
-		hmm_engine_commit_end(space);
+		hmm_mm_commit_end(space);
 	}
 	return ret;
 }
@@ -336,7 +336,7 @@ static void revalidate(struct target *t, size_t first, size_t end)
 		range.start = t->start + from * PAGE;
 		range.end = t->start + i * PAGE;
 		range.notifier_seq = hmm_interval_read_begin(t->notifier);
-		if (hmm_range_valid(&range, HMM_CHECK_ALL))
+		if (hmm_range_check(&range, HMM_CHECK_ALL))
 			drop(t, range.start, range.end);
 	}
 }
@@ -347,7 +347,7 @@ static int submit(struct target *t, uint64_t start, uint64_t end)
 	int ret = hmm_mm_check_files(space);
 
 	if (ret >= 0)
-		ret = hmm_mm_barrier(space, 0);
+		ret = hmm_mm_barrier(space, HMM_FOREVER);
 	if (!ret)
 		revalidate(t, (start - t->start) / PAGE, (end - t->start + PAGE - 1) / PAGE);
 	return ret;

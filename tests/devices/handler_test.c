@@ -84,7 +84,7 @@ static void handler_from_a_running_job_is_chained_after_some_loads(void **state)
 		sched_yield();
 	sigaction(SIGSEGV, &sa, NULL);
 	l.installed = true;
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_FOREVER), 0);
 	assert_int_equal(job.status, -EFAULT);
 	assert_int_equal(calls_a, 0);
 	crash(none);
@@ -110,7 +110,7 @@ static void handler_that_is_installed_through_the_library_is_behind_at_once(void
 	assert_int_equal(hmm_device_sigaction(SIGSEGV, &sa, &old), 0);
 	assert_ptr_equal(old.sa_handler, SIG_DFL);
 	l.installed = true;
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_FOREVER), 0);
 	assert_int_equal(job.status, -EFAULT);
 	assert_int_equal(calls_a, 0);
 	crash(none);

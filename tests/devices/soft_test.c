@@ -216,7 +216,7 @@ static void cancelled_job_ends(void **state)
 	assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
 	assert_int_equal(hmm_svm_wait(m->svm, &job, 20000000), -ETIME);
 	assert_int_equal(hmm_svm_cancel(m->svm, &job), 0);
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_FOREVER), 0);
 	assert_int_equal(job.status, -ECANCELED);
 	munmap(p, M2);
 }
@@ -234,7 +234,7 @@ static void jobs_queue_up(void **state)
 		assert_int_equal(hmm_svm_submit(m->svm, &jobs[i]), 0);
 	}
 	for (int i = 7; i >= 0; i--) {
-		assert_int_equal(hmm_svm_wait(m->svm, &jobs[i], 0), 0);
+		assert_int_equal(hmm_svm_wait(m->svm, &jobs[i], HMM_FOREVER), 0);
 		assert_int_equal(jobs[i].status, 0);
 		assert_int_equal(jobs[i].done, 64);
 	}

@@ -185,14 +185,14 @@ static void a_commit_section_holds_the_pump_back(void **state)
 
 	space_open(&s, 4, 0);
 	seq = hmm_interval_read_begin(s.ni);
-	hmm_engine_commit_begin(s.mm);
+	hmm_mm_commit_begin(s.mm);
 	pthread_create(&app, NULL, unmap_first_page, &s);
 	for (int i = 0; i < 5000 && !known; i++) {
 		sleep_ms(1);
 		known = hmm_interval_read_retry(s.ni, seq); /* the probe or the pump knows */
 	}
 	before = s.seen.calls;
-	hmm_engine_commit_end(s.mm);
+	hmm_mm_commit_end(s.mm);
 	pthread_join(app, NULL);
 	settle(&s);
 	assert_true(known);

@@ -55,9 +55,9 @@ bool held_installed(const struct held *h)
 	bool installed;
 
 	/* As an engine would: the caller of munmap runs on while the gate is still closed. */
-	hmm_engine_commit_begin(h->mm);
+	hmm_mm_commit_begin(h->mm);
 	installed = atomic_load(&hold_range_page(h->range, 0)->installed);
-	hmm_engine_commit_end(h->mm);
+	hmm_mm_commit_end(h->mm);
 	return installed;
 }
 

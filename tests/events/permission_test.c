@@ -226,7 +226,7 @@ static int by_range(struct hmm_mm *mm, const struct place *pl)
 	memset(pfns, 0, sizeof(pfns));
 	assert_int_equal(hmm_interval_notifier_insert(mm, r.start, LEN, &ops, NULL, &r.notifier),
 			 0);
-	rc = hmm_range_fault(&r, 0);
+	rc = hmm_range_fault(&r, HMM_FOREVER);
 	for (size_t i = 0; !rc && i < LEN / PAGE; i++)
 		assert_true(pfns[i] & HMM_PFN_VALID);
 	hmm_interval_notifier_remove(r.notifier);

@@ -146,7 +146,7 @@ static void rule_8_a_registered_mapping_moves_as_a_whole(void **state)
 	assert_ptr_equal(mremap(m.p, m.len, m.len, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
 	m.p = to;
 	assert_int_equal(m.p[PAGE], OLD_BYTE);
-	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(mm, HMM_FOREVER), 0);
 	assert_int_equal(touch(mm, m.p), 0);
 	assert_int_equal(vmas(mm, m.p, m.len), 1);
 	assert_int_equal(stats_of(mm).map_entries, 1);
@@ -426,7 +426,7 @@ static void rule_8_what_registration_takes_of_the_map_count_is_bounded(void **st
 	assert_int_equal(touch(mm, f.p + 4 * MIB), 0);
 	/* What is unmapped is given back. */
 	munmap(f.p, 18 * MIB);
-	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(mm, HMM_FOREVER), 0);
 	assert_int_equal(touch(mm, f.p + 250 * MIB), 0);
 	file_unmap(&f);
 	hmm_mm_detach(mm);
@@ -454,7 +454,7 @@ static void rule_8_whole_mappings_take_one_each(void **state)
 		assert_int_equal(touch(mm, m[i].p), 0);
 	assert_int_equal(touch(mm, m[BUDGET].p), -ENOSPC);
 	memory_unmap(&m[0]);
-	assert_int_equal(hmm_mm_barrier(mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(mm, HMM_FOREVER), 0);
 	assert_int_equal(touch(mm, m[BUDGET].p), 0);
 	for (i = 1; i <= BUDGET; i++)
 		memory_unmap(&m[i]);

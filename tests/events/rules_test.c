@@ -164,12 +164,12 @@ static void what_changed_before_the_commit_is_not_committed(void **state)
 	r.start = (uint64_t)f.m.p;
 	r.end = r.start + PAGE;
 	r.default_flags = HMM_PFN_REQ_FAULT;
-	assert_int_equal(hmm_range_fault(&r, 0), 0);
+	assert_int_equal(hmm_range_fault(&r, HMM_FOREVER), 0);
 	assert_ptr_equal(mmap(f.m.p, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
 			 f.m.p);
-	hmm_engine_commit_begin(f.mm);
+	hmm_mm_commit_begin(f.mm);
 	assert_true(hmm_interval_read_retry(r.notifier, r.notifier_seq));
-	hmm_engine_commit_end(f.mm);
+	hmm_mm_commit_end(f.mm);
 	held_drop(&h);
 	close_space(&f);
 }
@@ -259,7 +259,7 @@ static void a_forked_child_holds_no_userfaultfd_and_is_refused(void **state)
 		int wrong = has_userfaultfd() ? 1 : 0;
 
 		wrong |= hmm_mm_barrier(f.mm, 1000000) != -ESRCH ? 2 : 0;
-		wrong |= hmm_interval_valid(hold_range_notifier(h.range), seq) ? 4 : 0;
+		wrong |= !hmm_interval_stale(hold_range_notifier(h.range), seq) ? 4 : 0;
 		wrong |= hmm_mm_note(f.mm, HMM_NOTE_PROTECT, 0, 4096) != -ESRCH ? 8 : 0;
 		wrong |= hmm_mm_check_files(f.mm) != -ESRCH ? 16 : 0;
 		wrong |= munmap(f.m.p, f.m.len) ? 32 : 0;

@@ -129,7 +129,7 @@ static void unmap_with(enum hmm_point window, void (*act)(void), const char *mut
 	arm(window, act);
 	assert_int_equal(pthread_create(&thread, NULL, unmap_thread, NULL), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(hmm_mm_barrier(t.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(t.mm, HMM_FOREVER), 0);
 	while (!atomic_load(&at.done))
 		sched_yield();
 	assert_int_equal(t.byte, 1);

@@ -145,7 +145,7 @@ static uint64_t of_libhmm(struct hmm_interval_notifier *ni, char *map, uint32_t 
 	uint64_t begin;
 
 	begin = target_clock();
-	if (hmm_range_fault(&range, 0))
+	if (hmm_range_fault(&range, HMM_FOREVER))
 		return 0;
 	return target_clock() - begin;
 }

@@ -63,7 +63,7 @@ static void half_of_them_are_left_to_the_program(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	for (int i = 0; i < FILES; i++) {
 		assert_int_equal(fault(&m, s->p[i], 1, REQ_READ), 0);
-		assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 		cached += !transient(&m, 0);
 	}
 	assert_true(free_descriptors() >= 16);
@@ -90,7 +90,7 @@ static void without_one_nothing_is_cached(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	assert_int_equal(fault(&m, p, 1, REQ_READ), 0);
 	assert_true(transient(&m, 0));
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	setrlimit(RLIMIT_NOFILE, &old);
 	mirror_close(&m);
 	munmap(p, PAGE);
@@ -130,13 +130,13 @@ static void spaces_share_one_inotify_instance_made_late(void **state)
 	/* Who leaves does not take the watch from who stays; both hear of a change. */
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	assert_int_equal(hmm_mm_check_files(one.mm) >= 0, 1);
-	assert_int_equal(hmm_range_valid(&two.range, HMM_CHECK_FILE) == 0, !mm_wp_async(two.mm));
+	assert_int_equal(hmm_range_check(&two.range, HMM_CHECK_FILE) == 0, !mm_wp_async(two.mm));
 	mirror_close(&one);
 	assert_int_equal(fault(&two, q, 2, REQ_READ), 0);
-	assert_int_equal(hmm_range_valid(&two.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&two.range, HMM_CHECK_ALL), 0);
 	assert_int_equal(instances(), 1);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&two.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&two.range, HMM_CHECK_FILE), -ESTALE);
 	mirror_close(&two);
 	assert_int_equal(instances(), 0);
 	munmap(p, 2 * PAGE);
@@ -194,12 +194,12 @@ static void what_gets_their_numbers_is_not_touched(void **state)
 	assert_int_equal(fault(&m, p, 2, REQ_READ), 0);
 	close_unknown((int[2]){ fd, -1 }, pipes, &n);
 	/* what was seen by them is pending; what comes is seen by new ones */
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	hmm_mm_check_files(m.mm);
 	assert_int_equal(fault(&m, p, 2, REQ_READ), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	munmap(p, 2 * PAGE);
 	mirror_close(&m);
 	for (int i = 0; i < n; i++) {
@@ -242,7 +242,7 @@ static void the_programs_locks_stay(void **state)
 	assert_int_equal(fault(&m, p, 2, REQ_WRITE), 0);
 	assert_int_equal(locked_for_others(path), 1);
 	munmap(p, 2 * PAGE);
-	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	mirror_close(&m);
 	assert_int_equal(locked_for_others(path), 1);
 	unlink(path);
@@ -261,7 +261,7 @@ static void what_was_unmapped_leaves_nothing_behind(void **state)
 		assert_int_equal(fault(&m, p, 1, REQ_WRITE), 0);
 		munmap(p, PAGE);
 	}
-	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	assert_int_equal(m.mm->files->n_mappings, 0);
 	mirror_close(&m);
 }

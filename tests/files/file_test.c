@@ -32,7 +32,7 @@ static void open_filed(struct filed *f, int prot)
 	wait_a_tick();
 	assert_int_equal(fault(&f->m, f->p, 8, prot & PROT_WRITE ? REQ_WRITE : REQ_READ), 0);
 	assert_false(transient(&f->m, 0));
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_ALL), 0);
 }
 
 static void close_filed(struct filed *f)
@@ -74,15 +74,15 @@ static void expect_changed(struct filed *f, size_t pages)
 	struct mirror *m = &f->m;
 	const int calls = m->calls;
 
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_FILE), -ESTALE);
 	/* and is not forgotten by having been asked */
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_FILE), -ESTALE);
 	assert_true(hmm_mm_check_files(m->mm) >= 0);
 	assert_true(m->calls > calls);
-	assert_int_equal(hmm_range_valid(&m->range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&m->range, 0), -ESTALE);
 	wait_a_tick();
 	assert_int_equal(fault(m, f->p, pages, REQ_READ), 0);
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_ALL), 0);
 	assert_int_equal(hmm_mm_check_files(m->mm), 0);
 }
 
@@ -134,7 +134,7 @@ static void change_by_another_process_is_found(void **state)
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);
 	/* the fork itself has invalidated: look again without a tick in between */
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_FILE), -ESTALE);
 	assert_int_equal(fault(&f->m, f->p, 5, REQ_READ), 0);
 	assert_int_equal(fault(&f->m, f->p, 8, REQ_READ), -EFAULT);
 	assert_int_equal(f->m.range.last, at(f->p) + 5 * PAGE);
@@ -153,7 +153,7 @@ static void a_second_change_in_the_same_tick_is_found(void **state)
 			continue;
 		cached++;
 		assert_int_equal(fallocate(f->fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE), 0);
-		missed += hmm_range_valid(&f->m.range, HMM_CHECK_FILE) == 0;
+		missed += hmm_range_check(&f->m.range, HMM_CHECK_FILE) == 0;
 	}
 	assert_int_equal(missed, 0);
 	print_message("%d of 300 cached\n", cached);
@@ -191,10 +191,10 @@ static void telling_is_synchronous(void **state)
 	assert_int_equal(ftruncate(f->fd, 4 * PAGE), 0);
 	assert_int_equal(hmm_mm_note_file(f->m.mm, f->fd), 0);
 	assert_true(f->m.calls > calls);
-	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, 0), -ESTALE);
 	assert_int_equal(fault(&f->m, f->p, 4, REQ_READ), 0);
 	assert_int_equal(hmm_mm_note_file(NULL, f->fd), 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, 0), -ESTALE);
 	assert_int_equal(hmm_mm_note_file(f->m.mm, -1), -EBADF);
 	/* a file that nobody mirrors */
 	assert_int_equal(hmm_mm_note_file(f->m.mm, 0), 0);
@@ -209,17 +209,17 @@ static void writeback_is_told(void **state)
 	int calls;
 
 	assert_int_equal(fsync(f->fd), 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_ALL), 0);
 	calls = f->m.calls;
 	assert_int_equal(hmm_mm_note_writeback(f->m.mm, other), 0);
 	assert_int_equal(f->m.calls, calls);
 	assert_int_equal(hmm_mm_note_writeback(f->m.mm, f->fd), 0);
 	assert_int_equal(f->m.calls, calls + 1);
 	assert_int_equal(f->m.events[HMM_EVENT_PROTECT], 1);
-	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, 0), -ESTALE);
 	assert_int_equal(fault(&f->m, f->p, 8, REQ_WRITE), 0);
 	assert_int_equal(hmm_mm_note_writeback(NULL, -1), 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, 0), -ESTALE);
 	assert_int_equal(hmm_mm_note_writeback(f->m.mm, 1000), -EBADF);
 	close(other);
 	unlink(path);
@@ -230,7 +230,7 @@ static void writeback_takes_nothing_from_readers(void **state)
 	struct filed *f = *state;
 
 	assert_int_equal(hmm_mm_note_writeback(f->m.mm, f->fd), 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_ALL), 0);
 }
 
 static void faults_for_writing_are_no_change(void **state)
@@ -244,11 +244,11 @@ static void faults_for_writing_are_no_change(void **state)
 	assert_int_equal(fsync(f->fd), 0);
 	wait_a_tick();
 	assert_int_equal(fault(&f->m, f->p + 4 * PAGE, 4, REQ_WRITE), 0);
-	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_FILE), 0);
+	assert_int_equal(hmm_range_check(&first, HMM_CHECK_FILE), 0);
 	assert_int_equal(hmm_mm_check_files(f->m.mm), 0);
-	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&first, HMM_CHECK_ALL), 0);
 	assert_int_equal(ftruncate(f->fd, 2 * PAGE), 0);
-	assert_int_equal(hmm_range_valid(&first, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&first, HMM_CHECK_FILE), -ESTALE);
 }
 
 /* The change time is no news while we write, but what inotify tells is. */
@@ -259,12 +259,12 @@ static void change_during_a_fault_for_writing_is_found(void **state)
 
 	assert_int_equal(hmm_vma_find(f->m.mm, at(f->p), &vma), 0);
 	file_write_begin(f->m.mm, &vma, 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), 0);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_FILE), 0);
 	if (fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE))
 		skip();
 	file_write_end(f->m.mm, &vma, 0);
-	assert_int_equal(hmm_range_valid(&f->m.range, HMM_CHECK_FILE), -ESTALE);
-	assert_int_equal(hmm_range_valid(&f->m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&f->m.range, 0), -ESTALE);
 }
 
 static void memfd_change_is_found(void **state)
@@ -275,10 +275,10 @@ static void memfd_change_is_found(void **state)
 
 	mirror_open(&m, 0);
 	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_PRESENT), -ESTALE);
 	assert_true(hmm_mm_check_files(m.mm) >= 0);
 	assert_true(m.events[HMM_EVENT_CLEAR] > 0);
 	mirror_close(&m);
@@ -328,9 +328,9 @@ static void a_file_is_known_though_its_mapping_changed_when_it_was_opened(void *
 	open_answer = -EAGAIN;
 	open_answers = 2;
 	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	assert_int_equal(ftruncate(fd, 0) | ftruncate(fd, 8 * PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	open_answers = 0;
 	mirror_close(&m);
 	munmap(p, 8 * PAGE);
@@ -356,8 +356,8 @@ static void a_file_found_late_vouches_for_nothing_older(void **state)
 	open_answers = 0;
 	nanosleep(&later, NULL);
 	assert_int_equal(fault(&m, p + 4 * PAGE, 2, REQ_READ), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), 0);
-	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), 0);
+	assert_int_equal(hmm_range_check(&old, HMM_CHECK_FILE), -ESTALE);
 	mirror_close(&m);
 	munmap(p, 8 * PAGE);
 	close(fd);
@@ -396,7 +396,7 @@ static void a_change_told_while_a_fault_is_on_its_way_does_not_hide_the_next(voi
 			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2 * PAGE), 0);
 		assert_int_equal(hmm_mm_note_file(m.mm, fd), 0);
 		assert_true(m.pfns[0] & HMM_PFN_TRANSIENT ||
-			    !hmm_interval_valid(m.ni, m.range.notifier_seq));
+			    hmm_interval_stale(m.ni, m.range.notifier_seq));
 	}
 	/* Not for ever. */
 	assert_int_equal(fault(&m, p, 2, REQ_WRITE), 0);
@@ -418,15 +418,15 @@ static void less_permission_is_found(void **state)
 	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
 	old = m.range;
 	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
-	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&old, HMM_CHECK_VMA), -ESTALE);
 	/* a fault of the page under its new permission must not make the old translation good again
 	 */
 	assert_int_equal(fault(&m, p, 8, REQ_READ), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), 0);
-	assert_int_equal(hmm_range_valid(&old, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), 0);
+	assert_int_equal(hmm_range_check(&old, HMM_CHECK_VMA), -ESTALE);
 	/* more permission harms nobody */
 	assert_int_equal(mprotect(p + PAGE, PAGE, RW), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), 0);
 	mirror_close(&m);
 	munmap(p, 8 * PAGE);
 }
@@ -443,13 +443,13 @@ static void sysv_detach_is_found_unasked(void **state)
 	mirror_open(&m, 0);
 	assert_int_equal(fault(&m, p, 4, REQ_WRITE), 0);
 	assert_true(all_flags(&m, 4, VALID | WRITE));
-	assert_int_equal(hmm_range_valid(&m.range, 0), 0);
+	assert_int_equal(hmm_range_check(&m.range, 0), 0);
 	shmdt(p);
-	assert_int_equal(hmm_range_valid(&m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, 0), -ESTALE);
 	/* another mapping at the address is not it */
 	q = mmap(p, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_ptr_equal(q, p);
-	assert_int_equal(hmm_range_valid(&m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, 0), -ESTALE);
 	mirror_close(&m);
 	munmap(q, 4 * PAGE);
 	shmctl(id, IPC_RMID, NULL);
@@ -468,9 +468,9 @@ static void remapped_file_pages_are_found(void **state)
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 	assert_int_equal(remap_file_pages(p, PAGE, 0, 5, 0), 0);
 #pragma GCC diagnostic pop
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), -ESTALE);
 	assert_int_equal(fault(&m, p, 8, REQ_WRITE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	mirror_close(&m);
 	close(fd);
 }
@@ -487,7 +487,7 @@ static void guard_pages_are_found(void **state)
 		mirror_close(&m);
 		skip();
 	}
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_PRESENT), -ESTALE);
 	assert_int_equal(fault(&m, p, 8, REQ_READ), -EFAULT);
 	assert_int_equal(m.range.last, at(p) + PAGE);
 	mirror_close(&m);
@@ -536,7 +536,7 @@ static void watch_any_file(struct mirror *m)
 	assert_int_equal(fault(m, p, 1, REQ_READ), 0);
 	munmap(p, PAGE);
 	close(fd);
-	assert_int_equal(hmm_mm_barrier(m->mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(m->mm, HMM_FOREVER), 0);
 }
 
 /* What keeps a filesystem from being unmounted is gone when the barrier returns: no sleep, no second try. */
@@ -557,7 +557,7 @@ static void a_barrier_closes_what_was_unmapped(void **state)
 		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
 		assert_true(count_descriptors() > before);
 		munmap(p, PAGE);
-		assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+		assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 		assert_int_equal(m.mm->files->n_files, 1);
 		/* While somebody is busy with the files the pump comes in vain. */
 		pthread_mutex_lock(&m.mm->files->lock);
@@ -569,7 +569,7 @@ static void a_barrier_closes_what_was_unmapped(void **state)
 					 p);
 		assert_int_equal(hmm_mm_barrier(m.mm, 1000000), -ETIME);
 		pthread_mutex_unlock(&m.mm->files->lock);
-		assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+		assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 		assert_int_equal(count_descriptors(), before);
 		munmap(p, 4 * PAGE);
 	}
@@ -626,12 +626,12 @@ static void a_file_goes_with_its_last_registered_part(void **state)
 	p = map_fd(size, PROT_READ, MAP_SHARED, fd, 0);
 	assert_int_equal(fault(&m, p, 1, REQ_READ), 0);
 	munmap(p, size / 2);
-	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	assert_int_equal(m.mm->files->n_files, 0);
 	/* the rest can be mirrored all the same */
 	assert_int_equal(fault(&m, p + size / 2, 1, REQ_READ), 0);
 	assert_false(transient(&m, 0));
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	munmap(p + size / 2, size / 2);
 	mirror_close(&m);
 	unlink(path);
@@ -651,7 +651,7 @@ static int unprivileged(void)
 	unlink(f.path);
 	close(f.fd);
 	/* nobody has a descriptor, but we */
-	if (hmm_range_valid(&f.m.range, HMM_CHECK_ALL) && fault(&f.m, f.p, 4, REQ_READ))
+	if (hmm_range_check(&f.m.range, HMM_CHECK_ALL) && fault(&f.m, f.p, 4, REQ_READ))
 		return 3;
 	mirror_close(&f.m);
 	return 0;

@@ -108,7 +108,7 @@ static void expect_cached(struct mirror *m, const char *p)
 {
 	assert_int_equal(fault(m, p, 4, REQ_READ), 0);
 	assert_false(transient(m, 0));
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_ALL), 0);
 }
 
 static void a_file_of_either_layer_is_cached(void **state)
@@ -137,13 +137,13 @@ static void a_change_through_the_overlay_is_found(void **state)
 	mirror_open(&m, 0);
 	expect_cached(&m, p);
 	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	wait_a_tick();
 	expect_cached(&m, p);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	assert_true(hmm_mm_check_files(m.mm) >= 0);
-	assert_int_equal(hmm_range_valid(&m.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, 0), -ESTALE);
 	mirror_close(&m);
 	munmap(p, SIZE);
 	close(fd);
@@ -165,10 +165,10 @@ static void a_copy_up_leaves_the_mapping_as_it_is(void **state)
 	expect_cached(&m, p);
 	fd = open("overlay/old", O_RDWR);
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
-		stood += hmm_range_valid(&m.range, HMM_CHECK_ALL) == 0;
+		stood += hmm_range_check(&m.range, HMM_CHECK_ALL) == 0;
 	}
 	assert_true(stood > 10);
 	assert_int_equal(p[0], 'o');
@@ -188,7 +188,7 @@ static void a_deleted_file_is_used_all_the_same(void **state)
 	assert_int_equal(unlink("overlay/new"), 0);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
-		assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	}
 	mirror_close(&m);
 	munmap(p, SIZE);
@@ -226,7 +226,7 @@ static void the_programs_locks_stay(void **state)
 		expect_cached(&m, p);
 		assert_int_equal(locked_for_others(names[i]), 1);
 		munmap(p, SIZE);
-		assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+		assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 		mirror_close(&m);
 		assert_int_equal(locked_for_others(names[i]), 1);
 		close(fd);
@@ -276,16 +276,16 @@ static void namesakes_of_a_snapshot_are_told_apart(void **state)
 	expect_cached(&m, p);
 	assert_int_equal(fault(&m, q, 4, REQ_READ), 0);
 	assert_true(transient(&m, 0));
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	/* A change of the one that is used once is seen in its pages, of the other in its stamp. */
 	fd = open("b/two/f", O_RDWR);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), -ESTALE);
 	close(fd);
 	expect_cached(&m, p);
 	fd = open("b/one/f", O_RDWR);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	mirror_close(&m);
 	munmap(p, SIZE);
 	munmap(q, SIZE);

@@ -145,7 +145,7 @@ static void a_silent_server_is_asked_nothing(void **state)
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
 		assert_true(transient(&m, 0));
-		assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	}
 	assert_true(hmm_mm_check_files(m.mm) >= 0);
 	/* looked for among the program's descriptors, of which one is of that filesystem */
@@ -155,7 +155,7 @@ static void a_silent_server_is_asked_nothing(void **state)
 	q = map_fd(PAGE, RW, MAP_SHARED, make_memfd(PAGE, 0), 0);
 	assert_int_equal(fault(&m, q, 1, REQ_WRITE), 0);
 	munmap(q, PAGE);
-	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	assert_int_equal(shared->asked, 0);
 	shared->silent = 0;
 	mirror_close(&m);

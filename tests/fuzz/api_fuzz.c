@@ -293,7 +293,7 @@ static void check_translations(void)
 
 		if (!t->ni)
 			continue;
-		if (!hmm_interval_valid(t->ni, t->seq)) {
+		if (hmm_interval_stale(t->ni, t->seq)) {
 			fuzz.refused++;
 			continue;
 		}

@@ -32,7 +32,7 @@ static void *ask_after_the_end(void *arg)
 
 	while (!e->told)
 		sched_yield();
-	e->valid = hmm_interval_valid(e->ni, hmm_interval_read_begin(e->ni));
+	e->valid = !hmm_interval_stale(e->ni, hmm_interval_read_begin(e->ni));
 	e->asked = true;
 	return NULL;
 }

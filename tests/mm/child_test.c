@@ -82,7 +82,7 @@ static int refused(struct all *a)
 	const int said[] = {
 		hmm_mm_get_info(a->s.mm, &info),
 		hmm_mm_get_stats(a->s.mm, &mm),
-		hmm_mm_barrier(a->s.mm, 0),
+		hmm_mm_barrier(a->s.mm, HMM_FOREVER),
 		hmm_mm_check_files(a->s.mm),
 		hmm_mm_note(a->s.mm, HMM_NOTE_DISCARD, PAGE, 2 * PAGE),
 		hmm_mm_note_file(a->s.mm, 0),
@@ -95,14 +95,14 @@ static int refused(struct all *a)
 		hmm_ptable_walk(a->table, 0, UINT64_MAX, visit_entry, NULL),
 		hmm_device_open(a->s.mm, "null", 1, &device),
 		hmm_device_get_stats(a->dev, &dev),
-		hmm_device_faults_pending(a->dev),
-		hmm_device_lost(a->dev),
+		hmm_device_serve_faults(a->dev),
+		hmm_device_restore(a->dev),
 		hmm_svm_create(a->s.mm, a->dev, NULL, &mirror),
 		hmm_svm_fault(a->svm, addr(&a->s, 0), PAGE, PROT_READ),
 		(int)hmm_svm_prefetch(a->svm, addr(&a->s, 0), addr(&a->s, 1), PROT_READ),
 		hmm_svm_drop(a->svm, addr(&a->s, 0), addr(&a->s, 1)),
 		hmm_svm_remove_range(a->svm, addr(&a->s, 0), addr(&a->s, 1)),
-		hmm_svm_wait(a->svm, &job, 0),
+		hmm_svm_wait(a->svm, &job, HMM_FOREVER),
 		hmm_svm_cancel(a->svm, &job),
 		hmm_svm_walk(a->svm, 0, UINT64_MAX, visit, NULL),
 		hmm_svm_get_stats(a->svm, &svm),
@@ -122,10 +122,10 @@ static int let_go(struct all *a)
 	if (bad)
 		return bad;
 	hmm_engine_enter(a->engine);
-	if (hmm_engine_exit(a->engine) || hmm_interval_valid(a->s.ni, 0))
+	if (hmm_engine_exit(a->engine) || !hmm_interval_stale(a->s.ni, 0))
 		return 101;
-	hmm_engine_commit_begin(a->s.mm);
-	hmm_engine_commit_end(a->s.mm);
+	hmm_mm_commit_begin(a->s.mm);
+	hmm_mm_commit_end(a->s.mm);
 	hmm_interval_read_begin(a->s.ni);
 	if (hmm_mm_note(NULL, HMM_NOTE_DISCARD, PAGE, 2 * PAGE) || hmm_svm_collect(a->svm) ||
 	    hmm_ptable_clear(a->table, 0, UINT64_MAX) || hmm_ptable_reclaim(a->table))
@@ -147,13 +147,13 @@ static int start_anew(void)
 	uint64_t seq;
 
 	all_open(&a, 0);
-	if (fault(&a.s, 0, &seq) || !hmm_interval_valid(a.s.ni, seq))
+	if (fault(&a.s, 0, &seq) || hmm_interval_stale(a.s.ni, seq))
 		return 103;
 	if (hmm_svm_fault(a.svm, addr(&a.s, 1), PAGE, RW))
 		return 104;
 	munmap(a.s.p, PAGE);
 	settle(&a.s);
-	if (hmm_interval_valid(a.s.ni, seq))
+	if (!hmm_interval_stale(a.s.ni, seq))
 		return 105;
 	all_close(&a);
 	return 0;

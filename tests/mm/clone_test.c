@@ -25,8 +25,8 @@ static void fork_with(uint32_t flags)
 		int bad = 0;
 
 		bad |= mm_alive(s.mm) != -ESRCH;
-		bad |= hmm_mm_barrier(s.mm, 0) != -ESRCH;
-		bad |= hmm_interval_valid(s.ni, seq);
+		bad |= hmm_mm_barrier(s.mm, HMM_FOREVER) != -ESRCH;
+		bad |= !hmm_interval_stale(s.ni, seq);
 		bad |= fcntl(s.mm->provider.fd.fd, F_GETFD) >= 0; /* closed here */
 		bad |= munmap(s.p, PAGE) != 0;                    /* and nobody is waited for */
 		hmm_mm_detach(s.mm);
@@ -35,7 +35,7 @@ static void fork_with(uint32_t flags)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_true(s.seen.events[HMM_EVENT_FORK] >= 1);
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	munmap(s.p, PAGE); /* still pumped in the parent */
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);

@@ -48,7 +48,7 @@ static void mirrored_open(struct mirrored *m)
 	r.start = (uint64_t)(uintptr_t)m->file;
 	r.end = r.start + PAGE;
 	r.default_flags = HMM_PFN_REQ_FAULT;
-	hmm_range_fault(&r, 0);
+	hmm_range_fault(&r, HMM_FOREVER);
 	close(fd);
 	hmm_interval_notifier_remove(ni);
 	assert_true(count_open() >= m->before + 4); /* or this looks at nothing */
@@ -89,7 +89,7 @@ static void the_child_of_a_raw_clone_closes_them_in_its_first_call(void **state)
 	mirrored_open(&m);
 	pid = raw_clone(0);
 	if (!pid)
-		_exit(hmm_mm_barrier(m.s.mm, 0) != -ESRCH || count_open() != m.before);
+		_exit(hmm_mm_barrier(m.s.mm, HMM_FOREVER) != -ESRCH || count_open() != m.before);
 	assert_int_equal(status_of(pid), 0);
 	mirrored_close(&m);
 }
@@ -105,10 +105,10 @@ static void a_child_that_shares_descriptors_closes_none(void **state)
 	mirrored_open(&m);
 	pid = raw_clone(0x400 /* CLONE_FILES */);
 	if (!pid)
-		_exit(hmm_mm_barrier(m.s.mm, 0) != -ESRCH);
+		_exit(hmm_mm_barrier(m.s.mm, HMM_FOREVER) != -ESRCH);
 	assert_int_equal(status_of(pid), 0);
 	assert_int_equal(fault(&m.s, 0, &seq), 0);
-	assert_true(hmm_interval_valid(m.s.ni, seq));
+	assert_false(hmm_interval_stale(m.s.ni, seq));
 	mirrored_close(&m);
 }
 
@@ -134,7 +134,7 @@ static void exec_closes_all(void **state)
 	seq = hmm_interval_read_begin(m.s.ni);
 	assert_int_equal(spawn_counting(m.before), 0);
 	/* Nothing was copied. */
-	assert_true(hmm_interval_valid(m.s.ni, seq));
+	assert_false(hmm_interval_stale(m.s.ni, seq));
 	assert_int_equal(m.s.seen.events[HMM_EVENT_FORK], 0);
 	pid = raw_clone(0);
 	if (!pid) {
@@ -356,7 +356,7 @@ static void on_child(void)
 		handled.child = fault(handled.s, 0, &seq);
 	if (!handled.attach)
 		return;
-	if (hmm_mm_attach(NULL, &mm) || mm_alive(mm) || hmm_mm_barrier(mm, 0))
+	if (hmm_mm_attach(NULL, &mm) || mm_alive(mm) || hmm_mm_barrier(mm, HMM_FOREVER))
 		_exit(9);
 	hmm_mm_detach(mm);
 }
@@ -401,7 +401,7 @@ static void handlers_of_the_program_may_call_the_library(void **state)
 		_exit(handled.child != -ESRCH || is_slow_to_fork());
 	assert_int_equal(status_of(pid), 0);
 	assert_int_equal(handled.prepare, 0);
-	assert_false(hmm_interval_valid(s.ni, handled.seq));
+	assert_true(hmm_interval_stale(s.ni, handled.seq));
 	assert_int_equal(handled.last, -EDEADLK); /* which would wait for itself */
 	assert_int_equal(handled.parent, 0);
 	space_close(&s);
@@ -478,7 +478,7 @@ static void fork_during_fault(bool between)
 	pthread_join(f.thread, NULL);
 	assert_int_equal(f.err, 0);
 	assert_int_equal(populated, 2);
-	assert_true(hmm_interval_valid(s.ni, f.seq));
+	assert_false(hmm_interval_stale(s.ni, f.seq));
 	space_close(&s);
 }
 
@@ -578,13 +578,13 @@ static void fork_with_lock(struct space *s, pthread_mutex_t *lock)
 	inside_library++;
 	pthread_mutex_lock(lock);
 	raise(SIGUSR1);
-	assert_false(hmm_interval_valid(s->ni, seq));
+	assert_true(hmm_interval_stale(s->ni, seq));
 	pthread_mutex_unlock(lock);
 	inside_library--;
 	assert_int_equal(interrupted.forked, 1);
 	settle(s);
 	assert_true(hmm_interval_check_retry(s->ni, seq));
-	assert_true(hmm_interval_valid(s->ni, hmm_interval_read_begin(s->ni)));
+	assert_false(hmm_interval_stale(s->ni, hmm_interval_read_begin(s->ni)));
 }
 
 /* With each lock held that telling of a fork takes, or what is told. */

@@ -29,16 +29,16 @@ static void munmap_invalidates_before_it_is_valid_again(void **state)
 
 	space_open(&s, 8, 0);
 	seq = hmm_interval_read_begin(s.ni);
-	assert_true(hmm_interval_valid(s.ni, seq));
+	assert_false(hmm_interval_stale(s.ni, seq));
 	munmap(s.p, PAGE);
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	settle(&s);
 	assert_int_equal(s.seen.calls, 1);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	assert_int_equal(s.seen.last.start, addr(&s, 0));
 	assert_int_equal(s.seen.last.end, addr(&s, 1));
 	assert_true(hmm_interval_read_retry(s.ni, seq));
-	assert_true(hmm_interval_valid(s.ni, hmm_interval_read_begin(s.ni)));
+	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
 	space_close(&s);
 }
 
@@ -55,7 +55,7 @@ static void a_change_of_another_part_is_no_change(void **state)
 	settle(&s);
 	assert_true(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 8), &seq));
 	assert_int_not_equal(seq, old);
-	assert_true(hmm_interval_valid(s.ni, seq));
+	assert_false(hmm_interval_stale(s.ni, seq));
 	seq = old;
 	assert_false(ni_unchanged(s.ni, addr(&s, 0), addr(&s, 8), &seq));
 	assert_int_equal(seq, old);
@@ -104,7 +104,7 @@ static void an_event_elsewhere_leaves_a_notifier_alone(void **state)
 	settle(&s);
 	assert_int_equal(s.seen.calls, 1);
 	assert_int_equal(seen.calls, 0);
-	assert_true(hmm_interval_valid(other, seq));
+	assert_false(hmm_interval_stale(other, seq));
 	hmm_interval_notifier_remove(other);
 	space_close(&s);
 }
@@ -164,7 +164,7 @@ static void a_sequence_of_a_former_notifier_never_fits(void **state)
 	hmm_interval_notifier_remove(ni);
 	assert_int_equal(hmm_interval_notifier_insert(s.mm, addr(&s, 0), PAGE, &on_ops, &seen, &ni),
 			 0);
-	assert_false(hmm_interval_valid(ni, seq));
+	assert_true(hmm_interval_stale(ni, seq));
 	hmm_interval_notifier_remove(ni);
 	space_close(&s);
 }
@@ -193,7 +193,7 @@ static void a_note_is_synchronous(void **state)
 	assert_int_equal(s.seen.calls, 0); /* no event for it */
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 0), addr(&s, 1)), 0);
 	assert_int_equal(s.seen.events[HMM_EVENT_PROTECT], 1);
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	assert_int_equal(hmm_mm_note(NULL, HMM_NOTE_TRUNCATE, addr(&s, 0), addr(&s, 1)), 0);
 	assert_int_equal(s.seen.events[HMM_EVENT_CLEAR], 1);
 	space_close(&s);
@@ -207,7 +207,7 @@ static void detach_releases_and_outlives_nothing_but_handles(void **state)
 	space_open(&s, 4, 0);
 	hmm_mm_detach(s.mm);
 	assert_int_equal(s.seen.events[HMM_EVENT_RELEASE], 1);
-	assert_false(hmm_interval_valid(s.ni, 1));
+	assert_true(hmm_interval_stale(s.ni, 1));
 	assert_int_equal(hmm_interval_notifier_insert(s.mm, 4096, 4096, &on_ops, NULL, &ni),
 			 -ESRCH);
 	hmm_interval_notifier_remove(s.ni);

@@ -88,7 +88,7 @@ static int job(void (*install)(void))
 		sched_yield();
 	install();
 	l.installed = true;
-	if (hmm_svm_wait(svm, &j, 0) || j.status != -EFAULT)
+	if (hmm_svm_wait(svm, &j, HMM_FOREVER) || j.status != -EFAULT)
 		return 5;
 	if (!sigsetjmp(landing, 1))
 		*(volatile char *)l.p = 1;

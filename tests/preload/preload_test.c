@@ -61,7 +61,7 @@ static struct hmm_interval_notifier *watch(void *p)
 	r.notifier = ni;
 	r.hmm_pfns = pfns;
 	if (!err)
-		err = hmm_range_fault(&r, 0);
+		err = hmm_range_fault(&r, HMM_FOREVER);
 	if (err) {
 		fprintf(stderr, "preload_test: watch: %s\n", strerror(-err));
 		exit(1);

@@ -73,7 +73,7 @@ static void tell(enum provider_event_type type, const void *p, size_t pages)
 
 static bool is_valid(struct mirror *m)
 {
-	return hmm_interval_valid(m->ni, m->range.notifier_seq);
+	return !hmm_interval_stale(m->ni, m->range.notifier_seq);
 }
 
 static void events_come_in_and_validity_goes_out(void **state)
@@ -110,9 +110,9 @@ static void nothing_is_registered(void **state)
 	assert_int_equal(hmm_mm_get_stats(m.mm, &stats), 0);
 	assert_int_equal(stats.registrations, 0);
 	assert_int_equal(stats.map_entries, 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA | HMM_CHECK_PRESENT), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA | HMM_CHECK_PRESENT), 0);
 	munmap(p, 2 * PAGE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), -ESTALE);
 	mirror_close(&m);
 }
 
@@ -127,9 +127,9 @@ static void files_are_cached_too(void **state)
 	unlink(path);
 	mirror_open(&m, 0);
 	assert_int_equal(fault(&m, p, 2, HMM_PFN_REQ_FAULT), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	assert_int_equal(ftruncate(fd, PAGE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_FILE), -ESTALE);
 	mirror_close(&m);
 	munmap(p, 2 * PAGE);
 	close(fd);

@@ -173,13 +173,13 @@ static void goes_on(const struct hmm_interval_notifier_ops *ops, bool quiesces,
 	driver_hang(&d, cause);
 	munmap(s.p, PAGE); /* of a range that the driver has nothing to do with */
 	assert_false(hang.gave_up);
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 0); /* not handled yet */
 	driver_close(&d);
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	assert_true(hmm_interval_check_retry(s.ni, seq));
-	assert_true(hmm_interval_valid(s.ni, hmm_interval_read_begin(s.ni)));
+	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
 	space_close(&s);
 }
 
@@ -260,18 +260,18 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 
 	space_open(&s, 4, 0);
 	seq = hmm_interval_read_begin(s.ni);
-	assert_true(hmm_interval_valid(s.ni, seq));
+	assert_false(hmm_interval_stale(s.ni, seq));
 	steal_close(s.mm);
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	assert_int_equal(hmm_mm_barrier(s.mm, 50000000), -ETIME);
 	assert_false(gate_commit_try(s.mm));
 	assert_true(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG]));
-	assert_false(hmm_interval_valid(s.ni, seq));
+	assert_true(hmm_interval_stale(s.ni, seq));
 	pump_kick(s.mm);
 	settle(&s);
-	assert_true(hmm_interval_valid(s.ni, seq));
+	assert_false(hmm_interval_stale(s.ni, seq));
 	assert_true(gate_commit_try(s.mm));
-	hmm_engine_commit_end(s.mm);
+	hmm_mm_commit_end(s.mm);
 	assert_false(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG])); /* nothing is closed */
 	space_close(&s);
 }
@@ -310,9 +310,9 @@ static void a_signal_handler_unmaps_while_its_thread_holds_a_lock(void **state)
 	raise(SIGUSR1);
 	pthread_mutex_unlock(&s.mm->notifier_lock);
 	handler.page = s.p + 2 * PAGE;
-	hmm_engine_commit_begin(s.mm);
+	hmm_mm_commit_begin(s.mm);
 	raise(SIGUSR1);
-	hmm_engine_commit_end(s.mm);
+	hmm_mm_commit_end(s.mm);
 	alarm(0);
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 3);

@@ -30,7 +30,7 @@ static void expect_used_once(const char *p, size_t pages)
 		assert_int_equal(fault(&m, p, pages, REQ_READ), 0);
 		assert_true(all_flags(&m, pages, VALID) || all_flags(&m, pages, VALID | WRITE));
 		assert_true(transient(&m, 0));
-		stood += hmm_range_valid(&m.range, HMM_CHECK_ALL) == 0;
+		stood += hmm_range_check(&m.range, HMM_CHECK_ALL) == 0;
 	}
 	assert_int_equal(stood, TIMES);
 }
@@ -86,7 +86,7 @@ static void a_memfd_sealed_for_writing(void **state)
 	p = map_for_reading(fd);
 	for (int i = 0; i < TIMES; i++) {
 		assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
-		assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	}
 	munmap(p, 4 * PAGE);
 	close(fd);
@@ -104,16 +104,16 @@ static void another_mapping_in_its_place_is_refused(void **state)
 	expect_used_once(p, 4);
 	assert_ptr_equal(
 		mmap(p, 4 * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, other, 0), p);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), -ESTALE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), -ESTALE);
 	expect_used_once(p, 4);
 	/* less permission, a hole in the middle */
 	assert_int_equal(mprotect(p, PAGE, PROT_NONE), 0);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), -ESTALE);
 	assert_int_equal(mprotect(p, PAGE, PROT_READ), 0);
 	expect_used_once(p, 4);
 	munmap(p + PAGE, PAGE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), -ESTALE);
 	munmap(p, 4 * PAGE);
 	unlink(path);
 	close(fd);
@@ -188,11 +188,11 @@ static void another_page_in_its_place_is_refused(void **state)
 	assert_int_equal(madvise(p, 4 * PAGE, MADV_DONTNEED), 0);
 	memset(thief, 2, 4 * PAGE);
 	memset(p, 3, 4 * PAGE);
-	assert_int_equal(hmm_range_valid(&older, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&older, HMM_CHECK_ALL), -ESTALE);
 	/* nor does a younger fault of the same range make the older entry good */
 	expect_used_once(p, 4);
-	assert_int_equal(hmm_range_valid(&older, HMM_CHECK_ALL), -ESTALE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&older, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	close(uffd);
 	munmap(p, 4 * PAGE);
 	munmap(thief, 4 * PAGE);
@@ -212,9 +212,9 @@ static void what_is_watched_later_is_judged_by_events(void **state)
 	close(uffd);
 	assert_int_equal(fault(&m, p, 4, REQ_READ), 0);
 	assert_false(transient(&m, 0));
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 	munmap(p, 4 * PAGE);
-	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), -ESTALE);
 }
 
 static int unlinked_as_nobody(void)
@@ -234,7 +234,7 @@ static int unlinked_as_nobody(void)
 	for (int i = 0; i < TIMES; i++) {
 		if (fault(&m, p, 4, REQ_READ) || !transient(&m, 0))
 			return 2;
-		stood += !hmm_range_valid(&m.range, HMM_CHECK_ALL);
+		stood += !hmm_range_check(&m.range, HMM_CHECK_ALL);
 	}
 	mirror_close(&m);
 	return stood == TIMES ? 0 : 3;

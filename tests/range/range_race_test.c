@@ -57,7 +57,7 @@ static void race(struct race *r, void *(*fn)(void *), uint64_t request,
 		int err = fault(&r->m, r->p, PAGES, request);
 
 		check(r, err);
-		stood += hmm_interval_valid(r->m.ni, r->m.range.notifier_seq);
+		stood += !hmm_interval_stale(r->m.ni, r->m.range.notifier_seq);
 	}
 	r->stop = true;
 	pthread_join(t, NULL);
@@ -311,7 +311,7 @@ static void deadline_ends_what_comes_nowhere(void **state)
 	assert_int_equal(r->m.range.last, at(r->p));
 	for (int i = 0; i < PAGES; i++)
 		assert_true(r->m.pfns[i] == ((i & 1 ? REQ_READ : 0) | HMM_PFN_DMA_MAPPED));
-	assert_int_equal(fault_alternate_pages(r, 0), 0);
+	assert_int_equal(fault_alternate_pages(r, HMM_FOREVER), 0);
 }
 
 static void collisions_are_retried_with_a_fresh_sequence(void **state)
@@ -322,11 +322,11 @@ static void collisions_are_retried_with_a_fresh_sequence(void **state)
 	madvise(r->p + 20 * PAGE, PAGE, MADV_DONTNEED);
 	colliding = r;
 	collisions_left = 5;
-	assert_int_equal(fault_alternate_pages(r, 0), 0);
+	assert_int_equal(fault_alternate_pages(r, HMM_FOREVER), 0);
 	colliding = NULL;
 	assert_int_equal(collisions_left, 0);
 	assert_int_equal(r->m.events[HMM_EVENT_MIGRATE], 5);
-	assert_true(hmm_interval_valid(r->m.ni, r->m.range.notifier_seq));
+	assert_false(hmm_interval_stale(r->m.ni, r->m.range.notifier_seq));
 	assert_true(r->m.pfns[20] == HMM_PFN_DMA_MAPPED);
 	assert_true(r->m.pfns[22] == HMM_PFN_DMA_MAPPED);
 	assert_int_equal(flags_of(&r->m, 21), VALID | WRITE | HMM_PFN_DMA_MAPPED);
@@ -345,11 +345,11 @@ static void discarded_and_pending_is_transient(void **state)
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_true(transient(m, 0));
 	/* armed, where pages can be: usable under a check until it is written or gone */
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT),
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_PRESENT),
 			 mm_pagemap(m->mm)->scan && mm_wp_async(m->mm) ? 0 : -ESTALE);
 	madvise(r->p + PAGE, PAGE, MADV_DONTNEED);
 	r->p[PAGE] = 1;
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_PRESENT), -ESTALE);
 	assert_int_equal(hmm_mm_note(m->mm, HMM_NOTE_DISCARD, at(r->p), at(r->p) + PAGES * PAGE),
 			 0);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
@@ -393,31 +393,31 @@ static void transient_does_not_outlive_the_discard(void **state)
 	assert_true(transient(m, 0));
 	older = m->range;
 	if (mm_pagemap(m->mm)->scan && mm_wp_async(m->mm) && zap_silently(r->p)) {
-		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+		assert_int_equal(hmm_range_check(&older, HMM_CHECK_PRESENT), -ESTALE);
 		/* by another thread of the device, say */
 		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 		assert_true(transient(m, 0));
-		assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
-		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+		assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_PRESENT), 0);
+		assert_int_equal(hmm_range_check(&older, HMM_CHECK_PRESENT), -ESTALE);
 		/* what is armed already is not armed anew: both stand */
 		older = m->range;
 		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
-		assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
-		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), 0);
+		assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_PRESENT), 0);
+		assert_int_equal(hmm_range_check(&older, HMM_CHECK_PRESENT), 0);
 		older = m->range;
 		assert_true(zap_silently(r->p));
 	}
 	held_discard_end(&held);
 	/* A thread that was joined is on its way out of the kernel for a little longer. */
 	for (int i = 0; i < 5000; i++) {
-		assert_int_equal(hmm_range_valid(&older, HMM_CHECK_PRESENT), -ESTALE);
+		assert_int_equal(hmm_range_check(&older, HMM_CHECK_PRESENT), -ESTALE);
 		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 		if (!transient(m, 0))
 			break;
 		nanosleep(&ts, NULL);
 	}
 	assert_false(transient(m, 0));
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_PRESENT), 0);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_PRESENT), 0);
 }
 
 static void dead_in_a_forked_child(void **state)
@@ -429,8 +429,8 @@ static void dead_in_a_forked_child(void **state)
 	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), 0);
 	pid = fork();
 	if (!pid)
-		_exit(hmm_range_fault(&r->m.range, 0) != -ESRCH ||
-		      hmm_range_valid(&r->m.range, 7) != -ESRCH ||
+		_exit(hmm_range_fault(&r->m.range, HMM_FOREVER) != -ESRCH ||
+		      hmm_range_check(&r->m.range, 7) != -ESRCH ||
 		      hmm_mm_check_files(r->m.mm) != -ESRCH);
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);

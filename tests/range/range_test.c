@@ -26,10 +26,10 @@ static void bad_ranges_are_einval(void **state)
 
 	assert_int_equal(fault(m, p + 1, 1, 0), -EINVAL);
 	assert_int_equal(fault(m, p, 0, 0), -EINVAL);
-	assert_int_equal(hmm_range_fault(NULL, 0), -EINVAL);
-	m->range.size--;
+	assert_int_equal(hmm_range_fault(NULL, HMM_FOREVER), -EINVAL);
+	m->range.size = 40; /* no room for hmm_pfns */
 	m->range.end = m->range.start + PAGE;
-	assert_int_equal(hmm_range_fault(&m->range, 0), -EINVAL);
+	assert_int_equal(hmm_range_fault(&m->range, HMM_FOREVER), -EINVAL);
 	/* beyond the notifier */
 	assert_int_equal(fault(m, (void *)((1UL << 56) - 2 * PAGE), 4, 0), -EINVAL);
 }
@@ -135,7 +135,7 @@ static void faulted_memory_is_registered_and_cachable(void **state)
 	assert_true(transient(m, 0));
 	assert_int_equal(fault(m, p + 2 * PAGE, 1, REQ_READ), 0);
 	assert_false(transient(m, 0));
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_ALL), 0);
 	/* the whole VMA is */
 	assert_int_equal(snapshot(m, p, 8), 0);
 	assert_false(transient(m, 0));
@@ -157,7 +157,7 @@ static void a_look_registers_nothing(void **state)
 				       .end = at(p) + 2 * PAGE,
 				       .hmm_pfns = m->pfns,
 				       .default_flags = REQ_WRITE };
-	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	assert_int_equal(hmm_range_fault(&m->range, HMM_FOREVER), 0);
 	assert_true(all_flags(m, 2, VALID | WRITE));
 	assert_true(transient(m, 0));
 	hmm_mm_get_stats(m->mm, &b);
@@ -180,7 +180,7 @@ static void a_fresh_array_is_only_written(void **state)
 				       .hmm_pfns = m->pfns };
 	for (int i = 0; i < 21; i++)
 		m->pfns[i] = garbage;
-	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	assert_int_equal(hmm_range_fault(&m->range, HMM_FOREVER), 0);
 	for (int i = 0; i < 20; i++) {
 		const bool there = i == 0 || i == 18;
 
@@ -190,11 +190,11 @@ static void a_fresh_array_is_only_written(void **state)
 	assert_int_equal(m->pfns[20], garbage);
 
 	m->range.default_flags = REQ_WRITE;
-	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	assert_int_equal(hmm_range_fault(&m->range, HMM_FOREVER), 0);
 	assert_true(all_flags(m, 20, VALID | WRITE));
 
 	m->range.pfn_flags_mask = REQ_WRITE;
-	assert_int_equal(hmm_range_fault(&m->range, 0), -EINVAL);
+	assert_int_equal(hmm_range_fault(&m->range, HMM_FOREVER), -EINVAL);
 }
 
 static int shared_child(char *p, int go)
@@ -410,7 +410,7 @@ static void hugetlb_carries_its_page_size(void **state)
 	assert_int_equal(order(m, 511), 9);
 	assert_int_equal(fault(m, q, 1024, REQ_WRITE), 0);
 	assert_true(all_flags(m, 1024, VALID | WRITE));
-	assert_int_equal(hmm_range_valid(&m->range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&m->range, HMM_CHECK_ALL), 0);
 	munmap(p, 4 * MIB);
 	munmap(q, 4 * MIB);
 	huge_pages(0);
@@ -525,8 +525,8 @@ static void sequence_is_fresh(void **state)
 	assert_false(hmm_interval_read_retry(m->ni, m->range.notifier_seq));
 	munmap(p + PAGE, PAGE);
 	assert_true(hmm_interval_read_retry(m->ni, m->range.notifier_seq));
-	assert_int_equal(hmm_range_valid(&m->range, 0), -ESTALE);
-	assert_int_equal(hmm_mm_barrier(m->mm, 0), 0);
+	assert_int_equal(hmm_range_check(&m->range, 0), -ESTALE);
+	assert_int_equal(hmm_mm_barrier(m->mm, HMM_FOREVER), 0);
 	assert_true(m->events[HMM_EVENT_UNMAP] > 0);
 }
 
@@ -565,7 +565,7 @@ static void works_reduced(void **state)
 		assert_int_equal(fault(&m, p, 4, REQ_WRITE), 0);
 		assert_true(all_flags(&m, 4, VALID | WRITE));
 		assert_false(transient(&m, 0));
-		assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_ALL), 0);
 		assert_int_equal(fault(&m, f, 2, REQ_READ), 0);
 		assert_true(all_flags(&m, 2, VALID));
 		/* files are never cached without asynchronous write-protection */

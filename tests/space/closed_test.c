@@ -49,7 +49,7 @@ static int close_all(void)
 
 	space_open(&s, 4, 0);
 	seq = hmm_interval_read_begin(s.ni);
-	REQUIRE(hmm_interval_valid(s.ni, seq));
+	REQUIRE(!hmm_interval_stale(s.ni, seq));
 	REQUIRE(!syscall(SYS_close_range, 3, ~0U, 0));
 	for (int i = 0; i < PIPES; i++) {
 		REQUIRE(!pipe2(pipes[i], O_NONBLOCK));
@@ -59,8 +59,8 @@ static int close_all(void)
 	for (int fd = 900; fd < 1000; fd++)
 		REQUIRE(dup2(pipes[0][0], fd) == fd);
 	munmap(s.p, PAGE); /* waits for nobody */
-	REQUIRE(!hmm_interval_valid(s.ni, seq));
-	REQUIRE(hmm_mm_barrier(s.mm, 0) == -ESRCH);
+	REQUIRE(hmm_interval_stale(s.ni, seq));
+	REQUIRE(hmm_mm_barrier(s.mm, HMM_FOREVER) == -ESRCH);
 	REQUIRE(hmm_mm_check_files(s.mm) == -ESRCH);
 	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
 		sleep_ms(1);
@@ -94,10 +94,10 @@ static int other_uffd(void)
 	REQUIRE(fd >= 0 && !ioctl(fd, UFFDIO_API, &api));
 	seq = hmm_interval_read_begin(s.ni);
 	REQUIRE(dup2(fd, s.mm->provider.fd.fd) >= 0);
-	while (accepted < 1000 && hmm_interval_valid(s.ni, seq))
+	while (accepted < 1000 && !hmm_interval_stale(s.ni, seq))
 		accepted++;
 	REQUIRE(accepted < 64); /* one probe in so many looks whose it is */
-	REQUIRE(hmm_mm_barrier(s.mm, 0) == -ESRCH);
+	REQUIRE(hmm_mm_barrier(s.mm, HMM_FOREVER) == -ESRCH);
 	REQUIRE(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 0), addr(&s, 1)) == -ESRCH);
 	space_close(&s);
 	REQUIRE(fcntl(fd, F_GETFD) >= 0);
@@ -129,13 +129,13 @@ static int refuse_the_probe(void)
 	seq = hmm_interval_read_begin(s.ni);
 	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
-	REQUIRE(!hmm_interval_valid(s.ni, seq));
-	REQUIRE(hmm_mm_barrier(s.mm, 0) == -EPERM);
+	REQUIRE(hmm_interval_stale(s.ni, seq));
+	REQUIRE(hmm_mm_barrier(s.mm, HMM_FOREVER) == -EPERM);
 	range.notifier = s.ni;
 	range.start = addr(&s, 0);
 	range.end = addr(&s, 1);
 	range.default_flags = HMM_PFN_REQ_FAULT;
-	REQUIRE(hmm_range_fault(&range, 0) == -EPERM);
+	REQUIRE(hmm_range_fault(&range, HMM_FOREVER) == -EPERM);
 	return 0;
 }
 
@@ -166,9 +166,9 @@ static void *fault_for_ever(void *arg)
 
 	for (;; c->calls++) {
 		memset(pfns, 0, sizeof(pfns));
-		hmm_range_fault(&range, 0);
+		hmm_range_fault(&range, HMM_FOREVER);
 		hmm_mm_check_files(c->s->mm);
-		hmm_mm_barrier(c->s->mm, 0);
+		hmm_mm_barrier(c->s->mm, HMM_FOREVER);
 	}
 	return NULL;
 }
@@ -191,7 +191,7 @@ static void a_cancelled_thread_leaves_no_lock_held(void **state)
 			sched_yield();
 		pthread_cancel(t);
 		pthread_join(t, NULL);
-		assert_int_equal(hmm_mm_barrier(s.mm, 0), 0);
+		assert_int_equal(hmm_mm_barrier(s.mm, HMM_FOREVER), 0);
 		assert_true(hmm_mm_check_files(s.mm) >= 0);
 	}
 	assert_int_equal(madvise(s.p, PAGE, MADV_DONTNEED), 0);

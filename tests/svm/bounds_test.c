@@ -93,7 +93,7 @@ static void more_faults_than_were_asked_for_are_not_answered(void **state)
 				  .says = many[i] };
 
 		liar_open(m, &l);
-		assert_int_equal(hmm_device_faults_pending(m->dev), 0);
+		assert_int_equal(hmm_device_serve_faults(m->dev), 0);
 		assert_int_equal(l.answered, 64);
 		assert_int_equal(svm_stats(m).faults, 64);
 		liar_close(m);
@@ -120,7 +120,7 @@ static void fault_that_no_device_can_have_is_cancelled(void **state)
 		struct liar l = { .fault = bad[i].fault, .says = 1 };
 
 		liar_open(m, &l);
-		assert_int_equal(hmm_device_faults_pending(m->dev), 0);
+		assert_int_equal(hmm_device_serve_faults(m->dev), 0);
 		assert_int_equal(l.answered, 1);
 		assert_int_equal(l.error, bad[i].error);
 		liar_close(m);
@@ -137,7 +137,7 @@ static void driver_cannot_claim_a_single_use_for_itself(void **state)
 	};
 
 	liar_open(m, &l);
-	assert_int_equal(hmm_device_faults_pending(m->dev), 0);
+	assert_int_equal(hmm_device_serve_faults(m->dev), 0);
 	assert_int_equal(l.error, 0);
 	assert_int_equal(l.flags & HMM_FAULT_ONCE, 0);
 	liar_close(m);

@@ -580,7 +580,7 @@ static void rule_12_a_failed_map_does_not_wait_for_the_gate(void **state)
 
 static int restore_job(struct stuck *s)
 {
-	return hmm_device_lost(s->m.dev);
+	return hmm_device_restore(s->m.dev);
 }
 
 /* Somebody reads the job's ranges: it is not the caller's yet, but the device is done with it. */
@@ -611,7 +611,7 @@ static void rule_12_a_wait_for_a_job_gives_up(void **state)
 	let_go(s);
 	pthread_join(thread, NULL);
 	assert_int_equal(s->answer, 0);
-	assert_int_equal(hmm_svm_wait(s->m.svm, &job, 0), 0);
+	assert_int_equal(hmm_svm_wait(s->m.svm, &job, HMM_FOREVER), 0);
 	assert_int_equal(s->waits, 1);
 	assert_null(s->m.svm->jobs);
 }

@@ -141,7 +141,7 @@ static unsigned int use(struct drop *d, size_t offset, int prot)
 	while ((entry(d, offset) & want) != want) {
 		raise_fault(d, offset, prot);
 		assert_true(++faults < REPLAYS);
-		assert_int_equal(hmm_device_faults_pending(d->m.dev), 0);
+		assert_int_equal(hmm_device_serve_faults(d->m.dev), 0);
 		if (d->error)
 			break;
 	}
@@ -291,7 +291,7 @@ static void who_waits_for_the_same_costs_nothing(void **state)
 	reopen(d, 0, 4, HMM_FAULTS_REPLAY);
 	for (unsigned int i = 0; i < CROWD; i++)
 		raise_fault(d, i * PAGE, PROT_READ);
-	assert_int_equal(hmm_device_faults_pending(d->m.dev), 0);
+	assert_int_equal(hmm_device_serve_faults(d->m.dev), 0);
 	assert_int_equal(d->done, CROWD);
 	assert_int_equal(d->maps, 1);
 	assert_int_equal(svm_stats(&d->m).coalesced, CROWD - 1);
@@ -299,7 +299,7 @@ static void who_waits_for_the_same_costs_nothing(void **state)
 	hmm_svm_drop(d->m.svm, at(d->p), at(d->p) + M2);
 	raise_fault(d, 0, PROT_READ);
 	assert_int_equal(hmm_svm_fault(d->m.svm, at(d->p), 1, PROT_READ), 0);
-	assert_int_equal(hmm_device_faults_pending(d->m.dev), 0);
+	assert_int_equal(hmm_device_serve_faults(d->m.dev), 0);
 	assert_int_equal(d->done, CROWD + 1);
 	assert_int_equal(d->maps, 2);
 	assert_int_equal(svm_stats(&d->m).reinstalled, 0);
@@ -339,12 +339,12 @@ static void what_a_device_without_faults_drops_comes_back(void **state)
 	d->m.svm->jobs = &running;
 	/* Nothing is missing: it was restored for another engine. */
 	for (int i = 0; i < 32; i++)
-		assert_int_equal(hmm_device_lost(d->m.dev), 0);
+		assert_int_equal(hmm_device_restore(d->m.dev), 0);
 	assert_int_equal(d->maps, 1);
 	hmm_ptable_clear(d->table, at(d->p), at(d->p) + PAGE);
 	for (; !entry(d, 0); calls++) {
 		assert_true(calls < 100);
-		assert_int_equal(hmm_device_lost(d->m.dev), 0);
+		assert_int_equal(hmm_device_restore(d->m.dev), 0);
 	}
 	assert_int_equal(d->maps, 2);
 	d->m.svm->jobs = NULL;

@@ -109,7 +109,7 @@ static void without_faults_an_invalidation_populates_again(void **state)
 	memset(p, 5, PAGE);
 	barrier(m);
 	r.step = 2;
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_FOREVER), 0);
 	assert_int_equal(job.status, 0);
 	assert_memory_equal(r.s.buf, p, 8);
 	assert_true(svm_stats(m).restores >= 2);
@@ -238,11 +238,11 @@ static void without_faults_a_job_does_not_suffer_from_what_another_one_named(voi
 	memset(p, 5, PAGE);
 	barrier(m);
 	r.step = 2;
-	assert_int_equal(hmm_svm_wait(m->svm, &first, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &first, HMM_FOREVER), 0);
 	assert_int_equal(first.status, 0);
 	assert_memory_equal(r.s.buf, p, 8);
 	waits.step = 2;
-	assert_int_equal(hmm_svm_wait(m->svm, &second, 0), 0);
+	assert_int_equal(hmm_svm_wait(m->svm, &second, HMM_FOREVER), 0);
 	assert_int_equal(second.status, -EAGAIN);
 	held_discard_end(&held);
 	free(r.s.buf);

@@ -257,7 +257,7 @@ static void fault_page(struct entry *e, struct hmm_mm *mm, const char *p)
 				       .end = at + PAGE,
 				       .hmm_pfns = &e->pfn,
 				       .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
-	assert_int_equal(hmm_range_fault(&e->range, 0), 0);
+	assert_int_equal(hmm_range_fault(&e->range, HMM_FOREVER), 0);
 	assert_true(e->pfn & HMM_PFN_VALID);
 }
 
@@ -300,9 +300,9 @@ static void replace_pages(struct entry *e, char *p, size_t pages)
 	assert_int_equal(vmsplice(fds[1], &held, 1, 0), pages * PAGE);
 	assert_int_equal(madvise(p, pages * PAGE, MADV_DONTNEED), 0);
 	memset(p, 2, pages * PAGE);
-	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_VMA), -ESTALE);
-	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_PRESENT), -ESTALE);
-	assert_int_equal(hmm_range_valid(&e->range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&e->range, HMM_CHECK_VMA), -ESTALE);
+	assert_int_equal(hmm_range_check(&e->range, HMM_CHECK_PRESENT), -ESTALE);
+	assert_int_equal(hmm_range_check(&e->range, HMM_CHECK_ALL), -ESTALE);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -342,7 +342,7 @@ static void registered_with_another_space_is_not_registered_with_us(void **state
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
 	fault_page(&e, mm, p);
 	assert_true(e.pfn & HMM_PFN_TRANSIENT);
-	assert_int_equal(hmm_range_valid(&theirs.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&theirs.range, HMM_CHECK_ALL), 0);
 	replace_pages(&e, p, 4);
 	hmm_interval_notifier_remove(e.ni);
 	hmm_mm_detach(mm);
@@ -371,19 +371,19 @@ static void a_segment_attached_again_may_be_watched_by_another_space(void **stat
 	}
 	memset(p, 1, 4 * PAGE);
 	fault_page(&e, mm, p);
-	assert_int_equal(hmm_range_valid(&e.range, 0), 0);
+	assert_int_equal(hmm_range_check(&e.range, 0), 0);
 	shmdt(p);
 	assert_ptr_equal(shmat(id, p, 0), p);
 	shmctl(id, IPC_RMID, NULL);
 	fault_page(&theirs, other, p);
-	assert_int_equal(hmm_range_valid(&theirs.range, 0), 0);
+	assert_int_equal(hmm_range_check(&theirs.range, 0), 0);
 	assert_int_equal(madvise(p, PAGE, MADV_REMOVE), 0);
 	memset(p, 2, PAGE);
 	if (break_rule("anybodys"))
-		assert_int_equal(hmm_range_valid(&e.range, 0), 0);
+		assert_int_equal(hmm_range_check(&e.range, 0), 0);
 	mend();
-	assert_int_equal(hmm_range_valid(&e.range, 0), -ESTALE);
-	assert_int_equal(hmm_range_valid(&e.range, HMM_CHECK_ALL), -ESTALE);
+	assert_int_equal(hmm_range_check(&e.range, 0), -ESTALE);
+	assert_int_equal(hmm_range_check(&e.range, HMM_CHECK_ALL), -ESTALE);
 	/* The first goes, and leaves the other's alone, which kernels before 6.17 would take with it. */
 	hmm_interval_notifier_remove(e.ni);
 	hmm_mm_detach(mm);
@@ -406,15 +406,15 @@ static void what_somebody_else_took_over_does_not_stand(void **state)
 	need_scan(mm);
 	fault_page(&e, mm, p);
 	assert_false(e.pfn & HMM_PFN_TRANSIENT);
-	assert_int_equal(hmm_range_valid(&e.range, HMM_CHECK_ALL), 0);
+	assert_int_equal(hmm_range_check(&e.range, HMM_CHECK_ALL), 0);
 	if (!foreign_unregister(fd, p, 4)) {
-		assert_int_equal(hmm_range_valid(&e.range, HMM_CHECK_VMA), -ESTALE);
+		assert_int_equal(hmm_range_check(&e.range, HMM_CHECK_VMA), -ESTALE);
 		assert_int_equal(foreign_register(fd, p, 4), 0);
 		replace_pages(&e, p, 4);
 	} else {
 		/* Those that refuse it: nobody took it. */
 		assert_int_equal(foreign_register(fd, p, 4), -EBUSY);
-		assert_int_equal(hmm_range_valid(&e.range, HMM_CHECK_ALL), 0);
+		assert_int_equal(hmm_range_check(&e.range, HMM_CHECK_ALL), 0);
 	}
 	hmm_interval_notifier_remove(e.ni);
 	hmm_mm_detach(mm);

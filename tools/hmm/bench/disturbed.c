@@ -72,7 +72,7 @@ static char *fresh(struct disturbed *d, struct hmm_interval_notifier **ni)
 	d->error = hmm_interval_notifier_insert(d->session.mm, range.start, size, &ops, NULL, ni);
 	range.notifier = *ni;
 	if (!d->error)
-		d->error = hmm_range_fault(&range, 0);
+		d->error = hmm_range_fault(&range, HMM_FOREVER);
 	return d->error ? NULL : base;
 }
 

@@ -48,7 +48,7 @@ static double ours(void *arg)
 	if (hmm_interval_notifier_insert(f->mm, range.start, SIZE, &ops, NULL, &range.notifier))
 		goto out;
 	begin = bench_now_ns();
-	if (!hmm_range_fault(&range, 0))
+	if (!hmm_range_fault(&range, HMM_FOREVER))
 		result = (bench_now_ns() - begin) / PAGES;
 	for (size_t i = 0; i < PAGES; i++)
 		if ((f->pfns[i] & want) != want)

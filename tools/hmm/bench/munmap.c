@@ -67,7 +67,7 @@ static int ours(struct unmap *u)
 
 	if (!map(u))
 		return -ENOMEM;
-	ret = hmm_range_fault(&range, 0);
+	ret = hmm_range_fault(&range, HMM_FOREVER);
 	if (ret)
 		return ret;
 	before = atomic_load(&handled);

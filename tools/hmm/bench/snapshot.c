@@ -52,7 +52,7 @@ static double ours(void *arg)
 	memset(s->pfns, 0, PAGES * sizeof(*s->pfns));
 	populate(s);
 	begin = bench_now_ns();
-	if (hmm_range_fault(&range, 0))
+	if (hmm_range_fault(&range, HMM_FOREVER))
 		return NAN;
 	end = bench_now_ns();
 	for (size_t i = 0; i < PAGES; i++)

@@ -32,7 +32,7 @@ static double ours(void *arg)
 	unsigned int stood = 0;
 
 	for (int i = 0; i < CALLS; i++)
-		stood += hmm_interval_valid(v->ni, v->seq);
+		stood += !hmm_interval_stale(v->ni, v->seq);
 	return stood == CALLS ? (bench_now_ns() - begin) / CALLS : NAN;
 }
 
@@ -62,14 +62,14 @@ static int measure(struct bench *b, struct hmm_mm *mm, struct valid *v, size_t s
 	if (!v->base || pfns == MAP_FAILED)
 		return -ENOMEM;
 	snprintf(row.name, sizeof(row.name), "valid-%s", name);
-	snprintf(row.note, sizeof(row.note), "hmm_interval_valid()");
+	snprintf(row.note, sizeof(row.note), "hmm_interval_stale()");
 	ret = hmm_interval_notifier_insert(mm, (uintptr_t)v->base, size, &ops, NULL, &v->ni);
 	range.notifier = v->ni;
 	range.start = (uintptr_t)v->base;
 	range.end = range.start + size;
 	range.hmm_pfns = pfns;
 	if (!ret)
-		ret = hmm_range_fault(&range, 0);
+		ret = hmm_range_fault(&range, HMM_FOREVER);
 	v->seq = range.notifier_seq;
 	if (!ret)
 		ret = bench_interleave(b, ours, theirs, v, &row);

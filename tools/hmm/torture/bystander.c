@@ -64,7 +64,7 @@ static int plot_open(struct plot *o, struct hmm_mm *mm)
 static int plot_fault(struct plot *o)
 {
 	memset(o->pfns, 0, sizeof(o->pfns));
-	return hmm_range_fault(&o->range, 0);
+	return hmm_range_fault(&o->range, HMM_FOREVER);
 }
 
 static void plot_close(struct plot *o)
@@ -193,7 +193,7 @@ static struct plot *inherited;
 
 static int let_go(struct torture *t)
 {
-	if (hmm_mm_barrier(t->mm, 0) != -ESRCH)
+	if (hmm_mm_barrier(t->mm, HMM_FOREVER) != -ESRCH)
 		return 1;
 	hmm_interval_notifier_remove(inherited->ni);
 	hmm_mm_detach(t->mm);
@@ -230,7 +230,7 @@ static int close_everything(struct torture *t)
 	if (syscall(SYS_close_range, 3, ~0U, 0))
 		return 0;
 	munmap(o.p, HMM_PAGE_SIZE);
-	if (hmm_interval_valid(o.ni, seq) || hmm_mm_barrier(mm, 0) != -ESRCH)
+	if (!hmm_interval_stale(o.ni, seq) || hmm_mm_barrier(mm, HMM_FOREVER) != -ESRCH)
 		return 2;
 	plot_close(&o);
 	hmm_mm_detach(mm);
@@ -285,7 +285,7 @@ static void foreign(struct torture *t)
 			finding(FINDING_ERROR, "bystander: vmsplice: %s", strerror(errno));
 		madvise(o.p, HMM_PAGE_SIZE, MADV_DONTNEED);
 		o.p[0] = 2;
-		if (!hmm_range_valid(&o.range, HMM_CHECK_ALL))
+		if (!hmm_range_check(&o.range, HMM_CHECK_ALL))
 			finding(FINDING_STALE, "bystander: a page of memory that another "
 					       "userfaultfd watches was replaced, and accepted");
 	}

@@ -53,7 +53,7 @@ struct slot {
 	unsigned int id;
 	enum kind kind;
 	uint32_t vma; /* enum hmm_vma_kind, as the library sees it: a file may lie on tmpfs */
-	bool checked; /* used with hmm_range_valid() and all checks only: gets changes without
+	bool checked; /* used with hmm_range_check() and all checks only: gets changes without
 			 events */
 	uint64_t base;
 	uint64_t len;
