@@ -2,6 +2,7 @@
 /* Everything. */
 #ifndef HMM_HMM_H
 #define HMM_HMM_H
+#include <hmm/version.h>
 #include <hmm/types.h>
 #include <hmm/mm.h>
 #include <hmm/coherence.h>

@@ -39,6 +39,9 @@ int complain(int status, const char *format, ...) __attribute__((format(printf, 
 /* Which subcommand runs, for complaints; set by main(). */
 extern const char *command_name;
 
+/* "0.1.0" */
+const char *library_version(char *text, size_t size);
+
 /* Why an address space could not be attached, as one sentence. Returns the exit status. */
 int complain_attach(int error);
 

@@ -146,8 +146,9 @@ static struct json_object *devices_json(void)
 int info_print_json(const struct info *info)
 {
 	struct json_object *o = json_object_new_object();
+	char version[16];
 
-	put_text(o, "version", HMM_VERSION);
+	put_text(o, "version", library_version(version, sizeof(version)));
 	json_object_object_add(o, "host", host_json(&info->host));
 	json_object_object_add(o, "privilege", privilege_json(&info->host));
 	json_object_object_add(o, "limits", limits_json(&info->host));

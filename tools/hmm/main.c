@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <hmm/version.h>
 
 #include "command.h"
 #include "streams.h"
@@ -22,6 +23,15 @@ static const struct command commands[] = {
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
 };
+
+/* Of the library that runs: it need not be the one that this was built with. */
+const char *library_version(char *text, size_t size)
+{
+	const uint32_t v = hmm_version();
+
+	snprintf(text, size, "%u.%u.%u", v >> 16, v >> 8 & 255, v & 255);
+	return text;
+}
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -89,7 +99,7 @@ static int run(int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return usage(stdout);
 	if (!strcmp(argv[1], "--version")) {
-		puts("hmm " HMM_VERSION);
+		printf("hmm %s\n", library_version(text, sizeof(text)));
 		return EXIT_DONE;
 	}
 	near = suggest(argv[1]);
