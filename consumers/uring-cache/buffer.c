@@ -14,8 +14,7 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 {
 	struct buffer *b = priv;
 
-	/* A pinned page stays the parent's: the kernel copies it for the child at once. */
-	if (inv->event == HMM_EVENT_FORK || !atomic_load_explicit(&b->live, memory_order_relaxed))
+	if (!atomic_load_explicit(&b->live, memory_order_relaxed))
 		return 0;
 	if (!atomic_exchange_explicit(&b->dead, true, memory_order_relaxed))
 		atomic_fetch_add_explicit(&b->cache->deaths, 1, memory_order_relaxed);
@@ -33,6 +32,8 @@ static const struct hmm_interval_notifier_ops buffer_ops = {
 	.size = sizeof(buffer_ops),
 	.invalidate = on_invalidate,
 	.holds = holds,
+	/* A pinned page stays the parent's: the kernel copies it for the child at once. */
+	.ignored_events = HMM_EVENT_BIT(HMM_EVENT_FORK),
 };
 
 static int update(struct uring_cache *c, int slot, uint64_t start, uint64_t bytes)
@@ -193,22 +194,20 @@ static int valid(struct uring_cache *c, struct buffer *b)
 }
 
 /*
- * The sequence moves also for events that the callback lets pass, and is refused while anything at all is in
- * flight: begin() waits until that is handled, by when the callback has said whether it was ours.
+ * It is refused while anything at all is in flight: begin() waits until that is handled, by when the callback has
+ * said whether it was ours.
  */
 int buffer_stands(struct uring_cache *c, struct buffer *b)
 {
 	while (!atomic_load_explicit(&b->dead, memory_order_relaxed)) {
 		int rc = valid(c, b);
-		uint64_t seq;
 
 		if (rc != -ESTALE)
 			return rc ? rc : 1;
-		seq = hmm_interval_read_begin(b->ni);
+		hmm_interval_read_begin(b->ni);
 		/* Nothing happened, and yet it is refused: another mapping, or less permission. */
-		if (seq == b->seq && !hmm_interval_stale(b->ni, seq) && valid(c, b))
+		if (!hmm_interval_stale(b->ni, b->seq) && valid(c, b))
 			return 0;
-		b->seq = seq;
 	}
 	return 0;
 }

@@ -17,10 +17,10 @@ struct buffer {
 	uint64_t end;
 	struct uring_cache *cache;
 	struct hmm_interval_notifier *ni; /* NULL: the slot is free */
-	uint64_t seq;      /* of the notifier; older events are known not to concern it */
-	_Atomic bool live; /* registered */
-	_Atomic bool dead; /* memory of it went away */
-	bool file;         /* a memory file: it can change without an event */
+	uint64_t seq;                     /* of the notifier when it was registered */
+	_Atomic bool live;                /* registered */
+	_Atomic bool dead;                /* memory of it went away */
+	bool file;                        /* a memory file: it can change without an event */
 	unsigned int refs;
 	uint64_t used; /* when, for eviction */
 	int next;      /* in its bucket */

@@ -113,7 +113,7 @@ struct hmm_device_fault {
  * struct hmm_device_stats - counters since the device was opened, each monotonic, and what it holds now
  */
 struct hmm_device_stats {
-	uint32_t size; /* in: sizeof(struct hmm_device_stats) */
+	uint32_t size; /* in: sizeof(struct hmm_device_stats), see hmm(7) */
 	uint32_t engines;
 	uint64_t
 		device_faults; /* accesses that found no translation, one an entry of the fault buffer */
@@ -148,7 +148,7 @@ struct hmm_device_stats {
 
 /**
  * struct hmm_device_ops - a driver
- * @size: sizeof(struct hmm_device_ops)
+ * @size: sizeof(struct hmm_device_ops); the structure may grow, see hmm(7)
  * @abi: HMM_DEVICE_ABI
  * @name: short, static
  * @thread_model: enum hmm_thread_model
@@ -188,8 +188,10 @@ struct hmm_device_stats {
  * @cancel: make a job end soon with -ECANCELED. Must not block.
  * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
  *	bytes freed.
- * @get_stats: *add* own counters to @stats, which the core has cleared.
+ * @get_stats: *add* own counters to @stats, which the core has cleared, up to its @stats->size.
  * @destroy: free the device's part. No op is called afterwards. May block.
+ * @ignored_events: a mask of HMM_EVENT_BIT(), as in struct hmm_interval_notifier_ops: a device whose map() pins pages for
+ *	writing ignores HMM_EVENT_FORK and keeps what it holds. A stacked device has the mask of the device below
  */
 struct hmm_device_ops {
 	uint32_t size;
@@ -212,6 +214,8 @@ struct hmm_device_ops {
 	uint64_t (*collect)(struct hmm_device *dev);
 	int (*get_stats)(struct hmm_device *dev, struct hmm_device_stats *stats);
 	void (*destroy)(struct hmm_device *dev);
+	uint32_t ignored_events;
+	uint32_t pad;
 };
 
 /**
@@ -223,8 +227,9 @@ struct hmm_device_ops {
  * @dev: out
  *
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL wrong size or ABI, unknown models, no 4K entries, @inner of another space or already stacked
- * upon; -ENOMEM.
+ * Return: 0; -EINVAL wrong size or ABI, unknown models, no 4K entries, an event that cannot be ignored, @inner of
+ * another space or already stacked upon; -E2BIG @ops says what this library does not know; -ENOMEM; -ESRCH in a
+ * forked child.
  * Ownership: *dev is the caller's; it owns @inner on success, which is destroyed with it.
  * Since: 0.1.
  */
@@ -255,7 +260,7 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 
 /**
  * struct hmm_device_driver - an entry of the registry
- * @size: sizeof(struct hmm_device_driver)
+ * @size: sizeof(struct hmm_device_driver); the structure may grow, see hmm(7)
  * @name: what hmm_device_open() is given
  * @summary: one line for people
  * @stacks: needs a device below it
@@ -323,7 +328,7 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev);
 
 /**
  * hmm_device_get_stats() - counters of a device and those below it, summed
- * Return: 0; -EINVAL for a wrong @stats->size. Since: 0.1.
+ * Return: 0; -EINVAL, -E2BIG no size of this structure; -ESRCH in a forked child. Since: 0.1.
  */
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats);
 
@@ -366,7 +371,7 @@ struct hmm_job_range {
 
 /**
  * struct hmm_job - a kernel function for the engines of a device
- * @size: sizeof(struct hmm_job)
+ * @size: sizeof(struct hmm_job); the structure may grow, see hmm(7)
  * @flags: 0
  * @kernel: called for each item by one of the engines. 0, or -errno: ends the job with that status.
  *	Runs inside an engine section: it touches the program's memory only through hmm_access() and

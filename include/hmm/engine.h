@@ -73,7 +73,7 @@ void hmm_mm_commit_end(struct hmm_mm *mm);
 
 /**
  * struct hmm_quiescer_ops - for devices that are stopped as a whole
- * @size: sizeof(struct hmm_quiescer_ops)
+ * @size: sizeof(struct hmm_quiescer_ops); the structure may grow, see hmm(7)
  * @quiesce: stop using translations and return when that is so. Must not wait for a fault of the
  *	device to be served: a faulting engine counts as quiesced. Same restrictions as
  *	hmm_interval_notifier_ops.invalidate.
@@ -89,7 +89,7 @@ struct hmm_quiescer;
 
 /**
  * hmm_quiescer_add() - have a device stopped before events are read
- * Return: 0; -ENOMEM; -EINVAL; -ESRCH. Since: 0.1.
+ * Return: 0; -ENOMEM; -EINVAL; -E2BIG @ops says what this library does not know; -ESRCH. @ops are copied. Since: 0.1.
  */
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer);

@@ -14,7 +14,7 @@ extern "C" {
 
 /**
  * struct hmm_mm_options - how to attach
- * @size: sizeof(struct hmm_mm_options), for later growth
+ * @size: sizeof(struct hmm_mm_options); the structure may grow, see hmm(7)
  * @flags: HMM_MM_*
  * @pid: the process to attach; 0 is the caller. Others: -EOPNOTSUPP for now
  * @uffd: a userfaultfd of that process, or -1 to open one. Must not have been through UFFDIO_API
@@ -71,12 +71,14 @@ struct hmm_mm_options {
  * answers -ESRCH from then on, drivers get HMM_EVENT_RELEASE, and standard error is told once. Close first, then attach.
  *
  * Context: any thread; may block; not from a callback.
- * Return: 0; -EPERM userfaultfd, or @options->pump_priority, denied to this process; -ENOSYS no userfaultfd in this
- * kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events that soundness needs, there is no
- * /proc, or @options->pid is another process; -EINVAL a bad option, or @options->uffd is no userfaultfd or lacks an event;
- * -EACCES /proc/self is not this process's to read, as after setuid(2) (prctl(2) PR_SET_DUMPABLE makes it so again, or
- * attach before and pass @options->maps_fd and @options->pagemap_fd); -EAGAIN no thread can be
- * made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE; -ENFILE; -ENOMEM.
+ * Return: 0; -EPERM userfaultfd, or @options->pump_priority, denied to this process; -ENOSYS no
+ * userfaultfd in this kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events
+ * that soundness needs, there is no /proc, or @options->pid is another process; -EINVAL a bad option,
+ * or @options->uffd is no userfaultfd or lacks an event; -E2BIG an option that this library does not
+ * know; -EACCES /proc/self is not this process's to read, as after setuid(2) (prctl(2)
+ * PR_SET_DUMPABLE makes it so again, or attach before and pass @options->maps_fd and
+ * @options->pagemap_fd); -EAGAIN no thread can be made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE; -ENFILE;
+ * -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
  * Since: 0.1. Follows: mmu_notifier_register().
  */
@@ -98,7 +100,7 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * struct hmm_mm_info - what an attached space offers; every field was probed
  */
 struct hmm_mm_info {
-	uint32_t size;           /* in: sizeof(struct hmm_mm_info) */
+	uint32_t size;           /* in: sizeof(struct hmm_mm_info), see hmm(7) */
 	uint32_t page_size;      /* bytes */
 	uint64_t uffd_features;  /* UFFD_FEATURE_* in use */
 	uint64_t uffd_available; /* UFFD_FEATURE_* the kernel has */
@@ -118,7 +120,7 @@ struct hmm_mm_info {
 
 /**
  * hmm_mm_get_info() - features of an attached space
- * Return: 0; -EINVAL for a wrong @info->size.
+ * Return: 0; -EINVAL, -E2BIG no size of this structure; -ESRCH in a forked child.
  * Since: 0.1.
  */
 int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
@@ -127,26 +129,27 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
  * struct hmm_mm_stats - counters since attach, each monotonic
  */
 struct hmm_mm_stats {
-	uint32_t size; /* in: sizeof(struct hmm_mm_stats) */
+	uint32_t size; /* in: sizeof(struct hmm_mm_stats), see hmm(7) */
 	uint32_t pad;
-	uint64_t pump_cycles;          /* times the pump ran: one or more events each */
-	uint64_t events[HMM_EVENT_NR]; /* invalidations by cause */
-	uint64_t callbacks;            /* notifier callbacks run */
-	uint64_t registrations;        /* UFFDIO_REGISTER calls */
-	uint64_t regions;              /* registered now */
-	uint64_t map_entries;          /* of the process, that they take now */
-	uint64_t probes;               /* in-flight probes */
-	uint64_t probes_busy;          /* ... that said a change was in flight */
-	uint64_t discards_pending;     /* discards whose end was not proven at once */
-	uint64_t discards_settled;     /* ... and was proven later */
-	uint64_t watchdog_reads;       /* cycles the watchdog took over */
-	uint64_t overruns;             /* engines that did not leave their section in time */
-	uint64_t pump_busy_ns;         /* time spent with the gate closed */
+	uint64_t pump_cycles;            /* times the pump ran: one or more events each */
+	uint64_t events[HMM_EVENT_ROOM]; /* invalidations by cause, below HMM_EVENT_NR */
+	uint64_t callbacks;              /* notifier callbacks run */
+	uint64_t registrations;          /* UFFDIO_REGISTER calls */
+	uint64_t regions;                /* registered now */
+	uint64_t map_entries;            /* of the process, that they take now */
+	uint64_t probes;                 /* in-flight probes */
+	uint64_t probes_busy;            /* ... that said a change was in flight */
+	uint64_t discards_pending;       /* discards whose end was not proven at once */
+	uint64_t discards_settled;       /* ... and was proven later */
+	uint64_t watchdog_reads;         /* cycles the watchdog took over */
+	uint64_t overruns;               /* engines that did not leave their section in time */
+	uint64_t pump_busy_ns;           /* time spent with the gate closed */
+	uint64_t ignored;                /* notifiers that an event hit whose driver ignores it */
 };
 
 /**
  * hmm_mm_get_stats() - counters of an attached space
- * Return: 0; -EINVAL for a wrong @stats->size.
+ * Return: 0; -EINVAL, -E2BIG no size of this structure; -ESRCH in a forked child.
  * Since: 0.1.
  */
 int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);

@@ -13,7 +13,7 @@ extern "C" {
 
 /**
  * struct hmm_range - what to walk and where the answer goes (follows struct hmm_range)
- * @size: sizeof(struct hmm_range)
+ * @size: sizeof(struct hmm_range); the structure may grow, see hmm(7)
  * @flags: 0, or HMM_RANGE_*
  * @notifier: covers [start, end) and is inserted; its space is walked
  * @notifier_seq: out: refreshed inside the call, for hmm_interval_read_retry()
@@ -72,7 +72,8 @@ struct hmm_range {
  * registered gets TRANSIENT entries.
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too.
- * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -EFAULT; -EPERM;
+ * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -E2BIG @range says what this library does
+ * not know; -EFAULT; -EPERM;
  * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
  * of a wait: a change elsewhere, a driver's callback that hangs);
  * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process; -EDEADLK in a handler of
@@ -99,7 +100,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * for soundness (System V: HMM_CHECK_VMA) are added by the call itself. TRANSIENT entries of memory that cannot be
  * watched are judged, with any check, by all that can be read of the range: about 1 us a mapping and 30 ns a page.
  * Context: as hmm_interval_stale(), but HMM_CHECK_* may block: outside callbacks.
- * Return: 0 it stands; -ESTALE it does not; -ESRCH.
+ * Return: 0 it stands; -ESTALE it does not; -EINVAL, -E2BIG as hmm_range_fault(); -ESRCH.
  * Since: 0.1.
  */
 int hmm_range_check(const struct hmm_range *range, unsigned int checks);

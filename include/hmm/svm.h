@@ -27,7 +27,7 @@ extern "C" {
 
 /**
  * struct hmm_svm_options - policy
- * @size: sizeof(struct hmm_svm_options)
+ * @size: sizeof(struct hmm_svm_options); the structure may grow, see hmm(7)
  * @flags: HMM_SVM_*
  * @chunk_shifts: allowed chunk sizes as a mask of 1 << shift out of 12, 16 and 21; 0: all three. What
  *	fits no allowed size gets 4K chunks
@@ -71,7 +71,7 @@ struct hmm_svm_options {
  * @svm: out
  *
  * Costs the program nothing until the device faults. Context: may block; not from a callback.
- * Return: 0; -EINVAL bad options or device of another space; -EBUSY the device is mirrored onto
+ * Return: 0; -EINVAL bad options or device of another space; -E2BIG an option that this library does not know; -EBUSY the device is mirrored onto
  * already; -ENOMEM; -EAGAIN no thread could be made; -ESRCH in a forked child.
  * Ownership: the caller's; @dev stays the caller's and must outlive it.
  * Since: 0.1.
@@ -158,7 +158,7 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * discard of them is pending (see hmm-coherence(7)) it is waited for, up to 100 ms.
  *
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0; -EINVAL; -EFAULT, -EPERM a named range cannot be populated; -EAGAIN a discard of a named range
+ * Return: 0; -EINVAL; -E2BIG @job says what this library does not know; -EFAULT, -EPERM a named range cannot be populated; -EAGAIN a discard of a named range
  * is pending still: submit again, or say hmm_mm_note(HMM_NOTE_DISCARD) first if it is known to be over;
  * -EOPNOTSUPP a named range that cannot be cached; -ESRCH; errors of the device's submit. Since: 0.1.
  */
@@ -230,7 +230,7 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm);
  * struct hmm_svm_stats - counters since create, monotonic unless said otherwise
  */
 struct hmm_svm_stats {
-	uint32_t size; /* in: sizeof(struct hmm_svm_stats) */
+	uint32_t size; /* in: sizeof(struct hmm_svm_stats), see hmm(7) */
 	uint32_t pad;
 	uint64_t batches;      /* of faults fetched */
 	uint64_t faults;       /* fetched */
@@ -262,7 +262,7 @@ struct hmm_svm_stats {
 
 /**
  * hmm_svm_get_stats() - counters of a mirror
- * Return: 0; -EINVAL for a wrong @stats->size. Since: 0.1.
+ * Return: 0; -EINVAL, -E2BIG no size of this structure; -ESRCH in a forked child. Since: 0.1.
  */
 int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats);
 

@@ -87,6 +87,13 @@ enum hmm_event {
 	HMM_EVENT_NR,
 };
 
+/* Room for the events to come, in arrays that have one member an event. */
+#define HMM_EVENT_ROOM 16
+
+/* Masks of events. Those that a driver may ignore: every other takes pages or permission away. */
+#define HMM_EVENT_BIT(event) (1U << (event))
+#define HMM_EVENTS_IGNORABLE HMM_EVENT_BIT(HMM_EVENT_FORK)
+
 /**
  * enum hmm_vma_kind - what a VMA maps, as far as mirroring is concerned
  */

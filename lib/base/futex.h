@@ -17,8 +17,8 @@ static inline void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t t
 {
 	struct timespec ts = { (time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000) };
 
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, 
-		timeout_ns != HMM_FOREVER ? &ts : NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns != HMM_FOREVER ? &ts : NULL,
+		NULL, 0);
 }
 
 static inline void futex_wake(_Atomic uint32_t *word)

@@ -7,6 +7,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
 
@@ -170,6 +171,7 @@ static void fill_in(struct hmm_device *dev)
 	if (dev->inner) {
 		dev->ops.fault_model = dev->inner->ops.fault_model;
 		dev->ops.page_shifts = dev->inner->ops.page_shifts;
+		dev->ops.ignored_events = dev->inner->ops.ignored_events;
 		if (dev->inner->ops.thread_model == HMM_THREADS_SERIAL)
 			dev->ops.thread_model = HMM_THREADS_SERIAL;
 	} else if (!dev->ops.page_shifts) {
@@ -177,18 +179,33 @@ static void fill_in(struct hmm_device *dev)
 	}
 }
 
+static int take_ops(struct hmm_device_ops *own, const struct hmm_device_ops *ops)
+{
+	int err = grow_take(own, sizeof(*own), ops, GROW_LEAST(struct hmm_device_ops, page_shifts));
+
+	if (err)
+		return err;
+	if (own->abi != HMM_DEVICE_ABI || !own->name || own->thread_model > HMM_THREADS_PARALLEL ||
+	    own->fault_model > HMM_FAULTS_NONE || own->ignored_events & ~HMM_EVENTS_IGNORABLE)
+		return -EINVAL;
+	if (own->page_shifts && !(own->page_shifts & (1ULL << HMM_PAGE_SHIFT)))
+		return -EINVAL;
+	return 0;
+}
+
 int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
 		      struct hmm_device *inner, struct hmm_device **dev)
 {
 	HMM_NO_CANCEL;
+	struct hmm_device_ops own;
 	struct hmm_device *d;
+	int rc;
 
-	if (!mm || !ops || ops->size < sizeof(*ops) || ops->abi != HMM_DEVICE_ABI || !ops->name)
+	if (!mm)
 		return -EINVAL;
-	if (ops->thread_model > HMM_THREADS_PARALLEL || ops->fault_model > HMM_FAULTS_NONE)
-		return -EINVAL;
-	if (ops->page_shifts && !(ops->page_shifts & (1ULL << HMM_PAGE_SHIFT)))
-		return -EINVAL;
+	rc = take_ops(&own, ops);
+	if (rc)
+		return rc;
 	if (inner && (inner->mm != mm || inner->outer || atomic_load(&inner->svm)))
 		return -EINVAL;
 	if (mm_inherited(mm))
@@ -197,7 +214,7 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 	if (!d)
 		return -ENOMEM;
 	d->epoch = epoch_now();
-	d->ops = *ops;
+	d->ops = own;
 	d->mm = mm;
 	d->priv = priv;
 	d->inner = inner;
@@ -275,16 +292,18 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
 	HMM_NO_CANCEL;
 
-	if (stats->size != sizeof(*stats))
-		return -EINVAL;
+	struct hmm_device_stats now = { .size = sizeof(now) };
+	int rc = grow_room(stats, GROW_LEAST(struct hmm_device_stats, engines));
+
+	if (rc)
+		return rc;
 	if (epoch_inherited(dev->epoch))
 		return -ESRCH;
-	memset(stats, 0, sizeof(*stats));
-	stats->size = sizeof(*stats);
-	stats->retries = atomic_load(&dev->retries);
+	now.retries = atomic_load(&dev->retries);
 	device_lock(dev);
 	for (struct hmm_device *d = dev; d; d = d->inner)
-		d->ops.get_stats(d, stats);
+		d->ops.get_stats(d, &now);
 	device_unlock(dev);
+	grow_give(stats, &now, sizeof(now));
 	return 0;
 }

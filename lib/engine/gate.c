@@ -15,6 +15,7 @@
 #include "kernel/thread.h"
 #include "base/deadline.h"
 #include "base/futex.h"
+#include "base/grow.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
 #include "base/number.h"
@@ -293,7 +294,7 @@ static void quiesce_all(struct gate *gate)
 	if (atomic_load(&gate->quiesced))
 		return; /* by a thief, for us to resume */
 	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
-		q->ops->quiesce(q->priv);
+		q->ops.quiesce(q->priv);
 	atomic_store(&gate->quiesced, 1);
 }
 
@@ -349,7 +350,7 @@ static void resume_all(struct gate *gate)
 		return;
 	}
 	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
-		q->ops->resume(q->priv);
+		q->ops.resume(q->priv);
 }
 
 void gate_open(struct hmm_mm *mm)
@@ -367,25 +368,29 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 		     struct hmm_quiescer **quiescer)
 {
 	HMM_NO_CANCEL;
+	struct hmm_quiescer_ops own;
 	struct hmm_quiescer *q;
 	int err = mm_alive(mm);
 
 	if (err)
 		return err;
-	if (!ops || ops->size < sizeof(*ops) || !ops->quiesce || !ops->resume)
+	err = grow_take(&own, sizeof(own), ops, GROW_LEAST(struct hmm_quiescer_ops, resume));
+	if (err)
+		return err;
+	if (!own.quiesce || !own.resume)
 		return -EINVAL;
 	q = objpool_get(&mm->notifiers_pool);
 	if (!q)
 		return -ENOMEM;
 	q->mm = mm;
 	mm_get(mm);
-	q->ops = ops;
+	q->ops = own;
 	q->priv = priv;
 	pthread_mutex_lock(&mm->gate.lock);
 	q->next = mm->gate.quiescers;
 	mm->gate.quiescers = q;
 	if (atomic_load(&mm->gate.quiesced))
-		ops->quiesce(priv);
+		own.quiesce(priv);
 	pthread_mutex_unlock(&mm->gate.lock);
 	*quiescer = q;
 	return 0;

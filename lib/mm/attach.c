@@ -14,6 +14,7 @@
 #include "kernel/abi/procmap.h"
 #include "kernel/pagemap.h"
 #include "base/child.h"
+#include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
@@ -93,10 +94,14 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 {
 	static const struct hmm_mm_options defaults = HMM_MM_OPTIONS_INIT;
 	uint64_t max_map_count = read_number("/proc/sys/vm/max_map_count");
+	int err;
 
-	mm->options = options ? *options : defaults;
-	if (mm->options.size != sizeof(mm->options) || mm->options.flags > 31 ||
-	    mm->options.pid < 0 || mm->options.pump_priority < 0)
+	/* 0 is a descriptor: those cannot be left out. */
+	err = grow_take(&mm->options, sizeof(mm->options), options ? options : &defaults,
+			GROW_LEAST(struct hmm_mm_options, maps_fd));
+	if (err)
+		return err;
+	if (mm->options.flags > 31 || mm->options.pid < 0 || mm->options.pump_priority < 0)
 		return -EINVAL;
 	mm->pid = getpid();
 	lost_init();
@@ -199,12 +204,14 @@ void hmm_mm_detach(struct hmm_mm *mm)
 
 int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 {
-	if (info->size != sizeof(*info))
-		return -EINVAL;
+	struct hmm_mm_info now;
+	int err = grow_room(info, GROW_LEAST(struct hmm_mm_info, page_size));
+
+	if (err)
+		return err;
 	if (mm_inherited(mm))
 		return -ESRCH;
-	*info = (struct hmm_mm_info){
-		.size = sizeof(*info),
+	now = (struct hmm_mm_info){
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.uffd_features = mm->provider.features,
 		.uffd_available = mm->provider.available,
@@ -221,17 +228,20 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.thp_size = mm->thp_size,
 		.max_regions = mm->regions_max,
 	};
+	grow_give(info, &now, sizeof(now));
 	return 0;
 }
 
 int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 {
-	if (stats->size != sizeof(*stats))
-		return -EINVAL;
+	struct hmm_mm_stats now;
+	int err = grow_room(stats, GROW_LEAST(struct hmm_mm_stats, pump_cycles));
+
+	if (err)
+		return err;
 	if (mm_inherited(mm))
 		return -ESRCH;
-	*stats = (struct hmm_mm_stats){
-		.size = sizeof(*stats),
+	now = (struct hmm_mm_stats){
 		.pump_cycles = mm->stats.pump_cycles,
 		.callbacks = mm->stats.callbacks,
 		.registrations = mm->stats.registrations,
@@ -244,8 +254,10 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 		.watchdog_reads = mm->stats.watchdog_reads,
 		.overruns = mm->stats.overruns,
 		.pump_busy_ns = mm->stats.pump_busy_ns,
+		.ignored = mm->stats.ignored,
 	};
 	for (int i = 0; i < HMM_EVENT_NR; i++)
-		stats->events[i] = mm->stats.events[i];
+		now.events[i] = mm->stats.events[i];
+	grow_give(stats, &now, sizeof(now));
 	return 0;
 }

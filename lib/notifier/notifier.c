@@ -9,6 +9,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/grow.h"
 #include "base/itree.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
@@ -79,20 +80,25 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	      const struct hmm_interval_notifier_ops *ops, void *priv,
 	      struct hmm_interval_notifier **out, uint64_t deadline)
 {
+	struct hmm_interval_notifier_ops own;
 	struct hmm_interval_notifier *ni;
 	int err = mm_alive(mm);
 
 	if (err)
 		return err;
-	if (!length || start + length < start || !ops || ops->size < sizeof(*ops) ||
-	    !ops->invalidate)
+	err = grow_take(&own, sizeof(own), ops,
+			GROW_LEAST(struct hmm_interval_notifier_ops, invalidate));
+	if (err)
+		return err;
+	if (!length || start + length < start || !own.invalidate ||
+	    own.ignored_events & ~HMM_EVENTS_IGNORABLE)
 		return -EINVAL;
 	ni = objpool_get(&mm->notifiers_pool);
 	if (!ni)
 		return -ENOMEM;
 	ni->mm = mm;
 	mm_get(mm);
-	ni->ops = ops;
+	ni->ops = own;
 	ni->priv = priv;
 	ni->node.start = start;
 	ni->node.end = start + length;
@@ -105,6 +111,7 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	/* A fresh number: a sequence of a former notifier in the same memory must not fit. */
 	recent_note(mm, ++mm->invalidate_seq, 0, 0);
 	atomic_store(&ni->seq, mm->invalidate_seq);
+	atomic_store(&ni->told, mm->invalidate_seq);
 	itree_insert(&mm->notifiers, &ni->node);
 	unlock(mm);
 	*out = ni;
@@ -149,10 +156,16 @@ static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 {
 	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
 		atomic_store(&ni->seq, inv->seq);
+	if (ni->ops.ignored_events & (1U << inv->event)) {
+		count(&mm->stats.ignored, 1);
+		return;
+	}
+	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
+		atomic_store(&ni->told, inv->seq);
 	if (hmm_mutation(HMM_MUTATION_NO_CALLBACK))
 		return;
 	in_callback = true;
-	if (ni->ops->invalidate(ni, inv, ni->priv))
+	if (ni->ops.invalidate(ni, inv, ni->priv))
 		count(&mm->stats.callback_errors, 1);
 	in_callback = false;
 	count(&mm->stats.callbacks, 1);
@@ -196,6 +209,7 @@ int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hm
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end)) {
 		atomic_store(&to_ni(node)->seq, now);
+		atomic_store(&to_ni(node)->told, now);
 		if (stood && to_ni(node) == own->notifier)
 			own->notifier_seq = now;
 	}
@@ -228,7 +242,7 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 	     node = itree_next(&mm->notifiers, node, start, end)) {
 		struct hmm_interval_notifier *ni = to_ni(node);
 
-		held = !ni->ops->holds || ni->ops->holds(ni, start, end, ni->priv);
+		held = !ni->ops.holds || ni->ops.holds(ni, start, end, ni->priv);
 	}
 	unlock(mm);
 	return held;

@@ -22,21 +22,39 @@ bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t s
 	return atomic_load(&ni->seq) != seq;
 }
 
-bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq)
+/* What is being made at this sequence: was there any event since? */
+static bool making_changed(const struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	return atomic_load(&ni->seq) != seq;
+}
+
+/* What was made at this sequence: was there an event since that its driver is told of? */
+static bool made_changed(const struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	return atomic_load(&ni->told) > seq || atomic_load(&ni->seq) < seq;
+}
+
+static inline __attribute__((always_inline)) bool
+disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
+	  bool (*changed)(const struct hmm_interval_notifier *ni, uint64_t seq))
 {
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
 
-	if (pump & 1 || atomic_load(&ni->seq) != seq || mm_alive(mm) || mm_in_flight(mm))
+	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || mm_in_flight(mm))
 		return true;
 	hmm_hook(HMM_POINT_PROBED);
-	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump ||
-	       atomic_load(&ni->seq) != seq;
+	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump || changed(ni, seq);
+}
+
+bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	return disturbed(ni, seq, made_changed);
 }
 
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
-	return hmm_interval_stale(ni, seq);
+	return disturbed(ni, seq, making_changed);
 }
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)

@@ -10,6 +10,7 @@
 #include "notifier/notifier.h"
 #include "space/space.h"
 #include "base/deadline.h"
+#include "base/grow.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
@@ -25,8 +26,7 @@
 
 static int check_range(const struct hmm_range *r)
 {
-	if (!r || r->size != sizeof(*r) || r->flags & ~(HMM_RANGE_LOOK | HMM_RANGE_FRESH) ||
-	    !r->notifier || !r->hmm_pfns)
+	if (r->flags & ~(HMM_RANGE_LOOK | HMM_RANGE_FRESH) || !r->notifier || !r->hmm_pfns)
 		return -EINVAL;
 	if (r->flags & HMM_RANGE_FRESH && r->pfn_flags_mask)
 		return -EINVAL;
@@ -173,16 +173,13 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+static int fault(struct hmm_range *range, uint64_t timeout_ns)
 {
-	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
 	struct walk w;
-	int err = check_range(range);
+	int err;
 
-	if (err)
-		return err;
 	begin(&w, range, timeout_ns);
 	for (;;) {
 		end = range->start;
@@ -203,4 +200,19 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
 	return err ? err : w.error;
+}
+
+int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+{
+	HMM_CANCEL_POINT;
+	struct hmm_range own;
+	int err = grow_take(&own, sizeof(own), range, GROW_LEAST(struct hmm_range, hmm_pfns));
+
+	if (!err)
+		err = check_range(&own);
+	if (err)
+		return err;
+	err = fault(&own, timeout_ns);
+	grow_give(range, &own, sizeof(own));
+	return err;
 }

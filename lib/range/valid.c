@@ -11,6 +11,7 @@
 #include "notifier/notifier.h"
 #include "space/space.h"
 #include "kernel/pagemap.h"
+#include "base/grow.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
 
@@ -64,11 +65,17 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 int hmm_range_check(const struct hmm_range *range, unsigned int checks)
 {
 	HMM_NO_CANCEL;
-	struct hmm_mm *mm = ni_mm(range->notifier);
-	const uint64_t start = range->start;
-	const uint64_t end = range->end;
-	int err = mm_alive(mm);
+	struct hmm_mm *mm;
+	uint64_t start;
+	uint64_t end;
+	int err = grow_check(range, sizeof(*range), GROW_LEAST(struct hmm_range, end));
 
+	if (err)
+		return err;
+	mm = ni_mm(range->notifier);
+	start = range->start;
+	end = range->end;
+	err = mm_alive(mm);
 	if (err)
 		return err;
 	if (hmm_mutation(HMM_MUTATION_FILE_BLIND))

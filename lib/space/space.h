@@ -79,16 +79,17 @@ struct gate {
 struct hmm_quiescer {
 	struct hmm_quiescer *next; /* G */
 	struct hmm_mm *mm;
-	const struct hmm_quiescer_ops *ops;
+	struct hmm_quiescer_ops ops;
 	void *priv;
 };
 
 struct hmm_interval_notifier {
-	struct itree_node node; /* N */
-	struct hmm_mm *mm;      /* C */
-	const struct hmm_interval_notifier_ops *ops;
+	struct itree_node node;               /* N */
+	struct hmm_mm *mm;                    /* C */
+	struct hmm_interval_notifier_ops ops; /* C */
 	void *priv;
-	_Atomic uint64_t seq; /* A: the last invalidation that hit it; written under N */
+	_Atomic uint64_t seq;  /* A: the last event that hit it; written under N */
+	_Atomic uint64_t told; /* A: the last that its driver does not ignore; written under N */
 };
 
 /* One of the latest invalidations, see notifier/recent.h. Written under N. */
@@ -221,7 +222,7 @@ struct hmm_mm {
 	struct {
 		_Atomic uint64_t pump_cycles, callbacks, callback_errors, registrations, regions,
 			map_entries, probes, probes_busy, discards_pending, discards_settled,
-			watchdog_reads, overruns, pump_busy_ns;
+			watchdog_reads, overruns, pump_busy_ns, ignored;
 		_Atomic uint64_t events[HMM_EVENT_NR];
 	} stats;
 };

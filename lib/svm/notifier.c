@@ -64,16 +64,17 @@ static const struct hmm_interval_notifier_ops notifier_ops = {
 
 static int notifier_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 {
+	struct hmm_interval_notifier_ops ops = notifier_ops;
 	struct svm_notifier *w = objpool_get(&svm->small_pool);
 	int rc;
 
 	if (!w)
 		return -ENOMEM;
 	w->svm = svm;
+	ops.ignored_events = svm->dev->ops.ignored_events;
 	w->node.start = start;
 	w->node.end = start + svm->options.notifier_size;
-	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &notifier_ops, w, &w->ni,
-		       deadline);
+	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &ops, w, &w->ni, deadline);
 	if (rc) {
 		objpool_put(&svm->small_pool, w);
 		return rc;

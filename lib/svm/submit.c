@@ -14,6 +14,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
@@ -236,8 +237,12 @@ static int barrier(struct hmm_svm *svm)
 
 static int check_job(const struct hmm_job *job)
 {
-	if (job->size != sizeof(*job) || job->flags || !job->kernel ||
-	    (job->nranges && !job->ranges))
+	/* All of it is the device's while it owns the job. */
+	int err = grow_check(job, sizeof(*job), GROW_LEAST(struct hmm_job, driver));
+
+	if (err)
+		return err;
+	if (job->flags || !job->kernel || (job->nranges && !job->ranges))
 		return -EINVAL;
 	for (uint32_t i = 0; i < job->nranges; i++)
 		if (job->ranges[i].start >= job->ranges[i].end ||

@@ -3,6 +3,7 @@
 #include "svm/svm.h"
 #include "device/device.h"
 #include "space/space.h"
+#include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
 
@@ -23,13 +24,15 @@ static int options_fill(struct hmm_svm_options *to, const struct hmm_svm_options
 {
 	static const struct hmm_svm_options defaults = HMM_SVM_OPTIONS_INIT;
 
-	if (!from)
-		from = &defaults;
-	if (from->size != sizeof(*from) || from->prefetch > 64 || from->fault_threads > 16 ||
-	    from->fault_batch > BATCH_MAX || from->chunk_shifts & ~SHIFTS_ALL ||
-	    from->flags & ~(HMM_SVM_EXPLICIT | HMM_SVM_NO_PREFETCH | HMM_SVM_NO_COLLECT))
+	int err = grow_take(to, sizeof(*to), from ? from : &defaults,
+			    GROW_LEAST(struct hmm_svm_options, flags));
+
+	if (err)
+		return err;
+	if (to->prefetch > 64 || to->fault_threads > 16 || to->fault_batch > BATCH_MAX ||
+	    to->chunk_shifts & ~SHIFTS_ALL ||
+	    to->flags & ~(HMM_SVM_EXPLICIT | HMM_SVM_NO_PREFETCH | HMM_SVM_NO_COLLECT))
 		return -EINVAL;
-	*to = *from;
 	if (!to->chunk_shifts)
 		to->chunk_shifts = SHIFTS_ALL;
 	if (to->flags & HMM_SVM_NO_PREFETCH)
@@ -161,14 +164,14 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 {
 	HMM_NO_CANCEL;
 	struct svm_stats *from = &svm->stats;
+	struct hmm_svm_stats now = { 0 };
+	int err = grow_room(stats, GROW_LEAST(struct hmm_svm_stats, batches));
 
-	if (stats->size != sizeof(*stats))
-		return -EINVAL;
+	if (err)
+		return err;
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
-	memset(stats, 0, sizeof(*stats));
-	stats->size = sizeof(*stats);
-#define COPY(field) stats->field = atomic_load_explicit(&from->field, memory_order_relaxed)
+#define COPY(field) now.field = atomic_load_explicit(&from->field, memory_order_relaxed)
 	COPY(batches);
 	COPY(faults);
 	COPY(coalesced);
@@ -179,7 +182,7 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(chunks_found);
 	COPY(upgrades);
 	COPY(reinstalled);
-	stats->commit_retries = atomic_load(&svm->dev->retries);
+	now.commit_retries = atomic_load(&svm->dev->retries);
 	COPY(prefetched);
 	COPY(replays);
 	COPY(cancels);
@@ -195,9 +198,10 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(collected_notifiers);
 #undef COPY
 	pthread_mutex_lock(&svm->lock);
-	stats->notifiers = svm->n_notifiers;
+	now.notifiers = svm->n_notifiers;
 	pthread_mutex_unlock(&svm->lock);
-	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, add_bytes, &stats->mapped_bytes);
+	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, add_bytes, &now.mapped_bytes);
+	grow_give(stats, &now, sizeof(now));
 	return 0;
 }
 

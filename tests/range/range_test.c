@@ -164,6 +164,23 @@ static void a_look_registers_nothing(void **state)
 	assert_int_equal(a.registrations, b.registrations);
 }
 
+/* Nothing is in the way: all is done that can be done without waiting for another thread. */
+static void a_timeout_of_0_makes_one_attempt(void **state)
+{
+	struct mirror *m = *state;
+	char *p = map_anon(2 * PAGE, RW);
+
+	m->range = (struct hmm_range){ .size = sizeof(m->range),
+				       .notifier = m->ni,
+				       .start = at(p),
+				       .end = at(p) + 2 * PAGE,
+				       .hmm_pfns = m->pfns,
+				       .default_flags = REQ_WRITE };
+	assert_int_equal(hmm_range_fault(&m->range, 0), 0);
+	assert_true(all_flags(m, 2, VALID | WRITE));
+	assert_false(hmm_interval_read_retry(m->ni, m->range.notifier_seq));
+}
+
 /* What the array held before counts for nothing, be it requests or sticky bits. */
 static void a_fresh_array_is_only_written(void **state)
 {
@@ -593,6 +610,7 @@ int main(void)
 		T(zero_page_is_never_writable),
 		T(faulted_memory_is_registered_and_cachable),
 		T(a_look_registers_nothing),
+		T(a_timeout_of_0_makes_one_attempt),
 		T(a_fresh_array_is_only_written),
 		T(read_never_breaks_copy_on_write),
 		T(each_page_has_its_request),
