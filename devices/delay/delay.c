@@ -2,11 +2,9 @@
 /* delay: latency, around any device. See README in this folder. */
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <time.h>
-#include "base/futex.h"
-#include "base/pool.h"
-#include "device/device.h"
+#include <hmm/device.h>
+#include <hmm/memory.h>
 
 enum { ON_FETCH = 1, ON_DONE = 2, ON_MAP = 4, ON_SUBMIT = 8 };
 
@@ -31,8 +29,9 @@ static void wait_for(struct slow *s, int where)
 	if (!(s->on & where))
 		return;
 	atomic_fetch_add(&s->injected, 1);
-	for (until = now() + s->ns; now() < until;)
-		cpu_relax();
+	until = now() + s->ns;
+	while (now() < until)
+		;
 }
 
 static int delay_map(struct hmm_device *dev, const struct hmm_device_map *map)
@@ -80,7 +79,7 @@ static int delay_get_stats(struct hmm_device *dev, struct hmm_device_stats *stat
 
 static void delay_destroy(struct hmm_device *dev)
 {
-	pool_unmap(hmm_device_priv(dev), sizeof(struct slow));
+	hmm_memory_free(hmm_device_priv(dev), sizeof(struct slow));
 }
 
 static const struct hmm_device_ops delay_ops = {
@@ -96,42 +95,31 @@ static const struct hmm_device_ops delay_ops = {
 	.destroy = delay_destroy,
 };
 
-static int parse(const char *options, struct slow *s)
+static void parse(const char *options, struct slow *s)
 {
-	static const char *const keys[] = { "us", "on", NULL };
+	static const int places[] = { ON_FETCH, ON_DONE, ON_MAP, ON_SUBMIT,
+				      ON_FETCH | ON_DONE | ON_MAP | ON_SUBMIT };
+	unsigned int on = 4;
 	double us = 50;
-	char buf[16];
-	int rc = device_options_check(options, keys);
 
-	if (!rc)
-		rc = device_option_number(options, "us", 0, 100000, &us);
-	if (rc)
-		return rc;
+	hmm_device_option_number(options, "us", &us);
+	hmm_device_option_word(options, "on", "fetch|done|map|submit|all", &on);
 	s->ns = (uint64_t)(us * 1000);
-	s->on = ON_FETCH | ON_DONE | ON_MAP | ON_SUBMIT;
-	if (!device_option(options, "on", buf, sizeof(buf)) || !strcmp(buf, "all"))
-		return 0;
-	s->on = !strcmp(buf, "fetch")    ? ON_FETCH
-		: !strcmp(buf, "done")   ? ON_DONE
-		: !strcmp(buf, "map")    ? ON_MAP
-		: !strcmp(buf, "submit") ? ON_SUBMIT
-					 : 0;
-	return s->on ? 0 : -EINVAL;
+	s->on = places[on];
 }
 
 static int delay_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		      unsigned int engines, struct hmm_device **dev)
 {
-	struct slow *s = pool_map(sizeof(*s));
+	struct slow *s = hmm_memory_alloc(sizeof(*s));
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
-	rc = parse(options, s);
-	if (!rc)
-		rc = hmm_device_create(mm, &delay_ops, s, inner, dev);
+	parse(options, s);
+	rc = hmm_device_create(mm, &delay_ops, s, inner, dev);
 	if (rc)
-		pool_unmap(s, sizeof(*s));
+		hmm_memory_free(s, sizeof(*s));
 	return rc;
 }
 

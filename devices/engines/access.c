@@ -28,8 +28,15 @@ static void enter(struct engine *e)
 {
 	hmm_engine_enter(e->gate);
 	e->in = true;
-	if (e->runner->ops->enter)
-		e->runner->ops->enter(e->runner, e);
+	if (e->runner->ops.enter)
+		e->runner->ops.enter(e->runner->priv, e->state);
+}
+
+static inline int translate(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+{
+	const struct runner *r = e->runner;
+
+	return r->ops.translate(r->priv, e->state, va, len, prot, host);
 }
 
 bool access_leave(struct engine *e)
@@ -75,7 +82,7 @@ static void judge_overrun(struct engine *e)
 	if (!e->wrote)
 		return;
 	enter(e);
-	if (e->runner->ops->translate(e->runner, e, e->va, 1, PROT_READ | PROT_WRITE, &host))
+	if (translate(e, e->va, 1, PROT_READ | PROT_WRITE, &host))
 		bump(&e->stats.stale_accesses, 1);
 	access_leave(e);
 }
@@ -150,7 +157,7 @@ static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
  */
 static unsigned int once_checks(const struct engine *e)
 {
-	return e->runner->ops->once ? HMM_CHECK_ALL : 0;
+	return e->runner->ops.once ? HMM_CHECK_ALL : 0;
 }
 
 /* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
@@ -172,8 +179,9 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 	e->once = true;
 	if (!hmm_range_check(&range, once_checks(e))) {
 		*host = (void *)(uintptr_t)va;
-		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host)
-					  : 0;
+		rc = e->runner->ops.once
+			     ? e->runner->ops.once(e->runner->priv, e->state, va, len, prot, host)
+			     : 0;
 	}
 	if (rc)
 		access_leave(e);
@@ -188,7 +196,6 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
  */
 static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 {
-	const struct runner_ops *ops = e->runner->ops;
 	int rc = -EFAULT;
 
 	for (int i = 0; rc && i < 3; i++) {
@@ -198,7 +205,7 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 		if (!rc)
 			break;
 		enter(e);
-		if (!ops->translate(e->runner, e, va, len, prot, &host))
+		if (!translate(e, va, len, prot, &host))
 			rc = 0;
 		access_leave(e);
 	}
@@ -250,7 +257,7 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 	for (;;) {
 		if (!e->in)
 			enter(e);
-		if (__builtin_expect(!r->ops->translate(r, e, va, len, prot, host), 1))
+		if (__builtin_expect(!translate(e, va, len, prot, host), 1))
 			return 0;
 		access_leave(e);
 		rc = miss(e, va, len, prot, host);

@@ -111,20 +111,19 @@ static void *engine_main(void *arg)
 	return NULL;
 }
 
-int runner_create(const struct runner_ops *ops, enum hmm_fault_model model, unsigned int engines,
-		  struct runner **runner)
+int runner_create(const struct hmm_software_ops *ops, enum hmm_fault_model model,
+		  unsigned int engines, struct runner **runner)
 {
 	struct runner *r;
 
-	if (engines == 0 || engines > 256)
+	if (engines == 0 || engines > HMM_SOFTWARE_ENGINES_MAX)
 		return -EINVAL;
 	r = pool_map(sizeof(*r) + engines * sizeof(struct engine));
 	if (!r)
 		return -ENOMEM;
-	r->ops = ops;
+	r->ops = *ops;
 	r->fault_model = model;
 	r->n = engines;
-	r->pid = getpid();
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->work, NULL);
 	objpool_init(&r->job_pool, sizeof(struct rjob));
@@ -146,9 +145,11 @@ static int engine_start(struct runner *r, unsigned int i)
 	e->ctx.scratch = pool_map(HMM_SCRATCH_SIZE);
 	if (!e->ctx.scratch)
 		return -ENOMEM;
+	if (r->ops.state_size)
+		e->state = pool_map(r->ops.state_size);
+	if (r->ops.state_size && !e->state)
+		return -ENOMEM;
 	rc = hmm_engine_create(hmm_device_mm(r->dev), &e->gate);
-	if (!rc && r->ops->engine_init)
-		rc = r->ops->engine_init(r, e);
 	if (!rc)
 		rc = -pthread_create(&e->thread, NULL, engine_main, e);
 	e->started = !rc;
@@ -176,13 +177,8 @@ int runner_start(struct runner *r, struct hmm_device *dev)
 	return rc;
 }
 
-void runner_destroy(struct runner *r)
+void runner_stop(struct runner *r)
 {
-	if (!r)
-		return;
-	/* A forked child has none of the threads, and their locks may be held for ever. */
-	if (r->pid != getpid())
-		return;
 	atomic_store(&r->closing, 1);
 	atomic_fetch_add(&r->raised, 1);
 	futex_wake(&r->raised);
@@ -195,10 +191,15 @@ void runner_destroy(struct runner *r)
 
 		if (e->started)
 			pthread_join(e->thread, NULL);
-		if (e->cache && r->ops->engine_fini)
-			r->ops->engine_fini(r, e);
 		hmm_engine_destroy(e->gate);
-		pool_unmap(e->ctx.scratch, HMM_SCRATCH_SIZE);
+	}
+}
+
+void runner_free(struct runner *r)
+{
+	for (unsigned int i = 0; i < r->n; i++) {
+		pool_unmap(r->engines[i].state, r->ops.state_size);
+		pool_unmap(r->engines[i].ctx.scratch, HMM_SCRATCH_SIZE);
 	}
 	objpool_fini(&r->job_pool);
 	pthread_cond_destroy(&r->work);
@@ -279,9 +280,6 @@ void runner_stats(struct runner *r, struct hmm_device_stats *stats)
 
 #define ADD(field) stats->field += atomic_load_explicit(&s->field, memory_order_relaxed)
 		ADD(device_faults);
-		ADD(tlb_hits);
-		ADD(tlb_misses);
-		ADD(tlb_flushes);
 		ADD(bytes_read);
 		ADD(bytes_written);
 		ADD(replays);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Runner: the part that every device in software needs: engine threads with sections at the gate, a queue
- * of jobs, a fault buffer with one slot an engine, guarded accesses with replay. A device adds how it
- * translates.
+ * Runner: what hmm_software_create() gives a device: engine threads with sections at the gate, a queue of jobs,
+ * a fault buffer with one slot an engine, guarded accesses with replay.
  *
+ *	software.c	the public face: a device that has a runner
  *	runner.c	threads, jobs, items
  *	access.c	hmm_access() and its kin: sections, replay
  *	faults.c	the fault buffer
@@ -16,36 +16,15 @@
 #include <stdatomic.h>
 #include <hmm/device.h>
 #include <hmm/engine.h>
+#include <hmm/software.h>
 #include "base/pool.h"
+#include "device/device.h"
 #include "engines/guard.h"
-
-struct runner;
-struct engine;
-
-/**
- * struct runner_ops - how a device translates
- * @translate: inside a section: a host pointer for [va, va + len) with that permission, at most
- *	HMM_ACCESS_MAX bytes. 0; -ENOENT no translation: a device fault
- * @enter: a section began: whatever a TLB cached before may be gone. May be NULL
- * @engine_init: per-engine memory into engine->cache; 0 or -errno. May be NULL
- * @engine_fini: may be NULL
- * @once: a pointer for memory that may be used in this section only; NULL: the address itself
- */
-struct runner_ops {
-	int (*translate)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
-			 void **host);
-	void (*enter)(struct runner *r, struct engine *e);
-	int (*engine_init)(struct runner *r, struct engine *e);
-	void (*engine_fini)(struct runner *r, struct engine *e);
-	int (*once)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
-		    void **host);
-};
 
 /* Written by the engine alone, read by anybody. */
 struct engine_stats {
-	_Atomic uint64_t device_faults, tlb_hits, tlb_misses, tlb_flushes, bytes_read,
-		bytes_written, replays, cancels, guard_hits, overruns, restarts, once_uses, items,
-		stale_accesses;
+	_Atomic uint64_t device_faults, bytes_read, bytes_written, replays, cancels, guard_hits,
+		overruns, restarts, once_uses, items, stale_accesses;
 };
 
 enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_FETCHED, SLOT_DONE };
@@ -74,7 +53,7 @@ struct engine {
 	int prot;
 	uint64_t vanished_page; /* of this item, without faults: where, and how often */
 	unsigned int vanished_times;
-	void *cache; /* the device's */
+	void *state; /* the driver's */
 	struct fault_slot slot;
 	struct engine_stats stats;
 	pthread_t thread;
@@ -96,10 +75,11 @@ struct rjob {
 
 struct runner {
 	struct hmm_device *dev;
-	const struct runner_ops *ops;
+	void *priv; /* the driver's */
+	struct hmm_software_ops ops;
+	struct hmm_device_ops driver; /* of these, get_stats and destroy are called */
 	enum hmm_fault_model fault_model;
 	unsigned int n;
-	pid_t pid;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct rjob *jobs;  /* lock: in order */
@@ -112,20 +92,18 @@ struct runner {
 	struct engine engines[];
 };
 
-/*
- * The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). A driver
- * whose private struct begins with its runner can use the runner_op_*() below as its ops.
- */
-int runner_create(const struct runner_ops *ops, enum hmm_fault_model model, unsigned int engines,
-		  struct runner **runner);
+/* runner.c. The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). */
+int runner_create(const struct hmm_software_ops *ops, enum hmm_fault_model model,
+		  unsigned int engines, struct runner **runner);
 int runner_start(struct runner *r, struct hmm_device *dev);
-/* Stops and joins the threads; NULL is legal. */
-void runner_destroy(struct runner *r);
+/* Joins the threads; what engines have of the driver's stays until runner_free(). */
+void runner_stop(struct runner *r);
+void runner_free(struct runner *r);
 void runner_stats(struct runner *r, struct hmm_device_stats *stats);
 
 static inline struct runner *runner_of(const struct hmm_device *dev)
 {
-	return *(struct runner *const *)hmm_device_priv(dev);
+	return dev->runner;
 }
 
 int runner_op_fetch_faults(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,

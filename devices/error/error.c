@@ -2,9 +2,8 @@
 /* error: failures on purpose, around any device. See README in this folder. */
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
-#include "base/pool.h"
-#include "device/device.h"
+#include <hmm/device.h>
+#include <hmm/memory.h>
 
 enum { ON_MAP = 1, ON_FAULT = 2, ON_SUBMIT = 4 };
 
@@ -73,7 +72,7 @@ static int error_get_stats(struct hmm_device *dev, struct hmm_device_stats *stat
 
 static void error_destroy(struct hmm_device *dev)
 {
-	pool_unmap(hmm_device_priv(dev), sizeof(struct faulty));
+	hmm_memory_free(hmm_device_priv(dev), sizeof(struct faulty));
 }
 
 static const struct hmm_device_ops error_ops = {
@@ -88,62 +87,39 @@ static const struct hmm_device_ops error_ops = {
 	.destroy = error_destroy,
 };
 
-static int parse_words(const char *options, struct faulty *f)
+static void parse(const char *options, struct faulty *f)
 {
-	char buf[16];
-
-	f->on = ON_MAP | ON_FAULT | ON_SUBMIT;
-	if (device_option(options, "on", buf, sizeof(buf)) && strcmp(buf, "all")) {
-		f->on = !strcmp(buf, "map")      ? ON_MAP
-			: !strcmp(buf, "fault")  ? ON_FAULT
-			: !strcmp(buf, "submit") ? ON_SUBMIT
-						 : 0;
-		if (!f->on)
-			return -EINVAL;
-	}
-	f->error = -EIO;
-	if (device_option(options, "error", buf, sizeof(buf)) && strcmp(buf, "EIO")) {
-		f->error = !strcmp(buf, "ENOMEM") ? -ENOMEM : !strcmp(buf, "EFAULT") ? -EFAULT : 0;
-		if (!f->error)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-static int parse(const char *options, struct faulty *f)
-{
-	static const char *const keys[] = { "rate", "on", "error", "seed", "count", NULL };
+	static const int places[] = { ON_MAP, ON_FAULT, ON_SUBMIT, ON_MAP | ON_FAULT | ON_SUBMIT };
+	static const int errors[] = { -EIO, -ENOMEM, -EFAULT };
+	unsigned int on = 3;
+	unsigned int error = 0;
 	double seed = 1;
 	double limit = 1e18;
-	int rc = device_options_check(options, keys);
 
 	f->rate = 0.01;
-	if (!rc)
-		rc = device_option_number(options, "rate", 0, 1, &f->rate);
-	if (!rc)
-		rc = device_option_number(options, "seed", 0, 1e15, &seed);
-	if (!rc)
-		rc = device_option_number(options, "count", 0, 1e18, &limit);
-	if (!rc)
-		rc = parse_words(options, f);
+	hmm_device_option_number(options, "rate", &f->rate);
+	hmm_device_option_number(options, "seed", &seed);
+	hmm_device_option_number(options, "count", &limit);
+	hmm_device_option_word(options, "on", "map|fault|submit|all", &on);
+	hmm_device_option_word(options, "error", "EIO|ENOMEM|EFAULT", &error);
+	f->on = places[on];
+	f->error = errors[error];
 	f->state = (uint64_t)seed;
 	f->limit = (uint64_t)limit;
-	return rc;
 }
 
 static int error_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		      unsigned int engines, struct hmm_device **dev)
 {
-	struct faulty *f = pool_map(sizeof(*f));
+	struct faulty *f = hmm_memory_alloc(sizeof(*f));
 	int rc;
 
 	if (!f)
 		return -ENOMEM;
-	rc = parse(options, f);
-	if (!rc)
-		rc = hmm_device_create(mm, &error_ops, f, inner, dev);
+	parse(options, f);
+	rc = hmm_device_create(mm, &error_ops, f, inner, dev);
 	if (rc)
-		pool_unmap(f, sizeof(*f));
+		hmm_memory_free(f, sizeof(*f));
 	return rc;
 }
 

@@ -12,8 +12,7 @@
  * closed, so neither ever meets the other, nor an engine at work.
  */
 #include <hmm/ptable.h>
-#include "device/device.h"
-#include "entry_counts.h"
+#include <hmm/device.h>
 
 static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
@@ -33,7 +32,7 @@ static uint64_t null_collect(struct hmm_device *dev)
 
 static int null_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
-	held_stats(hmm_device_priv(dev), stats);
+	hmm_device_stats_count(stats, hmm_device_priv(dev));
 	return 0;
 }
 
@@ -57,12 +56,9 @@ static const struct hmm_device_ops null_ops = {
 static int null_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		     unsigned int engines, struct hmm_device **dev)
 {
-	static const char *const none[] = { NULL };
 	struct hmm_ptable *table;
-	int rc = device_options_check(options, none);
+	int rc = hmm_ptable_create(NULL, &table);
 
-	if (!rc)
-		rc = hmm_ptable_create(NULL, &table);
 	if (rc)
 		return rc;
 	rc = hmm_device_create(mm, &null_ops, table, NULL, dev);

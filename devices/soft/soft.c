@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* soft: a page-faulting accelerator in software. See README in this folder. */
 #include <errno.h>
-#include <string.h>
-#include "device/device.h"
-#include "entry_counts.h"
+#include <hmm/memory.h>
 #include "soft.h"
 
 static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
@@ -48,23 +46,24 @@ static uint64_t soft_collect(struct hmm_device *dev)
 static int soft_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
 	struct soft *soft = hmm_device_priv(dev);
+	void *tlb;
 
-	runner_stats(soft->runner, stats);
+	for (unsigned int i = 0; (tlb = hmm_software_state(dev, i)); i++)
+		tlb_stats(tlb, stats);
 	stats->pages_4k += atomic_load(&soft->pages_4k);
 	stats->pages_2m += atomic_load(&soft->pages_2m);
 	stats->pages_1g += atomic_load(&soft->pages_1g);
 	stats->pages_other += atomic_load(&soft->pages_other);
 	stats->invalidations += atomic_load(&soft->invalidations);
 	stats->invalidate_calls += atomic_load(&soft->invalidate_calls);
-	held_stats(soft->table, stats);
+	hmm_device_stats_count(stats, soft->table);
 	return 0;
 }
 
 static void soft_free(struct soft *soft)
 {
-	runner_destroy(soft->runner);
 	hmm_ptable_destroy(soft->table);
-	pool_unmap(soft, sizeof(*soft));
+	hmm_memory_free(soft, sizeof(*soft));
 }
 
 static void soft_destroy(struct hmm_device *dev)
@@ -79,70 +78,41 @@ static const struct hmm_device_ops soft_ops = {
 	.thread_model = HMM_THREADS_PARALLEL,
 	.map = soft_map,
 	.invalidate = soft_invalidate,
-	.fetch_faults = runner_op_fetch_faults,
-	.fault_done = runner_op_fault_done,
-	.submit = runner_op_submit,
-	.wait = runner_op_wait,
-	.cancel = runner_op_cancel,
 	.collect = soft_collect,
 	.get_stats = soft_get_stats,
 	.destroy = soft_destroy,
 };
 
-static const struct runner_ops soft_runner = {
-	.translate = tlb_translate,
-	.enter = tlb_enter,
-	.engine_init = tlb_create,
-	.engine_fini = tlb_destroy,
-};
-
-static int parse(const char *options, enum hmm_fault_model *model, bool *tlb)
+static void parse(const char *options, struct soft *soft, uint32_t *model)
 {
-	static const char *const keys[] = { "faults", "tlb", NULL };
-	double use_tlb = 1;
-	char buf[16];
-	int rc = device_options_check(options, keys);
+	unsigned int faults = HMM_FAULTS_REPLAY;
+	double tlb = 1;
 
-	if (!rc)
-		rc = device_option_number(options, "tlb", 0, 1, &use_tlb);
-	if (rc)
-		return rc;
-	*tlb = use_tlb != 0;
-	*model = HMM_FAULTS_REPLAY;
-	if (!device_option(options, "faults", buf, sizeof(buf)) || !strcmp(buf, "replay"))
-		return 0;
-	*model = HMM_FAULTS_NONE;
-	return strcmp(buf, "none") ? -EINVAL : 0;
+	hmm_device_option_number(options, "tlb", &tlb);
+	hmm_device_option_word(options, "faults", "replay|none", &faults);
+	soft->tlb = tlb != 0;
+	*model = faults;
 }
 
 static int soft_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		     unsigned int engines, struct hmm_device **dev)
 {
+	struct hmm_software_ops software = { .size = sizeof(software),
+					     .state_size = tlb_size,
+					     .translate = tlb_translate,
+					     .enter = tlb_enter };
 	struct hmm_device_ops ops = soft_ops;
-	enum hmm_fault_model model;
-	struct soft *soft;
-	bool tlb;
-	int rc = parse(options, &model, &tlb);
+	struct soft *soft = hmm_memory_alloc(sizeof(*soft));
+	int rc;
 
-	if (rc)
-		return rc;
-	soft = pool_map(sizeof(*soft));
 	if (!soft)
 		return -ENOMEM;
-	soft->tlb = tlb;
-	ops.fault_model = model;
+	parse(options, soft, &ops.fault_model);
 	rc = hmm_ptable_create(NULL, &soft->table);
 	if (!rc)
-		rc = runner_create(&soft_runner, model, engines, &soft->runner);
-	if (!rc)
-		rc = hmm_device_create(mm, &ops, soft, NULL, dev);
-	if (rc) {
-		soft_free(soft);
-		return rc;
-	}
-	rc = runner_start(soft->runner, *dev);
+		rc = hmm_software_create(mm, &ops, soft, &software, engines, dev);
 	if (rc)
-		hmm_device_destroy(*dev);
+		soft_free(soft);
 	return rc;
 }
 

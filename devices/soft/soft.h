@@ -2,27 +2,21 @@
 #ifndef DEVICES_SOFT_H
 #define DEVICES_SOFT_H
 
-#include "ptable/ptable.h"
-#include "engines/runner.h"
+#include <stdatomic.h>
+#include <hmm/ptable.h>
+#include <hmm/software.h>
 
 struct soft {
-	struct runner *runner; /* first: see runner_of() */
 	struct hmm_ptable *table;
 	bool tlb;
 	_Atomic uint64_t flush_gen; /* bumped with the gate closed: what TLBs hold is void */
 	_Atomic uint64_t pages_4k, pages_2m, pages_1g, pages_other, invalidations, invalidate_calls;
 };
 
-/* tlb.c */
-int tlb_create(struct runner *r, struct engine *e);
-void tlb_destroy(struct runner *r, struct engine *e);
-void tlb_enter(struct runner *r, struct engine *e);
-int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
-		  void **host);
-
-static inline struct soft *soft_of(struct runner *r)
-{
-	return hmm_device_priv(r->dev);
-}
+/* tlb.c: the state of an engine */
+extern const uint32_t tlb_size;
+void tlb_enter(void *soft, void *tlb);
+int tlb_translate(void *soft, void *tlb, uint64_t va, size_t len, int prot, void **host);
+void tlb_stats(const void *tlb, struct hmm_device_stats *stats);
 
 #endif

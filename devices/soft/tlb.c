@@ -22,32 +22,39 @@ struct tlb_entry {
 };
 
 struct tlb {
-	uint64_t gen; /* of the device when it was last emptied */
+	uint64_t gen;                           /* of the device when it was last emptied */
+	_Atomic uint64_t hits, misses, flushes; /* written by its engine alone */
 	struct tlb_entry entry[TLB_ENTRIES];
 };
 
-int tlb_create(struct runner *r, struct engine *e)
+const uint32_t tlb_size = sizeof(struct tlb);
+
+static inline void bump(_Atomic uint64_t *counter)
 {
-	e->cache = pool_map(sizeof(struct tlb));
-	return e->cache ? 0 : -ENOMEM;
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
-void tlb_destroy(struct runner *r, struct engine *e)
+void tlb_stats(const void *state, struct hmm_device_stats *stats)
 {
-	pool_unmap(e->cache, sizeof(struct tlb));
-	e->cache = NULL;
+	const struct tlb *tlb = state;
+
+	stats->tlb_hits += atomic_load_explicit(&tlb->hits, memory_order_relaxed);
+	stats->tlb_misses += atomic_load_explicit(&tlb->misses, memory_order_relaxed);
+	stats->tlb_flushes += atomic_load_explicit(&tlb->flushes, memory_order_relaxed);
 }
 
-void tlb_enter(struct runner *r, struct engine *e)
+void tlb_enter(void *priv, void *state)
 {
-	struct tlb *tlb = e->cache;
-	uint64_t gen = atomic_load_explicit(&soft_of(r)->flush_gen, memory_order_acquire);
+	const struct soft *soft = priv;
+	struct tlb *tlb = state;
+	uint64_t gen = atomic_load_explicit(&soft->flush_gen, memory_order_acquire);
 
 	if (tlb->gen == gen)
 		return;
 	memset(tlb->entry, 0, sizeof(tlb->entry));
 	tlb->gen = gen;
-	bump(&e->stats.tlb_flushes, 1);
+	bump(&tlb->flushes);
 }
 
 static void take_bit(struct tlb_entry *t, unsigned int page, uint64_t pte)
@@ -59,65 +66,50 @@ static void take_bit(struct tlb_entry *t, unsigned int page, uint64_t pte)
 		t->write |= (uint16_t)(1U << page);
 }
 
-/* Walk the page table once, and take the neighbours in the block along: two cache lines. */
+/* The neighbours in the block are taken along: two cache lines of the table. */
 static void fill(const struct soft *soft, struct tlb_entry *t, uint64_t block)
 {
-	const struct pt_node *leaf = pt_dir_leaf(soft->table, block << BLOCK_SHIFT);
-	const _Atomic uint64_t *slot;
-	uint32_t level = 3;
-	uint64_t pte = 0;
+	uint64_t entries[BLOCK_PAGES];
 
-	if (leaf)
-		slot = &leaf->slot[block * BLOCK_PAGES % 512];
-	else
-		pte = pt_find(soft->table, block << BLOCK_SHIFT, &level, &slot);
+	hmm_ptable_lookup_pages(soft->table, block << BLOCK_SHIFT, BLOCK_PAGES, entries);
 	t->tag = block + 1;
 	t->read = t->write = 0;
-	if (level == 3) {
-		for (unsigned int i = 0; i < BLOCK_PAGES; i++)
-			take_bit(t, i, atomic_load_explicit(&slot[i], memory_order_relaxed));
-	} else if (pte & HMM_PFN_VALID) {
-		t->read = UINT16_MAX;
-		t->write = pte & HMM_PFN_WRITE ? UINT16_MAX : 0;
-	}
+	for (unsigned int i = 0; i < BLOCK_PAGES; i++)
+		take_bit(t, i, entries[i]);
 }
 
 /* Pages first to last of a block. */
-static inline bool block_ok(struct soft *soft, struct engine *e, uint64_t block, unsigned int first,
-			    unsigned int last, int prot)
+static inline bool block_ok(const struct soft *soft, struct tlb *tlb, uint64_t block,
+			    unsigned int first, unsigned int last, int prot)
 {
-	struct tlb *tlb = e->cache;
 	struct tlb_entry *t = &tlb->entry[block % TLB_ENTRIES];
 	uint32_t mask = (2U << last) - (1U << first);
 
 	if (__builtin_expect(t->tag == block + 1 && soft->tlb, 1)) {
 		if (!(mask & ~(uint32_t)(prot & PROT_WRITE ? t->write : t->read))) {
-			bump(&e->stats.tlb_hits, 1);
+			bump(&tlb->hits);
 			return true;
 		}
 	}
-	bump(&e->stats.tlb_misses, 1);
+	bump(&tlb->misses);
 	fill(soft, t, block);
 	return !(mask & ~(uint32_t)(prot & PROT_WRITE ? t->write : t->read));
 }
 
-int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
-		  void **host)
+int tlb_translate(void *priv, void *state, uint64_t va, size_t len, int prot, void **host)
 {
-	struct soft *soft = soft_of(r);
+	const struct soft *soft = priv;
 	uint64_t last = va + len - 1;
 	uint64_t block = va >> BLOCK_SHIFT;
 	unsigned int first_page = (unsigned int)(va >> HMM_PAGE_SHIFT) % BLOCK_PAGES;
 	unsigned int last_page = (unsigned int)(last >> HMM_PAGE_SHIFT) % BLOCK_PAGES;
 
 	*host = (void *)(uintptr_t)va;
-	if (__builtin_expect(last > soft->table->last_addr, 0))
-		return -ENOENT;
 	if (__builtin_expect(block == last >> BLOCK_SHIFT, 1))
-		return block_ok(soft, e, block, first_page, last_page, prot) ? 0 : -ENOENT;
+		return block_ok(soft, state, block, first_page, last_page, prot) ? 0 : -ENOENT;
 	/* At most 64 KiB: two blocks. */
-	if (block_ok(soft, e, block, first_page, BLOCK_PAGES - 1, prot) &&
-	    block_ok(soft, e, last >> BLOCK_SHIFT, 0, last_page, prot))
+	if (block_ok(soft, state, block, first_page, BLOCK_PAGES - 1, prot) &&
+	    block_ok(soft, state, last >> BLOCK_SHIFT, 0, last_page, prot))
 		return 0;
 	return -ENOENT;
 }

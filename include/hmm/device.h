@@ -261,29 +261,94 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 /**
  * struct hmm_device_driver - an entry of the registry
  * @size: sizeof(struct hmm_device_driver); the structure may grow, see hmm(7)
- * @name: what hmm_device_open() is given
+ * @name: what hmm_device_open() is given; holds none of ",:="
  * @summary: one line for people
  * @stacks: needs a device below it
- * @open: options is what stood behind the colon, "" for none
- * @options: what there is, for people: "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C" or a
- *	range of numbers, "0..1"; NULL for a device that takes none
+ * @open: makes a device. inner is the device below, NULL if @stacks is false; options is what stood behind the colon,
+ *	"" for none, and agrees with @options; engines is at least 1. Valid replies: 0; -errno, and inner is still
+ *	the caller's
+ * @options: what there is, "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C", a range of numbers "0..1", or "*"
+ *	for any text but none; NULL for a device that takes none. hmm_device_open() refuses everything else
  */
 struct hmm_device_driver {
 	uint32_t size;
+	bool stacks;
 	const char *name;
 	const char *summary;
-	bool stacks;
 	int (*open)(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		    unsigned int engines, struct hmm_device **dev);
 	const char *options;
 };
 
+/* The most drivers that can be registered beside the library's own. */
+#define HMM_DEVICE_DRIVERS_MAX 64
+
+/**
+ * hmm_device_register() - make a driver known to hmm_device_open()
+ * @driver: copied; its strings and functions must stay until hmm_device_unregister()
+ *
+ * For the whole process, its forked children included. Context: may block; not from a callback.
+ * Return: 0; -EINVAL no name, summary or open, or a name that cannot be given; -E2BIG @driver says what this library
+ * does not know; -EEXIST there is a driver of that name; -ENOSPC. Since: 0.1.
+ */
+int hmm_device_register(const struct hmm_device_driver *driver);
+
+/**
+ * hmm_device_unregister() - forget a driver again
+ * @name: of one that was registered
+ *
+ * Its devices stay, and need its functions until they are destroyed. Context: as hmm_device_register().
+ * Return: 0; -ENOENT; -EBUSY hmm_device_open() is calling it. Since: 0.1.
+ */
+int hmm_device_unregister(const char *name);
+
 /**
  * hmm_device_driver_at() - list the registry
  * @i: from 0
- * Return: NULL past the last. Since: 0.1.
+ * The library's own first, then those registered. Return: NULL past the last; valid until that driver is
+ * unregistered. Since: 0.1.
  */
 const struct hmm_device_driver *hmm_device_driver_at(unsigned int i);
+
+/**
+ * hmm_device_option() - an option of a device, as a driver's open() gets them
+ * @options: "NAME=VALUE,NAME=VALUE...", or NULL
+ * @name: which
+ * @value: out: what stands behind the first such NAME
+ * @size: room for it and its NUL
+ * Context: anywhere. Return: 1 it is there; 0 it is not, and @value is as it was; -EINVAL it does not fit. Since: 0.1.
+ */
+int hmm_device_option(const char *options, const char *name, char *value, size_t size);
+
+/**
+ * hmm_device_option_number() - a number
+ * @options: as for hmm_device_option()
+ * @name: which
+ * @number: out
+ * Decimal, with a point whatever the program's locale: "0.01", "1e9". Context: anywhere.
+ * Return: 1 it is there; 0 it is not, and @number is as it was; -EINVAL it is none; -ENOMEM. Since: 0.1.
+ */
+int hmm_device_option_number(const char *options, const char *name, double *number);
+
+/**
+ * hmm_device_option_word() - one of some words
+ * @options: as for hmm_device_option()
+ * @name: which
+ * @words: "A|B|C"
+ * @which: out: 0 for A
+ * Context: anywhere. Return: 1 it is there; 0 it is not, and @which is as it was; -EINVAL it is none of them. Since: 0.1.
+ */
+int hmm_device_option_word(const char *options, const char *name, const char *words,
+			   unsigned int *which);
+
+/**
+ * hmm_device_option_check() - are these options that a driver has?
+ * @options: as for hmm_device_option()
+ * @known: hmm_device_driver.options
+ * @bad: out, or NULL: where in @options the first begins that is not
+ * What hmm_device_open() asks before it calls a driver. Context: anywhere. Return: 0; -EINVAL. Since: 0.1.
+ */
+int hmm_device_option_check(const char *options, const char *known, const char **bad);
 
 struct sigaction;
 
@@ -331,6 +396,16 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev);
  * Return: 0; -EINVAL, -E2BIG no size of this structure; -ESRCH in a forked child. Since: 0.1.
  */
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats);
+
+struct hmm_ptable;
+
+/**
+ * hmm_device_stats_count() - add what a page table holds to a device's counters
+ * @stats: as get_stats gets them
+ * @table: of the device
+ * Context: not from a callback. Since: 0.1.
+ */
+void hmm_device_stats_count(struct hmm_device_stats *stats, struct hmm_ptable *table);
 
 /**
  * hmm_device_serve_faults() - a driver's interrupt: its fault buffer is not empty

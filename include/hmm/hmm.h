@@ -4,6 +4,7 @@
 #define HMM_HMM_H
 #include <hmm/version.h>
 #include <hmm/types.h>
+#include <hmm/memory.h>
 #include <hmm/mm.h>
 #include <hmm/coherence.h>
 #include <hmm/notifier.h>
@@ -12,5 +13,6 @@
 #include <hmm/ptable.h>
 #include <hmm/persist.h>
 #include <hmm/device.h>
+#include <hmm/software.h>
 #include <hmm/svm.h>
 #endif

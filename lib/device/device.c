@@ -4,6 +4,7 @@
  * one below; missing ops of the lowest say -EOPNOTSUPP.
  */
 #include "device/device.h"
+#include <hmm/ptable.h>
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
@@ -286,6 +287,22 @@ struct hmm_device *hmm_device_inner(const struct hmm_device *dev)
 const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev)
 {
 	return &dev->ops;
+}
+
+static int count_entry(uint64_t addr, uint32_t shift, uint64_t entry, void *arg)
+{
+	struct hmm_device_stats *stats = arg;
+
+	*(shift == 12   ? &stats->held_4k
+	  : shift == 21 ? &stats->held_2m
+	  : shift == 30 ? &stats->held_1g
+			: &stats->held_other) += 1;
+	return 0;
+}
+
+void hmm_device_stats_count(struct hmm_device_stats *stats, struct hmm_ptable *table)
+{
+	hmm_ptable_walk(table, 0, UINT64_MAX, count_entry, stats);
 }
 
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)

@@ -6,11 +6,14 @@
 #include <pthread.h>
 #include <hmm/device.h>
 
+struct runner;
+
 struct hmm_device {
 	struct hmm_device_ops ops; /* complete: no NULL */
 	struct hmm_mm *mm;         /* may be gone before the device is */
 	uint64_t epoch;            /* of the process that made it */
 	void *priv;
+	struct runner *runner;    /* of its engines, if they are software; its driver's to free */
 	struct hmm_device *inner; /* owned */
 	struct hmm_device *outer;
 	struct hmm_svm *_Atomic svm; /* set on the outermost device only */
@@ -28,16 +31,5 @@ void device_unlock(struct hmm_device *dev);
 
 /* Ends with NULL. Made by the build from the folders in devices/. */
 extern const struct hmm_device_driver *const device_drivers[];
-
-/*
- * For drivers' open(): find "key=value" in a comma-separated list. True if it is there; *value is cut
- * off at the comma and lies in buf.
- */
-bool device_option(const char *options, const char *key, char *buf, size_t size);
-/* The same for numbers: -EINVAL if it is there and is no number or out of [min, max]. */
-int device_option_number(const char *options, const char *key, double min, double max,
-			 double *value);
-/* -EINVAL if an option is not one of the NULL-terminated keys. */
-int device_options_check(const char *options, const char *const *keys);
 
 #endif

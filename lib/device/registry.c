@@ -5,7 +5,11 @@
  */
 #include "device/device.h"
 #include "space/space.h"
+#include "base/epoch.h"
+#include "base/grow.h"
 #include "base/nocancel.h"
+
+#include <hmm/software.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,22 +19,42 @@
 #define SPEC_MAX 256
 #define STACK_MAX 8
 /* Devices take no more, however many processors there are. */
-#define ENGINES_DEFAULT 256
+#define ENGINES_DEFAULT HMM_SOFTWARE_ENGINES_MAX
 
 struct layer {
 	const struct hmm_device_driver *driver;
+	struct entry *entry; /* that it was found in; NULL for one of the library's own */
 	char options[SPEC_MAX];
 };
 
+/* A driver of an outsider's. */
+struct entry {
+	struct hmm_device_driver driver;
+	bool used;
+	unsigned int opening; /* calls of its open() */
+	uint64_t epoch;       /* of the process that counts them */
+};
+
+static struct epoch_lock lock;
+static struct entry entries[HMM_DEVICE_DRIVERS_MAX]; /* lock */
+
 const struct hmm_device_driver *hmm_device_driver_at(unsigned int i)
 {
-	for (unsigned int n = 0; device_drivers[n]; n++)
+	const struct hmm_device_driver *found = NULL;
+	unsigned int n = 0;
+
+	for (; device_drivers[n]; n++)
 		if (n == i)
 			return device_drivers[n];
-	return NULL;
+	epoch_lock(&lock);
+	for (unsigned int e = 0; e < HMM_DEVICE_DRIVERS_MAX && !found; e++)
+		if (entries[e].used && n++ == i)
+			found = &entries[e].driver;
+	epoch_unlock(&lock);
+	return found;
 }
 
-static const struct hmm_device_driver *find_driver(const char *name)
+static const struct hmm_device_driver *find_own(const char *name)
 {
 	for (unsigned int n = 0; device_drivers[n]; n++)
 		if (!strcmp(device_drivers[n]->name, name))
@@ -38,11 +62,102 @@ static const struct hmm_device_driver *find_driver(const char *name)
 	return NULL;
 }
 
+/* lock held */
+static struct entry *find_entry(const char *name)
+{
+	for (unsigned int e = 0; e < HMM_DEVICE_DRIVERS_MAX; e++)
+		if (entries[e].used && !strcmp(entries[e].driver.name, name))
+			return &entries[e];
+	return NULL;
+}
+
+static bool is_name(const char *name)
+{
+	return name && *name && strlen(name) < SPEC_MAX && !name[strcspn(name, ",:=")];
+}
+
+/* lock held */
+static int add(const struct hmm_device_driver *driver)
+{
+	if (find_own(driver->name) || find_entry(driver->name))
+		return -EEXIST;
+	for (unsigned int e = 0; e < HMM_DEVICE_DRIVERS_MAX; e++) {
+		if (entries[e].used)
+			continue;
+		entries[e] = (struct entry){ .driver = *driver, .used = true };
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+int hmm_device_register(const struct hmm_device_driver *driver)
+{
+	HMM_NO_CANCEL;
+	struct hmm_device_driver own;
+	int err = grow_take(&own, sizeof(own), driver, GROW_LEAST(struct hmm_device_driver, open));
+
+	if (err)
+		return err;
+	if (!is_name(own.name) || !own.summary || !own.open)
+		return -EINVAL;
+	epoch_lock(&lock);
+	err = add(&own);
+	epoch_unlock(&lock);
+	return err;
+}
+
+int hmm_device_unregister(const char *name)
+{
+	HMM_NO_CANCEL;
+	struct entry *e;
+	int err = -ENOENT;
+
+	if (!name)
+		return -EINVAL;
+	epoch_lock(&lock);
+	e = find_entry(name);
+	if (e)
+		err = e->opening && epoch_is(e->epoch) ? -EBUSY : 0;
+	if (!err)
+		e->used = false;
+	epoch_unlock(&lock);
+	return err;
+}
+
+static int find_driver(const char *name, struct layer *layer)
+{
+	layer->driver = find_own(name);
+	if (layer->driver)
+		return 0;
+	epoch_lock(&lock);
+	layer->entry = find_entry(name);
+	if (layer->entry) {
+		/* A forked child's parent may have been opening some. */
+		if (!epoch_is(layer->entry->epoch))
+			layer->entry->opening = 0;
+		layer->entry->epoch = epoch_now();
+		layer->entry->opening++;
+		layer->driver = &layer->entry->driver;
+	}
+	epoch_unlock(&lock);
+	return layer->driver ? 0 : -ENODEV;
+}
+
+static void let_go(struct layer *layers, int n)
+{
+	epoch_lock(&lock);
+	for (int i = 0; i < n; i++)
+		if (layers[i].entry)
+			layers[i].entry->opening--;
+	epoch_unlock(&lock);
+}
+
 /* One token between commas: an option of the last layer, or the next device with its first option. */
 static int parse_token(char *token, struct layer *layers, int *n)
 {
 	char *colon = strchr(token, ':');
 	char *equals = strchr(token, '=');
+	int rc;
 
 	if (equals && (!colon || colon > equals)) {
 		if (*n == 0 || !*layers[*n - 1].options)
@@ -55,15 +170,14 @@ static int parse_token(char *token, struct layer *layers, int *n)
 		return -EINVAL;
 	if (colon)
 		*colon = '\0';
-	layers[*n].driver = find_driver(token);
-	layers[*n].options[0] = '\0';
-	if (!layers[*n].driver)
-		return -ENODEV;
-	if (colon) {
-		if (!colon[1])
-			return -EINVAL;
+	if (colon && !colon[1])
+		return -EINVAL;
+	layers[*n] = (struct layer){ .driver = NULL };
+	rc = find_driver(token, &layers[*n]);
+	if (rc)
+		return rc;
+	if (colon)
 		strcpy(layers[*n].options, colon + 1);
-	}
 	(*n)++;
 	return 0;
 }
@@ -84,6 +198,9 @@ static int parse(const char *spec, struct layer *layers, int *n)
 	for (int i = 0; !rc && i < *n; i++)
 		if (layers[i].driver->stacks != (i < *n - 1))
 			rc = -EINVAL;
+		else
+			rc = hmm_device_option_check(layers[i].options, layers[i].driver->options,
+						     NULL);
 	return rc;
 }
 
@@ -114,10 +231,10 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 		if (!rc)
 			inner = outer;
 	}
-	if (rc) {
+	let_go(layers, n);
+	if (rc)
 		hmm_device_destroy(inner);
-		return rc;
-	}
-	*dev = inner;
-	return 0;
+	else
+		*dev = inner;
+	return rc;
 }

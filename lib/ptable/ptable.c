@@ -94,6 +94,46 @@ uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32
 	return atomic_load_explicit(&leaf->slot[(addr >> 12) & 511], memory_order_acquire);
 }
 
+/* Slots of one node from the one that decides about addr: returns for how many pages they answer, at most n. */
+static unsigned int lookup_run(const struct hmm_ptable *t, uint64_t addr, unsigned int n,
+			       uint64_t *entries)
+{
+	const uint32_t last = t->levels - 1;
+	const struct pt_node *leaf = pt_dir_leaf(t, addr);
+	const _Atomic uint64_t *slot = NULL;
+	uint32_t level = last;
+	uint64_t entry = 0;
+	uint64_t pages;
+
+	if (leaf)
+		slot = &leaf->slot[pt_index(t, last, addr)];
+	else if (addr <= t->last_addr)
+		entry = pt_find(t, addr, &level, &slot);
+	else
+		level = 0;
+	if (slot && level == last) {
+		pages = (1ULL << t->bits[last]) - pt_index(t, last, addr);
+		n = n < pages ? n : (unsigned int)pages;
+		for (unsigned int i = 0; i < n; i++)
+			entries[i] = atomic_load_explicit(&slot[i], memory_order_acquire);
+		return n;
+	}
+	pages = (pt_span(t, level) - (addr & (pt_span(t, level) - 1))) >> t->shift[last];
+	n = n < pages ? n : (unsigned int)pages;
+	for (unsigned int i = 0; i < n; i++)
+		entries[i] = entry;
+	return n;
+}
+
+void hmm_ptable_lookup_pages(const struct hmm_ptable *table, uint64_t addr, unsigned int n,
+			     uint64_t *entries)
+{
+	const uint32_t shift = table->shift[table->levels - 1];
+
+	for (unsigned int done; n; n -= done, entries += done, addr += (uint64_t)done << shift)
+		done = lookup_run(table, addr, n, entries);
+}
+
 uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift)
 {
 	const _Atomic uint64_t *slot;

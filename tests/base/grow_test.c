@@ -160,6 +160,39 @@ static int run_job(void *structure)
 	return hmm_svm_run(with.m.svm, structure);
 }
 
+static int no_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
+		   unsigned int engines, struct hmm_device **dev)
+{
+	return -ENOTSUP;
+}
+
+static int register_driver(void *structure)
+{
+	struct hmm_device *dev;
+	int rc = hmm_device_register(structure);
+
+	if (rc)
+		return rc;
+	assert_int_equal(hmm_device_open(with.m.mm, "old", 1, &dev), -ENOTSUP);
+	return hmm_device_unregister("old");
+}
+
+static int translate(void *priv, void *state, uint64_t va, size_t len, int prot, void **host)
+{
+	return -ENOENT;
+}
+
+static int create_software(void *structure)
+{
+	static const struct hmm_device_ops ops = { sizeof(ops), HMM_DEVICE_ABI, "old" };
+	struct hmm_device *dev;
+	int rc = hmm_software_create(with.m.mm, &ops, NULL, structure, 1, &dev);
+
+	if (!rc)
+		hmm_device_destroy(dev);
+	return rc;
+}
+
 static const struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
 static const struct hmm_mm_info info;
 static const struct hmm_mm_stats stats;
@@ -171,6 +204,8 @@ static const struct hmm_device_stats device_stats_none;
 static const struct hmm_svm_options svm_options;
 static const struct hmm_svm_stats svm_stats_none;
 static const struct hmm_job job = { .kernel = kernel };
+static const struct hmm_device_driver driver = { .name = "old", .summary = "old", .open = no_open };
+static const struct hmm_software_ops software = { .translate = translate };
 
 enum way { IN, OUT };
 
@@ -198,6 +233,8 @@ static const struct {
 	ROW("hmm_svm_options", create_svm, svm_options, flags, IN),
 	ROW("hmm_svm_stats", get_svm_stats, svm_stats_none, batches, OUT),
 	ROW("hmm_job", run_job, job, driver, IN),
+	ROW("hmm_device_driver", register_driver, driver, open, IN),
+	ROW("hmm_software_ops", create_software, software, translate, IN),
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 

@@ -139,7 +139,7 @@ static void device_carries_one_other(void **state)
 static void statistics_check_their_size(void **state)
 {
 	struct mirror *m = *state;
-	struct hmm_device_stats s = { .size = 12 };
+	struct hmm_device_stats s = { .size = 4 };
 
 	open_on(m, "soft");
 	assert_int_equal(hmm_device_get_stats(m->dev, &s), -EINVAL);

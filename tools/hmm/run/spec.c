@@ -3,7 +3,6 @@
  * A description of devices that the library has refused, read again to say what is wrong with it.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <hmm/hmm.h>
 
@@ -40,44 +39,23 @@ static int no_device(const char *name)
 			did_you_mean(text, &near, ""), list);
 }
 
-/* Is it one of "A|B|C", or a number in "0..1"? */
-static bool allowed(const char *values, size_t length, const char *value)
-{
-	const char *dots = memmem(values, length, "..", 2);
-	size_t n = strlen(value);
-	double number;
-	char *end;
-
-	if (dots) {
-		number = strtod(value, &end);
-		return end > value && !*end && number >= strtod(values, NULL) &&
-		       number <= strtod(dots + 2, NULL);
-	}
-	for (const char *p = values; p < values + length; p += strcspn(p, "| ") + 1)
-		if (strcspn(p, "| ") == n && !strncmp(p, value, n))
-			return true;
-	return false;
-}
-
 /* One "NAME=VALUE" of a device. 0, or it has complained. */
-static int check_option(const struct hmm_device_driver *driver, char *option)
+static int check_option(const struct hmm_device_driver *driver, const char *option)
 {
-	char *equals = strchr(option, '=');
+	const size_t length = strcspn(option, "=");
 	const char *known = driver->options;
-	size_t length = equals ? (size_t)(equals - option) : 0;
 
+	if (!hmm_device_option_check(option, known, NULL))
+		return 0;
 	if (!known)
 		return complain(EXIT_INPUT, "device '%s': bad option '%s': it takes none",
 				driver->name, option);
 	for (const char *p = known; length && *p; p += strspn(p, " ")) {
 		size_t all = strcspn(p, " ");
 
-		if (!strncmp(p, option, length) && p[length] == '=') {
-			if (allowed(p + length + 1, all - length - 1, equals + 1))
-				return 0;
+		if (option[length] && !strncmp(p, option, length) && p[length] == '=')
 			return complain(EXIT_INPUT, "device '%s': bad option '%s': it must be %.*s",
 					driver->name, option, (int)all, p);
-		}
 		p += all;
 	}
 	return complain(EXIT_INPUT, "device '%s': bad option '%s'; it has %s", driver->name, option,
