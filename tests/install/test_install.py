@@ -4,6 +4,7 @@
 import glob
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -12,6 +13,7 @@ import tap
 BUILD = os.environ["BUILD"]
 PROGRAM = os.environ["PROGRAM"]
 PREFIX = os.environ["PREFIX"]
+DEVICE = os.environ["DEVICE"]
 
 stage = tempfile.TemporaryDirectory(prefix="hmm-install-")
 root = pathlib.Path(stage.name)
@@ -54,6 +56,20 @@ def test_clang_program_against_the_shared_library(folder):
 def test_c_program_against_the_static_library(folder):
     others = [flag for flag in pkg_config("--libs", "--static") if flag != "-lhmm"]
     build_and_run(["gcc", "-std=c17"], f"{library}/libhmm.a", "-lpthread", *others, shared=False)
+
+
+def test_a_device_of_ones_own_in_its_own_project(folder):
+    shutil.copytree(DEVICE, folder / "device")
+    environment = dict(os.environ, PKG_CONFIG_PATH=packages, PKG_CONFIG_SYSROOT_DIR=stage.name, LD_LIBRARY_PATH=library)
+    for command in (["meson", "setup", "--werror", "build"], ["ninja", "-C", "build"]):
+        done = subprocess.run(command, cwd=folder / "device", capture_output=True, text=True, env=environment,
+                              check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    ran = subprocess.run(["build/count"], cwd=folder / "device", capture_output=True, text=True, timeout=60,
+                         env=environment, check=False)
+    assert ran.returncode == 0 and ran.stdout.startswith("sum 499999500000, "), (ran.stdout, ran.stderr)
+    looks, faults = (int(part.split()[0]) for part in ran.stdout.split(", ")[1:])
+    assert looks >= 100 and faults > 0, ran.stdout
 
 
 def test_every_header_compiles_alone(folder):

@@ -18,7 +18,7 @@ def declared():
         text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
         text = re.sub(r"^\s*#.*(?:\\\n.*)*", "", text, flags=re.M)
         text = re.sub(r"static inline[^{;]*\{.*?^\}", "", text, flags=re.S | re.M)
-        text = re.sub(r"\{[^{}]*\}", "", text)
+        text = re.sub(r"\{[^{}]*\}", "", text.replace('extern "C" {', ""))
         names.update(re.findall(r"(?<![(])\b(hmm_\w+)\s*\(", text))
     return names
 

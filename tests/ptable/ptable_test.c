@@ -81,6 +81,43 @@ static void set_crosses_tables(void **state)
 				 V | i);
 }
 
+/* Pages from addr on, together and one by one. */
+static void check_pages(const struct hmm_ptable *t, uint64_t addr, uint64_t page, unsigned int n)
+{
+	uint64_t entries[1200];
+
+	entries[n] = 42;
+	hmm_ptable_lookup_pages(t, addr, n, entries);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(entries[i], hmm_ptable_lookup(t, addr + i * page, NULL));
+	assert_int_equal(entries[n], 42);
+}
+
+static void pages_are_looked_up_together_as_one_by_one(void **state)
+{
+	const struct hmm_ptable_geometry small = { 32, 12, 2, { 10, 10 } };
+	struct hmm_ptable *t = *state;
+	uint64_t e[700];
+
+	for (unsigned int i = 0; i < 700; i++)
+		e[i] = i % 5 ? V | (BASE / PAGE + i) : 0;
+	/* Two tables, a hole, a large entry, and again pages. */
+	assert_int_equal(hmm_ptable_set(t, BASE + M2 - 300 * PAGE, 12, e, 400), 0);
+	set1(t, BASE + 3 * M2, 21, V | 5);
+	set1(t, BASE + 4 * M2, 12, V | W | 6);
+	for (unsigned int n = 0; n < 1100; n += 99)
+		for (uint64_t at = 0; at < 5 * M2; at += 61 * PAGE)
+			check_pages(t, BASE + at, PAGE, n);
+	/* Up to the end, and beyond what the table maps. */
+	check_pages(t, (1UL << 57) - 20 * PAGE, PAGE, 64);
+	check_pages(t, UINT64_MAX - 16 * PAGE + 1, PAGE, 16);
+	assert_int_equal(hmm_ptable_create(&small, &t), 0);
+	assert_int_equal(hmm_ptable_set(t, 1024 * PAGE - 100 * PAGE, 12, e, 700), 0);
+	for (uint64_t at = 900; at < 1900; at += 37)
+		check_pages(t, at * PAGE, PAGE, 211);
+	hmm_ptable_destroy(t);
+}
+
 static void set_refuses_what_cannot_be_an_entry(void **state)
 {
 	struct hmm_ptable *t = *state;
@@ -377,6 +414,7 @@ int main(void)
 		T(each_size_is_found_with_its_size),
 		T(set_leaves_zero_slots_alone),
 		T(set_crosses_tables),
+		T(pages_are_looked_up_together_as_one_by_one),
 		T(set_refuses_what_cannot_be_an_entry),
 		T(smaller_entry_replaces_larger),
 		T(larger_entry_replaces_smaller),
