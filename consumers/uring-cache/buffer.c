@@ -194,8 +194,8 @@ static int valid(struct uring_cache *c, struct buffer *b)
 }
 
 /*
- * It is refused while anything at all is in flight: begin() waits until that is handled, by when the callback has
- * said whether it was ours.
+ * It is refused while anything at all is in flight: begin() waits until that is handled, by when
+ * the callback has said whether it was ours.
  */
 int buffer_stands(struct uring_cache *c, struct buffer *b)
 {

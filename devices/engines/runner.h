@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Runner: what hmm_software_create() gives a device: engine threads with sections at the gate, a queue of jobs,
- * a fault buffer with one slot an engine, guarded accesses with replay.
+ * Runner: what hmm_software_create() gives a device: engine threads with sections at the gate, a
+ * queue of jobs, a fault buffer with one slot an engine, guarded accesses with replay.
  *
  *	software.c	the public face: a device that has a runner
  *	runner.c	threads, jobs, items
@@ -92,7 +92,10 @@ struct runner {
 	struct engine engines[];
 };
 
-/* runner.c. The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). */
+/*
+ * runner.c. The runner is made before its device: runner_create(), hmm_device_create(),
+ * runner_start().
+ */
 int runner_create(const struct hmm_software_ops *ops, enum hmm_fault_model model,
 		  unsigned int engines, struct runner **runner);
 int runner_start(struct runner *r, struct hmm_device *dev);

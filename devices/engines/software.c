@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A device that has a runner: the driver's ops, and what the runner does beside or instead of them. */
+/*
+ * A device that has a runner: the driver's ops, and what the runner does beside or instead of them.
+ */
 #include "engines/runner.h"
 #include "base/grow.h"
 #include "base/nocancel.h"

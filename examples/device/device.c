@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * count: a device in software that counts how often its engines look an address up. The library gives it threads,
- * jobs and a fault buffer; it keeps a page table and says how an address is translated.
+ * count: a device in software that counts how often its engines look an address up. The library
+ * gives it threads, jobs and a fault buffer; it keeps a page table and says how an address is
+ * translated.
  */
 #include <errno.h>
 #include <stdatomic.h>

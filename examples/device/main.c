@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Registers the device, opens it by name under another of the library's, and adds numbers up on it. */
+/*
+ * Registers the device, opens it by name under another of the library's, and adds numbers up on it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include "count.h"

@@ -102,7 +102,8 @@ struct hmm_device_fault {
 
 /*
  * The memory is there but cannot be cached (HMM_PFN_TRANSIENT): nothing was installed. The device may
- * use [once_start, once_end) in one section after hmm_range_check(HMM_CHECK_ALL) said 0 inside it. One that loads and
+ * use [once_start, once_end) in one section after hmm_range_check(HMM_CHECK_ALL) said 0 inside it.
+ * One that loads and
  * stores through the address needs no checks (0), as it reaches what is mapped at that instant; see hmm-coherence(7).
  */
 #define HMM_FAULT_ONCE (1U << 0)
@@ -175,7 +176,8 @@ struct hmm_device_stats {
  *	every read of events, same restrictions; must not wait for a fault to be served.
  * @resume: go on.
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the svm layer outside of
- *	sections. @timeout_ns: how long to wait for the first; 0 and HMM_FOREVER as everywhere. Fewer than @n say that no
+ *	sections. @timeout_ns: how long to wait for the first; 0 and HMM_FOREVER as everywhere.
+ *	Fewer than @n say that no
  *	fault raised before the call is left; else faults are answered twice. Valid replies: how many;
  *	-ETIME is 0; -ESHUTDOWN the device is closing.
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with it.
@@ -183,15 +185,16 @@ struct hmm_device_stats {
  * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have to be
  *	answered first. The job belongs to the device until @wait returned its end. Valid replies: 0;
  *	-EINVAL; -ENOMEM; -EIO.
- * @wait: wait for the end of a job. @timeout_ns: how long; 0 asks whether it has ended. Valid replies: 0 it
- *	ended, see job->status; -ETIME.
+ * @wait: wait for the end of a job. @timeout_ns: how long; 0 asks whether it has ended. Valid
+ *	replies: 0 it ended, see job->status; -ETIME.
  * @cancel: make a job end soon with -ECANCELED. Must not block.
  * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
  *	bytes freed.
  * @get_stats: *add* own counters to @stats, which the core has cleared, up to its @stats->size.
  * @destroy: free the device's part. No op is called afterwards. May block.
- * @ignored_events: a mask of HMM_EVENT_BIT(), as in struct hmm_interval_notifier_ops: a device whose map() pins pages for
- *	writing ignores HMM_EVENT_FORK and keeps what it holds. A stacked device has the mask of the device below
+ * @ignored_events: a mask of HMM_EVENT_BIT(), as in struct hmm_interval_notifier_ops: a device
+ *	whose map() pins pages for writing ignores HMM_EVENT_FORK and keeps what it holds. A stacked
+ *	device has the mask of the device below
  */
 struct hmm_device_ops {
 	uint32_t size;
@@ -227,9 +230,9 @@ struct hmm_device_ops {
  * @dev: out
  *
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL wrong size or ABI, unknown models, no 4K entries, an event that cannot be ignored, @inner of
- * another space or already stacked upon; -E2BIG @ops says what this library does not know; -ENOMEM; -ESRCH in a
- * forked child.
+ * Return: 0; -EINVAL wrong size or ABI, unknown models, no 4K entries, an event that cannot be
+ * ignored, @inner of another space or already stacked upon; -E2BIG @ops says what this library does
+ * not know; -ENOMEM; -ESRCH in a forked child.
  * Ownership: *dev is the caller's; it owns @inner on success, which is destroyed with it.
  * Since: 0.1.
  */
@@ -264,11 +267,12 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
  * @name: what hmm_device_open() is given; holds none of ",:="
  * @summary: one line for people
  * @stacks: needs a device below it
- * @open: makes a device. inner is the device below, NULL if @stacks is false; options is what stood behind the colon,
- *	"" for none, and agrees with @options; engines is at least 1. Valid replies: 0; -errno, and inner is still
- *	the caller's
- * @options: what there is, "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C", a range of numbers "0..1", or "*"
- *	for any text but none; NULL for a device that takes none. hmm_device_open() refuses everything else
+ * @open: makes a device. inner is the device below, NULL if @stacks is false; options is what stood
+ *	behind the colon, "" for none, and agrees with @options; engines is at least 1. Valid
+ *	replies: 0; -errno, and inner is still the caller's
+ * @options: what there is, "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C", a range of
+ *	numbers "0..1", or "*" for any text but none; NULL for a device that takes none.
+ *	hmm_device_open() refuses everything else
  */
 struct hmm_device_driver {
 	uint32_t size;
@@ -288,8 +292,8 @@ struct hmm_device_driver {
  * @driver: copied; its strings and functions must stay until hmm_device_unregister()
  *
  * For the whole process, its forked children included. Context: may block; not from a callback.
- * Return: 0; -EINVAL no name, summary or open, or a name that cannot be given; -E2BIG @driver says what this library
- * does not know; -EEXIST there is a driver of that name; -ENOSPC. Since: 0.1.
+ * Return: 0; -EINVAL no name, summary or open, or a name that cannot be given; -E2BIG @driver says
+ * what this library does not know; -EEXIST there is a driver of that name; -ENOSPC. Since: 0.1.
  */
 int hmm_device_register(const struct hmm_device_driver *driver);
 
@@ -297,7 +301,8 @@ int hmm_device_register(const struct hmm_device_driver *driver);
  * hmm_device_unregister() - forget a driver again
  * @name: of one that was registered
  *
- * Its devices stay, and need its functions until they are destroyed. Context: as hmm_device_register().
+ * Its devices stay, and need its functions until they are destroyed. Context: as
+ * hmm_device_register().
  * Return: 0; -ENOENT; -EBUSY hmm_device_open() is calling it. Since: 0.1.
  */
 int hmm_device_unregister(const char *name);
@@ -305,8 +310,8 @@ int hmm_device_unregister(const char *name);
 /**
  * hmm_device_driver_at() - list the registry
  * @i: from 0
- * The library's own first, then those registered. Return: NULL past the last; valid until that driver is
- * unregistered. Since: 0.1.
+ * The library's own first, then those registered. Return: NULL past the last; valid until that
+ * driver is unregistered. Since: 0.1.
  */
 const struct hmm_device_driver *hmm_device_driver_at(unsigned int i);
 
@@ -316,7 +321,8 @@ const struct hmm_device_driver *hmm_device_driver_at(unsigned int i);
  * @name: which
  * @value: out: what stands behind the first such NAME
  * @size: room for it and its NUL
- * Context: anywhere. Return: 1 it is there; 0 it is not, and @value is as it was; -EINVAL it does not fit. Since: 0.1.
+ * Context: anywhere. Return: 1 it is there; 0 it is not, and @value is as it was; -EINVAL it does
+ * not fit. Since: 0.1.
  */
 int hmm_device_option(const char *options, const char *name, char *value, size_t size);
 
@@ -326,7 +332,8 @@ int hmm_device_option(const char *options, const char *name, char *value, size_t
  * @name: which
  * @number: out
  * Decimal, with a point whatever the program's locale: "0.01", "1e9". Context: anywhere.
- * Return: 1 it is there; 0 it is not, and @number is as it was; -EINVAL it is none; -ENOMEM. Since: 0.1.
+ * Return: 1 it is there; 0 it is not, and @number is as it was; -EINVAL it is none; -ENOMEM.
+ * Since: 0.1.
  */
 int hmm_device_option_number(const char *options, const char *name, double *number);
 
@@ -336,7 +343,8 @@ int hmm_device_option_number(const char *options, const char *name, double *numb
  * @name: which
  * @words: "A|B|C"
  * @which: out: 0 for A
- * Context: anywhere. Return: 1 it is there; 0 it is not, and @which is as it was; -EINVAL it is none of them. Since: 0.1.
+ * Context: anywhere. Return: 1 it is there; 0 it is not, and @which is as it was; -EINVAL it is
+ * none of them. Since: 0.1.
  */
 int hmm_device_option_word(const char *options, const char *name, const char *words,
 			   unsigned int *which);
@@ -346,7 +354,8 @@ int hmm_device_option_word(const char *options, const char *name, const char *wo
  * @options: as for hmm_device_option()
  * @known: hmm_device_driver.options
  * @bad: out, or NULL: where in @options the first begins that is not
- * What hmm_device_open() asks before it calls a driver. Context: anywhere. Return: 0; -EINVAL. Since: 0.1.
+ * What hmm_device_open() asks before it calls a driver. Context: anywhere. Return: 0; -EINVAL.
+ * Since: 0.1.
  */
 int hmm_device_option_check(const char *options, const char *known, const char **bad);
 
@@ -420,13 +429,15 @@ void hmm_device_stats_count(struct hmm_device_stats *stats, struct hmm_ptable *t
 int hmm_device_serve_faults(struct hmm_device *dev);
 
 /**
- * hmm_device_restore() - a driver without faults finds that translations of the running jobs are missing
+ * hmm_device_restore() - install again what the running jobs named
  * @dev: the driver's own device
  *
- * Populates again all memory that the running jobs named. What is there by the mirror's books is left alone, as
+ * For a driver without faults that finds translations missing. Populates again all memory that
+ * the running jobs named. What is there by the mirror's books is left alone, as
  * one call serves the engines that follow; what the device dropped by itself is installed after no more than 64 calls
  * in a row that found nothing to do. Context and return: as
- * hmm_device_serve_faults(), or, if nothing was there to be installed, the error of the first range that could not be
+ * hmm_device_serve_faults(), or, if nothing was there to be installed, the error of the first range
+ * that could not be
  * populated (-EAGAIN: a discard of it is pending for 100 ms). That may be one of another job's: look again first.
  * Since: 0.1.
  */

@@ -89,7 +89,8 @@ struct hmm_quiescer;
 
 /**
  * hmm_quiescer_add() - have a device stopped before events are read
- * Return: 0; -ENOMEM; -EINVAL; -E2BIG @ops says what this library does not know; -ESRCH. @ops are copied. Since: 0.1.
+ * Return: 0; -ENOMEM; -EINVAL; -E2BIG @ops says what this library does not know; -ESRCH. @ops are
+ * copied. Since: 0.1.
  */
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer);

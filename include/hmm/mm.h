@@ -72,11 +72,11 @@ struct hmm_mm_options {
  *
  * Context: any thread; may block; not from a callback.
  * Return: 0; -EPERM userfaultfd, or @options->pump_priority, denied to this process; -ENOSYS no
- * userfaultfd in this kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the events
- * that soundness needs, there is no /proc, or @options->pid is another process; -EINVAL a bad option,
- * or @options->uffd is no userfaultfd or lacks an event; -E2BIG an option that this library does not
- * know; -EACCES /proc/self is not this process's to read, as after setuid(2) (prctl(2)
- * PR_SET_DUMPABLE makes it so again, or attach before and pass @options->maps_fd and
+ * userfaultfd in this kernel or denied by a seccomp profile; -EOPNOTSUPP the kernel lacks the
+ * events that soundness needs, there is no /proc, or @options->pid is another process; -EINVAL a
+ * bad option, or @options->uffd is no userfaultfd or lacks an event; -E2BIG an option that this
+ * library does not know; -EACCES /proc/self is not this process's to read, as after setuid(2)
+ * (prctl(2) PR_SET_DUMPABLE makes it so again, or attach before and pass @options->maps_fd and
  * @options->pagemap_fd); -EAGAIN no thread can be made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE; -ENFILE;
  * -ENOMEM.
  * Ownership: the caller owns *mm, hmm_mm_detach() frees it.
@@ -157,7 +157,8 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
 /**
  * hmm_mm_barrier() - wait until every change that took effect before the call is known to the devices
  * @mm: the space
- * @timeout_ns: how long to wait; 0 asks whether that is so now, HMM_FOREVER waits as long as it takes
+ * @timeout_ns: how long to wait; 0 asks whether that is so now, HMM_FOREVER waits as long as it
+ *	takes
  *
  * At some instant within the call no change was in flight and all events were handled: translations
  * that are still installed then were valid at that instant. A job submission calls it once and needs

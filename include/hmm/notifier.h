@@ -13,13 +13,15 @@
  *		... install the translation in the device's page table ...
  *		hmm_mm_commit_end(mm);
  *
- * A sequence is the number of the last event that hit the notifier. Two questions are asked about one: has anything
- * happened since, of any kind (hmm_interval_read_retry(), while a translation is being made); and has anything happened
- * since that the driver is told of (hmm_interval_stale(), of one that was made). They differ by the events that
- * hmm_interval_notifier_ops.ignored_events names.
+ * A sequence is the number of the last event that hit the notifier. Two questions are asked about
+ * one: has anything happened since, of any kind (hmm_interval_read_retry(), while a translation is
+ * being made); and has anything happened since that the driver is told of (hmm_interval_stale(), of
+ * one that was made). They differ by the events that hmm_interval_notifier_ops.ignored_events
+ * names.
  *
- * Every answer about a sequence has one sense: false, or 0, goes on; true, or an error, begins again. That holds for
- * hmm_interval_read_retry(), hmm_interval_check_retry(), hmm_interval_stale() and hmm_range_check().
+ * Every answer about a sequence has one sense: false, or 0, goes on; true, or an error, begins
+ * again. That holds for hmm_interval_read_retry(), hmm_interval_check_retry(), hmm_interval_stale()
+ * and hmm_range_check().
  *
  * What a commit section installs is seen by the next invalidation: the pump waits for open sections
  * before it reads an event, and the event's caller is blocked until it is read.
@@ -64,9 +66,10 @@ struct hmm_invalidation {
  * @holds: optional: does the driver hold a translation in [start, end)? Asked, under the notifier lock
  *	alone, before a range is registered that nobody can have mirrored: false saves the stop of
  *	all engines. Same restrictions as @invalidate.
- * @ignored_events: a mask of HMM_EVENT_BIT(): events that leave what the driver holds as it is. HMM_EVENT_FORK may
- *	be ignored by a driver whose pages a fork leaves to the parent: pinned for writing, or excepted from
- *	fork by MADV_DONTFORK. It is not called then and keeps its translations
+ * @ignored_events: a mask of HMM_EVENT_BIT(): events that leave what the driver holds as it is.
+ *	HMM_EVENT_FORK may be ignored by a driver whose pages a fork leaves to the parent: pinned
+ *	for writing, or excepted from fork by MADV_DONTFORK. It is not called then and keeps its
+ *	translations
  */
 struct hmm_interval_notifier_ops {
 	uint32_t size;
@@ -88,8 +91,9 @@ struct hmm_interval_notifier_ops {
  *
  * Ranges may nest and overlap and need not be mapped. Costs nothing to the program until ranges are
  * faulted. Context: may block; not from a callback.
- * Return: 0; -EINVAL an empty or wrapping range, no @ops->invalidate, an event that cannot be ignored; -E2BIG @ops says
- * what this library does not know (see hmm(7)); -ENOMEM; -ESRCH in a forked child.
+ * Return: 0; -EINVAL an empty or wrapping range, no @ops->invalidate, an event that cannot be
+ * ignored; -E2BIG @ops says what this library does not know (see hmm(7)); -ENOMEM; -ESRCH in a
+ * forked child.
  * Ownership: *ni is the caller's until hmm_interval_notifier_remove().
  * Since: 0.1. Follows: mmu_interval_notifier_insert().
  */
@@ -120,8 +124,9 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni);
  * @ni: the notifier
  * @seq: from read_begin, or range->notifier_seq
  *
- * Includes the in-flight probe: true also while a change has taken effect whose event nobody has read. An event that
- * the driver ignores counts here: what is being made begins again, as it may have been made of what was before.
+ * Includes the in-flight probe: true also while a change has taken effect whose event nobody has
+ * read. An event that the driver ignores counts here: what is being made begins again, as it may
+ * have been made of what was before.
  * Context: inside a commit section the answer holds until the section ends. Never blocks.
  * Return: true: begin again with a fresh sequence.
  * Since: 0.1. Follows: mmu_interval_read_retry().
@@ -139,9 +144,10 @@ bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t s
  * @ni: the notifier
  * @seq: its sequence
  *
- * False: at an instant within the call the pump was idle, nothing was in flight, and nothing that the driver is told
- * of had invalidated the range since @seq: what it holds outlives the events that it ignores. Costs one system call of 0.2-0.55 us. Does not see what the
- * coherence table calls validated by other means (files, System V, discards: hmm_range_check()).
+ * False: at an instant within the call the pump was idle, nothing was in flight, and nothing that
+ * the driver is told of had invalidated the range since @seq: what it holds outlives the events
+ * that it ignores. Costs one system call of 0.2-0.55 us. Does not see what the coherence table
+ * calls validated by other means (files, System V, discards: hmm_range_check()).
  * Context: any thread, sections included. Never blocks.
  * Return: true: do not use it, fault again. Since: 0.1.
  */

@@ -55,14 +55,15 @@ void hmm_ptable_destroy(struct hmm_ptable *table);
 uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32_t *shift);
 
 /**
- * hmm_ptable_lookup_pages() - the entries of consecutive pages, for a TLB that takes neighbours along
+ * hmm_ptable_lookup_pages() - the entries of consecutive pages, for a TLB that takes neighbours
+ * along
  * @table: the table
  * @addr: of the first page, aligned to the smallest entry's size
  * @n: how many; the last must not lie beyond the end of the address space
  * @entries: out: @n words; a larger entry is given for each of its pages
  *
- * As @n calls of hmm_ptable_lookup(), in the time of about one for pages that lie together. Context: as
- * hmm_ptable_lookup(). Since: 0.1.
+ * As @n calls of hmm_ptable_lookup(), in the time of about one for pages that lie together.
+ * Context: as hmm_ptable_lookup(). Since: 0.1.
  */
 void hmm_ptable_lookup_pages(const struct hmm_ptable *table, uint64_t addr, unsigned int n,
 			     uint64_t *entries);

@@ -54,8 +54,8 @@ struct hmm_range {
 /**
  * hmm_range_fault() - fault in what is requested and report what is mapped
  * @range: what to walk
- * @timeout_ns: how long without progress, waits for the pump included; 0 makes one attempt that waits for nobody,
- *	HMM_FOREVER has no limit
+ * @timeout_ns: how long without progress, waits for the pump included; 0 makes one attempt that
+ *	waits for nobody, HMM_FOREVER has no limit
  *
  * Walk rules, as the kernel's: a hole, a VMA without read permission or a special VMA is an ERROR
  * entry if nothing is requested of it, else -EFAULT; write requested of a read-only VMA -EPERM; not
@@ -72,8 +72,8 @@ struct hmm_range {
  * registered gets TRANSIENT entries.
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too.
- * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -E2BIG @range says what this library does
- * not know; -EFAULT; -EPERM;
+ * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -E2BIG @range says what
+ * this library does not know; -EFAULT; -EPERM;
  * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
  * of a wait: a change elsewhere, a driver's callback that hangs);
  * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process; -EDEADLK in a handler of

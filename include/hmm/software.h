@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * software: devices whose engines are threads of the program. The library has what they all need: threads with
- * sections at the gate, a queue of jobs, a fault buffer, guarded loads and stores that are replayed. The driver says
- * how an address is translated, and keeps the page table: map and invalidate of struct hmm_device_ops.
+ * software: devices whose engines are threads of the program. The library has what they all need:
+ * threads with sections at the gate, a queue of jobs, a fault buffer, guarded loads and stores that
+ * are replayed. The driver says how an address is translated, and keeps the page table: map and
+ * invalidate of struct hmm_device_ops.
  *
  *	kernel function		library				driver
- *	hmm_load(va)		enters a section		enter: empties its TLB if the table has changed
+ *	hmm_load(va)		enters a section		enter: empties its TLB if the table
+ *	has changed
  *				translate(va)	------>		looks va up: 0, or -ENOENT
  *				-ENOENT: leaves, raises a fault,
  *				waits, tries again
@@ -24,14 +26,16 @@ extern "C" {
 /**
  * struct hmm_software_ops - how a device in software translates
  * @size: sizeof(struct hmm_software_ops); the structure may grow, see hmm(7)
- * @state_size: bytes of each engine's own for the driver, for a TLB or counters: zeroed at first, never mirrored; 0
- *	for none
- * @translate: a host pointer for [@va, @va + @len), at most HMM_ACCESS_MAX bytes, with that permission. Called inside a
- *	section by the engine's thread: must not block, nor allocate from the program's heap. Valid replies: 0; -ENOENT
- *	no translation: a device fault
- * @enter: a section began: whatever a TLB kept from before may be gone. Same restrictions. May be NULL
- * @once: a pointer for memory that may be used in this section only (HMM_FAULT_ONCE). Valid replies: 0; -EAGAIN it
- *	has changed: fault again; other errors end the access. NULL: the address itself
+ * @state_size: bytes of each engine's own for the driver, for a TLB or counters: zeroed at first,
+ *	never mirrored; 0 for none
+ * @translate: a host pointer for [@va, @va + @len), at most HMM_ACCESS_MAX bytes, with that
+ *	permission. Called inside a section by the engine's thread: must not block, nor allocate
+ *	from the program's heap. Valid replies: 0; -ENOENT no translation: a device fault
+ * @enter: a section began: whatever a TLB kept from before may be gone. Same restrictions. May be
+ *	NULL
+ * @once: a pointer for memory that may be used in this section only (HMM_FAULT_ONCE). Valid
+ *	replies: 0; -EAGAIN it has changed: fault again; other errors end the access. NULL: the
+ *	address itself
  *
  * @priv is what hmm_software_create() was given, @state the engine's.
  */
@@ -49,17 +53,20 @@ struct hmm_software_ops {
 /**
  * hmm_software_create() - make a device whose engines are threads
  * @mm: the space
- * @ops: the driver's. fetch_faults, fault_done, submit, wait and cancel must be NULL: they are the library's. get_stats
- *	and destroy are called beside the library's own; destroy after the threads have ended
+ * @ops: the driver's. fetch_faults, fault_done, submit, wait and cancel must be NULL: they are the
+ *	library's. get_stats and destroy are called beside the library's own; destroy after the
+ *	threads have ended
  * @priv: the driver's own, see hmm_device_priv()
  * @software: copied
  * @engines: how many, 1 to HMM_SOFTWARE_ENGINES_MAX
  * @dev: out
  *
- * Puts handlers of SIGSEGV and SIGBUS in front of the program's, see hmm-device(7). The threads take no other signal.
+ * Puts handlers of SIGSEGV and SIGBUS in front of the program's, see hmm-device(7). The threads
+ * take no other signal.
  * Context: may block; not from a callback.
- * Return: 0; as hmm_device_create(); -EINVAL also without @software->translate or with a wrong @engines; -ENOSPC more
- * than 1024 engines in the space; -EAGAIN no thread could be made. After an error destroy was not called.
+ * Return: 0; as hmm_device_create(); -EINVAL also without @software->translate or with a wrong
+ * @engines; -ENOSPC more than 1024 engines in the space; -EAGAIN no thread could be made. After an
+ *	error destroy was not called.
  * Ownership: as hmm_device_create().
  * Since: 0.1.
  */

@@ -38,7 +38,8 @@ extern "C" {
  * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB;
  *	0 is 512 MiB
  * @fault_timeout_ns: for one fault without progress, waits for the gate, the pump and other drivers' callbacks
- *	included; 0 is the default of HMM_FOREVER. What the driver's own callbacks take in the thread that faults is not cut
+ *	included; 0 is the default of HMM_FOREVER. What the driver's own callbacks take in the
+ *	thread that faults is not cut
  */
 struct hmm_svm_options {
 	uint32_t size;
@@ -71,7 +72,8 @@ struct hmm_svm_options {
  * @svm: out
  *
  * Costs the program nothing until the device faults. Context: may block; not from a callback.
- * Return: 0; -EINVAL bad options or device of another space; -E2BIG an option that this library does not know; -EBUSY the device is mirrored onto
+ * Return: 0; -EINVAL bad options or device of another space; -E2BIG an option that this library
+ * does not know; -EBUSY the device is mirrored onto
  * already; -ENOMEM; -EAGAIN no thread could be made; -ESRCH in a forked child.
  * Ownership: the caller's; @dev stays the caller's and must outlive it.
  * Since: 0.1.
@@ -158,7 +160,8 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * discard of them is pending (see hmm-coherence(7)) it is waited for, up to 100 ms.
  *
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0; -EINVAL; -E2BIG @job says what this library does not know; -EFAULT, -EPERM a named range cannot be populated; -EAGAIN a discard of a named range
+ * Return: 0; -EINVAL; -E2BIG @job says what this library does not know; -EFAULT, -EPERM a named
+ * range cannot be populated; -EAGAIN a discard of a named range
  * is pending still: submit again, or say hmm_mm_note(HMM_NOTE_DISCARD) first if it is known to be over;
  * -EOPNOTSUPP a named range that cannot be cached; -ESRCH; errors of the device's submit. Since: 0.1.
  */

@@ -110,9 +110,9 @@ enum hmm_vma_kind {
 };
 
 /*
- * Timeouts are in nanoseconds. Of an argument timeout_ns 0 means: do what can be done without waiting, and
- * HMM_FOREVER: wait for as long as it takes. Of a member of an options structure 0 means the default, as of every
- * other option.
+ * Timeouts are in nanoseconds. Of an argument timeout_ns 0 means: do what can be done without
+ * waiting, and HMM_FOREVER: wait for as long as it takes. Of a member of an options structure 0
+ * means the default, as of every other option.
  */
 #define HMM_FOREVER UINT64_MAX
 

@@ -27,8 +27,8 @@ extern "C" {
 /**
  * hmm_version() - the version of the library that runs
  *
- * Compared with HMM_VERSION_NUMBER(): a program that is built with this header may run with an older library, or with a
- * newer one. See hmm(7) for what that means for structures.
+ * Compared with HMM_VERSION_NUMBER(): a program that is built with this header may run with an
+ * older library, or with a newer one. See hmm(7) for what that means for structures.
  * Context: anywhere. Return: as HMM_VERSION. Since: 0.1.
  */
 uint32_t hmm_version(void);

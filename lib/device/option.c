@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Options of a device, as its driver's open() gets them: "NAME=VALUE,NAME=VALUE"; and what a driver says that there
- * is: "NAME=VALUES NAME=VALUES". Nothing here looks at the program's locale, where a number may have a comma.
+ * Options of a device, as its driver's open() gets them: "NAME=VALUE,NAME=VALUE"; and what a driver
+ * says that there is: "NAME=VALUES NAME=VALUES". Nothing here looks at the program's locale, where
+ * a number may have a comma.
  */
 #include "device/device.h"
 
@@ -23,7 +24,10 @@ static bool is(struct piece p, const char *text, size_t len)
 	return p.len == len && !memcmp(p.text, text, len);
 }
 
-/* Cuts "NAME=VALUE" off at the separator; returns where the next one begins. False: there is no more. */
+/*
+ * Cuts "NAME=VALUE" off at the separator; returns where the next one begins. False: there is no
+ * more.
+ */
 static bool next(const char **list, char separator, struct piece *name, struct piece *value)
 {
 	const char *end;

@@ -20,8 +20,8 @@ void gate_overrun(struct hmm_mm *mm, bool awake_too);
 bool gate_try_quiesce(struct hmm_mm *mm);
 
 /*
- * hmm_mm_commit_begin() in two steps, for a thread that holds a lock which must not be held at a closed gate; then
- * hmm_mm_commit_end(). True: it has begun.
+ * hmm_mm_commit_begin() in two steps, for a thread that holds a lock which must not be held at a
+ * closed gate; then hmm_mm_commit_end(). True: it has begun.
  */
 bool gate_commit_try(struct hmm_mm *mm);
 /* It was open at an instant: 0; -ETIME. */

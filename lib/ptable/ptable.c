@@ -94,7 +94,10 @@ uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32
 	return atomic_load_explicit(&leaf->slot[(addr >> 12) & 511], memory_order_acquire);
 }
 
-/* Slots of one node from the one that decides about addr: returns for how many pages they answer, at most n. */
+/*
+ * Slots of one node from the one that decides about addr: returns for how many pages they answer,
+ * at most n.
+ */
 static unsigned int lookup_run(const struct hmm_ptable *t, uint64_t addr, unsigned int n,
 			       uint64_t *entries)
 {

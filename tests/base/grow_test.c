@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Structures that begin with their size, by callers that were built with an older header (shorter) and with a newer
- * one (longer). A structure lies right before a page that cannot be touched: what the library reads or writes beyond the
- * caller's size is a crash.
+ * Structures that begin with their size, by callers that were built with an older header (shorter)
+ * and with a newer one (longer). A structure lies right before a page that cannot be touched: what
+ * the library reads or writes beyond the caller's size is a crash.
  */
 #include "common/svm.h"
 #include "base/grow.h"
@@ -35,7 +35,10 @@ static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	return 0;
 }
 
-/* ---- the calls: each with a structure of some length that says what its first version said ----------- */
+/*
+ * ---- the calls: each with a structure of some length that says what its first version said
+ * -----------
+ */
 
 static int attach(void *structure)
 {
@@ -238,7 +241,10 @@ static const struct {
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 
-/* A structure of n bytes, which says that it has `says`; byte `tail` beyond what the library knows is set. */
+/*
+ * A structure of n bytes, which says that it has `says`; byte `tail` beyond what the library knows
+ * is set.
+ */
 static int call(size_t row, size_t n, uint32_t says, bool tail)
 {
 	const size_t known = n < table[row].size ? n : table[row].size;

@@ -163,7 +163,9 @@ static void a_forked_child_has_them_too(void **state)
 	assert_int_equal(hmm_device_unregister("forking"), 0);
 }
 
-/* ---- options ----------------------------------------------------------------------------------- */
+/*
+ * ---- options -----------------------------------------------------------------------------------
+ */
 
 static void options_are_found_by_their_whole_name(void **state)
 {

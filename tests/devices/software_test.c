@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A device in software by an outsider: hmm/software.h, and the memory and look-ups that it needs. */
+/*
+ * A device in software by an outsider: hmm/software.h, and the memory and look-ups that it needs.
+ */
 #include <hmm/memory.h>
 #include <hmm/software.h>
 

@@ -9,6 +9,8 @@ import subprocess
 import tap
 
 SOURCE = pathlib.Path(os.environ["SOURCE"])
+COMPILER = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
+            "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 DEVICES = ("null", "error", "delay", "soft")
 
 
@@ -18,8 +20,7 @@ def compiles_alone(folder, device):
     files = sorted((folder / device).glob("*.c"))
     assert files, device
     for file in files:
-        done = subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
-                               "-Wno-missing-field-initializers", "-I", SOURCE / "include", "-fsyntax-only", file],
+        done = subprocess.run([*COMPILER, "-I", SOURCE / "include", "-fsyntax-only", file],
                               capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{file.name}: {done.stderr}"
 
@@ -42,8 +43,8 @@ def test_soft(folder):
 
 def test_the_build_gives_them_no_more(folder):
     """As in the compiler's command lines, so that a private header is no accident away."""
-    commands = subprocess.run(["ninja", "-C", os.environ["BUILD"], "-t", "commands", "lib/libhmm-devices.a"],
-                              capture_output=True, text=True, check=True).stdout
+    ask = ["ninja", "-C", os.environ["BUILD"], "-t", "commands", "lib/libhmm-devices.a"]
+    commands = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
     seen = set()
     for line in commands.splitlines():
         device = next((d for d in DEVICES if f"/devices/{d}/" in line and " -c " in line), None)
