@@ -80,7 +80,7 @@ static int delay_get_stats(struct hmm_device *dev, struct hmm_device_stats *stat
 
 static void delay_destroy(struct hmm_device *dev)
 {
-	hmm_pool_unmap(hmm_device_priv(dev), sizeof(struct slow));
+	pool_unmap(hmm_device_priv(dev), sizeof(struct slow));
 }
 
 static const struct hmm_device_ops delay_ops = {
@@ -122,7 +122,7 @@ static int parse(const char *options, struct slow *s)
 static int delay_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		      unsigned int engines, struct hmm_device **dev)
 {
-	struct slow *s = hmm_pool_map(sizeof(*s));
+	struct slow *s = pool_map(sizeof(*s));
 	int rc;
 
 	if (!s)
@@ -131,7 +131,7 @@ static int delay_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 	if (!rc)
 		rc = hmm_device_create(mm, &delay_ops, s, inner, dev);
 	if (rc)
-		hmm_pool_unmap(s, sizeof(*s));
+		pool_unmap(s, sizeof(*s));
 	return rc;
 }
 

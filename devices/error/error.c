@@ -73,7 +73,7 @@ static int error_get_stats(struct hmm_device *dev, struct hmm_device_stats *stat
 
 static void error_destroy(struct hmm_device *dev)
 {
-	hmm_pool_unmap(hmm_device_priv(dev), sizeof(struct faulty));
+	pool_unmap(hmm_device_priv(dev), sizeof(struct faulty));
 }
 
 static const struct hmm_device_ops error_ops = {
@@ -134,7 +134,7 @@ static int parse(const char *options, struct faulty *f)
 static int error_open(struct hmm_mm *mm, struct hmm_device *inner, const char *options,
 		      unsigned int engines, struct hmm_device **dev)
 {
-	struct faulty *f = hmm_pool_map(sizeof(*f));
+	struct faulty *f = pool_map(sizeof(*f));
 	int rc;
 
 	if (!f)
@@ -143,7 +143,7 @@ static int error_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 	if (!rc)
 		rc = hmm_device_create(mm, &error_ops, f, inner, dev);
 	if (rc)
-		hmm_pool_unmap(f, sizeof(*f));
+		pool_unmap(f, sizeof(*f));
 	return rc;
 }
 

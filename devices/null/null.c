@@ -13,7 +13,7 @@
  */
 #include <hmm/ptable.h>
 #include "svm/device.h"
-#include "held.h"
+#include "entry_counts.h"
 
 static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "svm/device.h"
-#include "held.h"
+#include "entry_counts.h"
 #include "soft.h"
 
 static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
@@ -64,7 +64,7 @@ static void soft_free(struct soft *soft)
 {
 	runner_destroy(soft->runner);
 	hmm_ptable_destroy(soft->table);
-	hmm_pool_unmap(soft, sizeof(*soft));
+	pool_unmap(soft, sizeof(*soft));
 }
 
 static void soft_destroy(struct hmm_device *dev)
@@ -126,7 +126,7 @@ static int soft_open(struct hmm_mm *mm, struct hmm_device *inner, const char *op
 
 	if (rc)
 		return rc;
-	soft = hmm_pool_map(sizeof(*soft));
+	soft = pool_map(sizeof(*soft));
 	if (!soft)
 		return -ENOMEM;
 	soft->tlb = tlb;

@@ -3,7 +3,7 @@
 #define DEVICES_SOFT_H
 
 #include "ptable/ptable.h"
-#include "runner/runner.h"
+#include "engines/runner.h"
 
 struct soft {
 	struct runner *runner; /* first: see runner_of() */

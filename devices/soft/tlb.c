@@ -28,13 +28,13 @@ struct tlb {
 
 int tlb_create(struct runner *r, struct engine *e)
 {
-	e->cache = hmm_pool_map(sizeof(struct tlb));
+	e->cache = pool_map(sizeof(struct tlb));
 	return e->cache ? 0 : -ENOMEM;
 }
 
 void tlb_destroy(struct runner *r, struct engine *e)
 {
-	hmm_pool_unmap(e->cache, sizeof(struct tlb));
+	pool_unmap(e->cache, sizeof(struct tlb));
 	e->cache = NULL;
 }
 

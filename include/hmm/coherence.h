@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * coherence: which guarantee is active for each operation on each VMA kind, on this kernel, with this
- * privilege. Every cell is backed by a test that fails if it is untrue.
+ * coherence: which guarantee is active for each operation on each kind of mapping, on this kernel,
+ * with this privilege. Every cell is backed by a test that fails if it is untrue.
  */
 #ifndef HMM_COHERENCE_H
 #define HMM_COHERENCE_H

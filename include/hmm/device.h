@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * device: what a driver author fills in (struct hmm_device_ops), what a kernel function running on a
- * device calls (hmm_access() and its kin), and how devices are opened by name and stacked.
+ * device: what a driver author fills in (struct hmm_device_ops), what a kernel function running on
+ * a device calls (hmm_access() and its kin), and how devices are opened by name and stacked.
  *
  * The smallest legal driver is two functions over an hmm_ptable (devices/null):
  *
@@ -30,8 +30,8 @@ struct hmm_ctx;
 
 /**
  * enum hmm_thread_model - which ops may run at the same time; the library sees to it
- * @HMM_THREADS_SERIAL: map, fault_done, submit, cancel and get_stats never run at the same time. fetch_faults and wait may block,
- *	and therefore may run beside them
+ * @HMM_THREADS_SERIAL: map, fault_done, submit, cancel and get_stats never run at the same time.
+ *	fetch_faults and wait may block, and therefore may run beside them
  * @HMM_THREADS_PARALLEL: any op beside any other
  *
  * In both models invalidate, quiesce and resume never run beside map: the gate sees to that.
@@ -45,8 +45,9 @@ enum hmm_thread_model {
 /**
  * enum hmm_fault_model - what the device does when it has no translation
  * @HMM_FAULTS_REPLAY: it puts a fault into its fault buffer, waits, and tries again when told
- * @HMM_FAULTS_NONE: it cannot wait. Jobs name their memory (@ranges of struct hmm_job), which is populated when they are submitted. An
- *	invalidation stops the device, and what was lost is populated again before it goes on
+ * @HMM_FAULTS_NONE: it cannot wait. Jobs name their memory (@ranges of struct hmm_job), which is
+ *	populated when they are submitted. An invalidation stops the device, and what was lost is
+ *	populated again before it goes on
  *
  * Since: 0.1.
  */
@@ -61,8 +62,8 @@ enum hmm_fault_model {
  * @shift: log2 bytes of each entry, one of the device's sizes
  * @flags: HMM_MAP_*
  * @n: how many entries, for addresses in a row
- * @pfns: @n words as hmm_range_fault() made them: with HMM_PFN_VALID, or 0 for a slot to leave alone. Never with HMM_PFN_TRANSIENT
- *	or HMM_PFN_ERROR. The array is gone after the call
+ * @pfns: @n words as hmm_range_fault() made them: with HMM_PFN_VALID, or 0 for a slot to leave
+ *	alone. Never with HMM_PFN_TRANSIENT or HMM_PFN_ERROR. The array is gone after the call
  *
  * Since: 0.1.
  */
@@ -76,8 +77,8 @@ struct hmm_device_map {
 
 /**
  * flags HMM_MAP_* - what is special about translations to install
- * @HMM_MAP_UPGRADE: same pages as before with more permission: a device may keep addresses and change
- *	bits only, but has to install what it dropped by itself meanwhile
+ * @HMM_MAP_UPGRADE: same pages as before with more permission: a device may keep addresses and
+ *	change bits only, but has to install what it dropped by itself meanwhile
  * @HMM_MAP_PREFETCH: nobody waits for it: a prefetch
  *
  * For @flags of struct hmm_device_map.
@@ -117,10 +118,11 @@ struct hmm_device_fault {
 
 /**
  * flags HMM_FAULT_* - what is special about a fault
- * @HMM_FAULT_ONCE: out: the memory is there but cannot be cached (HMM_PFN_TRANSIENT), so nothing was installed. The
- *	device may use [once_start, once_end) in one section, after hmm_range_valid() with HMM_CHECK_ALL
- *	returned 0 inside it. One that loads and stores through the address needs no checks (0), as it
- *	reaches what is mapped at that instant; see hmm-coherence(7)
+ * @HMM_FAULT_ONCE: out: the memory is there but cannot be cached (HMM_PFN_TRANSIENT), so nothing
+ *	was installed. The device may use [once_start, once_end) in one section, after
+ *	hmm_range_valid() with HMM_CHECK_ALL returned 0 inside it. One that loads and stores through
+ *	the address needs no checks (0), as it reaches what is mapped at that instant; see
+ *	hmm-coherence(7)
  * @HMM_FAULT_VANISHED: in: the device had a translation and the memory was not there: forget it
  *	before looking again
  *
@@ -204,36 +206,47 @@ struct hmm_device_stats {
  * @thread_model: enum hmm_thread_model
  * @fault_model: enum hmm_fault_model; a stacked device has that of the device below
  * @page_shifts: sizes of entries as a mask of 1 << shift, with 1 << 12 in it; 0: 4K, 2M and 1G
- * @map: install translations. Called inside a commit section by whoever handles a fault: no event is read meanwhile, and a munmap of
- *	mirrored memory by another thread waits. It must not wait for such a thread, nor allocate from the program's heap;
- *	hmm-pinning(7) says what it may. Returns 0; or -errno: then nothing of this map counts as installed, invalidate is called
- *	for the range (if the gate cannot be closed in time, with the next event there), and the fault is cancelled with that error
- * @invalidate: drop every translation in [start, end), and flush it from every TLB. Called with the gate closed and no engine
- *	inside a section, mostly by the pump. It is as restricted as a signal handler (no malloc, no stdio, no dlopen, no lock that
- *	the program holds across free()), must not block and cannot fail. HMM_EVENT_FORK and HMM_EVENT_PROTECT may keep what stays readable,
- *	without permission to write, if the device is sure that this is enough; the mirror takes the range to be gone in any case
- * @quiesce: stop using translations. For devices that do not use the sections of hmm_engine_enter(). Called before every read of
- *	events, restricted as invalidate; must not wait for a fault to be served
+ * @map: install translations. Called inside a commit section by whoever handles a fault: no event
+ *	is read meanwhile, and a munmap of mirrored memory by another thread waits. It must not wait
+ *	for such a thread, nor allocate from the program's heap; hmm-pinning(7) says what it may.
+ *	Returns 0; or -errno: then nothing of this map counts as installed, invalidate is called for
+ *	the range (if the gate cannot be closed in time, with the next event there), and the fault
+ *	is cancelled with that error
+ * @invalidate: drop every translation in [start, end), and flush it from every TLB. Called with the
+ *	gate closed and no engine inside a section, mostly by the pump. It is as restricted as a
+ *	signal handler (no malloc, no stdio, no dlopen, no lock that the program holds across
+ *	free()), must not block and cannot fail. HMM_EVENT_FORK and HMM_EVENT_PROTECT may keep what
+ *	stays readable, without permission to write, if the device is sure that this is enough; the
+ *	mirror takes the range to be gone in any case
+ * @quiesce: stop using translations. For devices that do not use the sections of
+ *	hmm_engine_enter(). Called before every read of events, restricted as invalidate; must not
+ *	wait for a fault to be served
  * @resume: go on
- * @fetch_faults: move up to @n entries out of the fault buffer. Called by the mirror, outside of sections. @timeout_ns is how long to wait
- *	for the first; 0: not at all. Returns how many. Fewer than @n say that no fault that was raised before the call is left: a device
- *	that leaves some behind all the same has faults answered twice. -ETIME is taken as 0; -ESHUTDOWN says that the device is closing
- * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with it. Outside of sections; must
- *	not block
- * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have to be answered first. The
- *	job is the device's until @wait returned its end. Returns 0; -EINVAL; -ENOMEM; -EIO
- * @wait: wait for the end of a job. @timeout_ns 0: for ever. Returns 0: it has ended, see job->status; -ETIME
+ * @fetch_faults: move up to @n entries out of the fault buffer. Called by the mirror, outside of
+ *	sections. @timeout_ns is how long to wait for the first; 0: not at all. Returns how many.
+ *	Fewer than @n say that no fault that was raised before the call is left: a device that
+ *	leaves some behind all the same has faults answered twice. -ETIME is taken as 0; -ESHUTDOWN
+ *	says that the device is closing
+ * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with
+ *	it. Outside of sections; must not block
+ * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have
+ *	to be answered first. The job is the device's until @wait returned its end. Returns 0;
+ *	-EINVAL; -ENOMEM; -EIO
+ * @wait: wait for the end of a job. @timeout_ns 0: for ever. Returns 0: it has ended, see
+ *	job->status; -ETIME
  * @cancel: make a job end soon with -ECANCELED. Must not block
- * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns bytes freed
+ * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
+ *	bytes freed
  * @get_stats: *add* own counters to @stats, which the library has cleared
  * @destroy: free the device's part. No op is called afterwards. May block
  *
- * Ops may be NULL. Those of a device that is stacked upon another are forwarded to it. Those of others return -EOPNOTSUPP, or do nothing
- * where they return nothing, so no caller tests for NULL.
+ * Ops may be NULL. Those of a device that is stacked upon another are forwarded to it. Those of
+ * others return -EOPNOTSUPP, or do nothing where they return nothing, so no caller tests for NULL.
  *
- * A device may drop more than it was asked to, all of a larger entry for instance, and may drop entries at any other time (an
- * eviction). What the device faults on is installed again, though the mirror believed it there. A driver without a fault buffer
- * calls hmm_svm_drop() for what it finds missing, then hmm_svm_fault().
+ * A device may drop more than it was asked to, all of a larger entry for instance, and may drop
+ * entries at any other time (an eviction). What the device faults on is installed again, though the
+ * mirror believed it there. A driver without a fault buffer calls hmm_svm_drop() for what it finds
+ * missing, then hmm_svm_fault().
  * Since: 0.1.
  */
 struct hmm_device_ops {
@@ -268,9 +281,11 @@ struct hmm_device_ops {
  * @dev: out
  *
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL a wrong size or ABI, no name, an unknown model, no entries of 4K, or @inner is of another space, has a mirror or is
- * stacked upon already; -ENOMEM no memory; -ESRCH a forked child.
- * Ownership: *dev is the caller's until hmm_device_destroy(). On success it owns @inner, which is destroyed with it.
+ * Return: 0; -EINVAL a wrong size or ABI, no name, an unknown model, no entries of 4K, or @inner is
+ * of another space, has a mirror or is stacked upon already; -ENOMEM no memory; -ESRCH a forked
+ * child.
+ * Ownership: *dev is the caller's until hmm_device_destroy(). On success it owns @inner, which is
+ * destroyed with it.
  * Since: 0.1.
  */
 int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
@@ -288,16 +303,18 @@ void hmm_device_destroy(struct hmm_device *dev);
 /**
  * hmm_device_open() - open a device by description
  * @mm: the space
- * @spec: names from the outside in: "soft", "error:rate=0.01,seed=7,soft", "delay:us=50,null". The form is
- *	NAME[:OPTION=VALUE[,OPTION=VALUE...]][,INNER]. A comma is followed by an option of the same device if that has a '=', else
- *	by the next device
+ * @spec: names from the outside in: "soft", "error:rate=0.01,seed=7,soft", "delay:us=50,null". The
+ *	form is NAME[:OPTION=VALUE[,OPTION=VALUE...]][,INNER]. A comma is followed by an option of
+ *	the same device if that has a '=', else by the next device
  * @engines: how many execution engines, at most 256; 0: as many as there are online CPUs
  * @dev: out
  *
  * Context: may block; not from a callback.
- * Return: 0; -ENODEV no such device; -EINVAL a bad option, a description of 256 bytes or more, more than 8 devices, too many engines, nothing to
- * stack upon, or something under a device that takes nothing; -ENOMEM no memory; -EAGAIN no thread can be made; -ENOSPC the space has no place
- * for so many engines; -ESRCH a forked child, the process has ended, or it closed the library's descriptors. Another -errno that the device's open returned.
+ * Return: 0; -ENODEV no such device; -EINVAL a bad option, a description of 256 bytes or more, more
+ * than 8 devices, too many engines, nothing to stack upon, or something under a device that takes
+ * nothing; -ENOMEM no memory; -EAGAIN no thread can be made; -ENOSPC the space has no place for so
+ * many engines; -ESRCH a forked child, the process has ended, or it closed the library's
+ * descriptors. Another -errno that the device's open returned.
  * Ownership: *dev is the caller's until hmm_device_destroy().
  * Since: 0.1.
  */
@@ -311,8 +328,8 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
  * @summary: one line for people
  * @stacks: needs a device below it
  * @open: makes the device. Its options are what stood behind the colon, "" for none
- * @options: what options there are, for people: "NAME=VALUES NAME=VALUES...", where VALUES is "A|B|C" or a range of numbers,
- *	"0..1"; NULL for a device that takes none
+ * @options: what options there are, for people: "NAME=VALUES NAME=VALUES...", where VALUES is
+ *	"A|B|C" or a range of numbers, "0..1"; NULL for a device that takes none
  *
  * Since: 0.1.
  */
@@ -344,11 +361,13 @@ struct sigaction;
  * @act: the program's action, or NULL
  * @old: out: the program's action so far, never one of this library's; or NULL
  *
- * Such engines handle SIGSEGV and SIGBUS of their own accesses, in front of the program's handler. sigaction(2) puts a handler in
- * front of them: it gets the engines' faults until they look again. This call leaves the library's handler in front; @act
- * gets all faults but theirs. libhmm-preload.so calls it for programs that know nothing of it.
+ * Such engines handle SIGSEGV and SIGBUS of their own accesses, in front of the program's handler.
+ * sigaction(2) puts a handler in front of them: it gets the engines' faults until they look again.
+ * This call leaves the library's handler in front; @act gets all faults but theirs.
+ * libhmm-preload.so calls it for programs that know nothing of it.
  * Context: any thread, signal handlers included.
- * Return: 0; -ENOENT the library has no handler in front (another signal, no device was opened, a forked child): call sigaction(2).
+ * Return: 0; -ENOENT the library has no handler in front (another signal, no device was opened, a
+ * forked child): call sigaction(2).
  * Since: 0.1.
  */
 int hmm_device_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
@@ -408,12 +427,13 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
  * hmm_device_faults_pending() - a driver's interrupt: its fault buffer is not empty
  * @dev: the driver's own device; the outermost of the stack is served
  *
- * The mirror fetches, sorts, coalesces and answers the faults: in the calling thread, or by its fault threads if it has any. It
- * makes one hmm_range_fault() for each chunk, however many engines wait for it. A fault that cannot be served is cancelled with
- * its own error and disturbs no other. The call costs nothing if another thread took the faults already.
+ * The mirror fetches, sorts, coalesces and answers the faults: in the calling thread, or by its
+ * fault threads if it has any. It makes one hmm_range_fault() for each chunk, however many engines
+ * wait for it. A fault that cannot be served is cancelled with its own error and disturbs no other.
+ * The call costs nothing if another thread took the faults already.
  * Context: outside sections and callbacks; may block.
- * Return: 0; -ENODEV nobody mirrors onto this device; -ENOMEM no memory; -ESRCH a forked child. Another -errno that the device's
- * fetch_faults returned.
+ * Return: 0; -ENODEV nobody mirrors onto this device; -ENOMEM no memory; -ESRCH a forked child.
+ * Another -errno that the device's fetch_faults returned.
  * Since: 0.1.
  */
 int hmm_device_faults_pending(struct hmm_device *dev);
@@ -422,18 +442,20 @@ int hmm_device_faults_pending(struct hmm_device *dev);
  * hmm_device_lost() - a driver without faults finds translations of running jobs missing
  * @dev: the driver's own device
  *
- * All memory that the running jobs named is populated again. What the mirror believes to be there is left alone, as one call serves
- * the engines that ask next. What the device dropped by itself is installed after 64 calls in a row that found nothing to do: look again
- * and call again, 65 times at most.
+ * All memory that the running jobs named is populated again. What the mirror believes to be there
+ * is left alone, as one call serves the engines that ask next. What the device dropped by itself is
+ * installed after 64 calls in a row that found nothing to do: look again and call again, 65 times
+ * at most.
  * Context: outside sections and callbacks; may block.
- * Return: 0; -ENODEV nobody mirrors onto this device; -ESRCH a forked child. Another -errno if nothing was there to be installed: that of
- * the first range that could not be populated, as hmm_svm_submit() has them (-EAGAIN: a discard of it was pending for 100 ms). That may be
- * a range of another job: look again first.
+ * Return: 0; -ENODEV nobody mirrors onto this device; -ESRCH a forked child. Another -errno if
+ * nothing was there to be installed: that of the first range that could not be populated, as
+ * hmm_svm_submit() has them (-EAGAIN: a discard of it was pending for 100 ms). That may be a range
+ * of another job: look again first.
  * Since: 0.1.
  */
 int hmm_device_lost(struct hmm_device *dev);
 
-/* --- jobs ------------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------- */
 
 /**
  * struct hmm_job_range - memory that a job uses
@@ -454,11 +476,13 @@ struct hmm_job_range {
  * struct hmm_job - a kernel function for the engines of a device
  * @size: sizeof(struct hmm_job)
  * @flags: 0
- * @kernel: called for each item by one of the engines. Returns 0; or -errno, which ends the job with that status. It runs inside an
- *	engine section: it touches the program's memory only through hmm_access() and its kin, and calls nothing that may block. @arg
- *	and what hangs from it is the job's own memory
+ * @kernel: called for each item by one of the engines. Returns 0; or -errno, which ends the job
+ *	with that status. It runs inside an engine section: it touches the program's memory only
+ *	through hmm_access() and its kin, and calls nothing that may block. @arg and what hangs from
+ *	it is the job's own memory
  * @arg: for @kernel
- * @items: how many; an engine takes the next free one. 0: one for each engine, the item is the engine's number
+ * @items: how many; an engine takes the next free one. 0: one for each engine, the item is the
+ *	engine's number
  * @ranges: memory that it uses. Needed by devices without faults; others do not look at it
  * @nranges: how many of them
  * @status: out: 0; -ECANCELED; or the first error of an item
@@ -481,7 +505,9 @@ struct hmm_job {
 };
 
 /**
- * define HMM_ACCESS_MAX - bytes of the longest access: an engine looks at the gate at least this often
+ * define HMM_ACCESS_MAX - bytes of the longest access
+ *
+ * An engine looks at the gate at least once in so much work.
  * Since: 0.1.
  */
 #define HMM_ACCESS_MAX (64U << 10)
@@ -508,8 +534,8 @@ struct hmm_ctx_ops {
  * @device: which runs the job
  * @engine: number of the engine, from 0
  * @engines: how many there are
- * @scratch: memory of the engine's own that no other engine uses and that is never mirrored. What is written to it stays from item to
- *	item of a job
+ * @scratch: memory of the engine's own that no other engine uses and that is never mirrored. What
+ *	is written to it stays from item to item of a job
  * @scratch_size: bytes of it: HMM_SCRATCH_SIZE
  *
  * Since: 0.1.
@@ -537,17 +563,19 @@ struct hmm_ctx {
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  * @ptr: out: may be used until the next call with this @ctx, or until the item ends
  *
- * It asks the TLB, then the page table; else it raises a fault, waits, and tries again. It also looks at the gate, so when it returns, what was
- * read through the pointer before is settled.
+ * It asks the TLB, then the page table; else it raises a fault, waits, and tries again. It also
+ * looks at the gate, so when it returns, what was read through the pointer before is settled.
  *
- * Memory may vanish while the kernel function loads through the pointer, or its section may be run over. Then the *item begins
- * again from its start*: control does not return. So up to its last hmm_settle() an item must be repeatable: work on locals and on
- * ctx->scratch, and write results to @arg of the job after hmm_settle() returned 0. hmm_load() and hmm_store() repeat themselves: an item that
- * uses nothing else is never begun again.
+ * Memory may vanish while the kernel function loads through the pointer, or its section may be run
+ * over. Then the *item begins again from its start*: control does not return. So up to its last
+ * hmm_settle() an item must be repeatable: work on locals and on ctx->scratch, and write results to
+ * @arg of the job after hmm_settle() returned 0. hmm_load() and hmm_store() repeat themselves: an
+ * item that uses nothing else is never begun again.
  * Context: kernel functions only.
- * Return: 0; -EFAULT nothing is mapped there, or it may not be read; -EPERM a write to read-only memory; -EHWPOISON a page is lost to a
- * media or memory error; -ECANCELED the job is being cancelled; -EINVAL a bad @len; -EIO the device failed. Another -errno as
- * hmm_svm_fault(), or that the device gives.
+ * Return: 0; -EFAULT nothing is mapped there, or it may not be read; -EPERM a write to read-only
+ * memory; -EHWPOISON a page is lost to a media or memory error; -ECANCELED the job is being
+ * cancelled; -EINVAL a bad @len; -EIO the device failed. Another -errno as hmm_svm_fault(), or that
+ * the device gives.
  * Since: 0.1.
  */
 static inline int hmm_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, void **ptr)
@@ -559,7 +587,8 @@ static inline int hmm_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int p
  * hmm_settle() - ask whether what was loaded and stored through pointers so far is true
  * @ctx: the engine
  *
- * Pointers of hmm_access() are given up. If it is not true, the item begins again from its start, and the call does not return.
+ * Pointers of hmm_access() are given up. If it is not true, the item begins again from its start,
+ * and the call does not return.
  * Context: kernel functions only.
  * Return: 0; -ECANCELED the job is being cancelled.
  * Since: 0.1.
@@ -576,8 +605,8 @@ static inline int hmm_settle(struct hmm_ctx *ctx)
  * @va: address in the program's memory
  * @len: bytes, any number
  *
- * It repeats itself where hmm_access() would begin the item again. No more than HMM_ACCESS_MAX bytes are one consistent view. Pointers
- * of hmm_access() are given up.
+ * It repeats itself where hmm_access() would begin the item again. No more than HMM_ACCESS_MAX
+ * bytes are one consistent view. Pointers of hmm_access() are given up.
  * Context: kernel functions only.
  * Return: as hmm_access().
  * Since: 0.1.
@@ -594,8 +623,8 @@ static inline int hmm_load(struct hmm_ctx *ctx, void *dst, uint64_t va, size_t l
  * @src: scratch or other memory of the job
  * @len: bytes, any number
  *
- * It repeats itself where hmm_access() would begin the item again. On an error some bytes may have been stored. Pointers of
- * hmm_access() are given up.
+ * It repeats itself where hmm_access() would begin the item again. On an error some bytes may have
+ * been stored. Pointers of hmm_access() are given up.
  * Context: kernel functions only.
  * Return: as hmm_access().
  * Since: 0.1.

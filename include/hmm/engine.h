@@ -4,7 +4,8 @@
  * the pump closes the gate and waits until every section has ended before it reads an event. So
  * sections must be short: poll at least every 64 KiB of work.
  *
- * Devices that are stopped as a whole (real hardware, a simulator's clock) register a quiescer instead.
+ * Devices that are stopped as a whole (real hardware, a simulator's clock) register a quiescer
+ * instead.
  */
 #ifndef HMM_ENGINE_H
 #define HMM_ENGINE_H
@@ -21,7 +22,8 @@ extern "C" {
  * @engine: out: used by one thread at a time
  *
  * Context: any thread; not from a callback.
- * Return: 0; -ENOSPC 1024 engines exist; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Return: 0; -ENOSPC 1024 engines exist; -ESRCH a forked child, the process has ended, or it closed
+ * the library's descriptors.
  * Ownership: *engine is the caller's until hmm_engine_destroy().
  * Since: 0.1.
  */
@@ -40,8 +42,9 @@ void hmm_engine_destroy(struct hmm_engine *engine);
  * hmm_engine_enter() - begin a section: translations that are looked up inside are current
  * @engine: the calling thread's
  *
- * Waits while the gate is closed. Inside a section the thread must not block, call hmm_range_fault(), or
- * unmap or free mirrored memory: the pump waits for the section, and so may whatever it would wait for.
+ * Waits while the gate is closed. Inside a section the thread must not block, call
+ * hmm_range_fault(), or unmap or free mirrored memory: the pump waits for the section, and so may
+ * whatever it would wait for.
  * Context: the engine's thread; not inside a section, not in a callback.
  * Since: 0.1.
  */
@@ -51,11 +54,12 @@ void hmm_engine_enter(struct hmm_engine *engine);
  * hmm_engine_exit() - end a section
  * @engine: the calling thread's
  *
- * A section that does not end is run over: after 10 ms if its thread sleeps (in a page fault of the CPU, say), after one
- * second if it does not. A store that slept in a page fault still happens, to what is mapped at the address by then, as
- * a store of any other thread would.
+ * A section that does not end is run over: after 10 ms if its thread sleeps (in a page fault of the
+ * CPU, say), after one second if it does not. A store that slept in a page fault still happens, to
+ * what is mapped at the address by then, as a store of any other thread would.
  * Context: the engine's thread, inside a section.
- * Return: true if the section stands; false if it was run over: throw away what was read in it, and do it again.
+ * Return: true if the section stands; false if it was run over: throw away what was read in it, and
+ * do it again.
  * Since: 0.1.
  */
 bool hmm_engine_exit(struct hmm_engine *engine);
@@ -75,11 +79,11 @@ bool hmm_engine_poll(const struct hmm_engine *engine);
  * hmm_engine_commit_begin() - begin a commit section on a thread that has no engine
  * @mm: the space
  *
- * While a commit section is open the pump does not read the next event. Several threads may commit at once. Keep it short:
- * ask hmm_interval_read_retry(), install, end.
+ * While a commit section is open the pump does not read the next event. Several threads may commit
+ * at once. Keep it short: ask hmm_interval_read_retry(), install, end.
  *
- * Waits while the gate is closed, which is for as long as a driver's quiesce or a callback takes. There is no deadline; faults
- * of a mirror have one (@fault_timeout_ns of struct hmm_svm_options).
+ * Waits while the gate is closed, which is for as long as a driver's quiesce or a callback takes.
+ * There is no deadline; faults of a mirror have one (@fault_timeout_ns of struct hmm_svm_options).
  * Context: as hmm_engine_enter().
  * Since: 0.1.
  */
@@ -97,9 +101,9 @@ void hmm_engine_commit_end(struct hmm_mm *mm);
 /**
  * struct hmm_quiescer_ops - callbacks of a device that is stopped as a whole
  * @size: sizeof(struct hmm_quiescer_ops)
- * @quiesce: stop using translations, and return when that is so. It must not wait for a fault of the device to be served: an
- *	engine that waits for its fault is stopped already. Otherwise restricted as @invalidate of struct
- *	hmm_interval_notifier_ops
+ * @quiesce: stop using translations, and return when that is so. It must not wait for a fault of
+ *	the device to be served: an engine that waits for its fault is stopped already. Otherwise
+ *	restricted as @invalidate of struct hmm_interval_notifier_ops
  * @resume: translations may be used again
  *
  * Since: 0.1.
@@ -121,8 +125,8 @@ struct hmm_quiescer;
  *
  * If devices are stopped at this moment, @quiesce is called before the call returns.
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL a wrong size, or a callback is missing; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it
- * closed the library's descriptors.
+ * Return: 0; -EINVAL a wrong size, or a callback is missing; -ENOMEM no memory; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Ownership: *quiescer is the caller's until hmm_quiescer_remove().
  * Since: 0.1.
  */

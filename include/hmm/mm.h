@@ -17,14 +17,15 @@ extern "C" {
  * @size: sizeof(struct hmm_mm_options)
  * @flags: HMM_MM_*
  * @pid: 0 or the caller's own; another process gives -EOPNOTSUPP
- * @uffd: a userfaultfd of this process, or -1 to open one. One that has been through UFFDIO_API is taken if the features that it
- *	enabled suffice. Taken on success only
+ * @uffd: a userfaultfd of this process, or -1 to open one. One that has been through UFFDIO_API is
+ *	taken if the features that it enabled suffice. Taken on success only
  * @pagemap_fd: /proc/PID/pagemap open for reading, or -1. It is duplicated
  * @maps_fd: /proc/PID/maps open for reading, or -1. It is duplicated
- * @pump_priority: 0, or the SCHED_FIFO priority of the pump. A program that runs under SCHED_FIFO itself must give one above
- *	its own
- * @max_regions: how many map entries of the process registration may take; 0 is half of vm.max_map_count. A mapping takes one.
- *	A run of chunks of a file (HMM_MM_FILE_CHUNKS) cuts its mapping in up to three and takes two
+ * @pump_priority: 0, or the SCHED_FIFO priority of the pump. A program that runs under SCHED_FIFO
+ *	itself must give one above its own
+ * @max_regions: how many map entries of the process registration may take; 0 is half of
+ *	vm.max_map_count. A mapping takes one. A run of chunks of a file (HMM_MM_FILE_CHUNKS) cuts
+ *	its mapping in up to three and takes two
  *
  * Since: 0.1.
  */
@@ -45,10 +46,10 @@ struct hmm_mm_options {
  * @HMM_MM_NO_PAGEMAP_SCAN: as on a kernel without PAGEMAP_SCAN (before Linux 6.7)
  * @HMM_MM_NO_PROCMAP_QUERY: as on a kernel without PROCMAP_QUERY (before Linux 6.11)
  * @HMM_MM_NO_EVENT_FORK: as without the privilege to see every fork
- * @HMM_MM_FILE_CHUNKS: of a file's mapping watch only what a device touches, in chunks of 2 MiB. The
- *	CPU's faults elsewhere in it then bring in neighbouring pages as before (45 ns a page that is
- *	in the page cache, not 990). In return mremap(2) of the mapping fails with EFAULT; since
- *	Linux 6.17 with MREMAP_FIXED it may fail after a part of it has moved
+ * @HMM_MM_FILE_CHUNKS: of a file's mapping watch only what a device touches, in chunks of 2 MiB.
+ *	The CPU's faults elsewhere in it then bring in neighbouring pages as before (45 ns a page
+ *	that is in the page cache, not 990). In return mremap(2) of the mapping fails with EFAULT;
+ *	since Linux 6.17 with MREMAP_FIXED it may fail after a part of it has moved
  *
  * Those with NO are for tests, and show what a lesser host offers.
  * Since: 0.1.
@@ -73,22 +74,27 @@ struct hmm_mm_options {
  * @options: NULL for the calling process with the defaults
  * @mm: out
  *
- * It opens a userfaultfd (by the system call, else by /dev/userfaultfd), probes features, and starts the pump and its watchdog. The
- * program pays nothing until a range is mirrored, with one exception: where the privilege to see forks is there (@event_fork of
- * struct hmm_mm_info) each fork waits until its event is read. A process may attach several times.
+ * It opens a userfaultfd (by the system call, else by /dev/userfaultfd), probes features, and
+ * starts the pump and its watchdog. The program pays nothing until a range is mirrored, with one
+ * exception: where the privilege to see forks is there (@event_fork of struct hmm_mm_info) each
+ * fork waits until its event is read. A process may attach several times.
  *
- * An attached space has about ten descriptors, two threads that block all signals, and where the host allows it a third process, the
- * keeper. The keeper shares the address space and reads events while a debugger has stopped the threads; wait(2) does not find it.
- * The descriptors have high numbers. A program that closes them (closefrom(3)) loses the space: every call
- * returns -ESRCH from then on, drivers get HMM_EVENT_RELEASE, and one line on standard error says so. Close first, then attach.
+ * An attached space has about ten descriptors, two threads that block all signals, and where the
+ * host allows it a third process, the keeper. The keeper shares the address space and reads events
+ * while a debugger has stopped the threads; wait(2) does not find it. The descriptors have high
+ * numbers. A program that closes them (closefrom(3)) loses the space: every call returns -ESRCH
+ * from then on, drivers get HMM_EVENT_RELEASE, and one line on standard error says so. Close first,
+ * then attach.
  *
  * Context: any thread; may block; not from a callback.
- * Return: 0; -EPERM userfaultfd, or @pump_priority, is denied to this process; -ENOSYS this kernel has no userfaultfd, or a seccomp profile
- * denies it that way; -EOPNOTSUPP the kernel lacks an event or a feature that soundness needs, there is no /proc, or @pid is another
- * process; -EINVAL a bad option, or @uffd is no userfaultfd or lacks an event; -EACCES /proc/self is not this process's to
- * read, as after setuid(2): make the process dumpable again (prctl(2) PR_SET_DUMPABLE), or attach before, or pass @maps_fd and
- * @pagemap_fd; -EAGAIN no thread can be made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE no free descriptor in this process; -ENFILE no
- * free descriptor on this host; -ENOMEM no memory.
+ * Return: 0; -EPERM userfaultfd, or @pump_priority, is denied to this process; -ENOSYS this kernel
+ * has no userfaultfd, or a seccomp profile denies it that way; -EOPNOTSUPP the kernel lacks an
+ * event or a feature that soundness needs, there is no /proc, or @pid is another process; -EINVAL a
+ * bad option, or @uffd is no userfaultfd or lacks an event; -EACCES /proc/self is not this
+ * process's to read, as after setuid(2): make the process dumpable again (prctl(2)
+ * PR_SET_DUMPABLE), or attach before, or pass @maps_fd and @pagemap_fd; -EAGAIN no thread can be
+ * made (RLIMIT_NPROC, RLIMIT_AS); -EMFILE no free descriptor in this process; -ENFILE no free
+ * descriptor on this host; -ENOMEM no memory.
  * Ownership: *mm is the caller's until hmm_mm_detach().
  * Since: 0.1. Follows: mmu_notifier_register().
  */
@@ -98,10 +104,11 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **mm);
  * hmm_mm_detach() - release an address space
  * @mm: NULL is legal
  *
- * Every notifier that is still inserted gets HMM_EVENT_RELEASE, and nothing is found valid afterwards. Their
- * hmm_interval_notifier_remove() stays legal and necessary. When the call returns all ranges are unregistered and every event has been
- * read.
- * Context: may block; not from a callback. In a forked child it does nothing: the descriptors are closed already.
+ * Every notifier that is still inserted gets HMM_EVENT_RELEASE, and nothing is found valid
+ * afterwards. Their hmm_interval_notifier_remove() stays legal and necessary. When the call returns
+ * all ranges are unregistered and every event has been read.
+ * Context: may block; not from a callback. In a forked child it does nothing: the descriptors are
+ * closed already.
  * Since: 0.1. Follows: mmu_notifier_unregister().
  */
 void hmm_mm_detach(struct hmm_mm *mm);
@@ -118,7 +125,8 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @procmap_query: mappings are looked up by PROCMAP_QUERY
  * @event_fork: every fork raises an event, those by a raw clone too
  * @reduced: there is no WP_ASYNC or no PAGEMAP_SCAN: files are never cached
- * @dumpable: the process is dumpable now. If not, the end of a discard is proven by the states of threads alone
+ * @dumpable: the process is dumpable now. If not, the end of a discard is proven by the states of
+ *	threads alone
  * @keeper: the keeper runs now. If not, a debugger may hang while it attaches
  * @lost: the program closed the library's descriptors: nothing is valid any more
  * @descriptors: how many are open for mirrored files, by all spaces of the process together
@@ -168,8 +176,8 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
  * @map_entries: map entries of the process that they take, now
  * @probes: questions to the kernel whether a change is in flight
  * @probes_busy: how many of those were answered by yes
- * @doubts: discards whose end was not proven at once
- * @doubts_settled: how many of those were proven later
+ * @discards_pending: discards whose end was not proven at once
+ * @discards_settled: how many of those were proven later
  * @watchdog_reads: cycles that the watchdog took over
  * @overruns: engines that did not leave their section in time
  * @pump_busy_ns: ns with the gate closed
@@ -187,8 +195,8 @@ struct hmm_mm_stats {
 	uint64_t map_entries;
 	uint64_t probes;
 	uint64_t probes_busy;
-	uint64_t doubts;
-	uint64_t doubts_settled;
+	uint64_t discards_pending;
+	uint64_t discards_settled;
 	uint64_t watchdog_reads;
 	uint64_t overruns;
 	uint64_t pump_busy_ns;
@@ -206,19 +214,23 @@ struct hmm_mm_stats {
 int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
 
 /**
- * hmm_mm_barrier() - wait until every change that took effect before the call is known to the devices
+ * hmm_mm_barrier() - wait until every change made before the call is known to the devices
  * @mm: the space
  * @timeout_ns: how long to wait, in ns; 0: for ever
  *
- * At some instant within the call no change was in flight and all events were handled. Translations that are still installed then were
- * true at that instant. A job submission calls it once and needs not ask for each translation. It does not see changes that raise no
- * event (hmm_mm_check_files() sees those of files), nor does it make HMM_PFN_TRANSIENT entries last.
+ * At some instant within the call no change was in flight and all events were handled. Translations
+ * that are still installed then were true at that instant. A job submission calls it once and needs
+ * not ask for each translation. It does not see changes that raise no event (hmm_mm_check_files()
+ * sees those of files), nor does it make HMM_PFN_TRANSIENT entries last.
  *
- * Files whose last mapping was unmapped before the call are closed when it returns, so that nothing of the library keeps
- * their filesystem from being unmounted. Without the call they are closed shortly after munmap() returned.
- * Context: any thread outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0; -ETIME @timeout_ns passed; -ESRCH a forked child, the process has ended, or it closed the library's descriptors. Another
- * -errno if a seccomp filter of the calling thread answers it to the question whether a change is in flight.
+ * Files whose last mapping was unmapped before the call are closed when it returns, so that nothing
+ * of the library keeps their filesystem from being unmounted. Without the call they are closed
+ * shortly after munmap() returned.
+ * Context: any thread outside sections and callbacks; may block. A cancellation point when it
+ * begins.
+ * Return: 0; -ETIME @timeout_ns passed; -ESRCH a forked child, the process has ended, or it closed
+ * the library's descriptors. Another -errno if a seccomp filter of the calling thread answers it to
+ * the question whether a change is in flight.
  * Since: 0.1. Follows: mmu_notifier_synchronize(), mmu_interval_read_begin().
  */
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns);
@@ -227,11 +239,13 @@ int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns);
  * hmm_mm_check_files() - invalidate what changed in mirrored files without an event
  * @mm: the space
  *
- * It compares size and change time of every mirrored file, on DAX filesystems too, with what they were when ranges of the file were
- * last faulted. Ranges of files that changed are invalidated (HMM_EVENT_CLEAR). That finds truncation, punched holes, extension,
- * and writes that fill holes, by this process or another.
+ * It compares size and change time of every mirrored file, on DAX filesystems too, with what they
+ * were when ranges of the file were last faulted. Ranges of files that changed are invalidated
+ * (HMM_EVENT_CLEAR). That finds truncation, punched holes, extension, and writes that fill holes,
+ * by this process or another.
  * Context: as hmm_mm_barrier().
- * Return: how many files had changed; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Return: how many files had changed; -ESRCH a forked child, the process has ended, or it closed
+ * the library's descriptors.
  * Since: 0.1.
  */
 int hmm_mm_check_files(struct hmm_mm *mm);
@@ -239,10 +253,11 @@ int hmm_mm_check_files(struct hmm_mm *mm);
 /**
  * enum hmm_note - what the program says it did
  * @HMM_NOTE_PROTECT: permissions of the range were reduced (mprotect, pkey_mprotect)
- * @HMM_NOTE_DISCARD: every discard of the range (MADV_DONTNEED, MADV_FREE, MADV_REMOVE), by whichever thread, has *ended*:
- *	none is pending any more. Say it only if no other thread is inside one
- * @HMM_NOTE_OWN_DISCARD: one by the calling thread has ended. Whether other threads are inside one is not known: the
- *	range's discards stop being pending once that is out of the question
+ * @HMM_NOTE_DISCARD: every discard of the range (MADV_DONTNEED, MADV_FREE, MADV_REMOVE), by
+ *	whichever thread, has *ended*: none is pending any more. Say it only if no other thread is
+ *	inside one
+ * @HMM_NOTE_OWN_DISCARD: one by the calling thread has ended. Whether other threads are inside one
+ *	is not known: the range's discards stop being pending once that is out of the question
  * @HMM_NOTE_TRUNCATE: pages of the file that is mapped here were cut off, punched out or replaced
  * @HMM_NOTE_DETACH: the range was unmapped without an event (shmdt, remap_file_pages)
  *
@@ -263,11 +278,11 @@ enum hmm_note {
  * @start: first address
  * @end: one past the last
  *
- * Call it after the system call returned. When it returns no device has access to what was taken away: so the change is synchronous
- * for programs that tell.
+ * Call it after the system call returned. When it returns no device has access to what was taken
+ * away: so the change is synchronous for programs that tell.
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0; -EINVAL an empty or wrapping range, or an unknown note; -ESRCH a forked child, the process has ended, or it closed the
- * library's descriptors.
+ * Return: 0; -EINVAL an empty or wrapping range, or an unknown note; -ESRCH a forked child, the
+ * process has ended, or it closed the library's descriptors.
  * Since: 0.1.
  */
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note note, uint64_t start, uint64_t end);
@@ -278,8 +293,8 @@ int hmm_mm_note(struct hmm_mm *mm, enum hmm_note note, uint64_t start, uint64_t 
  * @fd: any descriptor of the file
  *
  * Context: as hmm_mm_note().
- * Return: 0, also when no range of the file is mirrored; -EBADF no open descriptor; -ESRCH a forked child, the process has ended, or
- * it closed the library's descriptors.
+ * Return: 0, also when no range of the file is mirrored; -EBADF no open descriptor; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Since: 0.1.
  */
 int hmm_mm_note_file(struct hmm_mm *mm, int fd);
@@ -289,12 +304,13 @@ int hmm_mm_note_file(struct hmm_mm *mm, int fd);
  * @mm: the space; NULL tells every attached space of the process
  * @fd: any descriptor of the file; -1: every file
  *
- * The kernel has taken permission to write from the file's shared mappings. Translations that permit it are
- * invalidated (HMM_EVENT_PROTECT). It is for drivers that want to know what the kernel's own would be told: a device that writes
- * through a mapping of the program makes the file dirty again whether or not this is called.
+ * The kernel has taken permission to write from the file's shared mappings. Translations that
+ * permit it are invalidated (HMM_EVENT_PROTECT). It is for drivers that want to know what the
+ * kernel's own would be told: a device that writes through a mapping of the program makes the file
+ * dirty again whether or not this is called.
  * Context: as hmm_mm_note().
- * Return: 0, also when no range of the file is mirrored; -EBADF no open descriptor; -ESRCH a forked child, the process has ended, or
- * it closed the library's descriptors.
+ * Return: 0, also when no range of the file is mirrored; -EBADF no open descriptor; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Since: 0.1.
  */
 int hmm_mm_note_writeback(struct hmm_mm *mm, int fd);
@@ -336,8 +352,8 @@ struct hmm_vma {
  * @vma: out
  *
  * Context: any thread; may block; not from a callback.
- * Return: 0; -ENOENT nothing is mapped at @addr or above; -ESRCH a forked child, the process has ended, or it closed the library's
- * descriptors. Another -errno if /proc/PID/maps cannot be read.
+ * Return: 0; -ENOENT nothing is mapped at @addr or above; -ESRCH a forked child, the process has
+ * ended, or it closed the library's descriptors. Another -errno if /proc/PID/maps cannot be read.
  * Since: 0.1. Follows: find_vma().
  */
 int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma);
@@ -352,8 +368,8 @@ int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma);
  *
  * The walk is no snapshot: mappings may change while it goes on.
  * Context: as hmm_vma_find().
- * Return: 0, or what @fn returned; -ESRCH a forked child, the process has ended, or it closed the library's descriptors. Another -errno if
- * /proc/PID/maps cannot be read.
+ * Return: 0, or what @fn returned; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors. Another -errno if /proc/PID/maps cannot be read.
  * Since: 0.1. Follows: walk_page_range().
  */
 int hmm_vma_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,

@@ -30,7 +30,8 @@ extern "C" {
  * @start: first address; may lie before the notifier's range
  * @end: one past the last; may lie behind it
  * @event: enum hmm_event
- * @owner: who caused HMM_EVENT_MIGRATE or HMM_EVENT_EXCLUSIVE, else NULL. A driver skips those of its own
+ * @owner: who caused HMM_EVENT_MIGRATE or HMM_EVENT_EXCLUSIVE, else NULL. A driver skips those of
+ *	its own
  * @seq: the notifier's new sequence: what was made under an older one is no longer true
  * @arg: HMM_EVENT_MOVE, on the range that was moved away: where to; else 0
  *
@@ -49,15 +50,16 @@ struct hmm_invalidation {
 /**
  * struct hmm_interval_notifier_ops - callbacks of an interval notifier
  * @size: sizeof(struct hmm_interval_notifier_ops)
- * @invalidate: drop every translation in the range, now. It runs with the gate closed (no engine is inside a section) and with
- *	the space's notifier lock held, on the pump, or on a thread that faults, notes or forks. It is as restricted as a
- *	signal handler: no malloc, no stdio, no dlopen, no lock that the program may hold across free(), no touch of
- *	mirrored memory, no call of this library but hmm_ptable_clear() and hmm_ptable_clear_bits(). It must not wait for
- *	anything that waits for memory to be unmapped. It returns 0; another value is counted as an error and changes nothing:
- *	the sequence has moved all the same
- * @holds: optional: does the driver hold a translation in [start, end)? Asked under the notifier lock alone, before a range
- *	is registered that was not registered so far. If all drivers answer false the engines need not be stopped. Restricted
- *	as @invalidate
+ * @invalidate: drop every translation in the range, now. It runs with the gate closed (no engine is
+ *	inside a section) and with the space's notifier lock held, on the pump, or on a thread that
+ *	faults, notes or forks. It is as restricted as a signal handler: no malloc, no stdio, no
+ *	dlopen, no lock that the program may hold across free(), no touch of mirrored memory, no
+ *	call of this library but hmm_ptable_clear() and hmm_ptable_clear_bits(). It must not wait
+ *	for anything that waits for memory to be unmapped. It returns 0; another value is counted as
+ *	an error and changes nothing: the sequence has moved all the same
+ * @holds: optional: does the driver hold a translation in [start, end)? Asked under the notifier
+ *	lock alone, before a range is registered that was not registered so far. If all drivers
+ *	answer false the engines need not be stopped. Restricted as @invalidate
  *
  * Since: 0.1. Follows: struct mmu_interval_notifier_ops.
  */
@@ -77,10 +79,11 @@ struct hmm_interval_notifier_ops {
  * @priv: handed to the callbacks
  * @ni: out
  *
- * Ranges may nest and overlap, and need not be mapped. The program pays nothing until memory is faulted.
+ * Ranges may nest and overlap, and need not be mapped. The program pays nothing until memory is
+ * faulted.
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL an empty or wrapping range, a wrong size, or no @invalidate; -ENOMEM no memory; -ESRCH a forked child, the
- * process has ended, or it closed the library's descriptors.
+ * Return: 0; -EINVAL an empty or wrapping range, a wrong size, or no @invalidate; -ENOMEM no
+ * memory; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
  * Ownership: *ni is the caller's until hmm_interval_notifier_remove().
  * Since: 0.1. Follows: mmu_interval_notifier_insert().
  */
@@ -93,7 +96,8 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
  * @ni: NULL is legal
  *
  * After it returned no callback of @ni runs or will run.
- * Context: may block; called from a callback it is a bug that asserts. In a forked child it does nothing.
+ * Context: may block; called from a callback it is a bug that asserts. In a forked child it does
+ * nothing.
  * Since: 0.1. Follows: mmu_interval_notifier_remove().
  */
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni);
@@ -114,9 +118,10 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni);
  * @ni: the notifier
  * @seq: from hmm_interval_read_begin(), or range->notifier_seq
  *
- * It is true also while a change has taken effect whose event nobody has read yet, of whatever memory. So true means "not
- * known to be unchanged": begin again.
- * Context: any thread outside callbacks. Inside a commit section the answer holds until the section ends. Never blocks.
+ * It is true also while a change has taken effect whose event nobody has read yet, of whatever
+ * memory. So true means "not known to be unchanged": begin again.
+ * Context: any thread outside callbacks. Inside a commit section the answer holds until the section
+ * ends. Never blocks.
  * Return: true: begin again with a fresh sequence.
  * Since: 0.1. Follows: mmu_interval_read_retry().
  */
@@ -139,10 +144,10 @@ bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t s
  * @ni: the notifier
  * @seq: its sequence
  *
- * It is the opposite of hmm_interval_read_retry(). True says that at an instant within the call the pump was idle, no
- * change was in flight, and nothing had invalidated the range since @seq. It costs one system call of 0.2 to 0.55 us.
- * It does not see changes that raise no event (files, System V segments, permissions, pending discards): hmm_range_valid()
- * does.
+ * It is the opposite of hmm_interval_read_retry(). True says that at an instant within the call the
+ * pump was idle, no change was in flight, and nothing had invalidated the range since @seq. It
+ * costs one system call of 0.2 to 0.55 us. It does not see changes that raise no event (files,
+ * System V segments, permissions, pending discards): hmm_range_valid() does.
  * Context: any thread, sections included, outside callbacks. Never blocks.
  * Return: true: it is. False: it is not, or a change was in flight somewhere, or the space is gone.
  * Since: 0.1.
@@ -156,8 +161,8 @@ bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq);
  *
  * For HMM_EVENT_MIGRATE and HMM_EVENT_EXCLUSIVE.
  * Context: outside sections and callbacks; blocks until every callback that overlaps has run.
- * Return: 0; -EINVAL no @inv, an empty or wrapping range, or an unknown event; -ESRCH a forked child, the process has ended, or it
- * closed the library's descriptors.
+ * Return: 0; -EINVAL no @inv, an empty or wrapping range, or an unknown event; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Since: 0.1. Follows: mmu_notifier_invalidate_range_start().
  */
 int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv);

@@ -30,16 +30,17 @@ enum hmm_persist_means {
  * @end: one past the last
  * @means: out: the slower one of what was used; may be NULL
  *
- * When it returned 0, a crash of the machine loses nothing that was written to the range before the call. What a device
- * writes counts once its job has ended.
+ * When it returned 0, a crash of the machine loses nothing that was written to the range before the
+ * call. What a device writes counts once its job has ended.
  *
- * Where the mapping is MAP_SYNC (its filesystem commits metadata at the write fault) and the CPU can write
- * cache lines back, it does only that: no system call but one to ask whether the mapping is still the same. Elsewhere it
- * calls msync.
+ * Where the mapping is MAP_SYNC (its filesystem commits metadata at the write fault) and the CPU
+ * can write cache lines back, it does only that: no system call but one to ask whether the mapping
+ * is still the same. Elsewhere it calls msync.
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0; -EINVAL an empty or wrapping range; -EFAULT a hole in it; -EOPNOTSUPP memory that no storage backs, or a private
- * mapping; -EIO the storage failed; -ENOMEM no memory; -EMFILE, -ENFILE no descriptor to read /proc/self/smaps with; -EACCES
- * /proc/self/smaps may not be read; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Return: 0; -EINVAL an empty or wrapping range; -EFAULT a hole in it; -EOPNOTSUPP memory that no
+ * storage backs, or a private mapping; -EIO the storage failed; -ENOMEM no memory; -EMFILE, -ENFILE
+ * no descriptor to read /proc/self/smaps with; -EACCES /proc/self/smaps may not be read; -ESRCH a
+ * forked child, the process has ended, or it closed the library's descriptors.
  * Since: 0.1. Follows: arch_wb_cache_pmem() and dax_flush().
  */
 int hmm_persist(struct hmm_mm *mm, uint64_t start, uint64_t end, enum hmm_persist_means *means);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * ptable: a page table for a device: look-ups without locks, entries of several sizes (4K, 2M, 1G or
- * the machine's own), memory that is never mirrored. An entry is an hmm_pfn word, or whatever 64 bits
- * with bit 63 set the device prefers.
+ * ptable: a page table for a device: look-ups without locks, entries of several sizes (4K, 2M and
+ * 1G, or the machine's own), memory that is never mirrored. An entry is a word of HMM_PFN_* bits,
+ * or any 64 bits with bit 63 set that the device prefers.
  */
 #ifndef HMM_PTABLE_H
 #define HMM_PTABLE_H
@@ -18,7 +18,8 @@ extern "C" {
  * @va_bits: width of addresses, 1 to 64
  * @page_shift: log2 bytes of the smallest entry, at most 30
  * @levels: 1 to 6
- * @bits: index bits of each level, 1 to 24. Their sum plus @page_shift is at least @va_bits and at most 64
+ * @bits: index bits of each level, 1 to 24. Their sum plus @page_shift is at least @va_bits and at
+ *	most 64
  *
  * Since: 0.1.
  */
@@ -58,8 +59,9 @@ void hmm_ptable_destroy(struct hmm_ptable *table);
  *
  * It takes no lock and needs no barrier. Only inside an engine section is the answer current.
  *
- * Outside of one it may be called until the table is destroyed, but not beside hmm_ptable_reclaim(), which the collection of a
- * mirror calls for most devices: the answer may then be that of another address.
+ * Outside of one it may be called until the table is destroyed, but not beside
+ * hmm_ptable_reclaim(), which the collection of a mirror calls for most devices: the answer may
+ * then be that of another address.
  * Context: any thread. Never blocks.
  * Return: the entry; 0 for none.
  * Since: 0.1.
@@ -74,11 +76,11 @@ uint64_t hmm_ptable_lookup(const struct hmm_ptable *table, uint64_t addr, uint32
  * @entries: @n words with bit 63 set, or 0 to leave that slot as it is
  * @n: how many, for addresses in a row
  *
- * A large entry replaces the smaller ones below it, and smaller ones replace a large one. Memory for the table is never
- * mirrored. On an error some may have been installed.
+ * A large entry replaces the smaller ones below it, and smaller ones replace a large one. Memory
+ * for the table is never mirrored. On an error some may have been installed.
  * Context: inside a commit section; several threads may write at once.
- * Return: 0; -EINVAL a size that the table has not, a bad address, or a word without bit 63; -ENOMEM no memory; -ESRCH a forked
- * child.
+ * Return: 0; -EINVAL a size that the table has not, a bad address, or a word without bit 63;
+ * -ENOMEM no memory; -ESRCH a forked child.
  * Since: 0.1.
  */
 int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, const uint64_t *entries,
@@ -90,8 +92,8 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
  * @start: first address
  * @end: one past the last; 0 and UINT64_MAX clear everything
  *
- * A large entry that overlaps is removed whole: dropping more is always right. It never allocates, never fails, and never
- * blocks for long, so it may be called by an invalidate callback.
+ * A large entry that overlaps is removed whole: dropping more is always right. It never allocates,
+ * never fails, and never blocks for long, so it may be called by an invalidate callback.
  * Context: any thread, callbacks included.
  * Return: how many entries were removed.
  * Since: 0.1.
@@ -117,7 +119,8 @@ uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_
  * @table: the table
  *
  * The memory is freed; its addresses are kept for the table's next pages.
- * Context: with the gate closed, or while nobody looks the table up: a look-up beside it may find the entry of another address.
+ * Context: with the gate closed, or while nobody looks the table up: a look-up beside it may find
+ * the entry of another address.
  * Return: bytes freed.
  * Since: 0.1.
  */

@@ -45,12 +45,12 @@ struct hmm_range {
 
 /**
  * flags HMM_RANGE_* - how hmm_range_fault() walks
- * @HMM_RANGE_LOOK: look only: what is walked is not registered, so nothing tells when it changes. The
- *	entries must not be cached
+ * @HMM_RANGE_LOOK: look only: what is walked is not registered, so nothing tells when it changes.
+ *	The entries must not be cached
  * @HMM_RANGE_FRESH: the entries hold no requests and no sticky bits. They are written without being
  *	read, so the array need not be initialised. pfn_flags_mask must be 0; entries from @last on
- *	hold anything afterwards. A snapshot of large pages takes half the time, as most of that goes
- *	to the entries
+ *	hold anything afterwards. A snapshot of large pages takes half the time, as most of that
+ *	goes to the entries
  *
  * Since: 0.1.
  */
@@ -64,36 +64,38 @@ struct hmm_range {
  *
  * The rules of the walk are those of the kernel's function of the same name:
  *
- * - A hole, a mapping that may not be read and one of kind HMM_VMA_SPECIAL give an HMM_PFN_ERROR entry
- *   where nothing is requested, and -EFAULT where something is.
+ * - A hole, a mapping that may not be read and one of kind HMM_VMA_SPECIAL give an HMM_PFN_ERROR
+ *   entry where nothing is requested, and -EFAULT where something is.
  * - A write that is requested of a read-only mapping gives -EPERM.
  * - A page that is not present gives 0 where nothing is requested.
  * - The zero page is HMM_PFN_VALID without HMM_PFN_WRITE.
  * - Entries of larger mappings carry their order.
  *
- * A read request never breaks copy-on-write and never causes a write fault. A snapshot may say that a page is
- * readable where the kernel would say writable, never the other way round.
+ * A read request never breaks copy-on-write and never causes a write fault. A snapshot may say that
+ * a page is readable where the kernel would say writable, never the other way round.
  *
- * Where an invalidation collides with the walk it begins again by itself, with a fresh sequence. The answer is true
- * at any instant at which hmm_interval_read_retry() returns false for range->notifier_seq.
+ * Where an invalidation collides with the walk it begins again by itself, with a fresh sequence.
+ * The answer is true at any instant at which hmm_interval_read_retry() returns false for
+ * range->notifier_seq.
  *
- * The first fault of a mapping with a request also registers it, so that its changes raise events from then on. Before
- * that every translation that overlaps is invalidated (HMM_EVENT_CLEAR). The whole mapping is registered, or
- * with HMM_MM_FILE_CHUNKS chunks of a file's. Pages of what cannot be registered are
- * HMM_PFN_TRANSIENT.
+ * The first fault of a mapping with a request also registers it, so that its changes raise events
+ * from then on. Before that every translation that overlaps is invalidated (HMM_EVENT_CLEAR). The
+ * whole mapping is registered, or with HMM_MM_FILE_CHUNKS chunks of a file's. Pages of what cannot
+ * be registered are HMM_PFN_TRANSIENT.
  *
  * After an error, entries below range->last are output all the same.
  *
- * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation point when it
- * begins.
- * Return: 0; -EINVAL a bad structure, range or alignment, or the notifier does not cover it; -EFAULT a page is requested
- * of a hole or of what may not be read; -EPERM a write is requested of read-only memory; -EHWPOISON a page is
- * lost to a media or memory error; -EBUSY @timeout_ns passed while invalidations collided; -ETIME @timeout_ns
- * passed in a wait: for a change elsewhere, or for a driver's callback that hangs; -ENOMEM no memory; -ENOSPC the budget
- * of map entries is used up, see @max_regions of struct hmm_mm_options; -ESRCH a forked child, the process has
- * ended, or it closed the library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs
- * after the library's: a fault waits until a fork is over. Another -errno if a seccomp filter of the calling thread answers
- * it to a system call of the library's.
+ * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
+ * point when it begins.
+ * Return: 0; -EINVAL a bad structure, range or alignment, or the notifier does not cover it;
+ * -EFAULT a page is requested of a hole or of what may not be read; -EPERM a write is requested of
+ * read-only memory; -EHWPOISON a page is lost to a media or memory error; -EBUSY @timeout_ns passed
+ * while invalidations collided; -ETIME @timeout_ns passed in a wait: for a change elsewhere, or for
+ * a driver's callback that hangs; -ENOMEM no memory; -ENOSPC the budget of map entries is used up,
+ * see @max_regions of struct hmm_mm_options; -ESRCH a forked child, the process has ended, or it
+ * closed the library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs
+ * after the library's: a fault waits until a fork is over. Another -errno if a seccomp filter of
+ * the calling thread answers it to a system call of the library's.
  * Since: 0.1. Follows: hmm_range_fault(), hmm_range_fault_unlocked_timeout().
  */
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
@@ -102,11 +104,11 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * flags HMM_CHECK_* - what hmm_range_valid() looks at beside the sequence
  * @HMM_CHECK_VMA: the same mapping is there, its permissions were not reduced and it is still
  *	registered. Finds mprotect, shmdt, shmat with SHM_REMAP, remap_file_pages
- * @HMM_CHECK_FILE: size and change time of the mapped file are what they were. Finds
- *	truncation and punched holes
+ * @HMM_CHECK_FILE: size and change time of the mapped file are what they were. Finds truncation and
+ *	punched holes
  * @HMM_CHECK_PRESENT: every page of the range is present. While a discard of the range is pending,
- *	pages without a file must also be unwritten since the fault. Finds guard pages, MADV_FREE and
- *	reclaim, until the page is touched again
+ *	pages without a file must also be unwritten since the fault. Finds guard pages, MADV_FREE
+ *	and reclaim, until the page is touched again
  * @HMM_CHECK_ALL: all of them
  *
  * hmm-coherence(7) says which operation needs which check.
@@ -119,17 +121,19 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 
 /**
  * hmm_range_valid() - is what a fault reported still true?
- * @range: as hmm_range_fault() filled it in. Only @start, @end, @notifier and @notifier_seq are read
+ * @range: as hmm_range_fault() filled it in. Only @start, @end, @notifier and @notifier_seq are
+ *	read
  * @checks: HMM_CHECK_*; with 0 it asks what hmm_interval_valid() asks
  *
- * A check costs about 0.3 to 1.7 us each, whatever the size. The call adds the checks that a kind of mapping cannot do
- * without (HMM_CHECK_VMA for System V segments).
+ * A check costs about 0.3 to 1.7 us each, whatever the size. The call adds the checks that a kind
+ * of mapping cannot do without (HMM_CHECK_VMA for System V segments).
  *
- * Memory that cannot be watched (HMM_PFN_TRANSIENT) is judged with any check by all that can be read of it:
- * about 1 us for each mapping and 30 ns for each page.
- * Context: with 0: any thread, sections included, never blocks. With checks: any thread outside callbacks, may block.
- * Return: 0 it is true; -ESTALE it is not, or cannot be known now: fault again; -ESRCH a forked child, the process has ended,
- * or it closed the library's descriptors.
+ * Memory that cannot be watched (HMM_PFN_TRANSIENT) is judged with any check by all that can be
+ * read of it: about 1 us for each mapping and 30 ns for each page.
+ * Context: with 0: any thread, sections included, never blocks. With checks: any thread outside
+ * callbacks, may block.
+ * Return: 0 it is true; -ESTALE it is not, or cannot be known now: fault again; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Since: 0.1.
  */
 int hmm_range_valid(const struct hmm_range *range, unsigned int checks);

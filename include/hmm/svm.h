@@ -13,7 +13,7 @@
  *				commit_end			------>	may read the next event
  *	fault_done: replay						ops->invalidate
  *
- * Nothing here is called from or waits for the pump; its only part there is the notifiers' callback.
+ * Of all this only the notifiers' callback runs on the pump.
  */
 #ifndef HMM_SVM_H
 #define HMM_SVM_H
@@ -29,15 +29,18 @@ extern "C" {
  * struct hmm_svm_options - policy of a mirror
  * @size: sizeof(struct hmm_svm_options)
  * @flags: HMM_SVM_*
- * @chunk_shifts: allowed sizes of chunks, as a mask of 1 << shift out of 12, 16 and 21; 0: all three. What fits no allowed size gets
- *	chunks of 4K
- * @prefetch: how many chunks to fault in ahead of a sequential stream of faults, at most 64; 0 is the default of 3;
- *	HMM_SVM_NO_PREFETCH turns it off
- * @fault_threads: 0: faults are handled in the thread that raises them; else so many threads, at most 16, wait for them
+ * @chunk_shifts: allowed sizes of chunks, as a mask of 1 << shift out of 12, 16 and 21; 0: all
+ *	three. What fits no allowed size gets chunks of 4K
+ * @prefetch: how many chunks to fault in ahead of a sequential stream of faults, at most 64; 0 is
+ *	the default of 3; HMM_SVM_NO_PREFETCH turns it off
+ * @fault_threads: 0: faults are handled in the thread that raises them; else so many threads, at
+ *	most 16, wait for them
  * @fault_batch: faults fetched at once, 1 to 256; 0 is the default of 64
- * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB; 0 is 512 MiB
- * @fault_timeout_ns: how long one fault may come no further, in ns; 0: for ever. Waits for the gate, the pump and other
- *	drivers' callbacks count; what the driver's own callbacks take in the thread that faults is not cut
+ * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB; 0
+ *	is 512 MiB
+ * @fault_timeout_ns: how long one fault may come no further, in ns; 0: for ever. Waits for the
+ *	gate, the pump and other drivers' callbacks count; what the driver's own callbacks take in
+ *	the thread that faults is not cut
  *
  * Since: 0.1.
  */
@@ -84,9 +87,11 @@ struct hmm_svm_options {
  *
  * The program pays nothing until the device faults.
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL bad options, a device of another space, or one that another is stacked upon; -EBUSY the device is
- * mirrored onto already; -ENOMEM no memory; -EAGAIN no fault thread can be made; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
- * Ownership: *svm is the caller's until hmm_svm_destroy(). @dev stays the caller's and must outlive it.
+ * Return: 0; -EINVAL bad options, a device of another space, or one that another is stacked upon;
+ * -EBUSY the device is mirrored onto already; -ENOMEM no memory; -EAGAIN no fault thread can be
+ * made; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Ownership: *svm is the caller's until hmm_svm_destroy(). @dev stays the caller's and must outlive
+ * it.
  * Since: 0.1.
  */
 int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_svm_options *options,
@@ -111,8 +116,8 @@ void hmm_svm_destroy(struct hmm_svm *svm);
  *
  * Ranges may overlap. An access is allowed if one of them allows it.
  * Context: any thread outside sections and callbacks.
- * Return: 0; -EINVAL an empty or unaligned range, an unknown permission, or a mirror of the whole space; -ENOMEM no memory; -ESRCH a
- * forked child.
+ * Return: 0; -EINVAL an empty or unaligned range, an unknown permission, or a mirror of the whole
+ * space; -ENOMEM no memory; -ESRCH a forked child.
  * Since: 0.1.
  */
 int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot);
@@ -125,7 +130,8 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
  *
  * When it returns the device has no translation of the range.
  * Context: outside sections and callbacks; may block.
- * Return: 0; -ENOENT no such range was added; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Return: 0; -ENOENT no such range was added; -ESRCH a forked child, the process has ended, or it
+ * closed the library's descriptors.
  * Since: 0.1.
  */
 int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
@@ -137,19 +143,23 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * @len: bytes, not 0
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  *
- * For drivers without a fault buffer; faults that are fetched go through the same code. Chunks are the largest allowed
- * that lie in the mapping. A write makes chunks that are readable already writable: the device is given the
- * entries that change (HMM_MAP_UPGRADE), of a file those of the 64 KiB around the write.
+ * For drivers without a fault buffer; faults that are fetched go through the same code. Chunks are
+ * the largest allowed that lie in the mapping. A write makes chunks that are readable already
+ * writable: the device is given the entries that change (HMM_MAP_UPGRADE), of a file those of the
+ * 64 KiB around the write.
  *
- * What the mirror gave the device and did not take away counts as installed: map is not called again for it. A driver that
- * lost entries by itself calls hmm_svm_drop() first.
- * Context: any thread outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0 every page was installed at the time of the commit; 1 some page cannot be cached (HMM_PFN_TRANSIENT); -EINVAL an empty
- * or wrapping range, or an unknown permission; -EFAULT nothing is mapped there, or it may not be read; -EPERM a write to
- * read-only memory; -EHWPOISON a page is lost to a media or memory error; -EACCES not allowed by hmm_svm_add_range(); -ETIME
- * @fault_timeout_ns of struct hmm_svm_options passed: the chunk is not installed, not in part either; -ENOSPC the budget of map entries is
- * used up, see @max_regions of struct hmm_mm_options; -ENOMEM no memory; -EDEADLK as hmm_range_fault(); -ESRCH a forked child, the process has ended, or it closed the library's descriptors. Another -errno
- * that the device's map returned.
+ * What the mirror gave the device and did not take away counts as installed: map is not called
+ * again for it. A driver that lost entries by itself calls hmm_svm_drop() first.
+ * Context: any thread outside sections and callbacks; may block. A cancellation point when it
+ * begins.
+ * Return: 0 every page was installed at the time of the commit; 1 some page cannot be cached
+ * (HMM_PFN_TRANSIENT); -EINVAL an empty or wrapping range, or an unknown permission; -EFAULT
+ * nothing is mapped there, or it may not be read; -EPERM a write to read-only memory; -EHWPOISON a
+ * page is lost to a media or memory error; -EACCES not allowed by hmm_svm_add_range(); -ETIME
+ * @fault_timeout_ns of struct hmm_svm_options passed: the chunk is not installed, not in part
+ * either; -ENOSPC the budget of map entries is used up, see @max_regions of struct hmm_mm_options;
+ * -ENOMEM no memory; -EDEADLK as hmm_range_fault(); -ESRCH a forked child, the process has ended,
+ * or it closed the library's descriptors. Another -errno that the device's map returned.
  * Since: 0.1. Follows: drm_gpusvm_range_find_or_insert(), drm_gpusvm_range_get_pages().
  */
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot);
@@ -162,8 +172,9 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot);
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  *
  * Context: as hmm_svm_fault().
- * Return: bytes that are installed now, also those that were before; -EINVAL an empty range, or an unknown permission; -ENOMEM no
- * memory; -ETIME as hmm_svm_fault(); -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Return: bytes that are installed now, also those that were before; -EINVAL an empty range, or an
+ * unknown permission; -ENOMEM no memory; -ETIME as hmm_svm_fault(); -ESRCH a forked child, the
+ * process has ended, or it closed the library's descriptors.
  * Since: 0.1.
  */
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot);
@@ -174,10 +185,12 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
  * @start: first address
  * @end: one past the last
  *
- * The device's invalidate is called with HMM_EVENT_MIGRATE. It faults when it comes back to the range. For eviction, and for drivers that
- * have lost entries by themselves.
- * Context: outside sections and callbacks; blocks until engines have left their sections. A cancellation point when it begins.
- * Return: 0; -EINVAL an empty range; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * The device's invalidate is called with HMM_EVENT_MIGRATE. It faults when it comes back to the
+ * range. For eviction, and for drivers that have lost entries by themselves.
+ * Context: outside sections and callbacks; blocks until engines have left their sections. A
+ * cancellation point when it begins.
+ * Return: 0; -EINVAL an empty range; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors.
  * Since: 0.1. Follows: drm_gpusvm_range_evict().
  */
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
@@ -187,18 +200,22 @@ int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
  * @svm: the mirror
  * @job: the device's until hmm_svm_wait() returned 0
  *
- * First every change that the program made before the call is made known to the device: by hmm_mm_barrier(), by
- * hmm_mm_check_files(), and for what raises no event by a look at each mapping: its permission, whether it is still registered
- * (shmat with SHM_REMAP, remap_file_pages), and which segment it is (System V). What is no longer true is dropped.
+ * First every change that the program made before the call is made known to the device: by
+ * hmm_mm_barrier(), by hmm_mm_check_files(), and for what raises no event by a look at each
+ * mapping: its permission, whether it is still registered (shmat with SHM_REMAP, remap_file_pages),
+ * and which segment it is (System V). What is no longer true is dropped.
  *
- * For devices without faults the memory that job->ranges names is populated. Where a discard of it is pending (see hmm-coherence(7)) its
- * end is waited for, up to 100 ms.
+ * For devices without faults the memory that job->ranges names is populated. Where a discard of it
+ * is pending (see hmm-coherence(7)) its end is waited for, up to 100 ms.
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0; -EINVAL a bad job; -EFAULT nothing is mapped in a named range, or it may not be read; -EPERM a named range is to be written and is
- * read-only; -EACCES a named range is not allowed by hmm_svm_add_range(); -EHWPOISON a page of a named range is lost to a media or memory
- * error; -EAGAIN a discard of a named range is still pending: submit again, or if it is known to be over say so first by
- * hmm_mm_note() with HMM_NOTE_DISCARD; -EOPNOTSUPP a named range cannot be cached, or the device runs no jobs; -ENOSPC, -ETIME as
- * hmm_svm_fault(); -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the library's descriptors. Another -errno that the device's submit or map returned.
+ * Return: 0; -EINVAL a bad job; -EFAULT nothing is mapped in a named range, or it may not be read;
+ * -EPERM a named range is to be written and is read-only; -EACCES a named range is not allowed by
+ * hmm_svm_add_range(); -EHWPOISON a page of a named range is lost to a media or memory error;
+ * -EAGAIN a discard of a named range is still pending: submit again, or if it is known to be over
+ * say so first by hmm_mm_note() with HMM_NOTE_DISCARD; -EOPNOTSUPP a named range cannot be cached,
+ * or the device runs no jobs; -ENOSPC, -ETIME as hmm_svm_fault(); -ENOMEM no memory; -ESRCH a
+ * forked child, the process has ended, or it closed the library's descriptors. Another -errno that
+ * the device's submit or map returned.
  * Since: 0.1.
  */
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
@@ -210,8 +227,8 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
  * @timeout_ns: how long to wait, in ns; 0: for ever
  *
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
- * Return: 0 it has ended, and is the caller's again; -ETIME @timeout_ns passed; -ESRCH a forked child. Another -errno that the device's wait
- * returned.
+ * Return: 0 it has ended, and is the caller's again; -ETIME @timeout_ns passed; -ESRCH a forked
+ * child. Another -errno that the device's wait returned.
  * Since: 0.1.
  */
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns);
@@ -282,10 +299,11 @@ int hmm_svm_walk(struct hmm_svm *svm, uint64_t start, uint64_t end,
 		 int (*fn)(const struct hmm_svm_chunk *chunk, void *arg), void *arg);
 
 /**
- * hmm_svm_collect() - free what unmapped ranges left behind: notifiers, and table pages without entries
+ * hmm_svm_collect() - free what unmapped ranges left behind
  * @svm: the mirror
  *
- * It happens by itself after enough was unmapped, off the pump, unless HMM_SVM_NO_COLLECT is set.
+ * These are notifiers, and pages of tables that hold no entry. It happens by itself after enough
+ * was unmapped, off the pump, unless HMM_SVM_NO_COLLECT is set.
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
  * Return: bytes freed; 0 also in a forked child. Notifiers are counted in struct hmm_svm_stats.
  * Since: 0.1. Follows: the garbage collector of xe_svm.

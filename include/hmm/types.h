@@ -23,11 +23,11 @@ extern "C" {
  * @HMM_PFN_P2PDMA: sticky: the driver reaches the page from device to device
  * @HMM_PFN_P2PDMA_BUS: sticky: likewise, by an address of the bus
  * @HMM_PFN_STICKY: the sticky bits
- * @HMM_PFN_ORDER_SHIFT: where the order begins: the page is part of a naturally aligned block of
- *	4 KiB << order that the CPU maps as one
+ * @HMM_PFN_ORDER_SHIFT: where the order begins: the page is part of a naturally aligned block of 4
+ *	KiB << order that the CPU maps as one
  * @HMM_PFN_ORDER_MASK: the five bits of the order, see hmm_pfn_to_map_order()
- * @HMM_PFN_TRANSIENT: out: may be used once, after a check, and must not be cached: a discard of the
- *	page (MADV_DONTNEED and its kin) was announced and its end is not proven yet, or nothing
+ * @HMM_PFN_TRANSIENT: out: may be used once, after a check, and must not be cached: a discard of
+ *	the page (MADV_DONTNEED and its kin) was announced and its end is not proven yet, or nothing
  *	reports changes of this mapping. No flag of the kernel's
  * @HMM_PFN_DEVICE_PRIVATE: reserved for pages in device memory that the CPU cannot reach
  * @HMM_PFN_DEVICE_COHERENT: reserved for pages in device memory that the CPU can reach
@@ -35,13 +35,13 @@ extern "C" {
  * @HMM_PFN_REQ_FAULT: in: fault the page in for reading if it is not there
  * @HMM_PFN_REQ_WRITE: in, with HMM_PFN_REQ_FAULT: fault it in for writing
  *
- * An entry is one 64-bit word for each page of 4 KiB. The low bits hold a page number. The kernel hides page
- * frame numbers from processes without privilege, so it is the number of the *virtual* page: the
- * address shifted right by HMM_PAGE_SHIFT, see hmm_pfn_to_addr(). A driver turns it into an address that its device
- * understands.
+ * An entry is one 64-bit word for each page of 4 KiB. The low bits hold a page number. The kernel
+ * hides page frame numbers from processes without privilege, so it is the number of the *virtual*
+ * page: the address shifted right by HMM_PAGE_SHIFT, see hmm_pfn_to_addr(). A driver turns it into
+ * an address that its device understands.
  *
- * Bits marked "in" are requests to hmm_range_fault(), bits marked "out" are its answer. Sticky bits are the
- * driver's own: they survive from the input to the output. Bits 48 and 49 are unused.
+ * Bits marked "in" are requests to hmm_range_fault(), bits marked "out" are its answer. Sticky bits
+ * are the driver's own: they survive from the input to the output. Bits 48 and 49 are unused.
  * Since: 0.1. Follows: enum hmm_pfn_flags.
  */
 #define HMM_PFN_VALID (1ULL << 63)
@@ -78,8 +78,8 @@ extern "C" {
  * hmm_pfn_to_map_order() - the order of a page entry
  * @pfn: an entry as hmm_range_fault() made it
  * Context: any.
- * Return: the page is part of a naturally aligned block of 4 KiB << order that the CPU maps as one; 0 for a
- * single page.
+ * Return: the page is part of a naturally aligned block of 4 KiB << order that the CPU maps as one;
+ * 0 for a single page.
  * Since: 0.1. Follows: hmm_pfn_to_map_order().
  */
 static inline unsigned int hmm_pfn_to_map_order(uint64_t pfn)
@@ -101,9 +101,10 @@ static inline uint64_t hmm_pfn_to_addr(uint64_t pfn)
 
 /**
  * enum hmm_event - why a range is invalidated
- * @HMM_EVENT_UNMAP: the mapping is gone (munmap, mmap with MAP_FIXED over it, brk or mremap that shrinks)
- * @HMM_EVENT_CLEAR: pages are gone or replaced, the mapping stays (a discard, a file that was cut or
- *	punched, or the library itself, which drops translations before it registers a range)
+ * @HMM_EVENT_UNMAP: the mapping is gone (munmap, mmap with MAP_FIXED over it, brk or mremap that
+ *	shrinks)
+ * @HMM_EVENT_CLEAR: pages are gone or replaced, the mapping stays (a discard, a file that was cut
+ *	or punched, or the library itself, which drops translations before it registers a range)
  * @HMM_EVENT_MOVE: the mapping moved away from this range, or onto it (mremap)
  * @HMM_EVENT_FORK: the process forked: private memory is shared with the child, and the next write
  *	by the CPU may put another page in its place
@@ -112,8 +113,8 @@ static inline uint64_t hmm_pfn_to_addr(uint64_t pfn)
  * @HMM_EVENT_EXCLUSIVE: a device is about to take exclusive access
  * @HMM_EVENT_RELEASE: the address space is being detached, or is lost
  *
- * MIGRATE and EXCLUSIVE come from hmm_interval_invalidate(); struct hmm_invalidation has the
- * owner of the device then.
+ * MIGRATE and EXCLUSIVE come from hmm_interval_invalidate(); struct hmm_invalidation has the owner
+ * of the device then.
  * Since: 0.1. Follows: enum mmu_notifier_event.
  */
 enum hmm_event {
@@ -131,7 +132,8 @@ enum hmm_event {
 /**
  * enum hmm_vma_kind - what a mapping (VMA) is of, as far as mirroring is concerned
  * @HMM_VMA_HOLE: nothing is mapped
- * @HMM_VMA_ANON: private anonymous memory, heap and stacks included; may have transparent huge pages
+ * @HMM_VMA_ANON: private anonymous memory, heap and stacks included; may have transparent huge
+ *	pages
  * @HMM_VMA_HUGETLB: hugetlbfs, private or shared
  * @HMM_VMA_SHMEM: a memfd, tmpfs, shared anonymous memory
  * @HMM_VMA_SYSV: a System V segment: shmdt raises no event

@@ -39,10 +39,10 @@ static struct places *next_places(struct places *p)
 
 	if (next)
 		return next;
-	fresh = hmm_pool_map(sizeof(*fresh));
+	fresh = pool_map(sizeof(*fresh));
 	if (!fresh || atomic_compare_exchange_strong(&p->next, &next, fresh))
 		return fresh;
-	hmm_pool_unmap(fresh, sizeof(*fresh));
+	pool_unmap(fresh, sizeof(*fresh));
 	return next;
 }
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-void hmm_hook(enum hmm_window window)
+void hmm_hook(enum hmm_point window)
 {
 	static _Thread_local uint64_t x __attribute__((tls_model("initial-exec")));
 	struct timespec ts = { 0, 0 };

@@ -53,19 +53,19 @@ static bool has_own_files(void)
 static _Atomic uint64_t *make_page(void)
 {
 	_Atomic uint64_t *none = &no_page;
-	_Atomic uint64_t *page = hmm_pool_map(4096);
+	_Atomic uint64_t *page = pool_map(4096);
 
 	if (!page)
 		return &no_page;
 	if (madvise((void *)page, 4096, MADV_WIPEONFORK)) {
-		hmm_pool_unmap((void *)page, 4096);
+		pool_unmap((void *)page, 4096);
 		return &no_page;
 	}
 	atomic_store(&owner, getpid());
 	atomic_store(page, atomic_fetch_add(&last, 1) + 1);
 	if (atomic_compare_exchange_strong(&epoch_page, &none, page))
 		return page;
-	hmm_pool_unmap((void *)page, 4096);
+	pool_unmap((void *)page, 4096);
 	return none;
 }
 

@@ -21,7 +21,7 @@ enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X) };
 
 #ifdef HMM_MUTATIONS
 unsigned long long hmm_mutations_on; /* written before threads start */
-void (*hmm_hook_fn)(enum hmm_window, void *);
+void (*hmm_hook_fn)(enum hmm_point, void *);
 void *hmm_hook_arg;
 #endif
 

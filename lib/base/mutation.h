@@ -23,7 +23,7 @@
 	X(NO_CALLBACK, "no-callback", "callbacks are not run")                                     \
 	X(NO_MOVE, "no-move", "a move invalidates nothing")                                        \
 	X(NO_FORK_KILL, "no-fork-kill", "a fork invalidates nothing")                              \
-	X(CACHE_DOUBT, "cache-doubt", "a discard counts as ended when it is announced")            \
+	X(CACHE_DISCARD, "cache-discard", "a discard counts as ended when it is announced")        \
 	X(TRUST_RUNNING, "trust-running", "a thread that runs is in the middle of no discard")     \
 	X(KEEP_REGION, "keep-region", "a region is believed registered after it was unmapped")     \
 	X(FILE_BLIND, "file-blind", "changes of mirrored files are not noticed")                   \

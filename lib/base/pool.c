@@ -22,7 +22,7 @@ struct owned {
 };
 
 /*
- * Every mapping of ours, for hmm_pool_owns(): end is written last and cleared first, 0 is an empty place. Tables are
+ * Every mapping of ours, for pool_owns(): end is written last and cleared first, 0 is an empty place. Tables are
  * added in front of the list, each a mapping of ours in its own first place, and stay for good: readers take no lock.
  */
 struct table {
@@ -152,12 +152,12 @@ static void disown(uint64_t start)
 	atomic_store(&o->end, 0);
 }
 
-bool hmm_pool_owns(uint64_t addr)
+bool pool_owns(uint64_t addr)
 {
 	return find(addr);
 }
 
-void *hmm_pool_map(size_t size)
+void *pool_map(size_t size)
 {
 	void *p = map_named(size);
 
@@ -165,11 +165,11 @@ void *hmm_pool_map(size_t size)
 		return NULL;
 	if (own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size) && open_up(p, size))
 		return p;
-	hmm_pool_unmap(p, size);
+	pool_unmap(p, size);
 	return NULL;
 }
 
-void hmm_pool_unmap(void *ptr, size_t size)
+void pool_unmap(void *ptr, size_t size)
 {
 	if (!ptr)
 		return;
@@ -177,16 +177,16 @@ void hmm_pool_unmap(void *ptr, size_t size)
 	munmap(ptr, size);
 }
 
-void hmm_objpool_init(struct hmm_objpool *pool, size_t size)
+void objpool_init(struct objpool *pool, size_t size)
 {
 	memset(pool, 0, sizeof(*pool));
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->size = (size + 15) & ~(size_t)15;
 }
 
-static int grow(struct hmm_objpool *pool)
+static int grow(struct objpool *pool)
 {
-	char *p = hmm_pool_map(SLAB_BYTES);
+	char *p = pool_map(SLAB_BYTES);
 	struct slab *slab = (struct slab *)p;
 
 	if (!p)
@@ -200,7 +200,7 @@ static int grow(struct hmm_objpool *pool)
 	return 0;
 }
 
-void *hmm_objpool_get(struct hmm_objpool *pool)
+void *objpool_get(struct objpool *pool)
 {
 	void *obj = NULL;
 
@@ -215,7 +215,7 @@ void *hmm_objpool_get(struct hmm_objpool *pool)
 	return obj;
 }
 
-void hmm_objpool_put(struct hmm_objpool *pool, void *obj)
+void objpool_put(struct objpool *pool, void *obj)
 {
 	if (!obj)
 		return;
@@ -225,13 +225,13 @@ void hmm_objpool_put(struct hmm_objpool *pool, void *obj)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void hmm_objpool_fini(struct hmm_objpool *pool)
+void objpool_fini(struct objpool *pool)
 {
 	struct slab *next;
 
 	for (struct slab *s = pool->slabs; s; s = next) {
 		next = s->next;
-		hmm_pool_unmap(s, SLAB_BYTES);
+		pool_unmap(s, SLAB_BYTES);
 	}
 	pthread_mutex_destroy(&pool->lock);
 }

@@ -12,25 +12,25 @@
 #include <pthread.h>
 
 /* Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory. */
-void *hmm_pool_map(size_t size);
-void hmm_pool_unmap(void *ptr, size_t size);
+void *pool_map(size_t size);
+void pool_unmap(void *ptr, size_t size);
 /* Is this address in memory of ours? For kernels that do not name VMAs. Never blocks. */
-bool hmm_pool_owns(uint64_t addr);
+bool pool_owns(uint64_t addr);
 
 /*
  * Objects of one size. get() zeroes. Objects are never returned to the system before fini().
  * Thread-safe; may map pages, never unmaps any: legal under every lock.
  */
-struct hmm_objpool {
+struct objpool {
 	pthread_mutex_t lock;
 	size_t size;        /* of an object, a multiple of 16 */
 	void *free;         /* list, linked through the first word (lock) */
 	struct slab *slabs; /* (lock) */
 };
 
-void hmm_objpool_init(struct hmm_objpool *pool, size_t size);
-void *hmm_objpool_get(struct hmm_objpool *pool);
-void hmm_objpool_put(struct hmm_objpool *pool, void *obj);
-void hmm_objpool_fini(struct hmm_objpool *pool);
+void objpool_init(struct objpool *pool, size_t size);
+void *objpool_get(struct objpool *pool);
+void objpool_put(struct objpool *pool, void *obj);
+void objpool_fini(struct objpool *pool);
 
 #endif

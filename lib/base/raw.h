@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * System calls that leave errno alone: the result is what the kernel says, -errno for an error. For code that
- * runs on another thread's thread-local storage (lib/mm/keeper.c).
+ * runs on another thread's thread-local storage (lib/pump/keeper.c).
  */
 #ifndef LIB_BASE_RAW_H
 #define LIB_BASE_RAW_H

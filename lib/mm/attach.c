@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
-#include "mm/steal.h"
+#include "pump/steal.h"
 #include "base/child.h"
 #include "base/epoch.h"
 #include "persist/persist.h"
@@ -76,12 +76,12 @@ static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
 	pthread_mutex_init(&mm->notifier_lock, NULL);
-	if (doubts_init(mm))
+	if (discards_init(mm))
 		return -ENOMEM;
-	hmm_objpool_init(&mm->regions_pool, sizeof(struct region));
-	hmm_objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
+	objpool_init(&mm->regions_pool, sizeof(struct region));
+	objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
 	mm->kick[0] = mm->kick[1] = OWNFD_NONE;
-	mm->thieves = hmm_pool_map(THIEVES * sizeof(*mm->thieves));
+	mm->thieves = pool_map(THIEVES * sizeof(*mm->thieves));
 	if (!mm->thieves)
 		return -ENOMEM;
 	if (persist_init(&mm->persist))
@@ -97,12 +97,12 @@ struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
-	doubts_fini(mm);
-	hmm_pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
-	hmm_objpool_fini(&mm->regions_pool);
-	hmm_objpool_fini(&mm->notifiers_pool);
-	hmm_pool_unmap(mm->token, 4096);
-	hmm_pool_unmap(mm, sizeof(*mm));
+	discards_fini(mm);
+	pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
+	objpool_fini(&mm->regions_pool);
+	objpool_fini(&mm->notifiers_pool);
+	pool_unmap(mm->token, 4096);
+	pool_unmap(mm, sizeof(*mm));
 }
 
 void mm_get(struct hmm_mm *mm)
@@ -178,7 +178,7 @@ no_provider:
 int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 {
 	HMM_NO_CANCEL;
-	struct hmm_mm *mm = hmm_pool_map(sizeof(*mm));
+	struct hmm_mm *mm = pool_map(sizeof(*mm));
 	int err;
 
 	if (!mm)
@@ -266,8 +266,8 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 		.map_entries = mm->stats.map_entries,
 		.probes = mm->stats.probes,
 		.probes_busy = mm->stats.probes_busy,
-		.doubts = mm->stats.doubts,
-		.doubts_settled = mm->stats.doubts_settled,
+		.discards_pending = mm->stats.discards_pending,
+		.discards_settled = mm->stats.discards_settled,
 		.watchdog_reads = mm->stats.watchdog_reads,
 		.overruns = mm->stats.overruns,
 		.pump_busy_ns = mm->stats.pump_busy_ns,

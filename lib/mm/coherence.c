@@ -3,8 +3,8 @@
  * The coherence report: a table of what holds with every feature, and the few things that features or
  * privilege change. Each cell has a test in tests/events.
  */
-#include "mm/core.h"
-#include "abi/uffd.h"
+#include "space/space.h"
+#include "kernel/abi/uffd.h"
 
 #include <hmm/coherence.h>
 

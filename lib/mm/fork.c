@@ -24,8 +24,8 @@
  * two have, one of them sees the other (both are sequentially consistent). From the late handler to the end of the
  * fork no fault succeeds.
  */
-#include "mm/steal.h"
-#include "mm/thread.h"
+#include "pump/steal.h"
+#include "kernel/thread.h"
 #include "base/epoch.h"
 #include "base/nocancel.h"
 
@@ -63,11 +63,11 @@ _Thread_local struct fork_held fork_held __attribute__((tls_model("initial-exec"
 
 static void leave_to_pump(struct hmm_mm *mm)
 {
-	const uint64_t deadline = mm_now_ns() + GATE_NS;
+	const uint64_t deadline = clock_ns() + GATE_NS;
 
 	steal_close(mm);
-	for (unsigned int n = 0; !steal_may_read(mm) && !mm_deadline_passed(deadline); n++)
-		mm_pause(n);
+	for (unsigned int n = 0; !steal_may_read(mm) && !deadline_passed(deadline); n++)
+		deadline_pause(n);
 	atomic_store(&mm->fork_late, true);
 	pump_kick(mm);
 }
@@ -80,7 +80,7 @@ static void kill_all(struct hmm_mm *mm)
 	if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
 		return;
 	if (inside_library || (fork_held.depth && fork_held.mm == mm) ||
-	    gate_close_until(mm, mm_now_ns() + GATE_NS)) {
+	    gate_close_until(mm, clock_ns() + GATE_NS)) {
 		leave_to_pump(mm);
 		return;
 	}
@@ -187,9 +187,9 @@ int mm_fork_wait(uint64_t deadline, uint64_t *word)
 	for (unsigned int n = 0; (*word = atomic_load(&under_way)) & UNDER_WAY; n++) {
 		if (mine)
 			return -EDEADLK;
-		if (mm_deadline_passed(deadline))
+		if (deadline_passed(deadline))
 			return -ETIME;
-		mm_pause(n);
+		deadline_pause(n);
 	}
 	return 0;
 }
@@ -224,7 +224,7 @@ int fork_attach(struct hmm_mm *mm)
 	mm->epoch = epoch_now();
 	if (!mm->epoch)
 		return -EOPNOTSUPP;
-	mm->token = hmm_pool_map(4096);
+	mm->token = pool_map(4096);
 	return mm->token ? 0 : -ENOMEM;
 }
 

@@ -5,7 +5,7 @@
  *	L1 file_table     mirrored files and what was mapped where; the pump only tries for it, outside its cycle
  *	L2 region_lock    the registered regions, and the order kill, register
  *	L3 gate           closing it: one closer at a time (gate_close / gate_open)
- *	L4 notifier_lock  the notifiers' interval tree; held while callbacks run. doubt.lock may be held around it
+ *	L4 notifier_lock  the notifiers' interval tree; held while callbacks run. discards.lock may be held around it
  *	L5 pool_lock      memory that is never registered
  *
  * None of these is ever held while memory of the program is allocated, freed or touched: its owner
@@ -21,7 +21,7 @@
 #include "base/ownfd.h"
 
 struct region_tree;
-struct doubt_list;
+struct discard_list;
 struct file_table;
 struct itree_node;
 
@@ -58,7 +58,7 @@ int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
 int pagemap_open(struct pagemap *p, int fd, bool no_scan);
 void pagemap_close(struct pagemap *p);
 
-/* What a snapshot says of one run of pages; categories are PAGE_IS_* of lib/abi/linux.h */
+/* What a snapshot says of one run of pages; categories are PAGE_IS_* of lib/kernel/abi */
 struct page_run {
 	uint64_t start;
 	uint64_t end;
@@ -84,7 +84,7 @@ int pagemap_is_registered(struct pagemap *p, uint64_t addr);
 /* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */
 int pagemap_words(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
 
-/* --- core.c, pump.c, region.c, gate.c, doubt.c, file.c ------------------------------------------ */
+/* --- core.c, pump.c, region.c, gate.c, discard.c, file.c ------------------------------------------ */
 
 /* For layers above: parts of struct hmm_mm, see core.h for the rest. */
 struct vma_reader *mm_vmas(struct hmm_mm *mm);
@@ -100,10 +100,10 @@ int mm_alive(const struct hmm_mm *mm);
 /* It is a forked child's by inheritance: none of its locks may be taken, nothing of it is to be freed. */
 bool mm_inherited(const struct hmm_mm *mm);
 /* Whether a clock deadline passed; absolute CLOCK_MONOTONIC ns, 0 never. */
-bool mm_deadline_passed(uint64_t deadline);
-uint64_t mm_now_ns(void);
+bool deadline_passed(uint64_t deadline);
+uint64_t clock_ns(void);
 /* Between two looks, number n since 0: yields at first, then sleeps 50 us. */
-void mm_pause(unsigned int n);
+void deadline_pause(unsigned int n);
 
 /* The in-flight probe (rule 2): true while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
@@ -118,16 +118,16 @@ void mm_refused_forget(void);
  * A lock that the pump holds while callbacks run, taken by whoever has a deadline: 0, or -ETIME. Deadlines as
  * above.
  */
-int mm_lock_until(pthread_mutex_t *lock, uint64_t deadline);
+int deadline_lock(pthread_mutex_t *lock, uint64_t deadline);
 
 /* How long to sleep at most before a deadline is looked at again, in ns. */
-uint64_t mm_slice_ns(uint64_t deadline);
+uint64_t deadline_slice_ns(uint64_t deadline);
 /* Wait for a condition, maybe in vain, never beyond a deadline: 0, or -ETIME. */
-int mm_cond_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
+int deadline_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 /* timeout_ns from now; 0 for 0 */
-uint64_t mm_deadline(uint64_t timeout_ns);
+uint64_t deadline_after(uint64_t timeout_ns);
 /* What is left of it: not 0, which is for ever, unless the deadline is. */
-uint64_t mm_left_ns(uint64_t deadline);
+uint64_t deadline_left_ns(uint64_t deadline);
 
 /*
  * gate.c. hmm_engine_commit_begin() in two steps, for who holds a lock that must not be held at a closed gate; then
@@ -162,7 +162,7 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
 
 /*
  * Make sure that [start, end), which lies inside vma, is registered (rule 3: kill first). Idempotent and cheap when
- * it already is. *covered is the span now known registered. -EOPNOTSUPP: this kind cannot be (entries
+ * it already is. *covered is the mapping now known registered. -EOPNOTSUPP: this kind cannot be (entries
  * become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look again; -ETIME, as of the two below.
  */
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
@@ -183,11 +183,11 @@ int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dead
 /* Is any part of it? Does not wait, as who holds the lock may, for a driver: -EBUSY. */
 int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* Is a discard of any part of it in doubt (rule 6)? Tries to settle it first. */
-bool doubt_overlaps(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* For a fault that has not looked yet: its sequence outlives the end of a doubt, see notifiers_outdate(). */
-bool doubt_overlaps_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
-			  const struct hmm_interval_notifier *own, uint64_t *seq);
+/* Is a discard of any part of it pending (rule 6)? Tries to settle it first. */
+bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* For a fault that has not looked yet: its sequence outlives the end of a discard, see notifiers_outdate(). */
+bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
+			   const struct hmm_interval_notifier *own, uint64_t *seq);
 
 /*
  * file.c. A range is being faulted: remember what is mapped there and, of a file, its size and change time.
@@ -211,17 +211,17 @@ bool files_closed(struct hmm_mm *mm);
 /* Will a change of the file be seen, all over the range? No system call. */
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * Are the spans that file_track() put there still? A change that was told in between took them away, and
+ * Are the mappings that file_track() put there still? A change that was told in between took them away, and
  * the next one would not be known to be about the range.
  */
 bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* span.c, dead.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
-bool span_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* mapping.c, dead.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
+bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is part of it System V shared memory, whose detaching nothing tells of? Cheap where there is none. */
-bool span_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Have spans been replaced whose older translations are not invalidated yet? Ask after the checks, before the sequence. */
-bool spans_untold(struct hmm_mm *mm);
+bool mapping_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Have mappings been replaced whose older translations are not invalidated yet? Ask after the checks, before the sequence. */
+bool stale_undelivered(struct hmm_mm *mm);
 /*
  * once.c. What a fault saw of memory that nobody can watch, under which sequence; a check sees whether it is the same. One
  * system call a mapping, one for 256 pages.

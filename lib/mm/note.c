@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What the program tells about itself: unseen events become synchronous. */
-#include "mm/core.h"
+#include "space/space.h"
 #include "mm/preload.h"
 #include "base/nocancel.h"
 
@@ -30,11 +30,11 @@ static void note(struct hmm_mm *mm, void *arg)
 		pthread_mutex_unlock(&mm->region_lock);
 	}
 	mm_invalidate(mm, &inv);
-	/* Last: what was faulted while the discard was in doubt is gone by now. */
+	/* Last: what was faulted while the discard was pending is gone by now. */
 	if (t->note == HMM_NOTE_DISCARD)
-		doubt_settle(mm, t->start, t->end);
+		discard_settle(mm, t->start, t->end);
 	else if (t->note == HMM_NOTE_OWN_DISCARD)
-		doubt_overlaps(mm, t->start, t->end); /* who asks is no suspect */
+		discard_pending(mm, t->start, t->end); /* who asks is no suspect */
 }
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)

@@ -3,7 +3,7 @@
  * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it; it is
  * written with the gate closed, so a commit section sees it change either before it begins or not at all.
  */
-#include "mm/core.h"
+#include "space/space.h"
 #include "base/nocancel.h"
 
 #include <assert.h>
@@ -41,7 +41,7 @@ bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t 
 static void remove_locked(struct hmm_mm *mm, struct hmm_interval_notifier *ni)
 {
 	itree_remove(&mm->notifiers, &ni->node);
-	hmm_objpool_put(&mm->notifiers_pool, ni);
+	objpool_put(&mm->notifiers_pool, ni);
 	mm_put(mm);
 }
 
@@ -50,7 +50,7 @@ static int lock_until(struct hmm_mm *mm, uint64_t deadline)
 	int err;
 
 	held_begin(mm);
-	err = mm_lock_until(&mm->notifier_lock, deadline);
+	err = deadline_lock(&mm->notifier_lock, deadline);
 	if (err)
 		held_not();
 	return err;
@@ -80,7 +80,7 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	if (!length || start + length < start || !ops || ops->size < sizeof(*ops) ||
 	    !ops->invalidate)
 		return -EINVAL;
-	ni = hmm_objpool_get(&mm->notifiers_pool);
+	ni = objpool_get(&mm->notifiers_pool);
 	if (!ni)
 		return -ENOMEM;
 	ni->mm = mm;
@@ -91,7 +91,7 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	ni->node.end = start + length;
 	err = lock_until(mm, deadline);
 	if (err) {
-		hmm_objpool_put(&mm->notifiers_pool, ni);
+		objpool_put(&mm->notifiers_pool, ni);
 		mm_put(mm);
 		return err;
 	}

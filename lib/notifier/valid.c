@@ -8,7 +8,7 @@
  * change that had taken effect before that instant was read before it, so a pump cycle has begun: either
  * it is over (the sequence tells) or pump_seq is odd or has moved.
  */
-#include "mm/steal.h"
+#include "pump/steal.h"
 #include "base/nocancel.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static bool at_rest(struct hmm_mm *mm)
 
 	if (seq & 1 || mm_in_flight(mm))
 		return false;
-	hmm_hook(HMM_WINDOW_PROBED);
+	hmm_hook(HMM_POINT_PROBED);
 	return !steal_pending(mm) && atomic_load(&mm->pump_seq) == seq;
 }
 
@@ -57,7 +57,7 @@ bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
 
 	if (pump & 1 || atomic_load(&ni->seq) != seq || mm_alive(mm) || mm_in_flight(mm))
 		return false;
-	hmm_hook(HMM_WINDOW_PROBED);
+	hmm_hook(HMM_POINT_PROBED);
 	return !steal_pending(mm) && atomic_load(&mm->pump_seq) == pump &&
 	       atomic_load(&ni->seq) == seq;
 }
@@ -94,7 +94,7 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
 	for (unsigned int round = 0; atomic_load(&ni->mm->pump_seq) & 1; round++) {
 		if (mm_alive(ni->mm))
 			break;
-		if (mm_deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
+		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;
 		back_off(round);
 	}
@@ -113,7 +113,7 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 {
 	HMM_CANCEL_POINT;
-	uint64_t deadline = mm_deadline(timeout_ns);
+	uint64_t deadline = deadline_after(timeout_ns);
 	int err;
 
 	refused = 0;
@@ -121,7 +121,7 @@ int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 	     round++) {
 		if (refused)
 			return mm_refused();
-		if (mm_deadline_passed(deadline))
+		if (deadline_passed(deadline))
 			return -ETIME;
 		back_off(round);
 	}

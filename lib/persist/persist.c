@@ -37,7 +37,7 @@ struct persist_cache {
 
 int persist_init(struct persist_cache **out)
 {
-	struct persist_cache *c = hmm_pool_map(sizeof(*c));
+	struct persist_cache *c = pool_map(sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
@@ -52,7 +52,7 @@ void persist_fini(struct persist_cache *c)
 		return;
 	for (int i = 0; i < KNOWN_MAX; i++)
 		hmm_interval_notifier_remove(c->known[i].ni);
-	hmm_pool_unmap(c, sizeof(*c));
+	pool_unmap(c, sizeof(*c));
 }
 
 /* A reader of lines that needs no heap. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
 #include "provider/provider.h"
-#include "abi/uffd.h"
+#include "kernel/abi/uffd.h"
 #include "base/child.h"
 
 #include <errno.h>

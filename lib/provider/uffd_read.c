@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Reading events, also for the keeper, which has no thread-local storage of its own: no errno, no sanitizer. */
 #include "provider/provider.h"
-#include "abi/uffd.h"
+#include "kernel/abi/uffd.h"
 #include "base/raw.h"
 
 #include <errno.h>

@@ -93,8 +93,8 @@ static void slab_free(struct pt_slab *s)
 	/* The next to be mapped there know nothing of ours. */
 	ASAN_UNPOISON_MEMORY_REGION(mem, size);
 	if (is_large(s))
-		hmm_pool_unmap(s, PAGE);
-	hmm_pool_unmap(mem, size);
+		pool_unmap(s, PAGE);
+	pool_unmap(mem, size);
 }
 
 /* No node of it is in use: all of them read as zeros, and are handed out anew from the first. */
@@ -111,11 +111,11 @@ static void slab_rest(struct pt_slab *s)
 
 static struct pt_slab *slab_large(void)
 {
-	struct pt_slab *s = hmm_pool_map(PAGE);
-	char *mem = s ? hmm_pool_map(SLAB_LARGE) : NULL;
+	struct pt_slab *s = pool_map(PAGE);
+	char *mem = s ? pool_map(SLAB_LARGE) : NULL;
 
 	if (!mem) {
-		hmm_pool_unmap(s, PAGE);
+		pool_unmap(s, PAGE);
 		return NULL;
 	}
 	syscall(SYS_madvise, mem, SLAB_LARGE, MADV_HUGEPAGE);
@@ -126,7 +126,7 @@ static struct pt_slab *slab_large(void)
 
 static struct pt_slab *slab_small(size_t size)
 {
-	struct pt_slab *s = hmm_pool_map(size);
+	struct pt_slab *s = pool_map(size);
 
 	if (!s)
 		return NULL;

@@ -35,7 +35,7 @@ int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_pta
 
 	if (rc)
 		return rc;
-	t = hmm_pool_map(sizeof(*t));
+	t = pool_map(sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	t->standard = g == &default_geometry;
@@ -51,7 +51,7 @@ int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_pta
 	pt_cache_init(t);
 	t->root = pt_node_get(t, 0);
 	if (!t->root) {
-		hmm_pool_unmap(t, sizeof(*t));
+		pool_unmap(t, sizeof(*t));
 		return -ENOMEM;
 	}
 	*table = t;
@@ -64,7 +64,7 @@ void hmm_ptable_destroy(struct hmm_ptable *table)
 		return;
 	pt_cache_fini(table);
 	pthread_mutex_destroy(&table->lock);
-	hmm_pool_unmap(table, sizeof(*table));
+	pool_unmap(table, sizeof(*table));
 }
 
 static __attribute__((noinline)) uint64_t lookup_levels(const struct hmm_ptable *t, uint64_t addr,

@@ -5,8 +5,8 @@
  * remember what is mapped. Each maximal run of pages with one request is one system call.
  */
 #include "range/walk.h"
-#include "abi/madvise.h"
-#include "abi/pagemap.h"
+#include "kernel/abi/madvise.h"
+#include "kernel/abi/pagemap.h"
 #include "base/mutation.h"
 
 #include <errno.h>

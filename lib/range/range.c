@@ -45,7 +45,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 		w->mask = range->pfn_flags_mask & REQUEST_BITS;
 	w->written = w->furthest = range->start;
 	range->last = range->start;
-	w->deadline = mm_deadline(timeout_ns);
+	w->deadline = deadline_after(timeout_ns);
 }
 
 /* What comes further is given its whole time anew (rule 12). */
@@ -58,7 +58,7 @@ static void progress(struct walk *w, uint64_t done)
 	w->furthest = done;
 	w->stuck = 0;
 	if (w->timeout && !hmm_mutation(HMM_MUTATION_CUT_PROGRESS))
-		w->deadline = mm_deadline(w->timeout);
+		w->deadline = deadline_after(w->timeout);
 }
 
 /*
@@ -70,7 +70,7 @@ static int settle(struct walk *w)
 	struct hmm_range *r = w->range;
 	uint64_t seq;
 
-	hmm_hook(HMM_WINDOW_SNAPSHOT);
+	hmm_hook(HMM_POINT_SNAPSHOT);
 	mm_refused_forget();
 	while (hmm_interval_read_retry(r->notifier, r->notifier_seq)) {
 		int err = mm_alive(w->mm);
@@ -83,7 +83,7 @@ static int settle(struct walk *w)
 			return err;
 		if (seq != r->notifier_seq)
 			return -EBUSY;
-		if (mm_deadline_passed(w->deadline))
+		if (deadline_passed(w->deadline))
 			return -ETIME;
 		sched_yield();
 	}
@@ -188,7 +188,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 		if (err == -ETIME && collided)
 			err = -EBUSY;
 		collided = err == -EBUSY;
-		if (!collided || mm_deadline_passed(w.deadline))
+		if (!collided || deadline_passed(w.deadline))
 			break;
 		wait_a_little(w.stuck);
 	}

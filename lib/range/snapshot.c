@@ -13,7 +13,7 @@
  * So a snapshot says less than the kernel's at times, never more than is true.
  */
 #include "range/walk.h"
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 #include "base/mutation.h"
 
 #include <errno.h>
@@ -254,7 +254,7 @@ static void arm(struct walk *w, uint64_t start, uint64_t end)
 }
 
 /*
- * In doubt, of what may not be armed: would another page in its place be seen? Of a shared file or memfd by its
+ * Pending, of what may not be armed: would another page in its place be seen? Of a shared file or memfd by its
  * stamp, which changes with its pages; of a copy that a private mapping made, or of a segment, by the frame alone.
  */
 static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
@@ -264,7 +264,7 @@ static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 
 /*
  * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
- * nor what a discard is in doubt about: there, pages are armed before they are looked at, so that
+ * nor what a discard is pending about: there, pages are armed before they are looked at, so that
  * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
  * backs: when a page goes the kernel leaves a marker in its place, which makes the next touch of DAX
  * fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return (seen on 6.18). -ETIME.
@@ -281,10 +281,10 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 		w->once = true;
 		return true;
 	}
-	/* Once a part has been looked at, perhaps in doubt, the end of a doubt is the end of this attempt. */
-	if (!doubt_overlaps_fault(w->mm, start, end,
-				  start == w->range->start ? w->range->notifier : NULL,
-				  &w->range->notifier_seq))
+	/* Once a part has been looked at, perhaps pending, the end of a discard is the end of this attempt. */
+	if (!discard_pending_fault(w->mm, start, end,
+				   start == w->range->start ? w->range->notifier : NULL,
+				   &w->range->notifier_seq))
 		return false;
 	if (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB) {
 		if (mm_wp_async(w->mm))

@@ -30,12 +30,12 @@ static bool file_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
-	const bool doubt = doubt_overlaps(mm, start, end);
+	const bool pending = discard_pending(mm, start, end);
 
 	/* The marks that tell an unwritten page are those of whoever registered it; and nobody else's pages are looked for. */
-	if (doubt ? !span_stands(mm, start, end) : !region_stands_known(mm, start, end))
+	if (pending ? !mapping_stands(mm, start, end) : !region_stands_known(mm, start, end))
 		return false;
-	return (doubt ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
+	return (pending ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
 }
 
 static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned int checks)
@@ -48,7 +48,7 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 	/* What nobody can watch is judged by all that can be seen of it, whatever is asked for. */
 	if (once >= 0)
 		return once;
-	if (checks & HMM_CHECK_VMA && !span_stands(mm, start, end))
+	if (checks & HMM_CHECK_VMA && !mapping_stands(mm, start, end))
 		return false;
 	if (checks & HMM_CHECK_FILE && !file_stands(mm, start, end))
 		return false;
@@ -71,11 +71,11 @@ int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 		checks &= ~HMM_CHECK_PRESENT;
 	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
 		checks &= ~HMM_CHECK_VMA;
-	if (span_has_sysv(mm, start, end))
+	if (mapping_has_sysv(mm, start, end))
 		checks |= HMM_CHECK_VMA;
 	if (checks && !stands(mm, range, checks))
 		return -ESTALE;
-	if (spans_untold(mm))
+	if (stale_undelivered(mm))
 		return -ESTALE;
 	return hmm_interval_valid(range->notifier, range->notifier_seq) ? 0 : -ESTALE;
 }

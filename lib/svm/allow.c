@@ -37,7 +37,7 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 		return -EINVAL;
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
-	a = hmm_objpool_get(&svm->small_pool);
+	a = objpool_get(&svm->small_pool);
 	if (!a)
 		return -ENOMEM;
 	a->start = start;
@@ -68,7 +68,7 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	pthread_mutex_unlock(&svm->lock);
 	if (!found)
 		return -ENOENT;
-	hmm_objpool_put(&svm->small_pool, found);
+	objpool_put(&svm->small_pool, found);
 	/* A fault that is on its way asks again inside its commit section: it commits before this or not. */
 	return hmm_svm_drop(svm, start, end);
 }

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <hmm/ptable.h>
 #include "base/nocancel.h"
-#include "mm/core.h"
+#include "space/space.h"
 #include "svm/device.h"
 #include "svm/svm.h"
 
@@ -79,5 +79,5 @@ void svm_collect_maybe(struct hmm_svm *svm)
 	if (svm->options.flags & HMM_SVM_NO_COLLECT ||
 	    atomic_load_explicit(&svm->garbage, memory_order_relaxed) < COLLECT_AFTER)
 		return;
-	collect(svm, svm->options.fault_timeout_ns ? mm_deadline(GATE_NS) : 0);
+	collect(svm, svm->options.fault_timeout_ns ? deadline_after(GATE_NS) : 0);
 }

@@ -192,7 +192,7 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 		return -EINVAL;
 	if (mm_inherited(mm))
 		return -ESRCH;
-	d = hmm_pool_map(sizeof(*d));
+	d = pool_map(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	d->epoch = epoch_now();
@@ -220,7 +220,7 @@ void hmm_device_destroy(struct hmm_device *dev)
 
 		dev->ops.destroy(dev);
 		pthread_mutex_destroy(&dev->serial);
-		hmm_pool_unmap(dev, sizeof(*dev));
+		pool_unmap(dev, sizeof(*dev));
 		dev = inner;
 	}
 }
@@ -236,7 +236,7 @@ int device_lock_until(struct hmm_device *dev, uint64_t deadline)
 {
 	if (dev->ops.thread_model != HMM_THREADS_SERIAL)
 		return 0;
-	return mm_lock_until(&dev->serial, deadline);
+	return deadline_lock(&dev->serial, deadline);
 }
 
 void device_lock(struct hmm_device *dev)

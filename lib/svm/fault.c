@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include "base/nocancel.h"
-#include "mm/core.h"
+#include "space/space.h"
 #include "svm/svm.h"
 
 bool svm_streaming(struct hmm_svm *svm, uint64_t start)
@@ -52,7 +52,7 @@ void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int 
 			continue;
 		rq.need_start = rq.start;
 		rq.need_end = rq.end;
-		rq.deadline = mm_deadline(svm->options.fault_timeout_ns);
+		rq.deadline = deadline_after(svm->options.fault_timeout_ns);
 		if (chunk_populate(svm, &rq) == 0)
 			stream_note(svm, rq.start, rq.end);
 		claim_end(svm, rq.start, rq.end);
@@ -72,11 +72,12 @@ static unsigned int smaller(unsigned int shift)
 	return shift > 16 ? 16 : HMM_PAGE_SHIFT;
 }
 
-/* A discard of other pages of the chunk is in doubt, of those that are needed none: by smaller chunks they can be had. */
-static bool doubt_beside(struct hmm_svm *svm, const struct chunk_request *rq)
+/* A discard of other pages of the chunk is pending, of those that are needed none: by smaller chunks they can be had. */
+static bool discard_beside(struct hmm_svm *svm, const struct chunk_request *rq)
 {
-	return rq->end - rq->start > HMM_PAGE_SIZE && doubt_overlaps(svm->mm, rq->start, rq->end) &&
-	       !doubt_overlaps(svm->mm, rq->need_start, rq->need_end);
+	return rq->end - rq->start > HMM_PAGE_SIZE &&
+	       discard_pending(svm->mm, rq->start, rq->end) &&
+	       !discard_pending(svm->mm, rq->need_start, rq->need_end);
 }
 
 static bool may_be_elsewhere(int rc)
@@ -96,7 +97,7 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot) ||
 	    claim_held(svm, rq->start, rq->end))
 		return 0;
-	rc = hmm_mm_barrier(svm->mm, mm_left_ns(rq->deadline));
+	rc = hmm_mm_barrier(svm->mm, deadline_left_ns(rq->deadline));
 	if (rc)
 		return rc;
 	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
@@ -111,7 +112,7 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 }
 
 /* The chunk is there by the table, but the device lacks something of it. */
-static int doubt(struct hmm_svm *svm, const struct chunk_request *rq)
+static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	int rc = section_begin(svm, rq->deadline);
 
@@ -127,7 +128,7 @@ static int doubt(struct hmm_svm *svm, const struct chunk_request *rq)
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		       struct svm_need *need)
 {
-	struct chunk_request rq = { .deadline = mm_deadline(svm->options.fault_timeout_ns) };
+	struct chunk_request rq = { .deadline = deadline_after(svm->options.fault_timeout_ns) };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
 	bool waited = false;
 	int rc;
@@ -138,7 +139,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			return rc;
 		rq.need_start = addr;
 		rq.need_end = end < rq.end ? end : rq.end;
-		if (doubt_beside(svm, &rq)) {
+		if (discard_beside(svm, &rq)) {
 			max_shift = smaller((unsigned int)__builtin_ctzll(rq.end - rq.start));
 			continue;
 		}
@@ -151,7 +152,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			count(&svm->stats.chunks_found, 1);
 			return 0;
 		}
-		if (waited && mm_deadline_passed(rq.deadline))
+		if (waited && deadline_passed(rq.deadline))
 			return -ETIME;
 		if (!claim_try(svm, rq.start, rq.end)) {
 			wait_usefully(svm, &rq);
@@ -164,7 +165,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			continue;
 		}
 		if (rc)
-			rc = doubt(svm, &rq);
+			rc = discards_wait(svm, &rq);
 		need->walks++;
 		if (!rc)
 			rc = chunk_populate(svm, &rq);

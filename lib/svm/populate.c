@@ -102,7 +102,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_req
 		rc = mm_alive(svm->mm);
 		if (rc)
 			return rc;
-		if (mm_deadline_passed(rq->deadline))
+		if (deadline_passed(rq->deadline))
 			return -ETIME;
 		/*
 		 * A change was in flight, maybe elsewhere. Once it is handled the sequence knows whether it
@@ -140,12 +140,12 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	do {
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
-		rc = hmm_range_fault(range, mm_left_ns(rq->deadline));
+		rc = hmm_range_fault(range, deadline_left_ns(rq->deadline));
 		if (rc)
 			return rc == -EBUSY ? -ETIME : rc;
 		/* A walk is progress; the next one, after a collision, is none. */
 		if (!walked)
-			rq->deadline = mm_deadline(svm->options.fault_timeout_ns);
+			rq->deadline = deadline_after(svm->options.fault_timeout_ns);
 		walked = true;
 		if (dirties_all(rq, range->hmm_pfns)) {
 			rq->huge = true;
@@ -156,7 +156,7 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 		rc = commit(svm, range, rq, word);
 	} while (rc == CHUNK_COLLIDED);
 	if (rq->refused)
-		svm_drop(svm, rq->start, rq->end, mm_deadline(svm->options.fault_timeout_ns));
+		svm_drop(svm, rq->start, rq->end, deadline_after(svm->options.fault_timeout_ns));
 	return rc ? rc : need;
 }
 
@@ -165,7 +165,7 @@ static int populate(struct hmm_svm *svm, struct chunk_request *rq)
 	struct hmm_range range = { .size = sizeof(range), .start = rq->start, .end = rq->end };
 	int rc;
 
-	range.hmm_pfns = hmm_objpool_get(&svm->pfns_pool);
+	range.hmm_pfns = objpool_get(&svm->pfns_pool);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
 	rq->refused = false;
@@ -175,7 +175,7 @@ static int populate(struct hmm_svm *svm, struct chunk_request *rq)
 		rc = walk_and_commit(svm, rq, &range);
 		ni_abandon(range.notifier);
 	}
-	hmm_objpool_put(&svm->pfns_pool, range.hmm_pfns);
+	objpool_put(&svm->pfns_pool, range.hmm_pfns);
 	return rc;
 }
 

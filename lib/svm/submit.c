@@ -18,8 +18,8 @@
 #include "svm/device.h"
 #include "svm/svm.h"
 
-/* How long a discard whose end is in doubt is waited for, and between two looks. */
-#define DOUBT_NS 100000000ULL
+/* How long a discard that is pending is waited for, and between two looks. */
+#define DISCARD_NS 100000000ULL
 #define LOOK_NS 200000L
 
 static void nap(void)
@@ -30,31 +30,31 @@ static void nap(void)
 }
 
 /*
- * A device without faults cannot use memory once: what is in doubt is waited for, -EAGAIN if for too long; what
- * cannot be cached at all cannot be named beforehand. A doubt may end between the fault and the question.
+ * A device without faults cannot use memory once: what is pending is waited for, -EAGAIN if for too long; what
+ * cannot be cached at all cannot be named beforehand. A discard may end between the fault and the question.
  */
 static int populate_range(struct hmm_svm *svm, const struct hmm_job_range *r, struct svm_need *need,
 			  uint64_t deadline)
 {
-	for (bool doubt = true;;) {
-		const bool doubted = doubt;
+	for (bool pending = true;;) {
+		const bool was_pending = pending;
 		int rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
 
 		if (rc != 1)
 			return rc;
-		doubt = doubt_overlaps(svm->mm, r->start, r->end);
-		if (!doubt && !doubted)
+		pending = discard_pending(svm->mm, r->start, r->end);
+		if (!pending && !was_pending)
 			return -EOPNOTSUPP;
-		if (doubt && mm_deadline_passed(deadline))
+		if (pending && deadline_passed(deadline))
 			return -EAGAIN;
-		if (doubt)
+		if (pending)
 			nap();
 	}
 }
 
 static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct svm_need *need)
 {
-	const uint64_t deadline = mm_deadline(DOUBT_NS);
+	const uint64_t deadline = deadline_after(DISCARD_NS);
 	unsigned int walks = need->walks;
 	int rc = 0;
 
@@ -77,7 +77,7 @@ static struct svm_job **job_find(struct hmm_svm *svm, const struct hmm_job *job)
 
 static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 {
-	struct svm_job *j = hmm_objpool_get(&svm->small_pool);
+	struct svm_job *j = objpool_get(&svm->small_pool);
 
 	if (!j)
 		return -ENOMEM;
@@ -102,12 +102,12 @@ static int job_remove(struct hmm_svm *svm, const struct hmm_job *job, uint64_t d
 		found->ended = true;
 	/* After this the caller may free the job: nobody may be reading its ranges. */
 	while (found && !rc && svm->restoring)
-		rc = mm_cond_until(&svm->claimed, &svm->lock, deadline);
+		rc = deadline_cond_wait(&svm->claimed, &svm->lock, deadline);
 	if (found && !rc)
 		*job_find(svm, job) = found->next;
 	pthread_mutex_unlock(&svm->lock);
 	if (found && !rc)
-		hmm_objpool_put(&svm->small_pool, found);
+		objpool_put(&svm->small_pool, found);
 	return rc;
 }
 
@@ -164,7 +164,7 @@ static int install_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct
 
 /*
  * Whose engine asks is not known, and a job must not suffer from memory that another one named: all ranges are tried, and
- * while something comes of it nobody waits for a discard in doubt, nor is told of an error.
+ * while something comes of it nobody waits for a discard pending, nor is told of an error.
  */
 static int restore_all(struct hmm_svm *svm, struct svm_need *need)
 {
@@ -273,7 +273,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 {
 	HMM_CANCEL_POINT;
-	uint64_t deadline = mm_deadline(timeout_ns);
+	uint64_t deadline = deadline_after(timeout_ns);
 	int rc = 0;
 
 	if (mm_inherited(svm->mm))

@@ -73,21 +73,21 @@ static void init(struct hmm_svm *svm, struct hmm_mm *mm, struct hmm_device *dev)
 	pthread_mutex_init(&svm->window_lock, NULL);
 	pthread_mutex_init(&svm->lock, NULL);
 	pthread_cond_init(&svm->claimed, NULL);
-	hmm_objpool_init(&svm->pfns_pool, CHUNK_MAX_PAGES * sizeof(uint64_t));
-	hmm_objpool_init(&svm->batch_pool, svm_batch_size());
-	hmm_objpool_init(&svm->small_pool, small);
+	objpool_init(&svm->pfns_pool, CHUNK_MAX_PAGES * sizeof(uint64_t));
+	objpool_init(&svm->batch_pool, svm_batch_size());
+	objpool_init(&svm->small_pool, small);
 }
 
 static void fini(struct hmm_svm *svm)
 {
 	hmm_ptable_destroy(svm->chunks);
-	hmm_objpool_fini(&svm->small_pool);
-	hmm_objpool_fini(&svm->batch_pool);
-	hmm_objpool_fini(&svm->pfns_pool);
+	objpool_fini(&svm->small_pool);
+	objpool_fini(&svm->batch_pool);
+	objpool_fini(&svm->pfns_pool);
 	pthread_cond_destroy(&svm->claimed);
 	pthread_mutex_destroy(&svm->lock);
 	pthread_mutex_destroy(&svm->window_lock);
-	hmm_pool_unmap(svm, sizeof(*svm));
+	pool_unmap(svm, sizeof(*svm));
 }
 
 int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_svm_options *options,
@@ -105,7 +105,7 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 		rc = mm_alive(mm);
 	if (rc)
 		return rc;
-	svm = hmm_pool_map(sizeof(*svm));
+	svm = pool_map(sizeof(*svm));
 	if (!svm)
 		return -ENOMEM;
 	init(svm, mm, dev);

@@ -118,11 +118,11 @@ struct hmm_svm {
 	unsigned int vain;                       /* L: restores in a row that found all there */
 	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
 	uint64_t n_installs;                     /* L */
-	uint64_t emptied;    /* L: n_installs when the last fetch began that left nothing */
-	unsigned int n_full; /* L: fetches in a row that may have left something */
-	struct hmm_objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
-	struct hmm_objpool batch_pool; /* of struct svm_batch */
-	struct hmm_objpool small_pool; /* windows, allowed, checked, jobs */
+	uint64_t emptied;          /* L: n_installs when the last fetch began that left nothing */
+	unsigned int n_full;       /* L: fetches in a row that may have left something */
+	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
+	struct objpool batch_pool; /* of struct svm_batch */
+	struct objpool small_pool; /* windows, allowed, checked, jobs */
 	_Atomic uint64_t
 		garbage;        /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;  /* A */

@@ -197,7 +197,7 @@ static void discarded_memory_is_not_what_was_registered(void **state)
 	for (int i = 0; i < 50; i++) {
 		int slot = read_into(t.p, LEN);
 
-		/* In doubt while a worker of io_uring's lives, unless the program tells that it is over. */
+		/* Pending while a worker of io_uring's lives, unless the program tells that it is over. */
 		assert_true(slot >= 0 || slot == -EOPNOTSUPP);
 		assert_int_equal(madvise(t.p, LEN, MADV_DONTNEED), 0);
 		if (i % 2)

@@ -52,13 +52,13 @@ static void itree_finds_what_a_linear_search_finds(void **state)
 
 static void objects_are_zeroed_and_distinct(void **state)
 {
-	struct hmm_objpool pool;
+	struct objpool pool;
 	char *o[3000];
 
-	hmm_objpool_init(&pool, 100);
+	objpool_init(&pool, 100);
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < 3000; i++) {
-			o[i] = hmm_objpool_get(&pool);
+			o[i] = objpool_get(&pool);
 			assert_non_null(o[i]);
 			for (int b = 0; b < 100; b++)
 				assert_int_equal(o[i][b], 0);
@@ -66,15 +66,15 @@ static void objects_are_zeroed_and_distinct(void **state)
 		}
 		for (size_t i = 0; i < 3000; i++) {
 			assert_int_equal((unsigned char)o[i][99], (unsigned char)((int)i | 1));
-			hmm_objpool_put(&pool, o[i]);
+			objpool_put(&pool, o[i]);
 		}
 	}
-	hmm_objpool_fini(&pool);
+	objpool_fini(&pool);
 }
 
 static void pool_memory_does_not_merge_with_a_neighbour(void **state)
 {
-	char *p = hmm_pool_map(PAGE);
+	char *p = pool_map(PAGE);
 	char *q = mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	struct hmm_mm *mm;
@@ -89,11 +89,11 @@ static void pool_memory_does_not_merge_with_a_neighbour(void **state)
 	assert_int_equal(vma.kind, HMM_VMA_SPECIAL);
 	/* Ours joins ours. */
 	for (uint64_t at = vma.start; at < vma.end; at += PAGE)
-		assert_true(hmm_pool_owns(at));
+		assert_true(pool_owns(at));
 	hmm_mm_detach(mm);
 	if (q != MAP_FAILED)
 		munmap(q, PAGE);
-	hmm_pool_unmap(p, PAGE);
+	pool_unmap(p, PAGE);
 }
 
 int main(void)

@@ -164,7 +164,7 @@ static void *hold_all(void *arg)
 	struct all *a = arg;
 	pthread_mutex_t *const locks[] = {
 		&a->s.mm->region_lock,
-		&a->s.mm->doubts.lock,
+		&a->s.mm->discards.lock,
 		&a->s.mm->notifiers_pool.lock,
 		&a->s.mm->regions_pool.lock,
 		&a->svm->lock,

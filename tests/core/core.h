@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "mm/core.h"
+#include "space/space.h"
 
 #define PAGE 4096UL
 

@@ -22,7 +22,7 @@ static void sleep_ms(unsigned int ms)
 static bool settles(struct space *s)
 {
 	for (int ms = 0; ms < SETTLES_MS; ms++) {
-		if (!doubt_overlaps(s->mm, addr(s, 0), addr(s, 1)))
+		if (!discard_pending(s->mm, addr(s, 0), addr(s, 1)))
 			return true;
 		sleep_ms(1);
 	}
@@ -142,7 +142,7 @@ static void a_discard_settles_beside_a_kernel_thread_that_polls(void **state)
 	space_close(&s);
 }
 
-/* Nobody asks: what is faulted for the first time some time after a discard is not in doubt. */
+/* Nobody asks: what is faulted for the first time some time after a discard is not pending. */
 static void a_discard_settles_without_being_asked_about(void **state)
 {
 	struct worker w;
@@ -153,10 +153,10 @@ static void a_discard_settles_without_being_asked_about(void **state)
 	start(&w, SPIN, &s);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
-	for (ms = 0; ms < SETTLES_MS && atomic_load(&s.mm->doubts.n); ms++)
+	for (ms = 0; ms < SETTLES_MS && atomic_load(&s.mm->discards.n); ms++)
 		sleep_ms(1);
 	stop(&w);
-	assert_int_equal(atomic_load(&s.mm->doubts.n), 0);
+	assert_int_equal(atomic_load(&s.mm->discards.n), 0);
 	space_close(&s);
 }
 
@@ -173,7 +173,7 @@ static void *discard_much(void *p)
 }
 
 /* It runs all the while, for many ticks, but not in user mode. */
-static void a_discard_that_takes_its_time_is_in_doubt_until_it_has_ended(void **state)
+static void a_discard_that_takes_its_time_is_pending_until_it_has_ended(void **state)
 {
 	const struct timespec little = { 0, 100000 };
 	struct space s;
@@ -191,13 +191,13 @@ static void a_discard_that_takes_its_time_is_in_doubt_until_it_has_ended(void **
 			sched_yield();
 		settle(&s);
 		for (;;) {
-			const bool doubt = doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1));
+			const bool pending = discard_pending(s.mm, addr(&s, 0), addr(&s, 1));
 
 			/* In this order: what had not ended by now was in the middle when it was asked about. */
 			if (atomic_load(&inside) == 2)
 				break;
 			/* The page that goes last. */
-			if (!doubt && s.p[LARGE - 1] == 1)
+			if (!pending && s.p[LARGE - 1] == 1)
 				fail_msg("said to have ended while pages are there");
 			asked++;
 			nanosleep(&little, NULL);
@@ -337,10 +337,10 @@ static int unmap_beside_a_sleeping_engine(void)
 	while (!atomic_load(&is_in))
 		sleep_ms(1);
 	sleep_ms(10);
-	began = mm_now_ns();
+	began = clock_ns();
 	munmap(s.p, PAGE);
 	/* One that may be awake is waited for a second. */
-	return mm_now_ns() - began < 700000000ULL ? 0 : 3;
+	return clock_ns() - began < 700000000ULL ? 0 : 3;
 }
 
 static void an_engine_that_sleeps_is_not_waited_for_after_privilege_was_dropped(void **state)
@@ -361,7 +361,7 @@ int main(void)
 		cmocka_unit_test(a_discard_settles_while_threads_come_and_go),
 		cmocka_unit_test(a_discard_settles_beside_a_kernel_thread_that_polls),
 		cmocka_unit_test(a_discard_settles_without_being_asked_about),
-		cmocka_unit_test(a_discard_that_takes_its_time_is_in_doubt_until_it_has_ended),
+		cmocka_unit_test(a_discard_that_takes_its_time_is_pending_until_it_has_ended),
 		cmocka_unit_test(a_discard_settles_where_the_first_thread_has_ended),
 		cmocka_unit_test(a_discard_settles_after_privilege_was_dropped),
 		cmocka_unit_test(

@@ -365,13 +365,13 @@ static bool is_slow_to_fork(void)
 	uint64_t best = UINT64_MAX;
 
 	for (int i = 0; i < 5; i++) {
-		uint64_t began = mm_now_ns();
+		uint64_t began = clock_ns();
 		pid_t pid = fork();
 
 		if (!pid)
 			_exit(0);
-		if (mm_now_ns() - began < best)
-			best = mm_now_ns() - began;
+		if (clock_ns() - began < best)
+			best = clock_ns() - began;
 		status_of(pid);
 	}
 	return best > 90000000;

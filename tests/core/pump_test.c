@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Pump, gate, watchdog, doubt, regions, fork. */
+/* Pump, gate, watchdog, discards, regions, fork. */
 #include "core.h"
 #include "held_discard.h"
 
@@ -112,11 +112,11 @@ static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 	pthread_create(&engine, NULL, stay_inside, &w);
 	while (!w.inside)
 		sched_yield();
-	began = mm_now_ns();
+	began = clock_ns();
 	munmap(s.p, PAGE); /* returns all the same, but not before the section is run over */
-	assert_true(mm_now_ns() - began < most_ns);
+	assert_true(clock_ns() - began < most_ns);
 	settle(&s);
-	assert_in_range(mm_now_ns() - began, least_ns, most_ns);
+	assert_in_range(clock_ns() - began, least_ns, most_ns);
 	assert_int_equal(s.seen.calls, 1);
 	w.stop = 1;
 	pthread_join(engine, NULL);
@@ -273,9 +273,9 @@ static void a_stuck_callback_does_not_hang_the_program(void **state)
 	for (int i = 0; i < 5000 && !s.seen.calls; i++)
 		sleep_ms(1); /* until the pump is in the callback */
 	s.seen.sleep_ms = 0;
-	began = mm_now_ns();
+	began = clock_ns();
 	munmap(s.p + 2 * PAGE, PAGE);
-	assert_true(mm_now_ns() - began < 1500000000);
+	assert_true(clock_ns() - began < 1500000000);
 	assert_false(hmm_interval_valid(s.ni, seq));
 	settle(&s); /* what the watchdog read was not lost */
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 2);
@@ -393,7 +393,7 @@ static void *discard_then_sleep(void *arg)
 	return NULL;
 }
 
-static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere(void **state)
+static void a_discard_is_seen_and_is_settled_when_its_thread_is_elsewhere(void **state)
 {
 	struct space s;
 	struct hmm_mm_stats stats = { .size = sizeof(stats) };
@@ -404,46 +404,46 @@ static void a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere
 	pthread_create(&app, NULL, discard_then_sleep, &s);
 	while (!s.seen.events[HMM_EVENT_CLEAR])
 		sched_yield();
-	while (doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)) && rounds++ < 5000)
+	while (discard_pending(s.mm, addr(&s, 0), addr(&s, 1)) && rounds++ < 5000)
 		sleep_ms(1);
-	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	assert_false(discard_pending(s.mm, addr(&s, 0), addr(&s, 1)));
 	pthread_join(app, NULL);
 	hmm_mm_get_stats(s.mm, &stats);
-	assert_int_equal(stats.doubts, 1);
-	assert_int_equal(stats.doubts_settled, 1);
+	assert_int_equal(stats.discards_pending, 1);
+	assert_int_equal(stats.discards_settled, 1);
 	space_close(&s);
 }
 
 /* A thread that was joined is on its way out of the kernel for a little longer. */
 static bool settles(struct space *s, size_t page)
 {
-	for (int i = 0; i < 5000 && doubt_overlaps(s->mm, addr(s, page), addr(s, page + 1)); i++)
+	for (int i = 0; i < 5000 && discard_pending(s->mm, addr(s, page), addr(s, page + 1)); i++)
 		sleep_ms(1);
-	return !doubt_overlaps(s->mm, addr(s, page), addr(s, page + 1));
+	return !discard_pending(s->mm, addr(s, page), addr(s, page + 1));
 }
 
-static void a_thread_in_the_middle_of_a_discard_keeps_all_in_doubt(void **state)
+static void a_thread_in_the_middle_of_a_discard_keeps_all_pending(void **state)
 {
 	struct held_discard held;
 	struct space s;
-	int doubted = 0;
+	int was_pending = 0;
 
 	space_open(&s, 4, 0);
 	held_discard_begin(&held);
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	for (int i = 0; i < 50; i++) {
-		doubted += doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1));
+		was_pending += discard_pending(s.mm, addr(&s, 0), addr(&s, 1));
 		sleep_ms(1);
 	}
-	assert_int_equal(doubted, 50);
-	assert_false(doubt_overlaps(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
+	assert_int_equal(was_pending, 50);
+	assert_false(discard_pending(s.mm, addr(&s, 1), addr(&s, 4))); /* only that page */
 	held_discard_end(&held);
 	assert_true(settles(&s, 0)); /* an exited thread is no suspect */
 	space_close(&s);
 }
 
-static void a_note_settles_doubt(void **state)
+static void a_note_settles_a_discard(void **state)
 {
 	struct held_discard held;
 	struct space s;
@@ -453,13 +453,13 @@ static void a_note_settles_doubt(void **state)
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
-	assert_false(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	assert_false(discard_pending(s.mm, addr(&s, 0), addr(&s, 1)));
 	held_discard_end(&held);
 	space_close(&s);
 }
 
 /* Of others' discards who tells of its own knows nothing. */
-static void a_note_of_ones_own_discard_leaves_others_in_doubt(void **state)
+static void a_note_of_ones_own_discard_leaves_others_pending(void **state)
 {
 	struct held_discard held;
 	struct space s;
@@ -469,18 +469,18 @@ static void a_note_of_ones_own_discard_leaves_others_in_doubt(void **state)
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
-	assert_true(doubt_overlaps(s.mm, addr(&s, 0), addr(&s, 1)));
+	assert_true(discard_pending(s.mm, addr(&s, 0), addr(&s, 1)));
 	held_discard_end(&held);
 	assert_true(settles(&s, 0));
-	/* Alone, it settles the doubt, though it runs. */
+	/* Alone, it settles the discard, though it runs. */
 	madvise(s.p, PAGE, MADV_DONTNEED);
 	settle(&s);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
-	assert_int_equal(atomic_load(&s.mm->doubts.n), 0);
+	assert_int_equal(atomic_load(&s.mm->discards.n), 0);
 	space_close(&s);
 }
 
-static void memory_between_discards_is_in_no_doubt(void **state)
+static void memory_between_discards_has_no_pending_discard(void **state)
 {
 	struct held_discard held;
 	struct space s;
@@ -491,13 +491,13 @@ static void memory_between_discards_is_in_no_doubt(void **state)
 		madvise(s.p + i * PAGE, PAGE, MADV_DONTNEED);
 	settle(&s);
 	for (size_t i = 0; i < 600; i++)
-		assert_int_equal(doubt_overlaps(s.mm, addr(&s, i), addr(&s, i + 1)), i % 2 == 0);
+		assert_int_equal(discard_pending(s.mm, addr(&s, i), addr(&s, i + 1)), i % 2 == 0);
 	held_discard_end(&held);
 	assert_true(settles(&s, 0));
 	space_close(&s);
 }
 
-static void doubts_without_room_are_merged_not_lost(void **state)
+static void discards_without_room_are_merged_not_lost(void **state)
 {
 	struct held_discard held;
 	struct space s;
@@ -505,15 +505,15 @@ static void doubts_without_room_are_merged_not_lost(void **state)
 	space_open(&s, 4, 0);
 	held_discard_begin(&held);
 	/* As if events had been read; the second half has no room. */
-	for (uint64_t i = 0; i < 2 * DOUBTS_MAX; i++)
-		doubt_add(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE);
-	assert_int_equal(atomic_load(&s.mm->doubts.n), DOUBTS_MAX);
-	for (uint64_t i = 0; i < 2 * DOUBTS_MAX; i += 97)
-		assert_true(doubt_overlaps(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE));
+	for (uint64_t i = 0; i < 2 * DISCARDS_MAX; i++)
+		discard_add(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE);
+	assert_int_equal(atomic_load(&s.mm->discards.n), DISCARDS_MAX);
+	for (uint64_t i = 0; i < 2 * DISCARDS_MAX; i += 97)
+		assert_true(discard_pending(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE));
 	held_discard_end(&held);
-	for (int i = 0; i < 5000 && doubt_overlaps(s.mm, PAGE, 2 * PAGE); i++)
+	for (int i = 0; i < 5000 && discard_pending(s.mm, PAGE, 2 * PAGE); i++)
 		sleep_ms(1);
-	assert_int_equal(atomic_load(&s.mm->doubts.n), 0);
+	assert_int_equal(atomic_load(&s.mm->discards.n), 0);
 	space_close(&s);
 }
 
@@ -701,7 +701,7 @@ static int watch_later(const struct provider *p, uint64_t start, uint64_t end)
 	if (between.hole && !munmap(between.hole, between.bytes)) {
 		place = between.hole;
 		between.hole = NULL;
-		between.own = hmm_pool_map(between.bytes);
+		between.own = pool_map(between.bytes);
 	}
 	return between.ops->watch(p, start, end);
 }
@@ -739,7 +739,7 @@ UNLESS_SANITIZED static void memory_of_the_library_is_never_registered(void **st
 				(uint64_t)(uintptr_t)around + 2 * bytes));
 	alarm(10);
 	gate_close(s.mm);
-	hmm_pool_unmap(between.own, bytes); /* or waits for the pump, which waits for us */
+	pool_unmap(between.own, bytes); /* or waits for the pump, which waits for us */
 	gate_open(s.mm);
 	alarm(0);
 	munmap(around, bytes);
@@ -833,23 +833,23 @@ static void what_is_unmapped_during_the_detach_is_read(void **state)
 
 static char other_stack[64 << 10] __attribute__((aligned(16)));
 
-static int ask_about_doubt(void *arg)
+static int ask_about_discard(void *arg)
 {
 	struct space *s = arg;
 
-	s->seen.sleep_ms = doubt_overlaps(s->mm, addr(s, 0), addr(s, 1));
+	s->seen.sleep_ms = discard_pending(s->mm, addr(s, 0), addr(s, 1));
 	return 0;
 }
 
 /* It sees only its own threads, of which none discards. */
-UNLESS_SANITIZED static void a_process_that_shares_the_memory_settles_no_doubt(void **state)
+UNLESS_SANITIZED static void a_process_that_shares_the_memory_settles_no_discard(void **state)
 {
 	struct space s;
 	pid_t pid;
 
 	space_open(&s, 4, 0);
-	doubt_add(s.mm, addr(&s, 0), addr(&s, 1));
-	pid = clone(ask_about_doubt, other_stack + sizeof(other_stack), CLONE_VM | SIGCHLD, &s);
+	discard_add(s.mm, addr(&s, 0), addr(&s, 1));
+	pid = clone(ask_about_discard, other_stack + sizeof(other_stack), CLONE_VM | SIGCHLD, &s);
 	assert_true(pid > 0);
 	assert_int_equal(exit_status(pid), 0);
 	assert_int_equal(s.seen.sleep_ms, 1);
@@ -890,13 +890,12 @@ int main(void)
 		cmocka_unit_test(without_a_scan_a_hole_is_no_region),
 		cmocka_unit_test(a_budget_of_regions_is_kept),
 		cmocka_unit_test(special_memory_is_not_registered),
-		cmocka_unit_test(
-			a_discard_is_seen_and_its_doubt_settles_when_its_thread_is_elsewhere),
-		cmocka_unit_test(a_thread_in_the_middle_of_a_discard_keeps_all_in_doubt),
-		cmocka_unit_test(a_note_settles_doubt),
-		cmocka_unit_test(a_note_of_ones_own_discard_leaves_others_in_doubt),
-		cmocka_unit_test(memory_between_discards_is_in_no_doubt),
-		cmocka_unit_test(doubts_without_room_are_merged_not_lost),
+		cmocka_unit_test(a_discard_is_seen_and_is_settled_when_its_thread_is_elsewhere),
+		cmocka_unit_test(a_thread_in_the_middle_of_a_discard_keeps_all_pending),
+		cmocka_unit_test(a_note_settles_a_discard),
+		cmocka_unit_test(a_note_of_ones_own_discard_leaves_others_pending),
+		cmocka_unit_test(memory_between_discards_has_no_pending_discard),
+		cmocka_unit_test(discards_without_room_are_merged_not_lost),
 		cmocka_unit_test(fork_through_libc_is_seen_and_the_child_refuses),
 		cmocka_unit_test(fork_without_the_event_is_seen_too),
 		cmocka_unit_test(a_raw_clone_is_seen_with_privilege_and_its_child_refuses),
@@ -904,7 +903,7 @@ int main(void)
 		cmocka_unit_test(the_child_of_a_raw_clone_can_fork),
 		cmocka_unit_test(a_raw_clone_without_a_free_descriptor_returns),
 #if !SANITIZED /* a process that shares the memory, and mappings where they are wanted, are beyond sanitizers */
-		cmocka_unit_test(a_process_that_shares_the_memory_settles_no_doubt),
+		cmocka_unit_test(a_process_that_shares_the_memory_settles_no_discard),
 		cmocka_unit_test(memory_of_the_library_is_never_registered),
 #endif
 		cmocka_unit_test(nothing_is_valid_after_release),

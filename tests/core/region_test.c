@@ -4,7 +4,7 @@
  * mapping, and memory that another userfaultfd or another space of the process watches.
  */
 #include "core.h"
-#include "abi/uffd.h"
+#include "kernel/abi/uffd.h"
 #include "base/pool.h"
 #include "../events/broken.h"
 
@@ -432,15 +432,15 @@ static void however_much_memory_the_library_has_it_is_known(void **state)
 
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < MANY; i++) {
-			p[i] = hmm_pool_map(PAGE);
+			p[i] = pool_map(PAGE);
 			assert_non_null(p[i]);
 		}
 		for (int i = 0; i < MANY; i++)
-			assert_true(hmm_pool_owns((uint64_t)(uintptr_t)p[i]));
+			assert_true(pool_owns((uint64_t)(uintptr_t)p[i]));
 		for (int i = MANY - 1; i >= 0; i--)
-			hmm_pool_unmap(p[i], PAGE);
+			pool_unmap(p[i], PAGE);
 		for (int i = 0; i < MANY; i++)
-			assert_false(hmm_pool_owns((uint64_t)(uintptr_t)p[i]));
+			assert_false(pool_owns((uint64_t)(uintptr_t)p[i]));
 	}
 }
 

@@ -4,7 +4,7 @@
  * meanwhile is handled afterwards. What is held up is held up until the call has returned: no test is about time.
  */
 #include "core.h"
-#include "mm/steal.h"
+#include "pump/steal.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -13,7 +13,7 @@
 #include <sys/shm.h>
 #include <unistd.h>
 #include "held.h"
-#include "mm/core.h"
+#include "space/space.h"
 
 #define PAGE 4096UL
 #define PAGES 6

@@ -27,7 +27,7 @@
 #include <hmm/coherence.h>
 #include "held.h"
 #include "memory.h"
-#include "mm/thread.h"
+#include "kernel/thread.h"
 
 #define PAGE 4096UL
 #define BUSY_LEN (64UL << 20) /* what keeps an inode busy for milliseconds */

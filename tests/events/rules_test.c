@@ -578,7 +578,7 @@ static void *run_on(void *arg)
 }
 
 /*
- * A thread that runs keeps a discard in doubt. What is faulted meanwhile must not be write-protected where a file is
+ * A thread that runs keeps a discard pending. What is faulted meanwhile must not be write-protected where a file is
  * behind it: the kernel would keep markers, and never come back from putting guards in their place.
  */
 static void guards_are_installed_after_a_discard(enum memory_kind kind, int flags)

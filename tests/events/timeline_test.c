@@ -26,7 +26,7 @@
 
 /* One window, in which `act` runs once on the thread that came there. */
 static struct {
-	enum hmm_window window;
+	enum hmm_point window;
 	_Atomic bool armed, done;
 	void (*act)(void);
 } at;
@@ -50,7 +50,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-static void on_window(enum hmm_window window, void *arg)
+static void on_window(enum hmm_point window, void *arg)
 {
 	if (window == at.window && atomic_exchange(&at.armed, false)) {
 		at.act();
@@ -58,7 +58,7 @@ static void on_window(enum hmm_window window, void *arg)
 	}
 }
 
-static void arm(enum hmm_window window, void (*act)(void))
+static void arm(enum hmm_point window, void (*act)(void))
 {
 	at.window = window;
 	at.act = act;
@@ -120,7 +120,7 @@ static void *unmap_thread(void *arg)
 	return NULL;
 }
 
-static void unmap_with(enum hmm_window window, void (*act)(void), const char *mutation)
+static void unmap_with(enum hmm_point window, void (*act)(void), const char *mutation)
 {
 	pthread_t thread;
 
@@ -145,10 +145,10 @@ static void unmap_with(enum hmm_window window, void (*act)(void), const char *mu
  */
 static void a_change_in_flight_refuses_everyone(void **state)
 {
-	unmap_with(HMM_WINDOW_POLLED, map_anew, NULL);
+	unmap_with(HMM_POINT_POLLED, map_anew, NULL);
 	assert_false(t.valid);
 	close_space();
-	unmap_with(HMM_WINDOW_POLLED, map_anew, "no-probe");
+	unmap_with(HMM_POINT_POLLED, map_anew, "no-probe");
 	assert_true(t.valid);
 	close_space();
 }
@@ -170,11 +170,11 @@ static void wait_returned_and_map(void)
  */
 static void between_read_and_invalidation_nothing_is_valid(void **state)
 {
-	unmap_with(HMM_WINDOW_READ, wait_returned_and_map, NULL);
+	unmap_with(HMM_POINT_READ, wait_returned_and_map, NULL);
 	assert_true(t.returned);
 	assert_false(t.valid);
 	close_space();
-	unmap_with(HMM_WINDOW_READ, wait_returned_and_map, "no-odd");
+	unmap_with(HMM_POINT_READ, wait_returned_and_map, "no-odd");
 	assert_true(t.valid);
 	close_space();
 }
@@ -192,10 +192,10 @@ static void look_whether_returned(void)
 /* The caller of munmap runs on only when the devices have stopped. */
 static void the_caller_resumes_after_the_quiesce(void **state)
 {
-	unmap_with(HMM_WINDOW_QUIESCED, look_whether_returned, NULL);
+	unmap_with(HMM_POINT_QUIESCED, look_whether_returned, NULL);
 	assert_false(t.valid);
 	close_space();
-	unmap_with(HMM_WINDOW_QUIESCED, look_whether_returned, "read-first");
+	unmap_with(HMM_POINT_QUIESCED, look_whether_returned, "read-first");
 	assert_true(t.valid);
 	close_space();
 }
@@ -222,7 +222,7 @@ static void registered(void)
 static void killed(void)
 {
 	replace_tail();
-	arm(HMM_WINDOW_REGISTERED, registered);
+	arm(HMM_POINT_REGISTERED, registered);
 }
 
 /*
@@ -238,7 +238,7 @@ static void a_tail_run(const char *mutation)
 	struct held head;
 
 	open_space(mutation);
-	arm(HMM_WINDOW_KILLED, killed);
+	arm(HMM_POINT_KILLED, killed);
 	assert_int_equal(held_make(&head, t.mm, (uint64_t)t.m.p, HOLD_REF), 0);
 	assert_int_equal(t.rc, 0);
 	hmm_hook_fn = NULL;
@@ -279,7 +279,7 @@ static void the_pump_blocks_all_signals(void **state)
 	char path[64], line[128];
 	FILE *f;
 
-	unmap_with(HMM_WINDOW_READ, who_am_i, NULL);
+	unmap_with(HMM_POINT_READ, who_am_i, NULL);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)t.pump);
 	f = fopen(path, "r");
 	assert_non_null(f);

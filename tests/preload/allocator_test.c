@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	assert(!hmm_mm_get_stats(mm, &stats));
-	printf("%d forks, %llu discards\n", FORKS, (unsigned long long)stats.doubts);
+	printf("%d forks, %llu discards\n", FORKS, (unsigned long long)stats.discards_pending);
 	hmm_svm_destroy(svm);
 	hmm_device_destroy(dev);
 	hmm_mm_detach(mm);

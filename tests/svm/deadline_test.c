@@ -12,7 +12,7 @@
  */
 #include "mirror.h"
 #include "../events/broken.h"
-#include "mm/core.h"
+#include "space/space.h"
 #include "svm/svm.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -456,18 +456,18 @@ static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
 	for (int by_a_check = 0; by_a_check < 2; by_a_check++) {
 		assert_int_equal(insist(s, fault_the_file), 0);
 		hmm_svm_drop(s->m.svm, at(s->file) + M2, at(s->file) + 2 * M2);
-		assert_false(spans_untold(s->m.mm));
+		assert_false(stale_undelivered(s->m.mm));
 		get_stuck(s, drop_elsewhere);
 		assert_int_equal(ftruncate(s->fd, 0), 0);
 		assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
 		assert_int_equal(answer_of(s, fault_more_of_the_file, PATIENCE_MS), -ETIME);
-		assert_true(spans_untold(s->m.mm));
+		assert_true(stale_undelivered(s->m.mm));
 		assert_int_not_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
 		if (by_a_check)
 			assert_true(hmm_mm_check_files(s->m.mm) >= 0);
 		else
 			assert_int_equal(insist(s, fault_the_second), 0);
-		assert_false(spans_untold(s->m.mm));
+		assert_false(stale_undelivered(s->m.mm));
 		assert_int_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
 	}
 	unmap_the_file(s);
@@ -500,11 +500,11 @@ static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s))
 	assert_int_equal(ftruncate(s->fd, 0), 0);
 	assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
 	assert_int_equal(pthread_create(&other, NULL, check_thread, s), 0);
-	while (!spans_untold(s->m.mm))
+	while (!stale_undelivered(s->m.mm))
 		usleep(1000);
 	rc = answer_of(s, call, 300);
 	pthread_join(other, NULL);
-	assert_false(spans_untold(s->m.mm));
+	assert_false(stale_undelivered(s->m.mm));
 	return rc;
 }
 

@@ -168,7 +168,7 @@ static void without_faults_discarded_memory_is_waited_for(void **state)
 	munmap(p, M2);
 }
 
-static void without_faults_doubt_is_an_error_of_jobs_that_name_the_memory(void **state)
+static void without_faults_a_pending_discard_is_an_error_of_jobs_that_name_the_memory(void **state)
 {
 	struct mirror *m = *state;
 	struct held_discard held;
@@ -200,7 +200,7 @@ static int kernel_rest(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	return rc ? rc : hmm_load(ctx, r->s.buf, r->s.va, 8);
 }
 
-/* Two jobs run. What one of them named is in doubt, and the other one loses its memory: it goes on. */
+/* Two jobs run. What one of them named is pending, and the other one loses its memory: it goes on. */
 static void without_faults_a_job_does_not_suffer_from_what_another_one_named(void **state)
 {
 	struct mirror *m = *state;
@@ -259,7 +259,7 @@ int main(void)
 		T(without_faults_vanished_memory_is_an_error),
 		T(without_faults_an_invalidation_populates_again),
 		T(without_faults_discarded_memory_is_waited_for),
-		T(without_faults_doubt_is_an_error_of_jobs_that_name_the_memory),
+		T(without_faults_a_pending_discard_is_an_error_of_jobs_that_name_the_memory),
 		T(without_faults_a_job_does_not_suffer_from_what_another_one_named),
 	};
 

@@ -451,8 +451,8 @@ static void nothing_is_left_after_a_race_with_munmap(void **state)
 	pthread_create(&t, NULL, churner, &c);
 	/* Half a second, or on a busy machine until both happened. */
 	for (uint64_t end = now_ns() + 500000000;
-	     now_ns() < end || ((served == 0 || svm_stats(m).invalidations == 0) &&
-				now_ns() < end + 9000000000ULL);)
+	     now_ns() < end ||
+	     ((served == 0 || svm_stats(m).invalidations == 0) && now_ns() < end + 9000000000ULL);)
 		served += hmm_svm_fault(m->svm, at(c.p), K64, PROT_READ) == 0;
 	atomic_store(&c.stop, 1);
 	pthread_join(t, NULL);

@@ -34,7 +34,7 @@ for mutation in names():
     globals()[f"test_finds_{mutation.replace('-', '_')}"] = finds(mutation)
 
 # What it is held by needs no privilege.
-test_finds_cache_doubt_unprivileged = finds("cache-doubt", nobody=True)
+test_finds_cache_discard_unprivileged = finds("cache-discard", nobody=True)
 
 if __name__ == "__main__":
     tap.main(globals())

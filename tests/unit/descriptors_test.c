@@ -2,7 +2,7 @@
 /* Descriptors are the program's: how many of them mirrored files take, and what happens when it takes them back. */
 #include "mirror.h"
 
-#include "mm/span.h"
+#include "files/mapping.h"
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -193,7 +193,7 @@ static void what_gets_their_numbers_is_not_touched(void **state)
 	}
 	assert_int_equal(fault(&m, p, 2, REQ_READ), 0);
 	close_unknown((int[2]){ fd, -1 }, pipes, &n);
-	/* what was seen by them is in doubt; what comes is seen by new ones */
+	/* what was seen by them is pending; what comes is seen by new ones */
 	assert_int_equal(hmm_range_valid(&m.range, HMM_CHECK_FILE), -ESTALE);
 	hmm_mm_check_files(m.mm);
 	assert_int_equal(fault(&m, p, 2, REQ_READ), 0);
@@ -262,7 +262,7 @@ static void what_was_unmapped_leaves_nothing_behind(void **state)
 		munmap(p, PAGE);
 	}
 	assert_int_equal(hmm_mm_barrier(m.mm, 0), 0);
-	assert_int_equal(m.mm->files->n_spans, 0);
+	assert_int_equal(m.mm->files->n_mappings, 0);
 	mirror_close(&m);
 }
 

@@ -2,7 +2,7 @@
 /* What no event tells: changes of files, permissions and attachments, found by who asks. */
 #include "mirror.h"
 
-#include "mm/span.h"
+#include "files/mapping.h"
 
 #include <dirent.h>
 #include <time.h>

@@ -48,7 +48,7 @@ static inline void mirror_open(struct mirror *m, uint32_t flags)
 	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 56) - 2 * PAGE,
 						      &mirror_ops, m, &m->ni),
 			 0);
-	m->pfns = hmm_pool_map(PFNS_MAX * sizeof(*m->pfns));
+	m->pfns = pool_map(PFNS_MAX * sizeof(*m->pfns));
 	assert_non_null(m->pfns);
 }
 
@@ -56,7 +56,7 @@ static inline void mirror_close(struct mirror *m)
 {
 	hmm_interval_notifier_remove(m->ni);
 	hmm_mm_detach(m->mm);
-	hmm_pool_unmap(m->pfns, PFNS_MAX * sizeof(*m->pfns));
+	pool_unmap(m->pfns, PFNS_MAX * sizeof(*m->pfns));
 }
 
 /* Entries hold what the caller put there; the default request is for all of them. */

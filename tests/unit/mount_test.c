@@ -5,7 +5,7 @@
  */
 #include "mirror.h"
 
-#include "mm/span.h"
+#include "files/mapping.h"
 
 #include <sched.h>
 #include <sys/mount.h>

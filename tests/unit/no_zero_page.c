@@ -16,7 +16,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 
 #define PAGE 4096UL
 

@@ -2,7 +2,7 @@
 /* Memory that nobody can watch is used once: each fault ends, each fresh entry is accepted, none that is not fresh. */
 #include "mirror.h"
 
-#include "mm/span.h"
+#include "files/mapping.h"
 
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -145,7 +145,7 @@ static void memory_of_another_userfaultfd(void **state)
 	assert_true(uffd >= 0);
 	expect_used_once(p, 4);
 	/* nothing is kept of what no event says has gone */
-	assert_int_equal(m.mm->files->n_spans, 0);
+	assert_int_equal(m.mm->files->n_mappings, 0);
 	close(uffd);
 	munmap(p, 4 * PAGE);
 }

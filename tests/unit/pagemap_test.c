@@ -2,7 +2,7 @@
 /* What the page table says, by PAGEMAP_SCAN and by words. */
 #include "unit.h"
 
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 
 struct maps {
 	struct pagemap scan;

@@ -3,7 +3,7 @@
 #include "mirror.h"
 #include "../core/held_discard.h"
 
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -46,12 +46,12 @@ static int teardown(void **state)
 static void race(struct race *r, void *(*fn)(void *), uint64_t request,
 		 void (*check)(struct race *, int err))
 {
-	const uint64_t end = mm_now_ns() + 30000000000ULL;
+	const uint64_t end = clock_ns() + 30000000000ULL;
 	unsigned long stood = 0;
 	pthread_t t;
 
 	assert_int_equal(pthread_create(&t, NULL, fn, r), 0);
-	while ((stood < 500 || r->changes < 500) && mm_now_ns() < end) {
+	while ((stood < 500 || r->changes < 500) && clock_ns() < end) {
 		int err = fault(&r->m, r->p, PAGES, request);
 
 		check(r, err);
@@ -156,14 +156,14 @@ static void against_discard(void **state)
 static void snapshot_against_discard_faults_nothing_in(void **state)
 {
 	struct race *r = *state;
-	const uint64_t end = mm_now_ns() + 400000000ULL;
+	const uint64_t end = clock_ns() + 400000000ULL;
 	pthread_t t;
 	int err;
 
 	madvise(r->p + 20 * PAGE, PAGE, MADV_DONTNEED);
 	assert_int_equal(fault(&r->m, r->p, 1, REQ_READ), 0);
 	assert_int_equal(pthread_create(&t, NULL, discard, r), 0);
-	while (mm_now_ns() < end) {
+	while (clock_ns() < end) {
 		for (int i = 0; i < PAGES; i++)
 			r->m.pfns[i] = i == 5 ? REQ_READ : 0;
 		err = fault_masked(&r->m, r->p, PAGES, 0, REQ_WRITE);
@@ -297,14 +297,14 @@ static int fault_alternate_pages(struct race *r, uint64_t timeout_ns)
 static void deadline_ends_what_comes_nowhere(void **state)
 {
 	struct race *r = *state;
-	const uint64_t begun = mm_now_ns();
+	const uint64_t begun = clock_ns();
 
 	colliding = r;
 	collisions_left = -1;
 	assert_int_equal(fault_alternate_pages(r, 20000000), -EBUSY);
 	colliding = NULL;
-	assert_true(mm_now_ns() - begun >= 20000000);
-	assert_true(mm_now_ns() - begun < 5000000000ULL);
+	assert_true(clock_ns() - begun >= 20000000);
+	assert_true(clock_ns() - begun < 5000000000ULL);
 	/* nothing is output, and every request is where it was */
 	assert_int_equal(r->m.range.last, at(r->p));
 	for (int i = 0; i < PAGES; i++)
@@ -330,7 +330,7 @@ static void collisions_are_retried_with_a_fresh_sequence(void **state)
 	assert_int_equal(flags_of(&r->m, 21), VALID | WRITE | HMM_PFN_DMA_MAPPED);
 }
 
-static void discarded_and_in_doubt_is_transient(void **state)
+static void discarded_and_pending_is_transient(void **state)
 {
 	struct race *r = *state;
 	struct mirror *m = &r->m;
@@ -339,7 +339,7 @@ static void discarded_and_in_doubt_is_transient(void **state)
 	held_discard_begin(&held);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
 	/* as if the pump had just read the event of a discard whose end nobody knows */
-	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
+	discard_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_true(transient(m, 0));
 	/* armed, where pages can be: usable under a check until it is written or gone */
@@ -376,7 +376,7 @@ static bool zap_silently(char *page)
  *
  * That it is over says nothing about a translation from before. Nor do pages that a younger fault armed anew.
  */
-static void transient_does_not_outlive_the_doubt(void **state)
+static void transient_does_not_outlive_the_discard(void **state)
 {
 	struct race *r = *state;
 	struct mirror *m = &r->m;
@@ -386,7 +386,7 @@ static void transient_does_not_outlive_the_doubt(void **state)
 
 	held_discard_begin(&held);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_WRITE), 0);
-	doubt_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
+	discard_add(m->mm, at(r->p), at(r->p) + 4 * PAGE);
 	assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);
 	assert_true(transient(m, 0));
 	older = m->range;
@@ -449,8 +449,8 @@ int main(void)
 		T(zero_page_in_the_place_of_a_written_one_is_seen),
 		T(zero_page_is_seen_without_a_scan_as_well),
 		T(hole_made_before_the_snapshot_is_seen),
-		T(discarded_and_in_doubt_is_transient),
-		T(transient_does_not_outlive_the_doubt),
+		T(discarded_and_pending_is_transient),
+		T(transient_does_not_outlive_the_discard),
 		T(dead_in_a_forked_child),
 	};
 

@@ -2,7 +2,7 @@
 /* The walk rules of hmm_range_fault(), one a test. */
 #include "mirror.h"
 
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 
 static int setup(void **state)
 {
@@ -73,13 +73,13 @@ static void unreadable_is_error_entry_or_efault(void **state)
 static void special_is_error_entry_or_efault(void **state)
 {
 	struct mirror *m = *state;
-	char *own = hmm_pool_map(PAGE);
+	char *own = pool_map(PAGE);
 
 	own[0] = 1;
 	assert_int_equal(snapshot(m, own, 1), 0);
 	assert_int_equal(flags_of(m, 0), ERROR);
 	assert_int_equal(fault(m, own, 1, REQ_READ), -EFAULT);
-	hmm_pool_unmap(own, PAGE);
+	pool_unmap(own, PAGE);
 }
 
 static void write_to_read_only_is_eperm(void **state)

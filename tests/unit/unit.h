@@ -23,8 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "abi/madvise.h"
-#include "mm/core.h"
+#include "kernel/abi/madvise.h"
+#include "space/space.h"
 #include "zero_page.h"
 
 #define PAGE 4096UL

@@ -2,7 +2,7 @@
 /* VMA look-ups: every kind, by PROCMAP_QUERY and by maps, and the files behind them. */
 #include "unit.h"
 
-#include "mm/vma.h"
+#include "kernel/vma.h"
 
 #include <linux/magic.h>
 #include <sys/vfs.h>
@@ -220,7 +220,7 @@ static void special(void **state)
 	const char *p = NULL;
 	struct readers *r = *state;
 	struct hmm_vma v;
-	char *own = hmm_pool_map(PAGE);
+	char *own = pool_map(PAGE);
 
 	for (uint64_t a = 0; !vma_lookup(&r->query, a, &v); a = v.end) {
 		if (!strcmp(v.name, "[vdso]"))
@@ -231,7 +231,7 @@ static void special(void **state)
 	assert_non_null(own);
 	own[0] = 1;
 	assert_int_equal(look(state, own).kind, HMM_VMA_SPECIAL);
-	hmm_pool_unmap(own, PAGE);
+	pool_unmap(own, PAGE);
 	own = mmap(own, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (own != MAP_FAILED)
 		assert_int_equal(look(state, own).kind, HMM_VMA_ANON);

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "abi/pagemap.h"
+#include "kernel/abi/pagemap.h"
 
 /* Does a read of so much, a page or a huge one, make a page that is the reader's alone? */
 static inline bool reads_make_private(size_t bytes)

@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../../lib/abi/pagemap.h"
-#include "../../../lib/abi/uffd.h"
+#include "../../../lib/kernel/abi/pagemap.h"
+#include "../../../lib/kernel/abi/uffd.h"
 #include "raw.h"
 
 #define ALIGN (2 * RAW_MIB)

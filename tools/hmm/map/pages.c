@@ -4,7 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../../../lib/abi/pagemap.h"
+#include "../../../lib/kernel/abi/pagemap.h"
 #include "pages.h"
 
 static uint64_t *field_of(struct fill *fill, size_t field)

@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "../../../lib/abi/uffd.h"
+#include "../../../lib/kernel/abi/uffd.h"
 #include "torture.h"
 
 #define PLOT_PAGES 4

@@ -112,7 +112,7 @@ static bool prepare(struct op_run *run, enum window w)
 
 	if (!scene_step(t, STEP_REST) || operate_freshen(run))
 		return false;
-	/* Earlier discards have ended; while they are in doubt nobody takes hold of the page. */
+	/* Earlier discards have ended; while they are pending nobody takes hold of the page. */
 	hmm_mm_note(t->mm, HMM_NOTE_DISCARD, slot->base - slot->lead, slot->base + slot->len);
 	run->lead = w == WINDOW_ANNOUNCED ? slot->lead : 0;
 	run->latch = w == WINDOW_CHANGED && !silent;

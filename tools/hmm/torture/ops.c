@@ -55,7 +55,7 @@ const struct op ops_table[] = {
 const unsigned int ops_count = sizeof(ops_table) / sizeof(ops_table[0]);
 _Static_assert(sizeof(ops_table) / sizeof(ops_table[0]) <= OPS_MAX, "windows count by operation");
 
-/* A discard needs no check at use: what is faulted while its end is in doubt is not installed. */
+/* A discard needs no check at use: what is faulted while its end is pending is not installed. */
 static bool is_discard(enum hmm_operation op)
 {
 	return op == HMM_OP_MADV_DONTNEED || op == HMM_OP_MADV_FREE || op == HMM_OP_MADV_REMOVE;

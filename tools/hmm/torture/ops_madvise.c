@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include "../../../lib/abi/madvise.h"
-#include "../../../lib/abi/pagemap.h"
+#include "../../../lib/kernel/abi/madvise.h"
+#include "../../../lib/kernel/abi/pagemap.h"
 #include "brake.h"
 #include "ops.h"
 #include "peer.h"
@@ -29,8 +29,8 @@ static uint64_t length(const struct op_run *run)
 }
 
 /*
- * Seven discards of eight are told to the library, as the preload object does: they end the doubt.
- * The eighth stays in doubt until the library finds a proof itself, of a thread that goes on computing half of the time.
+ * Seven discards of eight are told to the library, as the preload object does: they settles the discard.
+ * The eighth stays pending until the library finds a proof itself, of a thread that goes on computing half of the time.
  */
 static int tell(struct op_run *run)
 {
@@ -310,7 +310,7 @@ int op_guard(struct op_run *run)
 	if (rc)
 		return -EOPNOTSUPP;
 	if (run->slot->checked) {
-		/* While the guard is there a checked use is refused untold. */
+		/* While the guard is there a checked use is refused undelivered. */
 		atomic_fetch_add(&run->slot->denied, 1);
 		op_hold_changed(run);
 		tort_pause(rng_below(run->rng, 100000));

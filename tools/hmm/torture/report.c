@@ -219,8 +219,9 @@ void torture_report(const struct torture *t)
 	       (unsigned long long)t->stats.pump_cycles, (unsigned long long)t->stats.callbacks,
 	       (unsigned long long)t->stats.probes, (unsigned long long)t->stats.probes_busy,
 	       (unsigned long long)t->stats.overruns, (unsigned long long)t->stats.watchdog_reads);
-	printf("discards in doubt %llu, settled by proof %llu\n",
-	       (unsigned long long)t->stats.doubts, (unsigned long long)t->stats.doubts_settled);
+	printf("discards pending %llu, settled by proof %llu\n",
+	       (unsigned long long)t->stats.discards_pending,
+	       (unsigned long long)t->stats.discards_settled);
 	for (i = 0; bystander_count(i, &times); i++)
 		printf("%s%s %llu", i ? ", " : "beside that: ", bystander_count(i, &times),
 		       (unsigned long long)times);

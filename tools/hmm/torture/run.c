@@ -224,8 +224,8 @@ static void add_stats(struct torture *t)
 	t->stats.registrations += s.registrations;
 	t->stats.probes += s.probes;
 	t->stats.probes_busy += s.probes_busy;
-	t->stats.doubts += s.doubts;
-	t->stats.doubts_settled += s.doubts_settled;
+	t->stats.discards_pending += s.discards_pending;
+	t->stats.discards_settled += s.discards_settled;
 	t->stats.watchdog_reads += s.watchdog_reads;
 	t->stats.overruns += s.overruns;
 }

@@ -42,20 +42,18 @@ bool window_available(enum window w)
 }
 
 #ifdef HMM_MUTATIONS
-static void on_hook(enum hmm_window w, void *arg)
+static void on_hook(enum hmm_point w, void *arg)
 {
-	static const signed char map[HMM_WINDOW_NR] = {
-		[HMM_WINDOW_POLLED] = WINDOW_POLLED,
-		[HMM_WINDOW_QUIESCED] = WINDOW_QUIESCED,
-		[HMM_WINDOW_READ] = WINDOW_READ,
-		[HMM_WINDOW_INVALIDATED] = WINDOW_INVALIDATED,
-		[HMM_WINDOW_RESUMED] = WINDOW_RESUMED,
+	static const signed char map[HMM_POINT_NR] = {
+		[HMM_POINT_POLLED] = WINDOW_POLLED,   [HMM_POINT_QUIESCED] = WINDOW_QUIESCED,
+		[HMM_POINT_READ] = WINDOW_READ,       [HMM_POINT_INVALIDATED] = WINDOW_INVALIDATED,
+		[HMM_POINT_RESUMED] = WINDOW_RESUMED,
 	};
 
 	if (map[w] && !not_pump)
 		window_hold(arg, (enum window)map[w]);
 	/* Nobody's scene: who faults just then is not to be foreseen. */
-	if (w == HMM_WINDOW_UNTOLD)
+	if (w == HMM_POINT_UNTOLD)
 		tort_pause(UNTOLD_NS);
 }
 #else

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Accesses of a kernel function. An engine stays in its section from access to access, until the gate
+ * wants to close; what was done inside is good if the section stood when it was looked at *after* the
+ * work:
+ *
+ *	engine				pump (after 10 ms of waiting)
+ *	load from memory
+ *	fence
+ *	poll: neither closed nor overrun	state = OVERRUN, reads the event
+ *
+ * Had the pump gone on before the load, the poll would show it: an overrun is taken back only by leaving.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <sys/mman.h>
+#include <hmm/mm.h>
+#include <hmm/range.h>
+#include "base/mutation.h"
+#include "engines/runner.h"
+
+#define IN_VAIN 2
+#define VAIN_AT_ONCE 100
+#define VAIN_MAX 10000 /* with a pause of 1 ms each: some ten seconds */
+
+static void enter(struct engine *e)
+{
+	hmm_engine_enter(e->gate);
+	e->in = true;
+	if (e->runner->ops->enter)
+		e->runner->ops->enter(e->runner, e);
+}
+
+bool access_leave(struct engine *e)
+{
+	bool stood;
+
+	guard_disarm();
+	if (!e->in)
+		return true;
+	e->in = false;
+	e->once = false;
+	stood = hmm_engine_exit(e->gate);
+	if (!stood)
+		bump(&e->stats.overruns, 1);
+	return stood;
+}
+
+/* Does what was done in the section so far stand? Leaves it if the gate wants to close. */
+static bool check(struct engine *e)
+{
+#ifdef __SANITIZE_THREAD__
+	atomic_signal_fence(
+		memory_order_seq_cst); /* it knows no fences; x86-64 keeps loads in order */
+#else
+	atomic_thread_fence(memory_order_acquire);
+#endif
+	if (__builtin_expect(!hmm_engine_poll(e->gate) && !e->once, 1))
+		return true;
+	return access_leave(e);
+}
+
+static void __attribute__((noreturn)) restart(struct engine *e, enum restart_reason reason)
+{
+	e->reason = reason;
+	_longjmp(e->guard.landing, 1);
+}
+
+/* Stores into a section that was run over may have landed in what is mapped there now. */
+static void judge_overrun(struct engine *e)
+{
+	void *host;
+
+	if (!e->wrote)
+		return;
+	enter(e);
+	if (e->runner->ops->translate(e->runner, e, e->va, 1, PROT_READ | PROT_WRITE, &host))
+		bump(&e->stats.stale_accesses, 1);
+	access_leave(e);
+}
+
+/*
+ * Memory was not there; we are outside of the section by now. 0: try again. Without faults nobody can be
+ * asked: an event about it is waited for, and where the same page vanishes again and again there is none.
+ */
+static int vanished(struct engine *e, uint64_t addr, int prot)
+{
+	struct hmm_device_fault f = { .addr = addr, .len = 1, .prot = (uint32_t)prot };
+
+	bump(&e->stats.guard_hits, 1);
+	if (e->runner->fault_model == HMM_FAULTS_REPLAY) {
+		f.flags = HMM_FAULT_VANISHED;
+		return fault_raise(e, &f);
+	}
+	if (e->vanished_page != addr >> HMM_PAGE_SHIFT)
+		e->vanished_times = 0;
+	e->vanished_page = addr >> HMM_PAGE_SHIFT;
+	if (++e->vanished_times > 3)
+		return -EFAULT;
+	return hmm_mm_barrier(hmm_device_mm(e->runner->dev), 0);
+}
+
+int access_recover(struct engine *e)
+{
+	bool stood = access_leave(e);
+	int rc;
+
+	bump(&e->stats.restarts, 1);
+	e->used = false;
+	if (e->reason == RESTART_OVERRUN || !stood) {
+		judge_overrun(e);
+		e->wrote = false;
+		if (e->reason == RESTART_OVERRUN)
+			return 0;
+	}
+	e->wrote = false;
+	rc = vanished(e, e->va + (e->guard.hit - e->guard.start), e->prot);
+	/* The device has forgotten it: the item begins again and is told by hmm_access() itself. */
+	if (e->runner->fault_model == HMM_FAULTS_REPLAY &&
+	    (rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON))
+		rc = 0;
+	return rc;
+}
+
+/* Gives up the pointer that was given out; begins the item again if it was used in vain. */
+static void settle(struct engine *e)
+{
+	guard_disarm();
+	if (__builtin_expect(e->in && !check(e), 0) && e->used)
+		restart(e, RESTART_OVERRUN);
+	e->used = e->wrote = false;
+}
+
+static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
+{
+	for (uint32_t i = 0; i < job->nranges; i++) {
+		const struct hmm_job_range *r = &job->ranges[i];
+
+		if (va >= r->start && va + len <= r->end && !(prot & ~(int)r->prot))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What an engine asks before it uses memory once. Through the address it reaches what is mapped at that instant, as
+ * the CPU does: the sequence says that nothing told is on its way. A device that has means of its own (once) may hold
+ * something: all that can be seen is looked at.
+ */
+static unsigned int once_checks(const struct engine *e)
+{
+	return e->runner->ops->once ? HMM_CHECK_ALL : 0;
+}
+
+/* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
+static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len,
+		    int prot, void **host)
+{
+	struct hmm_range range = {
+		.size = sizeof(range),
+		.start = f->once_start,
+		.end = f->once_end,
+		.notifier = f->once_notifier,
+		.notifier_seq = f->once_seq,
+	};
+	int rc = -EAGAIN;
+
+	if (va < f->once_start || va + len > f->once_end)
+		return -EFAULT;
+	enter(e);
+	e->once = true;
+	if (!hmm_range_valid(&range, once_checks(e))) {
+		*host = (void *)(uintptr_t)va;
+		rc = e->runner->ops->once ? e->runner->ops->once(e->runner, e, va, len, prot, host)
+					  : 0;
+	}
+	if (rc)
+		access_leave(e);
+	else
+		bump(&e->stats.once_uses, 1);
+	return rc;
+}
+
+/*
+ * Translations of the running jobs are gone. An error may be about memory that another job named: ours is looked for
+ * before it fails for that.
+ */
+static int lost(struct engine *e, uint64_t va, size_t len, int prot)
+{
+	const struct runner_ops *ops = e->runner->ops;
+	int rc = -EFAULT;
+
+	for (int i = 0; rc && i < 3; i++) {
+		void *host;
+
+		rc = hmm_device_lost(e->runner->dev);
+		if (!rc)
+			break;
+		enter(e);
+		if (!ops->translate(e->runner, e, va, len, prot, &host))
+			rc = 0;
+		access_leave(e);
+	}
+	return rc;
+}
+
+/*
+ * Outside of sections. 0: look again; 1: *host may be used in the section we are in now; IN_VAIN: what may be
+ * used once had changed.
+ */
+static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+{
+	struct hmm_device_fault f = { .addr = va, .len = len, .prot = (uint32_t)prot };
+	int rc;
+
+	if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
+		return -ECANCELED;
+	if (e->runner->fault_model == HMM_FAULTS_NONE) {
+		bump(&e->stats.device_faults, 1);
+		return named(e->job->job, va, len, prot) ? lost(e, va, len, prot) : -EFAULT;
+	}
+	rc = fault_raise(e, &f);
+	if (rc || !(f.flags & HMM_FAULT_ONCE))
+		return rc;
+	rc = use_once(e, &f, va, len, prot, host);
+	return rc == -EAGAIN ? IN_VAIN : rc ? rc : 1;
+}
+
+/* Looked in vain: memory that cannot be cached changed before each use. */
+static int look_again(unsigned int times)
+{
+	struct timespec ts = { 0, 1000000 };
+
+	if (times > VAIN_AT_ONCE)
+		nanosleep(&ts, NULL);
+	return times < VAIN_MAX ? 0 : -ETIME;
+}
+
+/* A pointer, inside a section. No pointer of hmm_access() is unsettled. */
+static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+{
+	struct runner *r = e->runner;
+	unsigned int vain = 0;
+	bool touched = false;
+	int rc;
+
+	if (__builtin_expect(va + len < va, 0))
+		return -EFAULT;
+	for (;;) {
+		if (!e->in)
+			enter(e);
+		if (__builtin_expect(!r->ops->translate(r, e, va, len, prot, host), 1))
+			return 0;
+		access_leave(e);
+		rc = miss(e, va, len, prot, host);
+		if (rc == IN_VAIN)
+			rc = look_again(++vain);
+		if (rc == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
+			touched = true;
+			rc = engine_touch(e, va, len, prot);
+		}
+		if (rc)
+			return rc > 0 ? 0 : rc;
+	}
+}
+
+static int bad_prot(int prot)
+{
+	return !(prot & PROT_READ) || (prot & ~(PROT_READ | PROT_WRITE));
+}
+
+static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, void **ptr)
+{
+	struct engine *e = (struct engine *)ctx;
+	int rc;
+
+	if (__builtin_expect(len - 1 >= HMM_ACCESS_MAX || bad_prot(prot), 0))
+		return -EINVAL;
+	settle(e);
+	if (__builtin_expect(atomic_load_explicit(&e->job->stop, memory_order_relaxed), 0))
+		return -ECANCELED;
+	rc = reach(e, va, len, prot, ptr);
+	if (rc)
+		return rc;
+	bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, len);
+	e->va = va;
+	e->prot = prot;
+	e->used = true;
+	e->wrote = (prot & PROT_WRITE) != 0;
+	e->reason = RESTART_GUARD;
+	guard_arm(&e->guard, *ptr, len);
+	return 0;
+}
+
+static int ctx_settle(struct hmm_ctx *ctx)
+{
+	struct engine *e = (struct engine *)ctx;
+
+	settle(e);
+	return atomic_load_explicit(&e->job->stop, memory_order_relaxed) ? -ECANCELED : 0;
+}
+
+/*
+ * A device's loads and stores are not the program's: sanitizers, which would call its use of memory that
+ * the program changes a race, do not see them, nor are they left in the middle of an interceptor when
+ * the guard jumps out.
+ */
+static inline void device_copy(void *dst, const void *src, size_t len)
+{
+#if (defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)) && defined(__x86_64__)
+	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
+#else
+	memcpy(dst, src, len);
+#endif
+}
+
+/*
+ * Copy under a guard of its own. Returns 0, or the offset + 1 at which memory had vanished. noinline: what
+ * lives in registers here does not survive the jump, and nothing of the caller does live here.
+ */
+static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src, size_t len,
+						     const void *host)
+{
+	struct guard g;
+
+	g.start = g.hit = 0;
+	if (_setjmp(g.landing))
+		return g.hit - g.start + 1;
+	guard_arm(&g, host, len);
+	device_copy(dst, src, len);
+	guard_disarm();
+	return 0;
+}
+
+static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
+{
+	size_t lost;
+	void *host;
+	int rc;
+
+	for (;;) {
+		if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
+			return -ECANCELED;
+		rc = reach(e, va, len, prot, &host);
+		if (rc)
+			return rc;
+		lost = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
+					 : copy_guarded(local, host, len, host);
+		if (__builtin_expect(!lost && check(e), 1))
+			return 0;
+		if (hmm_mutation(HMM_MUTATION_LOSE_STORE) && prot & PROT_WRITE) {
+			access_leave(e);
+			return 0;
+		}
+		e->va = va;
+		e->wrote = (prot & PROT_WRITE) != 0;
+		if (!lost) {
+			judge_overrun(e);
+			continue;
+		}
+		access_leave(e);
+		rc = vanished(e, va + lost - 1, prot);
+		if (rc)
+			return rc;
+	}
+}
+
+static int copy(struct hmm_ctx *ctx, char *local, uint64_t va, size_t len, int prot)
+{
+	struct engine *e = (struct engine *)ctx;
+
+	settle(e);
+	while (len) {
+		size_t n = len < HMM_ACCESS_MAX ? len : HMM_ACCESS_MAX;
+		int rc = copy_piece(e, local, va, n, prot);
+
+		if (rc)
+			return rc;
+		bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, n);
+		local += n;
+		va += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int ctx_load(struct hmm_ctx *ctx, void *dst, uint64_t va, size_t len)
+{
+	return copy(ctx, dst, va, len, PROT_READ);
+}
+
+static int ctx_store(struct hmm_ctx *ctx, uint64_t va, const void *src, size_t len)
+{
+	return copy(ctx, (char *)(uintptr_t)src, va, len, PROT_READ | PROT_WRITE);
+}
+
+const struct hmm_ctx_ops access_ctx_ops = { ctx_access, ctx_settle, ctx_load, ctx_store };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The fault buffer: a slot an engine, since an engine has one access at a time.
+ *
+ *	FREE --engine--> PENDING --fetch--> FETCHED --done--> DONE --engine--> FREE
+ */
+#include <errno.h>
+#include "base/futex.h"
+#include "engines/runner.h"
+
+/*
+ * Pauses, of about 40 ns, for another thread to serve the fault: that takes 20 us, to be woken on a processor that went idle
+ * three times as long.
+ */
+#define SPIN_DONE 1000
+
+static uint32_t wait_a_little(struct fault_slot *s)
+{
+	uint32_t state;
+
+	for (int i = 0;
+	     (state = atomic_load_explicit(&s->state, memory_order_relaxed)) == SLOT_FETCHED &&
+	     i < SPIN_DONE;
+	     i++)
+		cpu_relax();
+	return state;
+}
+
+int fault_raise(struct engine *e, struct hmm_device_fault *f)
+{
+	struct runner *r = e->runner;
+	struct fault_slot *s = &e->slot;
+	uint32_t state;
+	int rc;
+
+	bump(&e->stats.device_faults, 1);
+	f->engine = f->cookie = e->ctx.engine;
+	s->fault = *f;
+	atomic_store(&s->state, SLOT_PENDING);
+	/* Sequentially consistent with fetchers: the one who sleeps has seen us, or we see him. */
+	if (atomic_load(&r->fetchers)) {
+		atomic_fetch_add(&r->raised, 1);
+		futex_wake(&r->raised);
+	}
+	while ((state = atomic_load(&s->state)) != SLOT_DONE) {
+		if (state == SLOT_PENDING) {
+			rc = hmm_device_faults_pending(r->dev);
+			if (rc && atomic_compare_exchange_strong(&s->state, &state, SLOT_FREE)) {
+				bump(&e->stats.cancels, 1);
+				return rc;
+			}
+		}
+		state = wait_a_little(s);
+		if (state != SLOT_DONE)
+			futex_wait(&s->state, state, 100000000);
+	}
+	*f = s->fault;
+	rc = s->error;
+	atomic_store(&s->state, SLOT_FREE);
+	guard_waited();
+	bump(rc ? &e->stats.cancels : &e->stats.replays, 1);
+	return rc;
+}
+
+static unsigned int take(struct runner *r, struct hmm_device_fault *faults, unsigned int n)
+{
+	unsigned int taken = 0;
+
+	for (unsigned int i = 0; i < r->n && taken < n; i++) {
+		struct fault_slot *s = &r->engines[i].slot;
+		uint32_t pending = SLOT_PENDING;
+
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SLOT_PENDING &&
+		    atomic_compare_exchange_strong(&s->state, &pending, SLOT_FETCHED))
+			faults[taken++] = s->fault;
+	}
+	return taken;
+}
+
+int runner_op_fetch_faults(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,
+			   uint64_t timeout_ns)
+{
+	struct runner *r = runner_of(dev);
+	unsigned int taken = take(r, faults, n);
+	uint32_t raised;
+
+	if (taken || !timeout_ns)
+		return (int)taken;
+	atomic_fetch_add(&r->fetchers, 1);
+	raised = atomic_load(&r->raised);
+	taken = take(r, faults, n);
+	if (!taken && !atomic_load(&r->closing)) {
+		futex_wait(&r->raised, raised, timeout_ns);
+		taken = take(r, faults, n);
+	}
+	atomic_fetch_sub(&r->fetchers, 1);
+	if (!taken && atomic_load(&r->closing))
+		return -ESHUTDOWN;
+	return (int)taken;
+}
+
+int runner_op_fault_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error)
+{
+	struct runner *r = runner_of(dev);
+	struct fault_slot *s;
+
+	if (fault->cookie >= r->n)
+		return -EINVAL;
+	s = &r->engines[fault->cookie].slot;
+	if (atomic_load(&s->state) != SLOT_FETCHED)
+		return -EINVAL;
+	s->fault = *fault;
+	s->error = error;
+	atomic_store(&s->state, SLOT_DONE);
+	futex_wake(&s->state);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Guarded loads and stores: memory of the program that vanishes under a direct access of an engine is a
+ * device fault, not a crash.
+ *
+ *	struct guard g;
+ *	if (_setjmp(g.landing)) { ... g.hit is the address ... }
+ *	guard_arm(&g, ptr, len);	only faults inside [ptr, ptr + len) land
+ *	... load, store ...
+ *	guard_disarm();
+ *
+ * The handlers of SIGSEGV and SIGBUS are the process's. Ours acts only on a thread with an armed guard
+ * and an address inside it; everything else goes to the handler that was there before.
+ */
+#ifndef DEVICES_ENGINES_GUARD_H
+#define DEVICES_ENGINES_GUARD_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct guard {
+	jmp_buf landing;
+	volatile uintptr_t start; /* volatile: read after the jump */
+	volatile uintptr_t end;
+	volatile uintptr_t hit;
+};
+
+extern _Thread_local struct guard *volatile guard_current
+	__attribute__((tls_model("initial-exec")));
+extern _Thread_local int guard_patience __attribute__((tls_model("initial-exec")));
+
+/*
+ * Put our handlers in front of whatever the program has now. Called before each job: a program that
+ * installed its own since is chained to in its turn. 0 or -errno.
+ */
+int guard_install(void);
+
+/*
+ * The same by an engine, without its locks and signals being blocked where nothing has changed. A handler that the
+ * program installs while a job runs gets the device's faults until then, unless it was installed by
+ * hmm_device_sigaction().
+ */
+void guard_look(void);
+
+/* An engine has waited, or begins a job: it looks before its next access. */
+static inline void guard_waited(void)
+{
+	guard_patience = 0;
+}
+
+/* An access by a pointer takes as long as it takes, but is at least this much. */
+static inline void guard_spend(size_t len)
+{
+	guard_patience -= 1 + (int)(len >> 10);
+	if (__builtin_expect(guard_patience < 0, 0))
+		guard_look();
+}
+
+static inline void guard_arm(struct guard *g, const void *ptr, size_t len)
+{
+	guard_spend(len);
+	g->start = (uintptr_t)ptr;
+	g->end = (uintptr_t)ptr + len;
+	guard_current = g;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void guard_disarm(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	guard_current = NULL;
+}
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* Engine threads, and the queue of jobs whose items they take. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/futex.h"
+#include "mm/mm.h"
+#include "engines/runner.h"
+
+/* What an item counts for, at least, until the engine looks for handlers of the program again. */
+#define ITEM_KIB 4UL
+
+/*
+ * One item. The landing is for accesses through pointers of hmm_access(); after a jump only the
+ * parameters are looked at, and those never change.
+ */
+static int run_item(struct engine *e, struct hmm_job *job, uint64_t item)
+{
+	int rc;
+
+	if (_setjmp(e->guard.landing)) {
+		rc = access_recover(e);
+		if (rc)
+			return rc;
+	}
+	rc = job->kernel(&e->ctx, item, job->arg);
+	/* May jump: the last accesses did not stand. */
+	if (!rc)
+		e->ctx.ops->settle(&e->ctx);
+	return rc;
+}
+
+static void run_items(struct engine *e, struct rjob *rj)
+{
+	struct hmm_job *job = rj->job;
+	uint64_t item;
+	int32_t none = 0;
+	int rc;
+
+	while (!atomic_load_explicit(&rj->stop, memory_order_relaxed) &&
+	       (item = atomic_fetch_add(&rj->next_item, 1)) < rj->items) {
+		e->vanished_times = 0;
+		guard_spend(ITEM_KIB << 10);
+		rc = run_item(e, job, item);
+		access_leave(e);
+		e->used = e->wrote = false;
+		if (rc) {
+			none = 0;
+			atomic_compare_exchange_strong(&rj->status, &none, rc);
+			atomic_store(&rj->stop, 1);
+			break;
+		}
+		bump(&e->stats.items, 1);
+		__atomic_fetch_add(&job->done, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* lock held */
+static struct rjob *next_job(struct runner *r)
+{
+	for (struct rjob *rj = r->jobs; rj; rj = rj->next)
+		if (!atomic_load(&rj->stop) && atomic_load(&rj->next_item) < rj->items)
+			return rj;
+	return NULL;
+}
+
+/* lock held: the last one who leaves a job without free items ends it */
+static void end_if_last(struct runner *r, struct rjob *rj)
+{
+	struct rjob **p = &r->jobs;
+
+	if (rj->active || !rj->queued)
+		return;
+	if (!atomic_load(&rj->stop) && atomic_load(&rj->next_item) < rj->items)
+		return;
+	while (*p != rj)
+		p = &(*p)->next;
+	*p = rj->next;
+	rj->queued = false;
+	r->jobs_done++;
+	rj->job->status = atomic_load(&rj->status);
+	atomic_store(&rj->ended, 1);
+	futex_wake(&rj->ended);
+}
+
+static void *engine_main(void *arg)
+{
+	struct engine *e = arg;
+	struct runner *r = e->runner;
+	struct rjob *rj = NULL;
+
+	pthread_setname_np(pthread_self(), "hmm-engine");
+	pthread_mutex_lock(&r->lock);
+	for (;;) {
+		while (!r->stopping && !(rj = next_job(r)))
+			pthread_cond_wait(&r->work, &r->lock);
+		if (r->stopping)
+			break;
+		rj->active++;
+		pthread_mutex_unlock(&r->lock);
+		e->job = rj;
+		guard_waited();
+		run_items(e, rj);
+		pthread_mutex_lock(&r->lock);
+		rj->active--;
+		end_if_last(r, rj);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return NULL;
+}
+
+int runner_create(const struct runner_ops *ops, enum hmm_fault_model model, unsigned int engines,
+		  struct runner **runner)
+{
+	struct runner *r;
+
+	if (engines == 0 || engines > 256)
+		return -EINVAL;
+	r = pool_map(sizeof(*r) + engines * sizeof(struct engine));
+	if (!r)
+		return -ENOMEM;
+	r->ops = ops;
+	r->fault_model = model;
+	r->n = engines;
+	r->pid = getpid();
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->work, NULL);
+	objpool_init(&r->job_pool, sizeof(struct rjob));
+	*runner = r;
+	return 0;
+}
+
+static int engine_start(struct runner *r, unsigned int i)
+{
+	struct engine *e = &r->engines[i];
+	int rc;
+
+	e->runner = r;
+	e->ctx.ops = &access_ctx_ops;
+	e->ctx.device = r->dev;
+	e->ctx.engine = i;
+	e->ctx.engines = r->n;
+	e->ctx.scratch_size = HMM_SCRATCH_SIZE;
+	e->ctx.scratch = pool_map(HMM_SCRATCH_SIZE);
+	if (!e->ctx.scratch)
+		return -ENOMEM;
+	rc = hmm_engine_create(hmm_device_mm(r->dev), &e->gate);
+	if (!rc && r->ops->engine_init)
+		rc = r->ops->engine_init(r, e);
+	if (!rc)
+		rc = -pthread_create(&e->thread, NULL, engine_main, e);
+	e->started = !rc;
+	return rc;
+}
+
+int runner_start(struct runner *r, struct hmm_device *dev)
+{
+	sigset_t mask;
+	sigset_t old;
+	int rc = guard_install();
+
+	r->dev = dev;
+	/* Engines take no signal but those that their own accesses cause. */
+	sigfillset(&mask);
+	sigdelset(&mask, SIGSEGV);
+	sigdelset(&mask, SIGBUS);
+	sigdelset(&mask, SIGFPE);
+	sigdelset(&mask, SIGILL);
+	sigdelset(&mask, SIGTRAP);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	for (unsigned int i = 0; !rc && i < r->n; i++)
+		rc = engine_start(r, i);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+void runner_destroy(struct runner *r)
+{
+	if (!r)
+		return;
+	/* A forked child has none of the threads, and their locks may be held for ever. */
+	if (r->pid != getpid())
+		return;
+	atomic_store(&r->closing, 1);
+	atomic_fetch_add(&r->raised, 1);
+	futex_wake(&r->raised);
+	pthread_mutex_lock(&r->lock);
+	r->stopping = true;
+	pthread_cond_broadcast(&r->work);
+	pthread_mutex_unlock(&r->lock);
+	for (unsigned int i = 0; i < r->n; i++) {
+		struct engine *e = &r->engines[i];
+
+		if (e->started)
+			pthread_join(e->thread, NULL);
+		if (e->cache && r->ops->engine_fini)
+			r->ops->engine_fini(r, e);
+		hmm_engine_destroy(e->gate);
+		pool_unmap(e->ctx.scratch, HMM_SCRATCH_SIZE);
+	}
+	objpool_fini(&r->job_pool);
+	pthread_cond_destroy(&r->work);
+	pthread_mutex_destroy(&r->lock);
+	pool_unmap(r, sizeof(*r) + r->n * sizeof(struct engine));
+}
+
+int runner_op_submit(struct hmm_device *dev, struct hmm_job *job)
+{
+	struct runner *r = runner_of(dev);
+	struct rjob *rj = objpool_get(&r->job_pool);
+	struct rjob **p = &r->jobs;
+	int rc;
+
+	if (!rj)
+		return -ENOMEM;
+	rc = guard_install();
+	if (rc) {
+		objpool_put(&r->job_pool, rj);
+		return rc;
+	}
+	rj->job = job;
+	rj->items = job->items ? job->items : r->n;
+	job->driver = rj;
+	pthread_mutex_lock(&r->lock);
+	while (*p)
+		p = &(*p)->next;
+	*p = rj;
+	rj->queued = true;
+	pthread_cond_broadcast(&r->work);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns)
+{
+	struct runner *r = runner_of(dev);
+	struct rjob *rj = job->driver;
+	uint64_t deadline = deadline_after(timeout_ns);
+
+	if (!rj)
+		return 0;
+	/* A signal of the program's ends a wait on the word early. */
+	while (!atomic_load(&rj->ended) && !deadline_passed(deadline))
+		futex_wait(&rj->ended, 0, deadline_left_ns(deadline));
+	if (!atomic_load(&rj->ended))
+		return -ETIME;
+	/* The engine that ended it still holds the lock for its last look at it. */
+	pthread_mutex_lock(&r->lock);
+	job->driver = NULL;
+	pthread_mutex_unlock(&r->lock);
+	objpool_put(&r->job_pool, rj);
+	return 0;
+}
+
+int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job)
+{
+	struct runner *r = runner_of(dev);
+	int32_t none = 0;
+	struct rjob *rj = NULL;
+
+	pthread_mutex_lock(&r->lock);
+	rj = job->driver;
+	if (rj && rj->queued) {
+		atomic_compare_exchange_strong(&rj->status, &none, -ECANCELED);
+		atomic_store(&rj->stop, 1);
+		end_if_last(r, rj);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+void runner_stats(struct runner *r, struct hmm_device_stats *stats)
+{
+	stats->engines += r->n;
+	for (unsigned int i = 0; i < r->n; i++) {
+		struct engine_stats *s = &r->engines[i].stats;
+
+#define ADD(field) stats->field += atomic_load_explicit(&s->field, memory_order_relaxed)
+		ADD(device_faults);
+		ADD(tlb_hits);
+		ADD(tlb_misses);
+		ADD(tlb_flushes);
+		ADD(bytes_read);
+		ADD(bytes_written);
+		ADD(replays);
+		ADD(cancels);
+		ADD(guard_hits);
+		ADD(overruns);
+		ADD(restarts);
+		ADD(once_uses);
+		ADD(items);
+		ADD(stale_accesses);
+#undef ADD
+	}
+	pthread_mutex_lock(&r->lock);
+	stats->jobs += r->jobs_done;
+	pthread_mutex_unlock(&r->lock);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Runner: the part that every device in software needs: engine threads with sections at the gate, a queue
+ * of jobs, a fault buffer with one slot an engine, guarded accesses with replay. A device adds how it
+ * translates.
+ *
+ *	runner.c	threads, jobs, items
+ *	access.c	hmm_access() and its kin: sections, replay
+ *	faults.c	the fault buffer
+ *	guard.c		memory that vanishes under a load
+ */
+#ifndef DEVICES_ENGINES_RUNNER_H
+#define DEVICES_ENGINES_RUNNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <hmm/device.h>
+#include <hmm/engine.h>
+#include "base/pool.h"
+#include "engines/guard.h"
+
+struct runner;
+struct engine;
+
+/**
+ * struct runner_ops - how a device translates
+ * @translate: inside a section: a host pointer for [va, va + len) with that permission, at most
+ *	HMM_ACCESS_MAX bytes. 0; -ENOENT no translation: a device fault
+ * @enter: a section began: whatever a TLB cached before may be gone. May be NULL
+ * @engine_init: per-engine memory into engine->cache; 0 or -errno. May be NULL
+ * @engine_fini: may be NULL
+ * @once: a pointer for memory that may be used in this section only; NULL: the address itself
+ */
+struct runner_ops {
+	int (*translate)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+			 void **host);
+	void (*enter)(struct runner *r, struct engine *e);
+	int (*engine_init)(struct runner *r, struct engine *e);
+	void (*engine_fini)(struct runner *r, struct engine *e);
+	int (*once)(struct runner *r, struct engine *e, uint64_t va, size_t len, int prot,
+		    void **host);
+};
+
+/* Written by the engine alone, read by anybody. */
+struct engine_stats {
+	_Atomic uint64_t device_faults, tlb_hits, tlb_misses, tlb_flushes, bytes_read,
+		bytes_written, replays, cancels, guard_hits, overruns, restarts, once_uses, items,
+		stale_accesses;
+};
+
+enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_FETCHED, SLOT_DONE };
+
+struct fault_slot {
+	_Atomic uint32_t state;
+	int error;
+	struct hmm_device_fault fault;
+};
+
+enum restart_reason { RESTART_GUARD, RESTART_OVERRUN };
+
+/* One execution engine. All but slot and stats belong to its thread. */
+struct engine {
+	struct hmm_ctx ctx; /* first: what kernel functions see */
+	struct runner *runner;
+	struct hmm_engine *gate;
+	bool in;    /* inside a section */
+	bool used;  /* a pointer was given out in this section and is not settled */
+	bool wrote; /* ... for writing */
+	bool once;  /* the section uses memory that cannot be cached: no second access in it */
+	enum restart_reason reason;
+	struct rjob *job;
+	struct guard guard; /* of the item: an access through a pointer that was given out */
+	uint64_t va;        /* what the guard guards */
+	int prot;
+	uint64_t vanished_page; /* of this item, without faults: where, and how often */
+	unsigned int vanished_times;
+	void *cache; /* the device's */
+	struct fault_slot slot;
+	struct engine_stats stats;
+	pthread_t thread;
+	bool started;
+} __attribute__((aligned(64)));
+
+/* A job while it is ours: hmm_job.driver */
+struct rjob {
+	struct rjob *next;
+	struct hmm_job *job;
+	uint64_t items;
+	_Atomic uint64_t next_item;
+	_Atomic uint32_t stop;  /* no more items: cancelled or failed */
+	_Atomic uint32_t ended; /* futex */
+	unsigned int active;    /* runner lock: engines at work on it */
+	bool queued;            /* runner lock */
+	_Atomic int32_t status;
+};
+
+struct runner {
+	struct hmm_device *dev;
+	const struct runner_ops *ops;
+	enum hmm_fault_model fault_model;
+	unsigned int n;
+	pid_t pid;
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct rjob *jobs;  /* lock: in order */
+	bool stopping;      /* lock */
+	uint64_t jobs_done; /* lock */
+	struct objpool job_pool;
+	_Atomic uint32_t raised; /* futex: bumped by each fault while somebody waits for one */
+	_Atomic uint32_t fetchers;
+	_Atomic uint32_t closing;
+	struct engine engines[];
+};
+
+/*
+ * The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). A driver
+ * whose private struct begins with its runner can use the runner_op_*() below as its ops.
+ */
+int runner_create(const struct runner_ops *ops, enum hmm_fault_model model, unsigned int engines,
+		  struct runner **runner);
+int runner_start(struct runner *r, struct hmm_device *dev);
+/* Stops and joins the threads; NULL is legal. */
+void runner_destroy(struct runner *r);
+void runner_stats(struct runner *r, struct hmm_device_stats *stats);
+
+static inline struct runner *runner_of(const struct hmm_device *dev)
+{
+	return *(struct runner *const *)hmm_device_priv(dev);
+}
+
+int runner_op_fetch_faults(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,
+			   uint64_t timeout_ns);
+int runner_op_fault_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error);
+int runner_op_submit(struct hmm_device *dev, struct hmm_job *job);
+int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns);
+int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job);
+
+/* faults.c: raise one and sleep until it is answered; f carries the answer's flags back. */
+int fault_raise(struct engine *e, struct hmm_device_fault *f);
+
+/* touch.c: a load or store of each page as the CPU would do it, outside of sections: 0 or -EFAULT */
+int engine_touch(struct engine *e, uint64_t va, size_t len, int prot);
+
+/* access.c */
+extern const struct hmm_ctx_ops access_ctx_ops;
+/* Leave the section. False: it did not stand. */
+bool access_leave(struct engine *e);
+/* After a jump to the item's landing: 0 begin the item again, -errno it fails. */
+int access_recover(struct engine *e);
+
+static inline void bump(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Memory that the program serves page by page through a userfaultfd for user mode alone: the kernel does not fault it
+ * in on our behalf. An engine's own load or store is one of user mode, and is served as the CPU's.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include <hmm/mm.h>
+#include "engines/runner.h"
+
+static bool may_be_served(const struct hmm_vma *vma, uint64_t va, int prot)
+{
+	return vma->start <= va && !((uint32_t)prot & ~vma->prot) &&
+	       (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_SHMEM ||
+		vma->kind == HMM_VMA_HUGETLB);
+}
+
+/* noinline: nothing of the caller lives in registers here. A device's access is not the program's: see access.c. */
+static __attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) int
+touch(uint64_t va, bool write)
+{
+	volatile _Atomic unsigned char *p = (volatile _Atomic unsigned char *)(uintptr_t)va;
+	struct guard g;
+
+	g.start = g.hit = 0;
+	if (_setjmp(g.landing))
+		return -EFAULT;
+	guard_arm(&g, (void *)(uintptr_t)va, 1);
+	if (write)
+		atomic_fetch_or(p, 0);
+	else
+		(void)atomic_load(p);
+	guard_disarm();
+	return 0;
+}
+
+int engine_touch(struct engine *e, uint64_t va, size_t len, int prot)
+{
+	const uint64_t end = va + len;
+	struct hmm_vma vma = { .end = 0 };
+	int rc = 0;
+
+	for (; !rc && va < end; va = (va & ~(HMM_PAGE_SIZE - 1)) + HMM_PAGE_SIZE) {
+		if (va >= vma.end && hmm_vma_find(hmm_device_mm(e->runner->dev), va, &vma))
+			return -EFAULT;
+		rc = may_be_served(&vma, va, prot) ? touch(va, prot & PROT_WRITE) : -EFAULT;
+	}
+	return rc;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Deadlines: absolute CLOCK_MONOTONIC ns, 0 for never; and the locks that a fault with a deadline does not wait
+ * for any longer: the pump holds them for as long as a driver's callbacks take.
+ */
+#include "space/space.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <time.h>
+
+uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+bool deadline_passed(uint64_t deadline)
+{
+	return deadline && clock_ns() >= deadline;
+}
+
+uint64_t deadline_after(uint64_t timeout_ns)
+{
+	const uint64_t now = clock_ns();
+
+	if (!timeout_ns)
+		return 0;
+	return timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
+}
+
+uint64_t deadline_left_ns(uint64_t deadline)
+{
+	uint64_t now = clock_ns();
+
+	if (!deadline)
+		return 0;
+	return now < deadline ? deadline - now : 1;
+}
+
+#define SLICE_NS 100000000ULL
+
+uint64_t deadline_slice_ns(uint64_t deadline)
+{
+	uint64_t left = deadline_left_ns(deadline);
+
+	return left && left < SLICE_NS ? left : SLICE_NS;
+}
+
+/*
+ * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long, then the
+ * deadline is asked again.
+ */
+static struct timespec slice_end(uint64_t left)
+{
+	struct timespec ts;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ns = (uint64_t)ts.tv_nsec + (left < SLICE_NS ? left : SLICE_NS);
+	ts.tv_sec += (time_t)(ns / 1000000000);
+	ts.tv_nsec = (long)(ns % 1000000000);
+	return ts;
+}
+
+static int lock_until(pthread_mutex_t *lock, uint64_t deadline)
+{
+	for (uint64_t now = clock_ns(); now < deadline; now = clock_ns()) {
+		struct timespec ts = slice_end(deadline - now);
+
+		if (!pthread_mutex_timedlock(lock, &ts))
+			return 0;
+	}
+	return -ETIME;
+}
+
+int deadline_lock(pthread_mutex_t *lock, uint64_t deadline)
+{
+	if (!pthread_mutex_trylock(lock))
+		return 0;
+	if (deadline && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
+		return lock_until(lock, deadline);
+	pthread_mutex_lock(lock);
+	return 0;
+}
+
+int deadline_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline)
+{
+	struct timespec ts;
+
+	if (!deadline) {
+		pthread_cond_wait(cond, lock);
+		return 0;
+	}
+	if (deadline_passed(deadline))
+		return -ETIME;
+	ts = slice_end(deadline_left_ns(deadline));
+	pthread_cond_timedwait(cond, lock, &ts);
+	return 0;
+}
+
+void deadline_pause(unsigned int round)
+{
+	const struct timespec ts = { 0, 50000 };
+
+	if (round < 20)
+		sched_yield();
+	else
+		nanosleep(&ts, NULL);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * From a VMA to its file: by /proc/self/map_files where that is allowed (CAP_CHECKPOINT_RESTORE),
+ * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
+ * checked to be the very file, by device and inode.
+ */
+#include "files/mapping.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define FD_DIR "/proc/self/fd/"
+
+/*
+ * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
+ * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
+ */
+bool vma_file_is(int fd, const struct hmm_vma *vma)
+{
+	struct mount_facts facts;
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) ||
+	    stx.stx_ino != vma->inode)
+		return false;
+	if (stx.stx_dev_major == vma->dev_major && stx.stx_dev_minor == vma->dev_minor)
+		return true;
+	return (stx.stx_mask & STATX_MNT_ID) && !mounts_find_id(stx.stx_mnt_id, &facts) &&
+	       facts.dev_major == vma->dev_major && facts.dev_minor == vma->dev_minor;
+}
+
+/* The same as stat shows it: no other file has both. No server is asked, whose answer the program waits for itself. */
+static bool is_very_file(int fd, const struct hmm_vma *vma)
+{
+	struct statx stx;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx) &&
+	       stx.stx_ino == vma->inode && stx.stx_dev_major == vma->dev_major &&
+	       stx.stx_dev_minor == vma->dev_minor;
+}
+
+static int open_checked(const char *path, const struct hmm_vma *vma)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (vma_file_is(fd, vma))
+		return fd;
+	close(fd);
+	return -ENOENT;
+}
+
+static char *put_hex(char *p, uint64_t v)
+{
+	char digits[16];
+	int n = 0;
+
+	do {
+		digits[n++] = "0123456789abcdef"[v & 15];
+		v >>= 4;
+	} while (v);
+	while (n)
+		*p++ = digits[--n];
+	return p;
+}
+
+static int open_map_file(const struct hmm_vma *vma)
+{
+	char path[64] = "/proc/self/map_files/";
+	char *p = put_hex(path + strlen(path), vma->start);
+
+	*p++ = '-';
+	p = put_hex(p, vma->end);
+	*p = 0;
+	return open_checked(path, vma);
+}
+
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	unsigned short d_reclen;
+	unsigned char d_type;
+	char d_name[];
+};
+
+static int number(const char *digits)
+{
+	int n = 0;
+
+	while (*digits >= '0' && *digits <= '9')
+		n = 10 * n + (*digits++ - '0');
+	return n;
+}
+
+/*
+ * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
+ * -ENOENT: the process has none. Other errors: who knows.
+ */
+static int open_own_fd(const struct hmm_vma *vma)
+{
+	char buf[2048] __attribute__((aligned(8)));
+	char path[FD_PATH_SIZE];
+	int dir = open(FD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int found = -ENOENT;
+	long n;
+
+	if (dir < 0)
+		return errno == ENOENT ? -EACCES : -errno;
+	while (found < 0 && (n = syscall(SYS_getdents64, dir, buf, sizeof(buf))) > 0) {
+		for (long at = 0; found < 0 && at < n;) {
+			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
+
+			at += d->d_reclen;
+			if (d->d_name[0] == '.' || !is_very_file(number(d->d_name), vma))
+				continue;
+			found = open_checked(fd_path(path, number(d->d_name)), vma);
+		}
+	}
+	close(dir);
+	return found;
+}
+
+int vma_file_open(const struct vma_raw *raw)
+{
+	int fd = open_map_file(&raw->vma);
+
+	if (fd < 0 && !strcmp(raw->path, "/dev/zero (deleted)"))
+		return -ENOENT; /* shared anonymous memory: nobody else has a descriptor either */
+	if (fd < 0 && raw->path[0] == '/')
+		fd = open_checked(raw->path, &raw->vma);
+	return fd < 0 ? open_own_fd(&raw->vma) : fd;
+}

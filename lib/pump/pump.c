@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The pump (rule 1): poll; show that it is busy; stop the devices; read; invalidate; resume; show
+ * that it is idle. Reading lets the caller of munmap go on, so everything that must not be seen
+ * stale has stopped before, and nobody may trust a translation from the moment before the read until
+ * the callbacks have run:
+ *
+ *	app			pump				user of a translation
+ *	munmap queued		odd, quiesce, read
+ *	resumes, maps X again	(not yet invalidated)		odd: refused
+ *				invalidate, even, resume
+ */
+#include "pump/steal.h"
+#include "base/child.h"
+#include "base/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+
+#define BATCH 32
+#define FILES_WAIT_MS 1 /* until files are looked at again that somebody else was busy with */
+
+static void move(struct hmm_mm *mm, const struct provider_event *e)
+{
+	struct hmm_invalidation from = {
+		.start = e->start, .end = e->end, .event = HMM_EVENT_MOVE, .arg = e->to
+	};
+	struct hmm_invalidation to = { .start = e->to,
+				       .end = e->to + (e->end - e->start),
+				       .event = HMM_EVENT_MOVE };
+
+	/* The kernel moved the registration along; believing less only costs an idempotent call. */
+	region_forget(mm, from.start, from.end);
+	region_forget(mm, to.start, to.end);
+	if (hmm_mutation(HMM_MUTATION_NO_MOVE))
+		return;
+	notifiers_invalidate(mm, &from);
+	notifiers_invalidate(mm, &to);
+}
+
+static void handle(struct hmm_mm *mm, const struct provider_event *e)
+{
+	struct hmm_invalidation inv = { .start = e->start, .end = e->end };
+
+	switch (e->type) {
+	case PROVIDER_UNMAP:
+		region_forget(mm, e->start, e->end);
+		files_unmapped(mm, e->start, e->end);
+		inv.event = HMM_EVENT_UNMAP;
+		break;
+	case PROVIDER_MOVE:
+		move(mm, e);
+		return;
+	case PROVIDER_REMOVE:
+		discard_add(mm, e->start, e->end);
+		inv.event = HMM_EVENT_CLEAR;
+		break;
+	case PROVIDER_FORK:
+		if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
+			return;
+		inv.event = HMM_EVENT_FORK;
+		break;
+	}
+	notifiers_invalidate(mm, &inv);
+}
+
+static int read_events(struct hmm_mm *mm, struct provider_event *events)
+{
+	int n = mm->provider.ops->read(&mm->provider, events, BATCH);
+
+	if (n == -ESRCH) {
+		mm->gone = true;
+		atomic_store(&mm->dead, 1);
+	}
+	if (n == -EBADF)
+		mm_lost(mm);
+	return n;
+}
+
+static void cycle(struct hmm_mm *mm)
+{
+	struct provider_event events[BATCH];
+	uint64_t began;
+	int n = 0;
+
+	hmm_hook(HMM_POINT_POLLED);
+	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
+		atomic_fetch_add(&mm->pump_seq, 1);
+	hmm_hook(HMM_POINT_ODD);
+	/* Nobody registers between a read and its invalidation. */
+	pthread_mutex_lock(&mm->region_lock);
+	if (hmm_mutation(HMM_MUTATION_READ_FIRST))
+		n = read_events(mm, events);
+	began = clock_ns();
+	gate_close(mm);
+	hmm_hook(HMM_POINT_QUIESCED);
+	if (!hmm_mutation(HMM_MUTATION_READ_FIRST))
+		n = read_events(mm, events);
+	hmm_hook(HMM_POINT_READ);
+	for (; n > 0; n = n == BATCH ? read_events(mm, events) : 0) {
+		for (int i = 0; i < n; i++)
+			handle(mm, &events[i]);
+	}
+	/* Before anything is found valid again. */
+	if (atomic_load(&mm->fork_late))
+		fork_tell_late(mm, true);
+	steal_settle(mm, handle);
+	hmm_hook(HMM_POINT_INVALIDATED);
+	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
+		atomic_fetch_add(&mm->pump_seq, 1);
+	gate_open(mm);
+	pthread_mutex_unlock(&mm->region_lock);
+	stat_add(&mm->stats.pump_busy_ns, clock_ns() - began);
+	stat_add(&mm->stats.pump_cycles, 1);
+	hmm_hook(HMM_POINT_RESUMED);
+}
+
+/* Drivers are told that it is over, as by hmm_mm_detach(). */
+static void release(struct hmm_mm *mm)
+{
+	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
+
+	pthread_mutex_lock(&mm->region_lock);
+	region_forget(mm, 0, UINT64_MAX);
+	pthread_mutex_unlock(&mm->region_lock);
+	mm_invalidate(mm, &inv);
+}
+
+static void take_kicks(struct hmm_mm *mm)
+{
+	char buf[64];
+
+	if (!ownfd_is_ours(&mm->kick[0]))
+		mm_lost(mm);
+	else if (read(mm->kick[0].fd, buf, sizeof(buf)) < 0)
+		return;
+}
+
+static void *pump_main(void *arg)
+{
+	struct hmm_mm *mm = arg;
+	struct pollfd p[2] = {
+		{ .fd = mm->provider.fd.fd, .events = POLLIN },
+		{ .fd = mm->kick[0].fd, .events = POLLIN },
+	};
+
+	mm->pump_tid = (pid_t)syscall(SYS_gettid);
+	opening_never_waits(true);
+	/*
+	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
+	 * among them, whose stack may lie next to mirrored memory.
+	 */
+	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
+	       !mm_inherited(mm)) {
+		bool closed = files_closed(mm);
+		int n = poll(p, 2, closed ? discards_wait_ms(mm) : FILES_WAIT_MS);
+
+		if (n <= 0) {
+			if (!n && closed)
+				discards_look(mm);
+			continue;
+		}
+		if ((p[0].revents | p[1].revents) & POLLNVAL)
+			mm_lost(mm);
+		if (p[1].revents & POLLIN)
+			take_kicks(mm);
+		if (p[0].revents & (POLLIN | POLLERR) || steal_pending(mm))
+			cycle(mm);
+	}
+	if (atomic_load(&mm->lost))
+		release(mm);
+	return NULL;
+}
+
+void pump_kick(struct hmm_mm *mm)
+{
+	if (ownfd_is_ours(&mm->kick[1]))
+		raw3(SYS_write, mm->kick[1].fd, (long)"", 1);
+}
+
+/* Teardown: events that were queued while the regions went away. */
+void pump_drain(struct hmm_mm *mm)
+{
+	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
+
+	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone; quiet++) {
+		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
+			cycle(mm);
+			quiet = -1;
+		} else if (mm_in_flight(mm)) {
+			sched_yield();
+			quiet = -1;
+		}
+	}
+}
+
+static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *), int priority)
+{
+	struct sched_param param = { .sched_priority = priority };
+	pthread_attr_t attr;
+	sigset_t all;
+	sigset_t old;
+	int err;
+
+	pthread_attr_init(&attr);
+	if (priority) {
+		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+		pthread_attr_setschedparam(&attr, &param);
+	}
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = -pthread_create(thread, &attr, fn, mm);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static int open_kick(struct hmm_mm *mm)
+{
+	int fds[2];
+	int err;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	err = ownfd_take(&mm->kick[0], fds[0]);
+	if (err)
+		close(fds[1]);
+	else
+		err = ownfd_take(&mm->kick[1], fds[1]);
+	return err;
+}
+
+static void close_kick(struct hmm_mm *mm)
+{
+	ownfd_close(&mm->kick[0]);
+	ownfd_close(&mm->kick[1]);
+}
+
+static void stop(struct hmm_mm *mm)
+{
+	atomic_store(&mm->stopping, 1);
+	futex_wake(&mm->stopping);
+	pump_kick(mm);
+}
+
+int pump_start(struct hmm_mm *mm)
+{
+	int err = open_kick(mm);
+
+	if (err) {
+		close_kick(mm);
+		return err;
+	}
+	err = start_thread(mm, &mm->pump, pump_main, mm->options.pump_priority);
+	if (err) {
+		close_kick(mm);
+		return err;
+	}
+	keeper_prepare(mm);
+	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	/* Its descriptors are settled then: who counts the program's, forks or closes is not surprised by one more. */
+	opening_end(); /* all are on the list: a fork need not wait for this */
+	while (!err && !atomic_load(&mm->watched))
+		futex_wait(&mm->watched, 0, 0);
+	opening_begin();
+	if (!err)
+		return 0;
+	keeper_forget(mm);
+	stop(mm);
+	pthread_join(mm->pump, NULL);
+	close_kick(mm);
+	return err;
+}
+
+void pump_stop(struct hmm_mm *mm)
+{
+	stop(mm);
+	pthread_join(mm->pump, NULL);
+	pthread_join(mm->watchdog, NULL);
+	keeper_forget(mm);
+	close_kick(mm);
+}

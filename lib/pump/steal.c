@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * What thieves do, see steal.h. Runs on the keeper too, which has no thread-local storage of its own: no errno, no
+ * lock, no sanitizer.
+ */
+#include "pump/steal.h"
+#include "base/raw.h"
+
+#include <poll.h>
+
+/* More closings than this are not counted: a pump that hangs for hours has its callers wait. */
+#define CLOSED_MAX 0xffff0000U
+
+static bool event_waits(const struct hmm_mm *mm)
+{
+	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
+	struct timespec now = { 0, 0 };
+
+	return raw5(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0) > 0 && p.revents & POLLIN;
+}
+
+bool steal_due(struct hmm_mm *mm, struct thief *t)
+{
+	const uint64_t seq = atomic_load(&mm->pump_seq);
+	const bool waits = event_waits(mm);
+	const bool due = waits && t->waited && seq == t->last_seq;
+
+	t->last_seq = seq;
+	t->waited = waits;
+	return due;
+}
+
+void steal_close(struct hmm_mm *mm)
+{
+	atomic_fetch_add(&mm->gate.closed, GATE_THIEF);
+}
+
+bool steal_may_read(struct hmm_mm *mm)
+{
+	const uint32_t top = atomic_load(&mm->gate.engines_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		if (atomic_load(&mm->gate.engines[i].state) == ENGINE_IN)
+			return false;
+	}
+	return true;
+}
+
+static bool begin(struct hmm_mm *mm, struct thief *t)
+{
+	uint32_t closed = atomic_load(&mm->gate.closed);
+
+	atomic_store(&t->busy, 1);
+	while (closed & GATE_THIEVES && closed < CLOSED_MAX) {
+		if (atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
+			return true;
+	}
+	atomic_store(&t->busy, 0);
+	return false;
+}
+
+static void hand_over(struct thief *t, const struct provider_event *e)
+{
+	const uint32_t head = atomic_load(&t->head);
+
+	if (head - atomic_load(&t->tail) == THIEF_EVENTS) {
+		atomic_store(&t->overflow, 1);
+		return;
+	}
+	t->event[head % THIEF_EVENTS] = *e;
+	atomic_store(&t->head, head + 1);
+}
+
+bool steal_read(struct hmm_mm *mm, struct thief *t)
+{
+	struct provider_event events[16];
+	int n;
+
+	if (!begin(mm, t))
+		return false;
+	while ((n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, 16)) > 0) {
+		for (int i = 0; i < n; i++)
+			hand_over(t, &events[i]);
+	}
+	atomic_store(&t->busy, 0);
+	return true;
+}

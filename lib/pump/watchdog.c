@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The watchdog (rule 10): a program's call must not hang because the pump does. When an event has waited for 50 ms
+ * and the pump has not come further, the watchdog reads in its place (steal.h). It also looks whether our
+ * descriptors are still ours, and whether the keeper lives.
+ */
+#include "pump/steal.h"
+#include "base/child.h"
+
+#define TICK_NS 50000000ULL
+/* While the pump is stuck every further caller waits a few ms, not a whole tick. */
+#define TICK_STUCK_NS 2000000ULL
+#define MOMENT_NS 1000000L
+/* An engine that sleeps inside its section is run over after the one, any other after the other. */
+#define OVERRUN_ASLEEP_NS 10000000ULL
+#define OVERRUN_AWAKE_NS 1000000000ULL
+/* A driver that does not come to the end of stopping its device is not waited for any longer. */
+#define QUIESCE_NS 100000000ULL
+
+static void wait_a_moment(void)
+{
+	const struct timespec moment = { 0, MOMENT_NS };
+
+	nanosleep(&moment, NULL);
+}
+
+/* False: the pump has moved on by itself. */
+static bool wait_engines(struct hmm_mm *mm, uint64_t seq, uint64_t began)
+{
+	while (!steal_may_read(mm)) {
+		const uint64_t waited = clock_ns() - began;
+
+		if (atomic_load(&mm->pump_seq) != seq)
+			return false;
+		if (waited > OVERRUN_ASLEEP_NS)
+			gate_overrun(mm, waited > OVERRUN_AWAKE_NS);
+		wait_a_moment();
+	}
+	return true;
+}
+
+static void take_over(struct hmm_mm *mm, struct thief *t)
+{
+	const uint64_t began = clock_ns();
+
+	steal_close(mm);
+	if (wait_engines(mm, t->last_seq, began)) {
+		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
+			wait_a_moment();
+		if (steal_read(mm, t))
+			stat_add(&mm->stats.watchdog_reads, 1);
+	}
+	pump_kick(mm);
+}
+
+static void look_at_descriptors(struct hmm_mm *mm)
+{
+	if (atomic_load(&mm->lost))
+		return;
+	if (!ownfd_is_ours(&mm->provider.fd) || !ownfd_is_ours(&mm->kick[0]) ||
+	    !ownfd_is_ours(&mm->kick[1]) || !ownfd_is_ours(&mm->vmas.maps) ||
+	    !ownfd_is_ours(&mm->pagemap.own))
+		mm_lost(mm);
+}
+
+void *watchdog_main(void *arg)
+{
+	struct hmm_mm *mm = arg;
+	struct thief *t = &mm->thieves[THIEF_WATCHDOG];
+
+	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
+	if (!atomic_load(&mm->stopping))
+		keeper_start(mm);
+	atomic_store(&mm->watched, 1);
+	futex_wake(&mm->watched);
+	opening_never_waits(true);
+	while (!atomic_load(&mm->stopping)) {
+		const bool due = steal_due(mm, t);
+
+		if (due)
+			take_over(mm, t);
+		look_at_descriptors(mm);
+		keeper_look(mm);
+		futex_wait(&mm->stopping, 0,
+			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);
+	}
+	opening_never_waits(false);
+	keeper_stop(mm);
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The program closed our descriptors: daemon(3)-like clean-up closes all that it does not know. Events are not to be
+ * had any more, so nothing is valid any more: the space is dead, as after detaching. Nobody waits for us: without
+ * our descriptors the kernel forgets what was registered.
+ */
+#include "space/space.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct ownfd standard_error = { .fd = -1 };
+
+/* Whether descriptor 2 is still what it was when somebody attached: else it may be a file of the program's. */
+void lost_init(void)
+{
+	struct stat st;
+
+	if (standard_error.fd < 0 && !fstat(2, &st))
+		standard_error = (struct ownfd){ .fd = 2, .dev = st.st_dev, .ino = st.st_ino };
+}
+
+static void say(void)
+{
+	static const char text[] = "libhmm: the program closed descriptors of the library "
+				   "(closefrom, close_range): the "
+				   "address space is let go of. Attach after closing.\n";
+
+	if (ownfd_is_ours(&standard_error) && write(2, text, sizeof(text) - 1) < 0)
+		return;
+}
+
+void mm_lost(struct hmm_mm *mm)
+{
+	if (atomic_exchange(&mm->lost, 1))
+		return;
+	atomic_store(&mm->dead, 1);
+	if (!atomic_load(&mm->stopping))
+		say();
+}

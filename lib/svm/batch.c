@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The fault buffer: fetch a batch, sort it, coalesce it, answer each fault. Sorted by 2 MiB block with the
+ * writes of a block first: the write populates for the reads, and if it may not write, the reads are
+ * served on their own.
+ *
+ * Several threads may serve batches at once; with no fault threads of its own a mirror is served by the
+ * engines themselves, which saves two switches of threads a fault.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <hmm/range.h>
+#include "mm/mm.h"
+#include "svm/device.h"
+#include "svm/svm.h"
+
+#define ONCE_PAGES (HMM_ACCESS_MAX / HMM_PAGE_SIZE + 1)
+
+struct svm_batch {
+	struct hmm_device_fault faults[BATCH_MAX];
+};
+
+size_t svm_batch_size(void)
+{
+	return sizeof(struct svm_batch);
+}
+
+static int by_address(const struct hmm_device_fault *a, const struct hmm_device_fault *b)
+{
+	uint64_t block_a = a->addr >> CHUNK_MAX_SHIFT;
+	uint64_t block_b = b->addr >> CHUNK_MAX_SHIFT;
+
+	if (block_a != block_b)
+		return block_a < block_b ? -1 : 1;
+	if (a->prot != b->prot)
+		return a->prot & PROT_WRITE ? -1 : 1;
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
+}
+
+/* qsort() may allocate. Batches are small and mostly sorted. */
+static void sort(struct hmm_device_fault *faults, int n)
+{
+	for (int i = 1; i < n; i++) {
+		struct hmm_device_fault f = faults[i];
+		int j = i;
+
+		for (; j > 0 && by_address(&f, &faults[j - 1]) < 0; j--)
+			faults[j] = faults[j - 1];
+		faults[j] = f;
+	}
+}
+
+/*
+ * Memory that cannot be cached: walk exactly what is wanted, under the window's notifier, which lives
+ * long enough for the device to ask it.
+ */
+static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
+{
+	uint64_t pfns[ONCE_PAGES] = { 0 };
+	uint64_t start = f->addr & ~(HMM_PAGE_SIZE - 1);
+	struct hmm_range range = { .size = sizeof(range), .start = start, .hmm_pfns = pfns };
+	struct svm_window *w;
+	int rc;
+
+	range.end = (f->addr + f->len + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+	if (range.end - start > sizeof(pfns) / sizeof(pfns[0]) * HMM_PAGE_SIZE)
+		return -EINVAL;
+	pthread_mutex_lock(&svm->lock);
+	w = (struct svm_window *)itree_first(&svm->windows, start, start + 1);
+	if (w)
+		w->once = true;
+	pthread_mutex_unlock(&svm->lock);
+	/* Across two windows no single notifier vouches for it. */
+	if (!w || range.end > w->node.end)
+		return -EOPNOTSUPP;
+	range.notifier = w->ni;
+	range.default_flags = HMM_PFN_REQ_FAULT | (f->prot & PROT_WRITE ? HMM_PFN_REQ_WRITE : 0);
+	rc = hmm_range_fault(&range, svm->options.fault_timeout_ns);
+	if (rc)
+		return rc == -EBUSY ? -ETIME : rc;
+	f->flags |= HMM_FAULT_ONCE;
+	f->once_notifier = range.notifier;
+	f->once_seq = range.notifier_seq;
+	f->once_start = start;
+	f->once_end = range.end;
+	count(&svm->stats.once, 1);
+	return 0;
+}
+
+static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct svm_fetch *fetch)
+{
+	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
+	int rc = 0;
+
+	/* What it says of itself is not believed. */
+	f->flags &= ~HMM_FAULT_ONCE;
+	if (!f->len || f->addr + f->len < f->addr)
+		rc = -EFAULT;
+	else if (!(f->prot & PROT_READ) || f->prot & ~(uint32_t)(PROT_READ | PROT_WRITE))
+		rc = -EINVAL;
+	else if (f->flags & HMM_FAULT_VANISHED)
+		rc = svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len,
+			      deadline_after(svm->options.fault_timeout_ns));
+	if (!rc) {
+		rc = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &need);
+		if (rc == 1)
+			rc = grant_once(svm, f);
+		else if (!rc && !need.walks)
+			count(&svm->stats.coalesced, 1);
+	}
+	count(rc ? &svm->stats.cancels : &svm->stats.replays, 1);
+	device_lock(svm->dev);
+	svm->dev->ops.fault_done(svm->dev, f, rc);
+	device_unlock(svm->dev);
+}
+
+/* Fault threads have time to run ahead of a stream; engines that serve themselves have not. */
+static void run_ahead(struct hmm_svm *svm, const struct svm_batch *batch, int n)
+{
+	for (int i = 0; i < n; i++) {
+		const struct hmm_device_fault *f = &batch->faults[i];
+		uint64_t chunk = f->addr & ~((1ULL << CHUNK_MAX_SHIFT) - 1);
+
+		if (svm_streaming(svm, chunk + (1ULL << CHUNK_MAX_SHIFT)))
+			svm_fault_ahead(svm, chunk + (1ULL << CHUNK_MAX_SHIFT), (int)f->prot,
+					svm->options.prefetch);
+	}
+}
+
+static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
+{
+	struct svm_batch *batch = objpool_get(&svm->batch_pool);
+	struct svm_fetch fetch;
+	int n;
+
+	if (!batch)
+		return -ENOMEM;
+	fetch = fetch_begin(svm);
+	n = svm->dev->ops.fetch_faults(svm->dev, batch->faults, svm->options.fault_batch,
+				       timeout_ns);
+	if (n == -ETIME)
+		n = 0;
+	/* A driver that says more than it was asked for has written beyond the batch, or lies. */
+	if (n > (int)svm->options.fault_batch)
+		n = (int)svm->options.fault_batch;
+	if (n >= 0)
+		fetch_end(svm, &fetch, n == (int)svm->options.fault_batch);
+	if (n > 0) {
+		count(&svm->stats.batches, 1);
+		count(&svm->stats.faults, (uint64_t)n);
+		sort(batch->faults, n);
+		for (int i = 0; i < n; i++)
+			answer(svm, &batch->faults[i], &fetch);
+		if (ahead && svm->options.prefetch)
+			run_ahead(svm, batch, n);
+	}
+	objpool_put(&svm->batch_pool, batch);
+	return n;
+}
+
+int svm_service(struct hmm_svm *svm, uint64_t timeout_ns)
+{
+	svm_collect_maybe(svm);
+	return serve(svm, timeout_ns, false);
+}
+
+int svm_faults_pending(struct hmm_svm *svm)
+{
+	int n;
+
+	/* The device's fetch_faults wakes a fault thread. */
+	if (svm->n_threads)
+		return 0;
+	do
+		n = svm_service(svm, 0);
+	while (n == (int)svm->options.fault_batch);
+	return n < 0 ? n : 0;
+}
+
+static void *fault_thread(void *arg)
+{
+	struct hmm_svm *svm = arg;
+
+	while (!atomic_load(&svm->stopping)) {
+		svm_collect_maybe(svm);
+		if (serve(svm, 20000000, true) < 0)
+			usleep(1000);
+	}
+	return NULL;
+}
+
+int service_start(struct hmm_svm *svm)
+{
+	sigset_t all;
+	sigset_t old;
+	int rc = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (!rc && svm->n_threads < svm->options.fault_threads) {
+		rc = -pthread_create(&svm->threads[svm->n_threads], NULL, fault_thread, svm);
+		if (!rc)
+			svm->n_threads++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+void service_stop(struct hmm_svm *svm)
+{
+	atomic_store(&svm->stopping, true);
+	/* A forked child has none of the threads. */
+	for (unsigned int i = 0; svm->pid == getpid() && i < svm->n_threads; i++)
+		pthread_join(svm->threads[i], NULL);
+}

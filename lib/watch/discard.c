@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Discards pending (rule 6). MADV_DONTNEED is announced before it zaps, and nothing marks its end: what
+ * is mapped anew in between can be zapped by it, even if the range was unmapped meanwhile.
+ *
+ * Each announcement has a number. The end is proven for all discards up to a number at once, by looking at the threads
+ * (suspect.c): no thread can be in the middle of one of them any more. Whoever needs to know looks. So does the pump, but
+ * only when no event has come for a while: some threads need two looks, and who asks first should be the second.
+ * hmm_mm_note() proves it at once.
+ */
+#include "space/space.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* How long the notifiers' lock is waited for; else the discard is settled another time. */
+#define OUTDATE_NS 1000000ULL
+#define AT_ONCE 64 /* pending discards that are settled without letting go of the lock */
+
+static struct discard *to_discard(struct itree_node *node)
+{
+	return (struct discard *)node; /* its first member */
+}
+
+static struct discard *first(struct discard_list *l, uint64_t start, uint64_t end)
+{
+	return to_discard(itree_first(&l->tree, start, end));
+}
+
+static struct discard *next(struct discard_list *l, const struct discard *d, uint64_t start,
+			    uint64_t end)
+{
+	return to_discard(itree_next(&l->tree, &d->node, start, end));
+}
+
+static void put_in(struct discard_list *l, struct discard *d, uint64_t start, uint64_t end)
+{
+	d->node.start = start;
+	d->node.end = end;
+	d->id = ++l->next_id;
+	itree_insert(&l->tree, &d->node);
+	atomic_fetch_add(&l->n, 1);
+}
+
+static void take_out(struct discard_list *l, struct discard *d)
+{
+	itree_remove(&l->tree, &d->node);
+	atomic_fetch_sub(&l->n, 1);
+}
+
+static void put_back(struct discard_list *l, struct discard *d)
+{
+	take_out(l, d);
+	if (d != l->reserve)
+		objpool_put(&l->pool, d);
+}
+
+static void drop(struct hmm_mm *mm, struct discard *d)
+{
+	put_back(&mm->discards, d);
+	stat_add(&mm->stats.discards_settled, 1);
+}
+
+/* What lies inside a younger one is settled with it. */
+static void swallow(struct discard_list *l, uint64_t start, uint64_t end)
+{
+	struct discard *after;
+
+	for (struct discard *d = first(l, start, end); d; d = after) {
+		after = next(l, d, start, end);
+		if (d->node.start >= start && d->node.end <= end)
+			put_back(l, d);
+	}
+}
+
+/* Without room: the one that needs the least to reach over both, off the tree. */
+static struct discard *nearest(struct discard_list *l, uint64_t *start, uint64_t *end)
+{
+	uint64_t least = UINT64_MAX;
+	struct discard *best = NULL;
+
+	for (struct discard *d = first(l, 0, UINT64_MAX); d; d = next(l, d, 0, UINT64_MAX)) {
+		const uint64_t from = d->node.start < *start ? d->node.start : *start;
+		const uint64_t to = d->node.end > *end ? d->node.end : *end;
+
+		if (to - from - (d->node.end - d->node.start) < least) {
+			least = to - from - (d->node.end - d->node.start);
+			best = d;
+		}
+	}
+	if (!best)
+		return l->reserve;
+	take_out(l, best);
+	*start = best->node.start < *start ? best->node.start : *start;
+	*end = best->node.end > *end ? best->node.end : *end;
+	return best;
+}
+
+/* Runs on the pump: no look at threads here. */
+void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct discard_list *l = &mm->discards;
+	struct discard *d = NULL;
+
+	if (hmm_mutation(HMM_MUTATION_CACHE_DISCARD))
+		return;
+	pthread_mutex_lock(&l->lock);
+	swallow(l, start, end);
+	if (l->n < DISCARDS_MAX)
+		d = objpool_get(&l->pool);
+	if (!d)
+		d = nearest(l, &start, &end);
+	put_in(l, d, start, end);
+	pthread_mutex_unlock(&l->lock);
+	stat_add(&mm->stats.discards_pending, 1);
+}
+
+/*
+ * Discards up to this one have ended. First their translations become outdated: who no longer finds the discard asks only
+ * whether a page is there. Some, from an address on, as the pump waits for the lock meanwhile; true: there are more.
+ */
+static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
+			const struct hmm_interval_notifier *own, uint64_t *seq)
+{
+	struct discard_list *l = &mm->discards;
+	struct discard *after;
+	bool more = false;
+	int n = 0;
+
+	pthread_mutex_lock(&l->lock);
+	for (struct discard *d = first(l, *at, UINT64_MAX); d; d = after) {
+		*at = d->node.start;
+		more = n++ == AT_ONCE;
+		if (more)
+			break;
+		after = next(l, d, *at, UINT64_MAX);
+		if (d->id > last)
+			continue;
+		if (notifiers_outdate(mm, d->node.start, d->node.end, own, seq,
+				      deadline_after(OUTDATE_NS)))
+			break;
+		drop(mm, d);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return more;
+}
+
+static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_interval_notifier *own,
+			 uint64_t *seq)
+{
+	uint64_t at = 0;
+
+	/* Pending discards may be nested, and new ones come: it need not reach the end. */
+	for (int i = 0; last && i <= DISCARDS_MAX / AT_ONCE; i++)
+		if (!settle_some(mm, &at, last, own, seq))
+			break;
+}
+
+static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *youngest)
+{
+	struct discard_list *l = &mm->discards;
+	bool known;
+
+	if (!atomic_load(&l->n))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	known = first(l, start, end) != NULL;
+	*youngest = l->next_id;
+	pthread_mutex_unlock(&l->lock);
+	return known;
+}
+
+bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return discard_pending_fault(mm, start, end, NULL, NULL);
+}
+
+bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
+			   const struct hmm_interval_notifier *own, uint64_t *seq)
+{
+	uint64_t youngest;
+
+	if (!is_known(mm, start, end, &youngest))
+		return false;
+	/* A process that shares the address space: the threads that it sees are not those that the discard is about. */
+	if (getpid() != mm->pid)
+		return true;
+	settle_up_to(mm, suspects_ask(mm, youngest, true), own, seq);
+	return is_known(mm, start, end, &youngest);
+}
+
+/* 1 ms, so that a program that discards all the time is not looked at; 4, which is a tick; then ever more seldom. */
+int discards_wait_ms(struct hmm_mm *mm)
+{
+	static const int wait_ms[] = { 1, 4, 4, 4, 4, 8, 16, 32, 64, 256 };
+	struct discard_list *l = &mm->discards;
+	const int last = (int)(sizeof(wait_ms) / sizeof(wait_ms[0])) - 1;
+
+	if (!atomic_load(&l->n))
+		return -1;
+	pthread_mutex_lock(&l->lock);
+	if (l->looked != l->next_id)
+		l->looks = 0;
+	l->looked = l->next_id;
+	pthread_mutex_unlock(&l->lock);
+	return wait_ms[l->looks < last ? l->looks : last];
+}
+
+void discards_look(struct hmm_mm *mm)
+{
+	uint64_t youngest;
+
+	mm->discards.looks++;
+	if (is_known(mm, 0, UINT64_MAX, &youngest))
+		settle_up_to(mm, suspects_ask(mm, youngest, false), NULL, NULL);
+}
+
+/* Somebody knows that discards of the range have ended. What reaches beyond it stays pending there. */
+void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct discard_list *l = &mm->discards;
+	struct discard *after;
+
+	pthread_mutex_lock(&l->lock);
+	for (struct discard *d = first(l, start, end); d; d = after) {
+		after = next(l, d, start, end);
+		if (d->node.start >= start && d->node.end <= end)
+			drop(mm, d);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+int discards_init(struct hmm_mm *mm)
+{
+	struct discard_list *l = &mm->discards;
+
+	pthread_mutex_init(&l->lock, NULL);
+	objpool_init(&l->pool, sizeof(struct discard));
+	suspects_init(mm);
+	l->reserve = objpool_get(&l->pool);
+	return l->reserve ? 0 : -ENOMEM;
+}
+
+void discards_fini(struct hmm_mm *mm)
+{
+	suspects_fini(mm);
+	objpool_fini(&mm->discards.pool);
+	pthread_mutex_destroy(&mm->discards.lock);
+}

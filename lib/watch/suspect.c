@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Which threads may still be in the middle of a discard. The caller of a discard is in madvise() when its event is read,
+ * and the zap is over once it is seen elsewhere. Who the caller is nothing tells, so every thread that lives is looked
+ * at. What proves that a thread is elsewhere:
+ *
+ *	it sleeps	in another system call, or so that a signal would wake it
+ *	it runs		the time that it has spent in user mode has grown: the kernel adds to that only at ticks that
+ *			find the thread in user mode, and as it leaves user mode where ticks are off
+ *	it has ended
+ *
+ * A thread that spins gives the second proof at its next tick: 1 to 10 ms. One that makes system calls all the time
+ * gives it at a tick in between, which takes some more. Neither needs privilege, or the help of the program.
+ *
+ * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which discard it is cleared, so
+ * that a program that goes on discarding does not start everything over.
+ */
+#include "space/space.h"
+#include "kernel/thread.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ATTEMPTS 16 /* a listing must not meet a thread that ends */
+
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+
+enum where { ELSEWHERE, UNKNOWN, NOWHERE };
+
+/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
+static bool is_discard(long nr)
+{
+	nr &= ~0x40000000L;
+	return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220;
+}
+
+/* Threads are stopped on their way into a system call, or out of it. */
+static enum where where_is(pid_t tid)
+{
+	long nr;
+
+	switch (thread_state(tid, &nr)) {
+	case THREAD_GONE:
+		return NOWHERE;
+	case THREAD_ENDED:
+	case THREAD_POLLS:
+		return ELSEWHERE;
+	case THREAD_SLEEPS:
+		return is_discard(nr) && !thread_stopped(tid) ? UNKNOWN : ELSEWHERE;
+	default:
+		return hmm_mutation(HMM_MUTATION_TRUST_RUNNING) ? ELSEWHERE : UNKNOWN;
+	}
+}
+
+static bool is_ours(const struct hmm_mm *mm, pid_t tid)
+{
+	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == thread_self();
+}
+
+/* Room for at least so many bytes, what was there is kept. Grows by doubling. */
+static bool make_room(void **p, size_t *bytes, size_t needed)
+{
+	size_t now = *bytes ? *bytes : 16384;
+	void *q;
+
+	if (needed <= *bytes)
+		return true;
+	while (now < needed)
+		now *= 2;
+	q = pool_map(now);
+	if (!q)
+		return false;
+	if (*p)
+		memcpy(q, *p, *bytes);
+	pool_unmap(*p, *bytes);
+	*p = q;
+	*bytes = now;
+	return true;
+}
+
+static struct suspect *find(struct suspect_list *l, pid_t tid)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->s[i].tid == tid)
+			return &l->s[i];
+	return NULL;
+}
+
+/*
+ * A thread of which nothing else is known. One that is new on the list was elsewhere, or did not live, when all were
+ * looked at the last time.
+ */
+static bool suspect(struct suspect_list *l, pid_t tid)
+{
+	struct suspect *s = find(l, tid);
+	uint64_t user_ns = 0;
+
+	thread_user_ns(tid, &user_ns);
+	if (!s) {
+		if (!make_room((void **)&l->s, &l->bytes, (l->n + 1) * sizeof(*s)))
+			return false;
+		s = &l->s[l->n++];
+		*s = (struct suspect){ .tid = tid, .cleared = l->asked, .user_ns = user_ns };
+	} else if (s->user_ns != user_ns) {
+		s->user_ns = user_ns;
+		s->cleared = l->asked;
+	}
+	s->round = l->round;
+	return true;
+}
+
+/* All threads, in one piece; how many live is told beside. Bytes, or 0. */
+static size_t list_threads(struct suspect_list *l, size_t *threads)
+{
+	const int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char more[512] __attribute__((aligned(8)));
+	struct stat st;
+	long len = 0;
+
+	if (fd < 0)
+		return 0;
+	if (make_room((void **)&l->names, &l->names_bytes, 1))
+		len = syscall(SYS_getdents64, fd, l->names, l->names_bytes);
+	if (len > 0 && syscall(SYS_getdents64, fd, more, sizeof(more))) {
+		make_room((void **)&l->names, &l->names_bytes, 2 * l->names_bytes);
+		len = 0;
+	}
+	if (fstat(fd, &st))
+		len = 0;
+	syscall(SYS_close, fd);
+	*threads = st.st_nlink - 2;
+	return len > 0 ? (size_t)len : 0;
+}
+
+/*
+ * A listing ends early where a thread ends under it. It is whole if it names as many as live, and all of these lived
+ * until after the count.
+ */
+static bool ask_all(const struct hmm_mm *mm, struct suspect_list *l)
+{
+	size_t threads = 0;
+	size_t named = 0;
+	const size_t len = list_threads(l, &threads);
+
+	l->round++;
+	for (size_t at = 0; at < len;) {
+		const struct linux_dirent64 *d = (const struct linux_dirent64 *)(l->names + at);
+		const pid_t tid = (pid_t)atoi(d->d_name);
+		enum where where;
+
+		at += d->d_reclen;
+		if (tid <= 0)
+			continue;
+		named++;
+		where = is_ours(mm, tid) ? ELSEWHERE : where_is(tid);
+		if (where == NOWHERE || (where == UNKNOWN && !suspect(l, tid)))
+			return false;
+	}
+	return len && named == threads;
+}
+
+/* Only those that it found are left. */
+static void forget_others(struct suspect_list *l)
+{
+	for (size_t i = 0; i < l->n;) {
+		if (l->s[i].round == l->round)
+			i++;
+		else
+			l->s[i] = l->s[--l->n];
+	}
+}
+
+/* Those that were not cleared of everything yet; the clock first, which is the cheaper question. */
+static void ask_again(const struct hmm_mm *mm, struct suspect_list *l)
+{
+	for (size_t i = 0; i < l->n;) {
+		const struct suspect *s = &l->s[i];
+		uint64_t user_ns = s->user_ns;
+
+		thread_user_ns(s->tid, &user_ns);
+		if (user_ns != s->user_ns || is_ours(mm, s->tid) || where_is(s->tid) != UNKNOWN)
+			l->s[i] = l->s[--l->n];
+		else
+			i++;
+	}
+}
+
+uint64_t suspects_ask(struct hmm_mm *mm, uint64_t youngest, bool wait)
+{
+	struct suspect_list *l = &mm->discards.suspects;
+	bool whole = false;
+	uint64_t floor;
+
+	if (l->other_numbers)
+		return 0;
+	if (!wait && pthread_mutex_trylock(&l->lock))
+		return 0;
+	if (wait)
+		pthread_mutex_lock(&l->lock);
+	for (int i = 0; i < ATTEMPTS && youngest > l->asked && !whole; i++)
+		whole = ask_all(mm, l);
+	if (whole) {
+		forget_others(l);
+		l->asked = youngest;
+	} else {
+		ask_again(mm, l);
+	}
+	floor = l->asked;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->s[i].cleared < floor)
+			floor = l->s[i].cleared;
+	pthread_mutex_unlock(&l->lock);
+	return floor;
+}
+
+/* A /proc of another namespace of processes has other numbers than we. */
+static bool numbers_differ(void)
+{
+	char name[16] = "";
+
+	return readlink("/proc/self", name, sizeof(name) - 1) > 0 && atoi(name) != getpid();
+}
+
+void suspects_init(struct hmm_mm *mm)
+{
+	pthread_mutex_init(&mm->discards.suspects.lock, NULL);
+	mm->discards.suspects.other_numbers = numbers_differ();
+}
+
+void suspects_fini(struct hmm_mm *mm)
+{
+	struct suspect_list *l = &mm->discards.suspects;
+
+	pool_unmap(l->s, l->bytes);
+	pool_unmap(l->names, l->names_bytes);
+	pthread_mutex_destroy(&l->lock);
+}
