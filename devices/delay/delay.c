@@ -6,7 +6,7 @@
 #include <time.h>
 #include "base/futex.h"
 #include "base/pool.h"
-#include "svm/device.h"
+#include "device/device.h"
 
 enum { ON_FETCH = 1, ON_DONE = 2, ON_MAP = 4, ON_SUBMIT = 8 };
 

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/futex.h"
-#include "mm/mm.h"
+#include "space/space.h"
+#include "base/deadline.h"
 #include "engines/runner.h"
 
 /* What an item counts for, at least, until the engine looks for handlers of the program again. */

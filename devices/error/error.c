@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include "base/pool.h"
-#include "svm/device.h"
+#include "device/device.h"
 
 enum { ON_MAP = 1, ON_FAULT = 2, ON_SUBMIT = 4 };
 

@@ -12,7 +12,7 @@
  * closed, so neither ever meets the other, nor an engine at work.
  */
 #include <hmm/ptable.h>
-#include "svm/device.h"
+#include "device/device.h"
 #include "entry_counts.h"
 
 static int null_map(struct hmm_device *dev, const struct hmm_device_map *map)

@@ -2,7 +2,7 @@
 /* soft: a page-faulting accelerator in software. See README in this folder. */
 #include <errno.h>
 #include <string.h>
-#include "svm/device.h"
+#include "device/device.h"
 #include "entry_counts.h"
 #include "soft.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/child.h"
-#include "base/epoch.h"
 #include "base/pool.h"
 
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -29,8 +28,6 @@ struct places {
 };
 
 static struct places places;
-
-static _Thread_local bool never_waits __attribute__((tls_model("initial-exec")));
 
 static struct places *next_places(struct places *p)
 {
@@ -104,23 +101,11 @@ void child_keeps(int fd)
 	take_off(find(fd), fd);
 }
 
-void close_ours(int fd)
+bool child_is_listed(int fd)
 {
-	struct place *place;
-	bool ours;
+	const struct place *place = find(fd);
 
-	if (fd < 0)
-		return;
-	opening_begin();
-	place = find(fd);
-	ours = place && is_still_ours(place, fd);
-	/* Who does not wait for forks closes first: a child must not get what is on the list no more. */
-	if (ours && never_waits)
-		close(fd);
-	take_off(place, fd);
-	if (ours && !never_waits)
-		close(fd);
-	opening_end();
+	return place && is_still_ours(place, fd);
 }
 
 void child_close_all(void)
@@ -135,80 +120,4 @@ void child_close_all(void)
 				syscall(SYS_close, (int)number - 1);
 		}
 	}
-}
-
-/* ---- opening beside a fork ------------------------------------------------------------------- */
-
-/*
- * thread that opens		thread that forks
- * opening++			forks++
- * forks? wait a little		opening? wait a little
- *
- * One of the two sees the other. A little: each may wait for the other by way of a third.
- */
-#define LITTLE_NS 100000000ULL
-
-static _Atomic uint32_t forks;   /* under way */
-static _Atomic uint32_t opening; /* threads that open */
-static _Thread_local unsigned int depth __attribute__((tls_model("initial-exec")));
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static bool wait_for_none(const _Atomic uint32_t *count)
-{
-	const struct timespec ts = { 0, 20000 };
-	uint64_t began = 0;
-
-	while (atomic_load(count)) {
-		if (!began)
-			began = now_ns();
-		else if (now_ns() - began > LITTLE_NS)
-			return false;
-		nanosleep(&ts, NULL);
-	}
-	return true;
-}
-
-void opening_begin(void)
-{
-	epoch_look(); /* or it would be counted in what a child forgets */
-	if (depth++)
-		return;
-	for (bool none = true; none; none = wait_for_none(&forks)) {
-		atomic_fetch_add(&opening, 1);
-		if (never_waits || !atomic_load(&forks))
-			return;
-		atomic_fetch_sub(&opening, 1);
-	}
-	atomic_fetch_add(&opening, 1);
-}
-
-void opening_end(void)
-{
-	if (!--depth)
-		atomic_fetch_sub(&opening, 1);
-}
-
-void opening_never_waits(bool never)
-{
-	never_waits = never;
-}
-
-void opening_hold(bool on)
-{
-	atomic_fetch_add(&forks, on ? 1 : UINT32_MAX);
-	if (on)
-		wait_for_none(&opening);
-}
-
-void opening_forget(void)
-{
-	atomic_store(&forks, 0);
-	atomic_store(&opening, depth ? 1 : 0);
 }

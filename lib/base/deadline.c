@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/*
- * Deadlines: absolute CLOCK_MONOTONIC ns, 0 for never; and the locks that a fault with a deadline does not wait
- * for any longer: the pump holds them for as long as a driver's callbacks take.
- */
-#include "space/space.h"
+#include "base/deadline.h"
+#include "base/futex.h"
+#include "base/mutation.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -106,6 +104,18 @@ void deadline_pause(unsigned int round)
 	const struct timespec ts = { 0, 50000 };
 
 	if (round < 20)
+		sched_yield();
+	else
+		nanosleep(&ts, NULL);
+}
+
+void deadline_spin(unsigned int n)
+{
+	const struct timespec ts = { 0, 20000 };
+
+	if (n < 200)
+		cpu_relax();
+	else if (n < 220)
 		sched_yield();
 	else
 		nanosleep(&ts, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Random delays at the windows, for the build that widens races. */
+#include "base/epoch.h"
 #include "base/hooks.h"
 
 #if defined(HMM_RANDOM_DELAY) && !defined(HMM_MUTATIONS)

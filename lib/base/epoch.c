@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/epoch.h"
 #include "base/child.h"
+#include "base/opening.h"
 #include "base/pool.h"
 
 #include <sched.h>

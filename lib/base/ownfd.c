@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "base/ownfd.h"
 #include "base/child.h"
+#include "base/opening.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,23 @@ bool ownfd_is_ours(const struct ownfd *own)
 
 	errno = saved;
 	return ours;
+}
+
+void close_ours(int fd)
+{
+	bool ours;
+
+	if (fd < 0)
+		return;
+	opening_begin();
+	ours = child_is_listed(fd);
+	/* A thread that does not wait for forks closes first: a child must not get what left the list. */
+	if (ours && !opening_waits())
+		close(fd);
+	child_keeps(fd);
+	if (ours && opening_waits())
+		close(fd);
+	opening_end();
 }
 
 void ownfd_close(struct ownfd *own)

@@ -26,7 +26,12 @@ int ownfd_take(struct ownfd *own, int fd);
 int ownfd_adopt(struct ownfd *own, int fd);
 /* Is it still what was taken? One system call. errno is left alone. */
 bool ownfd_is_ours(const struct ownfd *own);
-/* Closes it if it is. */
+/*
+ * Closes a descriptor of the list of child.h, if it still is what it was. It leaves the list first, as its number may
+ * be somebody else's from then on.
+ */
+void close_ours(int fd);
+/* The same for one that was taken. */
 void ownfd_close(struct ownfd *own);
 
 #endif

@@ -10,9 +10,15 @@
  * One of the two sees the other. Sleeping works the same way: with 'waiting' and 'left' for the closer, with 'sleepers'
  * and 'closed' for engines.
  */
+#include "engine/gate.h"
 #include "space/space.h"
 #include "kernel/thread.h"
+#include "base/deadline.h"
+#include "base/futex.h"
+#include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/number.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -234,7 +240,7 @@ void gate_overrun(struct hmm_mm *mm, bool awake_too)
 		if (atomic_load(&e->state) != ENGINE_IN || !(awake_too || sleeps(e)))
 			continue;
 		if (atomic_compare_exchange_strong(&e->state, &in, ENGINE_OVERRUN))
-			stat_add(&mm->stats.overruns, 1);
+			count(&mm->stats.overruns, 1);
 	}
 }
 
@@ -304,7 +310,7 @@ bool gate_try_quiesce(struct hmm_mm *mm)
 	return true;
 }
 
-int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
+int gate_close(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
 	int rc;
@@ -325,11 +331,6 @@ int gate_close_until(struct hmm_mm *mm, uint64_t deadline)
 	else
 		quiesce_all(gate);
 	return rc;
-}
-
-void gate_close(struct hmm_mm *mm)
-{
-	gate_close_until(mm, 0);
 }
 
 /*
@@ -354,7 +355,7 @@ static void resume_all(struct gate *gate)
 void gate_open(struct hmm_mm *mm)
 {
 	if (__builtin_expect(atomic_load(&mm->fork_late), 0))
-		fork_tell_late(mm, true);
+		mm->tell_fork(mm, true);
 	if (!hmm_mutation(HMM_MUTATION_NO_QUIESCE))
 		resume_all(&mm->gate);
 	unshut(mm);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Has any mirrored file changed? Asked by who submits a job; and told by the program of one of them. */
 #include "files/mapping.h"
+#include "space/space.h"
+#include "kernel/inotify.h"
+#include "kernel/stamp.h"
 #include "base/nocancel.h"
 
 #include <errno.h>

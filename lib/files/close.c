@@ -13,8 +13,11 @@
  * Not before the event is read: closing the last descriptor of a deleted file frees its blocks, which takes as long as
  * the file is large, with the devices stopped.
  */
+#include "files/files.h"
 #include "files/mapping.h"
-#include "base/child.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/pool.h"
 
 static void close_unused(struct file_table *t)
 {

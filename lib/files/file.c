@@ -10,10 +10,16 @@
  * between file_write_begin() and file_write_end() a changed time without such an event is our
  * doing.
  */
+#include "files/files.h"
 #include "files/mapping.h"
-#include "base/child.h"
+#include "space/space.h"
+#include "kernel/inotify.h"
+#include "kernel/stamp.h"
+#include "base/deadline.h"
+#include "base/itree.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/pool.h"
 
 #include <errno.h>
 
@@ -31,7 +37,6 @@ int files_init(struct hmm_mm *mm)
 	objpool_init(&t->mappings_pool, sizeof(struct mapping));
 	objpool_init(&t->files_pool, sizeof(struct file));
 	stale_ranges_init(t);
-	once_init(&t->once);
 	watches_get();
 	mm->files = t;
 	return 0;
@@ -56,7 +61,6 @@ void files_fini(struct hmm_mm *mm)
 	objpool_fini(&t->mappings_pool);
 	objpool_fini(&t->files_pool);
 	stale_ranges_fini(t);
-	once_fini(&t->once);
 	pthread_mutex_destroy(&t->gone_lock);
 	pthread_mutex_destroy(&t->lock);
 	pool_unmap(t, sizeof(*t));

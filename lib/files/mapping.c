@@ -8,6 +8,11 @@
  * and permits no less: else a translation made under the old one would be judged by the new one.
  */
 #include "files/mapping.h"
+#include "files/files.h"
+#include "watch/region.h"
+#include "space/space.h"
+#include "base/itree.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <sys/mman.h>

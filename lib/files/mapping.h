@@ -4,25 +4,14 @@
  * space; everything in it is guarded by its lock, which is held across system calls that touch no
  * memory of the program, never across an invalidation.
  */
-#ifndef LIB_MM_MAPPING_H
-#define LIB_MM_MAPPING_H
+#ifndef LIB_FILES_MAPPING_H
+#define LIB_FILES_MAPPING_H
 
-#include "space/space.h"
-#include "kernel/vma.h"
+#include "files/files.h"
+#include "kernel/inotify.h"
+#include "kernel/stamp.h"
 
 #include <time.h>
-
-struct file_stamp {
-	uint64_t size;
-	uint64_t blocks;
-	int64_t ctime_s;
-	uint32_t ctime_ns;
-	uint64_t shared; /* bytes whose blocks other files share, where that is looked at */
-	uint64_t dev;    /* whose it is */
-	uint64_t ino;
-	/* Taken in the clock tick of the change: a second change could bear the same time. */
-	bool racy;
-};
 
 struct file_watch;
 
@@ -65,19 +54,6 @@ struct mapping {
 	uint64_t generation;
 };
 
-/* once.c: what the last faults of memory that nobody can watch have seen */
-#define ONCE_NOTES 1024
-
-struct once_table {
-	pthread_mutex_t lock;
-	_Atomic bool any;
-	uint32_t count; /* lock: how many were put, modulo ONCE_NOTES the next place */
-	struct once_note notes[ONCE_NOTES]; /* lock */
-};
-
-void once_init(struct once_table *t);
-void once_fini(struct once_table *t);
-
 #define FILE_BUCKETS 512
 #define FILES_MAX (1U << 20) /* those without a descriptor count, too */
 #define GONE_MAX 64
@@ -88,20 +64,20 @@ struct gone_range {
 };
 
 struct file_table {
-	pthread_mutex_t
-		lock; /* held for a few system calls at a time, none of which a remote filesystem answers */
+	/* Held for a few system calls at a time, none of which a remote filesystem answers. */
+	pthread_mutex_t lock;
 	struct itree mappings;
 	struct file *_Atomic bucket[FILE_BUCKETS]; /* by device and inode as maps shows them */
-	_Atomic uint64_t filled[FILE_BUCKETS /
-				64]; /* a bit a bucket that may hold one; written under lock */
+	/* A bit a bucket that may hold one; written under lock. */
+	_Atomic uint64_t filled[FILE_BUCKETS / 64];
 	_Atomic uint32_t n_files;
 	_Atomic uint32_t n_mappings;
 	bool unused;    /* a file may be without a mapping */
 	uint64_t gc_ns; /* when to begin to look at every mapping again */
 	uint64_t gc_at; /* how far that came, 0: it is done */
 	_Atomic uint32_t n_sysv;
-	_Atomic uint32_t
-		undelivered; /* dead ranges that are not told yet, those late among them; falls under lock */
+	/* Stale ranges that are not delivered yet, those left late among them; falls under lock. */
+	_Atomic uint32_t undelivered;
 	pthread_cond_t told; /* with lock: fewer are, or one is late */
 	struct deferred_range *late;
 	_Atomic bool unswept; /* a file changed since mappings were last swept; set under lock */
@@ -114,7 +90,6 @@ struct file_table {
 	_Atomic uint64_t closed; /* how many of them are done with; written under lock */
 	struct gone_range gone_ranges[GONE_MAX]; /* gone_lock: all that are not */
 	int n_gone_ranges;                       /* gone_lock */
-	struct once_table once;
 };
 
 #define STALE_RANGES_MAX 16
@@ -189,31 +164,5 @@ int file_stamp(const struct open_file *h, struct file_stamp *stamp);
 bool file_is_mapped(struct hmm_mm *mm, const struct open_file *h, const struct hmm_vma *vma);
 /* No more descriptors may be kept. */
 bool files_full(void);
-
-/* inotify.c. One instance for the process, from the first watch until the last space goes. */
-void watches_get(void);
-void watches_put(void);
-void watches_in_child(void);
-/* NULL: none is to be had. */
-struct file_watch *watch_add(int path_fd);
-void watch_put(struct file_watch *w);
-bool watch_works(const struct file_watch *w);
-/* Grows with each event; of NULL too, when none can be told apart. What drains sees what was told before. */
-uint32_t watch_events(const struct file_watch *w);
-void watches_drain(void);
-
-/* stamp.c: 0 or -errno */
-int stamp_take(int fd, struct file_stamp *stamp);
-bool stamp_differs(const struct file_stamp *a, const struct file_stamp *b, bool blocks);
-/* Does the change time of this filesystem come from this kernel's clock? */
-bool stamp_is_local(int fd);
-
-/* extents.c: the descriptor's name under /proc, without stdio; does the file's stamp have to look at its extents? */
-#define FD_PATH_SIZE 32
-const char *fd_path(char buf[FD_PATH_SIZE], int fd);
-bool extents_matter(int path_fd);
-
-/* outside.c. How many bytes the file shares with others: 0 or -errno. */
-int outside_shared_bytes(int path_fd, uint64_t *bytes);
 
 #endif

@@ -6,8 +6,16 @@
  * Descriptors are the program's: half of its limit is left to it whatever it needs, and of the numbers the upper quarter.
  * What is beyond that is used once.
  */
+#include "files/files.h"
 #include "files/mapping.h"
+#include "space/space.h"
+#include "kernel/extents.h"
+#include "kernel/inotify.h"
+#include "kernel/mounts.h"
+#include "kernel/stamp.h"
 #include "base/child.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -24,7 +24,13 @@
  *
  * `undelivered` counts them from the first change to after the telling, and refuses every use with checks meanwhile.
  */
+#include "files/files.h"
 #include "files/mapping.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "base/hooks.h"
+#include "base/mutation.h"
+#include "base/pool.h"
 
 #include <errno.h>
 
@@ -87,12 +93,11 @@ static bool tell(struct hmm_mm *mm, const struct stale_range *range, uint64_t de
 					.end = range->end,
 					.event = range->event };
 
-	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER) ||
-	    mm_invalidate_until(mm, &inv, deadline) >= 0)
+	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER) || mm_invalidate(mm, &inv, deadline) >= 0)
 		return true;
 	if (keep_late(mm->files, range))
 		return false;
-	mm_invalidate(mm, &inv);
+	mm_invalidate(mm, &inv, 0);
 	return true;
 }
 

@@ -4,6 +4,9 @@
  * mapping, so that it learns of the next write; no event and no status tells.
  */
 #include "files/mapping.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "base/itree.h"
 #include "base/nocancel.h"
 
 #include <errno.h>
@@ -44,7 +47,7 @@ static void note(struct hmm_mm *mm, void *arg)
 	if (mm_alive(mm))
 		return;
 	for (; find(mm->files, arg, &inv.start, &inv.end); inv.start = inv.end)
-		mm_invalidate(mm, &inv);
+		mm_invalidate(mm, &inv, 0);
 }
 
 int hmm_mm_note_writeback(struct hmm_mm *mm, int fd)

@@ -5,10 +5,12 @@
  * inode number that is used again within it could be taken for its predecessor, which costs orders,
  * never soundness, as file and DAX mappings are mirrored and validated alike.
  */
+#include "kernel/abi/procmap.h"
+#include "kernel/mounts.h"
+#include "kernel/smaps.h"
 #include "kernel/vma.h"
-#include "base/lines.h"
+#include "base/deadline.h"
 #include "base/pool.h"
-#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,31 +103,14 @@ void vma_cache_destroy(struct vma_cache *cache)
  */
 static uint32_t classify_device(const struct vma_raw *raw, dev_t rdev)
 {
-	uint32_t kind = HMM_VMA_SPECIAL;
-	struct lines lines;
-	bool here = false;
-	char *line;
-	int fd;
+	char flags[256];
 
 	if (rdev == makedev(1, 5)) /* /dev/zero: private mappings are anonymous memory */
 		return raw->vma.shared ? HMM_VMA_SHMEM : HMM_VMA_ANON;
-	fd = child_closes(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC));
-	if (fd < 0)
-		return kind;
-	lines_init(&lines, fd);
-	while ((line = lines_next(&lines))) {
-		char *p = line;
-
-		if (!here) {
-			here = lines_hex(&p) == raw->vma.start && *p == '-';
-		} else if (!strncmp(line, "VmFlags:", 8)) {
-			if (!strstr(line, " io") && !strstr(line, " pf"))
-				kind = HMM_VMA_FILE;
-			break;
-		}
-	}
-	close_ours(fd);
-	return kind;
+	if (smaps_flags(raw->vma.start, flags, sizeof(flags)) || smaps_has(flags, "io") ||
+	    smaps_has(flags, "pf"))
+		return HMM_VMA_SPECIAL;
+	return HMM_VMA_FILE;
 }
 
 static uint32_t classify_unopened(const struct vma_raw *raw)

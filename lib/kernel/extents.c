@@ -4,7 +4,8 @@
  * every mapping of it and leaves no trace in its times, raises no event about it, and once the CPU has mapped
  * the pages again, read-only, none in the page table that may be read. Its extents alone tell.
  */
-#include "files/mapping.h"
+#include "kernel/extents.h"
+#include "base/number.h"
 
 #include <string.h>
 #include <sys/vfs.h>
@@ -13,19 +14,8 @@
 
 const char *fd_path(char buf[FD_PATH_SIZE], int fd)
 {
-	char digits[12];
-	char *p;
-	int n = 0;
-
 	strcpy(buf, "/proc/self/fd/");
-	p = buf + strlen(buf);
-	do {
-		digits[n++] = (char)('0' + fd % 10);
-		fd /= 10;
-	} while (fd);
-	while (n)
-		*p++ = digits[--n];
-	*p = 0;
+	*put_number(buf + strlen(buf), (uint64_t)fd, 10) = 0;
 	return buf;
 }
 

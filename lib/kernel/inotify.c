@@ -6,8 +6,11 @@
  * Two spaces that watch one file share a watch, as inotify has one for an inode. Each watch counts its events; who
  * watches compares the count with the one that he knows.
  */
-#include "files/mapping.h"
+#include "kernel/inotify.h"
+#include "kernel/extents.h"
 #include "base/child.h"
+#include "base/epoch.h"
+#include "base/opening.h"
 #include "base/pool.h"
 
 #include <errno.h>
@@ -258,12 +261,11 @@ static bool probe_memfd_events(int inotify, int fd)
 	return read(inotify, buf, sizeof(buf)) > 0;
 }
 
-bool files_memfd_events(const struct hmm_mm *mm)
+bool watches_see_memfds(void)
 {
 	static _Atomic int known; /* 1 no, 2 yes */
 	int inotify, fd;
 
-	(void)mm;
 	if (atomic_load(&known))
 		return atomic_load(&known) == 2;
 	inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -4,7 +4,12 @@
  * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
  * checked to be the very file, by device and inode.
  */
-#include "files/mapping.h"
+#include "kernel/extents.h"
+#include "kernel/mounts.h"
+#include "kernel/vma.h"
+#include "base/dirent.h"
+#include "base/epoch.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,46 +61,15 @@ static int open_checked(const char *path, const struct hmm_vma *vma)
 	return -ENOENT;
 }
 
-static char *put_hex(char *p, uint64_t v)
-{
-	char digits[16];
-	int n = 0;
-
-	do {
-		digits[n++] = "0123456789abcdef"[v & 15];
-		v >>= 4;
-	} while (v);
-	while (n)
-		*p++ = digits[--n];
-	return p;
-}
-
 static int open_map_file(const struct hmm_vma *vma)
 {
 	char path[64] = "/proc/self/map_files/";
-	char *p = put_hex(path + strlen(path), vma->start);
+	char *p = put_number(path + strlen(path), vma->start, 16);
 
 	*p++ = '-';
-	p = put_hex(p, vma->end);
+	p = put_number(p, vma->end, 16);
 	*p = 0;
 	return open_checked(path, vma);
-}
-
-struct linux_dirent64 {
-	uint64_t d_ino;
-	int64_t d_off;
-	unsigned short d_reclen;
-	unsigned char d_type;
-	char d_name[];
-};
-
-static int number(const char *digits)
-{
-	int n = 0;
-
-	while (*digits >= '0' && *digits <= '9')
-		n = 10 * n + (*digits++ - '0');
-	return n;
 }
 
 /*
@@ -117,9 +91,9 @@ static int open_own_fd(const struct hmm_vma *vma)
 			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
 
 			at += d->d_reclen;
-			if (d->d_name[0] == '.' || !is_very_file(number(d->d_name), vma))
+			if (d->d_name[0] == '.' || !is_very_file(dirent_number(d), vma))
 				continue;
-			found = open_checked(fd_path(path, number(d->d_name)), vma);
+			found = open_checked(fd_path(path, dirent_number(d)), vma);
 		}
 	}
 	close(dir);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What /proc/self/mountinfo says of a superblock or a mount. */
-#include "kernel/vma.h"
+#include "kernel/mounts.h"
+#include "base/deadline.h"
 #include "base/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 

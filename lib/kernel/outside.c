@@ -10,7 +10,8 @@
  *					opens, looks
  *	goes on				ends, and its table with it
  */
-#include "files/mapping.h"
+#include "kernel/extents.h"
+#include "base/epoch.h"
 #include "base/raw.h"
 
 #include <errno.h>

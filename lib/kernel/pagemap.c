@@ -6,9 +6,10 @@
  *
  * A scan is silent on holes: every "is all of it ..." question is put so that a hole means no.
  */
-#include "mm/mm.h"
+#include "kernel/pagemap.h"
+#include "space/space.h"
 #include "kernel/abi/pagemap.h"
-#include "base/child.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <fcntl.h>

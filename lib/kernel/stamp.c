@@ -9,13 +9,14 @@
  *
  * A clock that is stepped back breaks it; size and, where they count, blocks are compared too.
  */
-#include "files/mapping.h"
+#include "kernel/stamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 int stamp_take(int fd, struct file_stamp *stamp)
 {

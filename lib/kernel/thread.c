@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "kernel/thread.h"
-#include "base/child.h"
+#include "base/epoch.h"
+#include "base/mutation.h"
+#include "base/number.h"
+#include "base/opening.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,21 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Decimal of a tid. */
-static char *put_number(char *p, pid_t tid)
-{
-	char digits[12];
-	int n = 0;
-
-	do {
-		digits[n++] = (char)('0' + tid % 10);
-		tid /= 10;
-	} while (tid);
-	while (n)
-		*p++ = digits[--n];
-	return p;
-}
-
 /* A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of cancellation. */
 static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 {
@@ -32,7 +20,7 @@ static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 	ssize_t n;
 	int fd;
 
-	strcpy(put_number(path + strlen(path), tid), name);
+	strcpy(put_number(path + strlen(path), (uint64_t)tid, 10), name);
 	opening_begin();
 	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -errno : syscall(SYS_read, fd, buf, size - 1);

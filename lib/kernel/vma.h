@@ -1,11 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Between the files that look VMAs up; who only asks uses mm.h. */
-#ifndef LIB_MM_VMA_H
-#define LIB_MM_VMA_H
+/* Look-ups of VMAs, without the program's heap. */
+#ifndef LIB_KERNEL_VMA_H
+#define LIB_KERNEL_VMA_H
 
-#include "mm/mm.h"
+#include "base/ownfd.h"
 
 #include <limits.h>
+#include <hmm/mm.h>
+
+struct vma_reader {
+	struct ownfd maps;
+	int maps_fd;        /* of it: /proc/PID/maps */
+	bool procmap_query; /* probed */
+	struct vma_cache *cache;
+};
+
+int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query);
+void vma_reader_close(struct vma_reader *r);
+/* The VMA at or above addr, classified. -ENOENT none. */
+int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/* The same without the name, where the kind of the file is known: half the cost. */
+int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/* The same without kind and name: one system call. */
+int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
+/*
+ * An O_PATH descriptor of the file that the VMA maps, which the caller closes; -ENOENT none can be had;
+ * -EAGAIN something else is mapped there by now, which says nothing about the file.
+ */
+int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
+
+/* ---- between the files that look up --------------------------------------------------------------- */
 
 /* A VMA as the kernel describes it, with its whole name ("" without one). */
 struct vma_raw {
@@ -13,10 +37,10 @@ struct vma_raw {
 	char path[PATH_MAX];
 };
 
-/* vma_maps.c: the look-up without PROCMAP_QUERY */
+/* maps.c: the look-up without PROCMAP_QUERY */
 int vma_maps_lookup(int maps_fd, uint64_t addr, struct vma_raw *raw);
 
-/* vma_classify.c: fills kind; page_size too where the look-up could not tell. */
+/* classify.c: fills kind; page_size too where the look-up could not tell. */
 struct vma_cache;
 struct vma_cache *vma_cache_create(void);
 void vma_cache_destroy(struct vma_cache *cache);
@@ -25,26 +49,11 @@ void vma_classify(struct vma_reader *r, struct vma_raw *raw);
 bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
 
 /*
- * vma_file.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because
- * closing any other descriptor of a file drops the POSIX locks that the program holds on it. The
- * caller closes it.
+ * mapfile.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because closing any other
+ * descriptor of a file drops the POSIX locks that the program holds on it. The caller closes it.
  */
 int vma_file_open(const struct vma_raw *raw);
 /* Is it a descriptor of a file that shows the VMA's device and inode in maps? */
 bool vma_file_is(int fd, const struct hmm_vma *vma);
-
-/* mounts.c: what is mounted. dev is the superblock's, mnt_id may be 0 for "any". -ENOENT */
-struct mount_facts {
-	uint32_t dev_major;
-	uint32_t dev_minor;
-	bool is_tmpfs;
-	bool is_hugetlbfs;
-	bool is_remote;
-	bool dax_always;
-};
-int mounts_find_device(uint32_t dev_major, uint32_t dev_minor, struct mount_facts *facts);
-int mounts_find_id(uint64_t mnt_id, struct mount_facts *facts);
-/* Can another machine, or a server, change what lies there? Asks nobody but mountinfo; kept for a second. */
-bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor);
 
 #endif

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Attaching and detaching an address space; what is known about it. */
+#include "mm/fork.h"
+#include "mm/note.h"
+#include "pump/pump.h"
 #include "pump/steal.h"
+#include "files/files.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "kernel/abi/procmap.h"
+#include "kernel/pagemap.h"
 #include "base/child.h"
-#include "base/epoch.h"
-#include "persist/persist.h"
 #include "base/nocancel.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,31 +25,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
-
-struct vma_reader *mm_vmas(struct hmm_mm *mm)
-{
-	return &mm->vmas;
-}
-
-struct pagemap *mm_pagemap(struct hmm_mm *mm)
-{
-	return &mm->pagemap;
-}
-
-uint64_t mm_thp_size(const struct hmm_mm *mm)
-{
-	return mm->thp_size;
-}
-
-uint64_t mm_forks(const struct hmm_mm *mm)
-{
-	return atomic_load_explicit(&mm->stats.events[HMM_EVENT_FORK], memory_order_relaxed);
-}
-
-bool mm_wp_async(const struct hmm_mm *mm)
-{
-	return mm->provider.wp_async;
-}
+#include <unistd.h>
 
 /* A number from a small file; 0 where there is none. */
 static uint64_t read_number(const char *path)
@@ -72,6 +61,17 @@ static void close_proc(struct hmm_mm *mm)
 	vma_reader_close(&mm->vmas);
 }
 
+static void free_memory(struct hmm_mm *mm)
+{
+	gate_fini(&mm->gate);
+	discards_fini(mm);
+	pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
+	objpool_fini(&mm->regions_pool);
+	objpool_fini(&mm->notifiers_pool);
+	pool_unmap(mm->token, 4096);
+	pool_unmap(mm, sizeof(*mm));
+}
+
 static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
@@ -84,36 +84,9 @@ static int init_memory(struct hmm_mm *mm)
 	mm->thieves = pool_map(THIEVES * sizeof(*mm->thieves));
 	if (!mm->thieves)
 		return -ENOMEM;
-	if (persist_init(&mm->persist))
-		return -ENOMEM;
+	pthread_mutex_init(&mm->once.lock, NULL);
+	mm->release = free_memory;
 	return gate_init(&mm->gate, mm);
-}
-
-struct persist_cache *mm_persist_cache(struct hmm_mm *mm)
-{
-	return mm->persist;
-}
-
-static void free_memory(struct hmm_mm *mm)
-{
-	gate_fini(&mm->gate);
-	discards_fini(mm);
-	pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
-	objpool_fini(&mm->regions_pool);
-	objpool_fini(&mm->notifiers_pool);
-	pool_unmap(mm->token, 4096);
-	pool_unmap(mm, sizeof(*mm));
-}
-
-void mm_get(struct hmm_mm *mm)
-{
-	atomic_fetch_add(&mm->refs, 1);
-}
-
-void mm_put(struct hmm_mm *mm)
-{
-	if (atomic_fetch_sub(&mm->refs, 1) == 1)
-		free_memory(mm);
 }
 
 static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
@@ -191,7 +164,6 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 		err = bring_up(mm);
 	opening_end();
 	if (err) {
-		persist_fini(mm->persist);
 		free_memory(mm);
 		return err;
 	}
@@ -210,10 +182,11 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	if (mm_inherited(mm))
 		return;
-	persist_fini(mm->persist);
+	if (atomic_load(&mm->persist))
+		atomic_load (&mm->persist_fini)(mm->persist);
 	/* First: nothing is found valid, nor installed, after drivers were told that it is over. */
 	atomic_store(&mm->dead, 1);
-	mm_invalidate(mm, &inv);
+	mm_invalidate(mm, &inv, 0);
 	fork_unwatch(mm);
 	regions_fini(mm);
 	pump_stop(mm);

@@ -4,7 +4,10 @@
  * privilege change. Each cell has a test in tests/events.
  */
 #include "space/space.h"
+#include "provider/provider.h"
 #include "kernel/abi/uffd.h"
+#include "kernel/inotify.h"
+#include "kernel/pagemap.h"
 
 #include <hmm/coherence.h>
 
@@ -154,13 +157,13 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
 						     "not mirrored when it began: no event, and no "
 						     "file to ask" };
-	} else if (punches(op) && kind == HMM_VMA_HUGETLB && !files_memfd_events(mm)) {
+	} else if (punches(op) && kind == HMM_VMA_HUGETLB && !watches_see_memfds()) {
 		*cell = (struct hmm_coherence_cell){
 			HMM_UNSEEN, HMM_SYNCHRONOUS,
 			"this kernel does not tell of it on a memfd, and "
 			"hugetlbfs changes no time"
 		};
-	} else if (punches(op) && kind == HMM_VMA_SHMEM && !files_memfd_events(mm)) {
+	} else if (punches(op) && kind == HMM_VMA_SHMEM && !watches_see_memfds()) {
 		*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
 						     "this kernel does not tell of it on a memfd: "
 						     "HMM_CHECK_FILE sees it only while no device "

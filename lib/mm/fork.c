@@ -24,10 +24,20 @@
  * two have, one of them sees the other (both are sequentially consistent). From the late handler to the end of the
  * fork no fault succeeds.
  */
+#include "mm/fork.h"
+#include "pump/kick.h"
 #include "pump/steal.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
 #include "kernel/thread.h"
+#include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -59,8 +69,6 @@ static const struct hmm_invalidation every_fork = { .start = 0,
  */
 #define GATE_NS 1500000000ULL
 
-_Thread_local struct fork_held fork_held __attribute__((tls_model("initial-exec")));
-
 static void leave_to_pump(struct hmm_mm *mm)
 {
 	const uint64_t deadline = clock_ns() + GATE_NS;
@@ -80,7 +88,7 @@ static void kill_all(struct hmm_mm *mm)
 	if (hmm_mutation(HMM_MUTATION_NO_FORK_KILL))
 		return;
 	if (inside_library || (fork_held.depth && fork_held.mm == mm) ||
-	    gate_close_until(mm, clock_ns() + GATE_NS)) {
+	    gate_close(mm, clock_ns() + GATE_NS)) {
 		leave_to_pump(mm);
 		return;
 	}
@@ -89,7 +97,8 @@ static void kill_all(struct hmm_mm *mm)
 	atomic_store(&mm->told, faulted);
 }
 
-void fork_tell_late(struct hmm_mm *mm, bool closed)
+/* Tells of a fork that could not be told of when it was. */
+static void tell_late(struct hmm_mm *mm, bool closed)
 {
 	struct hmm_invalidation inv = every_fork;
 
@@ -99,7 +108,7 @@ void fork_tell_late(struct hmm_mm *mm, bool closed)
 	if (closed)
 		notifiers_invalidate(mm, &inv);
 	else
-		mm_invalidate(mm, &inv);
+		mm_invalidate(mm, &inv, 0);
 }
 
 static void kill_early(struct hmm_mm *mm, void *arg)
@@ -202,25 +211,13 @@ bool mm_fork_passed(struct hmm_mm *mm, uint64_t word)
 
 /* ---- a space ----------------------------------------------------------------------------------------------------- */
 
-bool mm_inherited(const struct hmm_mm *mm)
-{
-	return epoch_inherited(mm->epoch);
-}
-
-int mm_alive(const struct hmm_mm *mm)
-{
-	if (mm_inherited(mm))
-		return -ESRCH;
-	return __builtin_expect(atomic_load_explicit(&mm->dead, memory_order_relaxed), 0) ? -ESRCH
-											  : 0;
-}
-
 int fork_attach(struct hmm_mm *mm)
 {
 	int err = late_installed ? late_installed : install_early();
 
 	if (err)
 		return err;
+	mm->tell_fork = tell_late;
 	mm->epoch = epoch_now();
 	if (!mm->epoch)
 		return -EOPNOTSUPP;

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What the program tells about itself: unseen events become synchronous. */
-#include "space/space.h"
+#include "mm/note.h"
 #include "mm/preload.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "base/epoch.h"
 #include "base/nocancel.h"
 
 #include <errno.h>
@@ -29,7 +34,7 @@ static void note(struct hmm_mm *mm, void *arg)
 		region_forget(mm, t->start, t->end);
 		pthread_mutex_unlock(&mm->region_lock);
 	}
-	mm_invalidate(mm, &inv);
+	mm_invalidate(mm, &inv, 0);
 	/* Last: what was faulted while the discard was pending is gone by now. */
 	if (t->note == HMM_NOTE_DISCARD)
 		discard_settle(mm, t->start, t->end);

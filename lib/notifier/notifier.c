@@ -3,8 +3,16 @@
  * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it; it is
  * written with the gate closed, so a commit section sees it change either before it begins or not at all.
  */
+#include "notifier/notifier.h"
+#include "engine/gate.h"
 #include "space/space.h"
+#include "base/deadline.h"
+#include "base/epoch.h"
+#include "base/itree.h"
+#include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/number.h"
+#include "base/pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -162,9 +170,9 @@ static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 		return;
 	in_callback = true;
 	if (ni->ops->invalidate(ni, inv, ni->priv))
-		stat_add(&mm->stats.callback_errors, 1);
+		count(&mm->stats.callback_errors, 1);
 	in_callback = false;
-	stat_add(&mm->stats.callbacks, 1);
+	count(&mm->stats.callbacks, 1);
 }
 
 uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
@@ -177,7 +185,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 		inv->end = end = start + HMM_PAGE_SIZE;
 	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
-	stat_add(&mm->stats.events[inv->event], 1);
+	count(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end), n++)
 		call(mm, to_ni(node), inv);
@@ -210,24 +218,19 @@ int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
 	return 0;
 }
 
-int mm_invalidate_until(struct hmm_mm *mm, const struct hmm_invalidation *inv, uint64_t deadline)
+int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv, uint64_t deadline)
 {
 	struct hmm_invalidation copy = *inv;
 	uint64_t n;
 	int rc;
 
 	assert(!in_callback);
-	rc = gate_close_until(mm, deadline);
+	rc = gate_close(mm, deadline);
 	if (rc)
 		return rc;
 	n = notifiers_invalidate(mm, &copy);
 	gate_open(mm);
 	return (int)n;
-}
-
-int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
-{
-	return mm_invalidate_until(mm, inv, 0);
 }
 
 int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
@@ -255,6 +258,6 @@ int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *in
 		return err;
 	if (!inv || inv->start >= inv->end || inv->event >= HMM_EVENT_NR)
 		return -EINVAL;
-	mm_invalidate(mm, inv);
+	mm_invalidate(mm, inv, 0);
 	return 0;
 }

@@ -4,18 +4,17 @@
  * was read is kept together with an interval notifier on the mapping, and trusted while the notifier's sequence
  * stands: a mapping that went and came back without MAP_SYNC must not be flushed and called durable.
  */
-#include "base/child.h"
-#include "mm/mm.h"
 #include "persist/flush.h"
-#include "persist/persist.h"
-#include "base/pool.h"
+#include "watch/region.h"
+#include "space/space.h"
+#include "kernel/smaps.h"
 #include "base/nocancel.h"
+#include "base/pool.h"
 
 #include <hmm/persist.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,77 +34,39 @@ struct persist_cache {
 	unsigned int next; /* to be replaced */
 };
 
-int persist_init(struct persist_cache **out)
+static void cache_fini(struct persist_cache *c)
 {
-	struct persist_cache *c = pool_map(sizeof(*c));
-
-	if (!c)
-		return -ENOMEM;
-	pthread_mutex_init(&c->lock, NULL);
-	*out = c;
-	return 0;
-}
-
-void persist_fini(struct persist_cache *c)
-{
-	if (!c)
-		return;
 	for (int i = 0; i < KNOWN_MAX; i++)
 		hmm_interval_notifier_remove(c->known[i].ni);
 	pool_unmap(c, sizeof(*c));
 }
 
-/* A reader of lines that needs no heap. */
-struct lines {
-	int fd;
-	size_t have;
-	size_t at;
-	char buf[8192];
-};
-
-static char *next_line(struct lines *l)
+/* What mm keeps for this; made by the first call. NULL: no memory. */
+static struct persist_cache *cache_of(struct hmm_mm *mm)
 {
-	for (;;) {
-		char *nl = memchr(l->buf + l->at, '\n', l->have - l->at);
-		char *line = l->buf + l->at;
-		ssize_t n;
+	struct persist_cache *c = atomic_load(&mm->persist);
+	struct persist_cache *fresh;
 
-		if (nl) {
-			*nl = 0;
-			l->at = (size_t)(nl - l->buf) + 1;
-			return line;
-		}
-		memmove(l->buf, line, l->have - l->at);
-		l->have -= l->at;
-		l->at = 0;
-		n = read(l->fd, l->buf + l->have, sizeof(l->buf) - l->have);
-		if (n <= 0)
-			return NULL;
-		l->have += (size_t)n;
-	}
+	if (c)
+		return c;
+	fresh = pool_map(sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	pthread_mutex_init(&fresh->lock, NULL);
+	atomic_store(&mm->persist_fini, cache_fini);
+	if (atomic_compare_exchange_strong(&mm->persist, &c, fresh))
+		return fresh;
+	pool_unmap(fresh, sizeof(*fresh));
+	return c;
 }
 
 /* 1: the VMA that begins at start is MAP_SYNC; 0: it is not; -errno */
 static int read_sync_flag(uint64_t start)
 {
-	struct lines l = { .fd = child_closes(open("/proc/self/smaps", O_RDONLY | O_CLOEXEC)) };
-	bool inside = false;
-	int sync = -EFAULT;
-	char *line;
+	char flags[256];
+	const int err = smaps_flags(start, flags, sizeof(flags));
 
-	if (l.fd < 0)
-		return -errno;
-	while (sync == -EFAULT && (line = next_line(&l))) {
-		char *dash;
-		uint64_t at = strtoull(line, &dash, 16);
-
-		if (*dash == '-' && dash > line)
-			inside = at == start;
-		else if (inside && !strncmp(line, "VmFlags:", 8))
-			sync = strstr(line, " sf") != NULL;
-	}
-	close_ours(l.fd);
-	return sync;
+	return err ? err : smaps_has(flags, "sf");
 }
 
 static int no_driver(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
@@ -185,14 +146,14 @@ static int sync_pages(uint64_t start, uint64_t end)
 }
 
 /* One VMA's part of the range. */
-static int persist_vma(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
-		       enum hmm_persist_means *means)
+static int persist_vma(struct hmm_mm *mm, struct persist_cache *c, const struct hmm_vma *vma,
+		       uint64_t start, uint64_t end, enum hmm_persist_means *means)
 {
 	int flush;
 
 	if ((vma->kind != HMM_VMA_FILE && vma->kind != HMM_VMA_DAX) || !vma->shared)
 		return -EOPNOTSUPP;
-	flush = may_flush(mm, mm_persist_cache(mm), vma, start, end);
+	flush = may_flush(mm, c, vma, start, end);
 	if (flush < 0)
 		return flush;
 	if (flush) {
@@ -207,13 +168,17 @@ int hmm_persist(struct hmm_mm *mm, uint64_t start, uint64_t end, enum hmm_persis
 {
 	HMM_NO_CANCEL;
 	enum hmm_persist_means means = HMM_PERSIST_FLUSH;
+	struct persist_cache *c;
 	int err = mm_alive(mm);
 
 	if (err)
 		return err;
 	if (start >= end)
 		return -EINVAL;
-	if (is_known(mm_persist_cache(mm), start, end)) {
+	c = cache_of(mm);
+	if (!c)
+		return -ENOMEM;
+	if (is_known(c, start, end)) {
 		flush_range(start, end);
 		goto done;
 	}
@@ -223,7 +188,7 @@ int hmm_persist(struct hmm_mm *mm, uint64_t start, uint64_t end, enum hmm_persis
 		err = hmm_vma_find(mm, at, &vma);
 		if (err || vma.start > at)
 			return -EFAULT;
-		err = persist_vma(mm, &vma, at, vma.end < end ? vma.end : end, &means);
+		err = persist_vma(mm, c, &vma, at, vma.end < end ? vma.end : end, &means);
 		if (err)
 			return err;
 		at = vma.end;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The provider seam: how an address space is watched. One implementation a file; the layers above
- * see normalised events and a few verbs.
+ * The provider seam: how changes of an address space are seen. One implementation a file.
+ *
+ *	events in	fd is readable when events wait; read() hands them over, normalised
+ *	validity out	in_flight(): has a change taken effect whose event is not read?
+ *	registration	watch() and unwatch(); NULL where the provider sees all that is mapped
+ *
+ * A provider that registers nothing costs the program no map entry, and its munmap no waiting for us. All that the
+ * layers above know of a provider is here: they ask mm_registers() (space/space.h), never which one it is.
  */
 #ifndef LIB_PROVIDER_PROVIDER_H
 #define LIB_PROVIDER_PROVIDER_H
@@ -44,8 +50,10 @@ struct provider_ops {
 	 * blocks.
 	 */
 	int (*in_flight)(const struct provider *p);
-	/* Watch a span that lies inside one VMA. -EOPNOTSUPP this kind cannot be; -EBUSY somebody else watches it;
-	 * -ENOMEM too many mappings; -EAGAIN no such VMA (any more). */
+	/*
+	 * Watch a range that lies inside one VMA. -EOPNOTSUPP this kind cannot be; -EBUSY somebody else watches it;
+	 * -ENOMEM too many mappings; -EAGAIN no such VMA (any more). Both NULL: nothing needs to be registered.
+	 */
 	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
 	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);
 	/*

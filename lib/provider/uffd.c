@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
+#include "watch/region.h"
 #include "provider/provider.h"
 #include "kernel/abi/uffd.h"
 #include "base/child.h"
+#include "base/epoch.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <fcntl.h>

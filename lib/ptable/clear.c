@@ -3,8 +3,8 @@
  * Take entries away. Runs on the pump: the lock's holders never wait for anything but the lock of the
  * system's memory map, which no waiter for an event holds.
  */
+#include "ptable/ptable.h"
 #include "base/epoch.h"
-#include "ptable.h"
 #include "base/nocancel.h"
 
 struct clearing {

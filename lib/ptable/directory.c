@@ -13,7 +13,7 @@
  * Readers come without a lock. A leaf is named only while it is linked: who unlinks it drops it here first, and it is
  * not reused before the gate has been closed, as ptable.h says of nodes.
  */
-#include "ptable.h"
+#include "ptable/ptable.h"
 
 static uint64_t word(const struct pt_node *leaf)
 {

@@ -5,12 +5,13 @@
  * destroyed, and are nodes of that level for ever. So a look-up that is in no section, which nobody waits for, may
  * find what another address maps, or nothing, but it reads no memory of others.
  */
+#include "ptable/ptable.h"
+#include "base/pool.h"
+
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "base/pool.h"
-#include "ptable.h"
 
 /* AddressSanitizer reports who still reads a node that was freed, at once and not when it is unmapped. */
 #ifdef __SANITIZE_ADDRESS__

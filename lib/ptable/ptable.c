@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Create, look up, install. */
-#include <errno.h>
+#include "ptable/ptable.h"
 #include "base/epoch.h"
-#include "base/pool.h"
-#include "ptable.h"
 #include "base/nocancel.h"
+#include "base/pool.h"
+
+#include <errno.h>
 
 /*
  * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57 bits.

@@ -3,10 +3,11 @@
  * Visit entries in order. The lock is held while entries are gathered, not while the visitor runs, so a
  * visitor may change the table.
  */
-#include <errno.h>
+#include "ptable/ptable.h"
 #include "base/epoch.h"
-#include "ptable.h"
 #include "base/nocancel.h"
+
+#include <errno.h>
 
 #define BATCH 128
 

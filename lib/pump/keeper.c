@@ -10,8 +10,15 @@
  *
  * It runs on the watchdog's thread-local storage, which the watchdog goes on using: no errno, no lock, no sanitizer.
  */
+#include "pump/keeper.h"
+#include "pump/kick.h"
 #include "pump/steal.h"
-#include "base/child.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "base/futex.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
+#include "base/pool.h"
 #include "base/raw.h"
 
 #include <errno.h>

@@ -10,9 +10,24 @@
  *	resumes, maps X again	(not yet invalidated)		odd: refused
  *				invalidate, even, resume
  */
+#include "pump/pump.h"
+#include "pump/keeper.h"
+#include "pump/kick.h"
 #include "pump/steal.h"
-#include "base/child.h"
-#include "base/raw.h"
+#include "files/files.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "base/deadline.h"
+#include "base/futex.h"
+#include "base/hooks.h"
+#include "base/mutation.h"
+#include "base/number.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,7 +110,7 @@ static void cycle(struct hmm_mm *mm)
 	if (hmm_mutation(HMM_MUTATION_READ_FIRST))
 		n = read_events(mm, events);
 	began = clock_ns();
-	gate_close(mm);
+	gate_close(mm, 0);
 	hmm_hook(HMM_POINT_QUIESCED);
 	if (!hmm_mutation(HMM_MUTATION_READ_FIRST))
 		n = read_events(mm, events);
@@ -106,15 +121,15 @@ static void cycle(struct hmm_mm *mm)
 	}
 	/* Before anything is found valid again. */
 	if (atomic_load(&mm->fork_late))
-		fork_tell_late(mm, true);
+		mm->tell_fork(mm, true);
 	steal_settle(mm, handle);
 	hmm_hook(HMM_POINT_INVALIDATED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
 	gate_open(mm);
 	pthread_mutex_unlock(&mm->region_lock);
-	stat_add(&mm->stats.pump_busy_ns, clock_ns() - began);
-	stat_add(&mm->stats.pump_cycles, 1);
+	count(&mm->stats.pump_busy_ns, clock_ns() - began);
+	count(&mm->stats.pump_cycles, 1);
 	hmm_hook(HMM_POINT_RESUMED);
 }
 
@@ -126,7 +141,7 @@ static void release(struct hmm_mm *mm)
 	pthread_mutex_lock(&mm->region_lock);
 	region_forget(mm, 0, UINT64_MAX);
 	pthread_mutex_unlock(&mm->region_lock);
-	mm_invalidate(mm, &inv);
+	mm_invalidate(mm, &inv, 0);
 }
 
 static void take_kicks(struct hmm_mm *mm)
@@ -167,18 +182,12 @@ static void *pump_main(void *arg)
 			mm_lost(mm);
 		if (p[1].revents & POLLIN)
 			take_kicks(mm);
-		if (p[0].revents & (POLLIN | POLLERR) || steal_pending(mm))
+		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm))
 			cycle(mm);
 	}
 	if (atomic_load(&mm->lost))
 		release(mm);
 	return NULL;
-}
-
-void pump_kick(struct hmm_mm *mm)
-{
-	if (ownfd_is_ours(&mm->kick[1]))
-		raw3(SYS_write, mm->kick[1].fd, (long)"", 1);
 }
 
 /* Teardown: events that were queued while the regions went away. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The pump's side of steal.h. */
 #include "pump/steal.h"
+#include "space/space.h"
+#include "provider/provider.h"
 
 static bool anyone_busy(const struct hmm_mm *mm)
 {

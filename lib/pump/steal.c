@@ -4,6 +4,8 @@
  * lock, no sanitizer.
  */
 #include "pump/steal.h"
+#include "space/space.h"
+#include "provider/provider.h"
 #include "base/raw.h"
 
 #include <poll.h>

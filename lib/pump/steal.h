@@ -20,10 +20,10 @@
  * The pump takes them away in one step, only if nothing was added since it looked and nobody is busy. What is
  * committed meanwhile is not used before the pump has handled the events, so commit sections are not waited for.
  */
-#ifndef LIB_MM_STEAL_H
-#define LIB_MM_STEAL_H
+#ifndef LIB_PUMP_STEAL_H
+#define LIB_PUMP_STEAL_H
 
-#include "space/space.h"
+#include "engine/gate.h"
 
 enum { THIEF_WATCHDOG, THIEF_KEEPER, THIEVES };
 
@@ -50,26 +50,5 @@ bool steal_read(struct hmm_mm *mm, struct thief *t);
 /* Hands out what was stolen and lets the gate be the pump's alone again. */
 void steal_settle(struct hmm_mm *mm,
 		  void (*handle)(struct hmm_mm *, const struct provider_event *));
-
-/* Is anything stolen, or about to be? */
-static inline bool steal_pending(const struct hmm_mm *mm)
-{
-	return atomic_load(&mm->gate.closed) & GATE_THIEVES;
-}
-
-/*
- * keeper.c: a process that shares the address space and nothing else, with descriptors of its own. Debuggers stop
- * the threads of a process one by one and wait for each: for one that waits for the pump, which they stopped before.
- */
-/* Memory and descriptors, by who attaches: nothing of it is mapped or opened beside the program later. */
-void keeper_prepare(struct hmm_mm *mm);
-/* Of what the watchdog's thread did not get to start. */
-void keeper_forget(struct hmm_mm *mm);
-/* By the watchdog's thread. */
-void keeper_start(struct hmm_mm *mm);
-/* Has it died? Then what it had read is made up for. */
-void keeper_look(struct hmm_mm *mm);
-/* Ends it and waits for its end. */
-void keeper_stop(struct hmm_mm *mm);
 
 #endif

@@ -4,8 +4,19 @@
  * and the pump has not come further, the watchdog reads in its place (steal.h). It also looks whether our
  * descriptors are still ours, and whether the keeper lives.
  */
+#include "pump/keeper.h"
+#include "pump/kick.h"
+#include "pump/pump.h"
 #include "pump/steal.h"
-#include "base/child.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "kernel/pagemap.h"
+#include "base/deadline.h"
+#include "base/futex.h"
+#include "base/number.h"
+#include "base/opening.h"
+#include "base/ownfd.h"
 
 #define TICK_NS 50000000ULL
 /* While the pump is stuck every further caller waits a few ms, not a whole tick. */
@@ -48,7 +59,7 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
 			wait_a_moment();
 		if (steal_read(mm, t))
-			stat_add(&mm->stats.watchdog_reads, 1);
+			count(&mm->stats.watchdog_reads, 1);
 	}
 	pump_kick(mm);
 }

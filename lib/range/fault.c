@@ -5,8 +5,12 @@
  * remember what is mapped. Each maximal run of pages with one request is one system call.
  */
 #include "range/walk.h"
+#include "files/files.h"
+#include "watch/region.h"
+#include "space/space.h"
 #include "kernel/abi/madvise.h"
 #include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
 #include "base/mutation.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
  * alone 0.17) and slower in an emulator (0.93 against 0.67 ns; stores alone 0.63).
  */
 #include "range/walk.h"
+#include "base/epoch.h"
 
 #define AT_ONCE 32
 /* An emulator chains the blocks of a loop only within one page of code: 0.67 instead of 0.72 ns an entry. */

@@ -16,24 +16,20 @@
  * what is mapped at that instant, who holds pages may hold one that is gone. The manual says so. Where somebody else
  * tracks writes (a userfaultfd in WP_ASYNC mode) pages come and go as a matter of course: there, nothing hidden stands.
  */
-#include "files/mapping.h"
+#include "range/once.h"
+#include "files/files.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
 #include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #define WORDS_AT_ONCE 256
 #define WORD_LOOKED_AT (PM_WORD_PFN | PM_WORD_FILE | PM_WORD_SWAP | PM_WORD_PRESENT)
-
-void once_init(struct once_table *t)
-{
-	pthread_mutex_init(&t->lock, NULL);
-}
-
-void once_fini(struct once_table *t)
-{
-	pthread_mutex_destroy(&t->lock);
-}
 
 static uint64_t mix(uint64_t sum, uint64_t value)
 {
@@ -121,7 +117,7 @@ int once_put(struct hmm_mm *mm, struct once_note *note, uint64_t deadline)
 {
 	int err = 0;
 
-	while (!err && !put(&mm->files->once, note))
+	while (!err && !put(&mm->once, note))
 		err = notifiers_outdate(mm, note->start, note->end, note->notifier, &note->seq,
 					deadline);
 	return err;
@@ -129,7 +125,7 @@ int once_put(struct hmm_mm *mm, struct once_note *note, uint64_t deadline)
 
 void once_drop(struct hmm_mm *mm, const struct once_note *note)
 {
-	struct once_table *t = &mm->files->once;
+	struct once_table *t = &mm->once;
 	struct once_note *e;
 
 	if (!atomic_load_explicit(&t->any, memory_order_relaxed))
@@ -158,7 +154,7 @@ static bool writes_are_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 int once_check(struct hmm_mm *mm, const struct once_note *note)
 {
-	struct once_table *t = &mm->files->once;
+	struct once_table *t = &mm->once;
 	struct once_note *e;
 	uint64_t noted = 0;
 	uint64_t seen;

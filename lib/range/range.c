@@ -4,7 +4,12 @@
  * with the requests that the entries held at first; the deadline moves while a walk comes further
  * than before.
  */
+#include "range/once.h"
 #include "range/walk.h"
+#include "mm/fork.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "base/deadline.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
@@ -37,7 +42,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier), .timeout = timeout_ns };
 	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	/* what one entry of the next level maps, also where the kernel lacks THP */
-	w->thp_size = mm_thp_size(w->mm) ? mm_thp_size(w->mm) : w->page_size / 8 * w->page_size;
+	w->thp_size = w->mm->thp_size ? w->mm->thp_size : w->page_size / 8 * w->page_size;
 	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE
 		     : all & HMM_PFN_REQ_WRITE  ? REQUEST_WRITE
 						: REQUEST_READ;

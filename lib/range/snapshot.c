@@ -13,7 +13,13 @@
  * So a snapshot says less than the kernel's at times, never more than is true.
  */
 #include "range/walk.h"
+#include "files/files.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
 #include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
 #include "base/mutation.h"
 
 #include <errno.h>
@@ -125,7 +131,7 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
 		return false;
 	return !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
-	       mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
+	       mm_registers(w->mm) && mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
 }
 
 /* Present pages of a writable VMA, all with one request. */
@@ -173,7 +179,7 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 
 		err = region_deny(w->mm, run->start, run->end, w->deadline);
 		if (!err)
-			err = mm_invalidate_until(w->mm, &inv, w->deadline);
+			err = mm_invalidate(w->mm, &inv, w->deadline);
 		return err < 0 ? err : -EBUSY;
 	}
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {

@@ -4,7 +4,13 @@
  * found held at an instant at which, as the sequence shows afterwards, nothing had been invalidated
  * or was in flight.
  */
-#include "mm/mm.h"
+#include "range/once.h"
+#include "files/files.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "kernel/pagemap.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
 

@@ -11,7 +11,7 @@
 #ifndef LIB_RANGE_WALK_H
 #define LIB_RANGE_WALK_H
 
-#include "mm/mm.h"
+#include "space/space.h"
 
 #include <hmm/range.h>
 

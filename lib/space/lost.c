@@ -5,10 +5,12 @@
  * our descriptors the kernel forgets what was registered.
  */
 #include "space/space.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct ownfd standard_error = { .fd = -1 };
 

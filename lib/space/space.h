@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * struct hmm_mm, for the files that make up mm and notifier. Key letters say what guards a field:
+ * The attached address space: what the layers above keep in it, and who is alive. docs/protocol.md has the order of
+ * the locks. Key letters say what guards a field:
  *	C  constant after attach
  *	P  written by the pump alone, read by anybody
  *	R  region_lock
@@ -9,20 +10,35 @@
  *	D  discards.lock
  *	S  suspects.lock, outside of discards.lock
  *	A  atomic
+ *
+ * None of these locks is ever held while memory of the program is allocated, freed or touched: the holder may be
+ * blocked in an event that only the pump can end. A fork holds none of them over the copy, and takes L3 to L5:
+ *
+ *	L1 file_table.lock  mirrored files and what was mapped where; the pump only tries for it, outside its cycle
+ *	L2 region_lock      the registered regions, and the order kill, register
+ *	L3 gate.lock        closing the gate: one closer at a time
+ *	L4 notifier_lock    the notifiers' interval tree; held while callbacks run. discards.lock may be held around it
+ *	L5 objpool.lock     memory that is never registered
  */
-#ifndef LIB_MM_CORE_H
-#define LIB_MM_CORE_H
+#ifndef LIB_SPACE_SPACE_H
+#define LIB_SPACE_SPACE_H
 
-#include "mm/mm.h"
-#include "base/futex.h"
-#include "base/hooks.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <hmm/engine.h>
+#include <hmm/mm.h>
+#include <hmm/notifier.h>
 #include "base/itree.h"
-#include "base/mutation.h"
 #include "base/ownfd.h"
 #include "base/pool.h"
+#include "kernel/pagemap.h"
+#include "kernel/vma.h"
 #include "provider/provider.h"
 
-#include <hmm/engine.h>
+struct file_table;
+struct thief;
+struct keeper;
+struct persist_cache;
 
 #define ENGINES_MAX 1024
 #define DISCARDS_MAX 4096
@@ -125,6 +141,24 @@ struct discard_list {
 	int looks;       /* P: how often it has looked since that one */
 };
 
+/* What a fault saw of memory that nobody can watch, under which sequence. See range/once.c. */
+struct once_note {
+	const struct hmm_interval_notifier *notifier;
+	uint64_t seq;
+	uint64_t start;
+	uint64_t end;
+	uint64_t seen;
+};
+
+#define ONCE_NOTES 1024
+
+struct once_table {
+	pthread_mutex_t lock;
+	_Atomic bool any;
+	uint32_t count; /* lock: how many were put, modulo ONCE_NOTES the next place */
+	struct once_note notes[ONCE_NOTES]; /* lock */
+};
+
 struct hmm_mm {
 	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
 	struct hmm_mm_options options; /* C */
@@ -134,12 +168,18 @@ struct hmm_mm {
 	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
 	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
 	_Atomic bool fork_late;        /* A: a fork is to be told of before the gate opens */
-	struct provider provider;      /* C */
-	struct vma_reader vmas;        /* C */
-	struct pagemap pagemap;        /* C */
-	struct file_table *files;      /* file.c */
-	struct persist_cache *persist; /* C: lib/persist */
-	uint64_t thp_size;             /* C */
+	/* C: tells of it; closed: the gate is closed, and the notifiers' lock is free */
+	void (*tell_fork)(struct hmm_mm *mm, bool closed);
+	void (*release)(struct hmm_mm *mm); /* C: frees the space, once nobody holds it */
+	struct provider provider;           /* C */
+	struct vma_reader vmas;             /* C */
+	struct pagemap pagemap;             /* C */
+	struct file_table *files;           /* file.c */
+	struct once_table once;
+	/* What a layer above made, and undoes; both NULL until then. Set in this order. */
+	void (*_Atomic persist_fini)(struct persist_cache *); /* A */
+	struct persist_cache *_Atomic persist;                /* A */
+	uint64_t thp_size;                                    /* C */
 
 	pthread_mutex_t region_lock;
 	struct itree regions;          /* R */
@@ -178,83 +218,67 @@ struct hmm_mm {
 	} stats;
 };
 
-static inline void stat_add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
+/* ---- who is alive ---------------------------------------------------------------------------------- */
 
-/* attach.c: what a driver still holds when the space is detached keeps the memory, and nothing else */
+/* -ESRCH in a forked child or after the process died; the first thing that every entry point asks. */
+int mm_alive(const struct hmm_mm *mm);
+/* It is a forked child's by inheritance: none of its locks may be taken, nothing of it is to be freed. */
+bool mm_inherited(const struct hmm_mm *mm);
+/* What a driver still holds when the space is detached keeps the memory, and nothing else. */
 void mm_get(struct hmm_mm *mm);
 void mm_put(struct hmm_mm *mm);
-
-/* gate.c */
-int gate_init(struct gate *gate, struct hmm_mm *mm);
-void gate_fini(struct gate *gate);
-void gate_close(struct hmm_mm *mm); /* takes gate.lock, returns when no section is open */
-void gate_open(struct hmm_mm *mm);
-/* Engines that sleep inside their sections are run over; all of them if awake_too. */
-void gate_overrun(struct hmm_mm *mm, bool awake_too);
-/* For a thief: have the quiescers stop their devices. False: somebody else is at it. */
-bool gate_try_quiesce(struct hmm_mm *mm);
-
-/* notifier.c: run the callbacks of all that overlap; the gate is closed */
-/* 1, 0, or -ETIME: does any driver hold something there? */
-int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
-uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
-
-/* region.c */
-void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end); /* region_lock held */
-void regions_fini(struct hmm_mm *mm);
-/* unwatch.c. Nothing of the range is registered any more; region_lock is held. */
-void unwatch(struct hmm_mm *mm, uint64_t start, uint64_t end);
-
-/* discard.c */
-int discards_init(struct hmm_mm *mm);
-void discards_fini(struct hmm_mm *mm);
-void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
-void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* The pump, while there are no events: when to look at pending discards that nobody asks about, -1 never; and to look. */
-int discards_wait_ms(struct hmm_mm *mm);
-void discards_look(struct hmm_mm *mm);
-
-/* note.c: an address space is attached, so that the preload object, if there is one, has whom to tell */
-void notes_begin(void);
-
-/* suspect.c */
-void suspects_init(struct hmm_mm *mm);
-void suspects_fini(struct hmm_mm *mm);
-/*
- * Looks at the threads: discards up to this one have ended; youngest: that of now, read before. Without waiting: 0 if
- * another thread looks.
- */
-uint64_t suspects_ask(struct hmm_mm *mm, uint64_t youngest, bool wait);
-
-/* pump.c */
-int pump_start(struct hmm_mm *mm);
-void pump_stop(struct hmm_mm *mm);
-void pump_drain(struct hmm_mm *mm);
-/* Wakes it from its poll. Touches no errno. */
-void pump_kick(struct hmm_mm *mm);
-/* watchdog.c */
-void *watchdog_main(void *arg);
 /* lost.c: the descriptors are somebody else's by now. Nothing is valid from here on; said once. */
 void mm_lost(struct hmm_mm *mm);
 void lost_init(void);
 
-/* spaces.c */
-/* Call fn for every attached space of the process. No lock is held. */
+static inline struct vma_reader *mm_vmas(struct hmm_mm *mm)
+{
+	return &mm->vmas;
+}
+
+static inline struct pagemap *mm_pagemap(struct hmm_mm *mm)
+{
+	return &mm->pagemap;
+}
+
+/* Forks seen since attach. */
+static inline uint64_t mm_forks(const struct hmm_mm *mm)
+{
+	return atomic_load_explicit(&mm->stats.events[HMM_EVENT_FORK], memory_order_relaxed);
+}
+
+/* Must a range be registered before its changes are seen? */
+static inline bool mm_registers(const struct hmm_mm *mm)
+{
+	return mm->provider.ops->watch;
+}
+
+static inline bool mm_wp_async(const struct hmm_mm *mm)
+{
+	return mm->provider.wp_async;
+}
+
+/* ---- probe.c: the in-flight probe (rule 2) ---------------------------------------------------------- */
+
+/* True while a change is in flight. */
+bool mm_in_flight(struct hmm_mm *mm);
+/*
+ * -errno if the last true of this thread came from a probe that said neither yes nor no, since it was forgotten: a
+ * filter of the program's answers it. It will not get better by waiting.
+ */
+int mm_refused(void);
+void mm_refused_forget(void);
+
+/* ---- spaces.c: all that the process has attached ------------------------------------------------------ */
+
+/* Calls fn for every attached space of the process. No lock is held. */
 void spaces_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
 int spaces_add(struct hmm_mm *mm);
 /* Nobody visits it any more when it returns. */
 void spaces_remove(struct hmm_mm *mm);
 void spaces_forget(void); /* in a child */
 
-/* fork.c */
-int fork_attach(struct hmm_mm *mm);
-int fork_watch(struct hmm_mm *mm); /* from now on its forks are seen; the pump reads */
-void fork_unwatch(struct hmm_mm *mm);
-/* Tell of a fork that could not be told of when it was. The gate is closed, or is to be. */
-void fork_tell_late(struct hmm_mm *mm, bool closed);
+/* ---- what this thread holds, for forks ---------------------------------------------------------------- */
 
 /*
  * The space whose gate or notifiers' lock this thread has, or is about to take: a callback or a signal handler that
@@ -285,12 +309,7 @@ static inline void held_end(struct hmm_mm *mm)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	if (!--fork_held.depth && __builtin_expect(atomic_load(&mm->fork_late), 0))
-		fork_tell_late(mm, false);
+		mm->tell_fork(mm, false);
 }
-
-/* file.c */
-int files_init(struct hmm_mm *mm);
-uint32_t files_descriptors(void);
-void files_fini(struct hmm_mm *mm);
 
 #endif

@@ -5,7 +5,9 @@
  * count is waited for.
  */
 #include "space/space.h"
+#include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/pool.h"
 
 #include <errno.h>
 

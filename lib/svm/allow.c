@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Explicit ranges: what a mirror that is not of the whole address space may touch. */
+#include "svm/svm.h"
+#include "space/space.h"
+#include "base/nocancel.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <sys/mman.h>
-#include "base/nocancel.h"
-#include "mm/mm.h"
-#include "svm/svm.h"
 
 bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, uint64_t *end)
 {

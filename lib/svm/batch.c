@@ -7,15 +7,21 @@
  * Several threads may serve batches at once; with no fault threads of its own a mirror is served by the
  * engines themselves, which saves two switches of threads a fault.
  */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "base/deadline.h"
+#include "base/epoch.h"
+#include "base/itree.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <hmm/range.h>
-#include "mm/mm.h"
-#include "svm/device.h"
-#include "svm/svm.h"
 
 #define ONCE_PAGES (HMM_ACCESS_MAX / HMM_PAGE_SIZE + 1)
 
@@ -54,7 +60,7 @@ static void sort(struct hmm_device_fault *faults, int n)
 }
 
 /*
- * Memory that cannot be cached: walk exactly what is wanted, under the window's notifier, which lives
+ * Memory that cannot be cached: walk exactly what is wanted, under the svm's notifier, which lives
  * long enough for the device to ask it.
  */
 static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
@@ -62,18 +68,18 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	uint64_t pfns[ONCE_PAGES] = { 0 };
 	uint64_t start = f->addr & ~(HMM_PAGE_SIZE - 1);
 	struct hmm_range range = { .size = sizeof(range), .start = start, .hmm_pfns = pfns };
-	struct svm_window *w;
+	struct svm_notifier *w;
 	int rc;
 
 	range.end = (f->addr + f->len + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	if (range.end - start > sizeof(pfns) / sizeof(pfns[0]) * HMM_PAGE_SIZE)
 		return -EINVAL;
 	pthread_mutex_lock(&svm->lock);
-	w = (struct svm_window *)itree_first(&svm->windows, start, start + 1);
+	w = (struct svm_notifier *)itree_first(&svm->notifiers, start, start + 1);
 	if (w)
 		w->once = true;
 	pthread_mutex_unlock(&svm->lock);
-	/* Across two windows no single notifier vouches for it. */
+	/* Across two of them no single one vouches for it. */
 	if (!w || range.end > w->node.end)
 		return -EOPNOTSUPP;
 	range.notifier = w->ni;
@@ -161,7 +167,7 @@ static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 	return n;
 }
 
-int svm_service(struct hmm_svm *svm, uint64_t timeout_ns)
+int svm_batch_serve(struct hmm_svm *svm, uint64_t timeout_ns)
 {
 	svm_collect_maybe(svm);
 	return serve(svm, timeout_ns, false);
@@ -175,7 +181,7 @@ int svm_faults_pending(struct hmm_svm *svm)
 	if (svm->n_threads)
 		return 0;
 	do
-		n = svm_service(svm, 0);
+		n = svm_batch_serve(svm, 0);
 	while (n == (int)svm->options.fault_batch);
 	return n < 0 ? n : 0;
 }
@@ -192,7 +198,7 @@ static void *fault_thread(void *arg)
 	return NULL;
 }
 
-int service_start(struct hmm_svm *svm)
+int svm_batch_start(struct hmm_svm *svm)
 {
 	sigset_t all;
 	sigset_t old;
@@ -209,10 +215,20 @@ int service_start(struct hmm_svm *svm)
 	return rc;
 }
 
-void service_stop(struct hmm_svm *svm)
+void svm_batch_stop(struct hmm_svm *svm)
 {
 	atomic_store(&svm->stopping, true);
 	/* A forked child has none of the threads. */
 	for (unsigned int i = 0; svm->pid == getpid() && i < svm->n_threads; i++)
 		pthread_join(svm->threads[i], NULL);
+}
+
+int hmm_device_faults_pending(struct hmm_device *dev)
+{
+	HMM_NO_CANCEL;
+	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
+
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
+	return svm ? svm_faults_pending(svm) : -ENODEV;
 }

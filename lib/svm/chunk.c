@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
+#include "svm/svm.h"
+#include "ptable/ptable.h"
+#include "base/number.h"
+
 #include <errno.h>
 #include <sys/mman.h>
-#include "ptable/ptable.h"
-#include "svm/svm.h"
 
 static const unsigned int shifts[] = { CHUNK_MAX_SHIFT, 16, HMM_PAGE_SHIFT };
 

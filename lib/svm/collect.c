@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The garbage of unmapped ranges: table pages of the device and of the chunk table, and windows without a
+ * The garbage of unmapped ranges: table pages of the device and of the chunk table, and notifiers without a
  * chunk. Entries are taken away on the pump; nodes are freed here, with the gate closed, when no engine
  * can be reading them.
  */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+
 #include <errno.h>
 #include <hmm/ptable.h>
-#include "base/nocancel.h"
-#include "space/space.h"
-#include "svm/device.h"
-#include "svm/svm.h"
 
 /* Invalidations that removed something, before it is worth the stop of the engines. */
 #define COLLECT_AFTER 512
@@ -56,14 +60,14 @@ static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 		return 0;
 	atomic_store(&svm->garbage, 0);
 	if (hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, drop_unmapped, &c) == -ETIME ||
-	    gate_close_until(svm->mm, deadline))
+	    gate_close(svm->mm, deadline))
 		return 0;
 	bytes = svm->dev->ops.collect(svm->dev);
 	bytes += hmm_ptable_reclaim(svm->chunks);
 	gate_open(svm->mm);
 	count(&svm->stats.collections, 1);
 	count(&svm->stats.collected_bytes, bytes);
-	count(&svm->stats.collected_notifiers, windows_collect(svm));
+	count(&svm->stats.collected_notifiers, svm_notifiers_collect(svm));
 	return bytes;
 }
 

@@ -3,11 +3,13 @@
  * What a walk found, installed: which pages may be cached, in entries of which size, and which of them the
  * device has already. All but chunk_judge() inside the commit section.
  */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "base/number.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <hmm/ptable.h>
-#include "svm/device.h"
-#include "svm/svm.h"
 
 int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
 {

@@ -3,11 +3,15 @@
  * A span of addresses: chunk by chunk, found or populated; on an error by smaller chunks, so that only
  * what is really missing fails.
  */
+#include "svm/svm.h"
+#include "watch/discard.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+
 #include <errno.h>
 #include <sys/mman.h>
-#include "base/nocancel.h"
-#include "space/space.h"
-#include "svm/svm.h"
 
 bool svm_streaming(struct hmm_svm *svm, uint64_t start)
 {
@@ -239,30 +243,4 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 			count(&svm->stats.prefetched, 1);
 	}
 	return bytes;
-}
-
-int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline)
-{
-	int rc = mm_alive(svm->mm);
-
-	if (rc)
-		return rc;
-	if (start >= end)
-		return -EINVAL;
-	/* Drivers are told of whole pages. */
-	start &= ~(HMM_PAGE_SIZE - 1);
-	end = end > -HMM_PAGE_SIZE ? UINT64_MAX : (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
-	rc = gate_close_until(svm->mm, deadline);
-	if (rc)
-		return rc;
-	svm_forget(svm, start, end, HMM_EVENT_MIGRATE);
-	gate_open(svm->mm);
-	return 0;
-}
-
-int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
-{
-	HMM_CANCEL_POINT;
-
-	return svm_drop(svm, start, end, 0);
 }

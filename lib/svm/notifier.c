@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Windows: one interval notifier for each 512 MiB or more of address space that the device ever touched.
+ * One interval notifier for each 512 MiB or more of address space that the device ever touched.
  * Their callback is the only part of the svm layer that runs on the pump: two walks of tables.
  */
-#include <errno.h>
-#include "mm/mm.h"
-#include "ptable/ptable.h"
-#include "svm/device.h"
 #include "svm/svm.h"
+#include "device/device.h"
+#include "ptable/ptable.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/itree.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+#include "base/pool.h"
 
-/* The notifiers' lock is waited for no longer with svm->lock held: those windows are for the next collection. */
+#include <errno.h>
+
+/* The notifiers' lock is waited for no longer with svm->lock held: those notifiers are for the next collection. */
 #define LOCK_NS 10000000ULL
 
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event)
@@ -22,10 +30,10 @@ uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_
 	return n;
 }
 
-static int window_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
-			     void *priv)
+static int notifier_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			       void *priv)
 {
-	struct svm_window *w = priv;
+	struct svm_notifier *w = priv;
 	struct hmm_svm *svm = w->svm;
 	uint64_t start = inv->start > w->node.start ? inv->start : w->node.start;
 	uint64_t end = inv->end < w->node.end ? inv->end : w->node.end;
@@ -40,22 +48,23 @@ static int window_invalidate(struct hmm_interval_notifier *ni, const struct hmm_
 	return 0;
 }
 
-static bool window_holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv)
+static bool notifier_holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+			   void *priv)
 {
-	struct svm_window *w = priv;
+	struct svm_notifier *w = priv;
 
 	return pt_any(w->svm->chunks, start, end);
 }
 
-static const struct hmm_interval_notifier_ops window_ops = {
-	.size = sizeof(window_ops),
-	.invalidate = window_invalidate,
-	.holds = window_holds,
+static const struct hmm_interval_notifier_ops notifier_ops = {
+	.size = sizeof(notifier_ops),
+	.invalidate = notifier_invalidate,
+	.holds = notifier_holds,
 };
 
-static int window_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
+static int notifier_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 {
-	struct svm_window *w = objpool_get(&svm->small_pool);
+	struct svm_notifier *w = objpool_get(&svm->small_pool);
 	int rc;
 
 	if (!w)
@@ -63,63 +72,63 @@ static int window_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 	w->svm = svm;
 	w->node.start = start;
 	w->node.end = start + svm->options.notifier_size;
-	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &window_ops, w, &w->ni,
+	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &notifier_ops, w, &w->ni,
 		       deadline);
 	if (rc) {
 		objpool_put(&svm->small_pool, w);
 		return rc;
 	}
 	pthread_mutex_lock(&svm->lock);
-	itree_insert(&svm->windows, &w->node);
-	svm->n_windows++;
+	itree_insert(&svm->notifiers, &w->node);
+	svm->n_notifiers++;
 	pthread_mutex_unlock(&svm->lock);
 	return 0;
 }
 
-static bool window_exists(struct hmm_svm *svm, uint64_t addr)
+static bool notifier_exists(struct hmm_svm *svm, uint64_t addr)
 {
 	bool exists;
 
 	pthread_mutex_lock(&svm->lock);
-	exists = itree_first(&svm->windows, addr, addr + 1);
+	exists = itree_first(&svm->notifiers, addr, addr + 1);
 	pthread_mutex_unlock(&svm->lock);
 	return exists;
 }
 
 /* The notifiers' lock may be held for long: svm->lock, which nobody waits for with a deadline, not around it. */
-int window_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline)
+int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline)
 {
 	int rc;
 
-	if (window_exists(svm, addr))
+	if (notifier_exists(svm, addr))
 		return 0;
-	rc = deadline_lock(&svm->window_lock, deadline);
+	rc = deadline_lock(&svm->notifier_lock, deadline);
 	if (rc)
 		return rc;
-	if (!window_exists(svm, addr))
-		rc = window_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
-	pthread_mutex_unlock(&svm->window_lock);
+	if (!notifier_exists(svm, addr))
+		rc = notifier_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
+	pthread_mutex_unlock(&svm->notifier_lock);
 	return rc;
 }
 
-static int window_free(struct hmm_svm *svm, struct svm_window *w, uint64_t deadline)
+static int notifier_free(struct hmm_svm *svm, struct svm_notifier *w, uint64_t deadline)
 {
 	int rc = ni_remove(w->ni, deadline);
 
 	if (rc)
 		return rc;
-	itree_remove(&svm->windows, &w->node);
-	svm->n_windows--;
+	itree_remove(&svm->notifiers, &w->node);
+	svm->n_notifiers--;
 	objpool_put(&svm->small_pool, w);
 	return 0;
 }
 
-void windows_fini(struct hmm_svm *svm)
+void svm_notifiers_fini(struct hmm_svm *svm)
 {
 	struct itree_node *node;
 
-	while ((node = itree_first(&svm->windows, 0, UINT64_MAX)))
-		window_free(svm, (struct svm_window *)node, 0);
+	while ((node = itree_first(&svm->notifiers, 0, UINT64_MAX)))
+		notifier_free(svm, (struct svm_notifier *)node, 0);
 }
 
 static bool claimed_in(const struct hmm_svm *svm, uint64_t start, uint64_t end)
@@ -133,8 +142,8 @@ static bool claimed_in(const struct hmm_svm *svm, uint64_t start, uint64_t end)
 	return false;
 }
 
-/* A claim is taken before window_ensure() and kept until the commit: no window goes between the two. */
-uint64_t windows_collect(struct hmm_svm *svm)
+/* A claim is taken before svm_notifier_ensure() and kept until the commit: no notifier goes between the two. */
+uint64_t svm_notifiers_collect(struct hmm_svm *svm)
 {
 	struct itree_node *node;
 	struct itree_node *next;
@@ -142,17 +151,43 @@ uint64_t windows_collect(struct hmm_svm *svm)
 	uint64_t n = 0;
 
 	pthread_mutex_lock(&svm->lock);
-	for (node = itree_first(&svm->windows, 0, UINT64_MAX); node; node = next) {
-		struct svm_window *w = (struct svm_window *)node;
+	for (node = itree_first(&svm->notifiers, 0, UINT64_MAX); node; node = next) {
+		struct svm_notifier *w = (struct svm_notifier *)node;
 
-		next = itree_next(&svm->windows, node, 0, UINT64_MAX);
+		next = itree_next(&svm->notifiers, node, 0, UINT64_MAX);
 		if (w->once || claimed_in(svm, node->start, node->end) ||
 		    pt_any(svm->chunks, node->start, node->end))
 			continue;
-		if (window_free(svm, w, deadline))
+		if (notifier_free(svm, w, deadline))
 			break;
 		n++;
 	}
 	pthread_mutex_unlock(&svm->lock);
 	return n;
+}
+
+int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline)
+{
+	int rc = mm_alive(svm->mm);
+
+	if (rc)
+		return rc;
+	if (start >= end)
+		return -EINVAL;
+	/* Drivers are told of whole pages. */
+	start &= ~(HMM_PAGE_SIZE - 1);
+	end = end > -HMM_PAGE_SIZE ? UINT64_MAX : (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+	rc = gate_close(svm->mm, deadline);
+	if (rc)
+		return rc;
+	svm_forget(svm, start, end, HMM_EVENT_MIGRATE);
+	gate_open(svm->mm);
+	return 0;
+}
+
+int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
+{
+	HMM_CANCEL_POINT;
+
+	return svm_drop(svm, start, end, 0);
 }

@@ -9,6 +9,16 @@
  *	map, chunk table
  *	commit_end			reads the event, invalidates what was just mapped
  */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "range/walk.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/number.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -16,16 +26,13 @@
 #include <hmm/engine.h>
 #include <hmm/ptable.h>
 #include <hmm/range.h>
-#include "mm/mm.h"
-#include "svm/device.h"
-#include "svm/svm.h"
 
 static int nothing(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
 	return 0;
 }
 
-/* The window's notifier answers for what is installed; nothing is, on behalf of this one. */
+/* The svm's notifier answers for what is installed; nothing is, on behalf of this one. */
 static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
 			  void *priv)
 {
@@ -98,7 +105,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_req
 		section_end(svm);
 		if (rc != CHUNK_COLLIDED)
 			return rc;
-		count(&svm->stats.commit_retries, 1);
+		count(&svm->dev->retries, 1);
 		rc = mm_alive(svm->mm);
 		if (rc)
 			return rc;
@@ -205,7 +212,7 @@ static bool take_block(struct hmm_svm *svm, const struct chunk_request *rq,
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 {
 	struct chunk_request block;
-	int rc = window_ensure(svm, rq->start, rq->deadline);
+	int rc = svm_notifier_ensure(svm, rq->start, rq->deadline);
 
 	if (rc)
 		return rc;

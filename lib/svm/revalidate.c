@@ -4,11 +4,13 @@
  * segments that were detached, mappings that others took the place of (shmat with SHM_REMAP, remap_file_pages). One
  * VMA look-up (0.5 us) a mirrored VMA, another and a scan (0.5 us) a run of chunks.
  */
+#include "svm/svm.h"
+#include "ptable/ptable.h"
+#include "files/files.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <sys/mman.h>
-#include "mm/mm.h"
-#include "ptable/ptable.h"
-#include "svm/svm.h"
 
 static bool known(struct hmm_svm *svm, const struct svm_checked *c)
 {
@@ -143,7 +145,7 @@ static int check_chunk(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 	return 0;
 }
 
-uint64_t svm_check_chunks(struct hmm_svm *svm)
+uint64_t svm_revalidate(struct hmm_svm *svm)
 {
 	struct checking c = { .svm = svm };
 	uint64_t n = check_segments(svm);

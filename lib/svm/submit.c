@@ -8,15 +8,21 @@
  *	every running job's ranges are populated again, under retry		(engine)
  *	the engine looks again; what is missing now was never named: -EFAULT
  */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "watch/discard.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/epoch.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/nocancel.h"
-#include "mm/mm.h"
-#include "svm/device.h"
-#include "svm/svm.h"
 
 /* How long a discard that is pending is waited for, and between two looks. */
 #define DISCARD_NS 100000000ULL
@@ -222,7 +228,7 @@ static int barrier(struct hmm_svm *svm)
 	rc = hmm_mm_check_files(svm->mm);
 	if (rc < 0)
 		return rc;
-	dropped = svm_check_chunks(svm);
+	dropped = svm_revalidate(svm);
 	count(&svm->stats.barriers, 1);
 	count(&svm->stats.dropped_at_submit, dropped);
 	return 0;
@@ -305,4 +311,14 @@ int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 	if (!rc)
 		rc = hmm_svm_wait(svm, job, 0);
 	return rc ? rc : job->status;
+}
+
+int hmm_device_lost(struct hmm_device *dev)
+{
+	HMM_NO_CANCEL;
+	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
+
+	if (epoch_inherited(dev->epoch))
+		return -ESRCH;
+	return svm ? svm_restore(svm) : -ENODEV;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Create and destroy a mirror; its counters. */
+#include "svm/svm.h"
+#include "device/device.h"
+#include "space/space.h"
+#include "base/nocancel.h"
+#include "base/pool.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <hmm/engine.h>
 #include <hmm/ptable.h>
-#include "base/nocancel.h"
-#include "mm/mm.h"
-#include "svm/device.h"
-#include "svm/svm.h"
 
 #define NOTIFIER_MIN (512ULL << 20)
 #define SHIFTS_ALL (1ULL << 12 | 1ULL << 16 | 1ULL << 21)
@@ -63,14 +65,14 @@ static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), quie
 
 static void init(struct hmm_svm *svm, struct hmm_mm *mm, struct hmm_device *dev)
 {
-	size_t small = sizeof(struct svm_window);
+	size_t small = sizeof(struct svm_notifier);
 
 	if (small < sizeof(struct svm_checked))
 		small = sizeof(struct svm_checked);
 	svm->mm = mm;
 	svm->dev = dev;
 	svm->pid = getpid();
-	pthread_mutex_init(&svm->window_lock, NULL);
+	pthread_mutex_init(&svm->notifier_lock, NULL);
 	pthread_mutex_init(&svm->lock, NULL);
 	pthread_cond_init(&svm->claimed, NULL);
 	objpool_init(&svm->pfns_pool, CHUNK_MAX_PAGES * sizeof(uint64_t));
@@ -86,7 +88,7 @@ static void fini(struct hmm_svm *svm)
 	objpool_fini(&svm->pfns_pool);
 	pthread_cond_destroy(&svm->claimed);
 	pthread_mutex_destroy(&svm->lock);
-	pthread_mutex_destroy(&svm->window_lock);
+	pthread_mutex_destroy(&svm->notifier_lock);
 	pool_unmap(svm, sizeof(*svm));
 }
 
@@ -119,7 +121,7 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 	}
 	rc = hmm_quiescer_add(mm, &quiescer_ops, dev, &svm->quiescer);
 	if (!rc)
-		rc = service_start(svm);
+		rc = svm_batch_start(svm);
 	if (rc) {
 		hmm_svm_destroy(svm);
 		return rc;
@@ -135,9 +137,9 @@ void hmm_svm_destroy(struct hmm_svm *svm)
 	if (!svm || mm_inherited(svm->mm))
 		return;
 	atomic_store(&svm->dev->svm, NULL);
-	service_stop(svm);
+	svm_batch_stop(svm);
 	hmm_svm_drop(svm, 0, UINT64_MAX);
-	windows_fini(svm);
+	svm_notifiers_fini(svm);
 	hmm_quiescer_remove(svm->quiescer);
 	fini(svm);
 }
@@ -145,11 +147,6 @@ void hmm_svm_destroy(struct hmm_svm *svm)
 struct hmm_device *hmm_svm_device(const struct hmm_svm *svm)
 {
 	return svm->dev;
-}
-
-uint64_t svm_commit_retries(struct hmm_svm *svm)
-{
-	return atomic_load(&svm->stats.commit_retries);
 }
 
 static int add_bytes(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
@@ -180,7 +177,7 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(chunks_found);
 	COPY(upgrades);
 	COPY(reinstalled);
-	COPY(commit_retries);
+	stats->commit_retries = atomic_load(&svm->dev->retries);
 	COPY(prefetched);
 	COPY(replays);
 	COPY(cancels);
@@ -196,7 +193,7 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(collected_notifiers);
 #undef COPY
 	pthread_mutex_lock(&svm->lock);
-	stats->notifiers = svm->n_windows;
+	stats->notifiers = svm->n_notifiers;
 	pthread_mutex_unlock(&svm->lock);
 	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, add_bytes, &stats->mapped_bytes);
 	return 0;

@@ -3,10 +3,10 @@
  * A mirror, from inside. Locks, outermost first; none is held while memory of the program is allocated,
  * freed or touched, nor across hmm_range_fault():
  *
- *	window_lock	who inserts the notifier of a window
+ *	notifier_lock	who inserts a notifier
  *	device_lock	ops of a serial device; never held at a closed gate
  *	commit section, or the gate closed
- *	svm->lock	windows, claims, allowed ranges, jobs; held for 10 ms at most where notifiers are removed
+ *	svm->lock	notifiers, claims, allowed ranges, jobs; held for 10 ms at most where notifiers are removed
  *	a table's lock	its nodes (lib/ptable)
  *
  * The pump closes the gate and takes tables' locks, in callbacks; never the other three. A commit section takes
@@ -20,7 +20,7 @@
  * hmm_ptable_lookup().
  *
  * Each fault has a notifier of its own, as long as the chunk it populates: a collision with an event
- * elsewhere in the 512 MiB window is none. The window's notifier does the invalidation.
+ * elsewhere in the 512 MiB of the svm's notifier is none. The latter does the invalidation.
  */
 #ifndef LIB_SVM_SVM_H
 #define LIB_SVM_SVM_H
@@ -53,7 +53,7 @@
 #define CHUNK_BLOCKS 0xffffffffULL
 #define BLOCK_SHIFT 16
 
-struct svm_window {
+struct svm_notifier {
 	struct itree_node node; /* L */
 	struct hmm_svm *svm;
 	struct hmm_interval_notifier *ni;
@@ -91,8 +91,8 @@ struct svm_job {
 
 struct svm_stats {
 	_Atomic uint64_t batches, faults, coalesced, range_faults, chunks_2m, chunks_64k, chunks_4k,
-		chunks_found, upgrades, reinstalled, commit_retries, prefetched, replays, cancels,
-		once, invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
+		chunks_found, upgrades, reinstalled, prefetched, replays, cancels, once,
+		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
 		collections, collected_bytes, collected_notifiers;
 };
 
@@ -103,11 +103,11 @@ struct hmm_svm {
 	struct hmm_svm_options options; /* C: with the defaults filled in */
 	struct hmm_ptable *chunks;      /* own locking */
 	struct hmm_quiescer *quiescer;  /* C */
-	pthread_mutex_t window_lock;
+	pthread_mutex_t notifier_lock;
 	pthread_mutex_t lock;
 	pthread_cond_t claimed;                  /* a claim or a restore ended */
-	struct itree windows;                    /* L */
-	uint64_t n_windows;                      /* L */
+	struct itree notifiers;                  /* L */
+	uint64_t n_notifiers;                    /* L */
 	struct svm_claim claims[CLAIMS_MAX];     /* L: start == end is free */
 	uint64_t n_claims;                       /* L: ever */
 	uint64_t n_unclaimed;                    /* L: ever */
@@ -122,7 +122,7 @@ struct hmm_svm {
 	unsigned int n_full;       /* L: fetches in a row that may have left something */
 	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
 	struct objpool batch_pool; /* of struct svm_batch */
-	struct objpool small_pool; /* windows, allowed, checked, jobs */
+	struct objpool small_pool; /* notifiers, allowed, checked, jobs */
 	_Atomic uint64_t
 		garbage;        /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;  /* A */
@@ -134,16 +134,13 @@ struct hmm_svm {
 	struct svm_stats stats;       /* A */
 };
 
-static inline void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-/* window.c */
+/* notifier.c */
 /* 0; -ENOMEM; -ESRCH; -ETIME */
-int window_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline);
-void windows_fini(struct hmm_svm *svm);
-uint64_t windows_collect(struct hmm_svm *svm);
+int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline);
+void svm_notifiers_fini(struct hmm_svm *svm);
+uint64_t svm_notifiers_collect(struct hmm_svm *svm);
+/* hmm_svm_drop() that gives up: then nothing is dropped, -ETIME. */
+int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline);
 /* The device loses [start, end). The gate is closed. Returns how many chunks it concerned. */
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event);
 
@@ -211,7 +208,7 @@ int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
 int section_begin(struct hmm_svm *svm, uint64_t deadline);
 void section_end(struct hmm_svm *svm);
 
-/* check.c: remember what a chunk of a kind without events maps, if that is not remembered; in the commit section */
+/* revalidate.c: remember what a chunk of a kind without events maps, if that is not remembered; in the commit section */
 int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again);
 
 /* claim.c */
@@ -222,7 +219,7 @@ bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
-/* install.c */
+/* install_log.c */
 struct svm_fetch {
 	uint64_t began;        /* number of the next installation when it began */
 	uint64_t raised_after; /* what it brings was raised after those below this number */
@@ -236,8 +233,6 @@ void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full);
 bool installed_since(struct hmm_svm *svm, uint64_t addr, uint64_t end, uint64_t number);
 
 /* fault.c */
-/* hmm_svm_drop() that gives up: then nothing is dropped, -ETIME. */
-int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Who asks for memory, and what it took. */
 struct svm_need {
 	bool missing;          /* the device has no entry for some of it: what is there ... */
@@ -252,16 +247,16 @@ void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int 
 /* Does a chunk that starts here continue a stream of faults? */
 bool svm_streaming(struct hmm_svm *svm, uint64_t start);
 
-/* service.c */
+/* batch.c */
 int svm_faults_pending(struct hmm_svm *svm);
 /*
  * Fetch one batch of faults and answer it: sorted by address and coalesced, one hmm_range_fault() a chunk, however
  * many engines wait for it; one that cannot be served is cancelled with its own error and disturbs no other.
  * How many were answered; -ESHUTDOWN.
  */
-int svm_service(struct hmm_svm *svm, uint64_t timeout_ns);
-int service_start(struct hmm_svm *svm);
-void service_stop(struct hmm_svm *svm);
+int svm_batch_serve(struct hmm_svm *svm, uint64_t timeout_ns);
+int svm_batch_start(struct hmm_svm *svm);
+void svm_batch_stop(struct hmm_svm *svm);
 size_t svm_batch_size(void);
 
 /* submit.c */
@@ -274,10 +269,7 @@ bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, 
 /* collect.c */
 void svm_collect_maybe(struct hmm_svm *svm);
 
-/* check.c: what has no events is looked at; returns chunks dropped */
-uint64_t svm_check_chunks(struct hmm_svm *svm);
-
-/* svm.c */
-uint64_t svm_commit_retries(struct hmm_svm *svm);
+/* revalidate.c: what has no events is looked at; returns chunks dropped */
+uint64_t svm_revalidate(struct hmm_svm *svm);
 
 #endif

@@ -8,7 +8,14 @@
  * only when no event has come for a while: some threads need two looks, and who asks first should be the second.
  * hmm_mm_note() proves it at once.
  */
+#include "watch/discard.h"
+#include "notifier/notifier.h"
 #include "space/space.h"
+#include "base/deadline.h"
+#include "base/itree.h"
+#include "base/mutation.h"
+#include "base/number.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -58,7 +65,7 @@ static void put_back(struct discard_list *l, struct discard *d)
 static void drop(struct hmm_mm *mm, struct discard *d)
 {
 	put_back(&mm->discards, d);
-	stat_add(&mm->stats.discards_settled, 1);
+	count(&mm->stats.discards_settled, 1);
 }
 
 /* What lies inside a younger one is settled with it. */
@@ -112,7 +119,7 @@ void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		d = nearest(l, &start, &end);
 	put_in(l, d, start, end);
 	pthread_mutex_unlock(&l->lock);
-	stat_add(&mm->stats.discards_pending, 1);
+	count(&mm->stats.discards_pending, 1);
 }
 
 /*

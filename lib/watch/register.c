@@ -22,6 +22,14 @@
  * are registered, too, where the kernel moves several.
  */
 #include "watch/region.h"
+#include "notifier/notifier.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "base/hooks.h"
+#include "base/itree.h"
+#include "base/mutation.h"
+#include "base/number.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -33,16 +41,6 @@
 #define HOLE_MAX (64ULL << 20) /* how far a hole is looked for */
 #define HOLE_NEAR (1ULL << 20)
 #define NEIGHBOURS_MAX 64
-
-static uint64_t max64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma)
 {
@@ -117,7 +115,7 @@ static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t 
 		return 0;
 	rc = notifiers_hold(mm, start, end, deadline);
 	if (rc > 0)
-		rc = mm_invalidate_until(mm, &inv, deadline);
+		rc = mm_invalidate(mm, &inv, deadline);
 	if (rc < 0)
 		return rc;
 	hmm_hook(HMM_POINT_KILLED);
@@ -195,7 +193,7 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	err = kill_first(mm, low, high, deadline);
 	if (err)
 		return err;
-	stat_add(&mm->stats.registrations, 1);
+	count(&mm->stats.registrations, 1);
 	if (whole && !still_there(mm, vma))
 		return -EAGAIN;
 	err = watch(mm, low, high);

@@ -12,7 +12,9 @@
  * a quarter of a second. Faults of the same mapping meanwhile, by other engines, take part.
  */
 #include "watch/region.h"
+#include "space/space.h"
 #include "kernel/abi/madvise.h"
+#include "base/deadline.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -15,8 +15,13 @@
  * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which discard it is cleared, so
  * that a program that goes on discarding does not start everything over.
  */
+#include "watch/discard.h"
 #include "space/space.h"
 #include "kernel/thread.h"
+#include "base/dirent.h"
+#include "base/epoch.h"
+#include "base/mutation.h"
+#include "base/pool.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,14 +31,6 @@
 #include <unistd.h>
 
 #define ATTEMPTS 16 /* a listing must not meet a thread that ends */
-
-struct linux_dirent64 {
-	uint64_t d_ino;
-	int64_t d_off;
-	uint16_t d_reclen;
-	uint8_t d_type;
-	char d_name[];
-};
 
 enum where { ELSEWHERE, UNKNOWN, NOWHERE };
 

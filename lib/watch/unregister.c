@@ -12,7 +12,10 @@
  * So such mappings are unregistered one a call, from the right to the left, and what lies at the left unregistered
  * is registered before. What is registered differently cannot be joined.
  */
+#include "watch/region.h"
 #include "space/space.h"
+#include "provider/provider.h"
+#include "kernel/pagemap.h"
 
 /* Perhaps: all that has an object behind it. */
 static bool may_not_be_joined(const struct hmm_vma *vma)

@@ -5,6 +5,7 @@
 #include "fork.h"
 #include "ptable/ptable.h"
 #include "svm/svm.h"
+#include "engine/gate.h"
 
 #include <hmm/device.h>
 
@@ -168,7 +169,7 @@ static void *hold_all(void *arg)
 		&a->s.mm->notifiers_pool.lock,
 		&a->s.mm->regions_pool.lock,
 		&a->svm->lock,
-		&a->svm->window_lock,
+		&a->svm->notifier_lock,
 		&a->svm->small_pool.lock,
 		&a->svm->pfns_pool.lock,
 		&a->svm->batch_pool.lock,
@@ -190,7 +191,7 @@ static void *hold_gate_too(void *arg)
 {
 	struct all *a = arg;
 
-	gate_close(a->s.mm);
+	gate_close(a->s.mm, 0);
 	pthread_mutex_lock(&a->s.mm->notifier_lock);
 	pthread_mutex_lock(&a->svm->chunks->lock);
 	hold_all(a);

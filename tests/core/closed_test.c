@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/abi/uffd.h"
+#include "base/deadline.h"
 
 #define PIPES 8
 

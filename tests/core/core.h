@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "space/space.h"
+#include "watch/region.h"
 
 #define PAGE 4096UL
 

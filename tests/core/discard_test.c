@@ -2,6 +2,8 @@
 /* Discards settle whatever the threads of the program do, and never while one of them may be in the middle. */
 #include "core.h"
 #include "held_discard.h"
+#include "base/deadline.h"
+#include "watch/discard.h"
 
 #include <errno.h>
 #include <linux/io_uring.h>

@@ -13,6 +13,8 @@
 #include "base/nocancel.h"
 #include "ptable/ptable.h"
 #include "fork.h"
+#include "base/deadline.h"
+#include "base/opening.h"
 
 extern char **environ;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The notifiers' contract and validated use. */
 #include "core.h"
+#include "notifier/notifier.h"
 
 #include <errno.h>
 

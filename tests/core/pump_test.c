@@ -2,6 +2,9 @@
 /* Pump, gate, watchdog, discards, regions, fork. */
 #include "core.h"
 #include "held_discard.h"
+#include "base/deadline.h"
+#include "engine/gate.h"
+#include "watch/discard.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -738,7 +741,7 @@ UNLESS_SANITIZED static void memory_of_the_library_is_never_registered(void **st
 	assert_false(region_any(s.mm, (uint64_t)(uintptr_t)around + bytes,
 				(uint64_t)(uintptr_t)around + 2 * bytes));
 	alarm(10);
-	gate_close(s.mm);
+	gate_close(s.mm, 0);
 	pool_unmap(between.own, bytes); /* or waits for the pump, which waits for us */
 	gate_open(s.mm);
 	alarm(0);

@@ -5,6 +5,8 @@
  */
 #include "core.h"
 #include "pump/steal.h"
+#include "engine/gate.h"
+#include "pump/kick.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "broken.h"
-#include "mm/mm.h"
+#include "space/space.h"
+#include "base/deadline.h"
 #include <hmm/hmm.h>
 
 #define PAGE 4096UL

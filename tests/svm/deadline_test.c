@@ -14,6 +14,7 @@
 #include "../events/broken.h"
 #include "space/space.h"
 #include "svm/svm.h"
+#include "files/files.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define MS 1000000ULL
@@ -396,7 +397,7 @@ static void invalidate_elsewhere(struct stuck *s)
 	hmm_interval_invalidate(s->m.mm, &inv);
 }
 
-/* A callback that hangs has the notifiers' lock: those of a fault and of a window cannot be inserted. */
+/* A callback that hangs has the notifiers' lock: those of a fault and of the svm cannot be inserted. */
 static void rule_12_a_fault_gives_up_while_a_callback_hangs(void **state)
 {
 	struct stuck *s = *state;

@@ -3,6 +3,8 @@
 #include "mirror.h"
 
 #include "files/mapping.h"
+#include "notifier/notifier.h"
+#include "files/files.h"
 
 #include <dirent.h>
 #include <time.h>

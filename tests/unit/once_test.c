@@ -3,6 +3,7 @@
 #include "mirror.h"
 
 #include "files/mapping.h"
+#include "range/once.h"
 
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>

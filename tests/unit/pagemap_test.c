@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "kernel/abi/pagemap.h"
+#include "watch/region.h"
 
 struct maps {
 	struct pagemap scan;

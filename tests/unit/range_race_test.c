@@ -4,6 +4,8 @@
 #include "../core/held_discard.h"
 
 #include "kernel/abi/pagemap.h"
+#include "base/deadline.h"
+#include "watch/discard.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -3,13 +3,14 @@
  * Devices by name. "error:rate=0.1,seed=7,soft" is read from the left and opened from the right: the
  * device at the end first, then each one around it.
  */
+#include "device/device.h"
+#include "space/space.h"
+#include "base/nocancel.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/nocancel.h"
-#include "mm/mm.h"
-#include "svm/device.h"
 
 #define SPEC_MAX 256
 #define STACK_MAX 8
@@ -118,57 +119,5 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 		return rc;
 	}
 	*dev = inner;
-	return 0;
-}
-
-bool device_option(const char *options, const char *key, char *buf, size_t size)
-{
-	size_t len = strlen(key);
-
-	while (options && *options) {
-		const char *end = strchrnul(options, ',');
-
-		if (!strncmp(options, key, len) && options[len] == '=') {
-			size_t n = (size_t)(end - options) - len - 1;
-
-			if (n >= size)
-				n = size - 1;
-			memcpy(buf, options + len + 1, n);
-			buf[n] = '\0';
-			return true;
-		}
-		options = *end ? end + 1 : end;
-	}
-	return false;
-}
-
-int device_option_number(const char *options, const char *key, double min, double max,
-			 double *value)
-{
-	char buf[64];
-	char *end;
-	double v;
-
-	if (!device_option(options, key, buf, sizeof(buf)))
-		return 0;
-	v = strtod(buf, &end);
-	if (end == buf || *end || !(v >= min && v <= max))
-		return -EINVAL;
-	*value = v;
-	return 0;
-}
-
-int device_options_check(const char *options, const char *const *keys)
-{
-	while (options && *options) {
-		const char *end = strchrnul(options, ',');
-		const char *const *k = keys;
-
-		while (*k && (strncmp(options, *k, strlen(*k)) || options[strlen(*k)] != '='))
-			k++;
-		if (!*k)
-			return -EINVAL;
-		options = *end ? end + 1 : end;
-	}
 	return 0;
 }

@@ -3,14 +3,15 @@
  * Devices: an ops table that is filled in, and a stack. Missing ops of a stacked device forward to the
  * one below; missing ops of the lowest say -EOPNOTSUPP.
  */
-#include <errno.h>
-#include <string.h>
+#include "device/device.h"
+#include "space/space.h"
+#include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
-#include "mm/mm.h"
-#include "svm/device.h"
-#include "svm/svm.h"
+
+#include <errno.h>
+#include <string.h>
 
 /* ---- what stands in for a missing op of the lowest device ------------------------------------- */
 
@@ -273,7 +274,6 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev)
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
 	HMM_NO_CANCEL;
-	struct hmm_svm *svm;
 
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
@@ -281,32 +281,10 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 		return -ESRCH;
 	memset(stats, 0, sizeof(*stats));
 	stats->size = sizeof(*stats);
-	svm = atomic_load(&dev->svm);
-	if (svm)
-		stats->retries = svm_commit_retries(svm);
+	stats->retries = atomic_load(&dev->retries);
 	device_lock(dev);
 	for (struct hmm_device *d = dev; d; d = d->inner)
 		d->ops.get_stats(d, stats);
 	device_unlock(dev);
 	return 0;
-}
-
-int hmm_device_faults_pending(struct hmm_device *dev)
-{
-	HMM_NO_CANCEL;
-	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
-
-	if (epoch_inherited(dev->epoch))
-		return -ESRCH;
-	return svm ? svm_faults_pending(svm) : -ENODEV;
-}
-
-int hmm_device_lost(struct hmm_device *dev)
-{
-	HMM_NO_CANCEL;
-	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
-
-	if (epoch_inherited(dev->epoch))
-		return -ESRCH;
-	return svm ? svm_restore(svm) : -ENODEV;
 }

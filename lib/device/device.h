@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* A device and the registry, from inside. */
-#ifndef LIB_SVM_DEVICE_H
-#define LIB_SVM_DEVICE_H
+#ifndef LIB_DEVICE_DEVICE_H
+#define LIB_DEVICE_DEVICE_H
 
 #include <pthread.h>
 #include <hmm/device.h>
@@ -14,6 +14,7 @@ struct hmm_device {
 	struct hmm_device *inner; /* owned */
 	struct hmm_device *outer;
 	struct hmm_svm *_Atomic svm; /* set on the outermost device only */
+	_Atomic uint64_t retries;    /* commits that its svm tried again */
 	pthread_mutex_t serial;      /* HMM_THREADS_SERIAL: held around ops */
 };
 

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef LIB_PUMP_KICK_H
+#define LIB_PUMP_KICK_H
+
+#include "space/space.h"
+
+/* Wakes the pump from its poll. Touches no errno. */
+void pump_kick(struct hmm_mm *mm);
+
+#endif

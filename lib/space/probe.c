@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The in-flight probe (rule 2): its answer is about an instant during the call. */
+#include "space/space.h"
+#include "provider/provider.h"
+#include "base/epoch.h"
+#include "base/mutation.h"
+#include "base/number.h"
+
+#include <errno.h>
+
+/* What the probe last answered to this thread beside yes and no: filters are a thread's. */
+static _Thread_local int refused __attribute__((tls_model("initial-exec")));
+
+bool mm_in_flight(struct hmm_mm *mm)
+{
+	int busy;
+
+	if (hmm_mutation(HMM_MUTATION_NO_PROBE))
+		return false;
+	busy = mm->provider.ops->in_flight(&mm->provider);
+	count(&mm->stats.probes, 1);
+	if (__builtin_expect(!busy, 1))
+		return false;
+	count(&mm->stats.probes_busy, 1);
+	if (busy == -EBADF)
+		mm_lost(mm);
+	refused = busy < 0 ? busy : 0;
+	return true;
+}
+
+int mm_refused(void)
+{
+	return refused == -EBADF ? -ESRCH : refused;
+}
+
+void mm_refused_forget(void)
+{
+	refused = 0;
+}
