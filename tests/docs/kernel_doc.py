@@ -39,6 +39,21 @@ int hmm_x(int a);
 #define HMM_X_ONE (1U << 0)
 
 /**
+ * define HMM_SUM() - the sum of two
+ * @x: one, see HMM_PLAIN
+ * @y: two
+ * Since: 0.1.
+ */
+#define HMM_SUM(x, y) ((x) + (y))
+
+/**
+ * define HMM_PLAIN - a constant
+ * Since: 0.1.
+ */
+#define HMM_PLAIN \
+	1
+
+/**
  * struct hmm_s - a structure
  * @b: a member whose text
  *\tgoes on
@@ -55,13 +70,14 @@ CASES = {
     'lacks Since:': (' * @HMM_X_ONE: one\n * Since: 0.1.\n', ' * @HMM_X_ONE: one\n'),
     'lacks @HMM_X_TWO': ('#define HMM_X_ONE (1U << 0)\n',
                          '#define HMM_X_ONE (1U << 0)\n#define HMM_X_TWO 2\n'),
+    'HMM_SUM lacks @y': (' * @y: two\n', ''),
     'lacks @c': ('\tint b;\n', '\tint b;\n\tint (*c)(int d);\n'),
     'lacks a blank line before "is said here"': (' *\tis said', ' * is said'),
     'explains @e, which is not there': (' * @b:', ' * @e: e\n * @b:'),
     'speaks of hmm_y, which nothing explains': ('hmm_x() again', 'hmm_y() again'),
     'speaks of HMM_Y, which nothing explains': ('hmm_x() again', 'HMM_Y again'),
     'hmm_z has no kernel-doc comment': ('int hmm_x(int a);', 'int hmm_x(int a);\nint hmm_z(void);'),
-    'HMM_Z has no kernel-doc comment': ('/**\n * struct', '#define HMM_Z 1\n\n/**\n * struct'),
+    'HMM_Z has no kernel-doc comment': ('/**\n * struct', '#define HMM_Z(a) 1\n\n/**\n * struct'),
     'a comment that is about nothing: DOC: words': (
         '/**\n * flags', '/**\n * DOC: words\n */\n\n/**\n * flags'),
 }
