@@ -3,7 +3,7 @@
 """The manual's pages: what they show compiles, what they refer to exists, and they render without a
 warning.
 
-pages.py check SOURCE_ROOT MAN3    every page of SOURCE_ROOT/man and of the folder MAN3
+pages.py check SOURCE_ROOT MAN3    SOURCE_ROOT/man/hmm* and every page of the folder MAN3
 pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT
 """
 import glob
@@ -73,8 +73,8 @@ def render(paths):
 
 
 def check(root, man3):
-    pages = sorted(glob.glob(root + '/man/*.[1-9]') + glob.glob(man3 + '/*.3'))
-    known = {name(p) for p in pages} | {'libhmm(7)'}
+    pages = sorted(glob.glob(root + '/man/hmm*.[1-9]') + glob.glob(man3 + '/*.3'))
+    known = {name(p) for p in pages} | {'export-audit(1)'}
     said = sources(root)
     bad = []
     for path in pages:
