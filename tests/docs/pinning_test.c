@@ -194,12 +194,14 @@ static void an_error_about_a_part_is_asked_again_for_smaller_chunks(void **state
 	needs_io_uring();
 	for (int i = 0; i < 4; i++) {
 		t.error = part[i];
-		t.maps = t.invalidates = 0;
+		t.maps = 0;
+		t.invalidates = 0;
 		assert_int_equal(hmm_svm_fault(t.svm, chunk, 1, RW), part[i]);
 		assert_int_equal(t.maps, 3);
 		assert_int_equal(t.invalidates, 3);
 		t.error = whole[i];
-		t.maps = t.invalidates = 0;
+		t.maps = 0;
+		t.invalidates = 0;
 		assert_int_equal(hmm_svm_fault(t.svm, chunk, 1, RW), whole[i]);
 		assert_int_equal(t.maps, 1);
 		assert_int_equal(t.invalidates, 1);
@@ -240,7 +242,9 @@ static void a_map_that_sleeps_holds_up_no_munmap_for_long(void **state)
 	room_free(other, LEN);
 	assert_int_equal(t.sleeping, 2); /* still asleep: the watchdog has read */
 	pthread_join(thread, NULL);
+	hmm_engine_enter(t.engine);
 	assert_int_equal(find(at(other), at(other) + 1), -1);
+	hmm_engine_exit(t.engine);
 	room_free(buf, LEN);
 }
 
