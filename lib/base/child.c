@@ -10,8 +10,8 @@
 /* ---- the list -------------------------------------------------------------------------------- */
 
 /*
- * A child may see any state of this list. A place is free with number 0; who takes it writes what tells the file from
- * another with the same number first.
+ * A child may see any state of this list. A place is free with number 0; who takes it writes what
+ * tells the file from another with the same number first.
  */
 struct place {
 	_Atomic uint32_t number; /* descriptor + 1, or TAKEN */
@@ -116,7 +116,10 @@ void child_close_all(void)
 
 			if (number && number != TAKEN &&
 			    is_still_ours(&p->place[i], (int)number - 1))
-				/* By number: sanitizers keep books on descriptors, which are the parent's here. */
+				/*
+				 * By number: sanitizers keep books on descriptors, which are the
+				 * parent's here.
+				 */
 				syscall(SYS_close, (int)number - 1);
 		}
 	}

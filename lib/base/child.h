@@ -5,7 +5,10 @@
 
 #include <stdbool.h>
 
-/* Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never blocks. */
+/*
+ * Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never
+ * blocks.
+ */
 int child_closes(int fd);
 /* It is not ours any more. */
 void child_keeps(int fd);

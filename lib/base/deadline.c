@@ -48,8 +48,8 @@ uint64_t deadline_slice_ns(uint64_t deadline)
 }
 
 /*
- * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long, then the
- * deadline is asked again.
+ * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long,
+ * then the deadline is asked again.
  */
 static struct timespec slice_end(uint64_t left)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Forked children. What is made in a process carries the number of the process's epoch; a page that forking wipes
- * holds the number of this one. So whoever holds something finds out by one comparison whether it was inherited,
- * however the process was forked, and then leaves it alone: its locks may be held by threads that are not here.
+ * Forked children. What is made in a process carries the number of the process's epoch; a page that
+ * forking wipes holds the number of this one. So whoever holds something finds out by one
+ * comparison whether it was inherited, however the process was forked, and then leaves it alone:
+ * its locks may be held by threads that are not here.
  */
 #ifndef LIB_BASE_EPOCH_H
 #define LIB_BASE_EPOCH_H
@@ -15,8 +16,9 @@
 extern _Atomic uint64_t *_Atomic epoch_page __attribute__((visibility("hidden")));
 
 /*
- * The number of this process's epoch. The first call in a child begins it: descriptors that were inherited are closed,
- * then epoch_begins() is told. 0: the kernel cannot wipe pages (Linux before 4.14). Takes no lock, allocates nothing.
+ * The number of this process's epoch. The first call in a child begins it: descriptors that were
+ * inherited are closed, then epoch_begins() is told. 0: the kernel cannot wipe pages (Linux before
+ * 4.14). Takes no lock, allocates nothing.
  */
 uint64_t epoch_now(void);
 
@@ -40,12 +42,16 @@ static inline bool epoch_inherited(uint64_t epoch)
 	return true;
 }
 
-/* In a child, by whoever comes first: forget what else is the parent's. To be set once, when the library is loaded. */
+/*
+ * In a child, by whoever comes first: forget what else is the parent's. To be set once, when the
+ * library is loaded.
+ */
 void epoch_on_begin(void (*forget)(void));
 
 /*
- * Until it is called off this thread forks. Its child has descriptors of its own (fork() promises that, a raw clone may
- * share them with its parent), and threads that open some have come to the end of it, unless that takes long.
+ * Until it is called off this thread forks. Its child has descriptors of its own (fork() promises
+ * that, a raw clone may share them with its parent), and threads that open some have come to the
+ * end of it, unless that takes long.
  */
 void epoch_forking(bool on);
 

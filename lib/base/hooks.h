@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Windows of the protocol that tests widen: in builds with -Dmutations=true a function can be called
- * in each; in builds with -Drandom-delay=true each waits at random. Elsewhere nothing is left of them.
+ * Windows of the protocol that tests widen: in builds with -Dmutations=true a function can be
+ * called in each; in builds with -Drandom-delay=true each waits at random. Elsewhere nothing is
+ * left of them.
  */
 #ifndef LIB_BASE_HOOKS_H
 #define LIB_BASE_HOOKS_H
@@ -17,7 +18,8 @@ enum hmm_point {
 	HMM_POINT_REGISTERED,  /* fault: registered, no snapshot yet */
 	HMM_POINT_SNAPSHOT,    /* fault: snapshot taken, not committed */
 	HMM_POINT_PROBED,      /* validated use: probe answered */
-	HMM_POINT_UNTOLD, /* fault or check: a changed file is seen, its mappings are taken, nobody is told */
+	/* Fault or check: a changed file is seen, its mappings are taken, nobody is told. */
+	HMM_POINT_UNDELIVERED,
 	HMM_POINT_NR,
 };
 

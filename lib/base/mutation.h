@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Mutations: each breaks one rule of the design, so that the tests can show they would notice. Those of the first
- * list make stale accesses, which the torture must find; those of the second make something else wrong, which
- * the tests named after their rules must. Only in builds with -Dmutations=true; elsewhere every one is the
- * constant false.
+ * Mutations: each breaks one rule of the design, so that the tests can show they would notice.
+ * Those of the first list make stale accesses, which the torture must find; those of the second
+ * make something else wrong, which the tests named after their rules must. Only in builds with
+ * -Dmutations=true; elsewhere every one is the constant false.
  */
 #ifndef LIB_BASE_MUTATION_H
 #define LIB_BASE_MUTATION_H

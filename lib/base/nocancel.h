@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Cancellation is held off in a function that takes locks: pthread_cancel() acts once it has returned. */
+/*
+ * Cancellation is held off in a function that takes locks: pthread_cancel() acts once it has
+ * returned.
+ */
 #ifndef LIB_BASE_NOCANCEL_H
 #define LIB_BASE_NOCANCEL_H
 
 #include <pthread.h>
 
-/* How deep this thread is in calls of the library that take locks: a signal handler may have interrupted one. */
+/*
+ * How deep this thread is in calls of the library that take locks: a signal handler may have
+ * interrupted one.
+ */
 extern _Thread_local unsigned int inside_library
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -24,7 +30,10 @@ static inline int nocancel_begin(void)
 	return old;
 }
 
-/* The same in a function that may wait long: one that is to be cancelled ends here, where nothing is done yet. */
+/*
+ * The same in a function that may wait long: one that is to be cancelled ends here, where nothing
+ * is done yet.
+ */
 #define HMM_CANCEL_POINT                                                                           \
 	pthread_testcancel();                                                                      \
 	HMM_NO_CANCEL

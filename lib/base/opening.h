@@ -10,8 +10,8 @@
 void opening_count(void);
 
 /*
- * Around the opening of a descriptor until it is on the list of child.h, or closed again, and around closing: a fork
- * waits a little for that, and this waits a little for a fork. Nests.
+ * Around the opening of a descriptor until it is on the list of child.h, or closed again, and
+ * around closing: a fork waits a little for that, and this waits a little for a fork. Nests.
  */
 static inline void opening_begin(void)
 {
@@ -21,7 +21,10 @@ static inline void opening_begin(void)
 
 void opening_end(void);
 
-/* The calling thread reads events, which forks wait for: it does not wait for them; or it does no longer. */
+/*
+ * The calling thread reads events, which forks wait for: it does not wait for them; or it does no
+ * longer.
+ */
 void opening_never_waits(bool never);
 bool opening_waits(void);
 

@@ -69,7 +69,10 @@ void close_ours(int fd)
 		return;
 	opening_begin();
 	ours = child_is_listed(fd);
-	/* A thread that does not wait for forks closes first: a child must not get what left the list. */
+	/*
+	 * A thread that does not wait for forks closes first: a child must not get what left the
+	 * list.
+	 */
 	if (ours && !opening_waits())
 		close(fd);
 	child_keeps(fd);

@@ -22,8 +22,9 @@ struct owned {
 };
 
 /*
- * Every mapping of ours, for pool_owns(): end is written last and cleared first, 0 is an empty place. Tables are
- * added in front of the list, each a mapping of ours in its own first place, and stay for good: readers take no lock.
+ * Every mapping of ours, for pool_owns(): end is written last and cleared first, 0 is an empty
+ * place. Tables are added in front of the list, each a mapping of ours in its own first place, and
+ * stay for good: readers take no lock.
  */
 struct table {
 	struct table *next;
@@ -74,9 +75,9 @@ static bool put_in(struct table *t, uint64_t start, uint64_t end)
 }
 
 /*
- * Nobody may access it, to begin with. A flag or a name that the program's mappings lack keeps the kernel from merging
- * ours with a neighbour that the program has mirrored. Until it has one, what cannot be accessed is merged with nothing
- * that can be mirrored.
+ * Nobody may access it, to begin with. A flag or a name that the program's mappings lack keeps the
+ * kernel from merging ours with a neighbour that the program has mirrored. Until it has one, what
+ * cannot be accessed is merged with nothing that can be mirrored.
  */
 static void *map_named(size_t size)
 {
@@ -89,15 +90,18 @@ static void *map_named(size_t size)
 	return p;
 }
 
-/* Not by the name that the preload object stands in for: it would note it, and we may hold the gate. */
+/*
+ * Not by the name that the preload object stands in for: it would note it, and we may hold the
+ * gate.
+ */
 static bool open_up(void *p, size_t size)
 {
 	return !syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE);
 }
 
 /*
- * It can be accessed before anybody can know whose it is, but it is never unmapped: mirrored as the program's it would
- * cost a registration, and no wait.
+ * It can be accessed before anybody can know whose it is, but it is never unmapped: mirrored as the
+ * program's it would cost a registration, and no wait.
  */
 static bool add_table(void)
 {

@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <pthread.h>
 
-/* Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory. */
+/*
+ * Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory.
+ */
 void *pool_map(size_t size);
 void pool_unmap(void *ptr, size_t size);
 /* Is this address in memory of ours? For kernels that do not name VMAs. Never blocks. */

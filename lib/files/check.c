@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Has any mirrored file changed? Asked by who submits a job; and told by the program of one of them. */
+/*
+ * Has any mirrored file changed? Asked by who submits a job; and told by the program of one of
+ * them.
+ */
 #include "files/mapping.h"
 #include "space/space.h"
 #include "kernel/inotify.h"
@@ -12,7 +15,9 @@
 
 #define SPANS_AT_ONCE 256
 
-/* A bucket at a time: thousands of files, a system call each, must not keep a fault from the lock. */
+/*
+ * A bucket at a time: thousands of files, a system call each, must not keep a fault from the lock.
+ */
 static int look_at_bucket(struct file_table *t, size_t i)
 {
 	int changed = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Files that nothing maps any more: our descriptor keeps the filesystem from being unmounted, our watch keeps the inode.
- * The pump notes what was unmapped and closes once the devices run again; who has to know calls hmm_mm_barrier():
+ * Files that nothing maps any more: our descriptor keeps the filesystem from being unmounted, our
+ * watch keeps the inode. The pump notes what was unmapped and closes once the devices run again;
+ * who has to know calls hmm_mm_barrier():
  *
  *	program				pump
  *	munmap				reads the event
@@ -10,8 +11,8 @@
  *	barrier: closes, or waits
  *	umount
  *
- * Not before the event is read: closing the last descriptor of a deleted file frees its blocks, which takes as long as
- * the file is large, with the devices stopped.
+ * Not before the event is read: closing the last descriptor of a deleted file frees its blocks,
+ * which takes as long as the file is large, with the devices stopped.
  */
 #include "files/files.h"
 #include "files/mapping.h"

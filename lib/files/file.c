@@ -176,7 +176,11 @@ bool file_look_locked(struct file_table *t, struct file *f)
 	if (err)
 		changed = true;
 	else if (
-		ours) /* blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was cloned */
+		/*
+		 * Blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was
+		 * cloned.
+		 */
+		ours)
 		changed = events != f->h.events || now.size != was->size ||
 			  now.shared > was->shared ||
 			  (f->kind == HMM_VMA_DAX && now.blocks != was->blocks);
@@ -375,7 +379,10 @@ static bool is_watched(const struct mapping *s)
 {
 	const struct file *f = s->file;
 
-	/* Without the watch a stamp says too little: filesystems take it before they take the pages. */
+	/*
+	 * Without the watch a stamp says too little: filesystems take it before they take the
+	 * pages.
+	 */
 	return f && f->h.fd >= 0 && s->generation == f->generation && watch_works(f->h.watch);
 }
 

@@ -4,8 +4,9 @@
  * the same and permits no less; some changes of it (shmdt, remap_file_pages, mprotect) raise no
  * event, so it is asked.
  *
- * A mapping that another replaces is invalidated where they overlap, unless the new one says the same
- * and permits no less: else a translation made under the old one would be judged by the new one.
+ * A mapping that another replaces is invalidated where they overlap, unless the new one says the
+ * same and permits no less: else a translation made under the old one would be judged by the new
+ * one.
  */
 #include "files/mapping.h"
 #include "files/files.h"
@@ -196,10 +197,11 @@ bool mapping_sweep_locked(struct file_table *t, struct stale_ranges *dead)
 /*
  * Is [start, end) of the mapping mapped now as it was, with no less permission? Asks VMA by VMA.
  *
- * What was detached without an event and attached again is mapped as before, and watched no more: the next
- * discard of it would raise no event. So it must also be registered still, or again, which kills first, and with us:
- * somebody else would be told of it. A VMA is registered as a whole: one page of it tells. The VMA was looked up
- * before, so whatever is not registered when the use begins is a VMA of its own, or a hole, and is met as such.
+ * What was detached without an event and attached again is mapped as before, and watched no more:
+ * the next discard of it would raise no event. So it must also be registered still, or again, which
+ * kills first, and with us: somebody else would be told of it. A VMA is registered as a whole: one
+ * page of it tells. The VMA was looked up before, so whatever is not registered when the use begins
+ * is a VMA of its own, or a hole, and is met as such.
  */
 static bool still_mapped(struct hmm_mm *mm, const struct mapping *s, uint64_t start, uint64_t end)
 {
@@ -216,7 +218,10 @@ static bool still_mapped(struct hmm_mm *mm, const struct mapping *s, uint64_t st
 	return true;
 }
 
-/* The lock is not held while the mappings are asked, of which there may be many: who replaces a mapping tells of it. */
+/*
+ * The lock is not held while the mappings are asked, of which there may be many: who replaces a
+ * mapping tells of it.
+ */
 bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
@@ -287,9 +292,9 @@ void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappin
 }
 
 /*
- * Is nothing left of it? Of a file only what was touched is registered; the unmapping of the rest raises no event, and
- * nothing of it can be translated. So a mapping goes with its last registered part. Of other memory whole mappings are
- * registered, and what is registered is mapped.
+ * Is nothing left of it? Of a file only what was touched is registered; the unmapping of the rest
+ * raises no event, and nothing of it can be translated. So a mapping goes with its last registered
+ * part. Of other memory whole mappings are registered, and what is registered is mapped.
  */
 static bool has_gone(struct hmm_mm *mm, const struct mapping *s, bool any)
 {

@@ -19,7 +19,8 @@ struct file_watch;
 struct open_file {
 	int fd;       /* O_PATH, or -1 */
 	bool extents; /* its stamp looks at its extents */
-	bool namesakes; /* other files may bear its number: each mapping of it is asked for its name */
+	/* Other files may bear its number: each mapping of it is asked for its name. */
+	bool namesakes;
 	struct file_watch *watch; /* or NULL */
 	uint32_t events;          /* of the watch, when the stamp was taken */
 	uint64_t st_ino;          /* as stat shows it */
@@ -35,7 +36,10 @@ struct file {
 	uint32_t kind;
 	struct open_file h;
 	uint64_t retry_ns; /* without a descriptor: when to look for one again */
-	bool has_none; /* there is none, and no name: who could change it has none either, or is another process */
+	/*
+	 * There is none, and no name: who could change it has none either, or is another process.
+	 */
+	bool has_none;
 	uint64_t generation; /* bumped when it changed: older mappings are dead */
 	uint32_t mappings;
 	uint32_t writers; /* our own faults for writing */
@@ -84,7 +88,10 @@ struct file_table {
 	struct objpool mappings_pool;
 	struct objpool files_pool;
 	struct objpool late_pool;
-	/* What was unmapped since idle files were closed. gone_lock is held for a few instructions only. */
+	/*
+	 * What was unmapped since idle files were closed. gone_lock is held for a few instructions
+	 * only.
+	 */
 	pthread_mutex_t gone_lock;
 	_Atomic uint64_t gone;   /* how many ranges were noted; written under gone_lock */
 	_Atomic uint64_t closed; /* how many of them are done with; written under lock */
@@ -95,8 +102,8 @@ struct file_table {
 #define STALE_RANGES_MAX 16
 
 /*
- * Ranges that became invalid, to be told once the lock is released. Until then the mappings say already what is
- * mapped now, and no sequence says yet that older translations are gone:
+ * Ranges that became invalid, to be told once the lock is released. Until then the mappings say
+ * already what is mapped now, and no sequence says yet that older translations are gone:
  *
  *	fault				validated use of an older translation
  *	the mapping is replaced
@@ -122,11 +129,14 @@ int mapping_put_locked(struct file_table *t, const struct hmm_vma *vma, struct f
 		       struct stale_ranges *dead);
 /* Takes dead mappings out, as many as fit; true: there may be more. */
 bool mapping_sweep_locked(struct file_table *t, struct stale_ranges *dead);
-/* Forget what is no longer mapped from *at on, of so many mappings at most; *at: where to go on, 0 when all were seen. */
+/*
+ * Forget what is no longer mapped from *at on, of so many mappings at most; *at: where to go on, 0
+ * when all were seen.
+ */
 void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappings);
 /*
- * The same for mappings that overlap what was unmapped, also those of which nothing is registered any more. False: not
- * all were looked at, as what is registered is changing.
+ * The same for mappings that overlap what was unmapped, also those of which nothing is registered
+ * any more. False: not all were looked at, as what is registered is changing.
  */
 bool mapping_gc_range_locked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void mapping_delete_locked(struct file_table *t, struct mapping *s);
@@ -141,23 +151,32 @@ bool stale_ranges_add(struct stale_ranges *dead, uint64_t start, uint64_t end,
 bool stale_ranges_deferred_locked(struct file_table *t, struct stale_ranges *dead);
 /* Without the lock. 0; -ETIME: some are late now. None is left in dead. */
 int stale_ranges_tell(struct hmm_mm *mm, struct stale_ranges *dead, uint64_t deadline);
-/* Waits until others have told theirs; true: there were some, and what is late now is the caller's to take. */
+/*
+ * Waits until others have told theirs; true: there were some, and what is late now is the caller's
+ * to take.
+ */
 bool stale_ranges_wait(struct file_table *t);
 
 /*
- * idle.c: from a second after the last time on looks at so many mappings with each call, until all were seen; closes what no
- * mapping belongs to. The lock is held.
+ * idle.c: from a second after the last time on looks at so many mappings with each call, until all
+ * were seen; closes what no mapping belongs to. The lock is held.
  */
 #define FILES_RETRY_NS 1000000000ULL
 void files_close_unused_locked(struct hmm_mm *mm, unsigned int mappings);
 
-/* file.c; the lock is held. Bumps the generation if the file changed since its stamp. Call watches_drain() first. */
+/*
+ * file.c; the lock is held. Bumps the generation if the file changed since its stamp. Call
+ * watches_drain() first.
+ */
 bool file_look_locked(struct file_table *t, struct file *f);
 void file_outdate_locked(struct file_table *t, struct file *f);
 /* Everything that was seen to change is told when it returns, by whomever. */
 void files_sweep_all(struct hmm_mm *mm);
 
-/* file_open.c. 0; -errno and h->fd is -1: -EAGAIN the mapping has changed, -ENOENT there is no name and no descriptor. */
+/*
+ * file_open.c. 0; -errno and h->fd is -1: -EAGAIN the mapping has changed, -ENOENT there is no name
+ * and no descriptor.
+ */
 int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma);
 void file_close(struct open_file *h);
 int file_stamp(const struct open_file *h, struct file_stamp *stamp);

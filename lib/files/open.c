@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Finding the file behind a mapping, and keeping a descriptor of it: for its path alone, so that its closing has no
- * side effect. No lock is held: a filesystem may take long to answer. What another machine can change is not asked at all.
+ * Finding the file behind a mapping, and keeping a descriptor of it: for its path alone, so that
+ * its closing has no side effect. No lock is held: a filesystem may take long to answer. What
+ * another machine can change is not asked at all.
  *
- * Descriptors are the program's: half of its limit is left to it whatever it needs, and of the numbers the upper quarter.
- * What is beyond that is used once.
+ * Descriptors are the program's: half of its limit is left to it whatever it needs, and of the
+ * numbers the upper quarter. What is beyond that is used once.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -105,9 +106,9 @@ int file_stamp(const struct open_file *h, struct file_stamp *stamp)
 /*
  * Watch, then stamp: what comes in between is reported, not missed.
  *
- * Where stat shows another device than maps (btrfs, overlayfs with layers on several) a number can be that of several
- * files, of one in each snapshot or layer. The link in map_files, or the name that maps shows, tells which is meant: each mapping is
- * asked.
+ * Where stat shows another device than maps (btrfs, overlayfs with layers on several) a number can
+ * be that of several files, of one in each snapshot or layer. The link in map_files, or the name
+ * that maps shows, tells which is meant: each mapping is asked.
  */
 static int learn(struct open_file *h, const struct hmm_vma *vma)
 {

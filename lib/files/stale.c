@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Ranges that became invalid and the devices do not know it yet. Who collects them under the lock of the table tells once
- * it is released; who has a deadline may leave them late, to whoever comes by next:
+ * Ranges that became invalid and the devices do not know it yet. Who collects them under the lock
+ * of the table tells once it is released; who has a deadline may leave them late, to whoever comes
+ * by next:
  *
  *	fault with a deadline		closer of the gate		any other call
  *	the mapping is replaced		hangs
@@ -10,7 +11,8 @@
  *					opens
  *									takes it, tells
  *
- * Nor does a check end, or a note of a file that the program changed, before the others have told theirs:
+ * Nor does a check end, or a note of a file that the program changed, before the others have told
+ * theirs:
  *
  *	fault			program				device
  *				truncates
@@ -22,7 +24,8 @@
  *				returns
  *							no use stands
  *
- * `undelivered` counts them from the first change to after the telling, and refuses every use with checks meanwhile.
+ * `undelivered` counts them from the first change to after the telling, and refuses every use with
+ * checks meanwhile.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -108,7 +111,7 @@ int stale_ranges_tell(struct hmm_mm *mm, struct stale_ranges *dead, uint64_t dea
 
 	if (!dead->n)
 		return 0;
-	hmm_hook(HMM_POINT_UNTOLD);
+	hmm_hook(HMM_POINT_UNDELIVERED);
 	for (int i = 0; i < dead->n; i++)
 		told += tell(mm, &dead->range[i], deadline);
 	pthread_mutex_lock(&t->lock);

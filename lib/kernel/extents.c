@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * How much of a file shares its blocks with other files. Cloning a file (FICLONE) takes permission to write from
- * every mapping of it and leaves no trace in its times, raises no event about it, and once the CPU has mapped
- * the pages again, read-only, none in the page table that may be read. Its extents alone tell.
+ * How much of a file shares its blocks with other files. Cloning a file (FICLONE) takes permission
+ * to write from every mapping of it and leaves no trace in its times, raises no event about it, and
+ * once the CPU has mapped the pages again, read-only, none in the page table that may be read. Its
+ * extents alone tell.
  */
 #include "kernel/extents.h"
 #include "base/number.h"

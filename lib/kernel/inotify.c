@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Watches of files, by one inotify instance for all spaces of the process: a user has 128 of them, for all
- * processes together. It is made for the first file that is mirrored and goes with the last space.
+ * Watches of files, by one inotify instance for all spaces of the process: a user has 128 of them,
+ * for all processes together. It is made for the first file that is mirrored and goes with the last
+ * space.
  *
- * Two spaces that watch one file share a watch, as inotify has one for an inode. Each watch counts its events; who
- * watches compares the count with the one that he knows.
+ * Two spaces that watch one file share a watch, as inotify has one for an inode. Each watch counts
+ * its events; who watches compares the count with the one that he knows.
  */
 #include "kernel/inotify.h"
 #include "kernel/extents.h"
@@ -31,7 +32,10 @@ struct file_watch {
 	_Atomic uint32_t events;
 };
 
-/* lock guards all of it but missed. It is taken with the lock of a file table held, and held for a few system calls. */
+/*
+ * lock guards all of it but missed. It is taken with the lock of a file table held, and held for a
+ * few system calls.
+ */
 static struct {
 	pthread_mutex_t lock;
 	int fd; /* -1: none yet */
@@ -44,7 +48,10 @@ static struct {
 	struct file_watch *bucket[BUCKETS];
 } in = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
-/* The program may have closed it with descriptors that it does not know; the number may be its own by now. */
+/*
+ * The program may have closed it with descriptors that it does not know; the number may be its own
+ * by now.
+ */
 static bool is_ours(int fd)
 {
 	return fd >= 0 && inotify_add_watch(fd, "", IN_MODIFY) < 0 && errno == ENOENT;
@@ -55,7 +62,10 @@ static struct file_watch **bucket_of(int wd)
 	return &in.bucket[(unsigned int)wd % BUCKETS];
 }
 
-/* In a child of fork(): what is there is the parent's, and a thread that is not here may hold the lock. */
+/*
+ * In a child of fork(): what is there is the parent's, and a thread that is not here may hold the
+ * lock.
+ */
 static void forget(void)
 {
 	in.fd = -1; /* closed, by its beginning (epoch.h) */
@@ -205,8 +215,9 @@ static void note(const struct inotify_event *e)
 }
 
 /*
- * Is there something to read, for us? Asked without reading, as what is read from another's descriptor is lost to him. One
- * with nothing to read is looked at every 10 ms; until then stamps tell, and that the files' descriptors have gone too.
+ * Is there something to read, for us? Asked without reading, as what is read from another's
+ * descriptor is lost to him. One with nothing to read is looked at every 10 ms; until then stamps
+ * tell, and that the files' descriptors have gone too.
  */
 static bool has_events(void)
 {
@@ -249,7 +260,10 @@ void watches_drain(void)
 	pthread_mutex_unlock(&in.lock);
 }
 
-/* Files that have no name get no event from some of the calls that change them, depending on the kernel. */
+/*
+ * Files that have no name get no event from some of the calls that change them, depending on the
+ * kernel.
+ */
 static bool probe_memfd_events(int inotify, int fd)
 {
 	char path[FD_PATH_SIZE];

@@ -39,7 +39,10 @@ bool vma_file_is(int fd, const struct hmm_vma *vma)
 	       facts.dev_major == vma->dev_major && facts.dev_minor == vma->dev_minor;
 }
 
-/* The same as stat shows it: no other file has both. No server is asked, whose answer the program waits for itself. */
+/*
+ * The same as stat shows it: no other file has both. No server is asked, whose answer the program
+ * waits for itself.
+ */
 static bool is_very_file(int fd, const struct hmm_vma *vma)
 {
 	struct statx stx;
@@ -73,8 +76,8 @@ static int open_map_file(const struct hmm_vma *vma)
 }
 
 /*
- * By the very numbers only: of two files that share one in maps, an open descriptor does not tell which is mapped.
- * -ENOENT: the process has none. Other errors: who knows.
+ * By the very numbers only: of two files that share one in maps, an open descriptor does not tell
+ * which is mapped. -ENOENT: the process has none. Other errors: who knows.
  */
 static int open_own_fd(const struct hmm_vma *vma)
 {

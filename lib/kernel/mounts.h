@@ -19,7 +19,10 @@ struct mount_facts {
 /* 0; -ENOENT. mnt_id may be 0, which no mount has. */
 int mounts_find_device(uint32_t dev_major, uint32_t dev_minor, struct mount_facts *facts);
 int mounts_find_id(uint64_t mnt_id, struct mount_facts *facts);
-/* Can another machine, or a server, change what lies there? Asks nobody but mountinfo; kept for a second. */
+/*
+ * Can another machine, or a server, change what lies there? Asks nobody but mountinfo; kept for a
+ * second.
+ */
 bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What needs a file to be opened for reading is done outside of the program's table of descriptors: closing any
- * descriptor of a file, but one that was opened for its path alone, drops the POSIX locks that the program holds on
- * it. Locks belong to a table. So a short-lived task that shares everything else, with a table of its own:
+ * What needs a file to be opened for reading is done outside of the program's table of descriptors:
+ * closing any descriptor of a file, but one that was opened for its path alone, drops the POSIX
+ * locks that the program holds on it. Locks belong to a table. So a short-lived task that shares
+ * everything else, with a table of its own:
  *
  *	caller				task
  *	all signals blocked
@@ -39,7 +40,9 @@ struct outside {
 	uint64_t value;
 };
 
-/* Only system calls by number: no lock, no memory, nothing that a preloaded object stands in for. */
+/*
+ * Only system calls by number: no lock, no memory, nothing that a preloaded object stands in for.
+ */
 static int in_the_task(void *arg)
 {
 	struct outside *o = arg;

@@ -31,13 +31,15 @@ int pagemap_runs(struct pagemap *p, uint64_t start, uint64_t end, struct page_ru
 		 uint64_t *walked);
 /* Write-protect (asynchronously) the present pages of a range; needs PAGEMAP_SCAN and WP_ASYNC. */
 int pagemap_arm(struct pagemap *p, uint64_t start, uint64_t end);
-/* 1: every page of the range is present and unwritten since armed; 0: not; -errno. One system call. */
+/*
+ * 1: every page of the range is present and unwritten since armed; 0: not; -errno. One system call.
+ */
 int pagemap_all_armed(struct pagemap *p, uint64_t start, uint64_t end);
 /* 1: every page present. One system call. */
 int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end);
 /*
- * 1: the page lies in a VMA that is registered; 0: in one that is not, or in none; -EOPNOTSUPP without
- * PAGEMAP_SCAN. One system call, 0.5 us.
+ * 1: the page lies in a VMA that is registered; 0: in one that is not, or in none; -EOPNOTSUPP
+ * without PAGEMAP_SCAN. One system call, 0.5 us.
  */
 int pagemap_is_registered(struct pagemap *p, uint64_t addr);
 /* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */

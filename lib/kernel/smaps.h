@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The VmFlags line of the VMA that begins at start. 0; -EFAULT there is none; -errno of opening smaps. */
+/*
+ * The VmFlags line of the VMA that begins at start. 0; -EFAULT there is none; -errno of opening
+ * smaps.
+ */
 int smaps_flags(uint64_t start, char *flags, size_t size);
 /* Has such a line this flag, of two letters? */
 bool smaps_has(const char *flags, const char *flag);

@@ -13,7 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of cancellation. */
+/*
+ * A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of
+ * cancellation.
+ */
 static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 {
 	char path[64] = "/proc/self/task/";
@@ -41,7 +44,10 @@ static bool is_gone(pid_t tid)
 	return syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH;
 }
 
-/* What follows the name, which may have any character in it: the state; NULL. *name: "(NAME) STATE ...". */
+/*
+ * What follows the name, which may have any character in it: the state; NULL. *name: "(NAME) STATE
+ * ...".
+ */
 static const char *read_stat(pid_t tid, char *buf, size_t size, const char **name)
 {
 	const char *end;
@@ -54,8 +60,8 @@ static const char *read_stat(pid_t tid, char *buf, size_t size, const char **nam
 }
 
 /*
- * By its state alone. A discard waits for locks and for its event, which no signal but a fatal one ends: 'D'. Threads
- * of the kernel's that poll are told by their names.
+ * By its state alone. A discard waits for locks and for its event, which no signal but a fatal one
+ * ends: 'D'. Threads of the kernel's that poll are told by their names.
  */
 static enum thread_state by_stat(pid_t tid, bool no_registers, long *nr)
 {
@@ -112,8 +118,9 @@ bool thread_stopped(pid_t tid)
 }
 
 /*
- * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of what was accounted to user mode, at ticks
- * which found it there, or as it left it. The split that /proc shows is scaled, and proves nothing.
+ * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of what was accounted to
+ * user mode, at ticks which found it there, or as it left it. The split that /proc shows is scaled,
+ * and proves nothing.
  */
 bool thread_user_ns(pid_t tid, uint64_t *ns)
 {

@@ -16,9 +16,10 @@ enum thread_state {
 };
 
 /*
- * No heap, no stdio: legal on the pump. A worker of io_uring, which has no user registers, "runs" unless it waits for
- * work. Where the system call may not be read, as in a process that is not dumpable, nr is the worst that it can be:
- * -1 asleep so that a signal would wake it, which a discard never is; SYS_madvise otherwise.
+ * No heap, no stdio: legal on the pump. A worker of io_uring, which has no user registers, "runs"
+ * unless it waits for work. Where the system call may not be read, as in a process that is not
+ * dumpable, nr is the worst that it can be: -1 asleep so that a signal would wake it, which a
+ * discard never is; SYS_madvise otherwise.
  */
 enum thread_state thread_state(pid_t tid, long *nr);
 
@@ -26,8 +27,8 @@ enum thread_state thread_state(pid_t tid, long *nr);
 bool thread_stopped(pid_t tid);
 
 /*
- * The time that the thread has spent in user mode: it grows only by what was spent there, never by what was spent in
- * a system call. False: not to be had.
+ * The time that the thread has spent in user mode: it grows only by what was spent there, never by
+ * what was spent in a system call. False: not to be had.
  */
 bool thread_user_ns(pid_t tid, uint64_t *ns);
 

@@ -24,12 +24,12 @@ int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 /* The same without kind and name: one system call. */
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /*
- * An O_PATH descriptor of the file that the VMA maps, which the caller closes; -ENOENT none can be had;
- * -EAGAIN something else is mapped there by now, which says nothing about the file.
+ * An O_PATH descriptor of the file that the VMA maps, which the caller closes; -ENOENT none can be
+ * had; -EAGAIN something else is mapped there by now, which says nothing about the file.
  */
 int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
 
-/* ---- between the files that look up --------------------------------------------------------------- */
+/* ---- between the files that look up ---------------------------------------------------------- */
 
 /* A VMA as the kernel describes it, with its whole name ("" without one). */
 struct vma_raw {
@@ -49,8 +49,9 @@ void vma_classify(struct vma_reader *r, struct vma_raw *raw);
 bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
 
 /*
- * mapfile.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because closing any other
- * descriptor of a file drops the POSIX locks that the program holds on it. The caller closes it.
+ * mapfile.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because
+ * closing any other descriptor of a file drops the POSIX locks that the program holds on it. The
+ * caller closes it.
  */
 int vma_file_open(const struct vma_raw *raw);
 /* Is it a descriptor of a file that shows the VMA's device and inode in maps? */

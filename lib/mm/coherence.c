@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The coherence report: a table of what holds with every feature, and the few things that features or
- * privilege change. Each cell has a test in tests/events.
+ * The coherence report: a table of what holds with every feature, and the few things that features
+ * or privilege change. Each cell has a test in tests/events.
  */
 #include "space/space.h"
 #include "provider/provider.h"
@@ -121,7 +121,10 @@ static const struct row rows[HMM_OP_NR] = {
 /* Without asynchronous write-protection fewer kinds can be registered at all. */
 static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 {
-	/* Detached and attached again it looks the same: only a scan tells that it is not registered. */
+	/*
+	 * Detached and attached again it looks the same: only a scan tells that it is not
+	 * registered.
+	 */
 	if (kind == HMM_VMA_SYSV && !mm->pagemap.scan)
 		return false;
 	if (mm->provider.wp_async || kind == HMM_VMA_ANON)

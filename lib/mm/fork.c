@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Fork (rule 10). Through libc it is seen by atfork handlers on any privilege: writable translations die before the
- * copy, and the child closes what it inherited. A raw clone is seen by the event, given the privilege, and by the
- * child itself through a page that forking wipes (base/epoch.h): it refuses every handle.
+ * Fork (rule 10). Through libc it is seen by atfork handlers on any privilege: writable
+ * translations die before the copy, and the child closes what it inherited. A raw clone is seen by
+ * the event, given the privilege, and by the child itself through a page that forking wipes
+ * (base/epoch.h): it refuses every handle.
  *
- * A fork never waits for a fault, which may itself wait for the thread that forks. Handlers run from the one that was
- * registered last to the first. Ours are two: one of the first attachment, which runs early, when no lock of the
- * program's own handlers is held yet, and invalidates; and one of the time when the library was loaded, which runs
- * late. What was faulted between the two is invalidated by the second, what is being faulted refuses itself:
+ * A fork never waits for a fault, which may itself wait for the thread that forks. Handlers run
+ * from the one that was registered last to the first. Ours are two: one of the first attachment,
+ * which runs early, when no lock of the program's own handlers is held yet, and invalidates; and
+ * one of the time when the library was loaded, which runs late. What was faulted between the two is
+ * invalidated by the second, what is being faulted refuses itself:
  *
  *	a fault				fork
  *					early: told = faulted; invalidate
@@ -20,9 +22,9 @@
  *	faulted++
  *	under_way == word? no: again
  *
- * Had the fault counted itself before the late handler looked, that would invalidate once more. Whichever order the
- * two have, one of them sees the other (both are sequentially consistent). From the late handler to the end of the
- * fork no fault succeeds.
+ * Had the fault counted itself before the late handler looked, that would invalidate once more.
+ * Whichever order the two have, one of them sees the other (both are sequentially consistent). From
+ * the late handler to the end of the fork no fault succeeds.
  */
 #include "mm/fork.h"
 #include "pump/kick.h"
@@ -49,16 +51,17 @@ static _Atomic uint64_t under_way;
 static _Thread_local unsigned int mine
 	__attribute__((tls_model("initial-exec"))); /* of these, this thread's */
 
-/* ---- the handlers ------------------------------------------------------------------------------------------------ */
+/* ---- the handlers ---------------------------------------------------------------------------- */
 
 static const struct hmm_invalidation every_fork = { .start = 0,
 						    .end = UINT64_MAX,
 						    .event = HMM_EVENT_FORK };
 
 /*
- * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback and hangs; or this
- * thread itself has it, or another lock of ours, as it forks in a callback or in a signal handler that interrupted a
- * call of the library. Then nothing is used or found valid until the pump comes by, which tells of the fork first:
+ * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback
+ * and hangs; or this thread itself has it, or another lock of ours, as it forks in a callback or in
+ * a signal handler that interrupted a call of the library. Then nothing is used or found valid
+ * until the pump comes by, which tells of the fork first:
  *
  *	fork				pump
  *	closes as a thief (steal.h)
@@ -189,7 +192,7 @@ static int install_early(void)
 	return err;
 }
 
-/* ---- faults ------------------------------------------------------------------------------------------------------ */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 int mm_fork_wait(uint64_t deadline, uint64_t *word)
 {
@@ -209,7 +212,7 @@ bool mm_fork_passed(struct hmm_mm *mm, uint64_t word)
 	return atomic_load(&under_way) != word;
 }
 
-/* ---- a space ----------------------------------------------------------------------------------------------------- */
+/* ---- a space --------------------------------------------------------------------------------- */
 
 int fork_attach(struct hmm_mm *mm)
 {
@@ -231,9 +234,9 @@ static uint64_t token_start(const struct hmm_mm *mm)
 }
 
 /*
- * The kernel tells of a fork if something is registered: always. Else one that comes between a fault's populating and
- * the first registration would leave pages shared that were just made the fault's own. Not before the pump reads: the
- * fork of another thread waits for that.
+ * The kernel tells of a fork if something is registered: always. Else one that comes between a
+ * fault's populating and the first registration would leave pages shared that were just made the
+ * fault's own. Not before the pump reads: the fork of another thread waits for that.
  */
 int fork_watch(struct hmm_mm *mm)
 {
@@ -245,7 +248,10 @@ int fork_watch(struct hmm_mm *mm)
 	return spaces_add(mm);
 }
 
-/* Once it is dead, and the pump still reads: unmapping a registered page would wait for that, and so would a fork. */
+/*
+ * Once it is dead, and the pump still reads: unmapping a registered page would wait for that, and
+ * so would a fork.
+ */
 void fork_unwatch(struct hmm_mm *mm)
 {
 	const uint64_t start = token_start(mm);

@@ -4,6 +4,7 @@
  * written with the gate closed, so a commit section sees it change either before it begins or not at all.
  */
 #include "notifier/notifier.h"
+#include "notifier/recent.h"
 #include "engine/gate.h"
 #include "space/space.h"
 #include "base/deadline.h"
@@ -46,11 +47,15 @@ bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t 
 	return start >= ni->node.start && end <= ni->node.end;
 }
 
-static void remove_locked(struct hmm_mm *mm, struct hmm_interval_notifier *ni)
+bool ni_unchanged(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+		  uint64_t *seq)
 {
-	itree_remove(&mm->notifiers, &ni->node);
-	objpool_put(&mm->notifiers_pool, ni);
-	mm_put(mm);
+	const uint64_t now = atomic_load(&ni->seq);
+
+	if (now != *seq && recent_hit(ni->mm, start, end, *seq, now))
+		return false;
+	*seq = now;
+	return true;
 }
 
 static int lock_until(struct hmm_mm *mm, uint64_t deadline)
@@ -66,12 +71,6 @@ static int lock_until(struct hmm_mm *mm, uint64_t deadline)
 
 static void unlock(struct hmm_mm *mm)
 {
-	struct hmm_interval_notifier *ni = atomic_exchange(&mm->abandoned, NULL);
-
-	for (struct hmm_interval_notifier *next; ni; ni = next) {
-		next = ni->next;
-		remove_locked(mm, ni);
-	}
 	pthread_mutex_unlock(&mm->notifier_lock);
 	held_end(mm);
 }
@@ -104,7 +103,8 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 		return err;
 	}
 	/* A fresh number: a sequence of a former notifier in the same memory must not fit. */
-	atomic_store(&ni->seq, ++mm->invalidate_seq);
+	recent_note(mm, ++mm->invalidate_seq, 0, 0);
+	atomic_store(&ni->seq, mm->invalidate_seq);
 	itree_insert(&mm->notifiers, &ni->node);
 	unlock(mm);
 	*out = ni;
@@ -129,8 +129,8 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 	err = lock_until(mm, deadline);
 	if (err)
 		return err;
-	mm_get(mm);
-	remove_locked(mm, ni);
+	itree_remove(&mm->notifiers, &ni->node);
+	objpool_put(&mm->notifiers_pool, ni);
 	unlock(mm);
 	mm_put(mm);
 	return 0;
@@ -142,23 +142,6 @@ void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 
 	if (ni && !mm_inherited(ni->mm))
 		ni_remove(ni, 0);
-}
-
-/* Put where who has the lock finds it; he may be about to leave, or nobody has it. */
-void ni_abandon(struct hmm_interval_notifier *ni)
-{
-	struct hmm_mm *mm = ni->mm;
-
-	mm_get(mm);
-	ni->next = atomic_load(&mm->abandoned);
-	while (!atomic_compare_exchange_weak(&mm->abandoned, &ni->next, ni))
-		;
-	held_begin(mm);
-	if (!pthread_mutex_trylock(&mm->notifier_lock))
-		unlock(mm);
-	else
-		held_not();
-	mm_put(mm);
 }
 
 static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
@@ -185,6 +168,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 		inv->end = end = start + HMM_PAGE_SIZE;
 	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
+	recent_note(mm, inv->seq, start, end);
 	count(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end), n++)
@@ -197,22 +181,23 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
  * Without callbacks and with the gate as it is: what a commit section found standing a moment ago was none of these, as
  * they are never installed. The caller of a fault keeps its own sequence if it stood until now.
  */
-int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
-		      const struct hmm_interval_notifier *own, uint64_t *seq, uint64_t deadline)
+int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own,
+		      uint64_t deadline)
 {
+	bool stood;
 	uint64_t now;
 	int err = lock_until(mm, deadline);
 
 	if (err)
 		return err;
+	stood = own && ni_unchanged(own->notifier, own->start, own->end, &own->notifier_seq);
 	now = ++mm->invalidate_seq;
+	recent_note(mm, now, start, end);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end)) {
-		struct hmm_interval_notifier *ni = to_ni(node);
-
-		if (ni == own && atomic_load(&ni->seq) == *seq)
-			*seq = now;
-		atomic_store(&ni->seq, now);
+		atomic_store(&to_ni(node)->seq, now);
+		if (stood && to_ni(node) == own->notifier)
+			own->notifier_seq = now;
 	}
 	unlock(mm);
 	return 0;

@@ -5,6 +5,8 @@
 
 #include "space/space.h"
 
+#include <hmm/range.h>
+
 struct hmm_mm *ni_mm(const struct hmm_interval_notifier *ni);
 bool ni_covers(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end);
 
@@ -13,8 +15,12 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	      const struct hmm_interval_notifier_ops *ops, void *priv,
 	      struct hmm_interval_notifier **ni, uint64_t deadline);
 int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline);
-/* Never waits. Its callbacks, which must need nothing of the caller's, may run for a while. */
-void ni_abandon(struct hmm_interval_notifier *ni);
+/*
+ * Has nothing hit [start, end), a part of the notifier's interval, since *seq? Then *seq moves on to the notifier's. Of
+ * what is in flight it says nothing.
+ */
+bool ni_unchanged(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
+		  uint64_t *seq);
 /* valid.c: hmm_interval_read_begin() that gives up: 0; -ETIME. */
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
 
@@ -23,11 +29,12 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 /* Runs the callbacks of all that overlap, and says how many. The gate is closed. */
 uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
 /*
- * TRANSIENT translations of the range that were made until now no longer stand: what proves that their pages are the
- * same is about to go. own and seq: of a fault that is under way, or NULL. 0; -ETIME: they stand.
+ * TRANSIENT translations of [start, end) that were made until now no longer stand: what proves that their pages are the
+ * same is about to go. own: a fault that is under way, whose sequence moves on if it stood until now; or NULL. 0;
+ * -ETIME: they stand.
  */
-int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end,
-		      const struct hmm_interval_notifier *own, uint64_t *seq, uint64_t deadline);
+int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own,
+		      uint64_t deadline);
 
 /*
  * Closes the gate, runs the callbacks of every notifier that overlaps, opens it. How many; -ETIME, and none was run.

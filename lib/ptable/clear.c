@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Take entries away. Runs on the pump: the lock's holders never wait for anything but the lock of the
- * system's memory map, which no waiter for an event holds.
+ * Take entries away. Runs on the pump: the lock's holders never wait for anything but the lock of
+ * the system's memory map, which no waiter for an event holds.
  */
 #include "ptable/ptable.h"
 #include "base/epoch.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The directory of a table with the default geometry: where the leaf of a 2 MiB piece of address space is, in one
- * load instead of three. It is a direct-mapped cache of the upper levels: independent look-ups at random cost
- * 5.4 ns by it and 6.4 by the levels. A slot is 0 or
+ * The directory of a table with the default geometry: where the leaf of a 2 MiB piece of address
+ * space is, in one load instead of three. It is a direct-mapped cache of the upper levels:
+ * independent look-ups at random cost 5.4 ns by it and 6.4 by the levels. A slot is 0 or
  *
  *	bit 63        1
  *	bits 62..42   bits 56..36 of the leaf's base; bits 35..21 are the slot's index
@@ -10,8 +10,8 @@
  *
  * The last leaf to come gets the slot; the others are found by the levels.
  *
- * Readers come without a lock. A leaf is named only while it is linked: who unlinks it drops it here first, and it is
- * not reused before the gate has been closed, as ptable.h says of nodes.
+ * Readers come without a lock. A leaf is named only while it is linked: who unlinks it drops it
+ * here first, and it is not reused before the gate has been closed, as ptable.h says of nodes.
  */
 #include "ptable/ptable.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Nodes of a page table come in slabs of never-mirrored memory, one list of slabs a level (a level has
- * one size of node). A slab's pages go back to the system when its last node has; its addresses stay until the table is
- * destroyed, and are nodes of that level for ever. So a look-up that is in no section, which nobody waits for, may
- * find what another address maps, or nothing, but it reads no memory of others.
+ * Nodes of a page table come in slabs of never-mirrored memory, one list of slabs a level (a level
+ * has one size of node). A slab's pages go back to the system when its last node has; its addresses
+ * stay until the table is destroyed, and are nodes of that level for ever. So a look-up that is in
+ * no section, which nobody waits for, may find what another address maps, or nothing, but it reads
+ * no memory of others.
  */
 #include "ptable/ptable.h"
 #include "base/pool.h"
@@ -13,7 +14,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* AddressSanitizer reports who still reads a node that was freed, at once and not when it is unmapped. */
+/*
+ * AddressSanitizer reports who still reads a node that was freed, at once and not when it is
+ * unmapped.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #else
@@ -37,8 +41,8 @@ struct pt_slab {
 #define PAGE 4096UL
 
 /*
- * A table that grows gets large pages: a fresh 4 KiB page costs 2 us inside the commit section that needs it,
- * 2 MiB at once 124 us, for 504 tables.
+ * A table that grows gets large pages: a fresh 4 KiB page costs 2 us inside the commit section that
+ * needs it, 2 MiB at once 124 us, for 504 tables.
  */
 #define SLAB_BYTES (256UL << 10)
 #define SLAB_LARGE (2UL << 20)
@@ -104,7 +108,10 @@ static void slab_rest(struct pt_slab *s)
 	char *mem = is_large(s) ? s->first : (char *)s + PAGE;
 	size_t size = is_large(s) ? s->size : s->size - PAGE;
 
-	/* Not by the name that the preload object stands in for: it would note it, and the gate is closed. */
+	/*
+	 * Not by the name that the preload object stands in for: it would note it, and the gate is
+	 * closed.
+	 */
 	syscall(SYS_madvise, mem, size, MADV_DONTNEED);
 	s->free = NULL;
 	s->fresh = 0;

@@ -8,8 +8,8 @@
 #include <errno.h>
 
 /*
- * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57 bits.
- * It is 2 MiB of address space of which a program touches one or two pages.
+ * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57
+ * bits. It is 2 MiB of address space of which a program touches one or two pages.
  */
 static const struct hmm_ptable_geometry default_geometry = { 57, 12, 4, { 18, 9, 9, 9 } };
 
@@ -110,7 +110,10 @@ uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift)
 	return entry;
 }
 
-/* The node of a level that holds addr's slot, made if it is missing. A larger entry in the way goes. */
+/*
+ * The node of a level that holds addr's slot, made if it is missing. A larger entry in the way
+ * goes.
+ */
 static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t addr)
 {
 	struct pt_node *node = t->root;

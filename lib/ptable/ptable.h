@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The page table from inside. A slot holds 0, an entry (bit 63 set), or the address of a node of the
- * next level (bit 63 clear: user space ends below it).
+ * The page table from inside. A slot holds 0, an entry (bit 63 set), or the address of a node of
+ * the next level (bit 63 clear: user space ends below it).
  *
  * Readers take no lock. That is sound because of when a node may go:
  *
@@ -13,10 +13,10 @@
  *						gate closed: reclaim(): limbo and empty nodes
  *						are unlinked, reused or unmapped
  *
- * A reader holds pointers to nodes only inside its section, and no section is open while the gate is
- * closed, so what reclaim() unlinks and frees has no reader; nobody else frees. Who is in no section takes the lock
- * (pt_get()). A program that does neither reads a node of the same level that was given to other addresses, or
- * zeros, and no other memory (node.c).
+ * A reader holds pointers to nodes only inside its section, and no section is open while the gate
+ * is closed, so what reclaim() unlinks and frees has no reader; nobody else frees. Who is in no
+ * section takes the lock (pt_get()). A program that does neither reads a node of the same level
+ * that was given to other addresses, or zeros, and no other memory (node.c).
  */
 #ifndef LIB_PTABLE_PTABLE_H
 #define LIB_PTABLE_PTABLE_H
@@ -93,8 +93,8 @@ static inline uint64_t pt_span(const struct hmm_ptable *t, uint32_t level)
 }
 
 /*
- * The slot that decides about an address, its level, and as return value what it held: an entry or 0.
- * For a TLB that takes neighbours along; inside a section only.
+ * The slot that decides about an address, its level, and as return value what it held: an entry or
+ * 0. For a TLB that takes neighbours along; inside a section only.
  */
 static inline uint64_t pt_find(const struct hmm_ptable *t, uint64_t addr, uint32_t *level,
 			       const _Atomic uint64_t **where)
@@ -124,15 +124,17 @@ static inline uint64_t pt_dir_index(uint64_t addr)
 }
 
 /*
- * The directory's answer: the leaf that maps addr, NULL if the levels must be asked. The table's geometry is the default
- * one, or the directory is empty and always says NULL.
+ * The directory's answer: the leaf that maps addr, NULL if the levels must be asked. The table's
+ * geometry is the default one, or the directory is empty and always says NULL.
  */
 static inline struct pt_node *pt_dir_leaf(const struct hmm_ptable *t, uint64_t addr)
 {
 	uint64_t slot =
 		atomic_load_explicit(&t->directory[pt_dir_index(addr)], memory_order_acquire);
 
-	/* A slot in use has one bit more than an address; an address beyond the table has others. */
+	/*
+	 * A slot in use has one bit more than an address; an address beyond the table has others.
+	 */
 	if (__builtin_expect(((slot >> 42) ^ (addr >> PT_DIR_SHIFT)) != PT_DIR_USED, 0))
 		return NULL;
 	if (!(slot << 22)) /* a slot in use names a leaf: spares the caller's test */
@@ -151,13 +153,13 @@ void pt_cache_init(struct hmm_ptable *t);
 void pt_cache_fini(struct hmm_ptable *t);
 
 /*
- * As hmm_ptable_clear(), but an entry that reaches beyond the range stays and gets these bits. Returns
- * how many entries overlap.
+ * As hmm_ptable_clear(), but an entry that reaches beyond the range stays and gets these bits.
+ * Returns how many entries overlap.
  */
 uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bits);
 /*
- * hmm_ptable_lookup() for who is in no section, with the lock: nodes do not go meanwhile. *shift is written always; may
- * be NULL.
+ * hmm_ptable_lookup() for who is in no section, with the lock: nodes do not go meanwhile. *shift is
+ * written always; may be NULL.
  */
 uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift);
 /* Is there any entry in the range? */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The keeper: a thief (steal.h) that no debugger of the program stops, as it is no thread of it: a process that shares
- * the address space, was made so that a tracer does not follow, raises no signal at its end and is not found by
- * wait(2). It ends with the watchdog's thread, whose child it is: at the program's end and at its exec.
+ * The keeper: a thief (steal.h) that no debugger of the program stops, as it is no thread of it: a
+ * process that shares the address space, was made so that a tracer does not follow, raises no
+ * signal at its end and is not found by wait(2). It ends with the watchdog's thread, whose child it
+ * is: at the program's end and at its exec.
  *
- * It has a table of descriptors of its own with the userfaultfd and an end of two pipes in it, from the first moment on:
- * nothing of the program's is kept open. It keeps the credentials of the program at its start, so a filter leaves it
- * nothing to do with them but to read, write and sleep.
+ * It has a table of descriptors of its own with the userfaultfd and an end of two pipes in it, from
+ * the first moment on: nothing of the program's is kept open. It keeps the credentials of the
+ * program at its start, so a filter leaves it nothing to do with them but to read, write and sleep.
  *
- * It runs on the watchdog's thread-local storage, which the watchdog goes on using: no errno, no lock, no sanitizer.
+ * It runs on the watchdog's thread-local storage, which the watchdog goes on using: no errno, no
+ * lock, no sanitizer.
  */
 #include "pump/keeper.h"
 #include "pump/kick.h"
@@ -43,7 +45,10 @@
 #define TICK_MS 50
 /* The watchdog comes first: it can tell engines that sleep and can stop devices. */
 #define TICKS_FIRST 2
-/* As for the watchdog: an engine that is not out by then is run over; a device that is not stopped is not waited for. */
+/*
+ * As for the watchdog: an engine that is not out by then is run over; a device that is not stopped
+ * is not waited for.
+ */
 #define PATIENCE_NS 1000000000ULL
 
 struct keeper {

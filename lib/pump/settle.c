@@ -45,7 +45,10 @@ void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struc
 	const struct timespec moment = { 0, 20000 };
 	uint32_t closed;
 
-	/* What was closed when we looked, and nobody has added to, holds no event that is not handed over. */
+	/*
+	 * What was closed when we looked, and nobody has added to, holds no event that is not
+	 * handed over.
+	 */
 	while ((closed = atomic_load(&mm->gate.closed)) & GATE_THIEVES) {
 		if (anyone_busy(mm)) {
 			nanosleep(&moment, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What thieves do, see steal.h. Runs on the keeper too, which has no thread-local storage of its own: no errno, no
- * lock, no sanitizer.
+ * What thieves do, see steal.h. Runs on the keeper too, which has no thread-local storage of its
+ * own: no errno, no lock, no sanitizer.
  */
 #include "pump/steal.h"
 #include "space/space.h"

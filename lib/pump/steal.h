@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Reading in the pump's place (rule 10). A program's call that changes memory waits until its event is read, and
- * the pump may be unable to: a driver's callback hangs, the thread that holds a lock which the pump needs was
- * interrupted by a signal whose handler unmaps, a debugger has stopped it. Then a thief reads: the watchdog, or
- * the keeper where all threads are stopped. What it read waits for the pump.
+ * Reading in the pump's place (rule 10). A program's call that changes memory waits until its event
+ * is read, and the pump may be unable to: a driver's callback hangs, the thread that holds a lock
+ * which the pump needs was interrupted by a signal whose handler unmaps, a debugger has stopped it.
+ * Then a thief reads: the watchdog, or the keeper where all threads are stopped. What it read waits
+ * for the pump.
  *
  * Reading is sound while no engine uses a translation and none is found valid:
  *
@@ -17,8 +18,9 @@
  *					handles, takes GATE_THIEVES away
  *					even, opens
  *
- * The pump takes them away in one step, only if nothing was added since it looked and nobody is busy. What is
- * committed meanwhile is not used before the pump has handled the events, so commit sections are not waited for.
+ * The pump takes them away in one step, only if nothing was added since it looked and nobody is
+ * busy. What is committed meanwhile is not used before the pump has handled the events, so commit
+ * sections are not waited for.
  */
 #ifndef LIB_PUMP_STEAL_H
 #define LIB_PUMP_STEAL_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The watchdog (rule 10): a program's call must not hang because the pump does. When an event has waited for 50 ms
- * and the pump has not come further, the watchdog reads in its place (steal.h). It also looks whether our
- * descriptors are still ours, and whether the keeper lives.
+ * The watchdog (rule 10): a program's call must not hang because the pump does. When an event has
+ * waited for 50 ms and the pump has not come further, the watchdog reads in its place (steal.h). It
+ * also looks whether our descriptors are still ours, and whether the keeper lives.
  */
 #include "pump/keeper.h"
 #include "pump/kick.h"

@@ -115,11 +115,16 @@ static bool put(struct once_table *t, const struct once_note *note)
 
 int once_put(struct hmm_mm *mm, struct once_note *note, uint64_t deadline)
 {
+	struct hmm_range own = { .notifier = note->notifier,
+				 .start = note->start,
+				 .end = note->end };
 	int err = 0;
 
-	while (!err && !put(&mm->once, note))
-		err = notifiers_outdate(mm, note->start, note->end, note->notifier, &note->seq,
-					deadline);
+	while (!err && !put(&mm->once, note)) {
+		own.notifier_seq = note->seq;
+		err = notifiers_outdate(mm, note->start, note->end, &own, deadline);
+		note->seq = own.notifier_seq;
+	}
 	return err;
 }
 

@@ -86,7 +86,7 @@ static int settle(struct walk *w)
 			err = ni_read_begin(r->notifier, w->deadline, &seq);
 		if (err)
 			return err;
-		if (seq != r->notifier_seq)
+		if (!ni_unchanged(r->notifier, r->start, r->end, &r->notifier_seq))
 			return -EBUSY;
 		if (deadline_passed(w->deadline))
 			return -ETIME;

@@ -254,8 +254,7 @@ static void arm(struct walk *w, uint64_t start, uint64_t end)
 	if (!mm_pagemap(w->mm)->scan || pagemap_all_armed(mm_pagemap(w->mm), start, end) == 1)
 		return;
 	/* Not armed they are refused: right, if the lock is not to be had. */
-	if (!notifiers_outdate(w->mm, start, end, w->range->notifier, &w->range->notifier_seq,
-			       w->deadline))
+	if (!notifiers_outdate(w->mm, start, end, w->range, w->deadline))
 		pagemap_arm(mm_pagemap(w->mm), start, end);
 }
 
@@ -288,9 +287,7 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 		return true;
 	}
 	/* Once a part has been looked at, perhaps pending, the end of a discard is the end of this attempt. */
-	if (!discard_pending_fault(w->mm, start, end,
-				   start == w->range->start ? w->range->notifier : NULL,
-				   &w->range->notifier_seq))
+	if (!discard_pending_fault(w->mm, start, end, start == w->range->start ? w->range : NULL))
 		return false;
 	if (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB) {
 		if (mm_wp_async(w->mm))

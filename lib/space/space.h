@@ -89,8 +89,16 @@ struct hmm_interval_notifier {
 	const struct hmm_interval_notifier_ops *ops;
 	void *priv;
 	_Atomic uint64_t seq; /* A: the last invalidation that hit it; written under N */
-	struct hmm_interval_notifier *next; /* of mm->abandoned */
 };
+
+/* One of the latest invalidations, see notifier/recent.h. Written under N. */
+struct recent {
+	_Atomic uint64_t seq; /* A: 0 while it is written */
+	_Atomic uint64_t start;
+	_Atomic uint64_t end;
+};
+
+#define RECENT_MAX 64
 
 struct region {
 	struct itree_node node; /* R */
@@ -143,7 +151,7 @@ struct discard_list {
 
 /* What a fault saw of memory that nobody can watch, under which sequence. See range/once.c. */
 struct once_note {
-	const struct hmm_interval_notifier *notifier;
+	struct hmm_interval_notifier *notifier;
 	uint64_t seq;
 	uint64_t start;
 	uint64_t end;
@@ -187,9 +195,9 @@ struct hmm_mm {
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
-	struct itree notifiers;                          /* N */
-	struct hmm_interval_notifier *_Atomic abandoned; /* A: to be removed by who has the lock */
-	uint64_t invalidate_seq;                         /* N */
+	struct itree notifiers;           /* N */
+	uint64_t invalidate_seq;          /* N */
+	struct recent recent[RECENT_MAX]; /* number n at n % RECENT_MAX */
 	struct discard_list discards;
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */

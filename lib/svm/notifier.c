@@ -85,28 +85,33 @@ static int notifier_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 	return 0;
 }
 
-static bool notifier_exists(struct hmm_svm *svm, uint64_t addr)
+static struct hmm_interval_notifier *notifier_find(struct hmm_svm *svm, uint64_t addr)
 {
-	bool exists;
+	const struct svm_notifier *w;
 
 	pthread_mutex_lock(&svm->lock);
-	exists = itree_first(&svm->notifiers, addr, addr + 1);
+	w = (const struct svm_notifier *)itree_first(&svm->notifiers, addr, addr + 1);
 	pthread_mutex_unlock(&svm->lock);
-	return exists;
+	return w ? w->ni : NULL;
 }
 
 /* The notifiers' lock may be held for long: svm->lock, which nobody waits for with a deadline, not around it. */
-int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline)
+int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline,
+			struct hmm_interval_notifier **ni)
 {
 	int rc;
 
-	if (notifier_exists(svm, addr))
+	*ni = notifier_find(svm, addr);
+	if (*ni)
 		return 0;
 	rc = deadline_lock(&svm->notifier_lock, deadline);
 	if (rc)
 		return rc;
-	if (!notifier_exists(svm, addr))
+	*ni = notifier_find(svm, addr);
+	if (!*ni) {
 		rc = notifier_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
+		*ni = notifier_find(svm, addr);
+	}
 	pthread_mutex_unlock(&svm->notifier_lock);
 	return rc;
 }

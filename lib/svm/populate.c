@@ -27,24 +27,6 @@
 #include <hmm/ptable.h>
 #include <hmm/range.h>
 
-static int nothing(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
-{
-	return 0;
-}
-
-/* The svm's notifier answers for what is installed; nothing is, on behalf of this one. */
-static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
-			  void *priv)
-{
-	return false;
-}
-
-static const struct hmm_interval_notifier_ops fault_ops = {
-	.size = sizeof(fault_ops),
-	.invalidate = nothing,
-	.holds = holds_nothing,
-};
-
 static void request(const struct chunk_request *rq, struct hmm_range *range)
 {
 	uint64_t from = rq->need_start & ~(FILE_WRITE_BLOCK - 1);
@@ -118,7 +100,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_req
 		rc = ni_read_begin(range->notifier, rq->deadline, &seq);
 		if (rc)
 			return rc;
-		if (seq != range->notifier_seq)
+		if (!ni_unchanged(range->notifier, range->start, range->end, &range->notifier_seq))
 			return CHUNK_COLLIDED;
 		sched_yield();
 	}
@@ -167,21 +149,18 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	return rc ? rc : need;
 }
 
-static int populate(struct hmm_svm *svm, struct chunk_request *rq)
+static int populate(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_interval_notifier *ni)
 {
-	struct hmm_range range = { .size = sizeof(range), .start = rq->start, .end = rq->end };
+	struct hmm_range range = {
+		.size = sizeof(range), .notifier = ni, .start = rq->start, .end = rq->end
+	};
 	int rc;
 
 	range.hmm_pfns = objpool_get(&svm->pfns_pool);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
 	rq->refused = false;
-	rc = ni_insert(svm->mm, rq->start, rq->end - rq->start, &fault_ops, NULL, &range.notifier,
-		       rq->deadline);
-	if (!rc) {
-		rc = walk_and_commit(svm, rq, &range);
-		ni_abandon(range.notifier);
-	}
+	rc = walk_and_commit(svm, rq, &range);
 	objpool_put(&svm->pfns_pool, range.hmm_pfns);
 	return rc;
 }
@@ -211,14 +190,16 @@ static bool take_block(struct hmm_svm *svm, const struct chunk_request *rq,
 
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 {
+	struct hmm_interval_notifier *ni;
 	struct chunk_request block;
-	int rc = svm_notifier_ensure(svm, rq->start, rq->deadline);
+	int rc = svm_notifier_ensure(svm, rq->start, rq->deadline, &ni);
 
 	if (rc)
 		return rc;
 	rq->shift = (uint32_t)__builtin_ctzll(rq->end - rq->start);
 	do
-		rc = take_block(svm, rq, &block) ? populate(svm, &block) : populate(svm, rq);
+		rc = take_block(svm, rq, &block) ? populate(svm, &block, ni)
+						 : populate(svm, rq, ni);
 	while (rc == CHUNK_CHANGED);
 	return rc;
 }

@@ -19,8 +19,8 @@
  * handle faults look it up in no section, while hmm_svm_collect() frees its nodes: by pt_get(), never by
  * hmm_ptable_lookup().
  *
- * Each fault has a notifier of its own, as long as the chunk it populates: a collision with an event
- * elsewhere in the 512 MiB of the svm's notifier is none. The latter does the invalidation.
+ * A fault runs under the svm's notifier. What hits another part of its 512 MiB meanwhile is no collision:
+ * notifier/recent.h tells.
  */
 #ifndef LIB_SVM_SVM_H
 #define LIB_SVM_SVM_H
@@ -136,7 +136,8 @@ struct hmm_svm {
 
 /* notifier.c */
 /* 0; -ENOMEM; -ESRCH; -ETIME */
-int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline);
+int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline,
+			struct hmm_interval_notifier **ni);
 void svm_notifiers_fini(struct hmm_svm *svm);
 uint64_t svm_notifiers_collect(struct hmm_svm *svm);
 /* hmm_svm_drop() that gives up: then nothing is dropped, -ETIME. */

@@ -126,8 +126,7 @@ void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
  * Discards up to this one have ended. First their translations become outdated: who no longer finds the discard asks only
  * whether a page is there. Some, from an address on, as the pump waits for the lock meanwhile; true: there are more.
  */
-static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
-			const struct hmm_interval_notifier *own, uint64_t *seq)
+static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last, struct hmm_range *own)
 {
 	struct discard_list *l = &mm->discards;
 	struct discard *after;
@@ -143,7 +142,7 @@ static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
 		after = next(l, d, *at, UINT64_MAX);
 		if (d->id > last)
 			continue;
-		if (notifiers_outdate(mm, d->node.start, d->node.end, own, seq,
+		if (notifiers_outdate(mm, d->node.start, d->node.end, own,
 				      deadline_after(OUTDATE_NS)))
 			break;
 		drop(mm, d);
@@ -152,14 +151,13 @@ static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last,
 	return more;
 }
 
-static void settle_up_to(struct hmm_mm *mm, uint64_t last, const struct hmm_interval_notifier *own,
-			 uint64_t *seq)
+static void settle_up_to(struct hmm_mm *mm, uint64_t last, struct hmm_range *own)
 {
 	uint64_t at = 0;
 
 	/* Pending discards may be nested, and new ones come: it need not reach the end. */
 	for (int i = 0; last && i <= DISCARDS_MAX / AT_ONCE; i++)
-		if (!settle_some(mm, &at, last, own, seq))
+		if (!settle_some(mm, &at, last, own))
 			break;
 }
 
@@ -179,11 +177,10 @@ static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *
 
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
-	return discard_pending_fault(mm, start, end, NULL, NULL);
+	return discard_pending_fault(mm, start, end, NULL);
 }
 
-bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
-			   const struct hmm_interval_notifier *own, uint64_t *seq)
+bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own)
 {
 	uint64_t youngest;
 
@@ -192,7 +189,7 @@ bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
 	/* A process that shares the address space: the threads that it sees are not those that the discard is about. */
 	if (getpid() != mm->pid)
 		return true;
-	settle_up_to(mm, suspects_ask(mm, youngest, true), own, seq);
+	settle_up_to(mm, suspects_ask(mm, youngest, true), own);
 	return is_known(mm, start, end, &youngest);
 }
 
@@ -219,7 +216,7 @@ void discards_look(struct hmm_mm *mm)
 
 	mm->discards.looks++;
 	if (is_known(mm, 0, UINT64_MAX, &youngest))
-		settle_up_to(mm, suspects_ask(mm, youngest, false), NULL, NULL);
+		settle_up_to(mm, suspects_ask(mm, youngest, false), NULL);
 }
 
 /* Somebody knows that discards of the range have ended. What reaches beyond it stays pending there. */

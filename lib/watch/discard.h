@@ -5,6 +5,8 @@
 
 #include "space/space.h"
 
+#include <hmm/range.h>
+
 int discards_init(struct hmm_mm *mm);
 void discards_fini(struct hmm_mm *mm);
 /* A discard is announced. */
@@ -14,8 +16,7 @@ void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is a discard of any part of it pending? Tries to settle it first. */
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* For a fault that has not looked yet: its sequence outlives the end of the discard, see notifiers_outdate(). */
-bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end,
-			   const struct hmm_interval_notifier *own, uint64_t *seq);
+bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own);
 /* The pump, without events: when to look at pending discards that nobody asks about, -1 never; and to look. */
 int discards_wait_ms(struct hmm_mm *mm);
 void discards_look(struct hmm_mm *mm);

@@ -12,10 +12,11 @@
 #define STANDS_NS 200000ULL /* how long the lock is waited for before a use is refused */
 
 /*
- * What the page table says of a VMA, "registered", is said of every userfaultfd's; what we know may be out of date, as
- * not every change raises an event. The kernel itself knows whose it is: registered again, it is busy if somebody
- * else's, and nothing changes if it is ours. It would change if it were nobody's, so that is asked before, and the lock
- * is held, under which all is registered:
+ * What the page table says of a VMA, "registered", is said of every userfaultfd's; what we know may
+ * be out of date, as not every change raises an event. The kernel itself knows whose it is:
+ * registered again, it is busy if somebody else's, and nothing changes if it is ours. It would
+ * change if it were nobody's, so that is asked before, and the lock is held, under which all is
+ * registered:
  *
  *	ours			known and registered, and registering succeeds
  *	somebody else's		registering fails
@@ -32,7 +33,9 @@ static bool is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end
 	return !mm->provider.ops->watch(&mm->provider, start, end);
 }
 
-/* The same for a part that is one region, and maybe several VMAs. *vma: what is there afterwards. */
+/*
+ * The same for a part that is one region, and maybe several VMAs. *vma: what is there afterwards.
+ */
 static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end,
 			 struct hmm_vma *vma)
 {
@@ -43,7 +46,9 @@ static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_
 	/* Of one of them another may be the owner. */
 	if (!all && !is_ours(mm, at, vma->start, vma->end))
 		return false;
-	/* What has come there meanwhile may be memory of the library, which must not be registered. */
+	/*
+	 * What has come there meanwhile may be memory of the library, which must not be registered.
+	 */
 	if (vma->start > start || vma->end < end)
 		return !watch_take_back(mm, start, end, false);
 	return true;
@@ -60,7 +65,10 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	const struct itree_node *r;
 	bool stands = false;
 
-	/* There most kinds cannot be registered, and are used once, as whatever can be read of them says. */
+	/*
+	 * There most kinds cannot be registered, and are used once, as whatever can be read of them
+	 * says.
+	 */
 	if (!mm_wp_async(mm) || !mm_registers(mm))
 		return !vma_peek(&mm->vmas, start, vma);
 	/* Who holds the lock for longer is the pump, and then nothing is valid. */

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Registering. The kernel splits a VMA of which a part is registered, and the program sees that: mremap of the whole
- * fails with EFAULT, and since Linux 6.17 one that moves several VMAs stops at the first that is registered, with
- * those before it moved already. So a VMA is registered as a whole, and three things are minded:
+ * Registering. The kernel splits a VMA of which a part is registered, and the program sees that:
+ * mremap of the whole fails with EFAULT, and since Linux 6.17 one that moves several VMAs stops at
+ * the first that is registered, with those before it moved already. So a VMA is registered as a
+ * whole, and three things are minded:
  *
- * It may have made room for a larger one since it was looked up, of which only a part would be registered. So it is
- * looked up again at the last instant, and the call reaches over the holes on both sides, about which the kernel says
- * nothing: what the program has mapped there instead is registered as a whole, too.
+ * It may have made room for a larger one since it was looked up, of which only a part would be
+ * registered. So it is looked up again at the last instant, and the call reaches over the holes on
+ * both sides, about which the kernel says nothing: what the program has mapped there instead is
+ * registered as a whole, too.
  *
  *	look-up: [A, B)			program
  *	look again: still there
  *					unmaps [A, B), maps [A, C)
  *	registers all from the VMA before to the VMA behind: [A, C)
  *
- * What lies beside it unregistered and is like it would have joined it: registered, too, it does. That also mends what
- * the call over the holes cannot prevent, where the VMA had a neighbour instead of a hole and the program replaced both
- * by one: it is split for some microseconds, in which its mremap fails (3 of 60,000 where a program does nothing else).
+ * What lies beside it unregistered and is like it would have joined it: registered, too, it does.
+ * That also mends what the call over the holes cannot prevent, where the VMA had a neighbour
+ * instead of a hole and the program replaced both by one: it is split for some microseconds, in
+ * which its mremap fails (3 of 60,000 where a program does nothing else).
  *
- * What lies before it and differs, in protection or advice, is moved with it by one call since Linux 6.17. If the first
- * VMA of such a call is registered the kernel refuses the call as a whole, as kernels before do in any case. So those
- * are registered, too, where the kernel moves several.
+ * What lies before it and differs, in protection or advice, is moved with it by one call since
+ * Linux 6.17. If the first VMA of such a call is registered the kernel refuses the call as a whole,
+ * as kernels before do in any case. So those are registered, too, where the kernel moves several.
  */
 #include "watch/region.h"
 #include "notifier/notifier.h"
@@ -59,7 +62,7 @@ static bool same_backing(const struct hmm_vma *a, const struct hmm_vma *b)
 	       a->offset - a->start == b->offset - b->start;
 }
 
-/* ---- holes -------------------------------------------------------------------------------------- */
+/* ---- holes ----------------------------------------------------------------------------------- */
 
 /* Down to what is mapped before, at most as far as that. False: the VMA is another by now. */
 static bool hole_before(struct hmm_mm *mm, uint64_t *start, uint64_t bytes)
@@ -100,11 +103,11 @@ static bool widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start,
 	return true;
 }
 
-/* ---- before and after ---------------------------------------------------------------------------- */
+/* ---- before and after ------------------------------------------------------------------------ */
 
 /*
- * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it. The
- * question costs little, the answer "yes" is taken seriously.
+ * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it.
+ * The question costs little, the answer "yes" is taken seriously.
  */
 static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
@@ -152,12 +155,13 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
 }
 
 /*
- * The mapping was looked up before: memory of the library may have come into a hole that the program made meanwhile.
- * Registered, its unmapping would wait for the pump, and is done with locks held that the pump takes. What cannot be
- * accessed may be about to become such memory.
+ * The mapping was looked up before: memory of the library may have come into a hole that the
+ * program made meanwhile. Registered, its unmapping would wait for the pump, and is done with locks
+ * held that the pump takes. What cannot be accessed may be about to become such memory.
  *
- * And what came into a hole after the registration is not registered: a mapping of its own, as the kernel joins nothing
- * that is registered to what is not. So one VMA must reach over all of it, or it was another that was looked up.
+ * And what came into a hole after the registration is not registered: a mapping of its own, as the
+ * kernel joins nothing that is registered to what is not. So one VMA must reach over all of it, or
+ * it was another that was looked up.
  */
 static int look_again(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
@@ -197,7 +201,10 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	if (whole && !still_there(mm, vma))
 		return -EAGAIN;
 	err = watch(mm, low, high);
-	/* Nothing was there at that instant; or what has come into a hole is of a kind that cannot be. */
+	/*
+	 * Nothing was there at that instant; or what has come into a hole is of a kind that cannot
+	 * be.
+	 */
 	if (err && whole && !still_there(mm, vma))
 		return -EAGAIN;
 	if (err && (low < start || high > end)) {
@@ -212,7 +219,7 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	return err ? err : look_again(mm, vma, start, end);
 }
 
-/* ---- neighbours ---------------------------------------------------------------------------------- */
+/* ---- neighbours ------------------------------------------------------------------------------ */
 
 /* Does this kernel move several VMAs in one call? Asked with memory of our own, once. */
 static bool moves_several(void)
@@ -229,7 +236,10 @@ static bool moves_several(void)
 			    0);
 	if (p == MAP_FAILED)
 		return true;
-	/* Only what is surely still ours is unmapped: another thread may have mapped something where it was. */
+	/*
+	 * Only what is surely still ours is unmapped: another thread may have mapped something
+	 * where it was.
+	 */
 	if (!syscall(SYS_mprotect, p, page, PROT_READ) &&
 	    syscall(SYS_mremap, p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
 		    p + 2 * page) == (long)(p + 2 * page)) {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Before a mapping of a file is registered: map what is in the page cache. In a registered mapping the kernel brings in
- * one page a fault, not its neighbours as well (ns a page, ext4, in the page cache):
+ * Before a mapping of a file is registered: map what is in the page cache. In a registered mapping
+ * the kernel brings in one page a fault, not its neighbours as well (ns a page, ext4, in the page
+ * cache):
  *
  *				touched by the CPU	MADV_POPULATE_READ
  *	not registered			45			54
  *	registered			990			292
  *	mapped, then registered		25			-
  *
- * So it is done once, at the registration, for 1 GiB at most: some 14 ms, of which a program that reads all of it saves
- * a quarter of a second. Faults of the same mapping meanwhile, by other engines, take part.
+ * So it is done once, at the registration, for 1 GiB at most: some 14 ms, of which a program that
+ * reads all of it saves a quarter of a second. Faults of the same mapping meanwhile, by other
+ * engines, take part.
  */
 #include "watch/region.h"
 #include "space/space.h"
@@ -70,8 +72,8 @@ static int map_runs(uint64_t start, uint64_t end, uint64_t page, bool *all)
 }
 
 /*
- * To ask what is resident costs half as much again as to map it. Where all of the step before was, both ends of this
- * one are asked for.
+ * To ask what is resident costs half as much again as to map it. Where all of the step before was,
+ * both ends of this one are asked for.
  */
 static int map_step(uint64_t start, uint64_t end, bool *all)
 {
@@ -101,7 +103,9 @@ static void begin(struct resident_work *w, const struct hmm_vma *vma, uint64_t t
 				     steps < STEPS_MAX ? steps : STEPS_MAX };
 }
 
-/* The work that faults of this mapping share; while they share another's, one of this fault's own. */
+/*
+ * The work that faults of this mapping share; while they share another's, one of this fault's own.
+ */
 static struct resident_work *choose(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
 				    struct resident_work *own)
 {

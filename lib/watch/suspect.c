@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Which threads may still be in the middle of a discard. The caller of a discard is in madvise() when its event is read,
- * and the zap is over once it is seen elsewhere. Who the caller is nothing tells, so every thread that lives is looked
- * at. What proves that a thread is elsewhere:
+ * Which threads may still be in the middle of a discard. The caller of a discard is in madvise()
+ * when its event is read, and the zap is over once it is seen elsewhere. Who the caller is nothing
+ * tells, so every thread that lives is looked at. What proves that a thread is elsewhere:
  *
  *	it sleeps	in another system call, or so that a signal would wake it
  *	it runs		the time that it has spent in user mode has grown: the kernel adds to that only at ticks that
  *			find the thread in user mode, and as it leaves user mode where ticks are off
  *	it has ended
  *
- * A thread that spins gives the second proof at its next tick: 1 to 10 ms. One that makes system calls all the time
- * gives it at a tick in between, which takes some more. Neither needs privilege, or the help of the program.
+ * A thread that spins gives the second proof at its next tick: 1 to 10 ms. One that makes system
+ * calls all the time gives it at a tick in between, which takes some more. Neither needs privilege,
+ * or the help of the program.
  *
- * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which discard it is cleared, so
- * that a program that goes on discarding does not start everything over.
+ * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which
+ * discard it is cleared, so that a program that goes on discarding does not start everything over.
  */
 #include "watch/discard.h"
 #include "space/space.h"
@@ -94,8 +95,8 @@ static struct suspect *find(struct suspect_list *l, pid_t tid)
 }
 
 /*
- * A thread of which nothing else is known. One that is new on the list was elsewhere, or did not live, when all were
- * looked at the last time.
+ * A thread of which nothing else is known. One that is new on the list was elsewhere, or did not
+ * live, when all were looked at the last time.
  */
 static bool suspect(struct suspect_list *l, pid_t tid)
 {
@@ -141,8 +142,8 @@ static size_t list_threads(struct suspect_list *l, size_t *threads)
 }
 
 /*
- * A listing ends early where a thread ends under it. It is whole if it names as many as live, and all of these lived
- * until after the count.
+ * A listing ends early where a thread ends under it. It is whole if it names as many as live, and
+ * all of these lived until after the count.
  */
 static bool ask_all(const struct hmm_mm *mm, struct suspect_list *l)
 {

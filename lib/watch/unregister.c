@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Taking registrations back, before detaching: a child that keeps our userfaultfd open would otherwise keep them.
+ * Taking registrations back, before detaching: a child that keeps our userfaultfd open would
+ * otherwise keep them.
  *
- * Not in one call a region. Linux 6.12 ends in a BUG when it unregisters a mapping that could then be joined to the
- * one on its left and must not be, as its kind is told when a mapping goes: System V segments, files of FUSE and 9p.
- * It looks at the left one, gives up, goes on to the next, which is the same mapping again, unregistered by now, and
- * asserts that it is not:
+ * Not in one call a region. Linux 6.12 ends in a BUG when it unregisters a mapping that could then
+ * be joined to the one on its left and must not be, as its kind is told when a mapping goes: System
+ * V segments, files of FUSE and 9p. It looks at the left one, gives up, goes on to the next, which
+ * is the same mapping again, unregistered by now, and asserts that it is not:
  *
  *	|  left, not registered  |  registered  |	of one segment or file
  *
- * So such mappings are unregistered one a call, from the right to the left, and what lies at the left unregistered
- * is registered before. What is registered differently cannot be joined.
+ * So such mappings are unregistered one a call, from the right to the left, and what lies at the
+ * left unregistered is registered before. What is registered differently cannot be joined.
  */
 #include "watch/region.h"
 #include "space/space.h"
@@ -30,7 +31,9 @@ static bool continues(const struct hmm_vma *left, const struct hmm_vma *vma)
 	       left->offset + (left->end - left->start) == vma->offset;
 }
 
-/* Registers what lies before the mapping and could be joined to it. True: it did, from *start on. */
+/*
+ * Registers what lies before the mapping and could be joined to it. True: it did, from *start on.
+ */
 static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start)
 {
 	struct hmm_vma left;
@@ -44,8 +47,9 @@ static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *s
 }
 
 /*
- * Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well, so it is asked whose it is; but not
- * what is nobody's, which that would register: a part of a segment that was attached again, next to its other part.
+ * Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well, so it is asked
+ * whose it is; but not what is nobody's, which that would register: a part of a segment that was
+ * attached again, next to its other part.
  */
 static void unwatch_ours(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {

@@ -42,6 +42,52 @@ static void munmap_invalidates_before_it_is_valid_again(void **state)
 	space_close(&s);
 }
 
+/* Of a part of the notifier's interval, as a fault asks. */
+static void a_change_of_another_part_is_no_change(void **state)
+{
+	struct space s;
+	uint64_t seq;
+	uint64_t old;
+
+	space_open(&s, 8, 0);
+	old = seq = hmm_interval_read_begin(s.ni);
+	munmap(s.p, PAGE);
+	settle(&s);
+	assert_true(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 8), &seq));
+	assert_int_not_equal(seq, old);
+	assert_true(hmm_interval_valid(s.ni, seq));
+	seq = old;
+	assert_false(ni_unchanged(s.ni, addr(&s, 0), addr(&s, 8), &seq));
+	assert_int_equal(seq, old);
+	munmap(s.p + 7 * PAGE, PAGE);
+	settle(&s);
+	assert_true(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 7), &seq));
+	seq = old;
+	assert_false(ni_unchanged(s.ni, addr(&s, 6), addr(&s, 8), &seq));
+	space_close(&s);
+}
+
+/* What is long ago may have been here. */
+static void too_many_changes_are_a_change(void **state)
+{
+	struct hmm_invalidation elsewhere = { .event = HMM_EVENT_CLEAR };
+	struct space s;
+	uint64_t seq;
+	uint64_t old;
+
+	space_open(&s, 8, 0);
+	elsewhere.start = addr(&s, 0);
+	elsewhere.end = addr(&s, 1);
+	old = seq = hmm_interval_read_begin(s.ni);
+	for (int i = 0; i < RECENT_MAX; i++)
+		assert_int_equal(hmm_interval_invalidate(s.mm, &elsewhere), 0);
+	assert_true(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 8), &seq));
+	assert_int_equal(hmm_interval_invalidate(s.mm, &elsewhere), 0);
+	seq = old;
+	assert_false(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 8), &seq));
+	space_close(&s);
+}
+
 static void an_event_elsewhere_leaves_a_notifier_alone(void **state)
 {
 	struct space s;
@@ -173,6 +219,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_arguments_are_refused),
 		cmocka_unit_test(munmap_invalidates_before_it_is_valid_again),
+		cmocka_unit_test(a_change_of_another_part_is_no_change),
+		cmocka_unit_test(too_many_changes_are_a_change),
 		cmocka_unit_test(an_event_elsewhere_leaves_a_notifier_alone),
 		cmocka_unit_test(nested_notifiers_are_all_called),
 		cmocka_unit_test(no_callback_after_remove),

@@ -53,7 +53,7 @@ static void on_hook(enum hmm_point w, void *arg)
 	if (map[w] && !not_pump)
 		window_hold(arg, (enum window)map[w]);
 	/* Nobody's scene: who faults just then is not to be foreseen. */
-	if (w == HMM_POINT_UNTOLD)
+	if (w == HMM_POINT_UNDELIVERED)
 		tort_pause(UNTOLD_NS);
 }
 #else

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#include "notifier/recent.h"
+
+void recent_note(struct hmm_mm *mm, uint64_t seq, uint64_t start, uint64_t end)
+{
+	struct recent *r = &mm->recent[seq % RECENT_MAX];
+
+	atomic_store(&r->seq, 0);
+	atomic_store(&r->start, start);
+	atomic_store(&r->end, end);
+	atomic_store(&r->seq, seq);
+}
+
+bool recent_hit(const struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after,
+		uint64_t until)
+{
+	if (until - after > RECENT_MAX)
+		return true;
+	for (uint64_t n = after + 1; n <= until; n++) {
+		const struct recent *r = &mm->recent[n % RECENT_MAX];
+		const bool before = atomic_load(&r->seq) == n;
+		const bool hit = atomic_load(&r->start) < end && atomic_load(&r->end) > start;
+
+		/* Another one's by now, or about to be. */
+		if (!before || atomic_load(&r->seq) != n || hit)
+			return true;
+	}
+	return false;
+}
