@@ -138,7 +138,7 @@ static void a_pin_alone_goes_stale(void **state)
 	needs_io_uring();
 	strcpy(buf, "old");
 	assert_int_equal(set(0, at(buf), at(buf) + LEN), 0);
-	replace(buf, LEN);
+	assert_true(replace(buf, LEN));
 	strcpy(buf, "new");
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_write_fixed(sqe, t.pipe[1], buf, 4, 0, 0);
@@ -159,7 +159,7 @@ static void the_driver_of_the_page_writes_what_is_mapped(void **state)
 	transfer(buf);
 	arrived("old");
 	assert_int_equal(t.maps, 1);
-	replace(buf, LEN);
+	assert_true(replace(buf, LEN));
 	strcpy(buf, "new");
 	transfer(buf);
 	arrived("new");

@@ -64,7 +64,7 @@ static void *replacer(void *arg)
 {
 	for (uint64_t n = 1; !t.stop; n++) {
 		atomic_fetch_add(&t.changes, 1);
-		replace(t.buf, LEN);
+		t.stop |= !replace(t.buf, LEN);
 		*(volatile uint64_t *)t.buf = n;
 		atomic_fetch_add(&t.changes, 1);
 		usleep(100);
@@ -78,7 +78,7 @@ static void a_load_sees_what_is_mapped_while_it_comes_and_goes(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, replacer, NULL), 0);
-	while (undisturbed < ROUNDS) {
+	while (undisturbed < ROUNDS && !t.stop) {
 		uint64_t before = t.changes;
 		uint64_t value;
 		int ret = load(&t.sim, &value, (uintptr_t)t.buf, sizeof(value));
@@ -89,6 +89,7 @@ static void a_load_sees_what_is_mapped_while_it_comes_and_goes(void **state)
 		assert_int_equal(value, before / 2);
 		undisturbed++;
 	}
+	assert_false(t.stop);
 	t.stop = true;
 	pthread_join(thread, NULL);
 	assert_true(t.sim.faults > 0);
