@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <hmm/hmm.h>
 #include "base/hooks.h"
-#include "broken.h"
+#include "common/broken.h"
 
 #define PAGE 4096UL
 #define PAGES 64

@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <hmm/hmm.h>
 #include "kernel/abi/pagemap.h"
-#include "broken.h"
+#include "common/broken.h"
 
 #define PAGE 4096UL
 #define MIB (1UL << 20)

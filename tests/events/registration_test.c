@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "broken.h"
+#include "common/broken.h"
 #include "held.h"
 #include "memory.h"
 

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include "broken.h"
+#include "common/broken.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include <hmm/hmm.h>

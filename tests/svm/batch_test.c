@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Faults in batches, and what may happen between the walk and the commit. */
-#include "null.h"
+#include "common/null.h"
 #include "svm/svm.h"
 
 /* ---- batches: a device whose fault buffer is a script --------------------------------------------- */

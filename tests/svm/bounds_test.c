@@ -2,7 +2,7 @@
 /* What a driver or a caller hands in: too many, flags that are not its own, odd addresses. */
 #include <limits.h>
 #include <signal.h>
-#include "soft.h"
+#include "common/soft.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 

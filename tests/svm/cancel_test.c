@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* A thread that is cancelled inside a call leaves no claim, no lock and no job behind. */
-#include "soft.h"
+#include "common/soft.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 

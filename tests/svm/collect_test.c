@@ -10,7 +10,7 @@
  * AddressSanitizer reports the first such load (lib/ptable/node.c poisons what is free); without it the test dies of
  * one, or finds a fault that was answered for another chunk.
  */
-#include "mirror.h"
+#include "common/svm.h"
 #include "ptable/ptable.h"
 #include "svm/svm.h"
 

@@ -10,8 +10,8 @@
  *				-ETIME
  *							release
  */
-#include "mirror.h"
-#include "../events/broken.h"
+#include "common/svm.h"
+#include "common/broken.h"
 #include "space/space.h"
 #include "svm/svm.h"
 #include "files/files.h"

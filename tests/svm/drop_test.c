@@ -7,7 +7,7 @@
  *	use:  entry? done : raise a fault, have it served, look again
  */
 #include <sys/shm.h>
-#include "mirror.h"
+#include "common/svm.h"
 #include "svm/svm.h"
 
 #define RW (PROT_READ | PROT_WRITE)

@@ -12,7 +12,7 @@
  */
 #include <signal.h>
 #include <sys/time.h>
-#include "mirror.h"
+#include "common/svm.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 16

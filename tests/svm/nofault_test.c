@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* A device without faults: memory is named, populated at submit and after an invalidation. */
-#include "soft.h"
-#include "../core/held_discard.h"
+#include "common/soft.h"
+#include "common/held_discard.h"
 
 static int submit_named(struct mirror *m, struct span *s, struct hmm_job_range *r)
 {

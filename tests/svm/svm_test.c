@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Shared virtual memory on the null device, whose page table can be looked at. */
-#include "null.h"
+#include "common/null.h"
 
 static void options_are_checked(void **state)
 {

@@ -5,7 +5,7 @@
  */
 #include <sys/shm.h>
 #include <sys/syscall.h>
-#include "mirror.h"
+#include "common/svm.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define BLOCK_PAGES 16

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* mappings: memory of every kind, with the files behind it. */
+#ifndef TESTS_MAPPINGS_H
+#define TESTS_MAPPINGS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/zero_page.h"
+#include "space/space.h"
+#include "kernel/abi/madvise.h"
+
+#define PAGE 4096UL
+#define MIB (1UL << 20)
+#define RW (PROT_READ | PROT_WRITE)
+
+static inline uint64_t at(const void *p)
+{
+	return (uint64_t)(uintptr_t)p;
+}
+
+/* A mapping of its own: between two inaccessible pages. Unmapped by unmap(). */
+static inline char *map_fd(size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	const size_t align = bytes >= 2 * MIB ? 2 * MIB : PAGE;
+	char *room = mmap(NULL, bytes + 2 * align + 2 * PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p;
+
+	assert_ptr_not_equal(room, MAP_FAILED);
+	p = (char *)((at(room) + PAGE + align - 1) & ~(align - 1));
+	p = mmap(p, bytes, prot, flags | MAP_FIXED, fd, offset);
+	if (p == MAP_FAILED)
+		return NULL;
+	return p;
+}
+
+static inline char *map_anon(size_t bytes, int prot)
+{
+	return map_fd(bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* An unlinked or named file of some bytes on the filesystem of the build folder. */
+static inline int make_file(char *path, size_t bytes)
+{
+	int fd;
+
+	strcpy(path, "hmm-unit-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	for (size_t done = 0; done < bytes; done += PAGE) {
+		char page[PAGE];
+
+		memset(page, (int)(done / PAGE + 1), PAGE);
+		assert_int_equal(write(fd, page, PAGE), PAGE);
+	}
+	return fd;
+}
+
+static inline int make_memfd(size_t bytes, unsigned int flags)
+{
+	int fd = memfd_create("hmm-unit", MFD_CLOEXEC | flags);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)bytes)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Reserve 2 MiB huge pages if we may; how many there are free. */
+static inline long huge_pages(long want)
+{
+	static const char path[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+	static const char avail[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+	long n = 0;
+	FILE *f;
+
+	f = want >= 0 ? fopen(path, "w") : NULL;
+	if (f) {
+		fprintf(f, "%ld", want);
+		fclose(f);
+	}
+	f = fopen(avail, "r");
+	if (f) {
+		if (fscanf(f, "%ld", &n) != 1)
+			n = 0;
+		fclose(f);
+	}
+	return n;
+}
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* After a space is detached nothing is valid and nothing is left; meanwhile nothing hangs. */
+#include "common/space.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+struct ending {
+	struct hmm_mm *mm;
+	struct hmm_interval_notifier *ni;
+	_Atomic bool told, asked;
+	bool valid;
+};
+
+static void nothing_to_quiesce(void *priv)
+{
+}
+
+/* Drivers were told of the end; the space is still being taken down. */
+static void wait_until_asked(void *priv)
+{
+	struct ending *e = priv;
+
+	e->told = true;
+	while (!e->asked)
+		sched_yield();
+}
+
+static void *ask_after_the_end(void *arg)
+{
+	struct ending *e = arg;
+
+	while (!e->told)
+		sched_yield();
+	e->valid = hmm_interval_valid(e->ni, hmm_interval_read_begin(e->ni));
+	e->asked = true;
+	return NULL;
+}
+
+static void nothing_is_valid_after_release(void **state)
+{
+	static const struct hmm_quiescer_ops ops = { sizeof(ops), nothing_to_quiesce,
+						     wait_until_asked };
+	struct hmm_quiescer *q;
+	struct ending e = { .told = false };
+	pthread_t other;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	e.ni = s.ni;
+	assert_int_equal(hmm_quiescer_add(s.mm, &ops, &e, &q), 0);
+	assert_int_equal(pthread_create(&other, NULL, ask_after_the_end, &e), 0);
+	hmm_mm_detach(s.mm);
+	pthread_join(other, NULL);
+	assert_false(e.valid);
+	hmm_quiescer_remove(q);
+	hmm_interval_notifier_remove(s.ni);
+	munmap(s.p, s.bytes);
+}
+
+void __real_regions_fini(struct hmm_mm *mm);
+void __wrap_regions_fini(struct hmm_mm *mm);
+
+static struct space *unmapped_late;
+
+void __wrap_regions_fini(struct hmm_mm *mm)
+{
+	pthread_t other;
+
+	if (unmapped_late) {
+		pthread_create(&other, NULL, unmap_first_page, unmapped_late);
+		pthread_join(other, NULL);
+	}
+	__real_regions_fini(mm);
+}
+
+/*
+ * Nothing is valid any more, and events are read all the same: a thread of the library that ends
+ * unmaps its stack.
+ */
+static void what_is_unmapped_during_the_detach_is_read(void **state)
+{
+	struct space s;
+
+	space_open(&s, 4, 0);
+	unmapped_late = &s;
+	alarm(10);
+	hmm_mm_detach(s.mm);
+	alarm(0);
+	unmapped_late = NULL;
+	hmm_interval_notifier_remove(s.ni);
+	munmap(s.p, s.bytes);
+}
+
+static void attach_and_detach_leak_no_descriptor(void **state)
+{
+	int before = dup(0);
+	int after;
+
+	for (int i = 0; i < 20; i++) {
+		struct space s;
+
+		space_open(&s, 4, 0);
+		space_close(&s);
+	}
+	after = dup(0);
+	assert_int_equal(after, before + 1);
+	close(before);
+	close(after);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_valid_after_release),
+		cmocka_unit_test(what_is_unmapped_during_the_detach_is_read),
+		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The program closes descriptors that it does not know, filters system calls, cancels threads. */
+#include "common/space.h"
+
+#include <hmm/range.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "kernel/abi/uffd.h"
+
+#define PIPES 8
+
+/* In a child: the test's own descriptors stay what they are. */
+static void in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		alarm(30);
+		_exit(fn());
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+}
+
+#define REQUIRE(cond)                                                                              \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			return __LINE__ & 0x7f ? __LINE__ & 0x7f : 1;                              \
+	} while (0)
+
+static int close_all(void)
+{
+	int pipes[PIPES][2];
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	char text[256] = "the program's";
+	struct space s;
+	uint64_t seq;
+
+	space_open(&s, 4, 0);
+	seq = hmm_interval_read_begin(s.ni);
+	REQUIRE(hmm_interval_valid(s.ni, seq));
+	REQUIRE(!syscall(SYS_close_range, 3, ~0U, 0));
+	for (int i = 0; i < PIPES; i++) {
+		REQUIRE(!pipe2(pipes[i], O_NONBLOCK));
+		REQUIRE(write(pipes[i][1], text, sizeof(text)) == sizeof(text));
+	}
+	/* to numbers that the library had, too */
+	for (int fd = 900; fd < 1000; fd++)
+		REQUIRE(dup2(pipes[0][0], fd) == fd);
+	munmap(s.p, PAGE); /* waits for nobody */
+	REQUIRE(!hmm_interval_valid(s.ni, seq));
+	REQUIRE(hmm_mm_barrier(s.mm, 0) == -ESRCH);
+	REQUIRE(hmm_mm_check_files(s.mm) == -ESRCH);
+	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
+		sleep_ms(1);
+	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
+	REQUIRE(!hmm_mm_get_info(s.mm, &info) && info.lost);
+	hmm_interval_notifier_remove(s.ni);
+	hmm_mm_detach(s.mm);
+	for (int i = 0; i < PIPES; i++)
+		REQUIRE(read(pipes[i][0], text, sizeof(text)) == sizeof(text));
+	for (int fd = 900; fd < 1000; fd++)
+		REQUIRE(fcntl(fd, F_GETFD) >= 0);
+	return 0;
+}
+
+static void a_program_that_closes_all_descriptors_loses_the_space_and_nothing_else(void **state)
+{
+	in_child(close_all);
+}
+
+/* A userfaultfd of the program's under our number answers the probe as ours would. */
+static int other_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct space s;
+	uint64_t seq;
+	int fd;
+	int accepted = 0;
+
+	space_open(&s, 4, 0);
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	REQUIRE(fd >= 0 && !ioctl(fd, UFFDIO_API, &api));
+	seq = hmm_interval_read_begin(s.ni);
+	REQUIRE(dup2(fd, s.mm->provider.fd.fd) >= 0);
+	while (accepted < 1000 && hmm_interval_valid(s.ni, seq))
+		accepted++;
+	REQUIRE(accepted < 64); /* one probe in so many looks whose it is */
+	REQUIRE(hmm_mm_barrier(s.mm, 0) == -ESRCH);
+	REQUIRE(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 0), addr(&s, 1)) == -ESRCH);
+	space_close(&s);
+	REQUIRE(fcntl(fd, F_GETFD) >= 0);
+	return 0;
+}
+
+static void another_userfaultfd_in_the_place_of_ours_is_recognised(void **state)
+{
+	in_child(other_uffd);
+}
+
+static int refuse_the_probe(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)UFFDIO_WRITEPROTECT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { sizeof(filter) / sizeof(filter[0]), filter };
+	uint64_t pfns[1] = { 0 };
+	struct hmm_range range = { .size = sizeof(range), .hmm_pfns = pfns };
+	struct space s;
+	uint64_t seq;
+
+	space_open(&s, 4, 0);
+	seq = hmm_interval_read_begin(s.ni);
+	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
+	REQUIRE(!hmm_interval_valid(s.ni, seq));
+	REQUIRE(hmm_mm_barrier(s.mm, 0) == -EPERM);
+	range.notifier = s.ni;
+	range.start = addr(&s, 0);
+	range.end = addr(&s, 1);
+	range.default_flags = HMM_PFN_REQ_FAULT;
+	REQUIRE(hmm_range_fault(&range, 0) == -EPERM);
+	return 0;
+}
+
+static void a_probe_that_says_neither_yes_nor_no_is_not_believed(void **state)
+{
+	in_child(refuse_the_probe);
+}
+
+/* ---- cancellation ------------------------------------------------------------------------------ */
+
+struct caller {
+	struct space *s;
+	_Atomic int calls;
+};
+
+static void *fault_for_ever(void *arg)
+{
+	struct caller *c = arg;
+	uint64_t pfns[4];
+	struct hmm_range range = {
+		.size = sizeof(range),
+		.start = addr(c->s, 0),
+		.end = addr(c->s, 4),
+		.notifier = c->s->ni,
+		.hmm_pfns = pfns,
+		.default_flags = HMM_PFN_REQ_FAULT,
+	};
+
+	for (;; c->calls++) {
+		memset(pfns, 0, sizeof(pfns));
+		hmm_range_fault(&range, 0);
+		hmm_mm_check_files(c->s->mm);
+		hmm_mm_barrier(c->s->mm, 0);
+	}
+	return NULL;
+}
+
+static void a_cancelled_thread_leaves_no_lock_held(void **state)
+{
+	struct space s;
+
+	space_open(&s, 4, 0);
+	munmap(s.p, s.bytes);
+	s.p = mmap(s.p, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+		   0);
+	alarm(50);
+	for (int i = 0; i < 200; i++) {
+		struct caller c = { .s = &s };
+		pthread_t t;
+
+		pthread_create(&t, NULL, fault_for_ever, &c);
+		while (c.calls < 1 + i % 3)
+			sched_yield();
+		pthread_cancel(t);
+		pthread_join(t, NULL);
+		assert_int_equal(hmm_mm_barrier(s.mm, 0), 0);
+		assert_true(hmm_mm_check_files(s.mm) >= 0);
+	}
+	assert_int_equal(madvise(s.p, PAGE, MADV_DONTNEED), 0);
+	alarm(0);
+	space_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_program_that_closes_all_descriptors_loses_the_space_and_nothing_else),
+		cmocka_unit_test(another_userfaultfd_in_the_place_of_ours_is_recognised),
+		cmocka_unit_test(a_probe_that_says_neither_yes_nor_no_is_not_believed),
+		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_held),
+	};
+
+	return cmocka_run_group_tests_name("closed", tests, NULL, NULL);
+}
