@@ -35,8 +35,8 @@ static inline void room_free(char *p, size_t size)
 }
 
 /*
- * Other memory at the same address. In one call: into a hole that munmap() leaves the library may put
- * memory of its own.
+ * Other memory at the same address. In one call: into a hole that munmap() leaves the library may
+ * put memory of its own.
  */
 static inline bool replace(char *p, size_t size)
 {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The driver of hmm-pinning(7), as the page prints it, and what the page says of map and invalidate.
- * Bytes go from pinned pages through a pipe.
+ * The driver of hmm-pinning(7), as the page prints it, and what the page says of map and
+ * invalidate. Bytes go from pinned pages through a pipe.
  */
 #include "docs.h"
 #include <liburing.h>
@@ -129,7 +129,7 @@ static uint64_t at(const void *p)
 	return (uintptr_t)p;
 }
 
-/* Without a mirror the pin writes what was there before: what the next test shows means something. */
+/* Without a mirror the pin writes what was there before: so what the next test shows counts. */
 static void a_pin_alone_goes_stale(void **state)
 {
 	char *buf = room(LEN);

@@ -1,5 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The simulated load of hmm-simulator(7), as the page prints it, while its memory comes and goes. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The simulated load of hmm-simulator(7), as the page prints it, while its memory comes and goes.
+ */
 #include "docs.h"
 #include <fcntl.h>
 #include <stdio.h>
