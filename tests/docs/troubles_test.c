@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The symptoms of hmm-troubleshooting(7), made on purpose: the errors are those that the page names.
+ * The symptoms of hmm-troubleshooting(7), made on purpose: the errors are those that the page
+ * names.
  */
 #include "docs.h"
 #include <fcntl.h>
