@@ -5,6 +5,7 @@
  * a page says that nobody else maps it. HMM_NO_SCAN=1 hides PAGEMAP_SCAN as well.
  */
 #undef _FILE_OFFSET_BITS /* which gives pread the name of pread64 */
+#undef _FORTIFY_SOURCE   /* which makes pread an inline function */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>

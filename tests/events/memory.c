@@ -183,7 +183,7 @@ void memory_unmap(struct memory *m)
 	m->child = 0;
 	if (m->p && !m->gone) {
 		if (m->kind == MEMORY_BRK)
-			brk(m->p);
+			(void)!brk(m->p);
 		else
 			munmap(m->p, m->len);
 	}

@@ -7,6 +7,7 @@
 #include "files/files.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <time.h>
 
 struct filed {
@@ -579,7 +580,7 @@ static void a_barrier_closes_what_was_unmapped(void **state)
 
 static bool has_descriptor_of(const char *path)
 {
-	char real[256], at[64], to[256];
+	char real[PATH_MAX], at[64], to[PATH_MAX]; /* as realpath() wants */
 	ssize_t n;
 
 	assert_non_null(realpath(path, real));

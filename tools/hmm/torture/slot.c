@@ -296,7 +296,7 @@ void slot_destroy(struct slot *slot)
 
 	if (slot->kind == KIND_BRK) {
 		if ((uint64_t)sbrk(0) == slot->base + slot->len)
-			brk((void *)(slot->base - HMM_PAGE_SIZE));
+			(void)!brk((void *)(slot->base - HMM_PAGE_SIZE));
 	} else if (slot->base) {
 		munmap((void *)(slot->base - slot->lead), slot->lead + slot->len);
 		munmap((void *)slot->away, slot->len);
