@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
+#include "base/command.h"
 
 static const struct command commands[] = {
 	{ "scan", "[OPTION]... TREE", "Consumers of each symbol that a kernel source tree exports",

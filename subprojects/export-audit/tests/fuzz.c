@@ -10,15 +10,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "../exports.h"
-#include "../graph.h"
-#include "../hunk.h"
-#include "../maintainers.h"
-#include "../mbox.h"
-#include "../own.h"
-#include "../section.h"
-#include "../shape.h"
-#include "../subject.h"
+#include "text/export.h"
+#include "graph/graph.h"
+#include "patch/hunk.h"
+#include "maintainers/maintainers.h"
+#include "mail/mbox.h"
+#include "own/own.h"
+#include "patch/section.h"
+#include "gate/shape.h"
+#include "mail/subject.h"
 
 #define SEEDS 256
 #define INPUT_MAX (64u << 10)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* MAINTAINERS: what F:, X: and N: cover, and in which order. */
-#include "maintainers.h"
-#include "pattern.h"
+#include "maintainers/maintainers.h"
+#include "maintainers/pattern.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

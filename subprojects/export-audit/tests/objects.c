@@ -3,7 +3,7 @@
  * Reads the objects whose ids and types are on stdin, and says of each where it was found and the
  * CRC of its bytes.  Usage: objects REPOSITORY
  */
-#include "objects.h"
+#include "git/objects.h"
 
 #include <libdeflate.h>
 #include <stdio.h>

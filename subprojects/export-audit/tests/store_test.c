@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The cache on disk: what was put in is found again, by this run and by the next one. */
-#include "store.h"
+#include "cache/store.h"
 
 #include <dirent.h>
 #include <setjmp.h>

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Resolution of #include lines and the closure of what they reach. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/facts.h"
+#include "base/hmap.h"
+#include "kbuild/include.h"
+#include "kbuild/make.h"
+
+struct resolver {
+	const struct graph_file *files;
+	uint32_t n_files;
+	struct hmap paths, bases, cache; /* cache: (text, arch) to a place in pool */
+	uint32_t *next;                  /* files with the same base name */
+	uint32_t *pool, n_pool, cap_pool;
+	bool oom;
+};
+
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void push(struct resolver *r, uint32_t v)
+{
+	if (r->n_pool == r->cap_pool) {
+		uint32_t cap = r->cap_pool ? r->cap_pool * 2 : 1u << 16;
+		uint32_t *pool = realloc(r->pool, cap * sizeof(*pool));
+
+		if (!pool) {
+			r->oom = true;
+			return;
+		}
+		r->pool = pool;
+		r->cap_pool = cap;
+	}
+	r->pool[r->n_pool++] = v;
+}
+
+static int index_files(struct resolver *r)
+{
+	int err = hmap_init(&r->paths, r->n_files);
+
+	err = err ? err : hmap_init(&r->bases, r->n_files);
+	err = err ? err : hmap_init(&r->cache, r->n_files);
+	r->next = malloc((r->n_files + 1) * sizeof(*r->next));
+	if (err || !r->next)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < r->n_files; i++) {
+		const char *path = r->files[i].path, *base = base_of(path);
+		uint32_t *slot;
+
+		if (r->files[i].blob->kind == BLOB_MAKE || r->files[i].blob->kind == BLOB_KCONFIG)
+			continue;
+		slot = hmap_slot(&r->paths, hash_bytes(path, strlen(path)));
+		if (!slot)
+			return -ENOMEM;
+		*slot = i;
+		slot = hmap_slot(&r->bases, hash_bytes(base, strlen(base)));
+		if (!slot)
+			return -ENOMEM;
+		r->next[i] = *slot;
+		*slot = i;
+	}
+	return 0;
+}
+
+static bool exact(struct resolver *r, const char *dir, const char *text)
+{
+	char path[1024];
+	uint32_t f;
+
+	make_path(dir, text, path, sizeof(path));
+	f = hmap_get(&r->paths, hash_bytes(path, strlen(path)));
+	if (f == HMAP_NONE || strcmp(r->files[f].path, path))
+		return false;
+	push(r, f);
+	return true;
+}
+
+static size_t common(const char *a, const char *b)
+{
+	size_t n = 0, slash = 0;
+
+	for (; a[n] && a[n] == b[n]; n++)
+		if (a[n] == '/')
+			slash = n + 1;
+	return slash;
+}
+
+/* Files whose path ends in "/text": those nearest to the includer. */
+static void by_suffix(struct resolver *r, const char *from, const char *text)
+{
+	const char *base = base_of(text);
+	uint32_t start = r->n_pool;
+	size_t n = strlen(text), best = 0;
+
+	while (!strncmp(text, "../", 3)) {
+		text += 3;
+		n -= 3;
+	}
+	for (uint32_t f = hmap_get(&r->bases, hash_bytes(base, strlen(base))); f != HMAP_NONE;
+	     f = r->next[f]) {
+		const char *path = r->files[f].path;
+		size_t len = strlen(path), near;
+
+		if (len < n || strcmp(path + len - n, text) ||
+		    (len > n && path[len - n - 1] != '/'))
+			continue;
+		near = common(path, from);
+		if (near < best)
+			continue;
+		if (near > best)
+			r->n_pool = start;
+		best = near;
+		push(r, f);
+	}
+}
+
+/* <asm/x.h> for one architecture; false if it has none of its own. */
+static bool arch_header(struct resolver *r, const char *arch, size_t n, const char *text)
+{
+	static const char *const dirs[] = { "include", "include/uapi", "include/generated" };
+	char dir[256];
+	bool hit = false;
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(dir, sizeof(dir), "arch/%.*s/%s", (int)n, arch, dirs[i]);
+		hit |= exact(r, dir, text);
+	}
+	return hit;
+}
+
+static void angled(struct resolver *r, const char *from, const char *text)
+{
+	char generic[300];
+	bool asm_ = !strncmp(text, "asm/", 4);
+
+	if (!strncmp(from, "arch/", 5) && arch_header(r, from + 5, strcspn(from + 5, "/"), text))
+		return;
+	if (exact(r, "include", text) || exact(r, "include/uapi", text))
+		return;
+	if (!asm_) {
+		by_suffix(r, from, text);
+		return;
+	}
+	/* common code: any architecture's, and the generic one where an architecture has none */
+	for (uint32_t f = hmap_get(&r->bases, hash_bytes(base_of(text), strlen(base_of(text))));
+	     f != HMAP_NONE; f = r->next[f]) {
+		const char *path = r->files[f].path;
+		size_t len = strlen(path), n = strlen(text);
+
+		if (len > n && path[len - n - 1] == '/' && !strcmp(path + len - n, text) &&
+		    !strncmp(path, "arch/", 5))
+			push(r, f);
+	}
+	snprintf(generic, sizeof(generic), "asm-generic/%s", text + 4);
+	exact(r, "include", generic);
+	exact(r, "include/uapi", generic);
+}
+
+static void resolve(struct resolver *r, uint32_t file, const char *text, uint32_t quoted,
+		    uint32_t *start, uint32_t *n)
+{
+	const char *from = r->files[file].path, *slash = strrchr(from, '/');
+	uint64_t key = hash_bytes(text, strlen(text));
+	uint32_t *slot, at = r->n_pool;
+	char dir[1024];
+
+	*start = at;
+	*n = 0;
+	if (quoted == 2 || !*text || (size_t)(slash ? slash - from : 0) >= sizeof(dir))
+		return;
+	if (quoted) {
+		snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - from) : 0, from);
+		if (exact(r, dir, text)) {
+			*n = r->n_pool - at;
+			return;
+		}
+	}
+	/* what is not beside the file depends on its folder, or, under include/, on its arch */
+	key = hash_mix(key, hash_bytes(from, strncmp(from, "arch/", 5) && !quoted &&
+							     !strncmp(text, "linux/", 6)
+						     ? 0
+					     : slash ? (size_t)(slash - from)
+						     : 0) |
+				    1);
+	slot = hmap_slot(&r->cache, key);
+	if (!slot) {
+		r->oom = true;
+		return;
+	}
+	if (*slot == HMAP_NONE) {
+		uint32_t head = r->n_pool;
+
+		push(r, 0);
+		angled(r, from, text);
+		if (r->oom)
+			return;
+		r->pool[head] = r->n_pool - head - 1;
+		*slot = head;
+	}
+	*start = *slot + 1;
+	*n = r->pool[*slot];
+}
+
+static int edges(struct resolver *r, struct includes *out)
+{
+	uint32_t n = 0, cap = 1u << 16;
+
+	out->first = calloc(r->n_files + 2, sizeof(*out->first));
+	out->targets = malloc(cap * sizeof(*out->targets));
+	if (!out->first || !out->targets)
+		return -ENOMEM;
+	for (uint32_t f = 0; f < r->n_files; f++) {
+		const struct blob *b = r->files[f].blob;
+		const struct blob_include *inc = BLOB_ARRAY(b, blob_include, includes);
+
+		out->first[f] = n;
+		for (uint32_t i = 0; i < b->n_includes; i++) {
+			uint32_t start, k;
+
+			resolve(r, f, blob_str(b, inc[i].path_str), inc[i].quoted, &start, &k);
+			if (r->oom)
+				return -ENOMEM;
+			if (n + k > cap) {
+				uint32_t *t;
+
+				while (n + k > cap)
+					cap *= 2;
+				t = realloc(out->targets, cap * sizeof(*t));
+				if (!t)
+					return -ENOMEM;
+				out->targets = t;
+			}
+			for (uint32_t j = 0; j < k; j++)
+				out->targets[n++] = r->pool[start + j];
+		}
+	}
+	out->first[r->n_files] = n;
+	return 0;
+}
+
+static int backwards(struct includes *i)
+{
+	uint32_t n = i->first[i->n_files];
+
+	i->rfirst = calloc(i->n_files + 2, sizeof(*i->rfirst));
+	i->rsources = malloc((n + 1) * sizeof(*i->rsources));
+	i->id = malloc((i->n_files + 1) * sizeof(*i->id));
+	if (!i->rfirst || !i->rsources || !i->id)
+		return -ENOMEM;
+	for (uint32_t e = 0; e < n; e++)
+		i->rfirst[i->targets[e] + 2]++;
+	for (uint32_t f = 0; f < i->n_files; f++) {
+		i->id[f] = i->rfirst[f + 2] ? i->n_ids++ : UINT32_MAX;
+		i->rfirst[f + 2] += i->rfirst[f + 1];
+	}
+	for (uint32_t f = 0; f < i->n_files; f++)
+		for (uint32_t e = i->first[f]; e < i->first[f + 1]; e++)
+			i->rsources[i->rfirst[i->targets[e] + 1]++] = f;
+	return 0;
+}
+
+/* Tarjan's strongly connected components; a component is complete after all it reaches. */
+struct tarjan {
+	struct includes *i;
+	const uint32_t *file; /* by id */
+	uint32_t *index, *low, *stack, *work, *edge;
+	uint32_t n_stack, n_work, counter;
+};
+
+static int component(struct tarjan *t, uint32_t root)
+{
+	struct includes *i = t->i;
+	size_t words = (i->n_ids + 63) / 64;
+	uint64_t *bits = calloc(words, sizeof(*bits));
+	uint32_t bottom = t->n_stack, v;
+
+	if (!bits)
+		return -ENOMEM;
+	do {
+		v = t->stack[--bottom];
+		bits[v / 64] |= 1ull << (v % 64);
+		i->closure[v] = bits;
+		i->scc[v] = root;
+	} while (v != root);
+	for (uint32_t s = bottom; s < t->n_stack; s++) {
+		uint32_t f = t->file[t->stack[s]];
+
+		for (uint32_t e = i->first[f]; e < i->first[f + 1]; e++) {
+			const uint64_t *other = i->closure[i->id[i->targets[e]]];
+
+			for (size_t w = 0; other != bits && w < words; w++)
+				bits[w] |= other[w];
+		}
+	}
+	t->n_stack = bottom;
+	return 0;
+}
+
+static int visit(struct tarjan *t, uint32_t start)
+{
+	struct includes *i = t->i;
+	int err = 0;
+
+	t->work[t->n_work++] = start;
+	while (t->n_work && !err) {
+		uint32_t v = t->work[t->n_work - 1], f = t->file[v];
+		bool descended = false;
+
+		if (!t->index[v]) {
+			t->index[v] = t->low[v] = ++t->counter;
+			t->stack[t->n_stack++] = v;
+			t->edge[v] = i->first[f];
+		}
+		for (; t->edge[v] < i->first[f + 1] && !descended; t->edge[v] += !descended) {
+			uint32_t w = i->id[i->targets[t->edge[v]]];
+
+			if (!t->index[w]) {
+				t->work[t->n_work++] = w;
+				descended = true;
+			} else if (!i->closure[w] && t->low[w] < t->low[v]) {
+				t->low[v] = t->low[w];
+			}
+		}
+		if (descended)
+			continue;
+		if (t->low[v] == t->index[v])
+			err = component(t, v);
+		t->n_work--;
+	}
+	return err;
+}
+
+static int close_over(struct includes *i)
+{
+	struct tarjan t = { .i = i };
+	uint32_t *file = malloc((i->n_ids + 1) * sizeof(*file));
+	uint32_t *scratch = calloc((size_t)i->n_ids * 6 + 6, sizeof(*scratch));
+	int err = 0;
+
+	i->closure = calloc(i->n_ids + 1, sizeof(*i->closure));
+	i->scc = calloc(i->n_ids + 1, sizeof(*i->scc));
+	if (!file || !scratch || !i->closure || !i->scc)
+		err = -ENOMEM;
+	for (uint32_t f = 0; !err && f < i->n_files; f++)
+		if (i->id[f] != UINT32_MAX)
+			file[i->id[f]] = f;
+	t.file = file;
+	t.index = scratch;
+	t.low = scratch + i->n_ids;
+	t.stack = scratch + 2 * (size_t)i->n_ids;
+	t.edge = scratch + 3 * (size_t)i->n_ids;
+	t.work = scratch + 4 * (size_t)i->n_ids;
+	for (uint32_t v = 0; !err && v < i->n_ids; v++)
+		if (!t.index[v])
+			err = visit(&t, v);
+	free(file);
+	free(scratch);
+	return err;
+}
+
+bool includes_sees(const struct includes *i, uint32_t f, uint32_t h)
+{
+	uint32_t want = i->id[h];
+
+	if (f == h)
+		return true;
+	if (want == UINT32_MAX)
+		return false;
+	for (uint32_t e = i->first[f]; e < i->first[f + 1]; e++)
+		if (i->closure[i->id[i->targets[e]]][want / 64] >> (want % 64) & 1)
+			return true;
+	return false;
+}
+
+int includes_read(const struct graph_file *files, uint32_t n_files, struct includes **out)
+{
+	struct resolver r = { .files = files, .n_files = n_files };
+	struct includes *i = calloc(1, sizeof(*i));
+	int err = i ? 0 : -ENOMEM;
+
+	if (!err) {
+		i->n_files = n_files;
+		err = index_files(&r);
+	}
+	err = err ? err : edges(&r, i);
+	err = err ? err : backwards(i);
+	err = err ? err : close_over(i);
+	hmap_fini(&r.paths);
+	hmap_fini(&r.bases);
+	hmap_fini(&r.cache);
+	free(r.next);
+	free(r.pool);
+	if (err) {
+		includes_free(i);
+		return err;
+	}
+	*out = i;
+	return 0;
+}
+
+void includes_free(struct includes *i)
+{
+	if (!i)
+		return;
+	for (uint32_t v = 0; i->closure && i->scc && v < i->n_ids; v++)
+		if (i->scc[v] == v)
+			free(i->closure[v]);
+	free(i->closure);
+	free(i->scc);
+	free(i->first);
+	free(i->targets);
+	free(i->rfirst);
+	free(i->rsources);
+	free(i->id);
+	free(i);
+}

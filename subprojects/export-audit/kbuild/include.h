@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef INCLUDE_H
+#define INCLUDE_H
+
+/*
+ * Which file sees which: #include lines resolved without a compiler's search path. Where
+ * several files could be meant, all that fit best are: seeing too much only makes a
+ * symbol look consumed, never unconsumed.
+ */
+
+#include "graph/graph.h"
+
+struct includes {
+	uint32_t n_files;
+	uint32_t *first, *targets;   /* edges: targets[first[f] .. first[f + 1]) */
+	uint32_t *rfirst, *rsources; /* the same, backwards */
+	uint32_t *id;                /* of included files, dense; UINT32_MAX for others */
+	uint32_t n_ids;
+	uint64_t **closure; /* by id: bits by id; shared within a cycle */
+	uint32_t *scc;      /* by id: which closure it has, i.e. who owns the memory */
+};
+
+int includes_read(const struct graph_file *files, uint32_t n_files, struct includes **out);
+void includes_free(struct includes *i);
+
+/* Does file f include h, directly or not? */
+bool includes_sees(const struct includes *i, uint32_t f, uint32_t h);
+
+#endif
