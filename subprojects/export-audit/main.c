@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit: which exported symbols have a consumer. Picks the subcommand. */
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/command.h"
+#include "gate/cmd.h"
+#include "history/cmd.h"
+#include "own/cmd.h"
+#include "scan/cmd.h"
+#include "base/complain.h"
 
 static const struct command commands[] = {
 	{ "scan", "[OPTION]... TREE", "Consumers of each symbol that a kernel source tree exports",
@@ -18,26 +22,6 @@ static const struct command commands[] = {
 	  "A library's own symbols: each with a consumer that is no test", cmd_own },
 	{ NULL },
 };
-
-int complain(const char *format, ...)
-{
-	va_list ap;
-
-	fputs("export-audit: ", stderr);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return EXIT_BROKEN;
-}
-
-int command_usage(const struct command *self, const char *options)
-{
-	printf("Usage: export-audit %s %s\n%s.\n", self->name, self->synopsis, self->summary);
-	if (options)
-		printf("\n%s", options);
-	return EXIT_CLEAN;
-}
 
 static int usage(void)
 {

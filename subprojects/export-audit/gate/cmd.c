@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit gate: may this series be merged? */
-#include "base/command.h"
+#include "gate/cmd.h"
+#include "base/complain.h"
 #include "gate/gate.h"
 
 #include <getopt.h>

@@ -10,7 +10,7 @@
  */
 #include "gate/gate.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 #include "gate/names.h"
 

@@ -2,7 +2,7 @@
 /* What a series changes; the rules in their order; the list of findings. */
 #include "gate/gate.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 #include "history/origin.h"
 #include "patch/past.h"

@@ -9,7 +9,7 @@
  */
 #include "gate/gate.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 #include "base/hmap.h"
 

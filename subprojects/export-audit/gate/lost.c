@@ -5,7 +5,7 @@
  */
 #include "gate/gate.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* The verdict for people and for programs. */
 #include "gate/gate.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 
 #include <errno.h>
 #include <json-c/json.h>

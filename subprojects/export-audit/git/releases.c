@@ -2,7 +2,7 @@
 /* Which tags are releases, and how many merge windows lie between two of them. */
 #include "git/repo.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 
 #include <string.h>

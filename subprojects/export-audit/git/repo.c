@@ -2,7 +2,7 @@
 /* Opening repositories, reading trees and blobs. */
 #include "git/repo.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,9 +2,10 @@
 /* Tree objects, parsed and kept by id. */
 #include "git/trees.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "text/facts.h"
 #include "base/grow.h"
+#include "base/hash.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
 #include "text/export.h"
 #include "text/lex.h"
 #include "graph/resolve.h"
+#include "base/vec.h"
 
 struct statement {
 	uint32_t file, line;

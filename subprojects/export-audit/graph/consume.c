@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "graph/resolve.h"
+#include "base/vec.h"
 
 #define NODES 4000u      /* of one symbol's search through headers; 6.12 needs 900 at most */
 #define LOOKS 20000u     /* at files in it that might be consumers */

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "text/lex.h"
+#include "base/vec.h"
 
 /* What came of one macro in one file. */
 struct handed {

@@ -10,6 +10,7 @@
 #include "text/export.h"
 #include "text/lex.h"
 #include "graph/resolve.h"
+#include "base/vec.h"
 
 #define DEPTH_LIMIT 14
 /*

@@ -7,23 +7,7 @@
 #include <string.h>
 
 #include "graph/resolve.h"
-
-int vec_push(struct vec *v, const void *item, size_t size)
-{
-	if (v->n + size > v->cap) {
-		size_t cap = (v->n + size) * 2;
-		char *grown = realloc(v->data, cap);
-
-		if (!grown)
-			return -ENOMEM;
-		v->data = grown;
-		v->cap = cap;
-	}
-	if (size)
-		memcpy(v->data + v->n, item, size);
-	v->n += size;
-	return 0;
-}
+#include "base/vec.h"
 
 bool dead_ref(const struct resolver *r, uint32_t file, uint64_t ref)
 {

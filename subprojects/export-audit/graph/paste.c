@@ -11,6 +11,7 @@
 #include "text/export.h"
 #include "text/lex.h"
 #include "graph/counted.h"
+#include "base/vec.h"
 
 #define PIECES 7
 #define LITERAL_MIN 2  /* characters of the name that the macro must supply */

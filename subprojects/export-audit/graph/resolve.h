@@ -107,11 +107,6 @@ static inline const char *entity_name(const struct resolver *r, uint32_t e)
 	return blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->name_str);
 }
 
-#define VEC_N(v, type) ((uint32_t)((v)->n / sizeof(type)))
-#define VEC_AT(v, type, i) (((type *)(void *)(v)->data)[i])
-
-int vec_push(struct vec *v, const void *item, size_t size);
-
 /* Is the entity the only one of its name, or does the file see it? */
 bool entity_visible(const struct resolver *r, uint32_t file, uint32_t e);
 

@@ -2,7 +2,7 @@
 /* First everything that the cache lacks is read, then trees are resolved, one by each thread. */
 #include "harvest/harvest.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "core_id.h"
 #include "harvest/intake.h"
 

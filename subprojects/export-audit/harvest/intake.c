@@ -2,7 +2,7 @@
 /* Threads that read and scan blobs. */
 #include "harvest/intake.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 
 #include <malloc.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit history: when each symbol was exported, consumed and removed. */
-#include "base/command.h"
+#include "history/cmd.h"
+#include "base/complain.h"
 #include "harvest/harvest.h"
 #include "history/history.h"
 #include "history/out.h"
@@ -8,6 +9,7 @@
 #include "history/origin.h"
 #include "scan/report.h"
 #include "report/results.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <fnmatch.h>

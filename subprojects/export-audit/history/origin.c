@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "history/origin.h"
 
-#include "base/command.h"
 
 #include <errno.h>
 #include <stdio.h>

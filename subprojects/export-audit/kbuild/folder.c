@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 #include "base/grow.h"
 #include "base/hmap.h"
+#include "base/hash.h"
 
 struct folder {
 	char *path;

@@ -10,6 +10,7 @@
 #include "base/hmap.h"
 #include "kbuild/include.h"
 #include "kbuild/make.h"
+#include "base/hash.h"
 
 struct resolver {
 	const struct graph_file *files;

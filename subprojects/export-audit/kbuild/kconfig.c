@@ -10,6 +10,7 @@
 #include "base/hmap.h"
 #include "kbuild/kconfig.h"
 #include "text/lex.h"
+#include "base/hash.h"
 
 enum { OPTION_BOOL = 1, OPTION_TRISTATE = 2 };
 

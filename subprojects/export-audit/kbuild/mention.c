@@ -12,6 +12,7 @@
 #include "base/hmap.h"
 #include "kbuild/make.h"
 #include "kbuild/mention.h"
+#include "base/hash.h"
 
 #define WORD 256
 #define LITERAL_MIN 3 /* characters of a name that is a variable in part */

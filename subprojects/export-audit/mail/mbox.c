@@ -3,6 +3,7 @@
 
 #include "base/grow.h"
 #include "mail/mime.h"
+#include "base/span.h"
 
 #include <ctype.h>
 #include <stdbool.h>

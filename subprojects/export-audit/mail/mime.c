@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Encodings of headers and bodies; MIME parts; text that is format=flowed. */
 #include "mail/mime.h"
+#include "base/span.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,20 +16,6 @@ struct text {
 	char *s;
 	size_t len;
 };
-
-const char *span_line_end(const char *s, const char *end)
-{
-	const char *nl = memchr(s, '\n', (size_t)(end - s));
-
-	return nl ? nl + 1 : end;
-}
-
-bool span_starts(const char *s, const char *end, const char *with)
-{
-	size_t n = strlen(with);
-
-	return (size_t)(end - s) >= n && !memcmp(s, with, n);
-}
 
 static int hex_digit(int c)
 {

@@ -7,13 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A part of a text that somebody else owns. */
-struct span {
-	const char *s, *end;
-};
-
-const char *span_line_end(const char *s, const char *end);
-bool span_starts(const char *s, const char *end, const char *with);
+#include "base/span.h"
 
 /* The raw value of the header NAME ("subject:"), folded lines included; empty when absent. */
 struct span mime_header(struct span head, const char *name);

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/command.h"
+#include "own/cmd.h"
+#include "base/complain.h"
 #include "own/own.h"
 #include "scan/report.h"
 #include "report/results.h"
+#include "base/clean.h"
 
 static const char options[] =
 	"  --map=FILE           linker version script of the library\n"

@@ -6,6 +6,7 @@
 
 #include "own/own.h"
 #include "text/scanner.h"
+#include "base/vec.h"
 
 #define MAX_NESTED 32 /* conditionals that are looked into */
 

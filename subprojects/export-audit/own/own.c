@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "own/own.h"
+#include "base/vec.h"
 
 #define ROUNDS 16
 

@@ -7,6 +7,7 @@
 
 #include "base/grow.h"
 #include "own/own.h"
+#include "base/vec.h"
 
 int own_add(struct own *o, const struct own_symbol *s)
 {

@@ -6,6 +6,7 @@
 #include "patch/hunk.h"
 #include "mail/mime.h"
 #include "patch/section.h"
+#include "base/span.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "patch/choose.h"
 
 #include "patch/apply.h"
-#include "base/command.h"
+#include "base/complain.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 
 #include "patch/apply.h"
 #include "patch/choose.h"
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 #include "mail/inflate.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "patch/past.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 
 #include <string.h>

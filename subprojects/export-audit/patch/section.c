@@ -3,6 +3,7 @@
 
 #include "patch/hunk.h"
 #include "mail/mime.h"
+#include "base/span.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Series from commits; trailers. */
 #include "patch/series.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "base/grow.h"
 #include "mail/mbox.h"
 #include "patch/past.h"

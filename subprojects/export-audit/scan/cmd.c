@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/command.h"
+#include "scan/cmd.h"
+#include "base/complain.h"
 #include "scan/news.h"
 #include "scan/tree.h"
 

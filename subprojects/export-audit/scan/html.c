@@ -8,6 +8,7 @@
 
 #include "report/page.h"
 #include "scan/report.h"
+#include "base/clean.h"
 
 /* JSON inside a script element: "</" would end it. */
 static void script_text(const char *s, FILE *out)

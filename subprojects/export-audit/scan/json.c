@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 
 #include "scan/report.h"
+#include "base/clean.h"
 
 static struct json_object *text(const char *s)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "scan/news.h"
 
-#include "base/command.h"
+#include "base/complain.h"
 #include "harvest/harvest.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <string.h>

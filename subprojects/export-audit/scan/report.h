@@ -30,9 +30,6 @@ struct report {
 	uint32_t counts[VERDICTS][LICENCES]; /* of the rows */
 };
 
-/* Is the path below the pattern, or like it? */
-bool path_matches(const char *pattern, const char *path);
-
 /* maint may be NULL. Everything given must outlive the report. */
 int report_build(const struct graph *g, const struct graph_file *files, const struct maint *maint,
 		 const struct filter *filter, const char *tree, struct report *out);
@@ -49,8 +46,5 @@ static inline const char *site_path(const struct report *r, const struct graph_s
 {
 	return r->files[s->sites[0].file].path;
 }
-
-/* Copies text, what is not printable UTF-8 as '?'. Truncates at size. */
-void clean_text(const char *s, char *out, size_t size);
 
 #endif

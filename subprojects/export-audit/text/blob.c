@@ -5,6 +5,7 @@
 
 #include "text/export.h"
 #include "text/scanner.h"
+#include "base/hash.h"
 
 #define SIZE_LIMIT (256u << 20)
 

@@ -3,6 +3,7 @@
 
 #include "text/export.h"
 #include "text/expr.h"
+#include "base/hash.h"
 
 #define NO_DECL UINT32_MAX
 

@@ -5,6 +5,7 @@
 
 #include "text/export.h"
 #include "text/facts.h"
+#include "base/hash.h"
 
 #define EPOCH_SLOTS 1024u
 

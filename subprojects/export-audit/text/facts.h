@@ -11,12 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/vec.h"
 #include "text/blob.h"
-
-struct vec {
-	char *data;
-	size_t n, cap; /* bytes */
-};
 
 /* Open-addressing set of hashes that empties in O(1): a slot counts if its epoch is current. */
 struct refset {
@@ -82,27 +79,5 @@ void facts_close_entity(struct facts *f, struct refset *s, struct blob_entity *e
 
 /* Copies everything to one block. */
 int facts_block(struct facts *f, enum blob_kind kind, uint32_t lines, struct blob **out);
-
-static inline uint64_t hash_mix(uint64_t a, uint64_t b)
-{
-	__uint128_t m = (__uint128_t)a * b;
-
-	return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static inline uint64_t hash_bytes(const char *s, size_t len)
-{
-	uint64_t h = 0x9e3779b97f4a7c15u ^ len, w;
-
-	while (len > 8) {
-		memcpy(&w, s, 8);
-		h = hash_mix(h ^ w, 0xa0761d6478bd642fu);
-		s += 8;
-		len -= 8;
-	}
-	w = 0;
-	memcpy(&w, s, len);
-	return hash_mix(h ^ w, 0xe7037ed1a0b428dbu);
-}
 
 #endif

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "text/lex.h"
+#include "base/hash.h"
 
 static const struct {
 	const char *name;

@@ -2,6 +2,7 @@
 /* The tokeniser. Measured, not guessed: most of the time of a scan is spent here. */
 
 #include "text/lex.h"
+#include "base/hash.h"
 
 enum { C_OTHER, C_BLANK, C_NEWLINE, C_LETTER, C_DIGIT, C_QUOTE, C_SLASH, C_PUNCT };
 

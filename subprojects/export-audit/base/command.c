@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What a command says of itself. */
+
+#include "base/command.h"
+
+#include <stdio.h>
+
+#include "base/complain.h"
+
+int command_usage(const struct command *self, const char *options)
+{
+	printf("Usage: export-audit %s %s\n%s.\n", self->name, self->synopsis, self->summary);
+	if (options)
+		printf("\n%s", options);
+	return EXIT_CLEAN;
+}
