@@ -13,6 +13,8 @@
 #include "base/complain.h"
 #include "base/grow.h"
 #include "gate/names.h"
+#include "text/source.h"
+#include "text/kind.h"
 
 #include <errno.h>
 #include <string.h>
@@ -225,7 +227,7 @@ static void is_consumed(struct newcomer *n, const char *path)
 static void look_at_tree(struct gate *g, struct newcomers *all)
 {
 	for (uint32_t f = 0; f < g->head.n; f++) {
-		const struct graph_file *file = &g->head.facts[f];
+		const struct source_file *file = &g->head.facts[f];
 
 		if (!gate_changed(g, file->path))
 			see_blob(all, file->blob, is_old, file->path);

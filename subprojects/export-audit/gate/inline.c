@@ -12,6 +12,8 @@
 #include "base/complain.h"
 #include "base/grow.h"
 #include "base/hmap.h"
+#include "text/source.h"
+#include "text/kind.h"
 
 #include <errno.h>
 #include <string.h>
@@ -135,7 +137,7 @@ static int look_at_tree(struct inlines *in)
 	int err = 0;
 
 	for (uint32_t f = 0; !err && f < g->head.n; f++) {
-		const struct graph_file *file = &g->head.facts[f];
+		const struct source_file *file = &g->head.facts[f];
 		const struct blob *b = file->blob;
 		const struct blob_entity *e = BLOB_ARRAY(b, blob_entity, entities);
 

@@ -7,6 +7,8 @@
 
 #include "base/complain.h"
 #include "base/grow.h"
+#include "text/source.h"
+#include "text/scan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 struct again {
 	struct gate *g;
 	struct blob_scanner *scanner;
-	struct graph_file *files;
+	struct source_file *files;
 	uint32_t n;
 	struct blob **made; /* one file for each lost symbol */
 	char **paths;
@@ -65,7 +67,7 @@ static int add_again(struct again *a, const struct summary_symbol *s)
 	const struct summary *base = a->g->base;
 	const char *name = summary_str(base, s->name_str), *path = summary_str(base, s->paths_str);
 	char *text = statement(name, (enum variant)s->variant);
-	struct graph_file *f = &a->files[a->n];
+	struct source_file *f = &a->files[a->n];
 	int err = text ? blob_scan(a->scanner, BLOB_C, text, strlen(text), &a->made[a->n_made])
 		       : -ENOMEM;
 
@@ -77,7 +79,7 @@ static int add_again(struct again *a, const struct summary_symbol *s)
 		free(a->made[a->n_made]);
 		return -ENOMEM;
 	}
-	*f = (struct graph_file){ a->paths[a->n_made], a->made[a->n_made] };
+	*f = (struct source_file){ a->paths[a->n_made], a->made[a->n_made] };
 	a->n++;
 	a->n_made++;
 	return 0;
@@ -85,7 +87,7 @@ static int add_again(struct again *a, const struct summary_symbol *s)
 
 static int compare(const void *a, const void *b)
 {
-	return strcmp(((const struct graph_file *)a)->path, ((const struct graph_file *)b)->path);
+	return strcmp(((const struct source_file *)a)->path, ((const struct source_file *)b)->path);
 }
 
 static int collect(struct again *a)
@@ -128,7 +130,7 @@ static int report(struct gate *g, const struct summary_symbol *s, const struct g
 static int report_all(struct again *a, struct graph *graph)
 {
 	struct gate *g = a->g;
-	struct graph_file *facts = g->head.facts;
+	struct source_file *facts = g->head.facts;
 	uint32_t n = g->head.n;
 	int err = 0;
 

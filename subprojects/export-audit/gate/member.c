@@ -7,6 +7,8 @@
  * itself.  A consumer is another file of the series that names the member more often than before.
  */
 #include "gate/gate.h"
+#include "text/kind.h"
+#include "text/args.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "gate/gate.h"
 
 #include "base/complain.h"
+#include "text/export.h"
 
 #include <errno.h>
 #include <json-c/json.h>

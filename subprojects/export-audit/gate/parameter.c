@@ -8,6 +8,8 @@
  * those.
  */
 #include "gate/gate.h"
+#include "text/kind.h"
+#include "text/args.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Text to code, and what can be seen in code by counting braces. */
 #include "gate/shape.h"
+#include "text/args.h"
 
 #include <errno.h>
 #include <stdlib.h>

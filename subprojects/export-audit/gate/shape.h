@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "text/export.h"
+#include "text/args.h"
 
 /*
  * The text without comments, preprocessor lines and what is in strings; bodies of macros

@@ -6,6 +6,7 @@
 #include "text/facts.h"
 #include "base/grow.h"
 #include "base/hash.h"
+#include "text/kind.h"
 
 #include <string.h>
 

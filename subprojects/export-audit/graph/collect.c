@@ -8,6 +8,7 @@
 #include "text/lex.h"
 #include "graph/resolve.h"
 #include "base/vec.h"
+#include "text/args.h"
 
 struct statement {
 	uint32_t file, line;

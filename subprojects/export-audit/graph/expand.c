@@ -11,6 +11,7 @@
 #include "text/lex.h"
 #include "graph/resolve.h"
 #include "base/vec.h"
+#include "text/args.h"
 
 #define DEPTH_LIMIT 14
 /*

@@ -8,6 +8,7 @@
 
 #include "graph/resolve.h"
 #include "base/vec.h"
+#include "text/source.h"
 
 bool dead_ref(const struct resolver *r, uint32_t file, uint64_t ref)
 {
@@ -345,7 +346,7 @@ static int read_structure(struct resolver *r, unsigned int threads)
 	return err ? err : (int)(intptr_t)result;
 }
 
-int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int threads,
+int graph_resolve(const struct source_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out)
 {
 	struct resolver *r = calloc(1, sizeof(*r));
@@ -404,19 +405,6 @@ const struct graph_symbol *graph_find(const struct graph *g, const char *name)
 const char *verdict_name(enum verdict v)
 {
 	static const char *const names[] = { "consumed", "unconsumed", "undecided" };
-
-	return names[v];
-}
-
-const char *licence_name(enum licence l)
-{
-	return l == LICENCE_GPL ? "GPL" : "plain";
-}
-
-const char *variant_name(enum variant v)
-{
-	static const char *const names[] = { "symbol",  "namespaced",  "for modules", "tests only",
-					     "per-cpu", "static call", "tracepoint" };
 
 	return names[v];
 }

@@ -9,12 +9,7 @@
  * Used by: scan (one tree), history (one graph a release), gate (base and head).
  */
 
-#include "text/blob.h"
-
-struct graph_file {
-	const char *path;        /* relative to the root of the tree */
-	const struct blob *blob; /* its facts */
-};
+#include "text/source.h"
 
 enum verdict { VERDICT_CONSUMED, VERDICT_UNCONSUMED, VERDICT_UNDECIDED, VERDICTS };
 
@@ -56,14 +51,8 @@ struct graph {
 	void *priv;
 };
 
-/* Is it of a tree that was added to the one that is judged? That one's options are not known. */
-static inline bool path_is_added(const char *path)
-{
-	return *path == '+';
-}
-
 /* files sorted by path (strcmp). threads: 0 means one. -ENOMEM, or 0 and *out. */
-int graph_resolve(const struct graph_file *files, uint32_t n_files, unsigned int threads,
+int graph_resolve(const struct source_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out);
 void graph_free(struct graph *g);
 /* From now on the verdicts are those by what can be a module. */
@@ -71,7 +60,5 @@ void graph_modular(struct graph *g);
 
 const struct graph_symbol *graph_find(const struct graph *g, const char *name);
 const char *verdict_name(enum verdict v); /* "consumed", ... */
-const char *licence_name(enum licence l); /* "plain", "GPL" */
-const char *variant_name(enum variant v);
 
 #endif

@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "text/export.h"
 #include "text/lex.h"
 #include "graph/counted.h"
 #include "base/vec.h"
+#include "text/args.h"
 
 #define PIECES 7
 #define LITERAL_MIN 2  /* characters of the name that the macro must supply */

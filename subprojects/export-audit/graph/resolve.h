@@ -68,7 +68,7 @@ struct index {
 };
 
 struct resolver {
-	const struct graph_file *files;
+	const struct source_file *files;
 	uint32_t n_files;
 	struct kconfig *kconfig;
 	struct built *built;

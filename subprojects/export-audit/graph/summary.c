@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "graph/summary.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +44,7 @@ static uint32_t put(struct writer *w, const char *s)
 }
 
 static void put_paths(struct writer *w, struct summary_symbol *o, const struct graph_symbol *g,
-		      const struct graph_file *files)
+		      const struct source_file *files)
 {
 	for (uint32_t i = 0; i < g->n_sites; i++) {
 		bool again = false;
@@ -61,7 +62,7 @@ static void put_paths(struct writer *w, struct summary_symbol *o, const struct g
 }
 
 static void put_symbol(struct writer *w, uint32_t i, const struct graph_symbol *g,
-		       const struct graph_file *files)
+		       const struct source_file *files)
 {
 	struct summary_symbol o = { .licence = (uint8_t)g->licence,
 				    .variant = (uint8_t)g->variant,
@@ -77,7 +78,7 @@ static void put_symbol(struct writer *w, uint32_t i, const struct graph_symbol *
 	w->s->symbols[i] = o;
 }
 
-int summary_new(const struct graph *g, const struct graph_file *files, struct summary **out)
+int summary_new(const struct graph *g, const struct source_file *files, struct summary **out)
 {
 	size_t fixed = sizeof(struct summary) + g->n_symbols * sizeof(struct summary_symbol);
 	struct writer w = { .cap = fixed + 64 };

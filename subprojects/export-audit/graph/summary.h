@@ -33,7 +33,7 @@ static inline const char *summary_str(const struct summary *s, uint32_t str)
 }
 
 /* Return: 0 and a malloc()ed *out, or -ENOMEM. */
-int summary_new(const struct graph *g, const struct graph_file *files, struct summary **out);
+int summary_new(const struct graph *g, const struct source_file *files, struct summary **out);
 bool summary_valid(const void *block, size_t size);
 const struct summary_symbol *summary_find(const struct summary *s, const char *name);
 /* Is PATH one of the files with the export statements? */

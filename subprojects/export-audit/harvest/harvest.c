@@ -5,6 +5,8 @@
 #include "base/complain.h"
 #include "core_id.h"
 #include "harvest/intake.h"
+#include "text/source.h"
+#include "text/kind.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -113,7 +115,7 @@ static int load(struct harvest *h, const git_oid *tree, struct harvested *t)
 		const struct blob *b = store_find(h->store, f->id.id, f->kind, &size);
 
 		if (b) /* else the scanner refused it: larger than a source file can be */
-			t->facts[t->n++] = (struct graph_file){ f->path, b };
+			t->facts[t->n++] = (struct source_file){ f->path, b };
 	}
 	h->trees_resolved++;
 	return 0;

@@ -36,7 +36,7 @@ void harvest_close(struct harvest *h);
 /* A tree's files with their facts, and the verdicts on them. */
 struct harvested {
 	struct tree_files files;
-	struct graph_file *facts; /* in the order of files, those without facts left out */
+	struct source_file *facts; /* in the order of files, those without facts left out */
 	uint32_t n;
 	struct graph *graph;
 };

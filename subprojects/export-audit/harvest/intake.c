@@ -4,6 +4,7 @@
 
 #include "base/complain.h"
 #include "base/grow.h"
+#include "text/scan.h"
 
 #include <malloc.h>
 #include <pthread.h>

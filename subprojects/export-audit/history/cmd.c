@@ -10,6 +10,7 @@
 #include "scan/report.h"
 #include "report/results.h"
 #include "base/path.h"
+#include "text/export.h"
 
 #include <errno.h>
 #include <fnmatch.h>

@@ -3,6 +3,7 @@
 #include "history/history.h"
 
 #include "base/grow.h"
+#include "text/export.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "history/out.h"
+#include "text/export.h"
 
 #include <errno.h>
 #include <json-c/json.h>

@@ -12,6 +12,7 @@
 #include "base/grow.h"
 #include "kbuild/kbuild.h"
 #include "kbuild/mention.h"
+#include "text/source.h"
 
 #define DEPTH_LIMIT 6
 #define WORDS 100000u /* of one Makefile: lists in lists may be many; 6.12 needs 1,000 at most */
@@ -33,7 +34,7 @@ struct module {
 };
 
 struct built {
-	const struct graph_file *files;
+	const struct source_file *files;
 	uint32_t n_files;
 	struct state *states;
 	struct mentions *mentions;
@@ -326,7 +327,7 @@ int built_lists(struct built *b, const struct make *m)
 
 int built_words(struct built *b, uint32_t makefile)
 {
-	const struct graph_file *f = &b->files[makefile];
+	const struct source_file *f = &b->files[makefile];
 
 	return mentions_read(b->mentions, f->path, blob_str(f->blob, f->blob->text_str));
 }
@@ -423,7 +424,7 @@ const struct wrap *built_wraps(const struct built *b, uint32_t *n)
 	return b->wraps;
 }
 
-int built_new(const struct graph_file *files, uint32_t n_files, struct built **out)
+int built_new(const struct source_file *files, uint32_t n_files, struct built **out)
 {
 	struct built *b = calloc(1, sizeof(*b));
 

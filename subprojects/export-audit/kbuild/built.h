@@ -9,7 +9,7 @@
  * Used by the resolver only.
  */
 
-#include "graph/graph.h"
+#include "text/source.h"
 #include "kbuild/make.h"
 
 enum {
@@ -21,7 +21,7 @@ enum {
 
 struct built;
 
-int built_new(const struct graph_file *files, uint32_t n_files, struct built **out);
+int built_new(const struct source_file *files, uint32_t n_files, struct built **out);
 void built_free(struct built *b);
 
 /* The lists of an evaluated Makefile. */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "text/facts.h"
-#include "graph/graph.h"
 #include "base/grow.h"
 #include "base/hmap.h"
 #include "base/hash.h"
+#include "text/source.h"
 
 struct folder {
 	char *path;

@@ -11,9 +11,10 @@
 #include "kbuild/include.h"
 #include "kbuild/make.h"
 #include "base/hash.h"
+#include "text/source.h"
 
 struct resolver {
-	const struct graph_file *files;
+	const struct source_file *files;
 	uint32_t n_files;
 	struct hmap paths, bases, cache; /* cache: (text, arch) to a place in pool */
 	uint32_t *next;                  /* files with the same base name */
@@ -382,7 +383,7 @@ bool includes_sees(const struct includes *i, uint32_t f, uint32_t h)
 	return false;
 }
 
-int includes_read(const struct graph_file *files, uint32_t n_files, struct includes **out)
+int includes_read(const struct source_file *files, uint32_t n_files, struct includes **out)
 {
 	struct resolver r = { .files = files, .n_files = n_files };
 	struct includes *i = calloc(1, sizeof(*i));

@@ -8,7 +8,7 @@
  * symbol look consumed, never unconsumed.
  */
 
-#include "graph/graph.h"
+#include "text/source.h"
 
 struct includes {
 	uint32_t n_files;
@@ -20,7 +20,7 @@ struct includes {
 	uint32_t *scc;      /* by id: which closure it has, i.e. who owns the memory */
 };
 
-int includes_read(const struct graph_file *files, uint32_t n_files, struct includes **out);
+int includes_read(const struct source_file *files, uint32_t n_files, struct includes **out);
 void includes_free(struct includes *i);
 
 /* Does file f include h, directly or not? */

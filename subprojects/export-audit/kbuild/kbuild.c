@@ -8,6 +8,7 @@
 
 #include "kbuild/kbuild.h"
 #include "kbuild/make.h"
+#include "text/source.h"
 
 struct units {
 	uint32_t own; /* the unit of a file in no composite object */
@@ -21,7 +22,7 @@ struct namespace
 };
 
 struct kbuild {
-	const struct graph_file *files;
+	const struct source_file *files;
 	uint32_t n_files, n_units;
 	struct units *units;
 	struct namespace *ns;
@@ -30,24 +31,6 @@ struct kbuild {
 	struct built *built;
 	bool added; /* the Makefile being read is of a tree that was added */
 };
-
-uint32_t file_find(const struct graph_file *files, uint32_t n_files, const char *path)
-{
-	uint32_t lo = 0, hi = n_files;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(files[mid].path, path);
-
-		if (!c)
-			return mid;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return UINT32_MAX;
-}
 
 static int add_unit(struct units *u, uint32_t id)
 {
@@ -292,7 +275,7 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 	return err;
 }
 
-int kbuild_read(const struct graph_file *files, uint32_t n_files, const struct kconfig *kconfig,
+int kbuild_read(const struct source_file *files, uint32_t n_files, const struct kconfig *kconfig,
 		struct built *built, struct kbuild **out)
 {
 	struct kbuild *k = calloc(1, sizeof(*k));

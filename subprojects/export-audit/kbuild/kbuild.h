@@ -14,7 +14,7 @@
 struct kbuild;
 
 /* files sorted by path. What the Makefiles list goes to built as well. */
-int kbuild_read(const struct graph_file *files, uint32_t n_files, const struct kconfig *kconfig,
+int kbuild_read(const struct source_file *files, uint32_t n_files, const struct kconfig *kconfig,
 		struct built *built, struct kbuild **out);
 void kbuild_free(struct kbuild *k);
 
@@ -29,8 +29,5 @@ const char *kbuild_namespace(const struct kbuild *k, const char *path);
 bool kbuild_top_list(const char *name);
 /* Length of STEM in "STEM-y", "STEM-objs" and so on; 0 if the variable is no such list. */
 size_t kbuild_composite_stem(const char *name);
-
-/* Index of the file with this path, or UINT32_MAX. */
-uint32_t file_find(const struct graph_file *files, uint32_t n_files, const char *path);
 
 #endif

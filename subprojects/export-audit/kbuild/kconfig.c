@@ -11,6 +11,7 @@
 #include "kbuild/kconfig.h"
 #include "text/lex.h"
 #include "base/hash.h"
+#include "text/source.h"
 
 enum { OPTION_BOOL = 1, OPTION_TRISTATE = 2 };
 
@@ -93,7 +94,7 @@ static int read_assignments(struct kconfig *k, const char *text)
 	return err;
 }
 
-int kconfig_read(const struct graph_file *files, uint32_t n_files, struct kconfig **out)
+int kconfig_read(const struct source_file *files, uint32_t n_files, struct kconfig **out)
 {
 	struct kconfig *k = calloc(1, sizeof(*k));
 	int err = k ? hmap_init(&k->options, 32768) : -ENOMEM;

@@ -7,11 +7,11 @@
  * resolver only. Names are given with CONFIG_.
  */
 
-#include "graph/graph.h"
+#include "text/source.h"
 
 struct kconfig;
 
-int kconfig_read(const struct graph_file *files, uint32_t n_files, struct kconfig **out);
+int kconfig_read(const struct source_file *files, uint32_t n_files, struct kconfig **out);
 void kconfig_free(struct kconfig *k);
 
 /* 'm' if it may be a module, 'y' if not, 'n' if nothing can set it. */

@@ -26,7 +26,7 @@ struct own_symbol {
 };
 
 struct own {
-	struct graph_file *files; /* sorted by path; own their paths and blobs */
+	struct source_file *files; /* sorted by path; own their paths and blobs */
 	uint32_t n_files;
 	struct map map;
 	struct own_symbol *symbols;

@@ -10,6 +10,8 @@
 
 #include "own/own.h"
 #include "text/scanner.h"
+#include "text/source.h"
+#include "text/scan.h"
 
 #define DEPTH_LIMIT 32
 #define FILE_LIMIT (16 << 20)
@@ -50,7 +52,7 @@ static bool below(const char *path, const char *folder)
 static int keep(struct walk *w, enum blob_kind kind, const char *text, size_t len)
 {
 	struct own *o = w->o;
-	struct graph_file *f;
+	struct source_file *f;
 	struct blob *b;
 	int err = blob_scan(w->scanner, kind, text, len, &b);
 

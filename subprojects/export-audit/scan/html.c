@@ -9,6 +9,7 @@
 #include "report/page.h"
 #include "scan/report.h"
 #include "base/clean.h"
+#include "text/export.h"
 
 /* JSON inside a script element: "</" would end it. */
 static void script_text(const char *s, FILE *out)

@@ -6,6 +6,7 @@
 
 #include "scan/report.h"
 #include "base/clean.h"
+#include "text/export.h"
 
 static struct json_object *text(const char *s)
 {

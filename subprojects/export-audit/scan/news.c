@@ -4,11 +4,12 @@
 #include "base/complain.h"
 #include "harvest/harvest.h"
 #include "base/path.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <string.h>
 
-static bool path_is_there(const char *pattern, const struct graph_file *files, uint32_t n)
+static bool path_is_there(const char *pattern, const struct source_file *files, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (path_matches(pattern, files[i].path))
@@ -16,7 +17,7 @@ static bool path_is_there(const char *pattern, const struct graph_file *files, u
 	return false;
 }
 
-int news_check_filter(const struct report *r, const struct graph_file *files, uint32_t n_files,
+int news_check_filter(const struct report *r, const struct source_file *files, uint32_t n_files,
 		      const struct maint *maint, const struct filter *f)
 {
 	struct filter any = *f;

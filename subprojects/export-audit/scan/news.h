@@ -13,7 +13,7 @@
  * Did somebody mistype a filter? A path that no file of the tree has, a name or subsystem that no
  * export has. Return: 0, or an exit status.
  */
-int news_check_filter(const struct report *r, const struct graph_file *files, uint32_t n_files,
+int news_check_filter(const struct report *r, const struct source_file *files, uint32_t n_files,
 		      const struct maint *maint, const struct filter *f);
 /* Unconsumed symbols as findings.  Return: 0 or -ENOMEM. */
 int news_results(const struct report *r, struct results *out);

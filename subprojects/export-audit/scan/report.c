@@ -9,8 +9,10 @@
 #include "scan/report.h"
 #include "base/path.h"
 #include "base/clean.h"
+#include "text/source.h"
+#include "text/export.h"
 
-static bool chosen(const struct filter *f, const struct graph_file *files,
+static bool chosen(const struct filter *f, const struct source_file *files,
 		   const struct graph_symbol *s, const char *subsystem)
 {
 	bool path = !f->path;
@@ -23,7 +25,7 @@ static bool chosen(const struct filter *f, const struct graph_file *files,
 	       (f->verdict < 0 || (int)s->verdict == f->verdict);
 }
 
-int report_build(const struct graph *g, const struct graph_file *files, const struct maint *maint,
+int report_build(const struct graph *g, const struct source_file *files, const struct maint *maint,
 		 const struct filter *filter, const char *tree, struct report *out)
 {
 	const char **by_file = NULL;

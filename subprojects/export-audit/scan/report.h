@@ -24,14 +24,14 @@ struct row {
 struct report {
 	const char *tree; /* as the user named it */
 	const struct graph *graph;
-	const struct graph_file *files;
+	const struct source_file *files;
 	struct row *rows;
 	uint32_t n_rows;
 	uint32_t counts[VERDICTS][LICENCES]; /* of the rows */
 };
 
 /* maint may be NULL. Everything given must outlive the report. */
-int report_build(const struct graph *g, const struct graph_file *files, const struct maint *maint,
+int report_build(const struct graph *g, const struct source_file *files, const struct maint *maint,
 		 const struct filter *filter, const char *tree, struct report *out);
 void report_fini(struct report *r);
 

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "scan/tree.h"
+#include "text/source.h"
+#include "text/scan.h"
+#include "text/kind.h"
 
 #define DEPTH_LIMIT 64
 
@@ -38,14 +41,14 @@ static int keep(struct walk *w)
 
 	if (t->n_files == w->cap) {
 		uint32_t cap = w->cap ? w->cap * 2 : 65536;
-		struct graph_file *files = realloc(t->files, cap * sizeof(*files));
+		struct source_file *files = realloc(t->files, cap * sizeof(*files));
 
 		if (!files)
 			return -ENOMEM;
 		t->files = files;
 		w->cap = cap;
 	}
-	t->files[t->n_files] = (struct graph_file){ .path = strdup(w->path) };
+	t->files[t->n_files] = (struct source_file){ .path = strdup(w->path) };
 	return t->files[t->n_files].path ? (t->n_files++, 0) : -ENOMEM;
 }
 
@@ -101,7 +104,7 @@ static int walk(struct walk *w, int fd, size_t len, int depth)
 
 static int by_path(const void *a, const void *b)
 {
-	const struct graph_file *x = a, *y = b;
+	const struct source_file *x = a, *y = b;
 
 	return strcmp(x->path, y->path);
 }
@@ -209,7 +212,7 @@ static bool has_makefile(int fd)
 
 static int join(struct tree *t, struct tree *more)
 {
-	struct graph_file *files =
+	struct source_file *files =
 		realloc(t->files, (t->n_files + more->n_files + 1ull) * sizeof(*files));
 
 	if (!files)

@@ -4,10 +4,10 @@
 
 /* The files of source trees on disk and the facts of each. Symlinks are not followed. */
 
-#include "graph/graph.h"
+#include "text/source.h"
 
 struct tree {
-	struct graph_file *files; /* sorted by path; own their paths and blobs */
+	struct source_file *files; /* sorted by path; own their paths and blobs */
 	uint32_t n_files;
 	uint32_t n_unreadable; /* files that could not be read, left out */
 	uint64_t bytes;

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "text/export.h"
 #include "graph/graph.h"
 #include "patch/hunk.h"
 #include "maintainers/maintainers.h"
@@ -19,6 +18,9 @@
 #include "patch/section.h"
 #include "gate/shape.h"
 #include "mail/subject.h"
+#include "text/source.h"
+#include "text/scan.h"
+#include "text/args.h"
 
 #define SEEDS 256
 #define INPUT_MAX (64u << 10)
@@ -170,7 +172,7 @@ static void resolve(struct blob_scanner *s)
 						  "lib/b.rs" };
 	static const enum blob_kind kinds[FILES] = { BLOB_KCONFIG, BLOB_MAKE,   BLOB_ASM, BLOB_C,
 						     BLOB_HEADER,  BLOB_HEADER, BLOB_RUST };
-	struct graph_file files[FILES] = { 0 };
+	struct source_file files[FILES] = { 0 };
 	struct graph *g;
 
 	for (int i = 0; i < FILES; i++) {
@@ -181,7 +183,7 @@ static void resolve(struct blob_scanner *s)
 		if (!text || blob_scan(s, kinds[i], text, len, &b) || !blob_valid(b, b->size))
 			abort();
 		free(text);
-		files[i] = (struct graph_file){ names[i], b };
+		files[i] = (struct source_file){ names[i], b };
 	}
 	if (graph_resolve(files, FILES, 1, &g))
 		abort();
@@ -227,7 +229,7 @@ static void damaged(struct blob_scanner *s)
 		((unsigned char *)b)[rnd(rnd(2) ? (uint32_t)sizeof(*b) : (uint32_t)len)] =
 			(unsigned char)rnd(256);
 	if (blob_valid(b, len)) {
-		struct graph_file f = { "a.c", b };
+		struct source_file f = { "a.c", b };
 		struct graph *g;
 
 		if (!graph_resolve(&f, 1, 1, &g))

@@ -19,18 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "text/kind.h"
+
 #define BLOB_MAGIC 0x626c6f62u
 #define BLOB_VERSION 6u
-
-enum blob_kind {
-	BLOB_SKIP,   /* not to be read at all */
-	BLOB_C,      /* translation unit, or a .c that others include */
-	BLOB_HEADER, /* .h and other included text */
-	BLOB_ASM,    /* .S and linker scripts */
-	BLOB_RUST,
-	BLOB_MAKE,    /* Makefile, Kbuild and included fragments: kept as text */
-	BLOB_KCONFIG, /* kept as text */
-};
 
 enum licence { LICENCE_PLAIN, LICENCE_GPL, LICENCES };
 
@@ -165,26 +157,11 @@ static inline const uint64_t *blob_refs(const struct blob *b)
 	return (const uint64_t *)((const char *)b + b->refs);
 }
 
-/* Which kind a path (relative to the root of a kernel tree) is; BLOB_SKIP: do not read it. */
-enum blob_kind blob_kind(const char *path);
-
 /* 64-bit name identity used for all references; stable across runs and machines. */
 uint64_t blob_hash(const char *name, size_t len);
 /* "macro called with this sole identifier (or number) as one of its arguments", as a reference */
 uint64_t blob_hash_pair(uint64_t macro, uint64_t arg);
 #define BLOB_NESTED 1u /* as arg: an argument has a call in it */
-
-struct blob_scanner; /* scratch memory, reused from file to file; one a thread */
-
-int blob_scanner_new(struct blob_scanner **out);
-void blob_scanner_free(struct blob_scanner *s);
-
-/*
- * Scans one file. Never fails on content, only with -ENOMEM, -EFBIG (over 256 MiB) or
- * -EINVAL (BLOB_SKIP). *out is the caller's, to be freed with free().
- */
-int blob_scan(struct blob_scanner *s, enum blob_kind kind, const void *data, size_t len,
-	      struct blob **out);
 
 /* Is this block, read from a cache, one that blob_scan could have written? */
 bool blob_valid(const void *block, size_t size);

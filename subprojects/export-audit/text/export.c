@@ -56,58 +56,15 @@ bool raw_export(const char *name, size_t len)
 	       (len == 14 && !memcmp(name, "_EXPORT_SYMBOL", 14));
 }
 
-static struct arg trimmed(const char *s, const char *end)
+const char *licence_name(enum licence l)
 {
-	while (s < end && (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\\' || *s == '\r'))
-		s++;
-	while (end > s && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n' ||
-			   end[-1] == '\\' || end[-1] == '\r'))
-		end--;
-	return (struct arg){ s, (size_t)(end - s) };
+	return l == LICENCE_GPL ? "GPL" : "plain";
 }
 
-size_t split_args(const char *s, size_t len, struct arg *args, size_t max)
+const char *variant_name(enum variant v)
 {
-	const char *end = s + len, *start = s;
-	size_t n = 0;
-	int depth = 0;
-	char quote = 0;
+	static const char *const names[] = { "symbol",  "namespaced",  "for modules", "tests only",
+					     "per-cpu", "static call", "tracepoint" };
 
-	for (; s < end; s++) {
-		if (quote) {
-			if (*s == '\\' && s + 1 < end)
-				s++;
-			else if (*s == quote)
-				quote = 0;
-		} else if (*s == '"' || *s == '\'') {
-			quote = *s;
-		} else if (*s == '(' || *s == '{' || *s == '[') {
-			depth++;
-		} else if (*s == ')' || *s == '}' || *s == ']') {
-			depth--;
-		} else if (*s == ',' && !depth) {
-			if (n < max)
-				args[n] = trimmed(start, s);
-			n++;
-			start = s + 1;
-		}
-	}
-	if (n < max)
-		args[n] = trimmed(start, end);
-	n++;
-	return n < max ? n : max;
-}
-
-bool is_word(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (s[i] != '_' && s[i] != '$' && !(s[i] >= '0' && s[i] <= '9') &&
-		    !(s[i] >= 'a' && s[i] <= 'z') && !(s[i] >= 'A' && s[i] <= 'Z'))
-			return false;
-	return len > 0;
-}
-
-bool is_identifier(const char *s, size_t len)
-{
-	return is_word(s, len) && !(*s >= '0' && *s <= '9');
+	return names[v];
 }

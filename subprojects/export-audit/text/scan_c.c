@@ -245,22 +245,6 @@ static void init_token(struct blob_scanner *s, const struct token *t)
 		statement_end(c);
 }
 
-void scan_close_inline(struct blob_scanner *s, struct cstate *c)
-{
-	struct facts *f = &s->facts;
-	struct blob_entity *e, made = { .kind = ENTITY_INLINE,
-					.hash = c->declarator.hash,
-					.line = c->line,
-					.guard = (uint16_t)s->guard };
-
-	made.name_str = facts_str(f, c->declarator.s, c->declarator.len);
-	facts_close_entity(f, &f->refs[OWNER_INLINE], &made);
-	e = facts_add(f, &f->entities, sizeof(*e));
-	if (e)
-		*e = made;
-	c->fn_open = false;
-}
-
 /* A brace in the first column with nothing after it ends a function in kernel style. */
 static bool ends_line(const struct lex *l)
 {
