@@ -10,7 +10,6 @@
  */
 
 #include "text/source.h"
-#include "kbuild/make.h"
 
 enum {
 	BUILT_IN = 1,      /* linked into the kernel */
@@ -24,8 +23,6 @@ struct built;
 int built_new(const struct source_file *files, uint32_t n_files, struct built **out);
 void built_free(struct built *b);
 
-/* The lists of an evaluated Makefile. */
-int built_lists(struct built *b, const struct make *m);
 /* The words of a Makefile, for files that no list was found to have. */
 int built_words(struct built *b, uint32_t makefile);
 /* After all Makefiles. */

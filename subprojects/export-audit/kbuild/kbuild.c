@@ -9,6 +9,9 @@
 #include "kbuild/kbuild.h"
 #include "kbuild/make.h"
 #include "text/source.h"
+#include "kbuild/lists.h"
+#include "kbuild/members.h"
+#include "kbuild/path.h"
 
 struct units {
 	uint32_t own; /* the unit of a file in no composite object */
@@ -85,27 +88,6 @@ static bool has_word(const char *list, const char *w, size_t n)
 		    (!p[n] || p[n] == ' ' || p[n] == '\t'))
 			return true;
 	return false;
-}
-
-bool kbuild_top_list(const char *name)
-{
-	return (!strncmp(name, "obj-", 4) || !strncmp(name, "lib-", 4)) &&
-	       strspn(name + 4, "ymn") == strlen(name + 4);
-}
-
-size_t kbuild_composite_stem(const char *name)
-{
-	const char *dash;
-	size_t n = strlen(name);
-
-	if (n > 7 && !strcmp(name + n - 7, "-objs-y"))
-		return n - 7;
-	dash = strrchr(name, '-');
-	if (!dash || dash == name || kbuild_top_list(name))
-		return 0;
-	if (strcmp(dash, "-objs") && strspn(dash + 1, "ymn") != strlen(dash + 1))
-		return 0;
-	return (size_t)(dash - name);
 }
 
 struct composite {
@@ -269,7 +251,7 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 		err = add_members(&c, m.vars[i].name, n);
 	}
 	err = err ? err : add_namespace(k, &m);
-	err = err ? err : built_lists(k->built, &m);
+	err = err ? err : members_read(k->built, &m);
 	make_fini(&m);
 	free(dir);
 	return err;

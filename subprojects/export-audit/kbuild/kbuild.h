@@ -25,9 +25,4 @@ int kbuild_join(struct kbuild *k, uint32_t file, uint32_t includer);
 /* -DDEFAULT_SYMBOL_NAMESPACE of the folder's Makefile or of one above it; NULL if none. */
 const char *kbuild_namespace(const struct kbuild *k, const char *path);
 
-/* "obj-y", "lib-m", "obj-" and the like: lists whose members are linked apart. */
-bool kbuild_top_list(const char *name);
-/* Length of STEM in "STEM-y", "STEM-objs" and so on; 0 if the variable is no such list. */
-size_t kbuild_composite_stem(const char *name);
-
 #endif

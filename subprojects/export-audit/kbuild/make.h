@@ -9,32 +9,11 @@
  * together, not what is.
  */
 
-#include <stddef.h>
-
-struct make_var {
-	char *name, *value;
-};
-
-struct make {
-	const char *dir; /* of the Makefile, without a slash at the end; "" for the root */
-	struct make_var *vars;
-	size_t n_vars, cap_vars;
-	/* text of an included file by its path from the root, or NULL */
-	const char *(*include)(void *priv, const char *path);
-	/* what an option is at most: 'm', 'y' or 'n' */
-	char (*option)(void *priv, const char *name, size_t len);
-	void *priv;
-	int depth;     /* of includes and expansions */
-	size_t budget; /* bytes that may still be expanded: a guard against recursion */
-};
+#include "kbuild/vars.h"
 
 int make_init(struct make *m, const char *dir);
 int make_eval(struct make *m, const char *text);
-const char *make_get(const struct make *m, const char *name);
-void make_fini(struct make *m);
 
-/* Joins dir and path ("/x" is from the root), resolves . and ..; into out, "" if it leaves the
- * root. */
-void make_path(const char *dir, const char *path, char *out, size_t size);
+void make_fini(struct make *m);
 
 #endif

@@ -10,9 +10,9 @@
 #include "text/facts.h"
 #include "base/grow.h"
 #include "base/hmap.h"
-#include "kbuild/make.h"
 #include "kbuild/mention.h"
 #include "base/hash.h"
+#include "kbuild/path.h"
 
 #define WORD 256
 #define LITERAL_MIN 3 /* characters of a name that is a variable in part */

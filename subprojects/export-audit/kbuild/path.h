@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+#ifndef MAKE_PATH_H
+#define MAKE_PATH_H
+
+/* Paths as Makefiles and #include lines write them. */
+
+#include <stddef.h>
+
+/*
+ * Joins dir and path ("/x" is from the root), resolves . and ..; into out, "" if it leaves the root.
+ */
+void make_path(const char *dir, const char *path, char *out, size_t size);
+
+#endif
