@@ -7,6 +7,8 @@
 
 #include "text/lex.h"
 #include "base/vec.h"
+#include "graph/entities.h"
+#include "graph/expand.h"
 
 /* What came of one macro in one file. */
 struct handed {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Functions that compilers call on their own: source need not name them. */
 
-#include "graph/resolve.h"
+#include "graph/emitted.h"
+
+#include <stddef.h>
+#include <string.h>
 
 static const struct {
 	const char *prefix; /* a '$' at the end: the whole name */

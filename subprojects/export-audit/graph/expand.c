@@ -9,9 +9,10 @@
 
 #include "text/export.h"
 #include "text/lex.h"
-#include "graph/resolve.h"
 #include "base/vec.h"
 #include "text/args.h"
+#include "graph/expand.h"
+#include "graph/entities.h"
 
 #define DEPTH_LIMIT 14
 /*

@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#include "graph/resolve.h"
+#include "graph/index.h"
+#include "graph/entities.h"
 
 struct hit {
 	uint32_t slot;

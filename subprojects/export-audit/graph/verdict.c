@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "text/export.h"
-#include "graph/resolve.h"
+#include "graph/verdict.h"
+#include "graph/emitted.h"
+#include "graph/outside.h"
 
 static bool is_test(const char *path)
 {

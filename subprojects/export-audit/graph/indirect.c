@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Consumers: files that name a symbol, and files that name a header's code that does. */
+/* Consumers: files that name a header's code that names a symbol. */
 
 #include <errno.h>
 #include <stdio.h>
 
-#include "graph/resolve.h"
 #include "base/vec.h"
+#include "graph/indirect.h"
+#include "graph/entities.h"
+#include "graph/index.h"
+#include "graph/outside.h"
 
 #define NODES 4000u      /* of one symbol's search through headers; 6.12 needs 900 at most */
 #define LOOKS 20000u     /* at files in it that might be consumers */
@@ -13,176 +16,6 @@
 #define VISITS 3u        /* of one entity, by different ways */
 #define REACHED 12u      /* entities remembered for a look at pasted names */
 #define INDIRECT_MAX 64u /* consumers listed through headers */
-
-static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit, bool definers_too)
-{
-	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++) {
-		struct tie t = VEC_AT(&s->ties, struct tie, i);
-		const uint32_t *units;
-		uint32_t n;
-
-		if (t.bond == BOND_SHADOWS || (t.bond == BOND_DEFINES && !definers_too))
-			continue;
-		n = kbuild_units(r->kbuild, t.file, &units);
-		for (uint32_t k = 0; k < n; k++)
-			if (units[k] == unit)
-				return true;
-	}
-	return false;
-}
-
-/* Is it exported by a file that only lists exports? Then its definers are the module. */
-static bool listed_elsewhere(const struct symbol *s)
-{
-	uint32_t n = VEC_N(&s->ties, struct tie);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct tie x = VEC_AT(&s->ties, struct tie, i);
-
-		for (uint32_t k = 0; x.bond == BOND_EXPORTS && k < n; k++)
-			if (VEC_AT(&s->ties, struct tie, k).bond == BOND_DEFINES &&
-			    VEC_AT(&s->ties, struct tie, k).file == x.file)
-				return false;
-	}
-	return true;
-}
-
-void pass_over(struct symbol *s, uint32_t file, enum pass why)
-{
-	if (why <= s->passed_for)
-		return;
-	s->passed = file;
-	s->passed_for = (uint8_t)why;
-}
-
-/* What keeps the file from being linked with what exports the symbol. */
-static enum pass barrier(const struct resolver *r, const struct symbol *s, uint32_t file)
-{
-	uint32_t how = built_how(r->built, file);
-
-	if (!(built_arches(r->built, file) & s->arches))
-		return PASS_ARCH;
-	if (!(how & (BUILT_IN | BUILT_MODULE)))
-		return how & BUILT_PROGRAM ? PASS_PROGRAM : PASS_UNBUILT;
-	if (s->variant == VARIANT_FOR_MODULES && !built_allowed(r->built, file, s->ns))
-		return PASS_MODULES;
-	return PASS_NONE;
-}
-
-/* Is the file part of something else than what exports the symbol? */
-static bool apart(struct resolver *r, struct symbol *s, uint32_t file)
-{
-	const uint32_t *units;
-	uint32_t n;
-
-	if (!r->is_tu[file])
-		return false;
-	for (uint32_t i = 0; i < VEC_N(&s->ties, struct tie); i++)
-		if (VEC_AT(&s->ties, struct tie, i).file == file)
-			return false;
-	n = kbuild_units(r->kbuild, file, &units);
-	for (uint32_t k = 0; k < n; k++)
-		if (!unit_among(r, s, units[k], listed_elsewhere(s)))
-			return true;
-	s->own_module = true;
-	return false;
-}
-
-bool outside(struct resolver *r, struct symbol *s, uint32_t file)
-{
-	return apart(r, s, file) && barrier(r, s, file) == PASS_NONE;
-}
-
-bool consumes(struct resolver *r, struct symbol *s, uint32_t file)
-{
-	enum pass why;
-
-	if (!apart(r, s, file))
-		return false;
-	why = barrier(r, s, file);
-	if (why == PASS_NONE)
-		s->modular |= (built_how(r->built, file) & BUILT_MODULE) != 0;
-	else
-		pass_over(s, file, why);
-	return why == PASS_NONE;
-}
-
-static bool names(const struct blob *b, uint64_t ref)
-{
-	const uint64_t *refs = blob_refs(b);
-
-	for (uint32_t i = 0; i < b->n_tu_refs; i++)
-		if (refs[i] == ref)
-			return true;
-	return false;
-}
-
-static bool defines(const struct blob *b, const char *name)
-{
-	const struct blob_def *d = BLOB_ARRAY(b, blob_def, defs);
-	uint64_t hash = blob_hash(name, strlen(name));
-
-	for (uint32_t i = 0; i < b->n_defs; i++)
-		if (d[i].hash == hash)
-			return true;
-	return false;
-}
-
-static int consume_as(struct resolver *r, uint32_t file, const char *prefix, const char *written,
-		      const char *meant)
-{
-	char name[512];
-	uint32_t at;
-
-	snprintf(name, sizeof(name), "%s%s", prefix, written);
-	if (!names(r->files[file].blob, blob_hash(name, strlen(name))) ||
-	    defines(r->files[file].blob, name))
-		return 0;
-	at = hmap_get(&r->by_name, blob_hash(meant, strlen(meant)));
-	if (at == HMAP_NONE || !consumes(r, &r->symbols[at], file))
-		return 0;
-	return vec_push(&r->symbols[at].direct, &file, sizeof(file));
-}
-
-/* ld --wrap: the name that is written is not the one that is linked. */
-static int consume_wrapped(struct resolver *r)
-{
-	uint32_t n;
-	const struct wrap *w = built_wraps(r->built, &n);
-	char wrapper[512];
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < n; i++) {
-		snprintf(wrapper, sizeof(wrapper), "__wrap_%s", w[i].name);
-		err = consume_as(r, w[i].file, "", w[i].name, wrapper);
-		err = err ? err : consume_as(r, w[i].file, "__real_", w[i].name, w[i].name);
-	}
-	return err;
-}
-
-int consume_direct(struct resolver *r)
-{
-	int err = 0;
-
-	for (uint32_t f = 0; f < r->n_files; f++) {
-		const struct blob *b = r->files[f].blob;
-		const uint64_t *refs = blob_refs(b);
-
-		if (!r->is_tu[f])
-			continue;
-		for (uint32_t i = 0; !err && i < b->n_tu_refs; i++) {
-			uint32_t at = hmap_get(&r->by_name, refs[i]);
-
-			if (at == HMAP_NONE)
-				continue;
-			if (dead_ref(r, f, refs[i]))
-				pass_over(&r->symbols[at], f, PASS_OPTION);
-			else if (consumes(r, &r->symbols[at], f))
-				err = vec_push(&r->symbols[at].direct, &f, sizeof(f));
-		}
-	}
-	return err ? err : consume_wrapped(r);
-}
 
 struct node {
 	uint64_t name;
