@@ -2,7 +2,8 @@
 /* export-audit gate: may this series be merged? */
 #include "gate/cmd.h"
 #include "base/complain.h"
-#include "gate/gate.h"
+#include "gate/out.h"
+#include "gate/run.h"
 
 #include <getopt.h>
 #include <stdio.h>

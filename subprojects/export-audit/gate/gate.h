@@ -9,7 +9,6 @@
 
 #include "harvest/harvest.h"
 #include "maintainers/maintainers.h"
-#include "report/results.h"
 #include "gate/rules.h"
 #include "patch/series.h"
 #include "gate/shape.h"
@@ -65,26 +64,8 @@ struct gate {
 	size_t errors;
 };
 
-/*
- * The series, the rules and TAGS (or NULL: the kernel's) are borrowed.  *g is to be given to
- * gate_close() in any case.
- */
-int gate_run(struct gate *g, struct harvest *h, const struct series *series,
-	     const struct rules *rules, const char *tags);
-void gate_close(struct gate *g);
-
-/* All findings, for other forms of output.  Return: 0 or -ENOMEM. */
-int gate_results(const struct gate *g, struct results *out);
-/* R are those of gate_results(): what is known there does not count here. */
-void gate_know(struct gate *g, const struct results *r);
-
-void gate_print_text(const struct gate *g);
-/* Return: 0 or -ENOMEM. */
-int gate_print_json(const struct gate *g);
-
 /* For the rules' own files. */
 
-const struct changed_file *gate_changed(const struct gate *g, const char *path);
 /* Most specific section of PATH, or "". */
 const char *gate_subsystem(const struct gate *g, const char *path);
 int gate_note_subsystem(struct gate *g, const char *path);
@@ -95,17 +76,6 @@ __attribute__((format(printf, 7, 8))) int gate_find(struct gate *g, enum rule ru
 						    const char *file, uint32_t line,
 						    const char *format, ...);
 struct finding *gate_last(struct gate *g);
-/* The patch that adds NAME's export to PATH, quoted and malloc()ed, or NULL. */
-char *gate_added_by(struct gate *g, const char *path, const char *name);
-
-/* Does PATH export something that was exported before? */
-bool gate_offers(const struct gate *g, const char *path);
-/* The shapes of both versions of a changed file; one that is not there or too large has none. */
-int gate_shapes(struct gate *g, struct changed_file *c);
-/* A header that other modules can include, and that is not for user space. */
-bool gate_is_public(const char *path);
-/* A file's own header and neighbours of that name, "mm/hmm" of mm/hmm.c, do not consume. */
-bool gate_same_stem(const char *a, const char *b);
 
 int gate_rule_exports(struct gate *g); /* gpl, consumer */
 int gate_rule_ack(struct gate *g, const char *symbol, const char *file, uint32_t line,

@@ -14,6 +14,8 @@
 #include "base/hmap.h"
 #include "text/source.h"
 #include "text/kind.h"
+#include "gate/offers.h"
+#include "gate/changes.h"
 
 #include <errno.h>
 #include <string.h>

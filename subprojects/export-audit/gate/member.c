@@ -9,6 +9,7 @@
 #include "gate/gate.h"
 #include "text/kind.h"
 #include "text/args.h"
+#include "gate/offers.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,6 +4,7 @@
  * resolver knows; which one, the Makefiles beside the files tell well enough.
  */
 #include "gate/gate.h"
+#include "text/source.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,23 +13,17 @@
 
 static const char *makefile(const struct gate *g, const char *dir, size_t n, const char *name)
 {
+	const struct blob *b;
 	char path[4096];
-	uint32_t lo = 0, hi = g->head.n;
+	uint32_t at;
 
 	if (snprintf(path, sizeof(path), "%.*s%s", (int)n, dir, name) >= (int)sizeof(path))
 		return NULL;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(g->head.facts[mid].path, path);
-
-		if (!c)
-			return blob_str(g->head.facts[mid].blob, g->head.facts[mid].blob->text_str);
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	at = file_find(g->head.facts, g->head.n, path);
+	if (at == UINT32_MAX)
+		return NULL;
+	b = g->head.facts[at].blob;
+	return blob_str(b, b->text_str);
 }
 
 /*

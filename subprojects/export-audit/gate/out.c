@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The verdict for people and for programs. */
-#include "gate/gate.h"
+#include "gate/out.h"
 
 #include "base/complain.h"
 #include "text/export.h"

@@ -10,6 +10,7 @@
 #include "gate/gate.h"
 #include "text/kind.h"
 #include "text/args.h"
+#include "gate/offers.h"
 
 #include <string.h>
 

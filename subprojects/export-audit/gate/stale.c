@@ -3,6 +3,7 @@
 #include "gate/gate.h"
 
 #include "history/origin.h"
+#include "gate/changes.h"
 
 #include <errno.h>
 #include <stdlib.h>
