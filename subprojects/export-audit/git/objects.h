@@ -12,8 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct objects;
-struct reader; /* one a thread */
+#include "git/pack.h"
+
+#define PACK_SHIFT 48 /* a place is the number of a pack and an offset in it */
+
+struct objects {
+	struct pack *packs;
+	size_t n, cap;
+	char **dirs; /* where loose objects are */
+	size_t n_dirs, cap_dirs;
+	git_odb_backend *memory;
+	bool foreign; /* a pack whose index is of another version: libgit2 reads it */
+};
 
 /* GIT is borrowed for the call.  Return: 0 or -ENOMEM. */
 int objects_open(git_repository *git, struct objects **out);
@@ -30,19 +40,5 @@ void objects_trim(const struct objects *o);
 
 /* Where an object is; those read in this order are read fastest.  OBJECTS_LOOSE: in no pack. */
 uint64_t objects_place(const struct objects *o, const git_oid *id);
-
-/* GIT and O are borrowed until reader_free(); GIT is used by this thread only. */
-int reader_new(const struct objects *o, git_repository *git, struct reader **out);
-void reader_free(struct reader *r);
-
-/*
- * *data, with a NUL behind it, is valid until the next read.  Return: 0; -ENOENT: there is no such
- * object, or it is broken; -EFBIG: over a gigabyte; -ENOMEM.
- */
-int reader_read(struct reader *r, const git_oid *id, git_object_t type, const char **data,
-		size_t *size);
-/* The same of an object whose place is known. */
-int reader_read_at(struct reader *r, uint64_t place, const git_oid *id, git_object_t type,
-		   const char **data, size_t *size);
 
 #endif

@@ -8,7 +8,7 @@
  */
 
 #include "text/blob.h"
-#include "git/objects.h"
+#include "git/reader.h"
 #include "git/repo.h"
 
 struct trees;

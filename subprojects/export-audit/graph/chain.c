@@ -8,6 +8,7 @@
 #include "text/args.h"
 #include "text/lex.h"
 #include "base/vec.h"
+#include "git/reader.h"
 
 #define LITERAL_MIN 2 /* characters of the name that the macro must supply */
 

@@ -7,6 +7,7 @@
 #include "harvest/intake.h"
 #include "text/source.h"
 #include "text/kind.h"
+#include "git/reader.h"
 
 #include <errno.h>
 #include <malloc.h>

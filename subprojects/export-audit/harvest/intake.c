@@ -5,6 +5,7 @@
 #include "base/complain.h"
 #include "base/grow.h"
 #include "text/scan.h"
+#include "git/reader.h"
 
 #include <malloc.h>
 #include <pthread.h>

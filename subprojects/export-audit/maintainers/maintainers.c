@@ -1,67 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/*
- * MAINTAINERS.  A tree has some ten thousand patterns and as many files with
- * exports, so F: and X: patterns are filed under the directory part that comes
- * before their first wildcard: a path needs to be tried only against the
- * patterns of its own parent directories.
- */
-#include "maintainers/maintainers.h"
-#include "maintainers/pattern.h"
+/* MAINTAINERS, read. */
+#include "maintainers/sections.h"
+#include "base/grow.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <regex.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NSLOTS 8192u /* a power of two, about the number of patterns */
-
-struct pattern {
-	const char *text;
-	size_t dirlen; /* length of the wildcard-free directory part */
-	uint32_t section;
-	int32_t next; /* in the same hash slot, or -1 */
-	bool exclude;
-};
-
-struct name_pattern {
-	regex_t re;
-	char literal[PATTERN_LITERAL]; /* occurs in every match; "" when none is known */
-	uint32_t section;
-};
-
-struct maint {
-	char *text;
-	struct maint_section *sections;
-	struct maint_person *people;
-	struct pattern *patterns;
-	struct name_pattern *names;
-	size_t nsections, npeople, npatterns, nnames;
-	size_t csections, cpeople, cpatterns, cnames;
-	int32_t slots[NSLOTS];
-};
-
-/* Room for one more; the arrays hold up to 2^31 entries. */
-static int grow(void **array, size_t n, size_t *cap, size_t size)
-{
-	size_t want = *cap ? *cap * 2 : 256;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = reallocarray(*array, want, size);
-	if (!p)
-		return -ENOMEM;
-	*array = p;
-	*cap = want;
-	return 0;
-}
-
-static uint32_t hash_dir(const char *s, size_t len)
+uint32_t maint_slot(const char *s, size_t len)
 {
 	uint32_t h = 2166136261u;
 
@@ -77,14 +28,14 @@ static int add_pattern(struct maint *m, const char *text, bool exclude)
 	uint32_t slot;
 	int err;
 
-	err = grow((void **)&m->patterns, m->npatterns, &m->cpatterns, sizeof(*m->patterns));
+	err = grow_room(m->patterns, m->npatterns, m->cpatterns);
 	if (err)
 		return err;
 	if (!*text)
 		return 0;
 	while (dirlen && text[dirlen - 1] != '/')
 		dirlen--;
-	slot = hash_dir(text, dirlen);
+	slot = maint_slot(text, dirlen);
 	p = &m->patterns[m->npatterns];
 	*p = (struct pattern){ text, dirlen, (uint32_t)m->nsections - 1, m->slots[slot], exclude };
 	m->slots[slot] = (int32_t)m->npatterns++;
@@ -98,7 +49,7 @@ static int add_name(struct maint *m, const char *value)
 	char *re;
 	int err;
 
-	err = grow((void **)&m->names, m->nnames, &m->cnames, sizeof(*m->names));
+	err = grow_room(m->names, m->nnames, m->cnames);
 	if (err)
 		return err;
 	re = regex_from_perl(value);
@@ -132,7 +83,7 @@ static int add_person(struct maint *m, char *value)
 	char *lt = strrchr(value, '<'), *gt;
 	int err;
 
-	err = grow((void **)&m->people, m->npeople, &m->cpeople, sizeof(*m->people));
+	err = grow_room(m->people, m->npeople, m->cpeople);
 	if (err)
 		return err;
 	p = &m->people[m->npeople++];
@@ -155,7 +106,7 @@ static int add_person(struct maint *m, char *value)
 
 static int add_section(struct maint *m, const char *title)
 {
-	int err = grow((void **)&m->sections, m->nsections, &m->csections, sizeof(*m->sections));
+	int err = grow_room(m->sections, m->nsections, m->csections);
 
 	if (!err)
 		m->sections[m->nsections++] =
@@ -314,101 +265,4 @@ size_t maint_nsections(const struct maint *m)
 const struct maint_section *maint_section(const struct maint *m, size_t i)
 {
 	return i < m->nsections ? &m->sections[i] : NULL;
-}
-
-struct hit {
-	uint32_t section;
-	int depth;
-	size_t length;
-	bool exclude;
-};
-
-struct hits {
-	struct hit *v;
-	size_t n, cap;
-};
-
-static void add_hit(struct hits *h, uint32_t section, int depth, size_t length, bool exclude)
-{
-	for (size_t i = 0; i < h->n; i++) {
-		struct hit *o = &h->v[i];
-
-		if (o->section != section)
-			continue;
-		o->exclude |= exclude;
-		if (depth > o->depth || (depth == o->depth && length > o->length)) {
-			o->depth = depth;
-			o->length = length;
-		}
-		return;
-	}
-	if (!grow((void **)&h->v, h->n, &h->cap, sizeof(*h->v)))
-		h->v[h->n++] = (struct hit){ section, depth, length, exclude };
-}
-
-static void try_dir(const struct maint *m, const char *path, size_t dirlen, struct hits *h)
-{
-	for (int32_t i = m->slots[hash_dir(path, dirlen)]; i >= 0; i = m->patterns[i].next) {
-		const struct pattern *p = &m->patterns[i];
-
-		if (p->dirlen == dirlen && !memcmp(p->text, path, dirlen) &&
-		    pattern_matches(p->text, path))
-			add_hit(h, p->section, p->exclude ? -2 : pattern_depth(p->text),
-				strlen(p->text), p->exclude);
-	}
-}
-
-static int cmp_hits(const void *a, const void *b)
-{
-	const struct hit *x = a, *y = b;
-
-	if (x->depth != y->depth)
-		return x->depth > y->depth ? -1 : 1;
-	if (x->length != y->length)
-		return x->length > y->length ? -1 : 1;
-	return x->section < y->section ? -1 : 1;
-}
-
-size_t maint_match(const struct maint *m, const char *path, const struct maint_section **hits,
-		   size_t max)
-{
-	struct hits h = { 0 };
-	size_t n = 0;
-
-	try_dir(m, path, 0, &h);
-	for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/'))
-		try_dir(m, path, (size_t)(p - path) + 1, &h);
-	for (size_t i = 0; i < m->nnames; i++) {
-		const struct name_pattern *r = &m->names[i];
-
-		if ((!r->literal[0] || strstr(path, r->literal)) &&
-		    !regexec(&r->re, path, 0, NULL, 0))
-			add_hit(&h, r->section, 0, 0, false);
-	}
-	if (h.n)
-		qsort(h.v, h.n, sizeof(*h.v), cmp_hits);
-	for (size_t i = 0; i < h.n; i++) {
-		if (h.v[i].exclude)
-			continue;
-		if (n < max)
-			hits[n] = &m->sections[h.v[i].section];
-		n++;
-	}
-	free(h.v);
-	return n;
-}
-
-const char *maint_subsystem(const struct maint *m, const char *path)
-{
-	const struct maint_section *s;
-
-	return maint_match(m, path, &s, 1) ? s->title : "";
-}
-
-bool maint_knows(const struct maint *m, const char *text)
-{
-	for (size_t i = 0; m && i < maint_nsections(m); i++)
-		if (strcasestr(maint_section(m, i)->title, text))
-			return true;
-	return false;
 }

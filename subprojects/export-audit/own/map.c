@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "own/map.h"
+#include "git/reader.h"
 
 #define SIZE_LIMIT (16u << 20)
 

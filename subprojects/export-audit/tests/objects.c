@@ -4,6 +4,7 @@
  * CRC of its bytes.  Usage: objects REPOSITORY
  */
 #include "git/objects.h"
+#include "git/reader.h"
 
 #include <libdeflate.h>
 #include <stdio.h>
