@@ -3,7 +3,7 @@
 """layers.py LAYERS OBJECTS...: does any file, or folder, call one that calls it?
 
 LAYERS names the folders from the bottom up, a line each; '#' begins a comment. A folder may use itself and those before
-it. "FOLDER uses FOLDER: SYMBOL" allows one use upwards. OBJECTS are folders of object files as Meson names them
+it; "." has the files that are in none of them. "FOLDER uses FOLDER: SYMBOL" allows one use upwards. OBJECTS are folders of object files as Meson names them
 (folder_file.c.o). What the files use of each other is read from the objects' symbols, not from includes.
 """
 import collections
@@ -28,6 +28,8 @@ class Layers:
     def folder(self, name):
         """Of an object's name: the longest folder that it begins with."""
         fitting = [f for f in self.order if name.startswith(f.replace("/", "_") + "_")]
+        if not fitting and "." in self.order and "_" not in name:
+            return "."
         return max(fitting, key=len) if fitting else None
 
     def position(self, name):
