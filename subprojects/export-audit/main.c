@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* export-audit: which exported symbols have a consumer. Picks the subcommand. */
-
-#include <stdio.h>
-#include <string.h>
-
 #include "base/command.h"
+#include "base/complain.h"
 #include "gate/cmd.h"
 #include "history/cmd.h"
 #include "own/cmd.h"
 #include "scan/cmd.h"
-#include "base/complain.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static const struct command commands[] = {
 	{ "scan", "[OPTION]... TREE", "Consumers of each symbol that a kernel source tree exports",

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* UTF-8, and what is none. */
-
 #include "base/clean.h"
 
 #include <string.h>

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What a command says of itself. */
-
 #include "base/command.h"
+#include "base/complain.h"
 
 #include <stdio.h>
-
-#include "base/complain.h"
 
 int command_usage(const struct command *self, const char *options)
 {

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Parameters of functions, and arguments of their calls. */
-
 #include "gate/shape.h"
+#include "gate/walk.h"
 
 #include <string.h>
-
-#include "gate/walk.h"
 
 static size_t arguments(const char *open, const char *end, struct arg *args)
 {

@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What a series changes, file by file. */
-
 #include "gate/changes.h"
-
-#include <string.h>
-
 #include "base/complain.h"
 #include "base/grow.h"
+
+#include <string.h>
 
 static int compare_changed(const void *a, const void *b)
 {

@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Rules gpl and consumer: what a new export owes. */
-#include "gate/gate.h"
 #include "gate/changes.h"
+#include "gate/gate.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Rule functionality: something new behind an export that was there before.
  *
@@ -8,15 +8,13 @@
  * exporter's own directory and name mentions it.  New parameters and members, whose names
  * need not be new, have files of their own.
  */
-#include "gate/gate.h"
-
 #include "base/complain.h"
 #include "base/grow.h"
-#include "gate/names.h"
-#include "text/source.h"
-#include "text/kind.h"
-#include "gate/offers.h"
 #include "gate/changes.h"
+#include "gate/gate.h"
+#include "gate/names.h"
+#include "gate/offers.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Rule functionality: inline functions that a series adds to public headers. Nothing has to
  * export them, and so nothing but a caller shows that somebody wants them.
@@ -7,15 +7,14 @@
  * before or that is called itself. A function that the tree had under that name, or that some
  * file defines for real, is no newcomer: the inline one stands in for it or has moved.
  */
-#include "gate/gate.h"
-
 #include "base/complain.h"
 #include "base/grow.h"
 #include "base/hmap.h"
-#include "text/source.h"
-#include "text/kind.h"
-#include "gate/offers.h"
 #include "gate/changes.h"
+#include "gate/gate.h"
+#include "gate/offers.h"
+#include "text/kind.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,14 +1,13 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Rules needed and orphaned: exports that the series takes away although a module needs them, and
  * consumers that it takes away although the export stays.
  */
-#include "gate/gate.h"
-
 #include "base/complain.h"
 #include "base/grow.h"
-#include "text/source.h"
+#include "gate/gate.h"
 #include "text/scan.h"
+#include "text/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>

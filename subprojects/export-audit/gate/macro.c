@@ -1,8 +1,7 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Macros that export: how something is exported, and nothing that is offered. */
-#include "gate/gate.h"
-
 #include "base/grow.h"
+#include "gate/gate.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Rule functionality: a member more of a structure, in a public header, that an old export takes.
  *
@@ -7,9 +7,9 @@
  * itself.  A consumer is another file of the series that names the member more often than before.
  */
 #include "gate/gate.h"
-#include "text/kind.h"
-#include "text/args.h"
 #include "gate/offers.h"
+#include "text/args.h"
+#include "text/kind.h"
 
 #include <stdio.h>
 #include <string.h>

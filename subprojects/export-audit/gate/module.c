@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Which consumer of a symbol to name as the module that needs it: whether there is one, the
  * resolver knows; which one, the Makefiles beside the files tell well enough.

@@ -1,14 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Changed files: do they export, are they public, what is their shape. */
-
 #include "gate/offers.h"
-
-#include <errno.h>
-
-#include <string.h>
-
 #include "base/complain.h"
 #include "text/kind.h"
+
+#include <errno.h>
+#include <string.h>
 
 #define MAX_TEXT (16u << 20) /* of a file that is looked into; the largest of 6.12 has 23 MB */
 

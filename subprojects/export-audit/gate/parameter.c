@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Rule functionality: a parameter more of an old export.
  *
@@ -8,9 +8,9 @@
  * those.
  */
 #include "gate/gate.h"
-#include "text/kind.h"
-#include "text/args.h"
 #include "gate/offers.h"
+#include "text/args.h"
+#include "text/kind.h"
 
 #include <string.h>
 

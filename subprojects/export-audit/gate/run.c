@@ -1,17 +1,15 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Both trees are read, then the rules asked in their order. */
-
 #include "gate/run.h"
-
-#include <stdio.h>
-#include <string.h>
-
 #include "base/complain.h"
 #include "base/grow.h"
 #include "gate/changes.h"
+#include "gate/shape.h"
 #include "history/origin.h"
 #include "patch/past.h"
-#include "gate/shape.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static char *quote_patch(const struct patch *p)
 {

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Structures, their members, and what is done with these. */
-
 #include "gate/shape.h"
+#include "gate/walk.h"
 
 #include <string.h>
-
-#include "gate/walk.h"
 
 bool shape_struct(const struct shape *s, size_t *at, struct arg *tag, struct arg *body)
 {

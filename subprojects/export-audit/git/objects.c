@@ -1,7 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* All packs of a repository, and of those that it borrows objects from. */
 #include "git/objects.h"
-
 #include "base/grow.h"
 
 #include <dirent.h>

@@ -1,16 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Objects out of packs, and, where they are in none, out of memory or through libgit2. */
-
 #include "git/reader.h"
+#include "git/delta.h"
+#include "git/recent.h"
 
 #include <errno.h>
 #include <git2/odb_backend.h>
 #include <git2/sys/odb_backend.h>
 #include <libdeflate.h>
 #include <string.h>
-
-#include "git/delta.h"
-#include "git/recent.h"
 
 #define MAX_CHAIN 4096u /* of differences; git makes none longer than 4095 */
 #define MAX_SIZE (1ull << 30)

@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Which tags are releases, and how many merge windows lie between two of them. */
-#include "git/repo.h"
-
 #include "base/complain.h"
 #include "base/grow.h"
+#include "git/repo.h"
 
 #include <string.h>
 

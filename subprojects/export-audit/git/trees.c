@@ -1,11 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Tree objects, parsed and kept by id. */
 #include "git/trees.h"
-
 #include "base/complain.h"
-#include "text/facts.h"
 #include "base/grow.h"
 #include "base/hash.h"
+#include "text/facts.h"
 #include "text/kind.h"
 
 #include <string.h>

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Macros that call macros that paste. */
-
 #include "graph/callers.h"
+#include "base/vec.h"
 
 #include <errno.h>
-
-#include "base/vec.h"
 
 #define ROUNDS 3 /* of macros that call macros that paste */
 

@@ -1,14 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Chains, out of the bodies of macros. */
-
 #include "graph/chain.h"
-
-#include <errno.h>
-
+#include "base/vec.h"
 #include "text/args.h"
 #include "text/lex.h"
-#include "base/vec.h"
-#include "git/reader.h"
+
+#include <errno.h>
 
 #define LITERAL_MIN 2 /* characters of the name that the macro must supply */
 
@@ -49,12 +46,12 @@ static uint32_t bucket(const struct chain *c)
 }
 
 /* Where chains go. */
-struct reader {
+struct reading {
 	struct vec *chains;
 	int err;
 };
 
-static void keep(struct reader *r, struct chain *c)
+static void keep(struct reading *r, struct chain *c)
 {
 	bool any = false;
 
@@ -70,7 +67,7 @@ static void keep(struct reader *r, struct chain *c)
 }
 
 /* Text for the assembler: words of it, %-operands in them; other characters end a chain. */
-static void asm_string(struct reader *r, struct chain *c, const struct token *t)
+static void asm_string(struct reading *r, struct chain *c, const struct token *t)
 {
 	const char *s = t->s, *end = t->s + t->len;
 
@@ -104,7 +101,7 @@ int chains_read(struct resolver *r, uint32_t e, struct vec *chains)
 	struct lex l = { .p = body, .end = body + strlen(body), .in_body = true };
 	struct chain c = { .macro = m->hash, .entity = e };
 	struct token t, last = { 0 };
-	struct reader out = { .chains = chains };
+	struct reading out = { .chains = chains };
 	struct arg names[24];
 	size_t n = split_args(params, strlen(params), names, 24);
 	bool joining = false;

@@ -1,16 +1,15 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The symbols of a tree: export statements, macros that export, and who defines what. */
+#include "graph/collect.h"
+#include "base/vec.h"
+#include "graph/expand.h"
+#include "graph/symbols.h"
+#include "text/args.h"
+#include "text/export.h"
+#include "text/lex.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#include "text/export.h"
-#include "text/lex.h"
-#include "base/vec.h"
-#include "text/args.h"
-#include "graph/collect.h"
-#include "graph/expand.h"
-#include "graph/symbols.h"
 
 static struct arg unquoted(struct arg a)
 {

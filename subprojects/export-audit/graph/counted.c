@@ -1,14 +1,12 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Names that a file makes by handing one macro to another. */
-
 #include "graph/counted.h"
-
-#include <errno.h>
-
-#include "text/lex.h"
 #include "base/vec.h"
 #include "graph/entities.h"
 #include "graph/expand.h"
+#include "text/lex.h"
+
+#include <errno.h>
 
 /* What came of one macro in one file. */
 struct handed {

@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Consumers: files that name a symbol. */
-
 #include "graph/direct.h"
-
-#include <stdio.h>
-
 #include "graph/entities.h"
 #include "graph/outside.h"
+
+#include <stdio.h>
 
 static bool names(const struct blob *b, uint64_t ref)
 {

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Macros and inline functions. */
-
 #include "graph/entities.h"
+#include "base/vec.h"
 
 #include <errno.h>
-
-#include "base/vec.h"
 
 bool dead_ref(const struct resolver *r, uint32_t file, uint64_t ref)
 {

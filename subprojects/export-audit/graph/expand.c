@@ -1,18 +1,17 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Macro expansion for what macros define or export. Only calls of function-like macros
  * and other names for export macros are replaced; a plain name stays what it is, since
  * which of its definitions holds depends on the configuration.
  */
-
-#include <errno.h>
-
+#include "graph/expand.h"
+#include "base/vec.h"
+#include "graph/entities.h"
+#include "text/args.h"
 #include "text/export.h"
 #include "text/lex.h"
-#include "base/vec.h"
-#include "text/args.h"
-#include "graph/expand.h"
-#include "graph/entities.h"
+
+#include <errno.h>
 
 #define DEPTH_LIMIT 14
 /*

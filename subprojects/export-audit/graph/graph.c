@@ -1,20 +1,19 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The resolver's life: build the indices, run the passes, hand out the result. */
+#include "base/vec.h"
+#include "graph/collect.h"
+#include "graph/direct.h"
+#include "graph/entities.h"
+#include "graph/indirect.h"
+#include "graph/paste.h"
+#include "graph/resolve.h"
+#include "graph/verdict.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "graph/resolve.h"
-#include "base/vec.h"
-#include "text/source.h"
-#include "graph/entities.h"
-#include "graph/collect.h"
-#include "graph/direct.h"
-#include "graph/indirect.h"
-#include "graph/paste.h"
-#include "graph/verdict.h"
 
 /* A .c or .S that another includes is part of what the other is part of. */
 static int join_included(struct resolver *r)

@@ -1,14 +1,13 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Consumers: files that name a header's code that names a symbol. */
-
-#include <errno.h>
-#include <stdio.h>
-
-#include "base/vec.h"
 #include "graph/indirect.h"
+#include "base/vec.h"
 #include "graph/entities.h"
 #include "graph/index.h"
 #include "graph/outside.h"
+
+#include <errno.h>
+#include <stdio.h>
 
 #define NODES 4000u      /* of one symbol's search through headers; 6.12 needs 900 at most */
 #define LOOKS 20000u     /* at files in it that might be consumers */

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Names against chains. */
-
 #include "graph/match.h"
+#include "base/vec.h"
 
 #include <errno.h>
-
-#include "base/vec.h"
 
 #define BARE_MIN 4 /* characters before the number in a name built from arguments only */
 

@@ -1,8 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Whether a file is part of something else than what exports a symbol. */
-
 #include "graph/outside.h"
-
 #include "kbuild/built.h"
 
 static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit, bool definers_too)

@@ -1,21 +1,20 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Names that macros build with ##. A macro's chain "foo_ ## x ## _bar" fits a symbol if
  * the pieces do; that the macro is called with that x somewhere is then looked up. A
  * macro that hands its own arguments to such a macro counts like it.
  */
+#include "graph/paste.h"
+#include "base/vec.h"
+#include "graph/callers.h"
+#include "graph/counted.h"
+#include "graph/entities.h"
+#include "graph/index.h"
+#include "graph/indirect.h"
+#include "graph/outside.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#include "graph/counted.h"
-#include "base/vec.h"
-#include "graph/paste.h"
-#include "graph/callers.h"
-#include "graph/entities.h"
-#include "graph/indirect.h"
-#include "graph/index.h"
-#include "graph/outside.h"
 
 #define EVIDENCE_MIN 5 /* the same, to call it undecided on circumstances */
 

@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The table of symbols: their names, and statements that export the same one. */
-
 #include "graph/symbols.h"
+#include "base/vec.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#include "base/vec.h"
 
 static int alias_hash(struct resolver *r, uint32_t symbol, uint64_t h)
 {

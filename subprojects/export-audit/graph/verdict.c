@@ -1,13 +1,12 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Verdicts, and the one clause that says why. */
-
-#include <errno.h>
-#include <stdio.h>
-
-#include "text/export.h"
 #include "graph/verdict.h"
 #include "graph/emitted.h"
 #include "graph/outside.h"
+#include "text/export.h"
+
+#include <errno.h>
+#include <stdio.h>
 
 static bool is_test(const char *path)
 {

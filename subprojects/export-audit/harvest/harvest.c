@@ -1,13 +1,12 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* First everything that the cache lacks is read, then trees are resolved, one by each thread. */
 #include "harvest/harvest.h"
-
 #include "base/complain.h"
 #include "core_id.h"
-#include "harvest/intake.h"
-#include "text/source.h"
-#include "text/kind.h"
 #include "git/reader.h"
+#include "harvest/intake.h"
+#include "text/kind.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <malloc.h>

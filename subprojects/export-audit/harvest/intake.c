@@ -1,11 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Threads that read and scan blobs. */
 #include "harvest/intake.h"
-
 #include "base/complain.h"
 #include "base/grow.h"
-#include "text/scan.h"
 #include "git/reader.h"
+#include "text/scan.h"
 
 #include <malloc.h>
 #include <pthread.h>

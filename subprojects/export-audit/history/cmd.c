@@ -1,13 +1,13 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* export-audit history: when each symbol was exported, consumed and removed. */
 #include "history/cmd.h"
 #include "base/complain.h"
+#include "base/path.h"
 #include "harvest/harvest.h"
 #include "history/history.h"
 #include "history/options.h"
-#include "maintainers/maintainers.h"
 #include "history/origin.h"
-#include "base/path.h"
+#include "maintainers/maintainers.h"
 #include "text/export.h"
 
 #include <fnmatch.h>

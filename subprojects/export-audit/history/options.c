@@ -1,15 +1,13 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Options of history. */
-
 #include "history/options.h"
+#include "base/complain.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "base/complain.h"
 
 enum {
 	OPT_FROM = 256,

@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What Makefiles list, by file. */
+#include "kbuild/built.h"
+#include "kbuild/mention.h"
+#include "kbuild/state.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "kbuild/built.h"
-#include "kbuild/mention.h"
-#include "text/source.h"
-#include "kbuild/state.h"
 
 /* "kvm-intel" and "kvm_intel" are one module. */
 static bool same_name(const char *a, const char *b, size_t n)

@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Expansion of references and of the functions of make. */
-
 #include "kbuild/evaluate.h"
+#include "kbuild/words.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "kbuild/words.h"
 
 static void expand(struct make *m, const char *s, size_t n, struct words *out);
 

@@ -1,17 +1,15 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Folders with Makefiles, and who descends into them. */
-
 #include "kbuild/folder.h"
+#include "base/grow.h"
+#include "base/hash.h"
+#include "base/hmap.h"
+#include "text/facts.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "text/facts.h"
-#include "base/grow.h"
-#include "base/hmap.h"
-#include "base/hash.h"
-#include "text/source.h"
 
 struct folder {
 	char *path;

@@ -1,18 +1,17 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Resolution of #include lines. */
+#include "kbuild/include.h"
+#include "base/hash.h"
+#include "base/hmap.h"
+#include "kbuild/closure.h"
+#include "kbuild/path.h"
+#include "text/facts.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "text/facts.h"
-#include "base/hmap.h"
-#include "kbuild/include.h"
-#include "base/hash.h"
-#include "text/source.h"
-#include "kbuild/path.h"
-#include "kbuild/closure.h"
 
 struct resolver {
 	const struct source_file *files;

@@ -1,17 +1,16 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Composite objects out of the Makefiles of a tree. */
+#include "kbuild/kbuild.h"
+#include "kbuild/lists.h"
+#include "kbuild/make.h"
+#include "kbuild/members.h"
+#include "kbuild/path.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "kbuild/kbuild.h"
-#include "kbuild/make.h"
-#include "text/source.h"
-#include "kbuild/lists.h"
-#include "kbuild/members.h"
-#include "kbuild/path.h"
 
 struct units {
 	uint32_t own; /* the unit of a file in no composite object */

@@ -1,17 +1,16 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Options out of Kconfig files, those that Makefiles and sources set for themselves, and
  * conditions asked with what is known of them: true, false, or anything.
  */
+#include "kbuild/kconfig.h"
+#include "base/hash.h"
+#include "base/hmap.h"
+#include "text/lex.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <string.h>
-
-#include "base/hmap.h"
-#include "kbuild/kconfig.h"
-#include "text/lex.h"
-#include "base/hash.h"
-#include "text/source.h"
 
 enum { OPTION_BOOL = 1, OPTION_TRISTATE = 2 };
 

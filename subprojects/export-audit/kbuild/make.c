@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* A small make: lines of a Makefile. */
+#include "kbuild/make.h"
+#include "kbuild/evaluate.h"
+#include "kbuild/path.h"
+#include "kbuild/words.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "kbuild/evaluate.h"
-#include "kbuild/make.h"
-#include "kbuild/words.h"
-#include "kbuild/path.h"
 
 #define BUDGET (32u << 20) /* nouveau, the greediest Makefile of 6.12, takes 6 MiB */
 

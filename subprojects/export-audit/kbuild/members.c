@@ -1,17 +1,15 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Members of the lists in a Makefile, and of the lists that these name. */
-
 #include "kbuild/members.h"
+#include "base/grow.h"
+#include "kbuild/lists.h"
+#include "kbuild/path.h"
+#include "kbuild/state.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/grow.h"
-#include "kbuild/lists.h"
-#include "kbuild/state.h"
-#include "kbuild/path.h"
 
 #define DEPTH_LIMIT 6
 #define WORDS 100000u /* of one Makefile: lists in lists may be many; 6.12 needs 1,000 at most */

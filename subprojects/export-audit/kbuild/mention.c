@@ -1,18 +1,17 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Words of Makefiles that look like files. */
+#include "kbuild/mention.h"
+#include "base/grow.h"
+#include "base/hash.h"
+#include "base/hmap.h"
+#include "kbuild/path.h"
+#include "text/facts.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "text/facts.h"
-#include "base/grow.h"
-#include "base/hmap.h"
-#include "kbuild/mention.h"
-#include "base/hash.h"
-#include "kbuild/path.h"
 
 #define WORD 256
 #define LITERAL_MIN 3 /* characters of a name that is a variable in part */

@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "mail/mbox.h"
-
 #include "base/grow.h"
-#include "mail/mime.h"
 #include "base/span.h"
+#include "mail/mime.h"
 
 #include <ctype.h>
 #include <stdbool.h>

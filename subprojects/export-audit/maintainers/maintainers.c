@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* MAINTAINERS, read. */
-#include "maintainers/sections.h"
 #include "base/grow.h"
+#include "maintainers/sections.h"
 
 #include <ctype.h>
 #include <errno.h>

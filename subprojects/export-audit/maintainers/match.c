@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Sections that cover a path. */
-
+#include "base/grow.h"
 #include "maintainers/sections.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/grow.h"
 
 struct hit {
 	uint32_t section;

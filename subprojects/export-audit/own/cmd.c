@@ -1,18 +1,16 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* export-audit own: a user-space library with a linker map. */
+#include "own/cmd.h"
+#include "base/clean.h"
+#include "base/complain.h"
+#include "own/own.h"
+#include "report/results.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <json-c/json.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "own/cmd.h"
-#include "base/complain.h"
-#include "own/own.h"
-#include "scan/report.h"
-#include "report/results.h"
-#include "base/clean.h"
 
 static const char options[] =
 	"  --map=FILE           linker version script of the library\n"

@@ -1,12 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* What a public header declares. */
+#include "base/vec.h"
+#include "own/own.h"
+#include "text/scanner.h"
 
 #include <errno.h>
 #include <string.h>
-
-#include "own/own.h"
-#include "text/scanner.h"
-#include "base/vec.h"
 
 #define MAX_NESTED 32 /* conditionals that are looked into */
 

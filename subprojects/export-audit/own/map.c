@@ -1,14 +1,13 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Linker version scripts. */
+#include "own/map.h"
+#include "git/reader.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "own/map.h"
-#include "git/reader.h"
 
 #define SIZE_LIMIT (16u << 20)
 

@@ -1,5 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The sources of a project, build folders left out. */
+#include "own/own.h"
+#include "text/scan.h"
+#include "text/scanner.h"
+#include "text/source.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,11 +11,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "own/own.h"
-#include "text/scanner.h"
-#include "text/source.h"
-#include "text/scan.h"
 
 #define DEPTH_LIMIT 32
 #define FILE_LIMIT (16 << 20)

@@ -1,13 +1,12 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* From what the map lists, patterns and versions, to symbols with their definitions. */
+#include "base/grow.h"
+#include "base/vec.h"
+#include "own/own.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
-
-#include "base/grow.h"
-#include "own/own.h"
-#include "base/vec.h"
 
 int own_add(struct own *o, const struct own_symbol *s)
 {

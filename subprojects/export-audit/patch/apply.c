@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Files of a diff, one after the other; then the tree with all of them. */
 #include "patch/apply.h"
-
 #include "base/grow.h"
-#include "patch/hunk.h"
-#include "mail/mime.h"
-#include "patch/section.h"
 #include "base/span.h"
+#include "patch/hunk.h"
+#include "patch/section.h"
 
 #include <stdarg.h>
 #include <stdio.h>

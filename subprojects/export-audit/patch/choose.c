@@ -1,12 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Archives hand out whole threads: several versions of a series, in any order, with cover letters,
  * replies, other patches that somebody proposed in one, and mails that came twice.
  */
 #include "patch/choose.h"
-
-#include "patch/apply.h"
 #include "base/complain.h"
+#include "patch/apply.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "patch/hunk.h"
-
 #include "base/grow.h"
-#include "mail/mime.h"
 #include "base/span.h"
 
 #include <stdbool.h>

@@ -1,12 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Series from a mailbox: the patches are applied to trees that exist only in memory. */
-#include "patch/series.h"
-
-#include "patch/apply.h"
-#include "patch/choose.h"
 #include "base/complain.h"
 #include "base/grow.h"
 #include "mail/inflate.h"
+#include "patch/apply.h"
+#include "patch/choose.h"
+#include "patch/series.h"
 
 #include <ctype.h>
 #include <git2/sys/mempack.h>

@@ -1,9 +1,7 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "patch/section.h"
-
-#include "patch/hunk.h"
-#include "mail/mime.h"
 #include "base/span.h"
+#include "patch/hunk.h"
 
 #include <errno.h>
 #include <stdlib.h>

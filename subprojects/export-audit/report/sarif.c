@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Findings in the format that code hosts and editors read. */
-#include "base/complain.h"
-#include "scan/report.h"
-#include "report/results.h"
 #include "base/clean.h"
+#include "base/complain.h"
+#include "report/results.h"
 
 #include <errno.h>
 #include <json-c/json.h>

@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* export-audit scan: one kernel source tree on disk. */
+#include "scan/cmd.h"
+#include "base/complain.h"
+#include "scan/news.h"
+#include "scan/tree.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "scan/cmd.h"
-#include "base/complain.h"
-#include "scan/news.h"
-#include "scan/tree.h"
 
 #define OTHERS 16
 

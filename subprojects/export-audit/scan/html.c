@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* One page that carries its data, all consumers as well. */
+#include "base/clean.h"
+#include "report/page.h"
+#include "scan/report.h"
+#include "text/export.h"
 
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "report/page.h"
-#include "scan/report.h"
-#include "base/clean.h"
-#include "text/export.h"
 
 /* JSON inside a script element: "</" would end it. */
 static void script_text(const char *s, FILE *out)

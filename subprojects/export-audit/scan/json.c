@@ -1,12 +1,11 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* JSON for programs: one object a symbol, written one by one to stay small in memory. */
+#include "base/clean.h"
+#include "scan/report.h"
+#include "text/export.h"
 
 #include <errno.h>
 #include <json-c/json.h>
-
-#include "scan/report.h"
-#include "base/clean.h"
-#include "text/export.h"
 
 static struct json_object *text(const char *s)
 {

@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 #include "scan/news.h"
-
 #include "base/complain.h"
-#include "harvest/harvest.h"
 #include "base/path.h"
+#include "harvest/harvest.h"
 #include "text/source.h"
 
 #include <errno.h>

@@ -1,16 +1,15 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Choice of symbols, the table, CSV and totals. */
+#include "scan/report.h"
+#include "base/clean.h"
+#include "base/path.h"
+#include "text/export.h"
+#include "text/source.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "scan/report.h"
-#include "base/path.h"
-#include "base/clean.h"
-#include "text/source.h"
-#include "text/export.h"
 
 static bool chosen(const struct filter *f, const struct source_file *files,
 		   const struct graph_symbol *s, const char *subsystem)

@@ -1,5 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Walks a tree, then lets threads take files from a common counter. */
+#include "scan/tree.h"
+#include "text/kind.h"
+#include "text/scan.h"
+#include "text/source.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,11 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "scan/tree.h"
-#include "text/source.h"
-#include "text/scan.h"
-#include "text/kind.h"
 
 #define DEPTH_LIMIT 64
 

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Arguments of a macro. */
-
 #include "text/args.h"
 
 static struct arg trimmed(const char *s, const char *end)

@@ -1,10 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Facts about one file: which files matter, the scan, and checks of blocks from a cache. */
-
-#include <errno.h>
-
-#include "text/export.h"
-#include "text/scanner.h"
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* The block of facts about one file: how names are known in it, and whether it is whole. */
+#include "text/blob.h"
 #include "base/hash.h"
 
 uint64_t blob_hash(const char *name, size_t len)

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* How the facts about one file are laid out in one block. */
-
 #include "text/facts.h"
 
 #include <errno.h>

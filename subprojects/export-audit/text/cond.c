@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Conditions that ask for CONFIG_ options, as they are met: of #if and its kin, and of an
  * if () in a function. What stands under them is remembered with them.
  */
-
 #include "text/scanner.h"
 
 /* Stages of an if (): */

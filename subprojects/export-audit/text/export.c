@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Export macros known by name. */
+#include "text/export.h"
 
 #include <string.h>
-
-#include "text/export.h"
 
 static const struct export_macro macros[] = {
 	{ "EXPORT_SYMBOL", LICENCE_PLAIN, VARIANT_PLAIN, 0 },

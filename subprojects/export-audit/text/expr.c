@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* References in a run of tokens. */
-
-#include "text/export.h"
 #include "text/expr.h"
 #include "base/hash.h"
+#include "text/export.h"
 
 #define NO_DECL UINT32_MAX
 

@@ -1,11 +1,10 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The block of facts about one file: how it grows and how it is laid out. */
-
-#include <errno.h>
-
-#include "text/export.h"
 #include "text/facts.h"
 #include "base/hash.h"
+#include "text/export.h"
+
+#include <errno.h>
 
 #define EPOCH_SLOTS 1024u
 

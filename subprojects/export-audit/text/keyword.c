@@ -1,10 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Names that mean something to the scanner itself, looked up by hash. */
+#include "base/hash.h"
+#include "text/lex.h"
 
 #include <pthread.h>
-
-#include "text/lex.h"
-#include "base/hash.h"
 
 static const struct {
 	const char *name;

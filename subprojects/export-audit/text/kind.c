@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Which files matter, and as what they are read. */
-
 #include "text/kind.h"
 
 #include <stdbool.h>

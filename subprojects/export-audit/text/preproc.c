@@ -1,10 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Directives: macros become entities, conditionals count in all their branches but #if 0. */
+#include "text/scanner.h"
 
 #include <stdio.h>
-
-#include "text/export.h"
-#include "text/scanner.h"
 
 /* Parameter list at the parenthesis; returns the position after it. */
 static const char *macro_params(struct blob_scanner *s, struct lex *l, uint32_t *params_str)

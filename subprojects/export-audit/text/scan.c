@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* The scan of one file, whatever it is. */
-
 #include "text/scan.h"
+#include "text/scanner.h"
 
 #include <errno.h>
-
-#include "text/scanner.h"
 
 #define SIZE_LIMIT (256u << 20)
 

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Assembly, linker scripts and Rust: names without a grammar. */
-
 #include "text/scanner.h"
 
 static bool contains(const struct token *t, const char *word)

@@ -1,11 +1,9 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * C without a preprocessor: both branches of conditionals are there, macros stand for
  * declarations. So nothing here is an error, and each closing brace in the first column
  * ends a function whatever the count says.
  */
-
-#include "text/export.h"
 #include "text/scanner.h"
 
 static void statement_end(struct cstate *c)
