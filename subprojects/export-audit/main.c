@@ -49,7 +49,7 @@ static int run(int argc, char **argv)
 	return complain("no command '%s'; see export-audit --help", argv[1]);
 }
 
-/* What standard output did not take is no result, whatever was found. */
+/* If standard output did not take everything, the result is lost and the status says so. */
 int main(int argc, char **argv)
 {
 	int status = run(argc, argv), failed = ferror(stdout);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* UTF-8, and what is none. */
+/* Bytes that are not printable UTF-8 become question marks. */
 #include "base/clean.h"
 
 #include <string.h>

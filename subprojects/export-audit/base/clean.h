@@ -2,11 +2,11 @@
 #ifndef CLEAN_H
 #define CLEAN_H
 
-/* Text of others, fit to be printed. */
+/* Text from outside the program, made fit to be printed. */
 
 #include <stddef.h>
 
-/* Copies text, what is not printable UTF-8 as '?'. Truncates at size. */
+/* Copies the text; a byte that is not printable UTF-8 becomes '?'. Truncates at size. */
 void clean_text(const char *s, char *out, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What a command says of itself. */
+/* The help of a command. */
 #include "base/command.h"
 #include "base/complain.h"
 

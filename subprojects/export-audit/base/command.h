@@ -14,7 +14,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv); /* argv[0] is NAME */
 };
 
-/* Says on stdout how the command is called; returns EXIT_CLEAN. */
+/* Prints how the command is called on standard output; returns EXIT_CLEAN. */
 int command_usage(const struct command *self, const char *options);
 
 #endif

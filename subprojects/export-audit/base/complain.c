@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Complaints. */
+/* Error messages. */
 #include "base/complain.h"
 
 #include <stdarg.h>

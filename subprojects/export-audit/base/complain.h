@@ -2,12 +2,12 @@
 #ifndef COMPLAIN_H
 #define COMPLAIN_H
 
-/* What the program says when it cannot do something, and its exit statuses. */
+/* Error messages, and the exit statuses of all commands. */
 
-/* Exit statuses shared by all: clean, findings, could not do it. */
+/* Nothing to report; findings; the command could not do its work. */
 enum { EXIT_CLEAN, EXIT_FINDINGS, EXIT_BROKEN };
 
-/* One sentence on stderr, "export-audit: " before it; returns EXIT_BROKEN. */
+/* Prints "export-audit: " and one sentence on standard error; returns EXIT_BROKEN. */
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef HASH_H
 #define HASH_H
 
-/* The hash by which names are known. */
+/* The hash that stands for a name: references are kept as hashes, not as text. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* Is the path below the pattern, or like it? */
+/* Is the path the pattern, below it, or (with *, ? or [ in the pattern) matched by it? */
 bool path_matches(const char *pattern, const char *path);
 
 #endif

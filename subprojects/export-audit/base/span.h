@@ -12,10 +12,10 @@ struct span {
 	const char *s, *end;
 };
 
-/* Behind the end of the line at S. */
+/* The start of the next line, or END. */
 const char *span_line_end(const char *s, const char *end);
 
-/* Is WITH what S begins with? */
+/* Does S begin with WITH? */
 bool span_starts(const char *s, const char *end, const char *with);
 
 #endif

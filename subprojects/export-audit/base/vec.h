@@ -15,7 +15,7 @@ struct vec {
 #define VEC_N(v, type) ((uint32_t)((v)->n / sizeof(type)))
 #define VEC_AT(v, type, i) (((type *)(void *)(v)->data)[i])
 
-/* ITEM, of SIZE bytes, at the end.  Return: 0 or -ENOMEM. */
+/* Appends ITEM, which has SIZE bytes.  Return: 0 or -ENOMEM. */
 int vec_push(struct vec *v, const void *item, size_t size);
 
 #endif

@@ -268,7 +268,7 @@ int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *
 	return 0;
 }
 
-/* Everything that is worth keeping when merging, only the new blocks otherwise. */
+/* Merging keeps all blocks that are worth it; else only the new ones are written. */
 static bool wanted(const struct slot *e, bool merge)
 {
 	return e->kind && e->block && (merge || e->dirty);
@@ -309,7 +309,7 @@ static void remove_old(struct store *s)
 		unlink(s->segments[i].path);
 }
 
-/* From memory to the mapping of the new segment at PATH. */
+/* Moves blocks from memory to the mapping of the new segment at PATH. */
 static void move_blocks(struct store *s, const char *path)
 {
 	struct segment seg;
@@ -350,7 +350,7 @@ static void wrote(struct store *s, bool merge, bool move, const char *path)
 
 int store_flush(struct store *s, size_t min, bool move)
 {
-	/* once a run, at its end: it rewrites everything */
+	/* only once, at the end of a run: it rewrites everything */
 	bool merge = !move && (s->repair || s->n_segments >= MAX_SEGMENTS);
 	struct segment_entry *entries = NULL;
 	const void **blocks = NULL;

@@ -46,14 +46,14 @@ const void *store_find(struct store *s, const uint8_t id[STORE_ID], uint32_t kin
 int store_add(struct store *s, const uint8_t id[STORE_ID], uint32_t kind, void *block, size_t size);
 
 /*
- * Writes what was added since the last flush, if that is at least MIN bytes.  MOVE: blocks
- * of kinds below STORE_PINNED that are in memory and on disk go from memory, so nobody may
- * have borrowed one; else, at the end of a run, segments are merged when there are many.  Return:
- * 0, or the -errno that kept it from disk, which costs only time.
+ * Writes the blocks that were added since the last flush, if they have at least MIN bytes. With
+ * MOVE, blocks of kinds below STORE_PINNED leave the memory once they are on disk, so nobody may
+ * have borrowed one. Without it, at the end of a run, segments are merged when there are many.
+ * Return: 0, or the -errno that kept them from disk, which costs only time.
  */
 int store_flush(struct store *s, size_t min, bool move);
 
-/* Lets go of the memory that the mappings take; it comes back when blocks are looked at. */
+/* Gives the memory of the mappings back; the kernel reads it again when a block is used. */
 void store_trim(struct store *s);
 
 const struct store_stats *store_stats(const struct store *s);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* People write from several addresses; then the full name has to be the same. */
+/* People write from several addresses. The full name tells that they are one person. */
 static bool same_person(const struct maint_person *p, const char *name, const char *address)
 {
 	if (*p->mail && !strcasecmp(p->mail, address))
@@ -51,7 +51,7 @@ static const struct trailer *nack_of(const struct gate *g, const struct maint_se
 	return NULL;
 }
 
-/* One finding for a symbol and section, however many consumers it has there. */
+/* Was this symbol reported for this section before? One finding is enough. */
 static bool said(const struct gate *g, enum rule rule, const char *symbol, const char *title)
 {
 	for (size_t i = 0; i < g->n_findings; i++) {
@@ -63,7 +63,7 @@ static bool said(const struct gate *g, enum rule rule, const char *symbol, const
 	return false;
 }
 
-/* The section that speaks for a file; NULL: none but the catch-all. */
+/* The section that covers a file; NULL if only the catch-all does. */
 static const struct maint_section *section_of(const struct gate *g, const char *path)
 {
 	const struct maint_section *hits[1];

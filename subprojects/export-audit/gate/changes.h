@@ -9,7 +9,7 @@
 /* Fills g->changed.  Return: 0, or -errno after a complaint. */
 int gate_list_changes(struct gate *g);
 
-/* NULL: it does not change that one. */
+/* NULL if the series does not change that file. */
 const struct changed_file *gate_changed(const struct gate *g, const char *path);
 
 #endif

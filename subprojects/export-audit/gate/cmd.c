@@ -133,7 +133,7 @@ static int choose_rules(const struct options *o, struct rules *rules)
 	return 0;
 }
 
-/* Everything there is to write.  Return: 0, or -errno after a complaint. */
+/* Writes the verdict in all forms that were asked for.  Return: 0, or -errno after a complaint. */
 static int print(struct gate *g, const struct options *o)
 {
 	struct results r;

@@ -78,7 +78,7 @@ static int rule_consumer(struct gate *g, const struct new_export *e)
 	if (s->verdict == VERDICT_UNDECIDED)
 		return add_finding(g, e, RULE_CONSUMER, SEVERITY_NOTE,
 				   "cannot tell whether it has a consumer: ", s->reason);
-	if (s->modular == VERDICT_UNCONSUMED) /* what is built in needs no export */
+	if (s->modular == VERDICT_UNCONSUMED) /* code that is built in needs no export */
 		return unconsumed(g, e);
 	if (e->consumed_here)
 		return 0;
@@ -88,7 +88,7 @@ static int rule_consumer(struct gate *g, const struct new_export *e)
 			   module ? module : s->modular_reason);
 }
 
-/* Consumers that the series changes: those are whom the export is posted for. */
+/* The export is posted for those consumers that the series changes: their maintainers are asked. */
 static int ask_maintainers(struct gate *g, struct new_export *e)
 {
 	const struct graph_symbol *s = e->symbol;
@@ -105,7 +105,7 @@ static int ask_maintainers(struct gate *g, struct new_export *e)
 	return err;
 }
 
-/* It may become plain later, on experience: said, not refused. */
+/* An old export may become plain: that is a note and no error. */
 static int relicensed(struct gate *g, const struct graph_symbol *s)
 {
 	const struct summary_symbol *was = summary_find(g->base, s->name);

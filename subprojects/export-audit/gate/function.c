@@ -2,11 +2,11 @@
 /*
  * Rule functionality: something new behind an export that was there before.
  *
- * What source tells here: a name that the tree before did not have anywhere, that the series
- * puts both in a public header and in a file with an old export, is a new flag, value or macro of
- * what that file offers.  It has a consumer when a file other than headers and those of the
- * exporter's own directory and name mentions it.  New parameters and members, whose names
- * need not be new, have files of their own.
+ * Source tells it so: the old tree had a name nowhere, and the series puts it both into a public
+ * header and into a file with an old export. Then it is a new flag, value or macro that this file
+ * offers. It has a consumer when another source file mentions it; headers, and files that have the
+ * name of the exporting file, do not count. Parameters and members, whose names need not be new,
+ * are in parameter.c and member.c.
  */
 #include "base/complain.h"
 #include "base/grow.h"
@@ -79,7 +79,7 @@ static void see_hash(struct newcomers *all, uint64_t hash, see_fn see, const cha
 }
 
 /*
- * Calls SEE for everything new that a file mentions: in its own code, its macros, as a definition.
+ * Calls SEE for each newcomer that the file uses, has in a macro, or defines.
  */
 static void see_blob(struct newcomers *all, const struct blob *b, see_fn see, const char *path)
 {
@@ -112,7 +112,7 @@ static int read_names(struct gate *g, const git_oid *id, struct names *out)
 	return err;
 }
 
-/* Names that a changed header has now and did not have before. */
+/* Adds the names that a changed header has now and did not have before. */
 static int add_header(struct gate *g, const struct changed_file *c, struct newcomers *out)
 {
 	struct names before, after = { 0 };
@@ -179,7 +179,7 @@ static void is_consumed(struct newcomer *n, const char *path)
 	n->consumer = path;
 }
 
-/* A file that did not change cannot mention what is new. */
+/* A name in a file that did not change is not new. */
 static void look_at_tree(struct gate *g, struct newcomers *all)
 {
 	for (uint32_t f = 0; f < g->head.n; f++) {
@@ -196,7 +196,7 @@ static int report(struct gate *g, const struct newcomer *n)
 {
 	int err;
 
-	/* A new export is the business of the other rules. */
+	/* Other rules judge new exports. */
 	if (n->old || n->exports || !n->offerer || graph_find(g->head.graph, n->name))
 		return 0;
 	err = gate_note_subsystem(g, n->offerer);

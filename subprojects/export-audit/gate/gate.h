@@ -3,8 +3,8 @@
 #define GATE_H
 
 /*
- * A verdict on a series: the tree before it and the tree after it are compared, and the
- * rules asked.  Functions that fail have complained and return -errno.
+ * A series under judgement: the tree before it, the tree after it, and the findings so far.
+ * Functions that fail have complained and return -errno.
  */
 
 #include "harvest/harvest.h"
@@ -64,13 +64,13 @@ struct gate {
 	size_t errors;
 };
 
-/* For the rules' own files. */
+/* Used by the files of the rules. */
 
 /* Most specific section of PATH, or "". */
 const char *gate_subsystem(const struct gate *g, const char *path);
 int gate_note_subsystem(struct gate *g, const char *path);
 bool gate_in_subsystem(const struct gate *g, const char *title);
-/* Adds a finding; *out, if not NULL, is valid until the next one. */
+/* Adds a finding. */
 __attribute__((format(printf, 7, 8))) int gate_find(struct gate *g, enum rule rule,
 						    enum severity severity, const char *symbol,
 						    const char *file, uint32_t line,
@@ -80,7 +80,7 @@ struct finding *gate_last(struct gate *g);
 int gate_rule_exports(struct gate *g); /* gpl, consumer */
 int gate_rule_ack(struct gate *g, const char *symbol, const char *file, uint32_t line,
 		  const char *consumer); /* ack, nack */
-/* The same, unless OFFERER is of the subsystem of CONSUMER: what it does within is its own. */
+/* The same, unless OFFERER and CONSUMER are of one subsystem: that is its own business. */
 int gate_ask(struct gate *g, const char *symbol, const char *file, const char *offerer,
 	     const char *consumer);
 int gate_rule_functionality(struct gate *g); /* new names, and then: */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Rule functionality: inline functions that a series adds to public headers. Nothing has to
- * export them, and so nothing but a caller shows that somebody wants them.
+ * Rule functionality: inline functions that a series adds to public headers. They need no export,
+ * so only a caller shows that somebody wants them.
  *
- * A call counts from any source file, and from an inline function or a macro that was there
- * before or that is called itself. A function that the tree had under that name, or that some
- * file defines for real, is no newcomer: the inline one stands in for it or has moved.
+ * A call counts in a source file, and in an inline function or a macro that is old or is called
+ * itself. An inline function is not new if the tree had a function of that name, or if a file
+ * defines a real one: it has moved, or it stands in for that one.
  */
 #include "base/complain.h"
 #include "base/grow.h"
@@ -26,7 +26,7 @@ struct added {
 	bool old, used;
 };
 
-/* FROM is called only if TO is. */
+/* TO calls FROM: if TO is used, FROM is. */
 struct edge {
 	uint32_t from, to;
 };
@@ -90,7 +90,7 @@ static void know(struct inlines *in, uint64_t hash)
 		in->v[at].old = true;
 }
 
-/* Everything of that name that is not one of the added ones makes them none. */
+/* An added function is old if another entity or definition has its name. */
 static void know_blob(struct inlines *in, const struct blob *b, bool entities)
 {
 	const struct blob_entity *e = BLOB_ARRAY(b, blob_entity, entities);
@@ -110,7 +110,7 @@ static void use(struct inlines *in, uint64_t hash)
 		in->v[at].used = true;
 }
 
-/* What an inline function or a macro names is used if that is old, else if that is used. */
+/* An inline function or macro uses the functions that it names if it is old, or is used itself. */
 static int use_entity(struct inlines *in, const struct blob *b, const struct blob_entity *e)
 {
 	const uint64_t *refs = blob_refs(b) + e->first_ref;

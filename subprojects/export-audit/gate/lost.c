@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tree with the lost exports in it again: who would consume them? */
+/* The new tree with the lost exports put back: the resolver tells who would consume them. */
 struct again {
 	struct gate *g;
 	struct blob_scanner *scanner;
@@ -29,7 +29,7 @@ static bool is_lost(const struct gate *g, const struct summary_symbol *s)
 	return !graph_find(g->head.graph, summary_str(g->base, s->name_str));
 }
 
-/* A macro or inline function in a header, or a static one: its users mean that from now on. */
+/* Is there a macro or an inline function of that name? Then the users mean that one. */
 static bool is_replaced(const struct gate *g, uint64_t name)
 {
 	for (uint32_t f = 0; f < g->head.n; f++) {
@@ -60,7 +60,7 @@ static char *statement(const char *name, enum variant v)
 		       : out;
 }
 
-/* A file beside the one that had the export, with nothing but that. */
+/* Adds a file beside the one that had the export; it has only the export. */
 static int add_again(struct again *a, const struct summary_symbol *s)
 {
 	const struct summary *base = a->g->base;
@@ -73,7 +73,7 @@ static int add_again(struct again *a, const struct summary_symbol *s)
 	free(text);
 	if (err)
 		return err;
-	/* behind all that is there, and not the name of any */
+	/* no file has this name */
 	if (asprintf(&a->paths[a->n_made], "%s~%s", path, name) < 0) {
 		free(a->made[a->n_made]);
 		return -ENOMEM;
@@ -125,7 +125,7 @@ static int report(struct gate *g, const struct summary_symbol *s, const struct g
 		   : 0;
 }
 
-/* For a moment the tree is the one with the exports in it. */
+/* While it reports, the tree of the gate is the one with the exports put back. */
 static int report_all(struct again *a, struct graph *graph)
 {
 	struct gate *g = a->g;
@@ -170,7 +170,7 @@ static int rule_needed(struct gate *g)
 	return err;
 }
 
-/* The export is for some modules only now, and what needs it is none of them. */
+/* Is the export for some modules only now, and was for all? */
 static bool is_closed(const struct graph_symbol *s, const struct summary_symbol *was)
 {
 	return s->variant == VARIANT_FOR_MODULES && was->variant != VARIANT_FOR_MODULES;

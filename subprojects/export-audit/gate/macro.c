@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Macros that export: how something is exported, and nothing that is offered. */
+/* Macros that export. They are ways to export something and no new functionality. */
 #include "base/grow.h"
 #include "gate/gate.h"
 
@@ -36,7 +36,7 @@ static bool exports(const struct macros *m, const struct blob *b, const struct b
 	return false;
 }
 
-/* One more round over all files; *OUT is what exports by the macros of M. */
+/* One more round over all files; *OUT gets the macros that export, or use a macro of M. */
 static int round_of(const struct gate *g, const struct macros *m, struct macros *out)
 {
 	*out = (struct macros){ 0 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Rule functionality: a member more of a structure, in a public header, that an old export takes.
+ * Rule functionality: a new member of a structure in a public header, where an old export takes
+ * that structure.
  *
- * The exporter reads it, as it calls an operation or heeds a flag, or it writes it, as it hands
- * out a result: the other side is for a consumer.  What it both reads and writes it keeps for
- * itself.  A consumer is another file of the series that names the member more often than before.
+ * The exporter may read the member (it calls an operation, it heeds a flag) or write it (it hands
+ * out a result); a consumer does the other. A member that the exporter both reads and writes is
+ * its private one. A consumer is another file of the series that names the member more often than
+ * before.
  */
 #include "gate/gate.h"
 #include "gate/offers.h"
@@ -42,7 +44,7 @@ static bool find_struct(const struct shape *s, const struct arg *tag, struct arg
 	return false;
 }
 
-/* Does one of the file's old exports have a parameter that is such a structure, or points to one? */
+/* Does an old export of the file have a parameter of this structure, or a pointer to one? */
 static bool takes(const struct gate *g, const struct changed_file *c, const struct shape *code,
 		  const struct arg *tag)
 {
@@ -71,7 +73,7 @@ static void look_at_file(const struct gate *g, const struct changed_file *c, str
 	shape_access(&c->is, &m->name, &is);
 	if (is.reads + is.writes <= was.reads + was.writes)
 		return;
-	/* a member of that name that it knew before may be another structure's */
+	/* if the file knew a member of that name before, it may be another structure's */
 	if (!m->offerer && !was.reads && !was.writes && !is.reads != !is.writes &&
 	    blob_kind(c->path) == BLOB_C && gate_offers(g, c->old_path) &&
 	    takes(g, c, &c->is, &m->tag))
@@ -129,7 +131,7 @@ static int look_at_header(struct gate *g, const char *header, const struct shape
 		size_t in = 0;
 
 		if (!find_struct(before, &m.tag, &old))
-			continue; /* its name is new: that is seen elsewhere */
+			continue; /* a new structure: function.c sees its name */
 		while (!err && shape_member(&body, &in, &m.name)) {
 			if (has_member(&old, &m.name))
 				continue;

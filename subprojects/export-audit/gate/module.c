@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Which consumer of a symbol to name as the module that needs it: whether there is one, the
- * resolver knows; which one, the Makefiles beside the files tell well enough.
+ * Which consumer of a symbol a message names as the module that needs it. The resolver knows that
+ * there is one; the Makefiles beside the consumers tell well enough which.
  */
 #include "gate/gate.h"
 #include "text/source.h"
@@ -27,8 +27,8 @@ static const char *makefile(const struct gate *g, const char *dir, size_t n, con
 }
 
 /*
- * The variable that the words at P are assigned to: the start of its line, lines with a \ before it
- * joined.
+ * The variable that the words at P are assigned to: the start of the line, or of the first of
+ * several lines that a \ joins.
  */
 static const char *variable(const char *text, const char *p)
 {
@@ -51,7 +51,7 @@ static bool is_end(char c)
 
 static bool in_lists(const char *text, const char *stem, size_t n, int depth);
 
-/* Does one place of the object in a Makefile make it part of a module? */
+/* The Makefile lists the object at AT: does that make it part of a module? */
 static bool in_list(const char *text, const char *at, int depth)
 {
 	const char *name = variable(text, at), *dash;

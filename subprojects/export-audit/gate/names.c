@@ -10,7 +10,7 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Behind the comment, string or character constant at S; S itself when it is none. */
+/* The end of the comment, string or character constant at S; S itself if there is none. */
 static const char *skip(const char *s, const char *end)
 {
 	const char *p;

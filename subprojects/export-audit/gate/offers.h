@@ -2,20 +2,23 @@
 #ifndef OFFERS_H
 #define OFFERS_H
 
-/* What a changed file offers to others, and how it looks. */
+/* What a changed file offers to others, and its shape before and after. */
 
 #include "gate/gate.h"
 
 /* Does PATH export something that was exported before? */
 bool gate_offers(const struct gate *g, const char *path);
 
-/* The shapes of both versions of a changed file; one that is not there or too large has none. */
+/* Reads the shapes of both versions of a file; a missing or very large version has none. */
 int gate_shapes(struct gate *g, struct changed_file *c);
 
-/* A header that other modules can include, and that is not for user space. */
+/* Can other modules include it? Headers for user space do not count. */
 bool gate_is_public(const char *path);
 
-/* A file's own header and neighbours of that name, "mm/hmm" of mm/hmm.c, do not consume. */
+/*
+ * Do both have one name but for the suffix, as mm/hmm.c and mm/hmm.h? They do not consume each
+ * other.
+ */
 bool gate_same_stem(const char *a, const char *b);
 
 #endif

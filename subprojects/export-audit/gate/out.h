@@ -10,7 +10,7 @@
 /* All findings, for other forms of output.  Return: 0 or -ENOMEM. */
 int gate_results(const struct gate *g, struct results *out);
 
-/* R are those of gate_results(): what is known there does not count here. */
+/* R comes from gate_results(). A finding that is known there does not count here. */
 void gate_know(struct gate *g, const struct results *r);
 void gate_print_text(const struct gate *g);
 

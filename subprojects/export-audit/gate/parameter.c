@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Rule functionality: a parameter more of an old export.
+ * Rule functionality: a new parameter of an old export.
  *
- * A function that was exported before and still is has more parameters where it is defined.
- * Somebody has a use for the new one when a caller in the series, in another file than the
- * exporter's own, gives more for it than 0, NULL or false: a caller that had to be adapted gives
- * those.
+ * The definition of a function has more parameters than before, and the function was exported and
+ * still is. The new parameter has a consumer when a caller in the series, in another file, gives
+ * something else for it than 0, NULL or false. Callers that were only adapted give those.
  */
 #include "gate/gate.h"
 #include "gate/offers.h"
@@ -21,7 +20,7 @@ struct growth {
 	size_t n_old, n_new, first, last; /* the new ones are of new[first..last) */
 };
 
-/* Blanks do not make a difference. */
+/* Are they the same but for blanks? */
 static bool same(const struct arg *a, const struct arg *b)
 {
 	size_t i = 0, j = 0;
@@ -38,7 +37,7 @@ static bool same(const struct arg *a, const struct arg *b)
 	}
 }
 
-/* What is left between what both begin with and what both end with. */
+/* Skips the parameters that both begin with and those that both end with; the rest is new. */
 static void compare(struct growth *w)
 {
 	size_t tail = 0;

@@ -22,9 +22,10 @@ static const struct {
 };
 
 /*
- * williams: consumed in the window of the export or the following one, nothing new before
- * that.  glisse: a missed deadline alone is no reason, so a few windows, and an old debt
- * does not keep new work out; the maintainer of the consumer decides.
+ * williams: a new export is consumed in its window or the following one, and nothing new is added
+ * before. glisse: a missed deadline alone is no reason for a revert, so an export has a few
+ * windows, and old exports without a consumer do not keep new work out; the maintainer of the
+ * consumer decides.
  */
 static const struct rules profiles[] = {
 	{ "williams",

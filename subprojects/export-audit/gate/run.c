@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Both trees are read, then the rules asked in their order. */
+/* Reads both trees, then applies the rules in their order. */
 #include "gate/run.h"
 #include "base/complain.h"
 #include "base/grow.h"
@@ -57,7 +57,7 @@ static int list_exports(struct gate *g)
 	return 0;
 }
 
-/* Releases that the base contains: all up to the newest one that is an ancestor of it. */
+/* Lists the releases that the base contains: up to the newest one that is an ancestor of it. */
 static int list_releases(struct gate *g)
 {
 	struct repo *r = g->harvest->repo;

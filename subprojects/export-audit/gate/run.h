@@ -2,7 +2,7 @@
 #ifndef RUN_H
 #define RUN_H
 
-/* All rules, asked of a series. */
+/* A series is judged by all rules. */
 
 #include "gate/gate.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Text to code. */
+/* The text of a file without comments, strings and preprocessor lines. */
 #include "gate/shape.h"
 #include "gate/walk.h"
 
@@ -12,7 +12,7 @@ struct copy {
 	char *out;
 };
 
-/* The comment, string or character constant at p, in short; false: there is none. */
+/* Shortens a comment, string or character constant at p; false if there is none. */
 static bool copy_opaque(struct copy *c)
 {
 	const char *p = c->p, *close;
@@ -39,7 +39,7 @@ static bool copy_opaque(struct copy *c)
 	return true;
 }
 
-/* Up to the end of the line or, of a directive, of those that continue it. */
+/* Copies to the end of the line; a directive to the end of the lines that continue it. */
 static void copy_line(struct copy *c, bool directive)
 {
 	while (c->p < c->end) {
@@ -60,7 +60,7 @@ static void copy_line(struct copy *c, bool directive)
 	}
 }
 
-/* The line that was just copied: what a macro stands for goes behind everything, the rest goes. */
+/* Removes the line that was copied last. If it defines a macro, the body is kept in MACROS. */
 static void set_aside(char *line, struct copy *c, struct copy *macros)
 {
 	char *p = line + strspn(line, " \t#"), *end = c->out - 1;

@@ -3,9 +3,9 @@
 #define SHAPE_H
 
 /*
- * The shape of C text, as far as it can be told without a compiler: parameters of functions,
- * calls, members of structures and what is done with them.  For two versions of a file that are
- * compared; what cannot be told is left out.
+ * The shape of C text, as far as it is seen without a compiler: parameters of functions, calls,
+ * members of structures, and whether these are read or written. Used to compare two versions of a
+ * file; a construct that is not understood is left out.
  */
 
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include "text/args.h"
 
 /*
- * The text without comments, preprocessor lines and what is in strings; bodies of macros
- * follow, each in braces.
+ * The text without comments, without preprocessor lines and with empty strings. Behind it are the
+ * bodies of macros, each in braces.
  */
 struct shape {
 	char *code; /* NUL-terminated */
@@ -27,7 +27,7 @@ void shape_free(struct shape *s);
 
 #define SHAPE_ARGS 32u
 
-/* The parameters of NAME where it is defined; false: it is not.  None, too, for (void). */
+/* The parameters of the function NAME; false if it is not defined here. (void) has none. */
 bool shape_parameters(const struct shape *s, const char *name, struct arg *args, size_t *n);
 
 /* Where a walk is; zero at first. */
@@ -40,12 +40,12 @@ struct shape_at {
 bool shape_call(const struct shape *s, const char *name, struct shape_at *at, struct arg *args,
 		size_t *n);
 
-/* The next structure defined from *at on: its tag and what is between the braces. */
+/* The next structure that is defined from *at on: its tag, and the text between its braces. */
 bool shape_struct(const struct shape *s, size_t *at, struct arg *tag, struct arg *body);
 
 /*
- * The next member in BODY from *at on.  Those of structures without a name within are the outer
- * one's.
+ * The next member in BODY from *at on. Members of an inner structure without a name count as
+ * members of the outer one.
  */
 bool shape_member(const struct arg *body, size_t *at, struct arg *name);
 
@@ -53,7 +53,7 @@ struct access {
 	unsigned int reads, writes;
 };
 
-/* What is done with members of that name; one whose address is taken is read and written. */
+/* How often members of that name are read and written; taking the address counts as both. */
 void shape_access(const struct shape *s, const struct arg *member, struct access *out);
 
 /* Is the word in the text? */

@@ -10,15 +10,15 @@
 
 #define MAX_COMMITS 20 /* look-ups of the commit to revert in one run, a second each at worst */
 
-/* The releases that a symbol must have been without consumer in, for one deadline. */
+/* The releases in all of which a symbol must lack a consumer, for one deadline. */
 struct window {
 	const struct summary **v;
 	size_t n;
 };
 
 /*
- * A series goes into the window after the last release.  An export first released in R has
- * had more than N windows since when there are N or more from R to that last release.
+ * A series goes into the window after the last release. So an export that was first released in R
+ * has had more than N windows since then if at least N lie between R and the last release.
  */
 static int load_window(struct gate *g, unsigned int deadline, struct window *w)
 {
@@ -74,7 +74,7 @@ static bool is_reported(const struct gate *g, const char *name)
 	return false;
 }
 
-/* Fills *PATH and *LINE; false: not one of the symbols the rule is about. */
+/* Is the rule about this symbol? Then fills *PATH and *LINE. */
 static bool idle_here(const struct gate *g, const struct graph_symbol *s, const struct window *w,
 		      const char **path, uint32_t *line)
 {
@@ -131,7 +131,7 @@ static int run(struct gate *g, enum rule rule, enum severity severity, size_t *b
 	return err;
 }
 
-/* Advice is given on every subsystem whose exporting files the series touches. */
+/* Advice is about each subsystem that has an exporting file which the series changes. */
 static int widen(struct gate *g)
 {
 	for (uint32_t i = 0; i < g->head.graph->n_symbols; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Structures, their members, and what is done with these. */
+/* Structures, their members, and where members are read or written. */
 #include "gate/shape.h"
 #include "gate/walk.h"
 
@@ -31,7 +31,7 @@ bool shape_struct(const struct shape *s, size_t *at, struct arg *tag, struct arg
 	return false;
 }
 
-/* The name that "type *name[3]", "name : 4" or "(*name)(type)" declares; len 0: none is seen. */
+/* The name that "type *name[3]", "name : 4" or "(*name)(type)" declares; len 0 if none is seen. */
 static struct arg declared(const char *s, size_t n)
 {
 	struct arg none = { s, 0 }, last = none;
@@ -111,7 +111,7 @@ static bool assigned(const char *p)
 	return p[0] && strchr("+-*/|&^%", p[0]) && p[1] == '=';
 }
 
-/* From the member back to the start of "a->b[i].member". */
+/* From the member at p back to the start of the expression, as "a->b[i].member". */
 static const char *expression_start(const char *start, const char *p)
 {
 	int depth = 0;

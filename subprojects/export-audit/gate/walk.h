@@ -2,12 +2,12 @@
 #ifndef WALK_H
 #define WALK_H
 
-/* Walks over code: words, blanks, brackets. Used by the files about shapes only. */
+/* Walks over code: words, blanks, brackets. Used by shape.c, call.c and struct.c. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A walk over words; a brace in the first column ends everything, whatever the count says. */
+/* A walk over words that counts braces. A closing brace in the first column ends all blocks. */
 struct walk {
 	const char *start, *p;
 	int depth;
@@ -16,13 +16,13 @@ struct walk {
 bool is_blank(char c);
 bool is_word_char(char c);
 
-/* The next word, its length; 0: there is none. */
+/* Finds the next word. Returns its length; 0 at the end. */
 size_t walk_word(struct walk *w, const char **word);
 
-/* Behind the blanks at p. */
+/* Skips the blanks at p. */
 const char *walk_blanks(const char *p);
 
-/* Behind the bracket that closes the one at p; NULL: there is none. */
+/* The place after the bracket that closes the one at p; NULL if none does. */
 const char *walk_closed(const char *p);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Differences, carried out. */
+/* Deltas, applied. */
 #include "git/delta.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ int delta_number(const uint8_t **p, const uint8_t *end, uint64_t *out)
 	return -EBADMSG;
 }
 
-/* "Copy so much from there": which of four bytes of the place and three of the size follow. */
+/* A copy operation: the bits of OP say which bytes of the place and the size follow. */
 static int copy_args(const uint8_t **p, const uint8_t *end, uint8_t op, size_t *from, size_t *n)
 {
 	*from = *n = 0;

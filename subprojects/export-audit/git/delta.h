@@ -2,15 +2,18 @@
 #ifndef DELTA_H
 #define DELTA_H
 
-/* Differences as packs hold them: one object told by what it takes from another. */
+/* Deltas, as packs hold them: how to make an object from parts of another and new bytes. */
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Return, of both: 0; -EBADMSG: it is none. */
+/* Reads a number of a delta; *P moves behind it.  Return: 0, or -EBADMSG if there is none. */
 int delta_number(const uint8_t **p, const uint8_t *end, uint64_t *out);
 
-/* Behind the two sizes, of BASE and of what comes out. */
+/*
+ * Applies the operations in P..END, which follow the two sizes, to BASE. OUT has SIZE bytes.
+ * Return: 0, or -EBADMSG if the delta is damaged.
+ */
 int delta_apply(const uint8_t *p, const uint8_t *end, const char *base, size_t base_size, char *out,
 		size_t size);
 

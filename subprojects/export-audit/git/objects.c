@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* All packs of a repository, and of those that it borrows objects from. */
+/* The packs of a repository, and of the repositories that it borrows objects from. */
 #include "git/objects.h"
 #include "base/grow.h"
 

@@ -3,8 +3,8 @@
 #define OBJECTS_H
 
 /*
- * The objects of a repository, to be read by the hundred thousand: from its packs, and what
- * is not in a pack that can be read here, through libgit2.
+ * Where the objects of a repository are. Some hundred thousand are read in one run, so packs are
+ * read here, in the order of their bytes; other objects come through libgit2.
  */
 
 #include <git2.h>
@@ -29,16 +29,16 @@ struct objects {
 int objects_open(git_repository *git, struct objects **out);
 void objects_close(struct objects *o);
 /*
- * Objects that were only ever written to memory are found too.  MEMORY is borrowed; NULL: there are
- * none.
+ * From now on readers also find objects that this program wrote to memory. MEMORY is borrowed, and
+ * may be NULL.
  */
 void objects_memory(struct objects *o, git_odb_backend *memory);
-/* Lets go of the memory that the packs take; it comes back when they are read. */
+/* Gives the memory of the packs back; the kernel reads them again when they are used. */
 void objects_trim(const struct objects *o);
 
 #define OBJECTS_LOOSE UINT64_MAX
 
-/* Where an object is; those read in this order are read fastest.  OBJECTS_LOOSE: in no pack. */
+/* Where an object is; reading in this order is fastest.  OBJECTS_LOOSE: it is in no pack. */
 uint64_t objects_place(const struct objects *o, const git_oid *id);
 
 #endif

@@ -141,7 +141,9 @@ bool pack_find(const struct pack *p, const uint8_t id[PACK_ID], uint64_t *offset
 	return true;
 }
 
-/* How far back the base of a delta is: each further byte also counts what shorter ones cannot say. */
+/*
+ * How far back the base of a delta is: each further byte also counts what shorter ones cannot say.
+ */
 static int base_distance(const struct pack *p, uint64_t *at, uint64_t end, uint64_t *out)
 {
 	uint64_t v = p->data[*at] & 0x7f;

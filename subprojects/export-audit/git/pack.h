@@ -3,10 +3,10 @@
 #define PACK_H
 
 /*
- * One pack of a git repository, mapped: where its objects are, and what is said of each
- * before its deflated bytes.  libgit2 can read packs too, but with zlib, which takes three
- * times as long as libdeflate, behind locks that all threads share, and without telling where
- * an object is, so that what is stored as differences cannot be read in order.
+ * One pack of a git repository, mapped: the places of its objects, and the header of each. libgit2
+ * reads packs too, but with zlib, which takes three times as long as libdeflate, and behind locks
+ * that all threads share. Nor does it tell where an object is, and deltas are read fast only in the
+ * order of their places.
  *
  * Nothing in a pack is trusted.  Context: any threads, once it is open.
  */
@@ -30,7 +30,7 @@ enum pack_type {
 	PACK_TREE = 2,
 	PACK_BLOB = 3,
 	PACK_TAG = 4,
-	PACK_DELTA = 6, /* against what is BASE bytes into the pack */
+	PACK_DELTA = 6, /* a delta to the object at BASE in the pack */
 };
 
 struct pack_entry {
@@ -46,7 +46,7 @@ struct pack_entry {
  */
 int pack_open(const char *index, struct pack *out);
 void pack_close(struct pack *p);
-/* Lets go of the memory that the mapping takes; it comes back when needed. */
+/* Gives the memory of the mapping back; the kernel reads it again when it is used. */
 void pack_trim(const struct pack *p);
 
 bool pack_find(const struct pack *p, const uint8_t id[PACK_ID], uint64_t *offset);

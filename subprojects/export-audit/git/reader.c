@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Objects out of packs, and, where they are in none, out of memory or through libgit2. */
+/* Reads objects from packs; those in no pack from memory or through libgit2. */
 #include "git/reader.h"
 #include "git/delta.h"
 #include "git/recent.h"
@@ -72,7 +72,7 @@ static int inflate(struct reader *r, const struct pack *p, const struct pack_ent
 		       : -EBADMSG;
 }
 
-/* What BASE becomes by the difference E. */
+/* Applies the delta E to BASE. */
 static int resolve(struct reader *r, const struct pack *p, const struct pack_entry *e,
 		   const struct recent_object *base, char **out, size_t *size)
 {
@@ -107,7 +107,7 @@ static int resolve(struct reader *r, const struct pack *p, const struct pack_ent
 	return err;
 }
 
-/* Walks from PLACE to something known or whole: its number in the chain, or N_CHAIN. */
+/* Follows the deltas from PLACE to an object that was read lately (*known) or that is whole. */
 static int walk(struct reader *r, const struct pack *p, uint64_t place, uint32_t *n,
 		const struct recent_object **known)
 {
@@ -176,8 +176,8 @@ static int unpack(struct reader *r, uint64_t place, const struct recent_object *
 }
 
 /*
- * What is in no pack of ours. libgit2 is kept from the packs that we read: asked for an object of a
- * damaged one it reads where the index says, be that outside of the file.
+ * Opens the objects that are in no pack. libgit2 must not see the packs that are read here: in a
+ * damaged pack it reads where the index says, even outside of the file.
  */
 static int open_loose(struct reader *r)
 {

@@ -2,7 +2,7 @@
 #ifndef READER_H
 #define READER_H
 
-/* The reading of objects: one reader a thread. */
+/* Reading objects. Each thread has a reader. */
 
 #include "git/objects.h"
 

@@ -70,7 +70,7 @@ static void drop_oldest(struct recent *r)
 	r->n--;
 }
 
-/* One is kept whatever its size: it may be the base of the one that is added. */
+/* The newest is kept whatever its size: it may be the base of the added one. */
 const struct recent_object *recent_add(struct recent *r, uint64_t place, unsigned int type,
 				       char *data, size_t size)
 {

@@ -3,8 +3,8 @@
 #define RECENT_H
 
 /*
- * The objects of packs that were read last, by where they are: bases of the differences that
- * others are stored as.  Context: one thread.
+ * The objects of packs that were read last, by their place: other objects are stored as deltas to
+ * them.  Context: one thread.
  */
 
 #include <stddef.h>

@@ -17,7 +17,7 @@ struct repo {
 	char *path;              /* of the git directory */
 	bool shallow;            /* its history is cut off somewhere */
 	const char *name;        /* as the user called it */
-	git_odb_backend *memory; /* what was written is here, and nowhere else; or NULL */
+	git_odb_backend *memory; /* written objects are only here; or NULL */
 };
 
 /* Ownership: *out is to be given to repo_close(); NAME is borrowed. */

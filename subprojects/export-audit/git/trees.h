@@ -29,13 +29,15 @@ struct tree_files {
 	size_t names_n, names_cap;
 };
 
-/* All files of TREE that the scanner reads, in path order.  Return: 0, or -errno after a complaint. */
+/*
+ * All files of TREE that the scanner reads, in path order.  Return: 0, or -errno after a complaint.
+ */
 int trees_list(struct trees *t, const git_oid *tree, struct tree_files *out);
 void tree_files_free(struct tree_files *t);
 
 /*
- * The same, but without the folders that an earlier call has listed in the same place, and in
- * the order of no use.
+ * The same in no particular order, and without the folders that an earlier call listed at the same
+ * path.
  */
 int trees_list_new(struct trees *t, const git_oid *tree, struct tree_files *out);
 

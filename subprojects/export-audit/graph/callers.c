@@ -34,7 +34,7 @@ static int self_link(struct calling *n, uint64_t macro)
 	return err < 0 ? err : 0;
 }
 
-/* The macros of all that fit. */
+/* Starts with the macros of all matches. */
 static int link_matched(const struct matches *p, struct calling *n)
 {
 	bool bare = false;

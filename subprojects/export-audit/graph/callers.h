@@ -2,7 +2,7 @@
 #ifndef CALLERS_H
 #define CALLERS_H
 
-/* Which macros call a macro. Used by paste.c only. */
+/* Which macros call a macro. Used by paste.c. */
 
 #include "graph/match.h"
 
@@ -13,7 +13,7 @@ struct callers {
 	uint64_t macros[CALLERS];
 };
 
-/* Lists in a pool, each macro in its own. */
+/* Which macros call each macro: a list for each, all in one pool. */
 struct calling {
 	struct hmap of; /* macro to a list in pool */
 	struct vec pool;
@@ -22,14 +22,15 @@ struct calling {
 };
 
 /*
- * For the macros of all that fit.  Return: 0 or -ENOMEM; calling_fini() wants to be called either way.
+ * Finds the callers of the macros of all matches.  Return: 0 or -ENOMEM; calling_fini() must be
+ * called either way.
  */
 int calling_find(struct resolver *r, const struct matches *p, struct calling *n);
 void calling_fini(struct calling *n);
 
 /*
- * All macros through which the macro may be called, itself first. Valid until the next call; NULL
- * without memory.
+ * All macros through which the macro may be called; the first is the macro itself. Valid until the
+ * next call. NULL if there is no memory.
  */
 const struct callers *callers_of(struct calling *n, uint64_t macro);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Chains, out of the bodies of macros. */
+/* Reads the chains in the bodies of macros. */
 #include "graph/chain.h"
 #include "base/vec.h"
 #include "text/args.h"
@@ -25,13 +25,13 @@ static void piece(struct chain *c, const char *at, size_t len, enum piece_kind k
 	c->literal += kind == PIECE_LITERAL ? (uint32_t)len : 0;
 }
 
-/* Of 1 to KEY characters, each number of them with buckets of its own: none is visited twice. */
+/* N is 1 to KEY. Keys of different lengths have different buckets, so none is visited twice. */
 uint32_t chain_key(const char *s, size_t n)
 {
 	return (uint32_t)((n - 1) * (HALF / KEY) + (blob_hash(s, n) >> 32) % (HALF / KEY));
 }
 
-/* By the first characters if they are the macro's, else by the last, else all together. */
+/* By its first characters if they are literal, else by its last, else the bucket for all others. */
 static uint32_t bucket(const struct chain *c)
 {
 	const struct piece *first = &c->pieces[0], *last = &c->pieces[c->n - 1];
@@ -45,7 +45,7 @@ static uint32_t bucket(const struct chain *c)
 	return HALF + chain_key(last->s + last->len - KEY, KEY);
 }
 
-/* Where chains go. */
+/* Chains are appended here. */
 struct reading {
 	struct vec *chains;
 	int err;

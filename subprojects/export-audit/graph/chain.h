@@ -3,8 +3,8 @@
 #define CHAIN_H
 
 /*
- * Names that macros build: the chain of a macro, "foo_ ## x ## _bar", is text of its own and
- * parameters in turn. Used by paste.c and what it calls.
+ * Names that macros build. A chain, as in "foo_ ## x ## _bar", is a row of literal text and
+ * parameters that a macro joins. Used by match.c, callers.c and paste.c.
  */
 
 #include "graph/resolve.h"
@@ -30,13 +30,13 @@ struct chain {
 	struct piece pieces[PIECES];
 };
 
-/* Appends the chains in the body of a macro, an entity. */
+/* Appends the chains in the body of the macro E.  Return: 0 or -ENOMEM. */
 int chains_read(struct resolver *r, uint32_t e, struct vec *chains);
 
 /* The bucket of names that begin, or end, with these characters. */
 uint32_t chain_key(const char *s, size_t n);
 
-/* Is it a ## b: nothing but parameters? */
+/* Does it consist of parameters only, as a ## b? */
 bool chain_is_bare(const struct chain *c);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The symbols of a tree: export statements, macros that export, and who defines what. */
+/*
+ * The symbols of a tree: export statements, macros that export, and the files that define symbols.
+ */
 #include "graph/collect.h"
 #include "base/vec.h"
 #include "graph/expand.h"
@@ -20,7 +22,7 @@ static struct arg unquoted(struct arg a)
 	return a;
 }
 
-/* One export macro in expanded text, arguments split. */
+/* Reads one export macro in expanded text; its arguments are split. */
 static void statement_of(struct statement *st, const struct token *macro,
 			 const struct export_macro *m, struct arg *args, size_t n)
 {
@@ -102,7 +104,7 @@ static bool leads(const struct resolver *r, const struct referrer *m, const stru
 	return hit;
 }
 
-/* Names of macros that lead to an export; values mean nothing. */
+/* Fills NAMES with the macros whose expansion has an export; the values have no meaning. */
 static int exporting_macros(struct resolver *r, struct hmap *names)
 {
 	bool grown = false;
@@ -151,8 +153,8 @@ static bool has_own(const struct resolver *r, uint32_t file, uint64_t macro)
 }
 
 /*
- * What a header or a .c includes may be a list of exports: of macros that the file itself
- * defines, or in names that it builds.
+ * A file may include a list of exports: an included .c has export macros, or an included file calls
+ * an exporting macro that this file defines.
  */
 static int list_includes(struct resolver *r, const struct hmap *names, uint32_t file,
 			 struct vec *scratch)
@@ -185,7 +187,9 @@ static bool has_lower(const char *s, size_t n)
 	return false;
 }
 
-/* A macro of the file itself, or of a header of a driver's own that it includes. */
+/*
+ * Is E a macro that renames a function, of the file itself or of a private header that it includes?
+ */
 static bool renames(const struct resolver *r, uint32_t file, uint32_t e)
 {
 	uint32_t home = r->entity_file[e];
@@ -201,8 +205,8 @@ static bool renames(const struct resolver *r, uint32_t file, uint32_t e)
 }
 
 /*
- * "#define NAME real": what is exported is the other name, or, in another configuration,
- * the one written.
+ * After "#define NAME real" an export of NAME exports "real". In another configuration, without
+ * that macro, it exports NAME.
  */
 static int add_aliased(struct resolver *r, struct statement *st)
 {
@@ -282,8 +286,8 @@ static bool renamed(const struct resolver *r, uint32_t file, uint64_t hash)
 }
 
 /*
- * A stand-in for another configuration or architecture, or a function whose name a macro changes,
- * does not make the file the symbol's own.
+ * Which symbols a file defines. Weak and conditional definitions may be stand-ins for another
+ * configuration, and a macro may change the name: those do not count, unless the file exports it.
  */
 static int definers(struct resolver *r, uint32_t file)
 {
@@ -303,7 +307,7 @@ static int definers(struct resolver *r, uint32_t file)
 	return err;
 }
 
-/* An export statement in a header belongs to the files that include it. */
+/* An export statement in a header counts as one of each file that includes the header. */
 static int header_sites(struct resolver *r)
 {
 	int err = 0;

@@ -2,11 +2,11 @@
 #ifndef COLLECT_H
 #define COLLECT_H
 
-/* The symbols of a tree. */
+/* Finds the symbols of a tree. */
 
 #include "graph/resolve.h"
 
-/* From export statements, those in macros too; then who defines them. */
+/* Reads export statements, also those in macros, then finds the files that define the symbols. */
 int collect(struct resolver *r);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-/* What came of one macro in one file. */
+/* The names that a file makes by handing on one macro. */
 struct handed {
 	uint32_t file, macro;
 	bool known; /* it was handed to something, and that was expanded to the end */
@@ -77,7 +77,7 @@ static int add_names(struct hmap *names, const char *text)
 	return 0;
 }
 
-/* All macros that the file calls with this one alone as an argument. */
+/* Expands all macro calls of the file that have this macro as a sole argument. */
 static int expand_all(struct counted *c, struct handed *h)
 {
 	struct resolver *r = c->r;

@@ -3,8 +3,8 @@
 #define COUNTED_H
 
 /*
- * A macro that is handed to another which calls it many times, REPEAT(CALL): what a file
- * names by that, found by expanding it. Used by paste.c only.
+ * In REPEAT(CALL) a file hands one macro to another, which calls it many times. Expansion tells
+ * which names that makes. Used by paste.c.
  */
 
 #include "graph/resolve.h"
@@ -14,7 +14,7 @@ struct counted;
 int counted_new(struct resolver *r, struct counted **out);
 void counted_free(struct counted *c);
 
-/* Does the file name it so? 1 or 0; -EAGAIN: cannot tell; -ENOMEM. */
+/* Does the file make NAME that way?  Return: 1, 0, -EAGAIN if that is not known, or -ENOMEM. */
 int counted_names(struct counted *c, uint32_t file, uint32_t macro, uint64_t name);
 
 #endif

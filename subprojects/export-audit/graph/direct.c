@@ -43,7 +43,7 @@ static int consume_as(struct resolver *r, uint32_t file, const char *prefix, con
 	return vec_push(&r->symbols[at].direct, &file, sizeof(file));
 }
 
-/* ld --wrap: the name that is written is not the one that is linked. */
+/* With ld --wrap the source names one symbol and is linked with another. */
 static int consume_wrapped(struct resolver *r)
 {
 	uint32_t n;

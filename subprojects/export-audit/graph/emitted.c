@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Functions that compilers call on their own: source need not name them. */
+/* Functions that compilers call on their own, although no source names them. */
 #include "graph/emitted.h"
 
 #include <stddef.h>

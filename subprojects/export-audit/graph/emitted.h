@@ -4,7 +4,7 @@
 
 /* Functions that compilers call on their own. */
 
-/* Why a compiler would call this without being told to by source; NULL if it would not. */
+/* The reason why a compiler calls this function on its own; NULL if it does not. */
 const char *emitted_reason(const char *name);
 
 #endif

@@ -15,9 +15,9 @@
 
 #define DEPTH_LIMIT 14
 /*
- * Bytes: s390's test of modules, the longest of 6.12, has 10,000 exports in one invocation,
- * which is 1 MiB. A tree with many such ones is followed as far as all of it may cost; then
- * each gets little. What is cut off is said.
+ * Bytes. The longest expansion of 6.12 is 1 MiB: s390's test of modules has 10,000 exports in one
+ * invocation. Once all expansions of a tree have taken WORK_LIMIT, each further one is cut at
+ * OUTPUT_LITTLE; the user is told of those.
  */
 #define OUTPUT_LIMIT (8u << 20)
 #define OUTPUT_LITTLE (64u << 10)
@@ -50,7 +50,10 @@ static const char *body_of(struct resolver *r, uint32_t e)
 	return blob_str(r->files[r->entity_file[e]].blob, entity(r, e)->body_str);
 }
 
-/* Definitions of a macro that the file may mean; its own first, exporting ones before others. */
+/*
+ * The definitions of a macro that the file may mean: its own if it has any, and of these the ones
+ * that export if there are any.
+ */
 static uint32_t definitions(struct expansion *x, uint64_t hash, uint32_t *found)
 {
 	struct resolver *r = x->r;

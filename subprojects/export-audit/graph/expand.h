@@ -7,8 +7,8 @@
 #include "graph/resolve.h"
 
 /*
- * Text of an invocation in the file with macros expanded, alternative
- * definitions one after the other; to out, NUL-terminated.
+ * Writes the text of an invocation, with its macros expanded, to out, NUL-terminated. If a macro
+ * has several definitions the expansions stand one after the other.
  */
 int expand_invocation(struct resolver *r, uint32_t file, const char *macro, const char *args,
 		      struct vec *out);

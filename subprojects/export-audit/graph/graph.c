@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The resolver's life: build the indices, run the passes, hand out the result. */
+/* The resolver: builds its indices, runs its passes, hands out the result. */
 #include "base/vec.h"
 #include "graph/collect.h"
 #include "graph/direct.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A .c or .S that another includes is part of what the other is part of. */
+/* A .c or .S that another file includes is linked wherever that file is. */
 static int join_included(struct resolver *r)
 {
 	int err = 0;
@@ -42,7 +42,7 @@ static void mark_tus(struct resolver *r)
 		const struct blob *b = r->files[f].blob;
 
 		r->is_tu[f] = b->kind == BLOB_C || b->kind == BLOB_ASM || b->kind == BLOB_RUST;
-		/* most of it are programs; the modules among them say so */
+		/* most of these are programs; modules have a MODULE_LICENSE */
 		if (!strncmp(r->files[f].path, "tools/testing/selftests/", 24) &&
 		    !(b->flags & BLOB_IS_MODULE))
 			r->is_tu[f] = 0;
@@ -122,7 +122,7 @@ static uint32_t unique(uint32_t *a, uint32_t n)
 	return kept;
 }
 
-/* The definers are the head of the symbol's own array of ties, rewritten as file numbers. */
+/* The numbers of the definers overwrite the head of the symbol's array of ties. */
 static void publish_symbol(struct symbol *s, struct graph_symbol *g)
 {
 	struct vec *from = s->direct.n ? &s->direct : &s->indirect;
@@ -181,7 +181,9 @@ static void *read_includes(void *arg)
 	return (void *)(intptr_t)includes_read(r->files, r->n_files, &r->includes);
 }
 
-/* What depends on the files alone; the includes take as long as the rest together. */
+/*
+ * Reads what depends on the files alone. Includes take as long as the rest, so they have a thread.
+ */
 static int read_structure(struct resolver *r, unsigned int threads)
 {
 	pthread_t thread;

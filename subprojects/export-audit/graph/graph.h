@@ -55,7 +55,7 @@ struct graph {
 int graph_resolve(const struct source_file *files, uint32_t n_files, unsigned int threads,
 		  struct graph **out);
 void graph_free(struct graph *g);
-/* From now on the verdicts are those by what can be a module. */
+/* Makes the verdicts those that count only what can be a module. */
 void graph_modular(struct graph *g);
 
 const struct graph_symbol *graph_find(const struct graph *g, const char *name);

@@ -18,11 +18,11 @@ struct index {
 	struct use *uses;
 };
 
-/* Uses of the names in keys (values are ignored), in all files. */
+/* Finds the uses of all names in keys, in all files; the values in keys are ignored. */
 int index_uses(struct resolver *r, struct index *index);
 void index_free(struct index *index);
 
-/* All references of the tree in a small set that now and then has one too many. */
+/* A small set of all references of the tree. It may say that it has one that is not there. */
 struct refs_seen {
 	uint64_t *words;
 	uint32_t mask;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Consumers: files that name a header's code that names a symbol. */
+/* Consumers that use a symbol through macros and inline functions. */
 #include "graph/indirect.h"
 #include "base/vec.h"
 #include "graph/entities.h"
@@ -22,7 +22,7 @@ struct node {
 	uint32_t parent;
 };
 
-/* Does the file see all that leads from the symbol to the node? */
+/* A remembered answer: does the file see all entities from the symbol to the node? */
 struct memo {
 	uint32_t file, node, round;
 	bool visible;
@@ -42,7 +42,7 @@ struct search {
 	int err;
 };
 
-/* Without a consumer that may be a module: one that is reached through a header might. */
+/* Symbols that have no modular consumer yet: one may reach them through a header. */
 static int wanted(const struct symbol *s, bool pasted_only)
 {
 	return !s->modular && (!pasted_only || s->pasted.n);
@@ -119,7 +119,10 @@ static struct memo *memo_of(struct search *q, uint32_t file, uint32_t node)
 	return &q->memo[(key * 0x9e3779b97f4a7c15u >> 40) % MEMO];
 }
 
-/* From the node up to the symbol, as far as it is not known; what is found holds for all on the way. */
+/*
+ * Walks from the node up to the symbol, or to a remembered answer; remembers it for all nodes
+ * between.
+ */
 static bool chain_visible(struct search *q, uint32_t file, uint32_t node)
 {
 	bool visible = true;
@@ -140,7 +143,7 @@ static bool chain_visible(struct search *q, uint32_t file, uint32_t node)
 	return visible;
 }
 
-/* Is there nothing more to learn from another consumer? */
+/* Would another consumer change nothing? */
 static bool enough(const struct symbol *s, uint32_t max)
 {
 	return s->modular && VEC_N(&s->indirect, uint32_t) >= max;
@@ -161,7 +164,7 @@ static void consumer(struct search *q, struct symbol *s, uint32_t file, uint32_t
 		s->via = VEC_AT(&q->nodes, struct node, node).owner;
 }
 
-/* What a header does at file scope, each file that includes it does. */
+/* Code at file scope of a header counts as code of each file that includes the header. */
 static void includers(struct search *q, struct symbol *s, uint32_t header, uint32_t node)
 {
 	const struct includes *inc = q->r->includes;

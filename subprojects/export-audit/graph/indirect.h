@@ -6,7 +6,7 @@
 
 #include "graph/resolve.h"
 
-/* Fills symbol.indirect, of those symbols only that a macro pastes if so asked. */
+/* Fills symbol.indirect; with pasted_only, of the symbols that a macro pastes. */
 int consume_indirect(struct resolver *r, bool pasted_only);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Names against chains. */
+/* Matches names with chains. */
 #include "graph/match.h"
 #include "base/vec.h"
 
@@ -19,8 +19,8 @@ struct matching {
 };
 
 /*
- * A bare chain fits every name that ends in a number: they are noted all together, and before
- * what fits after them.
+ * A bare chain fits every name that ends in a number. So all bare chains before END are noted as
+ * one match, before the match that comes after them.
  */
 static void note_bare(struct matching *p, uint32_t end)
 {
@@ -74,11 +74,14 @@ static void try_match(struct matching *p, const char *rest, size_t left, uint32_
 	} else if (!next) {
 		if (left)
 			try_argument(p, rest, left, left, at);
-		else if (p->current.n_args) /* nothing given for it */
+		else if (p->current.n_args) /* an empty argument */
 			try_match(p, rest, left, at + 1);
 	} else {
 		for (n = 1; n < left; n++) {
-			/* two arguments are told apart only at an underscore: else all fits */
+			/*
+			 * two arguments part only at an underscore; without that rule all names
+			 * would fit
+			 */
 			if (next->kind == PIECE_LITERAL
 				    ? left - n < next->len || rest[n] != *next->s ||
 					      memcmp(rest + n, next->s, next->len)
@@ -103,7 +106,7 @@ static int by_bucket(const void *a, const void *b)
 	return x->entity < y->entity ? -1 : x->entity > y->entity;
 }
 
-/* Pairs of neighbouring characters, as bits: a name has those of all literals of a chain. */
+/* Pairs of neighbouring characters, as bits. A name that fits has all pairs of the chain. */
 static uint64_t pairs_of(const char *s, size_t n)
 {
 	uint64_t bits = 0;

@@ -2,7 +2,7 @@
 #ifndef MATCH_H
 #define MATCH_H
 
-/* Which chains fit which names. Used by paste.c and what it calls. */
+/* Which chains fit which names. Used by callers.c and paste.c. */
 
 #include "graph/chain.h"
 
@@ -22,8 +22,8 @@ struct matches {
 };
 
 /*
- * All chains of the tree against the names of all symbols whose consumers are not known yet.
- * Return: 0 or -ENOMEM; matches_fini() wants to be called either way.
+ * Matches all chains of the tree with the names of all symbols that still lack a modular consumer.
+ * Return: 0 or -ENOMEM; matches_fini() must be called either way.
  */
 int matches_find(struct resolver *r, struct matches *out);
 void matches_fini(struct matches *m);

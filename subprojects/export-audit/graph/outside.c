@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Whether a file is part of something else than what exports a symbol. */
+/* Whether a file is linked into another object than the one that exports a symbol. */
 #include "graph/outside.h"
 #include "kbuild/built.h"
 
@@ -20,7 +20,7 @@ static bool unit_among(struct resolver *r, const struct symbol *s, uint32_t unit
 	return false;
 }
 
-/* Is it exported by a file that only lists exports? Then its definers are the module. */
+/* Is it exported only by files that do not define it? Then the definers are the module. */
 static bool listed_elsewhere(const struct symbol *s)
 {
 	uint32_t n = VEC_N(&s->ties, struct tie);
@@ -58,7 +58,7 @@ static enum pass barrier(const struct resolver *r, const struct symbol *s, uint3
 	return PASS_NONE;
 }
 
-/* Is the file part of something else than what exports the symbol? */
+/* Is the file linked into another object than the one that exports the symbol? */
 static bool apart(struct resolver *r, struct symbol *s, uint32_t file)
 {
 	const uint32_t *units;

@@ -9,13 +9,15 @@
 /* Why a file that names a symbol is no consumer. */
 enum pass { PASS_NONE, PASS_ARCH, PASS_UNBUILT, PASS_OPTION, PASS_PROGRAM, PASS_MODULES };
 
-/* Remembers the file as one that names the symbol in vain; the best reason stays. */
+/* Remembers that the file names the symbol and does not count; the strongest reason is kept. */
 void pass_over(struct symbol *s, uint32_t file, enum pass why);
 
 /* Do references from this file count for the symbol? */
 bool outside(struct resolver *r, struct symbol *s, uint32_t file);
 
-/* The same, and they are found: the symbol remembers whether the file can be a module. */
+/*
+ * The same for a reference that was found: the symbol remembers whether the file can be a module.
+ */
 bool consumes(struct resolver *r, struct symbol *s, uint32_t file);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Names that macros build with ##. A macro's chain "foo_ ## x ## _bar" fits a symbol if
- * the pieces do; that the macro is called with that x somewhere is then looked up. A
- * macro that hands its own arguments to such a macro counts like it.
+ * Names that macros build with ##. A chain "foo_ ## x ## _bar" fits a symbol if its pieces do. Then
+ * the calls of the macro with that x are looked up. A macro that hands its own arguments to such a
+ * macro counts like it.
  */
 #include "graph/paste.h"
 #include "base/vec.h"
@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define EVIDENCE_MIN 5 /* the same, to call it undecided on circumstances */
+#define EVIDENCE_MIN 5 /* literal characters that a match needs to make a symbol undecided */
 
 /* A macro through which a bare chain may be called with an argument. */
 struct call {
@@ -37,7 +37,7 @@ struct paste {
 	struct vec called, calls;
 };
 
-/* What no file refers to needs no look-up. */
+/* A name that no file refers to needs no look-up. */
 static int want(const struct paste *p, struct hmap *keys, uint64_t key)
 {
 	return !refs_seen(&p->seen, key) || hmap_slot(keys, key) ? 0 : -ENOMEM;
@@ -110,7 +110,7 @@ static struct match bare_match(const struct paste *p, const struct match *m, uin
 	return one;
 }
 
-/* All bare chains' macros, as far as some file may call them with what stands before the number. */
+/* Collects the macros of bare chains that some file may call with PREFIX as an argument. */
 static int find_calls(struct paste *p, struct calling *n, uint64_t prefix)
 {
 	int err = 0;
@@ -166,7 +166,7 @@ static int want_bare(struct paste *p, struct calling *n, struct hmap *keys, cons
 	return err;
 }
 
-/* Matches for which nothing is there to be looked up go. */
+/* Collects the names to be looked up, and drops the matches that have none. */
 static int wanted_keys(struct paste *p, struct calling *n, struct hmap *keys)
 {
 	uint32_t kept = 0;
@@ -211,8 +211,8 @@ static bool used_in(const struct index *x, uint64_t key, uint32_t file)
 }
 
 /*
- * The macro is called with all the arguments, each alone, but for a number that another
- * macro counts: that is the name.
+ * A certain use: the macro is called with all arguments of the match, each a sole argument. A
+ * number may also come from a nested call, as of a macro that counts.
  */
 static int certain(struct paste *p, const struct index *x, const struct match *m, uint64_t macro)
 {
@@ -234,8 +234,8 @@ static int certain(struct paste *p, const struct index *x, const struct match *m
 }
 
 /*
- * The macro and the argument are in one file, but the call has calls for arguments; or the
- * argument is a number and the macro itself is handed to something that counts.
+ * A possible use: the file has the macro and the arguments, but calls stand in the place of
+ * arguments; or the argument is a number, and the macro is handed to a macro that counts.
  */
 static int circumstantial(struct paste *p, const struct index *x, const struct match *m,
 			  uint64_t macro)

@@ -2,11 +2,11 @@
 #ifndef PASTE_H
 #define PASTE_H
 
-/* Names that macros build. */
+/* Uses of names that macros build. */
 
 #include "graph/resolve.h"
 
-/* Fills symbol.pasted, and undecided where unsure. */
+/* Fills symbol.pasted; where a use is only possible, the reason of the symbol says so. */
 int consume_pasted(struct resolver *r);
 
 #endif

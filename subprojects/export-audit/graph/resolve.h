@@ -12,7 +12,7 @@
 
 #define NO_OWNER UINT32_MAX
 
-/* How a file is bound to a symbol, so that its references are none from outside. */
+/* How a file is bound to a symbol: its own references to the symbol do not count. */
 enum bond { BOND_EXPORTS, BOND_DEFINES, BOND_SHADOWS /* has a static one of that name */ };
 
 struct tie {
@@ -42,8 +42,8 @@ struct symbol {
 };
 
 /*
- * A macro or inline function that names something. These are walked over and over: so they lie
- * in a row, with what they name, and not scattered over the facts of all files.
+ * A macro or inline function that names something. All of them are walked over many times, so they
+ * and the names lie in one array, and not scattered over the facts of all files.
  */
 struct referrer {
 	uint64_t hash;             /* its own name */

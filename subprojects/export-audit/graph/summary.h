@@ -3,8 +3,8 @@
 #define SUMMARY_H
 
 /*
- * What one tree exports, in a block without pointers: what is left of a resolved graph
- * when its files are gone, a hundred bytes a symbol.  Symbols are sorted by name.
+ * What one tree exports, in a block without pointers: the result of a resolved graph without its
+ * files, a hundred bytes a symbol.  Symbols are sorted by name.
  */
 
 #include "graph/graph.h"

@@ -79,7 +79,7 @@ static int new_symbol(struct resolver *r, const char *name, const struct stateme
 	return s->name && s->stem && s->ns ? 0 : -ENOMEM;
 }
 
-/* Exported for some modules here and for others there: for all of them. */
+/* Two statements export it for different modules: it is exported for all of them. */
 static int widen(struct symbol *s, const struct statement *st)
 {
 	char *joined;
@@ -124,7 +124,7 @@ int symbols_add(struct resolver *r, const struct statement *st)
 		    VEC_AT(&s->sites, struct graph_site, i).line == site.line)
 			return 0; /* two branches of one macro */
 	r->n_statements++;
-	/* exported more liberally anywhere: that is what binds users */
+	/* the widest licence of all statements counts for users */
 	s->licence = st->licence < s->licence ? st->licence : s->licence;
 	if (s->variant == VARIANT_FOR_MODULES)
 		err = widen(s, st);

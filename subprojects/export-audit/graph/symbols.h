@@ -14,7 +14,7 @@ struct statement {
 	bool tramp, unexpanded;
 };
 
-/* A statement that is known already counts once; others of the same symbol widen it. */
+/* Adds a statement; a second statement for a symbol widens its licence and its modules. */
 int symbols_add(struct resolver *r, const struct statement *st);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Verdicts, and the one clause that says why. */
+/* Verdicts, and the reason of each in one clause. */
 #include "graph/verdict.h"
 #include "graph/emitted.h"
 #include "graph/outside.h"
@@ -48,13 +48,15 @@ static int say_consumed(struct resolver *r, struct symbol *s)
 			only_tests(r, &s->indirect));
 }
 
-/* Rust names what it links by other means than the C bindings. */
+/* Rust links to these without a name in the source. */
 static bool rust_exports(const struct resolver *r, const struct symbol *s)
 {
 	return !strncmp(r->files[VEC_AT(&s->sites, struct graph_site, 0).file].path, "rust/", 5);
 }
 
-/* Exported by an architecture, named like a helper, and no source defines it. */
+/*
+ * Is it perhaps of libgcc? An architecture exports it, no source defines it, and it begins with __.
+ */
 static bool from_library(const struct resolver *r, const struct symbol *s)
 {
 	const char *path = r->files[VEC_AT(&s->sites, struct graph_site, 0).file].path;
@@ -89,7 +91,7 @@ static int say_unconsumed(const struct resolver *r, struct symbol *s)
 	return asprintf(&s->reason, "no file but its own names it");
 }
 
-/* Why source cannot tell whether something else uses it; NULL: it can. */
+/* Why the source does not tell whether anything uses it; NULL if it does. */
 static const char *doubt(const struct resolver *r, const struct symbol *s, const char *hint)
 {
 	const char *emitted = emitted_reason(s->name);
@@ -161,7 +163,10 @@ static bool looks_up(const struct blob *b)
 	return false;
 }
 
-/* A string that is the name, in another module's file that looks up names which it is not seen to write. */
+/*
+ * Finds strings that are the name of a symbol, in files of other modules that look up symbols by
+ * name.
+ */
 static int named_in_strings(struct resolver *r)
 {
 	for (uint32_t f = 0; f < r->n_files; f++) {

@@ -6,7 +6,7 @@
 
 #include "graph/resolve.h"
 
-/* From what has been found. */
+/* Sets verdict and reason of each symbol, from the uses that were found. */
 int judge(struct resolver *r);
 
 #endif

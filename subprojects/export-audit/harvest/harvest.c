@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* First everything that the cache lacks is read, then trees are resolved, one by each thread. */
+/* Reads all blobs that the cache lacks, then resolves the trees, one by each thread. */
 #include "harvest/harvest.h"
 #include "base/complain.h"
 #include "core_id.h"
@@ -69,7 +69,7 @@ void harvest_close(struct harvest *h)
 	*h = (struct harvest){ 0 };
 }
 
-/* Adds what the cache lacks of a tree. */
+/* Adds the blobs of a tree that the cache lacks. */
 static int want_tree(struct harvest *h, const git_oid *tree, struct intake *in)
 {
 	struct tree_files files;
@@ -84,7 +84,7 @@ static int want_tree(struct harvest *h, const git_oid *tree, struct intake *in)
 	return err;
 }
 
-/* What the resolver had to leave out. */
+/* Tells the user of expansions that were cut. */
 static void warn_of_cuts(const struct harvested *t)
 {
 	const struct graph *g = t->graph;
@@ -190,7 +190,7 @@ struct work {
 	int err;
 };
 
-/* Is it there, or will it be because an earlier one has the same tree? */
+/* Is the summary there, or does an earlier job make it, of the same tree? */
 static bool is_settled(struct harvest *h, const git_oid *const *trees, const struct summary **out,
 		       size_t i)
 {
@@ -203,7 +203,7 @@ static bool is_settled(struct harvest *h, const git_oid *const *trees, const str
 	return out[i];
 }
 
-/* The next tree with its facts; false: there is none, or it failed. */
+/* Gets the next tree with its facts; false if there is none, or on failure. */
 static bool take(struct work *w, struct harvested *t, size_t *at)
 {
 	bool found = false;
@@ -253,7 +253,7 @@ static void *resolve(void *arg)
 		if (!err)
 			err = summary_new(t.graph, t.facts, &s);
 		harvested_free(&t);
-		malloc_trim(0); /* or each tree leaves some memory unused behind */
+		malloc_trim(0); /* else each tree would leave unused memory behind */
 		give(w, at, s, err);
 	}
 	harvested_free(&t);

@@ -30,7 +30,7 @@ struct harvest {
 
 /* CACHE: as store_open().  The repository stays the caller's. */
 int harvest_open(struct harvest *h, struct repo *repo, const char *cache);
-/* Writes what is new to the cache. */
+/* Writes new blocks to the cache. */
 void harvest_close(struct harvest *h);
 
 /* A tree's files with their facts, and the verdicts on them. */
@@ -48,8 +48,10 @@ struct harvested {
 int harvest_tree(struct harvest *h, const git_oid *tree, struct harvested *out);
 void harvested_free(struct harvested *t);
 
-/* The facts of one blob, borrowed from the cache; PATH decides its kind. -EINVAL: not a source
- * file. */
+/*
+ * The facts of one blob, borrowed from the cache; PATH decides its kind.  -EINVAL: it is no source
+ * file.
+ */
 int harvest_blob(struct harvest *h, const char *path, const git_oid *id, const struct blob **out);
 
 /* What TREE exports.  Ownership: borrowed from the cache until harvest_close(). */

@@ -27,7 +27,7 @@ struct pool {
 	struct harvest *harvest;
 	const struct intake *in;
 	atomic_size_t next;
-	pthread_mutex_t lock; /* of what follows, and of the cache */
+	pthread_mutex_t lock; /* of the members below, and of the cache */
 	int err;
 };
 
@@ -73,7 +73,7 @@ static void sort(struct intake *in)
 	in->n = n;
 }
 
-/* Return: 0, *out NULL for what is too large to be source; -ENOENT; -ENOMEM. */
+/* Return: 0 (*out is NULL if the blob is too large to be source); -ENOENT; -ENOMEM. */
 static int scan(struct reader *r, struct blob_scanner *sc, const struct job *j, struct blob **out)
 {
 	const char *data;
@@ -110,7 +110,7 @@ static int store_chunk(struct pool *p, struct job *jobs, struct blob **blobs, co
 		else
 			err = store(p->harvest, &jobs[i], blobs[i]);
 	}
-	if (!err) /* a failure is met again, and reported, at the end */
+	if (!err) /* finish() tries again, and reports the failure */
 		store_flush(p->harvest->store, FLUSH_BYTES, true);
 	return err;
 }
@@ -143,7 +143,9 @@ static void *work(void *arg)
 	git_repository *git = NULL;
 	struct reader *r = NULL;
 
-	/* libgit2's handles are not for two threads; what is left undone is done by finish() */
+	/*
+	 * a handle of libgit2 is for one thread; finish() does the jobs of a thread that has none
+	 */
 	if (blob_scanner_new(&sc) || git_repository_open(&git, p->harvest->repo->path) ||
 	    reader_new(objects, git, &r))
 		goto out;
@@ -164,7 +166,7 @@ out:
 	return NULL;
 }
 
-/* Jobs that no thread did: their blobs are only in memory, or missing, or they are few. */
+/* Does the jobs that no thread did: few ones, and blobs that are only in memory or missing. */
 static int finish(struct intake *in, struct harvest *h)
 {
 	struct blob_scanner *sc = NULL;
@@ -208,7 +210,7 @@ int intake_run(struct intake *in, struct harvest *h)
 	if (n) {
 		objects_trim(h->objects);
 		store_flush(h->store, REST_BYTES, true);
-		malloc_trim(0); /* what the threads have freed, some hundred megabytes */
+		malloc_trim(0); /* gives back what the threads freed, some hundred megabytes */
 	}
 	if (p.err) {
 		complain("out of memory");

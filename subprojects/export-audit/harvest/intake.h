@@ -3,8 +3,8 @@
 #define INTAKE_H
 
 /*
- * Blobs that the cache lacks, to be read and scanned in one go: each once, in the order in
- * which they lie in the packs, by some threads.
+ * Reads and scans the blobs that the cache lacks: each once, in the order of their places in the
+ * packs, with several threads.
  */
 
 #include "harvest/harvest.h"

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the user asked about, whatever became of it. */
+/* Did the user ask about this symbol? */
 static bool asked_for(const struct history_options *o, const struct history_row *row)
 {
 	const struct story *s = row->story;
@@ -135,7 +135,10 @@ static int see_row(struct telling *t, struct history_row *row)
 	return err;
 }
 
-/* A filter that was mistyped is no clean bill.  Return: 0, or an exit status after a complaint. */
+/*
+ * A filter that no symbol ever matched was mistyped: an error.  Return: 0, or an exit status after
+ * a complaint.
+ */
 static int check_filters(struct telling *t, struct maint *m)
 {
 	const struct history_options *o = t->options;

@@ -107,7 +107,7 @@ static const struct summary_symbol *at(const struct history *h, const char *name
 	return r < h->n ? summary_find(h->summaries[r], name) : NULL;
 }
 
-/* Moved: none of the files that exported it does so now. */
+/* Has it moved? Then none of the old files exports it now. */
 static bool moved(const struct summary *a, const struct summary_symbol *x, const struct summary *b,
 		  const struct summary_symbol *y)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A JavaScript string; "<" could end the script element, and what is no ASCII may be no UTF-8. */
+/* A JavaScript string; "<" could end the script element, and bytes beyond ASCII may be no UTF-8. */
 static void string(FILE *f, const char *s)
 {
 	putc('"', f);

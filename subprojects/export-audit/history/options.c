@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Options of history. */
+/* Reads the options of export-audit history. */
 #include "history/options.h"
 #include "base/complain.h"
 

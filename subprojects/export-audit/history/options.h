@@ -2,7 +2,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-/* What the user wants of history. */
+/* The options of export-audit history. */
 
 #include "base/command.h"
 #include "history/out.h"

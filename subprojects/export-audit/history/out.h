@@ -30,7 +30,7 @@ void history_print_start(struct history_printer *p);
 int history_print(struct history_printer *p, const struct history_row *row);
 void history_print_end(struct history_printer *p);
 
-/* The page, by its cells; history_html.c. */
+/* The page; in html.c. */
 void history_html_start(FILE *f, const char *const *columns, int n);
 void history_html_row(FILE *f, const char *const *cells, int n);
 void history_html_end(FILE *f);

@@ -21,7 +21,7 @@ static const char *arch_name(const char *s, size_t *n)
 	return s;
 }
 
-/* All for one architecture too many, too. */
+/* Architectures beyond the number of bits have all bits, too. */
 uint64_t arches_of(struct arches *a, const char *path)
 {
 	const char *name;

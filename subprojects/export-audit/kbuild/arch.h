@@ -13,7 +13,7 @@ struct arches {
 	uint32_t n;
 };
 
-/* The bit of the architecture that the path is below; all bits for what is below none. */
+/* The bit of the architecture that the path is below; all bits if it is below none. */
 uint64_t arches_of(struct arches *a, const char *path);
 void arches_fini(struct arches *a);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What Makefiles list, by file. */
+/* What the Makefiles make of each file. */
 #include "kbuild/built.h"
 #include "kbuild/mention.h"
 #include "kbuild/state.h"
@@ -31,7 +31,7 @@ static bool starts(const char *s, const char *with)
 	return !strncmp(s, with, strlen(with));
 }
 
-/* Files that no list has: anything if a Makefile names them in another way. */
+/* A file in no list may be anything if a Makefile names it in a way that is not understood. */
 int built_finish(struct built *b)
 {
 	for (uint32_t f = 0; f < b->n_files; f++) {
@@ -60,13 +60,13 @@ bool built_join(struct built *b, uint32_t file, uint32_t includer)
 {
 	struct state *to = &b->states[file], *from = &b->states[includer], old = *to;
 
-	if (b->files[includer].blob->kind == BLOB_HEADER) { /* of whoever includes that */
+	if (b->files[includer].blob->kind == BLOB_HEADER) { /* part of all its includers */
 		to->how |= BUILT_IN | BUILT_MODULE;
 		to->nameless = true;
 	}
 	to->how |= from->how & (BUILT_IN | BUILT_MODULE);
 	to->arches |= from->arches;
-	if (from->how & BUILT_MODULE) /* its names would be those of the other, too */
+	if (from->how & BUILT_MODULE) /* it is in the same modules, whose names are not copied */
 		to->nameless = true;
 	return to->how != old.how || to->arches != old.arches || to->nameless != old.nameless;
 }

@@ -3,10 +3,9 @@
 #define BUILT_H
 
 /*
- * What the Makefiles make of each source file: nothing, a part of the kernel itself, of a
- * module and of which, or of a program. Where Makefiles are beyond what is understood here
- * a file may be anything: that makes a symbol look consumed, never unconsumed.
- * Used by the resolver only.
+ * What the Makefiles make of each source file: nothing, a part of the kernel itself, of a module
+ * (and of which), or of a program. If a Makefile is not understood a file may be anything: that may
+ * make a symbol look consumed, never unconsumed. Used by the resolver only.
  */
 
 #include "text/source.h"
@@ -23,18 +22,21 @@ struct built;
 int built_new(const struct source_file *files, uint32_t n_files, struct built **out);
 void built_free(struct built *b);
 
-/* The words of a Makefile, for files that no list was found to have. */
+/* Remembers the words of a Makefile; a file in no list may be named by one. */
 int built_words(struct built *b, uint32_t makefile);
-/* After all Makefiles. */
+/* To be called after all Makefiles. */
 int built_finish(struct built *b);
 /* A .c that another includes is built with that. True if it changed anything. */
 bool built_join(struct built *b, uint32_t file, uint32_t includer);
 
-/* BUILT_*; 0: nobody builds it. */
+/* A sum of BUILT_*; 0 if no Makefile builds it. */
 uint32_t built_how(const struct built *b, uint32_t file);
 /* Is it in a module that the list names: "kvm,vfio-*"? True if its module is not known. */
 bool built_allowed(const struct built *b, uint32_t file, const char *list);
-/* Architectures that the file may be part of, as bits; all for what is below no arch/. */
+/*
+ * Architectures that the file may be part of, as bits; all of them for a file that is not below
+ * arch/.
+ */
 uint64_t built_arches(const struct built *b, uint32_t file);
 
 /* "ld --wrap=NAME": what the file calls NAME is __wrap_NAME, and __real_NAME is NAME. */

@@ -6,7 +6,7 @@
 
 #include "kbuild/include.h"
 
-/* Fills in closure and scc, from the edges.  Return: 0 or -ENOMEM. */
+/* Computes closure and scc from the edges.  Return: 0 or -ENOMEM. */
 int includes_close(struct includes *i);
 
 #endif

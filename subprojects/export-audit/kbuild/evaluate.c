@@ -117,7 +117,7 @@ static void call(struct make *m, enum function f, const char *s, size_t n, struc
 	for (size_t i = 0; i < count; i++)
 		if (f != F_FOREACH || i < 2)
 			a[i] = make_expanded(m, raw[i], lens[i]);
-	if (f == F_IF) { /* both answers; of a condition only what it would yield */
+	if (f == F_IF) { /* takes both answers; a sole argument is an answer, too */
 		for (size_t i = count > 1 ? 1 : 0; i < count && a[i]; i++) {
 			words_put(out, " ", 1);
 			words_put(out, a[i], strlen(a[i]));

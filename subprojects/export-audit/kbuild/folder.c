@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Folders with Makefiles, and who descends into them. */
+/* Folders with Makefiles, and the folders that descend into them. */
 #include "kbuild/folder.h"
 #include "base/grow.h"
 #include "base/hash.h"
@@ -111,8 +111,9 @@ static uint32_t above(const struct folders *f, const char *path)
 }
 
 /*
- * Does some Makefile descend into the folder, and into the one of that? What is not understood
- * does; and below what has no lists one cannot tell. Architectures are chosen by other means.
+ * Does a Makefile descend into the folder, and a Makefile into the folder of that one? If a
+ * Makefile is not understood, or has no lists, the answer is yes. Folders of architectures always
+ * count.
  */
 bool folders_reached(struct folders *f, uint32_t folder)
 {
@@ -121,7 +122,7 @@ bool folders_reached(struct folders *f, uint32_t folder)
 
 	if (at->settled)
 		return at->reached;
-	at->settled = at->reached = true; /* whatever goes in a circle */
+	at->settled = at->reached = true; /* this ends a circle of folders */
 	up = strncmp(at->path, "arch/", 5) ? above(f, at->path) : 0;
 	if (!up)
 		return true;

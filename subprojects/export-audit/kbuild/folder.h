@@ -3,8 +3,8 @@
 #define FOLDER_H
 
 /*
- * Which folders the Makefiles descend into: a list in a folder that none of them reaches
- * builds nothing. Used by built.c only. Folders go by numbers, from 1.
+ * Which folders the Makefiles descend into: a list in a folder that no Makefile reaches builds
+ * nothing. Used by built.c and members.c. A folder is known by a number, from 1.
  */
 
 #include <stdbool.h>
@@ -19,11 +19,14 @@ void folders_free(struct folders *f);
 
 /* The number of the folder; 0: no memory. */
 uint32_t folders_add(struct folders *f, const char *path);
-/* Its Makefile has lists. */
+/* Notes that its Makefile has lists. */
 void folders_lists(struct folders *f, uint32_t folder);
-/* A list of its Makefile descends into another; live: something can switch it on. */
+/*
+ * Notes that a list of its Makefile descends into another folder; live: an option can enable the
+ * list.
+ */
 int folders_descend(struct folders *f, uint32_t folder, const char *into, bool live);
-/* After all Makefiles. */
+/* To be called after all Makefiles. */
 bool folders_reached(struct folders *f, uint32_t folder);
 
 #endif

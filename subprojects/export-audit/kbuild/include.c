@@ -152,7 +152,7 @@ static void angled(struct resolver *r, const char *from, const char *text)
 		by_suffix(r, from, text);
 		return;
 	}
-	/* common code: any architecture's, and the generic one where an architecture has none */
+	/* common code sees the header of each architecture, and the generic one that others use */
 	for (uint32_t f = hmap_get(&r->bases, hash_bytes(base_of(text), strlen(base_of(text))));
 	     f != HMAP_NONE; f = r->next[f]) {
 		const char *path = r->files[f].path;
@@ -186,7 +186,10 @@ static void resolve(struct resolver *r, uint32_t file, const char *text, uint32_
 			return;
 		}
 	}
-	/* what is not beside the file depends on its folder, or, under include/, on its arch */
+	/*
+	 * A file that is not beside the includer depends on its folder; <linux/x.h> outside of
+	 * arch/ does not.
+	 */
 	key = hash_mix(key, hash_bytes(from, strncmp(from, "arch/", 5) && !quoted &&
 							     !strncmp(text, "linux/", 6)
 						     ? 0

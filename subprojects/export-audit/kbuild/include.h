@@ -3,9 +3,9 @@
 #define INCLUDE_H
 
 /*
- * Which file sees which: #include lines resolved without a compiler's search path. Where
- * several files could be meant, all that fit best are: seeing too much only makes a
- * symbol look consumed, never unconsumed.
+ * Which file sees which: #include lines, resolved without the search path of a compiler. Where an
+ * #include may mean several files, all that fit best count: to see too much may make a symbol look
+ * consumed, never unconsumed.
  */
 
 #include "text/source.h"
@@ -17,7 +17,7 @@ struct includes {
 	uint32_t *id;                /* of included files, dense; UINT32_MAX for others */
 	uint32_t n_ids;
 	uint64_t **closure; /* by id: bits by id; shared within a cycle */
-	uint32_t *scc;      /* by id: which closure it has, i.e. who owns the memory */
+	uint32_t *scc;      /* by id: the file whose closure it shares, and which owns it */
 };
 
 int includes_read(const struct source_file *files, uint32_t n_files, struct includes **out);

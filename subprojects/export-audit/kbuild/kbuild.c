@@ -211,7 +211,7 @@ static bool of_kbuild(const char *base)
 	return !strcmp(base, "Makefile") || !strcmp(base, "Kbuild") || !strcmp(base, "Kbuild.in");
 }
 
-/* Words of automake's and autoconf's own files say nothing about the kernel. */
+/* The files of automake and autoconf say nothing about the kernel. */
 static bool of_autotools(const char *base)
 {
 	const char *dot = strrchr(base, '.');
@@ -229,7 +229,7 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 
 	k->added = path_is_added(path);
 	if (err || !of_kbuild(base))
-		return err; /* evaluated where it is included */
+		return err; /* it is evaluated where a Makefile includes it */
 	dir = strndup(path, slash ? (size_t)(slash - path) : 0);
 	if (!dir)
 		return -ENOMEM;

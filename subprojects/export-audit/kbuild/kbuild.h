@@ -13,12 +13,14 @@
 
 struct kbuild;
 
-/* files sorted by path. What the Makefiles list goes to built as well. */
+/* Reads all Makefiles; built learns of their lists. The files are sorted by path. */
 int kbuild_read(const struct source_file *files, uint32_t n_files, const struct kconfig *kconfig,
 		struct built *built, struct kbuild **out);
 void kbuild_free(struct kbuild *k);
 
-/* Units of a file: ids, at least one. Adding makes one file part of what another is part of. */
+/*
+ * The units of a file, at least one. kbuild_join() adds the units of the includer to those of file.
+ */
 uint32_t kbuild_units(const struct kbuild *k, uint32_t file, const uint32_t **units);
 int kbuild_join(struct kbuild *k, uint32_t file, uint32_t includer);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Options out of Kconfig files, those that Makefiles and sources set for themselves, and
- * conditions asked with what is known of them: true, false, or anything.
+ * Options from Kconfig files, options that Makefiles and sources set for themselves, and conditions
+ * that ask for options: true, false, or unknown.
  */
 #include "kbuild/kconfig.h"
 #include "base/hash.h"
@@ -132,7 +132,7 @@ void kconfig_free(struct kconfig *k)
 	free(k);
 }
 
-/* Where Makefiles ask for options and there is no Kconfig, that was left out of the tree. */
+/* If Makefiles ask for options and the tree has no Kconfig file, these were left out of it. */
 static bool exists(const struct kconfig *k, const char *name, size_t len)
 {
 	if (!k->any && k->asked)
@@ -152,7 +152,7 @@ char kconfig_value(const struct kconfig *k, const char *name, size_t len)
 	return v & OPTION_TRISTATE || !v ? 'm' : 'y';
 }
 
-/* Conditions: what is false in every configuration, true in every one, or neither. */
+/* Conditions are false in every configuration, true in every one, or neither. */
 enum truth { FALSE, TRUE, UNKNOWN };
 
 struct condition {
@@ -186,7 +186,7 @@ static enum truth named(struct condition *c)
 		return exists(c->k, name.s, name.len) ? UNKNOWN : FALSE;
 	if (!asks && c->t.type != '(')
 		return UNKNOWN;
-	do { /* to the end of the arguments; the first word of them is what is asked for */
+	do { /* skips the arguments; their first word is the option */
 		depth += c->t.type == '(';
 		depth -= c->t.type == ')';
 		if (asks && c->t.type == T_IDENT) {

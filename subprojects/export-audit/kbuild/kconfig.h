@@ -18,8 +18,8 @@ void kconfig_free(struct kconfig *k);
 char kconfig_value(const struct kconfig *k, const char *name, size_t len);
 
 /*
- * Can what stands under the guard be there, in some configuration? dead: room for n_guards + 1,
- * filled by number.
+ * Which conditions of the file hold in no configuration: sets dead[] by the number of the guard. It
+ * has room for n_guards + 1.
  */
 void kconfig_guards(const struct kconfig *k, const struct blob *b, uint8_t *dead);
 

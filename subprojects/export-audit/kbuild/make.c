@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A small make: lines of a Makefile. */
+/* A small make: reads the lines of a Makefile. */
 #include "kbuild/make.h"
 #include "kbuild/evaluate.h"
 #include "kbuild/path.h"
@@ -66,7 +66,7 @@ static int line(struct make *m, char *s)
 		n += s[op] == '(';
 		n -= n && s[op] == ')';
 		if (!n && (s[op] == ' ' || s[op] == '\t') && !strchr("=:+? \t", s[op + 1]))
-			return 0; /* two words: a rule or a conditional */
+			return 0; /* two words: this is a rule or a conditional */
 	}
 	end = s + op + strspn(s + op, ":+?");
 	if (*end != '=')
@@ -78,7 +78,7 @@ static int line(struct make *m, char *s)
 	n = strcspn(name, " \t");
 	name[n] = 0;
 	value = end + 1 + strspn(end + 1, " \t");
-	/* a list keeps what any branch gives it; ":=" is expanded now, the rest later */
+	/* a list keeps the words of all branches; ":=" is expanded now, "=" later */
 	append |= list_name(name);
 	if (s[op] == ':' || append) {
 		char *now = make_expanded(m, value, strlen(value));

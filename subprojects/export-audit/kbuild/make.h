@@ -3,10 +3,9 @@
 #define MAKE_H
 
 /*
- * Enough of make to know which objects a kernel Makefile lists: variables, the text
- * functions that lists are built with, includes. Every branch of a conditional is taken
- * and every CONFIG_ is "m" if it can be, else "y": the question is what can be linked
- * together, not what is.
+ * Enough of make to know which objects a kernel Makefile lists: variables, text functions,
+ * includes. All branches of conditionals are taken, and a CONFIG_ option is "m" if it can be, else
+ * "y": the question is which objects may be linked together, in any configuration.
  */
 
 #include "kbuild/vars.h"

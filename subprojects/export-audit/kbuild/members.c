@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Members of the lists in a Makefile, and of the lists that these name. */
+/* Reads the lists of a Makefile, and the lists that their members name. */
 #include "kbuild/members.h"
 #include "base/grow.h"
 #include "kbuild/lists.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define DEPTH_LIMIT 6
-#define WORDS 100000u /* of one Makefile: lists in lists may be many; 6.12 needs 1,000 at most */
+#define WORDS 100000u /* that are looked at in one Makefile; 6.12 needs 1,000 at most */
 
 static int add_module(struct built *b, struct state *s, const char *name, size_t n)
 {
@@ -128,7 +128,7 @@ static int objects(const struct list *l, const char *value)
 	return err;
 }
 
-/* STEM-y, STEM-objs and so on; what is in STEM-n only is in nothing. */
+/* Reads STEM-y, STEM-objs and so on. An object that is only in STEM-n is linked into nothing. */
 static int members(const struct list *l, const char *stem, size_t n)
 {
 	int err = 0;
@@ -147,7 +147,9 @@ static int members(const struct list *l, const char *stem, size_t n)
 	return err;
 }
 
-/* What the end of "obj-y", "obj-m", "obj-n" says. "obj-" is a variable that was not understood. */
+/*
+ * What the list makes, by the end of its name: "y", "m", "n". Empty: a variable was not understood.
+ */
 static uint32_t kind_of_list(const char *end)
 {
 	if (!*end)
@@ -188,7 +190,7 @@ static int add_wrap(struct built *b, uint32_t file, const char *name, size_t n)
 	return b->wraps[b->n_wraps++].name ? 0 : -ENOMEM;
 }
 
-/* Flags of the linker hold for every object that this Makefile lists. */
+/* A --wrap among the flags of the linker holds for each object that the Makefile lists. */
 static int wraps_of(struct built *b, const struct make *m, const char *flags)
 {
 	int err = 0;

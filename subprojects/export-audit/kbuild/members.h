@@ -7,7 +7,7 @@
 #include "kbuild/built.h"
 #include "kbuild/make.h"
 
-/* The lists of an evaluated Makefile. */
+/* Reads the lists of an evaluated Makefile.  Return: 0 or -ENOMEM. */
 int members_read(struct built *b, const struct make *m);
 
 #endif

@@ -159,7 +159,7 @@ static size_t variable(const char *s)
 	return s[n] == ')' || s[n] == '}' ? n + 1 : 0;
 }
 
-/* A function over files of the folder: all of them. */
+/* A $(wildcard *.c) names all files of the folder. */
 static int wildcards(struct mentions *m, const char *dir, const char *text)
 {
 	char path[1024];

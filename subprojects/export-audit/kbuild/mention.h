@@ -3,8 +3,8 @@
 #define MENTION_H
 
 /*
- * Files that a Makefile names in whatever way, without an idea what it does with them:
- * a doubt in their favour. Used by built.c only.
+ * Files that a Makefile names, whatever it does with them: they may be built. Used by built.c and
+ * folder.c.
  */
 
 #include <stdbool.h>

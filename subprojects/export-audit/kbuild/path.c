@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Paths, joined. */
+/* Joining paths. */
 #include "kbuild/path.h"
 
 #include <string.h>

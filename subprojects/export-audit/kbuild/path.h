@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 /*
- * Joins dir and path ("/x" is from the root), resolves . and ..; into out, "" if it leaves the root.
+ * Joins dir and path into out, and resolves "." and "..". A path that begins with "/" is from the
+ * root of the tree. out is "" if it does not fit.
  */
 void make_path(const char *dir, const char *path, char *out, size_t size);
 

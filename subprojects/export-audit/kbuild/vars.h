@@ -2,7 +2,7 @@
 #ifndef VARS_H
 #define VARS_H
 
-/* What a Makefile has said so far: its variables. */
+/* The variables of a Makefile, as far as it was read. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,10 +26,10 @@ struct make {
 
 const char *make_get(const struct make *m, const char *name);
 
-/* The value, or what is added to it. */
+/* Sets the variable, or appends to it.  Return: 0 or -ENOMEM. */
 int make_set(struct make *m, const char *name, const char *value, bool append);
 
-/* Work done, in bytes: what asks for too much is left as it is. */
+/* Takes n bytes from the budget; false if it is used up, and the text is left as it is. */
 bool make_spend(struct make *m, size_t n);
 
 #endif

@@ -13,16 +13,16 @@ struct words {
 	bool oom;
 };
 
-/* Text at the end, as it is. */
+/* Appends text. */
 void words_put(struct words *t, const char *s, size_t n);
 
-/* A word at the end, a blank before it. */
+/* Appends a blank and a word. */
 void words_add(struct words *out, const char *s, size_t n);
 
 /* Next word of *s; its length, 0 at the end. */
 size_t words_next(const char **s);
 
-/* The text functions of make that lists are built with. */
+/* The text functions of make, each appended to out. */
 void words_patsubst(const char *from, const char *to, const char *list, struct words *out);
 void words_subst(const char *from, const char *to, const char *s, struct words *out);
 void words_affix(const char *fix, const char *list, bool before, struct words *out);

@@ -47,7 +47,7 @@ static bool is_quoted_from(const char *s, const char *end)
 	return span_starts(s, end, "From ");
 }
 
-/* Carriage returns at the ends of lines go. */
+/* Drops the carriage returns at the ends of lines. */
 static size_t strip_returns(char *s, size_t len)
 {
 	char *o = s;
@@ -77,7 +77,7 @@ static char *unpacked(struct span all, size_t *len)
 	}
 	*o = 0;
 	*len = (size_t)(o - copy);
-	/* where headers end in them too, the transport has put them there */
+	/* if the headers have them too, the transport added them */
 	if (head_end - all.s > 1 && head_end[-1] == '\n' && head_end[-2] == '\r')
 		*len = strip_returns(copy, *len);
 	return copy;
@@ -126,7 +126,7 @@ static int parse_mail(struct mail *m, struct span all)
 	return err;
 }
 
-/* Does a line of the form "Name: value" follow?  Then a "From " before it started a mail. */
+/* Does a line "Name: value" follow? Then the "From " line before it starts a mail. */
 static bool header_follows(const char *s, const char *end)
 {
 	const char *p = s;

@@ -25,7 +25,9 @@ struct mbox {
 int mbox_parse(const char *text, size_t len, struct mbox *out);
 void mbox_free(struct mbox *m);
 
-/* "Name <address>" to its parts; malloc()ed, "" for what is missing.  Return: 0 or -ENOMEM. */
+/*
+ * Splits "Name <address>"; both parts are malloc()ed, a missing one is "".  Return: 0 or -ENOMEM.
+ */
 int mbox_person(const char *s, size_t len, char **name, char **address);
 
 #endif

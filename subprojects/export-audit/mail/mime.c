@@ -11,7 +11,7 @@
 
 #define MAX_DEPTH 8 /* of parts in parts */
 
-/* The text being made.  It is never longer than the mail: decoding and leaving out only shorten. */
+/* The decoded text. It is never longer than the mail, for decoding only shortens it. */
 struct text {
 	char *s;
 	size_t len;
@@ -221,7 +221,7 @@ static void leaf(struct span head, struct span body, struct text *out)
 	out->len += len;
 }
 
-/* Text that is no web page, and files that are attached without a better name. */
+/* Text other than HTML; also a part without a type, an attached mail, an attached file. */
 static bool is_text(struct span type)
 {
 	return type.s == type.end || (is(type, "text/") && !is(type, "text/html")) ||

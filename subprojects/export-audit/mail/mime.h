@@ -2,7 +2,7 @@
 #ifndef MIME_H
 #define MIME_H
 
-/* What a mail says once its transport is taken off: header values, and the text of its parts. */
+/* The content of a mail, decoded: values of headers, and the text of its parts. */
 
 #include <stdbool.h>
 #include <stddef.h>

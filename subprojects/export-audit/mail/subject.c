@@ -7,7 +7,7 @@
 
 #define MAX_NUMBER 1000000u
 
-/* Versions are counted in steps, for "v2.1" and for what is sent once more. */
+/* Versions are STEP apart, so that "v2.1" and a resent series lie between two of them. */
 enum { STEP = 1000, MINOR = 10, RESENT = 1 };
 
 static const char *skip_blanks(const char *s)
@@ -94,7 +94,7 @@ static void brackets(const char *s, const char *end, struct subject *out)
 	}
 }
 
-/* "Re: ", "AW: ", "Re[2]: ": what mailers put before the subject of a reply; 0: nothing. */
+/* The length of "Re: ", "AW: ", "Re[2]: " and so on before the subject of a reply; 0 if none is. */
 static size_t reply(const char *s)
 {
 	static const char *const words[] = { "re", "aw", "sv", "vs", "antw", "odp" };

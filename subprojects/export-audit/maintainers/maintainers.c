@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* MAINTAINERS, read. */
+/* Reading MAINTAINERS. */
 #include "base/grow.h"
 #include "maintainers/sections.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Sections that cover a path. */
+/* Finding the sections that cover a path. */
 #include "base/grow.h"
 #include "maintainers/sections.h"
 

@@ -3,10 +3,10 @@
 #define SECTIONS_H
 
 /*
- * What MAINTAINERS says, to be looked up by path. A tree has some ten thousand patterns and as
- * many files with exports, so F: and X: patterns are filed under the directory part that comes
- * before their first wildcard: a path needs to be tried only against the patterns of its own
- * parent directories. Shared by maintainers.c and match.c.
+ * The sections of MAINTAINERS, and their patterns. A tree has some ten thousand patterns and as
+ * many files with exports. So F: and X: patterns are filed under their directory part before the
+ * first wildcard, and a path is tried only against the patterns of its own parent directories.
+ * Shared by maintainers.c and match.c.
  */
 
 #include <regex.h>
@@ -42,7 +42,7 @@ struct maint {
 	int32_t slots[NSLOTS];
 };
 
-/* The slot of a directory part. */
+/* The slot of the directory part S. */
 uint32_t maint_slot(const char *s, size_t len);
 
 #endif

@@ -160,7 +160,7 @@ static struct json_object *text(const char *s)
 	return json_object_new_string(clean);
 }
 
-/* All that list it: a symbol may have versions. */
+/* All nodes that list the symbol: it may have versions. */
 static struct json_object *nodes(const struct own *o, const struct own_symbol *s)
 {
 	struct json_object *list = json_object_new_array();
@@ -205,7 +205,7 @@ static void print_json(const struct own *o)
 	json_object_put(root);
 }
 
-/* Findings at the line of the map, or of the header. */
+/* Findings are at the line of the map, or of the header. */
 static int other_forms(const struct own *o, const struct own_options *p)
 {
 	struct results r = { 0 };
@@ -239,7 +239,7 @@ static int bad_map(const char *path, int err, uint32_t line)
 	return complain("cannot read %s: %s", path, strerror(-err));
 }
 
-/* A folder that was mistyped would make its files consumers. */
+/* A mistyped folder is an error: its files would count as consumers. */
 static int libraries_exist(const struct own_request *q)
 {
 	char path[4096];

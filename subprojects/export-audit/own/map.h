@@ -11,7 +11,7 @@
 enum map_kind {
 	MAP_NAME,
 	MAP_PATTERN, /* with *, ? or [; what a template has between @ and @ is a * */
-	MAP_CXX      /* of extern "C++": a name or pattern of what is mangled */
+	MAP_CXX      /* of extern "C++": a name or pattern before mangling */
 };
 
 struct map_symbol {
@@ -19,7 +19,7 @@ struct map_symbol {
 	char *node; /* "" for an anonymous script */
 	uint32_t line;
 	enum map_kind kind;
-	bool local; /* said to be no symbol of the library; "*" is not listed */
+	bool local; /* under "local:"; "*" is not listed */
 };
 
 /* In the order of the script.  A name may be there once in each node: it has versions then. */

@@ -83,7 +83,7 @@ static void define(struct own *o, uint32_t at, uint32_t file)
 	o->is_library[file] = true;
 }
 
-/* Whoever defines a symbol of the map is linked into the library, whatever its folder. */
+/* A file that defines a symbol of the map is linked into the library, whatever its folder. */
 static void find_definitions(struct own *o, const struct hmap *names)
 {
 	for (int others = 0; others < 2; others++)

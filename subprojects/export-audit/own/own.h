@@ -3,9 +3,9 @@
 #define OWN_H
 
 /*
- * A library's rule for its own symbols: each has a consumer in the tree that is neither
- * the library nor a test; one outside the experimental node has a consumer that is no
- * example either; what the map, the sources and the public headers say agrees.
+ * The rule for the symbols of a library. Each has a consumer in the tree that is neither the
+ * library nor a test. A symbol outside the experimental node has a consumer that is no example
+ * either. The map, the sources and the public headers agree on the symbols.
  */
 
 #include "own/map.h"
@@ -34,7 +34,7 @@ struct own {
 	size_t cap_symbols;
 	uint32_t n_unjudged;  /* C++ names in the map */
 	struct vec declared;  /* struct declaration */
-	struct vec versioned; /* the same: names in what gives symbols versions, and others */
+	struct vec versioned; /* the same: names in directives that give versions, and others */
 	bool *is_library;     /* by file */
 	uint32_t first_other; /* files from here on are of q->consumers */
 	struct includes *includes;
@@ -67,12 +67,12 @@ void own_fini(struct own *o);
 int own_versioned(const char *text, size_t len, uint32_t file, struct vec *out);
 
 /*
- * own_map.c, for own.c: what the map lists by name; by pattern, once it is known what is library.
+ * In symbols.c: adds the names of the map; then, once the library's files are known, its patterns.
  */
 int own_add(struct own *o, const struct own_symbol *s);
 int own_names(const struct own_request *q, struct own *o, struct hmap *names);
 int own_patterns(const struct own_request *q, struct own *o, struct hmap *names);
-/* Does the node list the symbol, perhaps as another version of it? */
+/* Does the node list the symbol, or a version of it? */
 bool own_in_node(const struct own *o, const struct own_symbol *s, const char *node);
 
 /* Names of functions and variables that a header's text declares; appended to out. */

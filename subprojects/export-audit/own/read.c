@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The sources of a project, build folders left out. */
+/* Reads the sources of a project; folders with a build in them are left out. */
 #include "own/own.h"
 #include "text/scan.h"
 #include "text/scanner.h"
@@ -103,7 +103,7 @@ static int folder(struct walk *w, int fd, size_t len, int depth)
 		close(fd);
 		return -ENOMEM;
 	}
-	/* a build: what it holds was generated, or is built from what we read anyway */
+	/* a build folder: its files were generated */
 	if (!faccessat(fd, "build.ninja", F_OK, 0) || !faccessat(fd, "CMakeCache.txt", F_OK, 0)) {
 		closedir(dir);
 		return 0;

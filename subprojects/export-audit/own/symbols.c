@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* From what the map lists, patterns and versions, to symbols with their definitions. */
+/* Makes symbols of the names, patterns and versions that the map lists. */
 #include "base/grow.h"
 #include "base/vec.h"
 #include "own/own.h"
@@ -37,7 +37,7 @@ static int add_name(const struct own_request *q, struct own *o, struct hmap *nam
 		*slot = o->n_symbols;
 		return own_add(o, &s);
 	}
-	/* another version of it: the newest counts, and one that is stable is enough */
+	/* another version of it: the newest counts, and is stable if any version is */
 	o->symbols[*slot].node = m->node;
 	o->symbols[*slot].line = m->line;
 	o->symbols[*slot].experimental &= s.experimental;
@@ -67,7 +67,7 @@ static bool is_local(const struct map *map, const char *name)
 	return false;
 }
 
-/* What the library defines under a pattern of the map. */
+/* Adds the definitions of the library that match a pattern of the map. */
 static int match_file(const struct own_request *q, struct own *o, struct hmap *names, uint32_t file,
 		      const struct map_symbol *m, bool *any)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Files of a diff, one after the other; then the tree with all of them. */
+/* Applies a diff file by file, then makes the tree with all changes. */
 #include "patch/apply.h"
 #include "base/grow.h"
 #include "base/span.h"
@@ -13,7 +13,7 @@
 #define MODE_LINK_TO_COMMIT 0160000u
 #define MODE_FILE 0100644u
 
-/* What becomes of a path. */
+/* The new content of a path. */
 struct change {
 	char *path;
 	git_oid id;
@@ -23,8 +23,7 @@ struct change {
 struct patching {
 	struct repo *repo;
 	const git_oid *before;
-	struct change
-		*v; /* a path may be there twice: that it comes counts more than that it goes */
+	struct change *v; /* a path may have two entries: adding it wins over removing it */
 	size_t n, cap;
 	char *why;
 };
@@ -88,7 +87,8 @@ static int look_up(struct patching *p, const char *path, git_oid *id, uint32_t *
 }
 
 /*
- * The file that a section starts from.  A second section for a file sees what the first one made.
+ * Finds the file that a section starts from. A second section for a file starts from the result of
+ * the first.
  */
 static int source(struct patching *p, const struct section *s, git_oid *id, uint32_t *mode)
 {
@@ -148,7 +148,7 @@ static int patch_text(struct patching *p, struct section *s, const char *end, gi
 	return err;
 }
 
-/* libgit2 knows the encoding of what is no text. */
+/* libgit2 knows the encoding of binary changes. */
 static int patch_binary(struct patching *p, struct section *s, const char *end, git_oid *id)
 {
 	git_diff *diff = NULL;
@@ -222,7 +222,7 @@ static int one_file(struct patching *p, struct section *s, const char *end)
 	return err;
 }
 
-/* libgit2 refuses a tree in which a file takes the place of a folder, so what goes goes first. */
+/* libgit2 refuses a file in the place of a folder, so removals come first. */
 static int update(struct patching *p, const git_oid *from, bool coming, git_oid *to)
 {
 	git_tree_update *u = calloc(p->n + 1, sizeof(*u));
@@ -252,7 +252,7 @@ static int update(struct patching *p, const git_oid *from, bool coming, git_oid 
 	return err;
 }
 
-/* A path that goes and comes again only comes. */
+/* A path that is removed and added again is only added. */
 static void settle(struct patching *p)
 {
 	size_t n = 0;

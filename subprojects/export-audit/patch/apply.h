@@ -3,9 +3,9 @@
 #define APPLY_H
 
 /*
- * A diff applied to a tree, as git am would: hunks may have moved, files may come, go, move and
- * change their mode.  What it makes is written through the repository, so to memory if the
- * repository writes there.
+ * Applies a diff to a tree, as git am would: hunks may have moved; files may be added, removed,
+ * moved and get another mode. The result is written through the repository, so to memory if that
+ * writes there.
  */
 
 #include "git/repo.h"

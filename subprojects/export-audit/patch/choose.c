@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Archives hand out whole threads: several versions of a series, in any order, with cover letters,
- * replies, other patches that somebody proposed in one, and mails that came twice.
+ * A mailbox of an archive has whole threads: several versions of a series in any order, with cover
+ * letters, replies, patches proposed in replies, and mails that came twice.
  */
 #include "patch/choose.h"
 #include "base/complain.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "-- >8 --": what is above it is talk about the patch below. */
+/* "-- >8 --": the text above it is talk about the patch below. */
 static const char *below_scissors(const char *body)
 {
 	for (const char *l = body; l; l = strchr(l, '\n') ? strchr(l, '\n') + 1 : NULL) {
@@ -54,8 +54,8 @@ static void drop_repeated(struct choice *c)
 }
 
 /*
- * The version that counts: the newest of those that have a patch or a cover letter; 0: there is
- * none.  Of mails without PATCH in their subject it counts when no other has it.
+ * The newest version that has a patch or a cover letter; 0 if there is none. Mails without PATCH in
+ * the subject count only if no mail has it.
  */
 static unsigned int newest(const struct choice *c, bool *named)
 {
@@ -103,7 +103,7 @@ static void pick(struct choice *c, unsigned int version, bool named)
 		}
 }
 
-/* Patches go in the order of their numbers; those without in that of the mailbox. */
+/* Patches are sorted by number; patches without one keep the order of the mailbox. */
 static int compare(const void *a, const void *b)
 {
 	const struct chosen *x = a, *y = b;
@@ -157,7 +157,7 @@ static int check_numbers(const struct choice *c, const char *name, unsigned int 
 	return -EINVAL;
 }
 
-/* A patch that somebody pasted into a reply is what the mailbox is about when it has no other. */
+/* A patch in a reply counts if the mailbox has no other patch. */
 static bool pick_reply(struct choice *c)
 {
 	for (size_t i = 0; i < c->n; i++)

@@ -178,7 +178,7 @@ static bool matches(const struct image *i, const struct lines *l, size_t at, boo
 /* The place nearest to where the hunk says, above and below in turn; -1: there is none. */
 static ssize_t find(const struct image *i, const struct hunk *h)
 {
-	/* what has no context on one side has to be at that end of the file */
+	/* a hunk without context on one side must be at that end of the file */
 	bool first = h->old_line <= 1, last = !h->trailing;
 	size_t at = h->new_line ? h->new_line - 1 : 0;
 

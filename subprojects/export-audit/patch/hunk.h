@@ -3,8 +3,8 @@
 #define HUNK_H
 
 /*
- * A text that hunks of a unified diff are applied to, as git apply does: all lines of a hunk have
- * to be there, but not where it says; the nearest place counts.
+ * A text to which the hunks of a unified diff are applied, as git apply does: all lines of a hunk
+ * must be there, but may have moved; the nearest place is taken.
  */
 
 #include <stddef.h>

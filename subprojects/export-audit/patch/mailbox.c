@@ -48,7 +48,7 @@ static int write_to_memory(struct repo *r)
 	return err;
 }
 
-/* What is before the diff, and in it before the "---" line, is the message. */
+/* The message is the text before the diff and before a "---" line. */
 static size_t message_len(const struct chosen *c)
 {
 	const char *e = strstr(c->text, "\n---\n");
@@ -70,7 +70,7 @@ static int author(const struct chosen *c, struct patch *p)
 	return p->name && p->address ? 0 : -ENOMEM;
 }
 
-/* Carriage returns are part of some files, and what mailers have put there in other diffs. */
+/* In some diffs carriage returns are part of the file; in others a mailer added them. */
 static int apply(struct repo *r, const struct chosen *c, struct patch *p, char why[APPLY_WHY])
 {
 	const struct mail *m = c->mail;

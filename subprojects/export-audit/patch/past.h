@@ -3,8 +3,8 @@
 #define PAST_H
 
 /*
- * The commits behind a commit, as far as the repository has them: in a shallow clone libgit2 walks
- * into parents that are not there.
+ * The commits from which a commit descends, as far as the repository has them. In a shallow clone
+ * libgit2 would walk into missing parents.
  */
 
 #include "base/hmap.h"
@@ -21,14 +21,14 @@ struct past {
 };
 
 /*
- * FROM and what is behind it, without what WITHOUT (or NULL) has.  *out is to be given to
- * past_free() in any case.  Return: 0, or -errno after a complaint.
+ * FROM and its ancestors, but not WITHOUT (which may be NULL) and the ancestors of that. *out must
+ * be given to past_free() in any case.  Return: 0, or -errno after a complaint.
  */
 int past_read(struct repo *r, const git_oid *from, const struct past *without, struct past *out);
 void past_free(struct past *p);
 bool past_has(const struct past *p, const git_oid *id);
 
-/* Is OLD the commit NEW or behind it?  1, 0, or -errno after a complaint. */
+/* Is OLD the commit NEW, or an ancestor of it?  1, 0, or -errno after a complaint. */
 int past_contains(struct repo *r, const git_oid *new, const git_oid *old);
 
 #endif

@@ -12,7 +12,7 @@ struct section {
 	char *old_path, *new_path;   /* NULL: not there */
 	uint32_t old_mode, new_mode; /* 0: not said */
 	bool copied;                 /* the old one stays */
-	bool binary;                 /* what changes is no text */
+	bool binary;                 /* the change is no text */
 	const char *start, *hunks, *end;
 };
 

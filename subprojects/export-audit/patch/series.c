@@ -169,7 +169,9 @@ static int range_ends(struct repo *r, const char *range, git_oid *base, git_oid 
 	return err;
 }
 
-/* What is there of both histories; where they do not meet in it, the two trees are all there is. */
+/*
+ * Reads both histories as far as they are there. If they do not meet, only the two trees are known.
+ */
 static int walk_shallow(struct repo *r, struct series *s, const git_oid *base, const git_oid *head,
 			const char *range)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What the pages of scan and history have in common. */
+/* The page that scan and history fill with their tables. */
 #include "report/page.h"
 
 static const char style[] =

@@ -15,7 +15,7 @@ void page_start(FILE *out, const char *title);
  * Starts the script, in which the caller defines
  *	H	headings
  *	S	columns that can be chosen from, by number
- *	D	rows; a cell is a string, a number, or, where F is not empty, a list of numbers in it
+ *	D	rows; a cell is a string, a number, or (if F is not empty) a list of numbers in F
  *	F	texts that lists mean
  * and page_end() ends it.
  */

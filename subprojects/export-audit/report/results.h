@@ -2,7 +2,9 @@
 #ifndef RESULTS_H
 #define RESULTS_H
 
-/* Findings of any command, for what reads them: compilers' lines, SARIF, lists of known ones. */
+/*
+ * Findings of any command, and their forms: lines as of a compiler, SARIF, lists of known findings.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +21,7 @@ struct result {
 struct results {
 	struct result *v;
 	size_t n, cap;
-	bool compared; /* with what was known */
+	bool compared; /* with the known findings */
 };
 
 /* Return: 0 or -ENOMEM. */
@@ -28,16 +30,16 @@ int results_add(struct results *r, const char *rule, bool error, const char *sym
 void results_free(struct results *r);
 
 /*
- * "file:line: error: symbol: text [rule]", what is known left out; ROOT, or NULL, goes before the
- * file.
+ * Prints "file:line: error: symbol: text [rule]" for each finding that is not known. ROOT, if not
+ * NULL, is put before the file.
  */
 void results_lines(const struct results *r, const char *root, FILE *out);
 /* SARIF 2.1.0 to the file NAME ("-": standard output).  Return: 0, or -errno after a complaint. */
 int results_sarif(const struct results *r, const char *name);
 
 /*
- * Which findings are known, by rule and symbol: those that the file NAME lists. What the file
- * lists and is found no more is said on standard error.  Return: 0, or -errno after a complaint.
+ * Marks the findings that the file NAME lists, by rule and symbol, as known. Entries of the file
+ * that no finding matches are said on standard error.  Return: 0, or -errno after a complaint.
  */
 int baseline_read(const char *name, struct results *r);
 int baseline_write(const char *name, const struct results *r);
@@ -67,7 +69,7 @@ int result_options_check(const struct result_options *o);
 int results_compare(struct results *r, const struct result_options *o);
 /* SARIF and lines, as asked; ROOT as above.  Return: the same. */
 int results_write(const struct results *r, const struct result_options *o, const char *root);
-/* Is there to be no other output? */
+/* Did the user ask for these forms only? */
 bool results_only(const struct result_options *o);
 /* Errors that are not known. */
 size_t results_news(const struct results *r);

@@ -3,23 +3,23 @@
 #define NEWS_H
 
 /*
- * What a scan has to say to those who run it again and again. Functions that fail have complained.
+ * What is new in a scan, for those who run it again and again. Functions that fail have complained.
  */
 
 #include "scan/report.h"
 #include "report/results.h"
 
 /*
- * Did somebody mistype a filter? A path that no file of the tree has, a name or subsystem that no
- * export has. Return: 0, or an exit status.
+ * Was a filter mistyped? Then no file of the tree has the path, or no export the name or the
+ * subsystem. Return: 0, or an exit status.
  */
 int news_check_filter(const struct report *r, const struct source_file *files, uint32_t n_files,
 		      const struct maint *maint, const struct filter *f);
 /* Unconsumed symbols as findings.  Return: 0 or -ENOMEM. */
 int news_results(const struct report *r, struct results *out);
 /*
- * Those that were unconsumed in the commit TAG of the repository ROOT too are known; MODULAR: by
- * modules.  Return: 0 or -errno.
+ * Marks the symbols that were unconsumed in the commit TAG of the repository ROOT as known.
+ * MODULAR: only modules count as consumers.  Return: 0 or -errno.
  */
 int news_since(const char *root, const char *tag, bool modular, struct results *r);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Walks a tree, then lets threads take files from a common counter. */
+/* Lists the files of a tree, then lets threads read and scan them. */
 #include "scan/tree.h"
 #include "text/kind.h"
 #include "text/scan.h"
@@ -70,7 +70,7 @@ static int walk_entry(struct walk *w, int dir, const struct dirent *d, size_t le
 	if (type != DT_DIR || depth >= DEPTH_LIMIT)
 		return 0;
 	memcpy(w->path + len + n, "/", 2);
-	/* "Documentation/" and the like hold nothing wanted: do not even look */
+	/* folders like "Documentation/" have no file that is read: do not open them */
 	if (strcmp(w->path, "tools/") && strcmp(w->path, "scripts/") && depth == 0) {
 		memcpy(w->path + len + n + 1, "x.c", 4);
 		if (blob_kind(w->path) == BLOB_SKIP)

@@ -2,7 +2,7 @@
 #ifndef ARGS_H
 #define ARGS_H
 
-/* Arguments of a macro, and what is a word among them. */
+/* Arguments of a macro, and whether one is a word. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
 #define BLOB_H
 
 /*
- * What one source file says, without reading anything else: exports, definitions,
- * identifiers used, header inline functions and macros with what they use, includes.
+ * The facts that one source file states, without any other file: exports, definitions, used
+ * identifiers, includes, and the inline functions and macros of headers with the names they use.
  * Pure functions of (path, bytes): no I/O, no globals, one scanner a thread.
  *
  * A struct blob is one block of memory without pointers: offsets only. Writing its
@@ -12,7 +12,7 @@
  * blob_valid() must be asked before a block from outside is trusted. Facts depend on
  * the path only through blob_kind(path), so a cache key is (blob id, kind, BLOB_VERSION).
  *
- * Used by: scan (files from disk), history and gate (git blobs), graph.c (resolver).
+ * Made by scan.h; read by the folders kbuild, graph, gate and own.
  */
 
 #include <stdbool.h>
@@ -55,7 +55,7 @@ enum {
 	DEF_FUNC = 4,
 	DEF_VAR = 8,
 	DEF_WEAK = 32,
-	DEF_CONDITIONAL = 16, /* inside #if: perhaps what stands in for the real one */
+	DEF_CONDITIONAL = 16, /* inside #if: perhaps a stand-in for the real one */
 };
 
 struct blob_def {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* How the facts about one file are laid out in one block. */
+/* Puts the facts about one file into one block. */
 #include "text/facts.h"
 
 #include <errno.h>
@@ -21,7 +21,9 @@ static int by_ref(const void *a, const void *b)
 	return x->guard < y->guard ? -1 : x->guard > y->guard;
 }
 
-/* What stands without a condition as well does not depend on it. The others become references. */
+/*
+ * A name that also stands without a condition does not depend on one. The others become references.
+ */
 static void close_guarded(struct facts *f)
 {
 	struct blob_guarded *g = (void *)f->guarded.data;

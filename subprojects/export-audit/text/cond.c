@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Conditions that ask for CONFIG_ options, as they are met: of #if and its kin, and of an
- * if () in a function. What stands under them is remembered with them.
+ * Conditions that ask for CONFIG_ options: of #if, #ifdef and so on, and of an if () in a function.
+ * A reference that stands under one is remembered with it.
  */
 #include "text/scanner.h"
 
@@ -18,7 +18,7 @@ static bool asks(const char *text, size_t len)
 	return false;
 }
 
-/* A guard for the branch before, or for all that come after it. */
+/* The guard of the branch B, or (after) of the branches that follow it. */
 static uint32_t guard_of(struct blob_scanner *s, const struct branch *b, bool after)
 {
 	char text[300] = "defined ";
@@ -121,7 +121,7 @@ void scan_if(struct blob_scanner *s, const struct token *t)
 	}
 }
 
-/* The statement that depends on it ends: at the brace that closes it, or at a semicolon. */
+/* The statement under the if () ends at the closing brace, or at a semicolon. */
 void scan_if_end(struct blob_scanner *s, const struct token *t)
 {
 	struct cstate *c = &s->c;

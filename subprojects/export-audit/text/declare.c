@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What a declaration, a header's inline function or a macro at file scope adds to the facts. */
+/* Adds definitions, inline functions of headers and macros at file scope to the facts. */
 #include "text/args.h"
 #include "text/export.h"
 #include "text/scanner.h"

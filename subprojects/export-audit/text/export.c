@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Export macros known by name. */
+/* The export macros, by name. */
 #include "text/export.h"
 
 #include <string.h>

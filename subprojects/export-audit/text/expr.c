@@ -140,7 +140,7 @@ static void name(struct facts *f, struct expr *x, const struct locals *l, const 
 	x->prev = T_IDENT;
 }
 
-/* Ends of names that tell a declaration or a label from a use. */
+/* The token after a name tells whether it is a declaration, a label or a use. */
 static void settle(struct facts *f, struct expr *x, struct locals *l, int next)
 {
 	bool ends = next == '=' || next == ';' || next == ',' || next == '[';

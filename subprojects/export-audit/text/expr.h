@@ -6,7 +6,7 @@
  * Which identifiers a run of tokens uses: function bodies, initialisers, arguments and
  * macro bodies. Members, labels, local variables and operands of ## are left out; calls
  * with a sole identifier as argument also give a pair (see blob_hash_pair()).
- * Private to the scanner. Copyable: a conditional's branches restart from a copy.
+ * Private to the scanner. May be copied: each branch of a conditional starts from a copy.
  */
 
 #include "text/lex.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The block of facts about one file: how it grows and how it is laid out. */
+/* The facts about one file, while they are collected. */
 #include "text/facts.h"
 #include "base/hash.h"
 #include "text/export.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Names that mean something to the scanner itself, looked up by hash. */
+/* Keywords of C, and names that the scanner treats as such, looked up by hash. */
 #include "base/hash.h"
 #include "text/lex.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Which files matter, and as what they are read. */
+/* Which files are read, and as what. */
 #include "text/kind.h"
 
 #include <stdbool.h>
@@ -10,13 +10,13 @@ static bool under(const char *path, const char *folder)
 	return !strncmp(path, folder, strlen(folder));
 }
 
-/* What the kernel's own tools link into modules: no Makefile of the tree lists it. */
+/* Files that the kernel's own tools link into modules; no Makefile of the tree lists them. */
 static bool of_modules(const char *path)
 {
 	return under(path, "scripts/livepatch/") || !strcmp(path, "scripts/module-common.c");
 }
 
-/* User space, and code linked apart from the kernel: no consumer of an export. */
+/* User space, and code that is linked apart from the kernel: it consumes no export. */
 static bool outside_kernel(const char *path)
 {
 	static const char *const folders[] = { "Documentation/", "scripts/", "usr/",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The tokeniser. Measured, not guessed: most of the time of a scan is spent here. */
+/* The tokeniser. Most of the time of a scan is spent here (measured). */
 #include "text/lex.h"
 #include "base/hash.h"
 

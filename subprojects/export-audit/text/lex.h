@@ -57,7 +57,7 @@ enum keyword {
 	KW_CONTROL, /* return, else, goto...: cannot be a type */
 	KW_GOTO,
 	KW_ASM,
-	KW_ATTRIBUTE, /* takes a parenthesis without being what is declared */
+	KW_ATTRIBUTE, /* takes a parenthesis, and is not the declared name */
 };
 
 /* Once before any of the look-ups below. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Directives: macros become entities, conditionals count in all their branches but #if 0. */
+/* Directives. Macros become entities; all branches of a conditional count, but for #if 0. */
 #include "text/scanner.h"
 
 #include <stdio.h>
@@ -59,7 +59,7 @@ static void define(struct blob_scanner *s, struct lex l, uint32_t line)
 		return;
 	}
 	body = l.p;
-	/* export.h looks at it when it is included: later is too late */
+	/* <linux/export.h> needs it before it is included */
 	if (name.len == 24 && !f->includes.n && !memcmp(name.s, "DEFAULT_SYMBOL_NAMESPACE", 24))
 		default_namespace(s, l);
 	expr_start(&x, OWNER_MACRO);

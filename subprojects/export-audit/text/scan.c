@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The scan of one file, whatever it is. */
+/* Scans one file, of any kind. */
 #include "text/scan.h"
 #include "text/scanner.h"
 

@@ -2,7 +2,7 @@
 #ifndef SCAN_H
 #define SCAN_H
 
-/* Facts out of the bytes of one file. */
+/* From the bytes of one file to its facts. */
 
 #include "text/blob.h"
 #include "text/kind.h"

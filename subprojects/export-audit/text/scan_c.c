@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * C without a preprocessor: both branches of conditionals are there, macros stand for
- * declarations. So nothing here is an error, and each closing brace in the first column
- * ends a function whatever the count says.
+ * C that was not preprocessed: both branches of conditionals are there, and macros stand for
+ * declarations. So nothing here is an error, and each closing brace in the first column ends a
+ * function, whatever the count of braces says.
  */
 #include "text/scanner.h"
 
@@ -74,7 +74,7 @@ static void top_name(struct blob_scanner *s, const struct token *t)
 	}
 }
 
-/* Declarations dressed as macro calls: they use nothing. */
+/* Macros that only declare: a call of one uses nothing. */
 static bool declares_only(const struct token *t)
 {
 	static const char *const names[] = { "DECLARE_PER_CPU",     "DECLARE_EARLY_PER_CPU",
@@ -311,7 +311,7 @@ static void type_token(struct blob_scanner *s, const struct token *t)
 	}
 }
 
-/* ".macro ... .endm" in a header for assembly: whoever includes it has the uses. */
+/* ".macro ... .endm" in a header for assembly: its uses count for the files that include it. */
 static void asm_macro(struct blob_scanner *s)
 {
 	struct token t;

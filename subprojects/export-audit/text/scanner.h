@@ -36,7 +36,9 @@ struct cstate {
 	const char *if_text;
 };
 
-/* A conditional of the preprocessor: what holds around it, and the condition of the present branch. */
+/*
+ * A conditional of the preprocessor: the guard around it, and the condition of the present branch.
+ */
 struct branch {
 	uint32_t around, within; /* within: around, and the branches before do not hold */
 	bool option, is_name, negated;
@@ -60,7 +62,7 @@ struct blob_scanner {
 };
 
 void scan_directive(struct blob_scanner *s);
-/* cond.c: which condition holds after this #if, #elif, #else or #endif. */
+/* In cond.c: sets the guard that holds after this #if, #elif, #else or #endif. */
 void scan_guard(struct blob_scanner *s, enum directive d, const struct token *t,
 		const struct lex *expression);
 /* Before and after a token of a function's body: if (IS_ENABLED(CONFIG_X)) ... */
@@ -70,7 +72,9 @@ void scan_c(struct blob_scanner *s);
 void scan_asm(struct blob_scanner *s);
 void scan_rust(struct blob_scanner *s);
 
-/* A macro with arguments at file scope: an export, or for the resolver to expand. */
+/*
+ * In declare.c: a macro with arguments at file scope. It exports, or the resolver expands it later.
+ */
 void scan_invocation(struct blob_scanner *s, const struct token *macro, const char *args,
 		     size_t len, uint32_t line);
 void scan_def(struct blob_scanner *s, const char *name, size_t len, uint64_t hash, uint32_t line,

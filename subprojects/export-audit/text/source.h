@@ -11,7 +11,7 @@ struct source_file {
 	const struct blob *blob; /* its facts */
 };
 
-/* Is it of a tree that was added to the one that is judged? That one's options are not known. */
+/* Is the file of a tree that was added to the one under judgement? Its options are not known. */
 static inline bool path_is_added(const char *path)
 {
 	return *path == '+';
