@@ -35,7 +35,7 @@ int report_build(const struct graph *g, const struct source_file *files, const s
 		last = g->symbols[i].sites[0].file > last ? g->symbols[i].sites[0].file : last;
 	out->rows = calloc(g->n_symbols + 1, sizeof(*out->rows));
 	by_file =
-		calloc(last + 1ull, sizeof(*by_file)); /* the match takes long, and files repeat */
+		calloc(last + 1ull, sizeof(*by_file)); /* a match takes long, files repeat */
 	if (!out->rows || !by_file) {
 		free(by_file);
 		free(out->rows);
