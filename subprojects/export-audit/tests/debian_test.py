@@ -89,7 +89,8 @@ def main():
 
 def judge(program, repo, versions):
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    r = subprocess.run([program.path, "history", "--cache", program.cache, "--stats", "--json", repo],
+    r = subprocess.run([program.path, "history", "--cache", program.cache, "--stats", "--json",
+                        repo],
                        capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

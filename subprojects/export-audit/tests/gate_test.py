@@ -68,10 +68,12 @@ def make(path):
         "include/linux/alpha.h": HEADER, "include/linux/module.h": "#define module_init(x)\n",
         "mm/Makefile": "obj-y += alpha.o beta.o gamma.o user.o\n",
         "mm/alpha.c": core("alpha_used"), "mm/gamma.c": core("gamma_used"),
-        "mm/beta.c": core(), "mm/user.c": "int builtin(int x);\nint user(int x)\n{\n\treturn builtin(x);\n}\n",
+        "mm/beta.c": core(),
+        "mm/user.c": "int builtin(int x);\nint user(int x)\n{\n\treturn builtin(x);\n}\n",
         "drivers/Makefile": "obj-m += one.o two.o\n",
         "drivers/one.c": driver("alpha_used", "gamma_used"), "drivers/two.c": driver()})
-    ids = {"ancient": r.commit("main", "mm/beta: an old export", {"mm/beta.c": core("beta_ancient")})}
+    ids = {"ancient": r.commit("main", "mm/beta: an old export",
+                               {"mm/beta.c": core("beta_ancient")})}
     r.tag("v1.0")
     r.commit("main", "nothing", {"README": "1\n"})
     r.tag("v1.1")
@@ -122,7 +124,8 @@ def series(r):
     r.commit("side", "an old side", {"drivers/README": "1\n"}, start="v1.0")
     r.commit("side", "and more of it", {"drivers/README": "2\n"})
     one("merged", "one: before the merge", {"README": "3\n"})
-    r.commit("merged", "merge an old side" + ACK, dict(good, **{"drivers/README": "2\n"}), parents=["side"])
+    r.commit("merged", "merge an old side" + ACK, dict(good, **{"drivers/README": "2\n"}),
+             parents=["side"])
     one("fix", "beta: fix something", {"mm/beta.c": core("beta_ancient") + "/* fixed */\n"})
     one("pays", "one: use alpha_stale" + ACK, {
         "mm/alpha.c": core("alpha_used", "alpha_stale", "alpha_new"),
@@ -206,7 +209,8 @@ def shape_series(r):
     one("kept", shapes(state="\n\tint kept[2];"),
         gamma("\tstate->kept[0] = 3;\n\tif (state->kept[1] == 3)\n\t\treturn 5;\n"))
     one("address", shapes(state="\n\tstruct mutex lock;"), gamma("\tmutex_lock(&state->lock);\n"))
-    one("comment", shapes(state=" /* int said; */"), gamma('\tpr_info("state->said"); // s->said\n'))
+    one("comment", shapes(state=" /* int said; */"),
+        gamma('\tpr_info("state->said"); // s->said\n'))
     more = ", unsigned long flags"
     one("parameter", shapes(params=more, args=", 0"), gamma(params=more),
         gamma_driver(call="gamma_used(1, 0)"))
@@ -219,7 +223,8 @@ def shape_series(r):
     one("parametermacro", shapes(params=more, args=", 0"), gamma(params=more),
         "#define ALL(x) \\\n\t(gamma_used(x, GAMMA_OLD) + 1)\n" + gamma_driver(call="ALL(1)"))
     one("parametertype", shapes(), gamma().replace("gamma_used(int x)", "gamma_used(long x)"))
-    one("parameterless", shapes(), gamma(params="").replace("gamma_used(int x)", "gamma_used(void)"),
+    one("parameterless", shapes(),
+        gamma(params="").replace("gamma_used(int x)", "gamma_used(void)"),
         gamma_driver(call="gamma_used()"))
     one("parameterstatic", shapes(),
         gamma(before="static int helper(int a, int b)\n{\n\treturn gamma_used(a);\n}\n"))
@@ -242,24 +247,31 @@ def lost_series(r):
 
     one("already", {"mm/gamma.c": core("gamma_used", "builtin", "hidden")})
     one("lastuser", {"drivers/one.c": driver("alpha_used")})
-    one("unexport", {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
-    closed = core("gamma_used", "builtin").replace("EXPORT_SYMBOL_GPL(gamma_used)",
-                                                   'EXPORT_SYMBOL_FOR_MODULES(gamma_used, "kvm")') + HIDDEN
+    one("unexport",
+        {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
+    closed = core("gamma_used", "builtin") + HIDDEN
+    closed = closed.replace("EXPORT_SYMBOL_GPL(gamma_used)",
+                            'EXPORT_SYMBOL_FOR_MODULES(gamma_used, "kvm")')
     one("closed", {"mm/gamma.c": closed})
     one("closedunused", {"mm/gamma.c": closed, "drivers/one.c": driver("alpha_used")})
-    one("unexportall", {"mm/gamma.c": core("builtin") + HIDDEN, "drivers/one.c": driver("alpha_used")})
+    one("unexportall",
+        {"mm/gamma.c": core("builtin") + HIDDEN, "drivers/one.c": driver("alpha_used")})
     one("inlined", {"mm/gamma.c": core("builtin") + HIDDEN, "include/linux/alpha.h": HEADER +
                     "static inline int gamma_used(int x)\n{\n\treturn x;\n}\n"})
-    one("unexportbuiltin", {"mm/gamma.c": core("gamma_used") + HIDDEN.replace("hidden", "builtin") + HIDDEN})
+    one("unexportbuiltin",
+        {"mm/gamma.c": core("gamma_used") + HIDDEN.replace("hidden", "builtin") + HIDDEN})
     one("foruser", {"mm/gamma.c": core("gamma_used", "builtin", "fresh") + HIDDEN,
                     "mm/user.c": "int user(int x)\n{\n\treturn fresh(builtin(x));\n}\n"})
     macro = core("gamma_used", "builtin") + HIDDEN + HIDDEN.replace("hidden", "gamma_new")
     for name, text in (("macro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n"),
                        ("macros", "#define GAMMA_EXPORT(s) GAMMA_DEEP(s)\n"
                         "#define GAMMA_DEEP(s) EXPORT_SYMBOL_GPL(s)\n"),
-                       ("nomacro", "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n#define GAMMA_FLAG 8\n")):
+                       ("nomacro",
+                        "#define GAMMA_EXPORT(s) EXPORT_SYMBOL_GPL(s)\n#define GAMMA_FLAG 8\n")):
         flag = "int flags = GAMMA_FLAG;\n" if name == "nomacro" else ""
-        one(name, {"include/linux/two.h": two + text, "mm/gamma.c": "#include <linux/two.h>\n" + macro + flag +
+        one(name,
+            {"include/linux/two.h": two + text,
+             "mm/gamma.c": "#include <linux/two.h>\n" + macro + flag +
                    "GAMMA_EXPORT(gamma_new);\n",
                    "drivers/one.c": driver("alpha_used", "gamma_used", "gamma_new")})
 
@@ -438,12 +450,14 @@ def test_shallow(directory, p, repo):
     """What a clone has is enough when base and head are there."""
     base, head = git(repo, "rev-parse", "v1.3^{commit}"), git(repo, "rev-parse", "split")
     near, far = directory + "/near", directory + "/far"
-    subprocess.run(["git", "clone", "-q", "--bare", "--depth=3", "--branch=split", "file://" + repo, near],
+    subprocess.run(["git", "clone", "-q", "--bare", "--depth=3", "--branch=split", "file://" + repo,
+                    near],
                    env=ENV, check=True)
     status, out = run(p, near, f"{base}..split")
     equal("connected", (status, errors(out), out["base"], [x["subject"] for x in out["patches"]]),
           (0, [], base, ["gamma: new export", "one: use it"]))
-    equal("added by", out["exports"][0]["added_by"], f'{git(near, "rev-parse", "split^")[:12]} ("gamma: new export")')
+    equal("added by", out["exports"][0]["added_by"],
+          f'{git(near, "rev-parse", "split^")[:12]} ("gamma: new export")')
     status, out = run(p, near, "split~1..split")
     equal("a part of it", (status, len(out["patches"]), len(out["exports"])), (0, 1, 0))
     git(near, "fetch", "-q", "--depth=3", "file://" + repo, "refs/heads/good:refs/heads/good")
@@ -451,14 +465,16 @@ def test_shallow(directory, p, repo):
     equal("two branches", (out["base"], len(out["patches"])), (base, 2))
     git(near, "fetch", "-q", "--depth=2", "file://" + repo, "refs/heads/merged:refs/heads/merged")
     status, out = run(p, near, "merged^1..merged")
-    equal("a side that is cut off", (status, [x["subject"] for x in out["patches"]], len(out["exports"])),
+    equal("a side that is cut off",
+          (status, [x["subject"] for x in out["patches"]], len(out["exports"])),
           (0, ["merge an old side"], 1))
     subprocess.run(["git", "init", "-q", "--bare", far], env=ENV, check=True)
     git(far, "fetch", "-q", "--depth=1", "file://" + repo, base)
     git(far, "fetch", "-q", "--depth=1", "file://" + repo, head)
     r = p.run("gate", far, "--json", f"{base}..{head}")
     out = json.loads(r.stdout)
-    equal("not connected", (r.returncode, errors(out), len(out["patches"]), len(out["exports"])), (0, [], 1, 1))
+    equal("not connected", (r.returncode, errors(out), len(out["patches"]), len(out["exports"])),
+          (0, [], 1, 1))
     check("warns", "nothing in common" in r.stderr and len(r.stderr.splitlines()) == 1, r.stderr)
     text = git(repo, "format-patch", "--stdout", f"{base}..lonely") + "\n"
     r = p.run("gate", far, "--json", "--mbox", "-", "--base", base, stdin=text)

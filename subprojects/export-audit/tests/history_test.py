@@ -185,10 +185,14 @@ def test_options(p, repo):
     equal("symbol", names(p, repo, "--symbol", "*_name"), (0, ["new_name", "old_name"]))
     equal("path", names(p, repo, "--path", "mm/c.c"), (0, ["new_name", "old_name"]))
     equal("folder", names(p, repo, "--path", "mm", "--symbol", "l*"), (1, ["late", "lost"]))
-    for args in (("--path", "mm/c"), ("--symbol", "lat"), ("--subsystem", "nonesuch"), ("--path", "mm/c.c", "--symbol", "late")):
-        check(f"{args}: nothing like it", "never exported" in refused(p, "mistyped", "history", repo, *args))
+    for args in (("--path", "mm/c"), ("--symbol", "lat"), ("--subsystem", "nonesuch"),
+                 ("--path", "mm/c.c", "--symbol", "late")):
+        check(f"{args}: nothing like it",
+              "never exported" in refused(p, "mistyped", "history", repo, *args))
     known = repo + "-known"
-    equal("all that is overdue", p.run("history", repo, "--candidates", "--baseline", known, "--write-baseline").returncode, 0)
+    equal("all that is overdue",
+          p.run("history", repo, "--candidates", "--baseline", known,
+                "--write-baseline").returncode, 0)
     with open(known) as f:
         lines = f.read().splitlines()[1:]
     check("listed", "overdue\tlost\tmm/" in "\n".join(lines), lines)
@@ -197,11 +201,14 @@ def test_options(p, repo):
     with open(known, "w") as f:
         f.write("\n".join(x for x in lines if "\tlost\t" not in x) + "\n")
     r = p.run("history", repo, "--gcc", "--sarif", known + ".sarif", "--baseline", known)
-    check("news", r.returncode == 1 and r.stdout.count("error: ") == 1 and "error: lost: without" in r.stdout, r)
+    check("news",
+          r.returncode == 1 and r.stdout.count("error: ") == 1
+          and "error: lost: without" in r.stdout, r)
     with open(known + ".sarif") as f:
         states = {x["locations"][0]["logicalLocations"][0]["name"]: x["baselineState"]
                   for x in json.load(f)["runs"][0]["results"]}
-    equal("SARIF", (states["lost"], sorted(set(states.values()))), ("new", ["new", "unchanged"] if len(states) > 1 else ["new"]))
+    equal("SARIF", (states["lost"], sorted(set(states.values()))),
+          ("new", ["new", "unchanged"] if len(states) > 1 else ["new"]))
     equal("part of a title", len(names(p, repo, "--subsystem", "cor")[1]), 14)
     equal("licence", names(p, repo, "--licence", "plain"), (0, ["relicensed"]))
     equal("subsystem", names(p, repo, "--subsystem", "drivers"), (0, []))
@@ -212,7 +219,8 @@ def test_options(p, repo):
     equal("csv", r.stdout.splitlines()[1],
           "late,v1.1,v1.4,,GPL,consumed,0,2,,,no,CORE,mm/a.c,")
     r = p.run("history", repo, "--html", "--symbol", "late")
-    check("html", '["late","v1.1","v1.4","","GPL","consumed","0","2","","","no","CORE","mm/a.c",""],'
+    check("html",
+          '["late","v1.1","v1.4","","GPL","consumed","0","2","","","no","CORE","mm/a.c",""],'
           in r.stdout and r.stdout.rstrip().endswith("</html>"), r.stdout)
     r = p.run("history", repo, "--symbol", "never")
     check("table", "never" in r.stdout.splitlines()[1] and "1 overdue" in r.stdout, r.stdout)
@@ -273,7 +281,8 @@ def test_cache(directory, program, maker):
     more, _ = stats(p, repo)
     equal("next release", more, "1 blobs read, 1 trees resolved")
     for i in range(30):  # many segments become one
-        maker.commit("main", f"r{i}", {"drivers/two.c": driver("in_time", "never") + f"int v{i};\n"})
+        maker.commit("main", f"r{i}",
+                     {"drivers/two.c": driver("in_time", "never") + f"int v{i};\n"})
         maker.tag(f"v3.{i + 1}")
         equal(f"release {i}", stats(p, repo)[0], "1 blobs read, 1 trees resolved")
     check("segments are merged", len(os.listdir(os.path.dirname(seg[0]))) <= 25)

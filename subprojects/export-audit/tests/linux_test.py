@@ -36,7 +36,8 @@ def table(name):
 
 def scan(program, tree, *options):
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    r = subprocess.run([program, "scan", "--csv", *options, tree], capture_output=True, text=True, check=True)
+    r = subprocess.run([program, "scan", "--csv", *options, tree], capture_output=True, text=True,
+                       check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"     {time.monotonic() - start:.1f} s, {cpu:.1f} s of processors,"
@@ -63,8 +64,10 @@ def sample(symbols, version):
     if not rows:
         return
     right = sum(r[1] == "right" for r in rows)
-    gone = [r[0] for r in rows if r[1] == "right" and symbols.get(r[0], {}).get("verdict") != "unconsumed"]
-    check(len(rows) == 100 and right >= 97, f"{right} of {len(rows)} drawn unconsumed ones are right")
+    gone = [r[0] for r in rows if r[1] == "right"
+            and symbols.get(r[0], {}).get("verdict") != "unconsumed"]
+    check(len(rows) == 100 and right >= 97,
+          f"{right} of {len(rows)} drawn unconsumed ones are right")
     # a later upload of the same version may give a symbol its first consumer
     check(len(gone) <= 3, f"and still called so, but for {gone}")
 
@@ -83,7 +86,8 @@ def modpost(symbols, folder):
         return
     exports = {l.split("\t")[1]: l.rstrip("\n").split("\t") for l in open(folder + "/symvers")}
     missing = [e for e in exports if canonical(e, symbols) not in symbols]
-    check(len(exports) > 20000 and not missing, f"{len(exports)} exports of Module.symvers, missing {missing[:9]}")
+    check(len(exports) > 20000 and not missing,
+          f"{len(exports)} exports of Module.symvers, missing {missing[:9]}")
     other = [e for e, f in exports.items() if canonical(e, symbols) in symbols and
              ("GPL" in f[3]) != (symbols[canonical(e, symbols)]["licence"] == "GPL")]
     # exported twice, by configuration or architecture, with two licences: the wider counts
@@ -115,12 +119,14 @@ def totals(symbols, folder, version):
     for verdict in ("consumed", "unconsumed", "undecided"):
         for licence in ("GPL", "plain"):
             n = sum(r["verdict"] == verdict and r["licence"] == licence for r in symbols.values())
-            check(re.search(rf"^\| {verdict} \|.*\b{n}\b", text, re.M), f"{n} {verdict} {licence} in the page")
+            check(re.search(rf"^\| {verdict} \|.*\b{n}\b", text, re.M),
+                  f"{n} {verdict} {licence} in the page")
 
 
 def main():
     program, version = sys.argv[1:]
-    got = subprocess.run([sys.executable, HERE + "/get-sources", version], stdout=subprocess.PIPE, text=True)
+    got = subprocess.run([sys.executable, HERE + "/get-sources", version], stdout=subprocess.PIPE,
+                         text=True)
     if got.returncode == 77:
         sys.exit(77)
     folder = got.stdout.strip()
@@ -131,7 +137,8 @@ def main():
     modpost(symbols, folder)
     modular = scan(program, folder + "/tree", "--modular")
     fewer = sum(r["verdict"] == "unconsumed" for r in modular.values())
-    check(fewer > 1000 + sum(r["verdict"] == "unconsumed" for r in symbols.values()), f"{fewer} unconsumed by modules")
+    check(fewer > 1000 + sum(r["verdict"] == "unconsumed" for r in symbols.values()),
+          f"{fewer} unconsumed by modules")
     modpost(modular, folder)
     totals(symbols, folder, version)
     sys.exit(1 if failures else 0)

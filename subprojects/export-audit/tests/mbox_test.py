@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""gate --mbox: mailboxes as people have them, judged in a repository that never had their commits."""
+"""gate --mbox: mailboxes as people have them, in a repository that never had their commits."""
 import base64
 import gzip
 import json
@@ -11,14 +11,16 @@ import sys
 from synthetic import ENV, Program, check, equal, finish, git, refused, scratch
 
 ACK = "Acked-by: Dan Driver <dan@example.org>"
-USE = "#include <linux/alpha.h>\nint %s(int x);\nint init(void);\nint init(void)\n{\n\treturn %s(1);\n}\n"
+USE = ("#include <linux/alpha.h>\nint %s(int x);\nint init(void);\n"
+       "int init(void)\n{\n\treturn %s(1);\n}\n")
 EXPORT = "int %s(int x)\n{\n\treturn x;\n}\nEXPORT_SYMBOL_GPL(%s);\n"
 MANY = "".join(f"/* line {i} */\n" for i in range(60))
 BASE = {
     "Makefile": "obj-y += mm/ drivers/\n",
     "MAINTAINERS": "DRIVER ONE\nM:\tDan Driver <dan@example.org>\nF:\tdrivers/\n",
     "include/linux/alpha.h": "int alpha(int x);\nint beta(int x);\n",
-    "mm/Makefile": "obj-y += a.o\n", "mm/a.c": "#include <linux/alpha.h>\n" + EXPORT % ("alpha", "alpha"),
+    "mm/Makefile": "obj-y += a.o\n",
+    "mm/a.c": "#include <linux/alpha.h>\n" + EXPORT % ("alpha", "alpha"),
     "drivers/Makefile": "obj-m += one.o\n", "drivers/one.c": USE % ("alpha", "alpha"),
     "lib/many.c": MANY, "lib/dos.c": "int dos;\r\nint two;\r\nint three;\r\nint four;\r\n",
     "lib/gone.c": "int gone;\n", "lib/moved.c": MANY.replace("line", "moved"),
@@ -69,7 +71,8 @@ class Bench:
             commit(self.work, message, files)
 
     def mails(self, *args):
-        r = subprocess.run(["git", "-C", self.work, "format-patch", "--stdout", *args, self.base], env=ENV,
+        r = subprocess.run(["git", "-C", self.work, "format-patch", "--stdout", *args, self.base],
+                           env=ENV,
                            check=True, capture_output=True)
         return r.stdout
 
@@ -81,7 +84,8 @@ class Bench:
 
     def gate(self, data, *args, base="v1.0"):
         extra = ["--base", base] if base else []
-        r = self.p.run("gate", self.audited, "--json", "--mbox", self.mbox(data), *extra, *args, cache=False)
+        r = self.p.run("gate", self.audited, "--json", "--mbox", self.mbox(data), *extra, *args,
+                       cache=False)
         try:
             return r.returncode, json.loads(r.stdout), r.stderr
         except ValueError:
@@ -116,7 +120,8 @@ def test_plain(b):
     good(b, "cover letter and thread", b.mails("--thread", "--cover-letter"), subjects=both)
     good(b, "gzip", gzip.compress(b.mails()))
     half = b.mails().index(b"\nFrom ", 10) + 1
-    good(b, "gzip in two members", gzip.compress(b.mails()[:half]) + gzip.compress(b.mails()[half:]))
+    good(b, "gzip in two members",
+         gzip.compress(b.mails()[:half]) + gzip.compress(b.mails()[half:]))
     b.refused("damaged gzip", gzip.compress(b.mails())[:-12], "damaged")
     good(b, "no postcommand newline", b.mails().rstrip(b"\n") + b"\n")
     good(b, "carriage returns of the transport", b.mails().replace(b"\n", b"\r\n"))
@@ -135,9 +140,11 @@ def test_base(b):
     b.series(*PAIR)
     out = good(b, "base-commit", b.mails("--base", b.base), base=None)
     equal("base", out.get("base"), b.base)
-    good(b, "base-commit in the cover letter", b.mails("--cover-letter", "--base", b.base), base=None)
+    good(b, "base-commit in the cover letter", b.mails("--cover-letter", "--base", b.base),
+         base=None)
     good(b, "--base wins", b.mails("--base", b.base).replace(b.base.encode(), b"1" * 40))
-    b.refused("a base that is not there", b.mails("--base", b.base).replace(b.base.encode(), b"1" * 40),
+    b.refused("a base that is not there",
+              b.mails("--base", b.base).replace(b.base.encode(), b"1" * 40),
               "1" * 40, base=None)
     b.refused("no base", b.mails(), "base-commit", base=None)
 
@@ -146,23 +153,27 @@ def test_versions(b):
     b.series(*PAIR)
     second = b.mails("-v2", "--cover-letter", "--thread")
     want = tree(b)
-    b.series(("mm: export beta", {"mm/a.c": BASE["mm/a.c"] + EXPORT % ("beta", "beta") + "/* v1 */\n"}), PAIR[1])
+    b.series(("mm: export beta",
+              {"mm/a.c": BASE["mm/a.c"] + EXPORT % ("beta", "beta") + "/* v1 */\n"}), PAIR[1])
     first = b.mails("--cover-letter", "--thread")
     for what, data in (("v1, then v2", first + second), ("v2, then v1", second + first),
                        ("RFC before", first.replace(b"[PATCH ", b"[RFC PATCH ") + second),
                        ("prefixes", first.replace(b"[PATCH ", b"[PATCH mm-unstable 6.1 ") +
                         second.replace(b"[PATCH v2 ", b"[PATCH mm-unstable V2 6.1 ")),
                        ("joined", first + second.replace(b"[PATCH v2 ", b"[PATCHv2 ")),
-                       ("number first", first + second.replace(b"[PATCH v2 1/2]", b"[PATCH 1/2 v2]"))):
+                       ("number first",
+                        first + second.replace(b"[PATCH v2 1/2]", b"[PATCH 1/2 v2]"))):
         good(b, what, data, want)
     good(b, "sent again", first.replace(b"[PATCH ", b"[PATCH RESEND ") + b"\n" + first.replace(
         b"export beta", b"export beta or not"), tree(b), ["mm: export beta", "one: use beta"])
     cut = second.index(b"[PATCH v2 1/2]")
     start, stop = second.rindex(b"\nFrom ", 0, cut) + 1, second.index(b"\nFrom ", cut) + 1
     b.refused("a gap in v2", first + second[:start] + second[stop:], "patch 1/2 is not in it")
-    b.refused("a gap at the end", second[:second.rindex(b"\nFrom ")] + b"\n", "patch 2/2 is not in it")
+    b.refused("a gap at the end", second[:second.rindex(b"\nFrom ")] + b"\n",
+              "patch 2/2 is not in it")
     good(b, "mails that came twice", second + second, want)
-    other = second.replace(b"Message-ID: <", b"Message-ID: <x").replace(b"Message-Id: <", b"Message-Id: <x")
+    other = second.replace(b"Message-ID: <",
+                           b"Message-ID: <x").replace(b"Message-Id: <", b"Message-Id: <x")
     b.refused("two different ones", second + other, "two patches 1/2")
 
 
@@ -194,11 +205,13 @@ def test_threads(b):
     first, second = b.mails("-v2").split(b"\nFrom ", 1)
     second = b"From " + second
     status, out, _ = b.gate(first + b"\n" + second)
-    equal("nobody acked", (status, [f["rule"] for f in out["findings"] if f["severity"] == "error"]), (1, ["ack"]))
+    equal("nobody acked",
+          (status, [f["rule"] for f in out["findings"] if f["severity"] == "error"]), (1, ["ack"]))
     good(b, "a reply acks", first + b"\n" + reply(ACK.encode(), b" v2") + second)
     good(b, "replies first", reply(ACK.encode(), b" v2") + second + b"\n" + first)
     for what, data in (("quoted", b"> " + ACK.encode()), ("of an old version", ACK.encode())):
-        status, _, _ = b.gate(first + b"\n" + second + reply(data, b" v2" if what == "quoted" else b""))
+        status, _, _ = b.gate(first + b"\n" + second
+                              + reply(data, b" v2" if what == "quoted" else b""))
         equal("an ack " + what, status, 1)
     diff = b"diff --git a/mm/a.c b/mm/a.c\n--- a/mm/a.c\n+++ b/mm/a.c\n@@ -1 +1 @@\n-x\n+y\n"
     good(b, "a diff in a reply", first + b"\n" + reply(diff + ACK.encode(), b" v2").replace(
@@ -217,7 +230,8 @@ def test_threads(b):
     mail = b.mails()
     head, body = mail.split(b"\n\n", 1)
     inside = (head.replace(b"[PATCH] ", b"Re: [PATCH v7 3/9] ") +
-              b"\n\nHow about this?\n" + ACK.encode() + b"\n\n-- >8 --\nSubject: one: change\n\n" + body)
+              b"\n\nHow about this?\n" + ACK.encode() + b"\n\n-- >8 --\nSubject: one: change\n\n"
+              + body)
     good(b, "below scissors", inside)
 
 
@@ -227,9 +241,11 @@ def encode(mail, how):
     if how == "base64":
         return head + b"\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(body)
     if how == "base64 crlf":
-        return head + b"\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(body.replace(b"\n", b"\r\n"))
+        return head + b"\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(
+            body.replace(b"\n", b"\r\n"))
     if how == "flowed":
-        body = b"\n".join(b" " + x if x.startswith((b" ", b"From", b">")) else x for x in body.split(b"\n"))
+        body = b"\n".join(b" " + x if x.startswith((b" ", b"From", b">")) else x
+                          for x in body.split(b"\n"))
         body = body.replace(b"alpha.h> */", b"alpha.h> \n*/").replace(b"\n -- \n", b"\n-- \n")
         return head + b"\nContent-Type: text/plain; charset=utf-8; format=flowed\n\n" + body
     text = b"".join(b"=%02X" % c if c > 126 or c == 61 else bytes([c]) for c in body)
@@ -246,7 +262,8 @@ def test_encodings(b):
     outer = (b"From x@y Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\nSubject: [PATCH] one\n"
              b"Content-Type: multipart/signed; boundary=\"out er\"\n\nnothing\n--out er\n"
              b"Content-Type: multipart/mixed; boundary=in\n\n--in\nContent-Type: text/plain\n"
-             b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(b.mails().split(b"\n\n", 1)[1]) +
+             b"Content-Transfer-Encoding: base64\n\n"
+             + base64.encodebytes(b.mails().split(b"\n\n", 1)[1]) +
              b"--in\nContent-Type: text/html\n\n<p>diff --git a/x b/x</p>\n--in--\n--out er\n"
              b"Content-Type: application/pgp-signature\n\nZm9v\n--out er--\n")
     good(b, "parts in parts", outer)
@@ -261,15 +278,18 @@ def test_files(b):
     for what, files, args in (
             ("new", {"lib/new.c": "int new;\n", "lib/empty.c": "", "deep/er/file.c": "int x;"}, ()),
             ("removed", {"lib/gone.c": None, "scripts/run.sh": None}, ()),
-            ("renamed", {"lib/moved.c": None, "lib/there.c": BASE["lib/moved.c"] + "int more;\n"}, ("-M",)),
+            ("renamed", {"lib/moved.c": None, "lib/there.c": BASE["lib/moved.c"] + "int more;\n"},
+             ("-M",)),
             ("renamed only", {"lib/moved.c": None, "lib/there.c": BASE["lib/moved.c"]}, ("-M",)),
             ("copied", {"lib/copy.c": MANY + "int more;\n"}, ("-C", "--find-copies-harder")),
             ("rewritten", {"lib/many.c": "int all;\nint different;\n"}, ("-B",)),
             ("a newline at the end", {"lib/tail.c": "int tail;\n"}, ()),
             ("still none", {"lib/tail.c": "int tails;"}, ()),
             ("none any more", {"lib/gone.c": "int gone;\nint x;"}, ()),
-            ("binary", {"logo.bin": bytes(range(255, -1, -1)) * 4, "lib/gone.c": "int x;\n"}, ("--binary",)),
-            ("binary, new and gone", {"logo.bin": None, "l2.bin": b"\0\1\2\3" * 99}, ("--no-renames",)),
+            ("binary", {"logo.bin": bytes(range(255, -1, -1)) * 4, "lib/gone.c": "int x;\n"},
+             ("--binary",)),
+            ("binary, new and gone", {"logo.bin": None, "l2.bin": b"\0\1\2\3" * 99},
+             ("--no-renames",)),
             ("a name with blanks", {"lib/a b.c": "int x;\n"}, ()),
             ("a name in quotes", {"lib/\u00e4\t\".c": "int x;\n"}, ()),
             ("a file for a folder", {"deep": "x\n", "lib/gone.c": None}, ())):
@@ -287,8 +307,10 @@ def test_files(b):
     good(b, "the same without renames", b.mails("--no-renames"))
     b.series(("binary", {"logo.bin": b"\0" * 100}))
     b.refused("binary without its content", b.mails("--no-binary"), "logo.bin")
-    plain = (b"From: a <a@example.org>\nSubject: [PATCH] plain diff\n\nText.\n---\n\nIndex: x/lib/gone.c\n====\n"
-             b"--- x.orig/lib/gone.c\t2024-01-01\n+++ x/lib/gone.c\t2024-01-02\n@@ -1 +1,2 @@\n int gone;\n+int y;\n")
+    plain = (b"From: a <a@example.org>\nSubject: [PATCH] plain diff\n\nText.\n---\n\n"
+             b"Index: x/lib/gone.c\n====\n"
+             b"--- x.orig/lib/gone.c\t2024-01-01\n+++ x/lib/gone.c\t2024-01-02\n@@ -1 +1,2 @@\n"
+             b" int gone;\n+int y;\n")
     b.series(("plain", {"lib/gone.c": "int gone;\nint y;\n"}))
     good(b, "no git diff", plain)
 
@@ -304,22 +326,27 @@ def test_moved(b):
         mine = list(lines)
         for _ in range(rng.randrange(1, 4)):
             at = rng.randrange(len(mine) + 1)
-            mine[at:at + rng.randrange(2)] = [f"int new{rng.randrange(99)};\n"] * rng.randrange(1, 3)
+            end = at + rng.randrange(2)
+            mine[at:end] = [f"int new{rng.randrange(99)};\n"] * rng.randrange(1, 3)
         commit(b.work, "mine", {"lib/many.c": "".join(mine)})
-        mail = subprocess.run(["git", "-C", b.work, "format-patch", "--stdout", "-1"], env=ENV, check=True,
+        mail = subprocess.run(["git", "-C", b.work, "format-patch", "--stdout", "-1"], env=ENV,
+                              check=True,
                               capture_output=True).stdout
         git(b.work, "checkout", "-q", "-f", there)
         for _ in range(rng.randrange(4)):
             lines.insert(rng.randrange(len(lines) + 1), f"int v{rng.randrange(6)};\n")
         moved = commit(b.work, "moved", {"lib/many.c": "".join(lines)})
         git(b.audited, "fetch", "-q", b.work, moved)
-        am = subprocess.run(["git", "-C", b.work, "am", "-q"], env=ENV, input=mail, capture_output=True)
+        am = subprocess.run(["git", "-C", b.work, "am", "-q"], env=ENV, input=mail,
+                            capture_output=True)
         status, out, err = b.gate(mail, base=moved)
         if am.returncode:
             subprocess.run(["git", "-C", b.work, "am", "--abort"], env=ENV, capture_output=True)
-            check(f"moved {i}: git am refuses it", status == 2 and "does not fit" in err, f"{status} {err}")
+            check(f"moved {i}: git am refuses it", status == 2 and "does not fit" in err,
+                  f"{status} {err}")
         else:
-            equal(f"moved {i}", (status, out.get("tree")), (0, git(b.work, "rev-parse", "HEAD^{tree}")))
+            equal(f"moved {i}", (status, out.get("tree")),
+                  (0, git(b.work, "rev-parse", "HEAD^{tree}")))
             agreed += 1
         git(b.work, "checkout", "-q", "-f", "--detach", b.base)
     check("some fit and some do not", 5 < agreed < 25, agreed)
@@ -332,11 +359,13 @@ def test_overlap(b):
     git(b.work, "checkout", "-q", "-f", "--detach", b.base)
     base = commit(b.work, "there", {"lib/many.c": there})
     git(b.audited, "fetch", "-q", b.work, base)
-    mail = ("From x@y Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\nSubject: [PATCH] twice\n\n---\n"
+    mail = ("From x@y Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\nSubject: [PATCH] twice\n\n"
+            "---\n"
             "diff --git a/lib/many.c b/lib/many.c\n--- a/lib/many.c\n+++ b/lib/many.c\n"
             "@@ -2,2 +2,6 @@\n int v1;\n+int a;\n+int b;\n+int c;\n+int end;\n int v2;\n"
             "@@ -4,4 +4,4 @@\n int a;\n-int b;\n+int B;\n int c;\n int end;\n--\n").encode()
-    subprocess.run(["git", "-C", b.work, "am", "-q"], env=ENV, input=mail, capture_output=True, check=True)
+    subprocess.run(["git", "-C", b.work, "am", "-q"], env=ENV, input=mail, capture_output=True,
+                   check=True)
     status, out, err = b.gate(mail, base=base)
     equal("the second hunk", (status, out.get("tree")), (0, tree(b)))
 
@@ -358,7 +387,8 @@ def test_refused(b):
 def main():
     with scratch() as directory:
         b = Bench(directory, Program(os.path.abspath(sys.argv[1]), directory))
-        for test in (test_plain, test_base, test_versions, test_threads, test_encodings, test_files, test_moved, test_overlap,
+        for test in (test_plain, test_base, test_versions, test_threads, test_encodings, test_files,
+                     test_moved, test_overlap,
                      test_refused):
             test(b)
     finish()

@@ -108,7 +108,8 @@ def test_forms(directory, program, repo):
     loosen(loose)
     same(program, "loose", loose, known, "loose")
     tree = directory + "/tree"
-    subprocess.run(["git", "-C", packed, "worktree", "add", "-q", tree, "main"], env=ENV, check=True)
+    subprocess.run(["git", "-C", packed, "worktree", "add", "-q", tree, "main"], env=ENV,
+                   check=True)
     same(program, "a work tree", tree, known, "pack")
     old = pack(clone(repo, directory + "/old"), "pack.indexVersion=1")
     same(program, "an old index is libgit2's", old, known, "loose")
@@ -139,7 +140,8 @@ def test_damage(directory, program, repo, rng):
                 data[rng.randrange(min(limit, len(data)))] = rng.randrange(256)
         open(name, "wb").write(data)
         r, got = read(program, packed, known)
-        check(f"damage {i}: no crash", r.returncode in (0, 2) and not r.stderr, (r.returncode, r.stderr))
+        check(f"damage {i}: no crash", r.returncode in (0, 2) and not r.stderr,
+              (r.returncode, r.stderr))
         wrong = [k for k, g in got.items()
                  if g != "missing" and int(g.split()[1]) != known[k][1] and name.endswith(".pack")]
         check(f"damage {i}: right or missing", not wrong, wrong[:2])

@@ -26,15 +26,19 @@ NAMES = ["used", "by_inline", "only_example", "only_test", "only_library", "unus
 def project(root, **extra):
     files = {
         "lib/lib.map": MAP,
-        "lib/a.c": "".join(f"int {n}(int x)\n{{\n\treturn x;\n}}\n" for n in NAMES + ["undeclared"]),
+        "lib/a.c": "".join(f"int {n}(int x)\n{{\n\treturn x;\n}}\n" for n in NAMES
+                           + ["undeclared"]),
         "lib/b.c": "int internal(void)\n{\n\treturn only_library(1) + unused_not(2);\n}\n",
         "include/lib/lib.h": "#ifdef __cplusplus\nextern \"C\" {\n#endif\n" +
         "".join(f"int {n}(int x);\n" for n in NAMES + ["undefined", "forgotten"]) +
         "typedef int (*callback)(int);\nstruct s { int (*member)(int); };\n"
-        "static inline int wrapper(int x)\n{\n\treturn by_inline(x);\n}\n#ifdef __cplusplus\n}\n#endif\n",
+        "static inline int wrapper(int x)\n{\n\treturn by_inline(x);\n}\n#ifdef __cplusplus\n}\n"
+        "#endif\n",
         "tools/t.c": "#include <lib/lib.h>\nint main(void)\n{\n\treturn used(wrapper(1));\n}\n",
-        "examples/e.c": "#include <lib/lib.h>\nint main(void)\n{\n\treturn only_example(new_example(1));\n}\n",
-        "tests/t.c": "#include <lib/lib.h>\nint main(void)\n{\n\treturn only_test(1) + unused_(2);\n}\n",
+        "examples/e.c": "#include <lib/lib.h>\nint main(void)\n{\n"
+                        "\treturn only_example(new_example(1));\n}\n",
+        "tests/t.c": "#include <lib/lib.h>\nint main(void)\n{\n"
+                     "\treturn only_test(1) + unused_(2);\n}\n",
         # a build folder: not looked into
         "build/build.ninja": "", "build/x.c": "int y(void)\n{\n\treturn unused(1);\n}\n",
         # a comment, a member, a local variable and a static function are no users
@@ -64,7 +68,8 @@ class Own(unittest.TestCase):
     def test_each_finding(self):
         project(self.root)
         code, out, _ = own(self.root, "--json")
-        found = {s["name"]: s["reason"] for s in json.loads(out)["symbols"] if s["verdict"] == "finding"}
+        found = {s["name"]: s["reason"] for s in json.loads(out)["symbols"]
+                 if s["verdict"] == "finding"}
         self.assertEqual(code, 1)
         self.assertEqual(found, {
             "only_example": "stable, but only examples use it",
@@ -112,7 +117,8 @@ class Own(unittest.TestCase):
     def test_versions(self):
         """A symbol in several nodes, as libraries have them whose functions changed."""
         project(self.root, **{
-            "lib/lib.map": "L_1.0 { global: used; old; local: *; };\n/* more */ L_1.1 { global: used; by_inline; } L_1.0;\n"
+            "lib/lib.map": "L_1.0 { global: used; old; local: *; };\n"
+                           "/* more */ L_1.1 { global: used; by_inline; } L_1.0;\n"
                            "L_1.2 { global: used; old; } L_1.1;\n",
             "lib/v.c": "SYMVER_DEFAULT(old, \"L_1.2\", int, int x)\n{\n\treturn x;\n}\n"
                        "__asm__(\".symver old_1_0, old@L_1.0\");\n",
@@ -120,18 +126,22 @@ class Own(unittest.TestCase):
         s = self.found()
         self.assertEqual((s["used"]["nodes"], s["used"]["node"], s["used"]["verdict"]),
                          (["L_1.0", "L_1.1", "L_1.2"], "L_1.2", "ok"))
-        self.assertEqual((s["old"]["file"], s["old"]["reason"]), ("lib/v.c", "only the library itself uses it"))
+        self.assertEqual((s["old"]["file"], s["old"]["reason"]),
+                         ("lib/v.c", "only the library itself uses it"))
         for release, want in (("L_1.0", 1), ("L_1.1", 1), ("L_1.2", 1)):
             self.assertEqual(own(self.root, "--release", release)[0], want, release)
         self.assertNotIn("old", own(self.root, "--release", "L_1.1")[1])
         self.assertIn("old", own(self.root, "--release", "L_1.0")[1])
 
     def test_stable_version_of_an_experimental_symbol(self):
-        project(self.root, **{"lib/lib.map": "X_EXPERIMENTAL { only_example; };\nX_1 { only_example; used; local: *; };\n"})
+        project(self.root,
+                **{"lib/lib.map": "X_EXPERIMENTAL { only_example; };\n"
+                                  "X_1 { only_example; used; local: *; };\n"})
         self.assertEqual(self.found()["only_example"]["reason"], "stable, but only examples use it")
 
     def test_patterns(self):
-        project(self.root, **{"lib/lib.map": "X { global: us*; only_[elt]*; none_*; local: only_t*; *; };\n"})
+        project(self.root,
+                **{"lib/lib.map": "X { global: us*; only_[elt]*; none_*; local: only_t*; *; };\n"})
         s = self.found()
         self.assertEqual({n: x["reason"] for n, x in s.items() if x["node"]}, {
             "used": None, "only_example": "stable, but only examples use it",
@@ -142,10 +152,13 @@ class Own(unittest.TestCase):
     def test_forms_of_maps(self):
         for text, want in (
                 ("{ global: used; local: *; };", ["used"]),
-                ("{ global: extern \"C\" { used; \"by_inline\"; }; local: *; };", ["by_inline", "used"]),
-                ("A { global: used; extern \"C++\" { ns::f*; \"ns::g(int, char)\"; }; };", ["used"]),
+                ("{ global: extern \"C\" { used; \"by_inline\"; }; local: *; };",
+                 ["by_inline", "used"]),
+                ("A { global: used; extern \"C++\" { ns::f*; \"ns::g(int, char)\"; }; };",
+                 ["used"]),
                 ("# one\nA { /* two\n */ \"used\"; // three\n } ;\nB { } A;", ["used"]),
-                ("A {\nglobal:\n\tused;\n\t@MORE@\n\tlocal: *;\n};\nP_@N@ { by_@N@; };", ["by_inline", "used"])):
+                ("A {\nglobal:\n\tused;\n\t@MORE@\n\tlocal: *;\n};\nP_@N@ { by_@N@; };",
+                 ["by_inline", "used"])):
             project(self.root, **{"lib/lib.map": text})
             listed = sorted(n for n, x in self.found().items()
                             if x["reason"] != "declared in a public header, not in the map")
@@ -153,7 +166,8 @@ class Own(unittest.TestCase):
         self.assertIn("2 C++ names", self.cxx())
 
     def cxx(self):
-        project(self.root, **{"lib/lib.map": "A { used; extern \"C++\" { ns::f*; \"ns::g(int, char)\"; }; };"})
+        project(self.root,
+                **{"lib/lib.map": "A { used; extern \"C++\" { ns::f*; \"ns::g(int, char)\"; }; };"})
         return own(self.root)[1]
 
     def test_consumers_elsewhere(self):
@@ -161,11 +175,13 @@ class Own(unittest.TestCase):
         with tempfile.TemporaryDirectory() as other:
             os.makedirs(other + "/tests/include")
             with open(other + "/tests/a.c", "w") as f:
-                f.write("#include <lib/lib.h>\n#include \"own.h\"\nint main(void)\n{\n\treturn unused(1) + wrapper(1);\n}\n")
+                f.write("#include <lib/lib.h>\n#include \"own.h\"\nint main(void)\n{\n"
+                        "\treturn unused(1) + wrapper(1);\n}\n")
             with open(other + "/tests/include/own.h", "w") as f:
                 f.write("int not_in_the_map(void);\n")
             s = self.found("--consumers", other)
-            self.assertEqual((s["unused"]["reason"], s["unused"]["consumers"]), (None, [other + "/tests/a.c"]))
+            self.assertEqual((s["unused"]["reason"], s["unused"]["consumers"]),
+                             (None, [other + "/tests/a.c"]))
             self.assertIn(other + "/tests/a.c", s["by_inline"]["consumers"])
             self.assertNotIn("not_in_the_map", s)
             self.assertEqual(s["only_test"]["reason"], "only tests use it")
@@ -175,32 +191,40 @@ class Own(unittest.TestCase):
     def test_branches_that_open_the_same_brace(self):
         project(self.root, **{
             "lib/lib.map": "A { used; by_inline; local: *; };",
-            "include/lib/lib.h": "#if X\nstruct a {\n#elif Y\nstruct b {\n#else\nstruct c {\n#endif\n\tint m;\n};\n"
-                                 "_Static_assert(sizeof(int) == 4, \"int\");\nint used(int);\n#if Z\nint by_inline(int);\n"
+            "include/lib/lib.h": "#if X\nstruct a {\n#elif Y\nstruct b {\n#else\nstruct c {\n"
+                                 "#endif\n\tint m;\n};\n"
+                                 "_Static_assert(sizeof(int) == 4, \"int\");\nint used(int);\n"
+                                 "#if Z\nint by_inline(int);\n"
                                  "#else\nint by_inline(int);\n#endif\n"})
-        self.assertEqual({n: x["reason"] for n, x in self.found().items()}, {"used": None, "by_inline": "nothing uses it"})
+        self.assertEqual({n: x["reason"] for n, x in self.found().items()},
+                         {"used": None, "by_inline": "nothing uses it"})
 
     def test_bad_input(self):
         project(self.root)
-        for text in ["int main(void) { return 0; }", "", "X { global: a; ", "X { extern \"D\" { a; }; };", "\0\1\2",
+        for text in ["int main(void) { return 0; }", "", "X { global: a; ",
+                     "X { extern \"D\" { a; }; };", "\0\1\2",
                      "X { extern \"C\" { a; ", "X { extern \"C\" { \"a; }; };",
                      "X { a; a; };", "{" * 100000]:
             with open(self.root + "/lib/lib.map", "w") as f:
                 f.write(text)
             code, _, err = own(self.root)
             self.assertEqual((code, len(err.splitlines())), (2, 1), (text[:20], err))
-        for args in [["--root"], ["--nonsense"], ["--headers", "nowhere"], ["--release", "X"], ["extra"],
+        for args in [["--root"], ["--nonsense"], ["--headers", "nowhere"], ["--release", "X"],
+                     ["extra"],
                      ["--library", "libs"]]:
             project(self.root)
             code, _, err = own(self.root, *args)
             self.assertEqual((code, len(err.splitlines())), (2, 1), (args, err))
 
     def test_output_that_is_not_taken(self):
-        for args in [["--help"], ["own", "--help"], ["--version"], ["own", "--map", self.root + "/lib/lib.map", "--root", self.root]]:
+        for args in [["--help"], ["own", "--help"], ["--version"],
+                     ["own", "--map", self.root + "/lib/lib.map", "--root", self.root]]:
             project(self.root)
             with open("/dev/full", "w") as full:
-                ran = subprocess.run([PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, text=True)
-            self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (2, 1), (args, ran.stderr))
+                ran = subprocess.run([PROGRAM, *args], stdout=full, stderr=subprocess.PIPE,
+                                     text=True)
+            self.assertEqual((ran.returncode, len(ran.stderr.splitlines())), (2, 1),
+                             (args, ran.stderr))
 
 
 unittest.main()

@@ -45,7 +45,8 @@ def repository(form):
 def run(what, program, cache, repo, *args):
     """Seconds of wall clock and of processors, MiB, what was read, and the answer."""
     read, write = os.pipe()
-    child = subprocess.Popen([program, "history", "--cache", cache, "--stats", "--csv", *args, repo],
+    child = subprocess.Popen([program, "history", "--cache", cache, "--stats", "--csv", *args,
+                              repo],
                              stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     start = time.monotonic()

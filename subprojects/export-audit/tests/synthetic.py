@@ -26,7 +26,8 @@ class Repo:
         self.time = 1000000000
         subprocess.run(["git", "init", "-q", "--bare", path], env=ENV, check=True)
 
-    def commit(self, branch, message, files, parents=(), start=None, who="Author <author@example.org>"):
+    def commit(self, branch, message, files, parents=(), start=None,
+               who="Author <author@example.org>"):
         """One commit on BRANCH (its tip is the first parent, or START); returns its id."""
         self.time += 60
         out = [b"commit refs/heads/%s\nauthor %s %d +0000\ncommitter C <c@example.org> %d +0000\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Trees that are no kernel: modules of their own, beside a kernel and alone; releases that are no vX.Y."""
+"""Trees that are no kernel: modules beside a kernel and alone; releases that are no vX.Y."""
 import json
 import os
 import re
@@ -9,15 +9,18 @@ import sys
 from synthetic import Program, Repo, check, equal, finish, refused, scratch
 
 KERNEL = {
-    "Makefile": "obj-y += lib/ drivers/\n", "lib/Makefile": "obj-y += a.o\n", "drivers/Makefile": "obj-m += one.o\n",
-    "Kconfig": "config ONE\n\ttristate \"one\"\n", "include/linux/a.h": "int a1(int x);\nint a2(int x);\nint a3(int x);\n",
+    "Makefile": "obj-y += lib/ drivers/\n", "lib/Makefile": "obj-y += a.o\n",
+    "drivers/Makefile": "obj-m += one.o\n",
+    "Kconfig": "config ONE\n\ttristate \"one\"\n",
+    "include/linux/a.h": "int a1(int x);\nint a2(int x);\nint a3(int x);\n",
     "lib/a.c": "#include <linux/a.h>\n" + "".join(
         f"int a{i}(int x)\n{{\n\treturn x;\n}}\nEXPORT_SYMBOL_GPL(a{i});\n" for i in (1, 2, 3, 4)),
     "drivers/one.c": "#include <linux/a.h>\nint init(void)\n{\n\treturn a1(1);\n}\n"}
 KERNEL.update({f"lib/more{i}.c": "" for i in range(30)})  # more files than the modules have
 USE = "#include <linux/a.h>\n#include \"m.h\"\nint init(void)\n{\n\treturn %s(1);\n}\n"
 MODULES = {
-    "Makefile": "obj-m += two.o sub/ pair.o\npair-objs := p.o q.o\nobj-$(CONFIG_NOT_IN_KCONFIG) += three.o\n",
+    "Makefile": "obj-m += two.o sub/ pair.o\npair-objs := p.o q.o\n"
+                "obj-$(CONFIG_NOT_IN_KCONFIG) += three.o\n",
     "sub/Makefile": "obj-m += four.o\n", "m.h": "int m1(int x);\nint m2(int x);\n",
     "two.c": USE % "a2", "three.c": "#ifdef CONFIG_NOT_IN_KCONFIG\n" + USE % "a3" + "#endif\n",
     "sub/four.c": USE % "m1" + "int m2(int x) { return x; }\nEXPORT_SYMBOL(m2);\n",
@@ -35,7 +38,8 @@ def put(root, files):
 
 
 def scan(program, *args):
-    r = subprocess.run([program, "scan", "--json", *args], capture_output=True, text=True, timeout=60)
+    r = subprocess.run([program, "scan", "--json", *args], capture_output=True, text=True,
+                       timeout=60)
     equal(f"{args}", (r.returncode, r.stderr), (0, ""))
     return {s["name"]: s for s in json.loads(r.stdout)["symbols"]}
 
@@ -50,20 +54,27 @@ def test_with(program, directory):
             "a1": ["drivers/one.c"], "a2": ["+mods/two.c"], "a3": ["+mods/three.c"], "a4": [],
             "m1": ["+mods/sub/four.c"], "m2": [], "m3": []})
         equal("where", (both["m1"]["file"], both["m2"]["verdict"]), ("+mods/five.c", "unconsumed"))
-    equal("of the kernel only", sorted(scan(program, kernel, "--with", modules, "--path=lib")), ["a1", "a2", "a3", "a4"])
-    equal("of the modules only", sorted(scan(program, kernel, "--with", modules, "--path=+mods")), ["m1", "m2", "m3"])
+    equal("of the kernel only", sorted(scan(program, kernel, "--with", modules, "--path=lib")),
+          ["a1", "a2", "a3", "a4"])
+    equal("of the modules only", sorted(scan(program, kernel, "--with", modules, "--path=+mods")),
+          ["m1", "m2", "m3"])
     other = put(directory + "/other/mods", {"Makefile": "obj-m += x.o\n", "x.c": USE % "a4"})
     third = put(directory + "/third", {"Kbuild": "obj-m += x.o\n", "x.c": USE % "a4"})
-    equal("two of them", scan(program, kernel, "--with", modules, "--with", third)["a4"]["consumers"], ["+third/x.c"])
-    for args, word in (((kernel, "--with", modules, "--with", other), "same name"), ((kernel, "--with", modules + "/sub/x"), "x"),
-                       ((kernel, "--with", kernel + "/include"), "Makefile"), ((kernel, "--tree", kernel), "one source tree")):
+    equal("two of them",
+          scan(program, kernel, "--with", modules, "--with", third)["a4"]["consumers"],
+          ["+third/x.c"])
+    for args, word in (((kernel, "--with", modules, "--with", other), "same name"),
+                       ((kernel, "--with", modules + "/sub/x"), "x"),
+                       ((kernel, "--with", kernel + "/include"), "Makefile"),
+                       ((kernel, "--tree", kernel), "one source tree")):
         r = subprocess.run([program, "scan", *args], capture_output=True, text=True, timeout=60)
         check(f"refused {args}", r.returncode == 2 and word in r.stderr and not r.stdout, r)
 
 
 def test_alone(program, directory):
     found = scan(program, directory + "/mods")
-    equal("modules alone", {n: s["consumers"] for n, s in found.items()}, {"m1": ["sub/four.c"], "m2": [], "m3": []})
+    equal("modules alone", {n: s["consumers"] for n, s in found.items()},
+          {"m1": ["sub/four.c"], "m2": [], "m3": []})
 
 
 def test_tags(p, directory):
@@ -72,7 +83,8 @@ def test_tags(p, directory):
     used, unused = USE % "m1", USE % "m9"
     r.commit("main", "base", dict(MODULES, **{"sub/four.c": used}))
     r.tag("mods-1.9", annotated=False)
-    for i, tag in enumerate(("mods-1.10-rc1", "mods-1.10", "mods-2.04", "mods-2.04.1", "v9.0", "mods-x", "mods-3.0-beta")):
+    for i, tag in enumerate(("mods-1.10-rc1", "mods-1.10", "mods-2.04", "mods-2.04.1", "v9.0",
+                             "mods-x", "mods-3.0-beta")):
         r.commit("main", tag, {"sub/four.c": unused, "README": str(i)})
         r.tag(tag)
 
@@ -85,15 +97,19 @@ def test_tags(p, directory):
     equal("releases", [(x["tag"], x["window"]) for x in out["releases"]],
           [("mods-1.9", 0), ("mods-1.10", 1), ("mods-2.04", 2), ("mods-2.04.1", 3)])
     m1 = next(s for s in out["symbols"] if s["name"] == "m1")
-    equal("m1", (status, m1["exported"], m1["unconsumed_since"], m1["candidate"]), (1, "mods-1.9", "mods-1.10", True))
+    equal("m1", (status, m1["exported"], m1["unconsumed_since"], m1["candidate"]),
+          (1, "mods-1.9", "mods-1.10", True))
     _, out = history("--tags=mods-*", "--rc")
-    equal("candidates", [(x["tag"], x["window"]) for x in out["releases"]][1:3], [("mods-1.10-rc1", 1), ("mods-1.10", 1)])
+    equal("candidates", [(x["tag"], x["window"]) for x in out["releases"]][1:3],
+          [("mods-1.10-rc1", 1), ("mods-1.10", 1)])
     for bad in ("mods-", "*-*", ""):
         check("says why", "*" in refused(p, bad, "history", r.path, "--tags", bad), bad)
     check("no such tag", "zfs-*" in refused(p, "zfs", "history", r.path, "--tags", "zfs-*"))
-    r.commit("topic", "another export", {"five.c": MODULES["five.c"] + "EXPORT_SYMBOL_GPL(m4);\n"}, start="main")
+    r.commit("topic", "another export", {"five.c": MODULES["five.c"] + "EXPORT_SYMBOL_GPL(m4);\n"},
+             start="main")
     out = p.run("gate", r.path, "main..topic", "--tags=mods-*")
-    check("gate knows releases", re.search(r"stale: m1 .*more than 1 window", out.stdout), out.stdout)
+    check("gate knows releases", re.search(r"stale: m1 .*more than 1 window", out.stdout),
+          out.stdout)
     out = p.run("gate", r.path, "main..topic", "--tags=nothing-*")
     check("gate without", "no release tag (nothing-*)" in out.stdout, out.stdout)
 
