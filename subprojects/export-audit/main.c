@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit: which exported symbols have a consumer. Picks the subcommand. */
 #include "base/command.h"
 #include "base/complain.h"

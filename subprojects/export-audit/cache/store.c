@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The on-disk cache: a hash table over mapped segments and blocks not yet written. */
 #include "cache/store.h"
 #include "base/grow.h"

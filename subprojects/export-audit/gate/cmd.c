@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit gate: may this series be merged? */
 #include "gate/cmd.h"
 #include "base/complain.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Rules gpl and consumer: what a new export owes. */
 #include "gate/changes.h"
 #include "gate/gate.h"

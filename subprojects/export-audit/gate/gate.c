@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The list of findings, and the subsystems that a series touches. */
 #include "gate/gate.h"
 #include "base/complain.h"

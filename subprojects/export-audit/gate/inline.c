@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Rule functionality: inline functions that a series adds to public headers. They need no export,
  * so only a caller shows that somebody wants them.

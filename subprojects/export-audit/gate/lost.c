@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Rules needed and orphaned: exports that the series takes away although a module needs them, and
  * consumers that it takes away although the export stays.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Macros that export. They are ways to export something and no new functionality. */
 #include "base/grow.h"
 #include "gate/gate.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Which consumer of a symbol a message names as the module that needs it. The resolver knows that
  * there is one; the Makefiles beside the consumers tell well enough which.

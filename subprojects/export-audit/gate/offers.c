@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Changed files: do they export, are they public, and what shape do they have? */
 #include "gate/offers.h"
 #include "base/complain.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The text of a file without comments, strings and preprocessor lines. */
 #include "gate/shape.h"
 #include "gate/walk.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Rules stale and overdue: old exports of the same subsystems that still lack a consumer. */
 #include "gate/changes.h"
 #include "gate/gate.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The packs of a repository, and of the repositories that it borrows objects from. */
 #include "git/objects.h"
 #include "base/grow.h"

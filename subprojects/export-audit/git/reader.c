@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Reads objects from packs; those in no pack from memory or through libgit2. */
 #include "git/reader.h"
 #include "git/delta.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Which tags are releases, and how many merge windows lie between two of them. */
 #include "base/complain.h"
 #include "base/grow.h"
@@ -25,7 +25,7 @@ static bool number(const char **s, unsigned int *out)
 }
 
 /* Up to 2.6 the third number counted the windows; v2.5.x and earlier are no releases. */
-static bool parse_tag(const char *tag, bool rc, struct release *r)
+static bool parse_tag(const char *tag, bool pre, struct release *r)
 {
 	const char *s = tag + 1;
 
@@ -38,7 +38,7 @@ static bool parse_tag(const char *tag, bool rc, struct release *r)
 	}
 	if (!*s)
 		return true;
-	return rc && !strncmp(s, "-rc", 3) && (s += 3, number(&s, &r->rc)) && r->rc && !*s;
+	return pre && !strncmp(s, "-rc", 3) && (s += 3, number(&s, &r->pre)) && r->pre && !*s;
 }
 
 /* The same with leading zeros, as in 22.04. */
@@ -65,7 +65,7 @@ static bool version(const char **s, struct release *r)
 }
 
 /* Is it PATTERN with a version in the place of the *? */
-static bool like(const char *tag, const char *pattern, bool rc, struct release *r)
+static bool like(const char *tag, const char *pattern, bool pre, struct release *r)
 {
 	const char *star = strchr(pattern, '*');
 	size_t n = (size_t)(star - pattern);
@@ -76,9 +76,9 @@ static bool like(const char *tag, const char *pattern, bool rc, struct release *
 	tag += n;
 	if (!version(&tag, r))
 		return false;
-	if (rc && !strncmp(tag, "-rc", 3)) {
+	if (pre && !strncmp(tag, "-rc", 3)) {
 		tag += 3;
-		if (!number(&tag, &r->rc) || !r->rc)
+		if (!number(&tag, &r->pre) || !r->pre)
 			return false;
 	}
 	return !strcmp(tag, star + 1);
@@ -97,8 +97,8 @@ static int compare(const void *a, const void *b)
 		return by_number(x->major, y->major) ?: by_number(x->minor, y->minor);
 	if (x->more[0] != y->more[0] || x->more[1] != y->more[1])
 		return by_number(x->more[0], y->more[0]) ?: by_number(x->more[1], y->more[1]);
-	if (x->rc != y->rc) /* 0, the release itself, is last */
-		return x->rc - 1 < y->rc - 1 ? -1 : 1;
+	if (x->pre != y->pre) /* 0, the release itself, is last */
+		return x->pre - 1 < y->pre - 1 ? -1 : 1;
 	return 0;
 }
 
@@ -106,7 +106,7 @@ struct tags {
 	struct repo *repo;
 	struct releases *out;
 	const char *pattern;
-	bool rc, told;
+	bool pre, told;
 };
 
 static int add_tag(const char *name, git_oid *oid, void *payload)
@@ -115,8 +115,9 @@ static int add_tag(const char *name, git_oid *oid, void *payload)
 	git_object *o = NULL, *c = NULL;
 	struct release r;
 
-	if (strncmp(name, "refs/tags/", 10) || !(t->pattern ? like(name + 10, t->pattern, t->rc, &r)
-							    : parse_tag(name + 10, t->rc, &r)))
+	if (strncmp(name, "refs/tags/", 10) ||
+	    !(t->pattern ? like(name + 10, t->pattern, t->pre, &r)
+			 : parse_tag(name + 10, t->pre, &r)))
 		return 0;
 	/* A tag of something else than a commit, as the kernel's v2.6.11, is no release. */
 	if (git_object_lookup(&o, t->repo->git, oid, GIT_OBJECT_ANY)) {
@@ -186,9 +187,9 @@ static unsigned int one_window(const struct release *a, const struct release *b)
 	       a->more[1] != b->more[1];
 }
 
-int repo_releases(struct repo *r, const char *pattern, bool rc, struct releases *out)
+int repo_releases(struct repo *r, const char *pattern, bool pre, struct releases *out)
 {
-	struct tags t = { .repo = r, .out = out, .pattern = pattern, .rc = rc };
+	struct tags t = { .repo = r, .out = out, .pattern = pattern, .pre = pre };
 
 	*out = (struct releases){ 0 };
 	if (pattern && (!strchr(pattern, '*') || strchr(pattern, '*') != strrchr(pattern, '*'))) {

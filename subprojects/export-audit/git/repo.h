@@ -30,9 +30,9 @@ struct release {
 	char *tag;
 	char *alias; /* another release tag of the same commit, or NULL */
 	git_oid commit, tree;
-	unsigned int major, minor, rc; /* rc: 0 for the release itself */
-	unsigned int more[2];          /* further numbers, where a pattern chose the tags */
-	unsigned int window;           /* counts merge windows; only differences mean anything */
+	unsigned int major, minor, pre; /* pre: of a release candidate; 0 for the release itself */
+	unsigned int more[2];           /* further numbers, where a pattern chose the tags */
+	unsigned int window;            /* counts merge windows; only differences mean anything */
 };
 
 struct releases {
@@ -41,12 +41,12 @@ struct releases {
 };
 
 /*
- * The tags vX.Y (v2.6.X before 3.0), with RC also vX.Y-rcZ, in the order of versions.
+ * The tags vX.Y (v2.6.X before 3.0), with PRE also vX.Y-rcZ, in the order of versions.
  * Two tags of one commit are one release, the lower version its name.
  * PATTERN, or NULL: instead those that are like it and have a version where its * is; between two
  * of them lies one window.
  */
-int repo_releases(struct repo *r, const char *pattern, bool rc, struct releases *out);
+int repo_releases(struct repo *r, const char *pattern, bool pre, struct releases *out);
 void releases_free(struct releases *v);
 /* Keeps FROM..TO (NULL: no limit); both may be any name git resolves to a release's commit. */
 int releases_limit(struct repo *r, struct releases *v, const char *from, const char *to);

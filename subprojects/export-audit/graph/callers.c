@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Macros that call macros that paste. */
 #include "graph/callers.h"
 #include "base/vec.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Macro expansion for what macros define or export. Only calls of function-like macros
  * and other names for export macros are replaced; a plain name stays what it is, since

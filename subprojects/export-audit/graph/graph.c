@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The resolver: builds its indices, runs its passes, hands out the result. */
 #include "base/vec.h"
 #include "graph/collect.h"

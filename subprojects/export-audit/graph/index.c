@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Which files, macros and inline functions use a name: one inverted index of chosen names. */
 #include "graph/index.h"
 #include "graph/entities.h"

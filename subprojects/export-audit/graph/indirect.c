@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Consumers that use a symbol through macros and inline functions. */
 #include "graph/indirect.h"
 #include "base/vec.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Whether a file is linked into another object than the one that exports a symbol. */
 #include "graph/outside.h"
 #include "kbuild/built.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Names that macros build with ##. A chain "foo_ ## x ## _bar" fits a symbol if its pieces do. Then
  * the calls of the macro with that x are looked up. A macro that hands its own arguments to such a

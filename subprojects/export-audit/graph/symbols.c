@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The table of symbols: their names, and statements that export the same one. */
 #include "graph/symbols.h"
 #include "base/vec.h"

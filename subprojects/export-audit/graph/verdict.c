@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Verdicts, and the reason of each in one clause. */
 #include "graph/verdict.h"
 #include "graph/emitted.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Reads all blobs that the cache lacks, then resolves the trees, one by each thread. */
 #include "harvest/harvest.h"
 #include "base/complain.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit history: when each symbol was exported, consumed and removed. */
 #include "history/cmd.h"
 #include "base/complain.h"
@@ -238,7 +238,7 @@ static int run(struct repo *repo, const struct history_options *o)
 	struct harvest hv;
 	int status = EXIT_BROKEN;
 
-	if (repo_releases(repo, o->tags, o->rc, &v))
+	if (repo_releases(repo, o->tags, o->pre, &v))
 		return EXIT_BROKEN;
 	if (releases_limit(repo, &v, o->from, o->to))
 		goto out;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Reads the options of export-audit history. */
 #include "history/options.h"
 #include "base/complain.h"
@@ -118,7 +118,7 @@ static int parse_one(const struct command *self, struct history_options *o, int 
 		o->tags = optarg;
 		break;
 	case OPT_RC:
-		o->rc = true;
+		o->pre = true;
 		break;
 	case OPT_JSON:
 		o->format = HISTORY_JSON;

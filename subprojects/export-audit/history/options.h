@@ -13,7 +13,7 @@ struct history_options {
 	unsigned int deadline;
 	const char *profile;
 	struct result_options results;
-	bool rc, candidates, unconsumed, commits, stats;
+	bool pre, candidates, unconsumed, commits, stats;
 	enum history_format format;
 };
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What the Makefiles make of each file. */
 #include "kbuild/built.h"
 #include "kbuild/mention.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Folders with Makefiles, and the folders that descend into them. */
 #include "kbuild/folder.h"
 #include "base/grow.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Composite objects out of the Makefiles of a tree. */
 #include "kbuild/kbuild.h"
 #include "kbuild/lists.h"

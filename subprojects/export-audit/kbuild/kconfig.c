@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Options from Kconfig files, options that Makefiles and sources set for themselves, and conditions
  * that ask for options: true, false, or unknown.

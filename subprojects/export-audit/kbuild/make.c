@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A small make: reads the lines of a Makefile. */
 #include "kbuild/make.h"
 #include "kbuild/evaluate.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Reads the lists of a Makefile, and the lists that their members name. */
 #include "kbuild/members.h"
 #include "base/grow.h"

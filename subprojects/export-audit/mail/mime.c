@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Encodings of headers and bodies; MIME parts; text that is format=flowed. */
 #include "mail/mime.h"
 #include "base/span.h"

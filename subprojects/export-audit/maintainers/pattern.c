@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The two pattern languages of MAINTAINERS: F:/X: globs and N: expressions. */
 #include "maintainers/pattern.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit own: a user-space library with a linker map. */
 #include "own/cmd.h"
 #include "base/clean.h"

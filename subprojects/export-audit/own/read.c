@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Reads the sources of a project; folders with a build in them are left out. */
 #include "own/own.h"
 #include "text/scan.h"

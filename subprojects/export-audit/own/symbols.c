@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Makes symbols of the names, patterns and versions that the map lists. */
 #include "base/grow.h"
 #include "base/vec.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Applies a diff file by file, then makes the tree with all changes. */
 #include "patch/apply.h"
 #include "base/grow.h"

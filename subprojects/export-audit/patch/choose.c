@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A mailbox of an archive has whole threads: several versions of a series in any order, with cover
  * letters, replies, patches proposed in replies, and mails that came twice.

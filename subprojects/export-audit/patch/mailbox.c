@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Series from a mailbox: the patches are applied to trees that exist only in memory. */
 #include "base/complain.h"
 #include "base/grow.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* export-audit scan: one kernel source tree on disk. */
 #include "scan/cmd.h"
 #include "base/complain.h"

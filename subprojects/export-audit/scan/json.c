@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* JSON for programs: one object a symbol, written one by one to stay small in memory. */
 #include "base/clean.h"
 #include "scan/report.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Choice of symbols, the table, CSV and totals. */
 #include "scan/report.h"
 #include "base/clean.h"
@@ -34,8 +34,7 @@ int report_build(const struct graph *g, const struct source_file *files, const s
 	for (uint32_t i = 0; i < g->n_symbols; i++)
 		last = g->symbols[i].sites[0].file > last ? g->symbols[i].sites[0].file : last;
 	out->rows = calloc(g->n_symbols + 1, sizeof(*out->rows));
-	by_file =
-		calloc(last + 1ull, sizeof(*by_file)); /* a match takes long, files repeat */
+	by_file = calloc(last + 1ull, sizeof(*by_file)); /* a match takes long, files repeat */
 	if (!out->rows || !by_file) {
 		free(by_file);
 		free(out->rows);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Lists the files of a tree, then lets threads read and scan them. */
 #include "scan/tree.h"
 #include "text/kind.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Throws mutated source at the scanner and the resolver, built with sanitizers.
  * Usage: fuzz [--seed=N] [--seconds=N] FILE...   (the files are what it mutates)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Prints "module symbol" for each undefined symbol of the 64-bit ELF objects named on
  * standard input, one path a line: what modpost found these modules to import.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* MAINTAINERS: what F:, X: and N: cover, and in which order. */
 #include "maintainers/maintainers.h"
 #include "maintainers/pattern.h"

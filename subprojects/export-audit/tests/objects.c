@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Reads the objects whose ids and types are on stdin, and says of each where it was found and the
  * CRC of its bytes.  Usage: objects REPOSITORY

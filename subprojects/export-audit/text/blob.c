@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The block of facts about one file: how names are known in it, and whether it is whole. */
 #include "text/blob.h"
 #include "base/hash.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Conditions that ask for CONFIG_ options: of #if, #ifdef and so on, and of an if () in a function.
  * A reference that stands under one is remembered with it.

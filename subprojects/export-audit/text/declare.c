@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Adds definitions, inline functions of headers and macros at file scope to the facts. */
 #include "text/args.h"
 #include "text/export.h"

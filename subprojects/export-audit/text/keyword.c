@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Keywords of C, and names that the scanner treats as such, looked up by hash. */
 #include "base/hash.h"
 #include "text/lex.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The tokeniser. Most of the time of a scan is spent here (measured). */
 #include "text/lex.h"
 #include "base/hash.h"

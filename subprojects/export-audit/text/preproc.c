@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Directives. Macros become entities; all branches of a conditional count, but for #if 0. */
 #include "text/scanner.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * C that was not preprocessed: both branches of conditionals are there, and macros stand for
  * declarations. So nothing here is an error, and each closing brace in the first column ends a
