@@ -4,7 +4,8 @@
  * the pump closes the gate and waits until every section has ended before it reads an event. So
  * sections must be short: poll at least every 64 KiB of work.
  *
- * Devices that are stopped as a whole (real hardware, a simulator's clock) register a quiescer instead.
+ * Devices that are stopped as a whole (real hardware, a simulator's clock) register a quiescer
+ * instead.
  */
 #ifndef HMM_ENGINE_H
 #define HMM_ENGINE_H
@@ -18,39 +19,58 @@ extern "C" {
 /**
  * hmm_engine_create() - a place at the gate for one thread
  * @mm: the space
- * @engine: out; used by one thread at a time
- * Context: may block; not from a callback. Return: 0; -ENOMEM; -ENOSPC more than 1024; -ESRCH.
- * Ownership: the caller's until hmm_engine_destroy(). Since: 0.1.
+ * @engine: out: used by one thread at a time
+ *
+ * Context: any thread; not from a callback.
+ * Return: 0; -ENOSPC 1024 engines exist; -ESRCH a forked child, the process has ended, or it closed
+ * the library's descriptors.
+ * Ownership: *engine is the caller's until hmm_engine_destroy().
+ * Since: 0.1.
  */
 int hmm_engine_create(struct hmm_mm *mm, struct hmm_engine **engine);
 
 /**
- * hmm_engine_destroy() - give the place back; NULL is legal; not inside its section
+ * hmm_engine_destroy() - give the place back
+ * @engine: not inside its section; NULL is legal
+ *
+ * Context: any thread. In a forked child it does nothing.
  * Since: 0.1.
  */
 void hmm_engine_destroy(struct hmm_engine *engine);
 
 /**
- * hmm_engine_enter() - begin a section: translations looked up inside are current
- * Waits while the gate is closed. Context: not nested, not in a callback; inside a section no call
- * that may block, no hmm_range_fault(), no munmap or free of mirrored memory.
+ * hmm_engine_enter() - begin a section: translations that are looked up inside are current
+ * @engine: the calling thread's
+ *
+ * Waits while the gate is closed. Inside a section the thread must not block, call
+ * hmm_range_fault(), or unmap or free mirrored memory: the pump waits for the section, and so may
+ * whatever it would wait for.
+ * Context: the engine's thread; not inside a section, not in a callback.
  * Since: 0.1.
  */
 void hmm_engine_enter(struct hmm_engine *engine);
 
 /**
  * hmm_engine_exit() - end a section
- * Return: true if the section stands; false if the pump ran over it because it had not ended in
- * time (a CPU page fault that slept): what was read in it must be thrown away and replayed. A store that
- * slept in a fault happens all the same, to what is mapped at the address by then: who stores through the
- * CPU's page table is as any other thread of the program there.
+ * @engine: the calling thread's
+ *
+ * A section that does not end is run over: after 10 ms if its thread sleeps (in a page fault of the
+ * CPU, say), after one second if it does not. A store that slept in a page fault still happens, to
+ * what is mapped at the address by then, as a store of any other thread would.
+ * Context: the engine's thread, inside a section.
+ * Return: true if the section stands; false if it was run over: throw away what was read in it, and
+ * do it again.
  * Since: 0.1.
  */
 bool hmm_engine_exit(struct hmm_engine *engine);
 
 /**
- * hmm_engine_poll() - does the gate want to close?
- * Return: true: exit, enter again, and look every translation up anew. Costs one load.
+ * hmm_engine_poll() - is somebody waiting for the section to end?
+ * @engine: the calling thread's
+ *
+ * Costs one load. Ask at least once in 64 KiB of work.
+ * Context: the engine's thread, inside a section.
+ * Return: true: exit, enter again, and look every translation up anew.
  * Since: 0.1.
  */
 bool hmm_engine_poll(const struct hmm_engine *engine);
@@ -59,25 +79,34 @@ bool hmm_engine_poll(const struct hmm_engine *engine);
  * hmm_mm_commit_begin() - begin a commit section on a thread that has no engine
  * @mm: the space
  *
- * Excludes the pump from the read of the next event; several threads may commit at once. Keep it
- * short. Waits while the gate is closed, for as long as a driver's quiesce or a callback takes: there is no
- * deadline; faults of a mirror have one (hmm_svm_options.fault_timeout_ns). Context: as hmm_engine_enter(). Since: 0.1.
+ * While a commit section is open the pump does not read the next event. Several threads may commit
+ * at once. Keep it short: ask hmm_interval_read_retry(), install, end.
+ *
+ * Waits while the gate is closed, which is for as long as a driver's quiesce or a callback takes.
+ * There is no deadline; faults of a mirror have one (@fault_timeout_ns of struct hmm_svm_options).
+ * Context: as hmm_engine_enter().
+ * Since: 0.1.
  */
 void hmm_mm_commit_begin(struct hmm_mm *mm);
 
 /**
  * hmm_mm_commit_end() - end a commit section
+ * @mm: the space
+ *
+ * Context: the thread that began it.
  * Since: 0.1.
  */
 void hmm_mm_commit_end(struct hmm_mm *mm);
 
 /**
- * struct hmm_quiescer_ops - for devices that are stopped as a whole
+ * struct hmm_quiescer_ops - callbacks of a device that is stopped as a whole
  * @size: sizeof(struct hmm_quiescer_ops); the structure may grow, see hmm(7)
- * @quiesce: stop using translations and return when that is so. Must not wait for a fault of the
- *	device to be served: a faulting engine counts as quiesced. Same restrictions as
- *	hmm_interval_notifier_ops.invalidate.
- * @resume: go on
+ * @quiesce: stop using translations, and return when that is so. It must not wait for a fault of
+ *	the device to be served: an engine that waits for its fault is stopped already. Otherwise
+ *	restricted as @invalidate of struct hmm_interval_notifier_ops
+ * @resume: translations may be used again
+ *
+ * Since: 0.1.
  */
 struct hmm_quiescer_ops {
 	uint32_t size;
@@ -89,14 +118,28 @@ struct hmm_quiescer;
 
 /**
  * hmm_quiescer_add() - have a device stopped before events are read
- * Return: 0; -ENOMEM; -EINVAL; -E2BIG @ops says what this library does not know; -ESRCH. @ops are
- * copied. Since: 0.1.
+ * @mm: the space
+ * @ops: copied
+ * @priv: handed to the callbacks
+ * @quiescer: out
+ *
+ * If devices are stopped at this moment, @quiesce is called before the call returns.
+ * Context: may block; not from a callback.
+ * Return: 0; -EINVAL a wrong size, or a callback is missing; -E2BIG @ops says what this library
+ * does not know; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors.
+ * Ownership: *quiescer is the caller's until hmm_quiescer_remove().
+ * Since: 0.1.
  */
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer);
 
 /**
- * hmm_quiescer_remove() - after it returns neither callback runs or will run; NULL is legal
+ * hmm_quiescer_remove() - stop calling a device's callbacks
+ * @quiescer: NULL is legal
+ *
+ * After it returned neither callback runs or will run.
+ * Context: may block; not from a callback. In a forked child it does nothing.
  * Since: 0.1.
  */
 void hmm_quiescer_remove(struct hmm_quiescer *quiescer);

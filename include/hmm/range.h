@@ -12,18 +12,22 @@ extern "C" {
 #endif
 
 /**
- * struct hmm_range - what to walk and where the answer goes (follows struct hmm_range)
+ * struct hmm_range - what to walk and where the answer goes
  * @size: sizeof(struct hmm_range); the structure may grow, see hmm(7)
  * @flags: 0, or HMM_RANGE_*
- * @notifier: covers [start, end) and is inserted; its space is walked
- * @notifier_seq: out: refreshed inside the call, for hmm_interval_read_retry()
+ * @notifier: an inserted notifier that covers [start, end); its space is walked
+ * @notifier_seq: out: the sequence of the answer, for hmm_interval_read_retry()
  * @start: first address, a multiple of HMM_PAGE_SIZE
  * @end: one past the last, likewise
- * @hmm_pfns: one entry a page, (end - start) >> HMM_PAGE_SHIFT of them; must not lie in mirrored memory
- * @default_flags: requested for every page: 0, HMM_PFN_REQ_FAULT, | HMM_PFN_REQ_WRITE
- * @pfn_flags_mask: which request bits of each entry's input count
- * @dev_private_owner: device pages of this owner are reported, others' are faulted back
- * @last: out: entries below this address are output, the rest still hold their input
+ * @hmm_pfns: one entry for each 4 KiB: (end - start) >> HMM_PAGE_SHIFT of them, see HMM_PFN_*. The
+ *	array must not lie in mirrored memory
+ * @default_flags: what is requested of every page: 0, HMM_PFN_REQ_FAULT, or HMM_PFN_REQ_FAULT |
+ *	HMM_PFN_REQ_WRITE
+ * @pfn_flags_mask: which request bits of each entry's input count beside @default_flags
+ * @dev_private_owner: reserved for pages in the memory of a device; not looked at
+ * @last: out: entries below this address are output; the rest hold their input
+ *
+ * Since: 0.1. Follows: struct hmm_range.
  */
 struct hmm_range {
 	uint32_t size;
@@ -39,68 +43,100 @@ struct hmm_range {
 	uint64_t last;
 };
 
-/*
- * Do not register what is walked: a look, not a mirror. The entries are never to be cached.
+/**
+ * flags HMM_RANGE_* - how hmm_range_fault() walks
+ * @HMM_RANGE_LOOK: look only: what is walked is not registered, so nothing tells when it changes.
+ *	The entries must not be cached
+ * @HMM_RANGE_FRESH: the entries hold no requests and no sticky bits. They are written without being
+ *	read, so the array need not be initialised. pfn_flags_mask must be 0; entries from @last on
+ *	hold anything afterwards. A snapshot of large pages takes half the time, as most of that
+ *	goes to the entries
+ *
+ * Since: 0.1.
  */
 #define HMM_RANGE_LOOK (1U << 0)
-
-/*
- * The entries hold nothing yet, no requests and no sticky bits: they are written without being read, so the array need
- * not be initialised. @pfn_flags_mask must be 0; entries from @last on hold anything afterwards. Halves the cost of the
- * entries, which is what a snapshot of large pages mostly consists of.
- */
 #define HMM_RANGE_FRESH (1U << 1)
 
 /**
- * hmm_range_fault() - fault in what is requested and report what is mapped
+ * hmm_range_fault() - fault in what is requested, and report what is mapped
  * @range: what to walk
- * @timeout_ns: how long without progress, waits for the pump included; 0 makes one attempt that
- *	waits for nobody, HMM_FOREVER has no limit
+ * @timeout_ns: how long it may come no further, in ns; 0 makes one attempt that waits for nobody,
+ *	HMM_FOREVER has no end. Waits for the pump count
  *
- * Walk rules, as the kernel's: a hole, a VMA without read permission or a special VMA is an ERROR
- * entry if nothing is requested of it, else -EFAULT; write requested of a read-only VMA -EPERM; not
- * present and not requested 0; the zero page VALID without WRITE; larger mappings carry their order.
- * Read requests never break copy-on-write nor trigger a write fault. A snapshot may say readable
- * where the kernel would say writable, never more than is true.
+ * The rules of the walk are those of the kernel's function of the same name:
  *
- * Collisions with invalidations are retried inside, with a fresh sequence; -EBUSY never escapes
- * unless @timeout_ns passed without progress. The answer stands at the instant
- * hmm_interval_read_retry() says so.
+ * - A hole, a mapping that may not be read and one of kind HMM_VMA_SPECIAL give an HMM_PFN_ERROR
+ *   entry where nothing is requested, and -EFAULT where something is.
+ * - A write that is requested of a read-only mapping gives -EPERM.
+ * - A page that is not present gives 0 where nothing is requested.
+ * - The zero page is HMM_PFN_VALID without HMM_PFN_WRITE.
+ * - Entries of larger mappings carry their order.
  *
- * What is faulted with a request is also mirrored from then on: its VMA (with HMM_MM_FILE_CHUNKS a chunk of a file's) is
- * registered, after every overlapping translation was killed (HMM_EVENT_CLEAR). What cannot be
- * registered gets TRANSIENT entries.
+ * A read request never breaks copy-on-write and never causes a write fault. A snapshot may say that
+ * a page is readable where the kernel would say writable, never the other way round.
  *
- * Context: any thread outside sections and callbacks; may block, on page faults too.
- * Return: 0; -EINVAL bad range or alignment, or notifier does not cover it; -E2BIG @range says what
- * this library does not know; -EFAULT; -EPERM;
- * -EHWPOISON a page lost to a media or memory error; -EBUSY (timeout under collisions); -ETIME (timeout
- * of a wait: a change elsewhere, a driver's callback that hangs);
- * -ENOMEM; -ENOSPC region budget used up; -ESRCH in a forked child or dead process; -EDEADLK in a handler of
- * pthread_atfork() that runs after the library's (a fault waits until a fork is over).
- * On an error entries below range->last are output.
+ * Where an invalidation collides with the walk it begins again by itself, with a fresh sequence.
+ * The answer is true at any instant at which hmm_interval_read_retry() returns false for
+ * range->notifier_seq.
+ *
+ * The first fault of a mapping with a request also registers it, so that its changes raise events
+ * from then on. Before that every translation that overlaps is invalidated (HMM_EVENT_CLEAR). The
+ * whole mapping is registered, or with HMM_MM_FILE_CHUNKS chunks of a file's. Pages of what cannot
+ * be registered are HMM_PFN_TRANSIENT.
+ *
+ * After an error, entries below range->last are output all the same.
+ *
+ * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
+ * point when it begins.
+ * Return: 0; -EINVAL a bad structure, range or alignment, or the notifier does not cover it; -E2BIG
+ * @range says what this library does not know; -EFAULT a page is requested of a hole or of what may
+ * not be read; -EPERM a write is requested of read-only memory; -EHWPOISON a page is lost to a
+ * media or memory error; -EBUSY @timeout_ns passed while invalidations collided; -ETIME @timeout_ns
+ * passed in a wait: for a change elsewhere, or for a driver's callback that hangs; -ENOMEM no
+ * memory; -ENOSPC the budget of map entries is used up, see @max_regions of struct hmm_mm_options;
+ * -ESRCH a forked child, the process has ended, or it closed the library's descriptors; -EDEADLK
+ * called by a handler of pthread_atfork() that runs after the library's: a fault waits until a fork
+ * is over. Another -errno if a seccomp filter of the calling thread answers it to a system call of
+ * the library's.
  * Since: 0.1. Follows: hmm_range_fault(), hmm_range_fault_unlocked_timeout().
  */
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 
-/* What hmm_range_check() checks beside the sequence and the in-flight probe. */
-#define HMM_CHECK_VMA (1U << 0)  /* PROCMAP_QUERY: same mapping, permissions not reduced */
-#define HMM_CHECK_FILE (1U << 1) /* size and change time of the file */
-#define HMM_CHECK_PRESENT                                                                          \
-	(1U                                                                                        \
-	 << 2) /* every page of the range still present, and where a discard is pending unwritten since armed (no file behind it) */
+/**
+ * flags HMM_CHECK_* - what hmm_range_check() looks at beside the sequence
+ * @HMM_CHECK_VMA: the same mapping is there, its permissions were not reduced and it is still
+ *	registered. Finds mprotect, shmdt, shmat with SHM_REMAP, remap_file_pages
+ * @HMM_CHECK_FILE: size and change time of the mapped file are what they were. Finds truncation and
+ *	punched holes
+ * @HMM_CHECK_PRESENT: every page of the range is present. While a discard of the range is pending,
+ *	pages without a file must also be unwritten since the fault. Finds guard pages, MADV_FREE
+ *	and reclaim, until the page is touched again
+ * @HMM_CHECK_ALL: all of them
+ *
+ * hmm-coherence(7) says which operation needs which check.
+ * Since: 0.1.
+ */
+#define HMM_CHECK_VMA (1U << 0)
+#define HMM_CHECK_FILE (1U << 1)
+#define HMM_CHECK_PRESENT (1U << 2)
 #define HMM_CHECK_ALL (HMM_CHECK_VMA | HMM_CHECK_FILE | HMM_CHECK_PRESENT)
 
 /**
- * hmm_range_check() - validated use with the checks that some kinds need
- * @range: as filled by hmm_range_fault(); only start, end, notifier, notifier_seq are read
- * @checks: HMM_CHECK_*; 0 asks what hmm_interval_stale() asks
+ * hmm_range_check() - is what a fault reported still true?
+ * @range: as hmm_range_fault() filled it in. Only @start, @end, @notifier and @notifier_seq are
+ *	read
+ * @checks: HMM_CHECK_*; with 0 it asks what hmm_interval_stale() asks
  *
- * Each check costs about 0.3 to 1.7 us, whatever the size. Checks that the kind of mapping requires
- * for soundness (System V: HMM_CHECK_VMA) are added by the call itself. TRANSIENT entries of memory that cannot be
- * watched are judged, with any check, by all that can be read of the range: about 1 us a mapping and 30 ns a page.
- * Context: as hmm_interval_stale(), but HMM_CHECK_* may block: outside callbacks.
- * Return: 0 it stands; -ESTALE it does not; -EINVAL, -E2BIG as hmm_range_fault(); -ESRCH.
+ * A check costs about 0.3 to 1.7 us each, whatever the size. The call adds the checks that a kind
+ * of mapping cannot do without (HMM_CHECK_VMA for System V segments).
+ *
+ * Memory that cannot be watched (HMM_PFN_TRANSIENT) is judged with any check by all that can be
+ * read of it: about 1 us for each mapping and 30 ns for each page.
+ * Context: with 0: any thread, sections included, never blocks. With checks: any thread outside
+ * callbacks, may block.
+ * Return: 0 it is true; -ESTALE it is not, or cannot be known now: fault again; -EINVAL, -E2BIG as
+ * hmm_range_fault(); -ESRCH a forked child, the process has ended, or it closed the library's
+ * descriptors.
  * Since: 0.1.
  */
 int hmm_range_check(const struct hmm_range *range, unsigned int checks);

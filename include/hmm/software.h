@@ -37,7 +37,8 @@ extern "C" {
  *	replies: 0; -EAGAIN it has changed: fault again; other errors end the access. NULL: the
  *	address itself
  *
- * @priv is what hmm_software_create() was given, @state the engine's.
+ * Their priv is what hmm_software_create() was given, state the engine's.
+ * Since: 0.1.
  */
 struct hmm_software_ops {
 	uint32_t size;
@@ -47,7 +48,10 @@ struct hmm_software_ops {
 	int (*once)(void *priv, void *state, uint64_t va, size_t len, int prot, void **host);
 };
 
-/* The most engines that a device can have. */
+/**
+ * define HMM_SOFTWARE_ENGINES_MAX - the most engines that a device can have
+ * Since: 0.1.
+ */
 #define HMM_SOFTWARE_ENGINES_MAX 256
 
 /**
@@ -64,9 +68,11 @@ struct hmm_software_ops {
  * Puts handlers of SIGSEGV and SIGBUS in front of the program's, see hmm-device(7). The threads
  * take no other signal.
  * Context: may block; not from a callback.
- * Return: 0; as hmm_device_create(); -EINVAL also without @software->translate or with a wrong
- * @engines; -ENOSPC more than 1024 engines in the space; -EAGAIN no thread could be made. After an
- *	error destroy was not called.
+ * Return: 0; -EINVAL as hmm_device_create(), an op of the library's in @ops, no translate in
+ * @software, or a wrong @engines; -E2BIG @ops or @software says what this library does not know;
+ * -ENOSPC the space has no place for so many engines; -EAGAIN no thread can be made; -ENOMEM no
+ * memory; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * After an error destroy was not called.
  * Ownership: as hmm_device_create().
  * Since: 0.1.
  */

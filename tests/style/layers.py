@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """layers.py LAYERS OBJECTS...: does any file, or folder, call one that calls it?
 
-LAYERS names the folders from the bottom up, a line each; '#' begins a comment. A folder may use itself and those before
-it. "FOLDER uses FOLDER: SYMBOL" allows one use upwards. OBJECTS are folders of object files as Meson names them
-(folder_file.c.o). What the files use of each other is read from the objects' symbols, not from includes.
+LAYERS names the folders from the bottom up, a line each; '#' begins a comment. A folder may use
+itself and those before it. "." stands for files beside the folders. "FOLDER uses FOLDER: SYMBOL"
+allows one use upwards. OBJECTS are folders of object files as Meson names them (folder_file.c.o).
+What the files use of each other is read from the objects' symbols, not from includes.
 """
 import collections
 import pathlib
@@ -28,6 +29,8 @@ class Layers:
     def folder(self, name):
         """Of an object's name: the longest folder that it begins with."""
         fitting = [f for f in self.order if name.startswith(f.replace("/", "_") + "_")]
+        if not fitting and "." in self.order and "_" not in name:
+            return "."
         return max(fitting, key=len) if fitting else None
 
     def position(self, name):
@@ -81,7 +84,8 @@ def circles(graph):
     for user in sorted(graph):
         for used, symbols in sorted(graph[user].items()):
             if user in behind[used]:
-                yield f"circle: {user} uses {used}, which comes back to it: {' '.join(sorted(symbols))}"
+                yield (f"circle: {user} uses {used}, which comes back to it: "
+                       f"{' '.join(sorted(symbols))}")
 
 
 def upwards(graph, layers):
