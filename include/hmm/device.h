@@ -288,9 +288,7 @@ struct hmm_device_ops {
  * Context: may block; not from a callback.
  * Return: 0; -EINVAL a wrong size or ABI, no name, an unknown model, no entries of 4K, an event
  * that cannot be ignored, or @inner is of another space, has a mirror or is stacked upon already;
- * -E2BIG
- * @ops says what this library does not know; -ENOMEM no memory; -ESRCH a forked
- * child.
+ * -E2BIG @ops says what this library does not know; -ENOMEM no memory; -ESRCH a forked child.
  * Ownership: *dev is the caller's until hmm_device_destroy(). On success it owns @inner, which is
  * destroyed with it.
  * Since: 0.1.
