@@ -67,7 +67,8 @@ static void a_forked_child_is_ESRCH(void **state)
 	int status;
 
 	if (!pid)
-		_exit(hmm_mm_barrier(t.mm, HMM_FOREVER) != -ESRCH || fault(&t, PROT_READ) != -ESRCH);
+		_exit(hmm_mm_barrier(t.mm, HMM_FOREVER) != -ESRCH ||
+		      fault(&t, PROT_READ) != -ESRCH);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 }
