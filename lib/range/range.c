@@ -139,8 +139,11 @@ static int note_once(struct walk *w)
 	return err;
 }
 
-/* *end: where output ends if the attempt succeeds */
-static int attempt(struct walk *w, uint64_t *end)
+/*
+ * *end: where output ends if the attempt succeeds. walked: of who commits, or NULL. An error of a page is settled here, and
+ * so is what may be used once. Who commits has a notifier of its own a fault, so that no older note has its name.
+ */
+static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {
 	uint64_t done = w->range->start;
 	uint64_t word;
@@ -154,6 +157,11 @@ static int attempt(struct walk *w, uint64_t *end)
 	if (!err)
 		look_once(w);
 	progress(w, done);
+	if (!err && walked && !w->error && !w->once) {
+		*walked = (struct range_walked){ .word = word, .forks = w->forks };
+		hmm_hook(HMM_POINT_SNAPSHOT);
+		return 0;
+	}
 	if (!err)
 		err = settle(w);
 	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
@@ -173,9 +181,9 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+		struct range_walked *walked)
 {
-	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
 	struct walk w;
@@ -184,11 +192,14 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (err)
 		return err;
 	begin(&w, range, timeout_ns);
+	w.given = look;
+	if (walked)
+		walked->settled = true;
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
 		if (!err)
-			err = attempt(&w, &end);
+			err = attempt(&w, &end, walked);
 		/* Where the time went decides what is said: collisions, or waiting for the pump. */
 		if (err == -ETIME && collided)
 			err = -EBUSY;
@@ -203,4 +214,29 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
 	return err ? err : w.error;
+}
+
+int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+{
+	HMM_CANCEL_POINT;
+
+	return walk(range, timeout_ns, NULL, NULL);
+}
+
+int range_walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+	       struct range_walked *walked)
+{
+	return walk(range, timeout_ns, look, walked);
+}
+
+/* As at the end of an attempt: settled first, then the fork. */
+int range_walk_stands(const struct hmm_range *range, const struct range_walked *walked)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+
+	if (hmm_interval_read_retry(range->notifier, range->notifier_seq))
+		return -EAGAIN;
+	if (!walked->settled && (mm_fork_passed(mm, walked->word) || mm_forks(mm) != walked->forks))
+		return -EBUSY;
+	return 0;
 }

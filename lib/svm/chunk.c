@@ -14,18 +14,20 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 {
 	uint64_t start = 0;
 	uint64_t end = UINT64_MAX;
-	int rc = hmm_vma_find(svm->mm, addr, &rq->vma);
+	int rc = mm_alive(svm->mm);
 
-	if (rc == -ENOENT || (!rc && rq->vma.start > addr))
+	if (!rc)
+		rc = vma_look(svm->mm, addr, &rq->look);
+	if (rc == -ENOENT || (!rc && rq->look.vma.start > addr))
 		return -EFAULT;
 	if (rc)
 		return rc;
 	if (!svm_allowed(svm, addr, prot, &start, &end))
 		return -EACCES;
-	if (start < rq->vma.start)
-		start = rq->vma.start;
-	if (end > rq->vma.end)
-		end = rq->vma.end;
+	if (start < rq->look.vma.start)
+		start = rq->look.vma.start;
+	if (end > rq->look.vma.end)
+		end = rq->look.vma.end;
 	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
 		uint64_t size = 1ULL << shifts[i];
 		bool allowed = svm->options.chunk_shifts & size || shifts[i] == HMM_PAGE_SHIFT;
@@ -47,6 +49,16 @@ uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end)
 	uint64_t last = ((end - 1) & mask) >> BLOCK_SHIFT;
 
 	return ((2ULL << last) - (1ULL << first)) & CHUNK_BLOCKS;
+}
+
+bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq)
+{
+	uint32_t shift;
+	uint64_t word = pt_get(svm->chunks, addr, &shift);
+
+	rq->start = addr & ~((1ULL << shift) - 1);
+	rq->end = rq->start + (1ULL << shift);
+	return word && !(word & (CHUNK_PARTIAL | CHUNK_CHECKED));
 }
 
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)
