@@ -30,7 +30,7 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
-/* rule 8, 8, 8, 8, 8; 8; 11; 12, 12, 12, 12; 15; files */
+/* rule 8, 8, 8, 8, 8; 8; 11; 12, 12, 12; 15; files */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
@@ -43,7 +43,6 @@
 	X(READ_IS_WRITE, "read-is-write", "a read request faults for writing")                     \
 	X(OLD_SEQUENCE, "old-sequence",                                                            \
 	  "an attempt that starts over keeps the sequence of the first")                           \
-	X(OLD_LOOK, "old-look", "a mapping counts as what it was when it was looked up")           \
 	X(CUT_PROGRESS, "cut-progress", "the deadline does not move while a walk comes further")   \
 	X(NO_DEADLINE, "no-deadline", "a fault waits for the pump, whatever its deadline is")      \
 	X(LOSE_STORE, "lose-store", "a store that did not stand is not made again")                \

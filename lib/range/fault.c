@@ -166,16 +166,22 @@ static void refuse(struct walk *w, uint64_t start, uint64_t end)
 		set_error(w, -EFAULT, at);
 }
 
-/* The caller's look-up, if nothing is known against it; else one of our own. */
-static int look_up(struct walk *w, uint64_t addr, struct vma_look *look)
+/*
+ * The caller's look-up, if nothing is known against it and it permits what is requested: no is never said without asking.
+ * Else one of our own.
+ */
+static int look_up(struct walk *w, uint64_t addr, struct hmm_vma *vma)
 {
+	const bool write = w->request == REQUEST_WRITE || w->mask & HMM_PFN_REQ_WRITE;
+	const uint32_t prot = PROT_READ | (write ? PROT_WRITE : 0);
 	const struct vma_look *given = w->given;
 
 	w->given = NULL;
 	if (!given || given->vma.start > addr || given->vma.end <= addr ||
-	    (given->watched && !vma_look_stands(w->mm, given)))
-		return vma_look(w->mm, addr, look);
-	*look = *given;
+	    given->vma.kind == HMM_VMA_SPECIAL || (given->vma.prot & prot) != prot ||
+	    !vma_look_stands(w->mm, given))
+		return vma_lookup_unnamed(mm_vmas(w->mm), addr, vma);
+	*vma = given->vma;
 	return 0;
 }
 
@@ -183,31 +189,30 @@ static int fault_at(struct walk *w, uint64_t *addr)
 {
 	const uint64_t start = *addr;
 	const uint64_t end = w->range->end;
-	struct vma_look look;
-	const struct hmm_vma *const vma = &look.vma;
+	struct hmm_vma vma;
 	uint64_t to;
 	uint64_t denied;
-	int err = look_up(w, start, &look);
+	int err = look_up(w, start, &vma);
 
 	if (err && err != -ENOENT)
 		return err;
-	if (err || vma->start > start) {
-		*addr = err || vma->start > end ? end : vma->start;
+	if (err || vma.start > start) {
+		*addr = err || vma.start > end ? end : vma.start;
 		refuse(w, start, *addr);
 		return 0;
 	}
-	to = *addr = vma->end < end ? vma->end : end;
+	to = *addr = vma.end < end ? vma.end : end;
 	if (start == w->range->start && to == end) {
 		w->have_vma = true;
-		w->look = look;
+		w->vma = vma;
 	}
-	if (vma->kind == HMM_VMA_SPECIAL || !(vma->prot & PROT_READ)) {
+	if (vma.kind == HMM_VMA_SPECIAL || !(vma.prot & PROT_READ)) {
 		refuse(w, start, to);
 		return 0;
 	}
-	denied = vma->prot & PROT_WRITE ? to : walk_find_request(w, start, to, REQUEST_WRITE);
+	denied = vma.prot & PROT_WRITE ? to : walk_find_request(w, start, to, REQUEST_WRITE);
 	if (start < denied)
-		err = fault_vma(w, vma, start, denied);
+		err = fault_vma(w, &vma, start, denied);
 	if (!err && !w->error && denied < to)
 		set_error(w, -EPERM, denied);
 	return err;

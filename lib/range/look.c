@@ -3,7 +3,6 @@
 #include "watch/region.h"
 #include "space/space.h"
 #include "kernel/vma.h"
-#include "base/mutation.h"
 
 int vma_look(struct hmm_mm *mm, uint64_t addr, struct vma_look *look)
 {
@@ -14,6 +13,5 @@ int vma_look(struct hmm_mm *mm, uint64_t addr, struct vma_look *look)
 
 bool vma_look_stands(struct hmm_mm *mm, const struct vma_look *look)
 {
-	return look->watched &&
-	       (look->taken == regions_taken(mm) || hmm_mutation(HMM_MUTATION_OLD_LOOK));
+	return look->taken == regions_taken(mm);
 }

@@ -1,30 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * One look-up of a VMA for all that a fault asks of it: which chunk, of which kind, is it registered, and is it at the
- * end what it was at the beginning? Each look-up is a system call. What else sees that the VMA was replaced:
+ * What else a fault need not ask the kernel, where its caller knows. Each question is a system call.
  *
- *	fault				program				what sees it
- *	regions_taken is read
- *	registered? yes
- *	looked up
- *					munmap, mremap, MAP_FIXED	an event: the pump takes the region
- *									back, regions_taken moves
- *	populates
- *	regions_taken is read again, with the notifier's sequence
- *					the same			the notifier's sequence moves, or
- *									the probe finds it in flight
- *	scans: all of it registered
- *	the probe
+ * The mapping. To choose a chunk and to populate it an older look-up will do, since the entries are not made from it: when
+ * they are read the mapping is looked up again and must be what the older one says, else the attempt starts over with
+ * one of its own. And only a yes is taken from it; that memory is not there, or not permitted, is found by asking.
  *
- * What replaces it without an event (shmat with SHM_REMAP, remap_file_pages) is registered with nobody. The scan, which
- * is made for the entries anyway, says so of each page; to register it somebody must take the region back first.
+ *	older look-up			fault				program
+ *	[A, B) read, write
+ *					chooses a chunk, populates
+ *									mprotect, munmap, another mapping
+ *					scans
+ *					looks up: differs, starts over
+ *									the same from here on: the sequence,
+ *									the probe, the checks, as always
  *
- * The permission alone changes without either of them. For writing, populating is the question: it succeeded after the
- * look-up. Else mprotect came after the fault had begun, and what is said was true then; whoever looks later (HMM_CHECK_VMA,
- * a job's submission) compares with the permission that was looked up, and finds less.
+ * It is kept no longer than the regions stay registered that were so when it was made: what ends one raises an event, the
+ * pump takes the region back, and regions_taken() moves. That is not needed for what is said here, and spares attempts.
  *
- * Where one of these does not hold (the region is new, or not registered; entries may not be cached; the kernel has no
- * scan) the VMA is looked up again at the end.
+ * Whether anything is in flight. A walk ends with a probe, and its commit with another one. Of the two the later proves
+ * more: nothing that took effect before it was overlooked. So who commits what he walks needs but that one.
  */
 #ifndef LIB_RANGE_LOOK_H
 #define LIB_RANGE_LOOK_H
@@ -35,17 +30,18 @@
 
 struct vma_look {
 	struct hmm_vma vma;
-	uint64_t taken; /* regions_taken() before it was asked whether it is registered */
-	bool watched;   /* it was registered with us before it was looked up, as far as we know */
+	uint64_t taken; /* regions_taken() before */
+	bool watched;   /* it was registered with us before, as far as we know: worth being kept */
 };
 
 /* As vma_lookup_unnamed(): one system call, two where what is mapped is of another sort than the last time. */
 int vma_look(struct hmm_mm *mm, uint64_t addr, struct vma_look *look);
-/* Is nothing known against it, and would something be? Ask after the notifier's sequence is read. */
+/* Is nothing known against it? */
 bool vma_look_stands(struct hmm_mm *mm, const struct vma_look *look);
 
 /* What a walk leaves to be looked at when it is committed. */
 struct range_walked {
+	bool again;    /* it started over: what it was given did not do, or there was a collision */
 	bool settled;  /* it is settled already, there is nothing left */
 	uint64_t word; /* of mm_fork_wait() */
 	uint64_t forks;

@@ -158,7 +158,9 @@ static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 		look_once(w);
 	progress(w, done);
 	if (!err && walked && !w->error && !w->once) {
-		*walked = (struct range_walked){ .word = word, .forks = w->forks };
+		walked->settled = false;
+		walked->word = word;
+		walked->forks = w->forks;
 		hmm_hook(HMM_POINT_SNAPSHOT);
 		return 0;
 	}
@@ -194,7 +196,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 	begin(&w, range, timeout_ns);
 	w.given = look;
 	if (walked)
-		walked->settled = true;
+		*walked = (struct range_walked){ .settled = true };
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
@@ -206,6 +208,8 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 		collided = err == -EBUSY;
 		if (!collided || deadline_passed(w.deadline))
 			break;
+		if (walked)
+			walked->again = true;
 		wait_a_little(w.stuck);
 	}
 	/* After a failed attempt nothing is output, whatever was written. */

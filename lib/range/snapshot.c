@@ -298,13 +298,6 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	return true;
 }
 
-/* Would all that can have happened to the VMA since it was looked up be known? Then nothing has. See look.h. */
-static bool has_stood(const struct walk *w, const struct vma_look *look, bool transient)
-{
-	return !transient && look->vma.kind != HMM_VMA_SYSV && w->mm->pagemap.scan &&
-	       mm_wp_async(w->mm) && vma_look_stands(w->mm, look);
-}
-
 /* Is the VMA still what the entries were made from? Registering may have split it. */
 static bool still_same(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
@@ -321,10 +314,9 @@ static bool still_same(struct walk *w, const struct hmm_vma *vma, uint64_t start
 	return true;
 }
 
-static int snapshot_vma(struct walk *w, const struct vma_look *look, uint64_t start, uint64_t end,
+static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 			uint64_t *done)
 {
-	const struct hmm_vma *vma = &look->vma;
 	struct span_state s = { .vma = vma,
 				.order = vma->page_size > w->page_size ? order_of(vma->page_size)
 								       : 0 };
@@ -345,10 +337,9 @@ static int snapshot_vma(struct walk *w, const struct vma_look *look, uint64_t st
 	if (err)
 		return err;
 	err = check_requests(w, start, end, done);
-	if (err)
-		return err;
-	*done = end;
-	return has_stood(w, look, transient) || still_same(w, vma, start, end) ? 0 : -EBUSY;
+	if (!err)
+		*done = end;
+	return err || still_same(w, vma, start, end) ? err : -EBUSY;
 }
 
 int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
@@ -358,16 +349,16 @@ int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
 
 	*done = start;
 	if (w->have_vma && start < end)
-		return snapshot_vma(w, &w->look, start, end, done);
+		return snapshot_vma(w, &w->vma, start, end, done);
 	while (!err && start < end) {
-		struct vma_look look;
+		struct hmm_vma vma;
 		uint64_t to = end;
 
-		err = vma_look(w->mm, start, &look);
+		err = vma_lookup_unnamed(mm_vmas(w->mm), start, &vma);
 		if (err && err != -ENOENT)
 			break;
-		if (err || look.vma.start > start) {
-			to = err || look.vma.start > end ? end : look.vma.start;
+		if (err || vma.start > start) {
+			to = err || vma.start > end ? end : vma.start;
 			fill_empty(w, start, to, HMM_PFN_ERROR);
 			*done = to;
 			err = 0;
@@ -375,8 +366,8 @@ int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
 			if (walk_find_request(w, start, to, REQUEST_READ) < to)
 				err = -EBUSY;
 		} else {
-			to = look.vma.end < end ? look.vma.end : end;
-			err = snapshot_vma(w, &look, start, to, done);
+			to = vma.end < end ? vma.end : end;
+			err = snapshot_vma(w, &vma, start, to, done);
 		}
 		start = to;
 	}

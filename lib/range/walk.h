@@ -45,7 +45,7 @@ struct walk {
 	uint64_t error_at;
 	/* The VMA, if the whole walk lies in one. */
 	bool have_vma;
-	struct vma_look look;
+	struct hmm_vma vma;
 	const struct vma_look *given; /* a look-up that the caller made, or NULL: for the first attempt */
 };
 

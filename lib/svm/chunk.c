@@ -9,6 +9,68 @@
 
 static const unsigned int shifts[] = { CHUNK_MAX_SHIFT, 16, HMM_PAGE_SHIFT };
 
+static struct vma_look *look_at(struct hmm_svm *svm, uint64_t addr)
+{
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		struct vma_look *l = &svm->looks[i];
+
+		if (addr >= l->vma.start && addr < l->vma.end)
+			return l;
+	}
+	return NULL;
+}
+
+static bool remembered(struct hmm_svm *svm, uint64_t addr, struct vma_look *look)
+{
+	struct vma_look *l;
+	bool stands;
+
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	stands = l && vma_look_stands(svm->mm, l);
+	if (stands)
+		*look = *l;
+	pthread_mutex_unlock(&svm->lock);
+	return stands;
+}
+
+/* A segment is not: what it was when it was looked up is remembered with the chunk. */
+static void remember(struct hmm_svm *svm, uint64_t addr, const struct vma_look *look)
+{
+	struct vma_look *l;
+
+	if (!look->watched || look->vma.start > addr || look->vma.kind == HMM_VMA_SYSV)
+		return;
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	*(l ? l : &svm->looks[svm->n_looks++ % LOOKS_MAX]) = *look;
+	pthread_mutex_unlock(&svm->lock);
+}
+
+void chunk_look_again(struct hmm_svm *svm, uint64_t addr)
+{
+	struct vma_look *l;
+
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	if (l)
+		l->vma.start = l->vma.end = 0;
+	pthread_mutex_unlock(&svm->lock);
+}
+
+/* The mapping, as it was when a fault last looked it up if it may be so still: see range/look.h. */
+static int look(struct hmm_svm *svm, uint64_t addr, bool ask, struct vma_look *look)
+{
+	int rc;
+
+	if (!ask && remembered(svm, addr, look))
+		return 0;
+	rc = vma_look(svm->mm, addr, look);
+	if (!rc)
+		remember(svm, addr, look);
+	return rc;
+}
+
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq)
 {
@@ -17,7 +79,7 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 	int rc = mm_alive(svm->mm);
 
 	if (!rc)
-		rc = vma_look(svm->mm, addr, &rq->look);
+		rc = look(svm, addr, rq->ask, &rq->look);
 	if (rc == -ENOENT || (!rc && rq->look.vma.start > addr))
 		return -EFAULT;
 	if (rc)

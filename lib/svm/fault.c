@@ -165,7 +165,7 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		count(&svm->stats.chunks_found, rc > 0);
 		return rc > 0 ? 0 : rc;
 	}
-	for (;;) {
+	for (;; rq.ask = true) {
 		rc = chunk_choose(svm, addr, prot, max_shift, &rq);
 		if (rc)
 			return rc;

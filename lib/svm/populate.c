@@ -146,12 +146,16 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
 		rc = range_walk(range, deadline_left_ns(rq->deadline), look, &walked);
-		if (rc)
+		if (rc) {
+			chunk_look_again(svm, rq->start);
 			return rc == -EBUSY ? -ETIME : rc;
+		}
 		/* A walk is progress; the next one, after a collision, is none, and looks for itself. */
 		if (look)
 			rq->deadline = deadline_after(svm->options.fault_timeout_ns);
 		look = NULL;
+		if (walked.again)
+			chunk_look_again(svm, rq->start);
 		if (dirties_all(rq, range->hmm_pfns)) {
 			rq->huge = true;
 			rc = CHUNK_COLLIDED;

@@ -40,6 +40,7 @@
 #define BATCH_MAX 256
 #define CLAIMS_MAX 64
 #define INSTALLS_MAX 128
+#define LOOKS_MAX 8
 
 /*
  * Words of the chunk table. Which 64 KiB blocks are writable throughout is kept in the low bits, block 0 first:
@@ -120,6 +121,8 @@ struct hmm_svm {
 	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
 	uint64_t n_installs;                     /* L */
 	uint64_t emptied;          /* L: n_installs when the last fetch began that left nothing */
+	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
+	unsigned int n_looks;             /* L: ever */
 	unsigned int n_full;       /* L: fetches in a row that may have left something */
 	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
 	struct objpool batch_pool; /* of struct svm_batch */
@@ -155,6 +158,7 @@ struct chunk_request {
 	bool stream;    /* goes on where another ended */
 	bool huge;      /* a write dirties all of it at once, asked for or not */
 	bool block;     /* start and end are blocks of a chunk that the device holds */
+	bool ask;       /* the mapping is looked up, whatever is remembered of it */
 	uint32_t shift; /* the chunk's size */
 	struct vma_look look; /* the mapping around it */
 	uint64_t need_start;  /* what somebody waits for */
@@ -165,6 +169,8 @@ struct chunk_request {
 /* The chunk to populate for an address: at most 1 << max_shift bytes. 0; -EFAULT; -EACCES; -ESRCH. */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq);
+/* The mapping at addr is not as remembered. */
+void chunk_look_again(struct hmm_svm *svm, uint64_t addr);
 /* The chunk that the table has at addr; false: none, or one of which more must be known. */
 bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq);
 /* Does the device hold all of [addr, end) with that permission as far as the table knows? */
