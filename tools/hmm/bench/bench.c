@@ -14,6 +14,7 @@
 #include "bench.h"
 
 static const struct bench_group groups[] = {
+	{ "calls", bench_calls },
 	{ "snapshot", bench_snapshot }, { "fault-in", bench_fault_in },
 	{ "munmap", bench_munmap },     { "valid", bench_valid },
 	{ "lookup", bench_lookup },     { "device-fault", bench_device_fault },

@@ -29,7 +29,13 @@ struct bench_row {
 	enum bench_sense sense;
 	double slack;  /* in the unit: a difference so small is fine whatever the ratio; 0 none */
 	bool absolute; /* the target is one for the value, in its unit, and not for the ratio */
-	char note[64];
+	/* Of counts: also how often threads went to sleep, each time. */
+	bool counts;
+	double sleeps;
+	double sleeps_baseline;
+	double sleeps_target;
+	unsigned int cpus; /* how many the figure needs; 0: one does */
+	char note[128];
 };
 
 double bench_ratio(const struct bench_row *row);
@@ -66,5 +72,6 @@ int bench_lookup(struct bench *b);
 int bench_device_fault(struct bench *b);
 int bench_checksum(struct bench *b);
 int bench_disturbed(struct bench *b);
+int bench_calls(struct bench *b);
 
 #endif
