@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <hmm/hmm.h>
 
+#include "machine.h"
+
 struct bench {
 	unsigned int rounds;
 	struct bench_row *rows;
@@ -35,11 +37,28 @@ struct bench_row {
 	double sleeps_baseline;
 	double sleeps_target;
 	unsigned int cpus; /* how many the figure needs; 0: one does */
+	struct machine machine; /* while its group was measured */
 	char note[128];
 };
 
+enum bench_verdict {
+	BENCH_YES, /* the target is reached */
+	BENCH_NO,
+	BENCH_BUSY,    /* not reached, while the machine did other things as well */
+	BENCH_SMALL,   /* not reached, with fewer CPUs than the figure is about */
+	BENCH_UNKNOWN, /* it could not be measured here */
+};
+
+/* show.c */
 double bench_ratio(const struct bench_row *row);
-bool bench_ok(const struct bench_row *row);
+enum bench_verdict bench_judge(const struct bench_row *row);
+/* One array of records. Returns the exit status. */
+int bench_print_json(const struct bench *b);
+/* Rows from that one on, as tables in Markdown. */
+void bench_print_rows(const struct bench *b, size_t first);
+
+/* Makes system calls of the process dearer, by so many instructions of a filter each, for good. -errno. */
+int bench_dear_calls(unsigned int instructions);
 
 /* Keeps a copy. */
 void bench_add(struct bench *b, const struct bench_row *row);
@@ -61,6 +80,7 @@ double bench_now_ns(void);
  */
 struct bench_group {
 	const char *name; /* every row's name begins with it */
+	uint64_t memory;  /* bytes that it needs */
 	int (*run)(struct bench *b);
 };
 
