@@ -73,6 +73,8 @@ int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, 
 
 double bench_percentile(double *values, size_t n, double percent);
 double bench_now_ns(void);
+/* Of the calling thread's CPU: what others do meanwhile is not in it. For work that neither waits nor is short. */
+double bench_cpu_ns(void);
 
 /*
  * A figure or a few that share their set-up: adds rows. 0 or -errno, -EOPNOTSUPP where this host
