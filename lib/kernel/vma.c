@@ -92,7 +92,9 @@ int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 	return err;
 }
 
-/* What had to be asked for its name the last time is asked for it at once: one call instead of two. */
+/*
+ * What had to be asked for its name the last time is asked for it at once: one call instead of two.
+ */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 {
 	bool known = false;

@@ -11,8 +11,8 @@
 
 struct vma_reader {
 	struct ownfd maps;
-	int maps_fd;        /* of it: /proc/PID/maps */
-	bool procmap_query; /* probed */
+	int maps_fd;          /* of it: /proc/PID/maps */
+	bool procmap_query;   /* probed */
 	_Atomic bool by_name; /* a hint: the last look-up could not do without */
 	struct vma_cache *cache;
 };

@@ -42,8 +42,8 @@ struct provider {
 	bool wp_async;
 	bool event_fork;
 	/*
-	 * By who reads, before: when poll() last answered as none but a userfaultfd, a timerfd or a signalfd does: readable,
-	 * and nothing else of PROVIDER_POLL. 0: it did not.
+	 * By who reads, before: when poll() last answered as none but a userfaultfd, a timerfd or a
+	 * signalfd does: readable, and nothing else of PROVIDER_POLL. 0: it did not.
 	 */
 	uint64_t polled_ns;
 	unsigned int reads; /* by who reads: how many believed that */

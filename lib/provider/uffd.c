@@ -153,9 +153,10 @@ static int make_spare(struct provider *p)
 }
 
 /*
- * Is the number ours still, or has the program closed it and opened something under it, whose data it would miss? Asking
- * is a system call, a third of what a cycle of the pump makes. Where poll() has just answered as few other descriptors
- * would it is asked for one read in so many, and every 50 ms by the watchdog.
+ * Is the number ours still, or has the program closed it and opened something under it, whose data
+ * it would miss? Asking is a system call, a third of what a cycle of the pump makes. Where poll()
+ * has just answered as few other descriptors would it is asked for one read in so many, and every
+ * 50 ms by the watchdog.
  */
 #define READS_A_LOOK 64
 #define JUST_NS 1000000ULL

@@ -167,8 +167,8 @@ static void refuse(struct walk *w, uint64_t start, uint64_t end)
 }
 
 /*
- * The caller's look-up, if nothing is known against it and it permits what is requested: no is never said without asking.
- * Else one of our own.
+ * The caller's look-up, if nothing is known against it and it permits what is requested: no is
+ * never said without asking. Else one of our own.
  */
 static int look_up(struct walk *w, uint64_t addr, struct hmm_vma *vma)
 {

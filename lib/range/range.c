@@ -140,8 +140,9 @@ static int note_once(struct walk *w)
 }
 
 /*
- * *end: where output ends if the attempt succeeds. walked: of who commits, or NULL. An error of a page is settled here, and
- * so is what may be used once. Who commits has a notifier of its own a fault, so that no older note has its name.
+ * *end: where output ends if the attempt succeeds. walked: of whoever commits, or NULL. An error of
+ * a page is settled here, and so is what may be used once. An older note of the range (once.c)
+ * stays then: what is committed is not used by it, and it goes on saying what it saw.
  */
 static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {

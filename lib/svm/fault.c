@@ -116,9 +116,10 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 }
 
 /*
- * A fault of what is there already, without a look at the mapping: 1 it is, up to *next; 0 look for yourself; -errno. The
- * table takes a chunk out with the event that ends its mapping, and the barrier waits for those on their way. Without an
- * event a segment is detached: such a chunk is marked, and is not for here.
+ * A fault of what is there already, without a look at the mapping: 1 it is, up to *next; 0 look for
+ * yourself; -errno. The table takes a chunk out with the event that ends its mapping, and the
+ * barrier waits for those on their way. Without an event a segment is detached: such a chunk is
+ * marked, and is not for here.
  */
 static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		  const struct svm_need *need)

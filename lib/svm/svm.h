@@ -120,13 +120,13 @@ struct hmm_svm {
 	unsigned int vain;                       /* L: restores in a row that found all there */
 	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
 	uint64_t n_installs;                     /* L */
-	uint64_t emptied;          /* L: n_installs when the last fetch began that left nothing */
+	uint64_t emptied; /* L: n_installs when the last fetch began that left nothing */
 	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
 	unsigned int n_looks;             /* L: ever */
-	unsigned int n_full;       /* L: fetches in a row that may have left something */
-	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
-	struct objpool batch_pool; /* of struct svm_batch */
-	struct objpool small_pool; /* notifiers, allowed, checked, jobs */
+	unsigned int n_full;              /* L: fetches in a row that may have left something */
+	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
+	struct objpool batch_pool;        /* of struct svm_batch */
+	struct objpool small_pool;        /* notifiers, allowed, checked, jobs */
 	_Atomic uint64_t
 		garbage;        /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;  /* A */
@@ -155,11 +155,11 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
-	bool stream;    /* goes on where another ended */
-	bool huge;      /* a write dirties all of it at once, asked for or not */
-	bool block;     /* start and end are blocks of a chunk that the device holds */
-	bool ask;       /* the mapping is looked up, whatever is remembered of it */
-	uint32_t shift; /* the chunk's size */
+	bool stream;          /* goes on where another ended */
+	bool huge;            /* a write dirties all of it at once, asked for or not */
+	bool block;           /* start and end are blocks of a chunk that the device holds */
+	bool ask;             /* the mapping is looked up, whatever is remembered of it */
+	uint32_t shift;       /* the chunk's size */
 	struct vma_look look; /* the mapping around it */
 	uint64_t need_start;  /* what somebody waits for */
 	uint64_t need_end;

@@ -77,8 +77,8 @@ static int close_all(void)
 }
 
 /*
- * While nothing happens to mirrored memory: what readable or writable files answer to a poll tells that they are none of
- * ours, so that not one byte of theirs is read.
+ * While nothing happens to mirrored memory: what readable or writable files answer to a poll tells
+ * that they are none of ours, so that not one byte of theirs is read.
  */
 static int only_polled(int other, bool written)
 {
@@ -193,7 +193,9 @@ static void a_probe_that_says_neither_yes_nor_no_is_not_believed(void **state)
 	in_child(refuse_the_probe);
 }
 
-/* ---- cancellation ------------------------------------------------------------------------------ */
+/*
+ * ---- cancellation ------------------------------------------------------------------------------
+ */
 
 struct caller {
 	struct space *s;

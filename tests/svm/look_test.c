@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A mapping that was looked up once is remembered for the faults that follow. Whatever becomes of it meanwhile, with an
- * event or without one, they answer as if each had looked for itself.
+ * A mapping that was looked up once is remembered for the faults that follow. Whatever becomes of
+ * it meanwhile, with an event or without one, they answer as if each had looked for itself.
  */
 #include "common/null.h"
 

@@ -141,10 +141,13 @@ int cmd_bench(int argc, char **argv)
 	const struct option_table table = {
 		"[OPTION]... [NAME]...",
 		"Measures each figure beside its baseline, in turn, and shows medians", rows,
-		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, device-fault, checksum,\n"
+		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, device-fault, "
+		"checksum,\n"
 		"disturbed.\n"
-		"A target that is missed is 'NO'; 'busy' where the machine did other things as well,\n"
-		"'small' where it has too few CPUs for the figure. 'calls' counts and depends on neither.\n"
+		"A target that is missed is 'NO'; 'busy' where the machine did other things as "
+		"well,\n"
+		"'small' where it has too few CPUs for the figure. 'calls' counts and depends on "
+		"neither.\n"
 	};
 	struct bench b = { 0 };
 	int status, first = options_parse(&table, argc, argv, &status);

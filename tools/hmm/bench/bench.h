@@ -36,7 +36,7 @@ struct bench_row {
 	double sleeps;
 	double sleeps_baseline;
 	double sleeps_target;
-	unsigned int cpus; /* how many the figure needs; 0: one does */
+	unsigned int cpus;      /* how many the figure needs; 0: one does */
 	struct machine machine; /* while its group was measured */
 	char note[128];
 };
@@ -57,7 +57,10 @@ int bench_print_json(const struct bench *b);
 /* Rows from that one on, as tables in Markdown. */
 void bench_print_rows(const struct bench *b, size_t first);
 
-/* Makes system calls of the process dearer, by so many instructions of a filter each, for good. -errno. */
+/*
+ * Makes system calls of the process dearer, by so many instructions of a filter each, for good.
+ * -errno.
+ */
 int bench_dear_calls(unsigned int instructions);
 
 /* Keeps a copy. */
@@ -73,7 +76,10 @@ int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, 
 
 double bench_percentile(double *values, size_t n, double percent);
 double bench_now_ns(void);
-/* Of the calling thread's CPU: what others do meanwhile is not in it. For work that neither waits nor is short. */
+/*
+ * Of the calling thread's CPU: what others do meanwhile is not in it. For work that neither waits
+ * nor is short.
+ */
 double bench_cpu_ns(void);
 
 /*

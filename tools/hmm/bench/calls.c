@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * System calls and sleeps of the operations that drivers are made of, beside those of the bare kernel calls that they
- * cannot do without. No clock is read: the figures are the same on a machine whose system calls are dear, or that
- * is busy.
+ * System calls and sleeps of the operations that drivers are made of, beside those of the bare
+ * kernel calls that they cannot do without. No clock is read: the figures are the same on a machine
+ * whose system calls are dear, or that is busy.
  */
 #include <errno.h>
 #include <math.h>
@@ -28,7 +28,10 @@ static void settle_down(void)
 	nanosleep(&moment, NULL);
 }
 
-/* ---- faults of a device ---------------------------------------------------------------------------- */
+/*
+ * ---- faults of a device
+ * ----------------------------------------------------------------------------
+ */
 
 struct faults {
 	struct count *count;
@@ -146,7 +149,10 @@ static int bare_probe(struct count *c)
 	return 0;
 }
 
-/* ---- a range of a driver's own ------------------------------------------------------------------------ */
+/*
+ * ---- a range of a driver's own
+ * ------------------------------------------------------------------------
+ */
 
 static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
@@ -228,9 +234,15 @@ static int validated_use(struct count *c)
 	return ret;
 }
 
-/* ---- the program's munmap --------------------------------------------------------------------------- */
+/*
+ * ---- the program's munmap
+ * ---------------------------------------------------------------------------
+ */
 
-/* One piece after the other; what is left of the mapping has been touched, too, so that it is all alike. */
+/*
+ * One piece after the other; what is left of the mapping has been touched, too, so that it is all
+ * alike.
+ */
 static void unmap_pieces(struct count *c, char *base)
 {
 	for (size_t i = 0; i < COUNT_OPS; i++) {
@@ -302,7 +314,10 @@ static int bare_munmap(struct count *c)
 	return 0;
 }
 
-/* ---- figures ------------------------------------------------------------------------------------------ */
+/*
+ * ---- figures
+ * ------------------------------------------------------------------------------------------
+ */
 
 static const struct operation {
 	const char *name, *note;

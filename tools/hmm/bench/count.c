@@ -45,7 +45,10 @@ struct count {
 	uint64_t others_before;
 };
 
-/* ---- both ways ------------------------------------------------------------------------------------- */
+/*
+ * ---- both ways
+ * -------------------------------------------------------------------------------------
+ */
 
 static void complete(struct count *c)
 {
@@ -83,7 +86,10 @@ static void child(struct count *c, int (*run)(struct count *c))
 	_exit(0);
 }
 
-/* ---- system calls ------------------------------------------------------------------------------------ */
+/*
+ * ---- system calls
+ * ------------------------------------------------------------------------------------
+ */
 
 /* By who traces, at a call of the child's. */
 static void take_call(struct count *c, pid_t tid, const struct __ptrace_syscall_info *info)
@@ -150,7 +156,10 @@ static int trace_begin(pid_t pid)
 	return -EPERM;
 }
 
-/* ---- sleeps ------------------------------------------------------------------------------------------ */
+/*
+ * ---- sleeps
+ * ------------------------------------------------------------------------------------------
+ */
 
 /* Of a thread; 0 if it has ended. */
 static uint64_t switches_of(const char *tid)
@@ -197,7 +206,10 @@ static void take_others(struct count *c)
 	complete(c);
 }
 
-/* ---- marks ------------------------------------------------------------------------------------------- */
+/*
+ * ---- marks
+ * -------------------------------------------------------------------------------------------
+ */
 
 void count_begin(struct count *c)
 {
@@ -229,12 +241,15 @@ void count_finish(struct count *c)
 		take_others(c);
 }
 
-/* ---- a child ------------------------------------------------------------------------------------------ */
+/*
+ * ---- a child
+ * ------------------------------------------------------------------------------------------
+ */
 
 static int count(int (*run)(struct count *c), bool traced, struct count_result *result)
 {
-	struct count *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			       -1, 0);
+	struct count *c =
+		mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status, ret = 0;
 	pid_t pid;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Dear system calls: a seccomp filter that allows everything, as slowly as is asked for. There are machines where a call
- * costs ten times of what it does elsewhere (page-table isolation, other mitigations, a filter of a container's); a figure
- * that is about calls looks different there. Both sides pay for it.
+ * Dear system calls: a seccomp filter that allows everything, as slowly as is asked for. There are
+ * machines where a call costs ten times of what it does elsewhere (page-table isolation, other
+ * mitigations, a filter of a container's); a figure that is about calls looks different there. Both
+ * sides pay for it.
  */
 #include <errno.h>
 #include <linux/filter.h>

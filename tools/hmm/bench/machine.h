@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 struct machine {
-	double cpus;     /* that this process may use: affinity, and the quota of its control group */
+	double cpus; /* that this process may use: affinity, and the quota of its control group */
 	double online;
-	double others;   /* CPUs that others used meanwhile, on average */
-	double stolen;   /* CPUs that the hypervisor gave to other guests */
-	double load;     /* the load average of the last minute */
+	double others;          /* CPUs that others used meanwhile, on average */
+	double stolen;          /* CPUs that the hypervisor gave to other guests */
+	double load;            /* the load average of the last minute */
 	unsigned long runnable; /* threads of the machine that ran or waited for a CPU at the end */
 };
 

@@ -41,11 +41,14 @@ enum bench_verdict bench_judge(const struct bench_row *row)
 }
 
 static const char *const verdicts[] = {
-	[BENCH_YES] = "yes",   [BENCH_NO] = "no",           [BENCH_BUSY] = "busy",
+	[BENCH_YES] = "yes",     [BENCH_NO] = "no",           [BENCH_BUSY] = "busy",
 	[BENCH_SMALL] = "small", [BENCH_UNKNOWN] = "unknown",
 };
 
-/* ---- records -------------------------------------------------------------------------------------- */
+/*
+ * ---- records
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Neither true nor false where nothing can be said. */
 static void put_verdict(struct json_object *o, enum bench_verdict verdict)
@@ -99,7 +102,10 @@ int bench_print_json(const struct bench *b)
 	return json_print(list);
 }
 
-/* ---- Markdown --------------------------------------------------------------------------------------- */
+/*
+ * ---- Markdown
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void number(char *text, double value)
 {
@@ -138,8 +144,8 @@ static void print_time(const struct bench_row *row)
 		 row->target, row->absolute ? row->unit : "x");
 	if (row->slack > 0)
 		snprintf(target + strlen(target), WORDS, " or +%.4g", row->slack);
-	printf("| %-36s | %-9s | %9s | %9s | %5s | %-14s | ", row->name, row->unit, value,
-	       baseline, ratio, target);
+	printf("| %-36s | %-9s | %9s | %9s | %5s | %-14s | ", row->name, row->unit, value, baseline,
+	       ratio, target);
 	print_verdict(row);
 }
 
@@ -158,16 +164,19 @@ static void print_counts(const struct bench_row *row)
 
 	count(calls, row->value);
 	count(bare, row->baseline);
-	printf("| %-36s | %5s | %4s | %s %4.3g | %6.3g | %4.3g | %s %4.3g | ", row->name, calls, bare,
-	       most, row->target, row->sleeps, row->sleeps_baseline, most, row->sleeps_target);
+	printf("| %-36s | %5s | %4s | %s %4.3g | %6.3g | %4.3g | %s %4.3g | ", row->name, calls,
+	       bare, most, row->target, row->sleeps, row->sleeps_baseline, most,
+	       row->sleeps_target);
 	print_verdict(row);
 }
 
 static void print_header(bool counts)
 {
 	if (counts)
-		printf("| %-36s | calls | bare | target | sleeps | bare | target | ok      | note |\n"
-		       "| ------------------------------------ | ----- | ---- | ------ | ------ | ---- "
+		printf("| %-36s | calls | bare | target | sleeps | bare | target | ok      | note "
+		       "|\n"
+		       "| ------------------------------------ | ----- | ---- | ------ | ------ | "
+		       "---- "
 		       "| ------ | ------- | ---- |\n",
 		       "operation");
 	else
