@@ -13,22 +13,17 @@
 #define OTHERS_MAX 0.1
 #define STOLEN_MAX 0.02
 
-/* Fields of a file's first line that begins so; how many. */
-static int scan_line(const char *path, const char *begin, const char *format, void *a, void *b)
+/* A file's first line that begins so, without what it begins with; "" if there is none. */
+static const char *find_line(const char *path, const char *begin, char line[256])
 {
 	FILE *f = fopen(path, "re");
-	char line[256];
-	int n = 0;
+	bool found = false;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, begin, strlen(begin)))
-			continue;
-		n = sscanf(line, format, a, b);
-		break;
-	}
+	while (f && !found && fgets(line, 256, f))
+		found = !strncmp(line, begin, strlen(begin));
 	if (f)
 		fclose(f);
-	return n;
+	return found ? line + strlen(begin) : "";
 }
 
 static double seconds(const struct timeval *t)
@@ -71,21 +66,23 @@ void machine_begin(struct machine_clock *began)
 /* "QUOTA PERIOD", or "max PERIOD" */
 static double quota_of(const char *path)
 {
-	double quota = 0, period = 0;
+	double quota, period;
+	char line[256];
 
-	return scan_line(path, "", "%lf %lf", &quota, &period) == 2 && period > 0 ? quota / period
-										  : 0;
+	if (sscanf(find_line(path, "", line), "%lf %lf", &quota, &period) != 2 || period <= 0)
+		return 0;
+	return quota / period;
 }
 
 /* Of the control group, as it is seen from inside a container, and from outside. */
 static double quota(void)
 {
-	char group[160] = "", path[256];
 	double own, quota = quota_of("/sys/fs/cgroup/cpu.max");
+	char line[256], group[160], path[256];
 
-	if (scan_line("/proc/self/cgroup", "0::/", "0::%159s", group, NULL) != 1)
+	if (sscanf(find_line("/proc/self/cgroup", "0::/", line), "%159s", group) != 1)
 		return quota;
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", group);
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cpu.max", group);
 	own = quota_of(path);
 	return own > 0 && (quota <= 0 || own < quota) ? own : quota;
 }
@@ -105,12 +102,15 @@ void machine_end(const struct machine_clock *began, struct machine *m)
 {
 	struct machine_clock now;
 	double wall, own;
+	char line[256];
 
 	machine_begin(&now);
 	memset(m, 0, sizeof(*m));
 	m->cpus = cpus();
 	m->online = (double)sysconf(_SC_NPROCESSORS_ONLN);
-	scan_line("/proc/loadavg", "", "%lf %*f %*f %lu", &m->load, &m->runnable);
+	if (sscanf(find_line("/proc/loadavg", "", line), "%lf %*f %*f %lu", &m->load,
+		   &m->runnable) != 2)
+		m->runnable = 0;
 	wall = now.wall - began->wall;
 	if (wall <= 0)
 		return;
@@ -135,8 +135,9 @@ void machine_describe(const struct machine *m, char *text, size_t size)
 uint64_t machine_memory(void)
 {
 	unsigned long long kib;
+	char line[256];
 
-	return scan_line("/proc/meminfo", "MemAvailable:", "MemAvailable: %llu", &kib, NULL) == 1
-		       ? kib << 10
-		       : UINT64_MAX;
+	if (sscanf(find_line("/proc/meminfo", "MemAvailable:", line), "%llu", &kib) != 1)
+		return UINT64_MAX;
+	return kib << 10;
 }
