@@ -61,14 +61,14 @@ void chunk_look_again(struct hmm_svm *svm, uint64_t addr)
 /* The mapping, as it was when a fault last looked it up if it may be so still: see range/look.h. */
 static int look(struct hmm_svm *svm, uint64_t addr, bool ask, struct vma_look *look)
 {
-	int rc;
+	int err;
 
 	if (!ask && remembered(svm, addr, look))
 		return 0;
-	rc = vma_look(svm->mm, addr, look);
-	if (!rc)
+	err = vma_look(svm->mm, addr, look);
+	if (!err)
 		remember(svm, addr, look);
-	return rc;
+	return err;
 }
 
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,

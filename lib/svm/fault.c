@@ -127,17 +127,17 @@ static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, ui
 	struct chunk_request rq = { .prot = prot, .need_start = addr };
 	uint64_t start = 0;
 	uint64_t limit = UINT64_MAX;
-	int rc = mm_alive(svm->mm);
+	int ret = mm_alive(svm->mm);
 
-	if (rc || !chunk_span(svm, addr, &rq))
-		return rc;
+	if (ret || !chunk_span(svm, addr, &rq))
+		return ret;
 	rq.need_end = end < rq.end ? end : rq.end;
 	if (!svm_allowed(svm, addr, prot, &start, &limit) || start > addr || limit < rq.need_end)
 		return 0;
 	rq.deadline = deadline_after(svm->options.fault_timeout_ns);
-	rc = found(svm, &rq);
+	ret = found(svm, &rq);
 	*next = rq.end;
-	return rc == 1 ? !is_missing(svm, &rq, need) : rc;
+	return ret == 1 ? !is_missing(svm, &rq, need) : ret;
 }
 
 /* The chunk is there by the table, but the device lacks something of it. */

@@ -75,18 +75,18 @@ void section_end(struct hmm_svm *svm)
 static int try_commit(struct hmm_svm *svm, const struct hmm_range *range,
 		      const struct range_walked *walked, struct chunk_request *rq, uint64_t word)
 {
-	int rc = section_begin(svm, rq->deadline);
+	int ret = section_begin(svm, rq->deadline);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	mm_refused_forget();
-	rc = range_walk_stands(range, walked);
-	if (rc)
-		rc = rc == -EBUSY ? CHUNK_COLLIDED : CHUNK_LATER;
+	ret = range_walk_stands(range, walked);
+	if (ret)
+		ret = ret == -EBUSY ? CHUNK_COLLIDED : CHUNK_LATER;
 	else
-		rc = chunk_commit(svm, rq, range->hmm_pfns, word);
+		ret = chunk_commit(svm, rq, range->hmm_pfns, word);
 	section_end(svm);
-	return rc;
+	return ret;
 }
 
 /* 0; -errno; CHUNK_CHANGED; CHUNK_COLLIDED */
