@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """hmm bench: records, names, verdicts, counts of system calls. Speed is not tested here."""
+import errno
 import json
 import os
 import subprocess
 import sys
 import time
 
+import deny
 import tap
 
 KEYS = {"name", "unit", "value", "baseline", "ratio", "target", "ok", "verdict", "machine"}
@@ -88,6 +90,14 @@ def test_counts_are_those_of_the_kernels_calls(folder):
 
 def test_counts_need_no_privilege(folder):
     assert {row["name"] for row in bench("calls", nobody=True)} == set(COUNTS)
+
+
+def test_without_tracing_sleeps_are_counted(folder):
+    rows = bench("calls", before=deny.calls({deny.PTRACE: errno.EPERM}))
+    assert {row["name"] for row in rows} == set(COUNTS)
+    for row in rows:
+        assert row["value"] is None and row["ok"] is None and row["verdict"] == "unknown", row
+        assert row["sleeps"] == COUNTS[row["name"]][1] and "ptrace" in row["note"], row
 
 
 def test_reached_targets_end_well(folder):
