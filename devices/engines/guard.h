@@ -50,6 +50,12 @@ static inline void guard_waited(void)
 	guard_patience = 0;
 }
 
+/*
+ * What an engine spends that serves its own fault, in bytes of accesses: eight of them, 100 us or
+ * more, and it looks.
+ */
+#define GUARD_SERVED (512UL << 10)
+
 /* An access by a pointer takes as long as it takes, but is at least this much. */
 static inline void guard_spend(size_t len)
 {

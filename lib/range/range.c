@@ -139,8 +139,12 @@ static int note_once(struct walk *w)
 	return err;
 }
 
-/* *end: where output ends if the attempt succeeds */
-static int attempt(struct walk *w, uint64_t *end)
+/*
+ * *end: where output ends if the attempt succeeds. walked: of whoever commits, or NULL. An error of
+ * a page is settled here, and so is what may be used once. An older note of the range (once.c)
+ * stays then: what is committed is not used by it, and it goes on saying what it saw.
+ */
+static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {
 	uint64_t done = w->range->start;
 	uint64_t word;
@@ -154,6 +158,13 @@ static int attempt(struct walk *w, uint64_t *end)
 	if (!err)
 		look_once(w);
 	progress(w, done);
+	if (!err && walked && !w->error && !w->once) {
+		walked->settled = false;
+		walked->word = word;
+		walked->forks = w->forks;
+		hmm_hook(HMM_POINT_SNAPSHOT);
+		return 0;
+	}
 	if (!err)
 		err = settle(w);
 	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
@@ -173,7 +184,8 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-static int fault(struct hmm_range *range, uint64_t timeout_ns)
+static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+		struct range_walked *walked)
 {
 	bool collided = false;
 	uint64_t end;
@@ -181,17 +193,22 @@ static int fault(struct hmm_range *range, uint64_t timeout_ns)
 	int err;
 
 	begin(&w, range, timeout_ns);
+	w.given = look;
+	if (walked)
+		*walked = (struct range_walked){ .settled = true };
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
 		if (!err)
-			err = attempt(&w, &end);
+			err = attempt(&w, &end, walked);
 		/* Where the time went decides what is said: collisions, or waiting for the pump. */
 		if (err == -ETIME && collided)
 			err = -EBUSY;
 		collided = err == -EBUSY;
 		if (!collided || deadline_passed(w.deadline))
 			break;
+		if (walked)
+			walked->again = true;
 		wait_a_little(w.stuck);
 	}
 	/* After a failed attempt nothing is output, whatever was written. */
@@ -212,7 +229,27 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 		err = check_range(&own);
 	if (err)
 		return err;
-	err = fault(&own, timeout_ns);
+	err = walk(&own, timeout_ns, NULL, NULL);
 	grow_give(range, &own, sizeof(own));
 	return err;
+}
+
+int range_walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+	       struct range_walked *walked)
+{
+	int err = check_range(range);
+
+	return err ? err : walk(range, timeout_ns, look, walked);
+}
+
+/* As at the end of an attempt: settled first, then the fork. */
+int range_walk_stands(const struct hmm_range *range, const struct range_walked *walked)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+
+	if (hmm_interval_read_retry(range->notifier, range->notifier_seq))
+		return -EAGAIN;
+	if (!walked->settled && (mm_fork_passed(mm, walked->word) || mm_forks(mm) != walked->forks))
+		return -EBUSY;
+	return 0;
 }

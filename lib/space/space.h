@@ -193,6 +193,7 @@ struct hmm_mm {
 	pthread_mutex_t region_lock;
 	struct itree regions;          /* R */
 	uint32_t regions_max;          /* C: what they may cost, all together */
+	_Atomic uint64_t taken;        /* A: how often regions were taken back; written under R */
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;

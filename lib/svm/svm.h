@@ -33,12 +33,14 @@
 #include <hmm/svm.h>
 #include "base/itree.h"
 #include "base/pool.h"
+#include "range/look.h"
 
 #define CHUNK_MAX_SHIFT 21
 #define CHUNK_MAX_PAGES (1U << (CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT))
 #define BATCH_MAX 256
 #define CLAIMS_MAX 64
 #define INSTALLS_MAX 128
+#define LOOKS_MAX 8
 
 /*
  * Words of the chunk table. Which 64 KiB blocks are writable throughout is kept in the low bits, block 0 first:
@@ -118,11 +120,13 @@ struct hmm_svm {
 	unsigned int vain;                       /* L: restores in a row that found all there */
 	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
 	uint64_t n_installs;                     /* L */
-	uint64_t emptied;          /* L: n_installs when the last fetch began that left nothing */
-	unsigned int n_full;       /* L: fetches in a row that may have left something */
-	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
-	struct objpool batch_pool; /* of struct svm_batch */
-	struct objpool small_pool; /* notifiers, allowed, checked, jobs */
+	uint64_t emptied; /* L: n_installs when the last fetch began that left nothing */
+	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
+	unsigned int n_looks;             /* L: ever */
+	unsigned int n_full;              /* L: fetches in a row that may have left something */
+	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
+	struct objpool batch_pool;        /* of struct svm_batch */
+	struct objpool small_pool;        /* notifiers, allowed, checked, jobs */
 	_Atomic uint64_t
 		garbage;        /* A: invalidations that removed chunks since the last collection */
 	_Atomic bool stopping;  /* A */
@@ -151,12 +155,13 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
-	bool stream;    /* goes on where another ended */
-	bool huge;      /* a write dirties all of it at once, asked for or not */
-	bool block;     /* start and end are blocks of a chunk that the device holds */
-	uint32_t shift; /* the chunk's size */
-	struct hmm_vma vma;
-	uint64_t need_start; /* what somebody waits for */
+	bool stream;          /* goes on where another ended */
+	bool huge;            /* a write dirties all of it at once, asked for or not */
+	bool block;           /* start and end are blocks of a chunk that the device holds */
+	bool ask;             /* the mapping is looked up, whatever is remembered of it */
+	uint32_t shift;       /* the chunk's size */
+	struct vma_look look; /* the mapping around it */
+	uint64_t need_start;  /* what somebody waits for */
 	uint64_t need_end;
 	uint64_t deadline; /* moves while it comes further */
 	bool refused;      /* out: the device did not map it, but maybe a part of it */
@@ -164,6 +169,10 @@ struct chunk_request {
 /* The chunk to populate for an address: at most 1 << max_shift bytes. 0; -EFAULT; -EACCES; -ESRCH. */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq);
+/* The mapping at addr is not as remembered. */
+void chunk_look_again(struct hmm_svm *svm, uint64_t addr);
+/* The chunk that the table has at addr; false: none, or one of which more must be known. */
+bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq);
 /* Does the device hold all of [addr, end) with that permission as far as the table knows? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
@@ -186,7 +195,7 @@ int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 static inline bool chunk_writes_block(const struct chunk_request *rq)
 {
 	return rq->prot & PROT_WRITE && !rq->stream && !rq->huge &&
-	       (rq->vma.kind == HMM_VMA_FILE || rq->vma.kind == HMM_VMA_DAX);
+	       (rq->look.vma.kind == HMM_VMA_FILE || rq->look.vma.kind == HMM_VMA_DAX);
 }
 
 /* commit.c */
@@ -200,6 +209,7 @@ bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *r
 /* Answers that are no error and no driver's. */
 #define CHUNK_CHANGED 2  /* a block's chunk is not there any more */
 #define CHUNK_COLLIDED 3 /* to be walked again */
+#define CHUNK_LATER 4    /* something is in flight: to be committed again */
 /* In the commit section, the sequence stands: 0; CHUNK_CHANGED; -errno. */
 int chunk_commit(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns, uint64_t word);
 

@@ -39,6 +39,11 @@ int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadli
 int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is any part of it? 1; 0; -EBUSY, as it does not wait: whoever holds the lock may wait for a driver. */
 int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/*
+ * How often regions were taken back: what was registered then has been ever since, unless this has
+ * moved.
+ */
+uint64_t regions_taken(const struct hmm_mm *mm);
 
 /* region_lock is held in all of these. */
 void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end);
