@@ -7,12 +7,15 @@
 #include "range/once.h"
 #include "range/walk.h"
 #include "mm/fork.h"
+#include "watch/region.h"
 #include "notifier/notifier.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/trace.h"
 
 #include <hmm/notifier.h>
 
@@ -173,8 +176,25 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
+/* With debug. While the lock of the regions is held nothing is known of the array, and nothing said. */
+static void check_call(const struct hmm_range *r, const void *site)
+{
+	static const char name[] = "hmm_range_fault";
+	uint64_t at;
+
+	debug_call(name, r && r->notifier ? ni_mm(r->notifier) : NULL, DEBUG_BLOCKS, site);
+	if (check_range(r))
+		return;
+	at = (uint64_t)(uintptr_t)r->hmm_pfns;
+	if (region_any(ni_mm(r->notifier), at,
+		       at + (r->end - r->start) / HMM_PAGE_SIZE * sizeof(*r->hmm_pfns)) == 1)
+		debug_array(name, "hmm_range.hmm_pfns", site);
+}
+
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
+	if (debug_is_on())
+		check_call(range, __builtin_return_address(0));
 	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
@@ -184,6 +204,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (err)
 		return err;
 	begin(&w, range, timeout_ns);
+	hmm_trace(fault, w.mm, range->start, range->end, range->default_flags);
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
@@ -195,6 +216,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 		collided = err == -EBUSY;
 		if (!collided || deadline_passed(w.deadline))
 			break;
+		hmm_trace(retry, w.mm, range->start, range->end);
 		wait_a_little(w.stuck);
 	}
 	/* After a failed attempt nothing is output, whatever was written. */
@@ -202,5 +224,7 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	walk_finish_output(&w, range->start, range->last);
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
-	return err ? err : w.error;
+	err = err ? err : w.error;
+	hmm_trace(resolve, w.mm, range->start, range->last, err);
+	return err;
 }

@@ -18,6 +18,7 @@
 #include "base/deadline.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -88,6 +89,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_req
 		if (rc != CHUNK_COLLIDED)
 			return rc;
 		count(&svm->dev->retries, 1);
+		hmm_trace(retry, svm->mm, range->start, range->end);
 		rc = mm_alive(svm->mm);
 		if (rc)
 			return rc;
