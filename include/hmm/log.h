@@ -17,6 +17,7 @@ extern "C" {
  * enum hmm_log_level - what a message is about
  * @HMM_LOG_ERROR: the library cannot do what it promised
  * @HMM_LOG_MISUSE: a call breaks a rule; only with LIBHMM_DEBUG
+ * Since: 0.1.
  */
 enum hmm_log_level {
 	HMM_LOG_ERROR,
