@@ -4,6 +4,7 @@
 #define HMM_HMM_H
 #include <hmm/version.h>
 #include <hmm/types.h>
+#include <hmm/log.h>
 #include <hmm/memory.h>
 #include <hmm/mm.h>
 #include <hmm/coherence.h>

@@ -4,13 +4,15 @@
  * one below; missing ops of the lowest say -EOPNOTSUPP.
  */
 #include "device/device.h"
-#include <hmm/ptable.h>
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
+
+#include <hmm/ptable.h>
 
 #include <errno.h>
 #include <string.h>
@@ -197,6 +199,7 @@ static int take_ops(struct hmm_device_ops *own, const struct hmm_device_ops *ops
 int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
 		      struct hmm_device *inner, struct hmm_device **dev)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_device_ops own;
 	struct hmm_device *d;
@@ -229,6 +232,7 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 
 void hmm_device_destroy(struct hmm_device *dev)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 
 	/* A driver's locks may be held by threads that a child has not. */
@@ -307,8 +311,8 @@ void hmm_device_stats_count(struct hmm_device_stats *stats, struct hmm_ptable *t
 
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
+	DEBUG_CALL(dev->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
-
 	struct hmm_device_stats now = { .size = sizeof(now) };
 	int rc = grow_room(stats, GROW_LEAST(struct hmm_device_stats, engines));
 

@@ -4,6 +4,7 @@
  * them.
  */
 #include "files/mapping.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/inotify.h"
 #include "kernel/stamp.h"
@@ -33,6 +34,7 @@ static int look_at_bucket(struct file_table *t, size_t i)
 
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	struct file_table *t = mm->files;
 	int err = mm_alive(mm);
@@ -91,6 +93,7 @@ static void note_file(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct stat st;
 

@@ -5,5 +5,7 @@
 
 /* A space is attached: the preload object, if there is one, learns whom to tell. */
 void notes_begin(void);
+/* memory_debug.c: the same for libhmm-debug.so, with debug. */
+void memory_debug_begin(void);
 
 #endif

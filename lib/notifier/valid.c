@@ -10,6 +10,7 @@
  */
 #include "notifier/notifier.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
@@ -49,11 +50,13 @@ disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
 
 bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq)
 {
+	DEBUG_CALL(NULL, DEBUG_QUICK);
 	return disturbed(ni, seq, made_changed);
 }
 
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
+	DEBUG_CALL(NULL, DEBUG_QUICK);
 	return disturbed(ni, seq, making_changed);
 }
 
@@ -72,6 +75,7 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
 
 uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 {
+	DEBUG_CALL(ni->mm, DEBUG_BLOCKS);
 	uint64_t seq = 0;
 
 	ni_read_begin(ni, 0, &seq);

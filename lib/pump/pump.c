@@ -28,6 +28,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,8 +100,10 @@ static void cycle(struct hmm_mm *mm)
 {
 	struct provider_event events[BATCH];
 	uint64_t began;
+	int handled = 0;
 	int n = 0;
 
+	hmm_trace(cycle_begin, mm, atomic_load(&mm->pump_seq));
 	hmm_hook(HMM_POINT_POLLED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
@@ -118,6 +121,7 @@ static void cycle(struct hmm_mm *mm)
 	for (; n > 0; n = n == BATCH ? read_events(mm, events) : 0) {
 		for (int i = 0; i < n; i++)
 			handle(mm, &events[i]);
+		handled += n;
 	}
 	/* Before anything is found valid again. */
 	if (atomic_load(&mm->fork_late))
@@ -130,6 +134,7 @@ static void cycle(struct hmm_mm *mm)
 	pthread_mutex_unlock(&mm->region_lock);
 	count(&mm->stats.pump_busy_ns, clock_ns() - began);
 	count(&mm->stats.pump_cycles, 1);
+	hmm_trace(cycle_end, mm, atomic_load(&mm->pump_seq), handled);
 	hmm_hook(HMM_POINT_RESUMED);
 }
 

@@ -5,33 +5,7 @@
  * our descriptors the kernel forgets what was registered.
  */
 #include "space/space.h"
-#include "base/ownfd.h"
-
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static struct ownfd standard_error = { .fd = -1 };
-
-/* Whether descriptor 2 is still what it was when somebody attached: else it may be a file of the program's. */
-void lost_init(void)
-{
-	struct stat st;
-
-	if (standard_error.fd < 0 && !fstat(2, &st))
-		standard_error = (struct ownfd){ .fd = 2, .dev = st.st_dev, .ino = st.st_ino };
-}
-
-static void say(void)
-{
-	static const char text[] = "libhmm: the program closed descriptors of the library "
-				   "(closefrom, close_range): the "
-				   "address space is let go of. Attach after closing.\n";
-
-	if (ownfd_is_ours(&standard_error) && write(2, text, sizeof(text) - 1) < 0)
-		return;
-}
+#include "base/log.h"
 
 void mm_lost(struct hmm_mm *mm)
 {
@@ -39,5 +13,7 @@ void mm_lost(struct hmm_mm *mm)
 		return;
 	atomic_store(&mm->dead, 1);
 	if (!atomic_load(&mm->stopping))
-		say();
+		log_say(HMM_LOG_ERROR, "the program closed descriptors of the library (closefrom, "
+				       "close_range): the "
+				       "address space is let go of. Attach after closing.");
 }

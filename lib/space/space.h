@@ -204,6 +204,7 @@ struct hmm_mm {
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
 	_Atomic uint32_t dead;     /* A: nothing is valid any more: it is being detached, or gone */
+	_Atomic bool detached;     /* A: hmm_mm_detach() is over; for debug.c */
 	_Atomic uint32_t lost;     /* A: the program closed our descriptors (lost.c) */
 	bool gone;                 /* the pump's: the process has ended, there is nothing to read */
 	_Atomic uint32_t stopping; /* A, futex */
@@ -239,7 +240,6 @@ void mm_get(struct hmm_mm *mm);
 void mm_put(struct hmm_mm *mm);
 /* lost.c: the descriptors are somebody else's by now. Nothing is valid from here on; said once. */
 void mm_lost(struct hmm_mm *mm);
-void lost_init(void);
 
 static inline struct vma_reader *mm_vmas(struct hmm_mm *mm)
 {

@@ -4,6 +4,7 @@
 #define TOOLS_HMM_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Exit statuses, the same for every subcommand. */

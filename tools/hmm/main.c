@@ -9,6 +9,7 @@
 #include <hmm/version.h>
 
 #include "command.h"
+#include "log.h"
 #include "streams.h"
 #include "suggest.h"
 #include "term.h"
@@ -122,5 +123,6 @@ int main(int argc, char **argv)
 {
 	streams_begin();
 	term_init();
-	return streams_end(run(argc, argv));
+	log_begin();
+	return streams_end(log_end(run(argc, argv)));
 }
