@@ -43,7 +43,7 @@ bool access_leave(struct engine *e)
 {
 	bool stood;
 
-	guard_disarm();
+	hmm_guard_disarm(&e->guard);
 	if (!e->in)
 		return true;
 	e->in = false;
@@ -133,7 +133,7 @@ int access_recover(struct engine *e)
 /* Gives up the pointer that was given out; begins the item again if it was used in vain. */
 static void settle(struct engine *e)
 {
-	guard_disarm();
+	hmm_guard_disarm(&e->guard);
 	if (__builtin_expect(e->in && !check(e), 0) && e->used)
 		restart(e, RESTART_OVERRUN);
 	e->used = e->wrote = false;
@@ -290,13 +290,15 @@ static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, vo
 	rc = reach(e, va, len, prot, ptr);
 	if (rc)
 		return rc;
+	rc = hmm_guard_arm(&e->guard, *ptr, len);
+	if (rc)
+		return rc;
 	bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, len);
 	e->va = va;
 	e->prot = prot;
 	e->used = true;
 	e->wrote = (prot & PROT_WRITE) != 0;
 	e->reason = RESTART_GUARD;
-	guard_arm(&e->guard, *ptr, len);
 	return 0;
 }
 
@@ -308,41 +310,10 @@ static int ctx_settle(struct hmm_ctx *ctx)
 	return atomic_load_explicit(&e->job->stop, memory_order_relaxed) ? -ECANCELED : 0;
 }
 
-/*
- * A device's loads and stores are not the program's: sanitizers, which would call its use of memory that
- * the program changes a race, do not see them, nor are they left in the middle of an interceptor when
- * the guard jumps out.
- */
-static inline void device_copy(void *dst, const void *src, size_t len)
-{
-#if (defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)) && defined(__x86_64__)
-	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
-#else
-	memcpy(dst, src, len);
-#endif
-}
-
-/*
- * Copy under a guard of its own. Returns 0, or the offset + 1 at which memory had vanished. noinline: what
- * lives in registers here does not survive the jump, and nothing of the caller does live here.
- */
-static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src, size_t len,
-						     const void *host)
-{
-	struct guard g;
-
-	g.start = g.hit = 0;
-	if (_setjmp(g.landing))
-		return g.hit - g.start + 1;
-	guard_arm(&g, host, len);
-	device_copy(dst, src, len);
-	guard_disarm();
-	return 0;
-}
-
 static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
 {
-	size_t lost;
+	size_t copied;
+	bool there;
 	void *host;
 	int rc;
 
@@ -352,9 +323,12 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		rc = reach(e, va, len, prot, &host);
 		if (rc)
 			return rc;
-		lost = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
-					 : copy_guarded(local, host, len, host);
-		if (__builtin_expect(!lost && check(e), 1))
+		rc = prot & PROT_WRITE ? hmm_copy_to_nofault(host, local, len, &copied)
+				       : hmm_copy_from_nofault(local, host, len, &copied);
+		if (rc && rc != -EFAULT)
+			return rc;
+		there = !rc;
+		if (__builtin_expect(there && check(e), 1))
 			return 0;
 		if (hmm_mutation(HMM_MUTATION_LOSE_STORE) && prot & PROT_WRITE) {
 			access_leave(e);
@@ -362,12 +336,12 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		}
 		e->va = va;
 		e->wrote = (prot & PROT_WRITE) != 0;
-		if (!lost) {
+		if (there) {
 			judge_overrun(e);
 			continue;
 		}
 		access_leave(e);
-		rc = vanished(e, va + lost - 1, prot);
+		rc = vanished(e, va + copied, prot);
 		if (rc)
 			return rc;
 	}

@@ -7,7 +7,7 @@
  *	runner.c	threads, jobs, items
  *	access.c	hmm_access() and its kin: sections, replay
  *	faults.c	the fault buffer
- *	guard.c		memory that vanishes under a load
+ *	touch.c		loads and stores as the CPU would do them
  */
 #ifndef DEVICES_ENGINES_RUNNER_H
 #define DEVICES_ENGINES_RUNNER_H
@@ -16,10 +16,10 @@
 #include <stdatomic.h>
 #include <hmm/device.h>
 #include <hmm/engine.h>
+#include <hmm/guard.h>
 #include <hmm/software.h>
 #include "base/pool.h"
 #include "device/device.h"
-#include "engines/guard.h"
 
 /* Written by the engine alone, read by anybody. */
 struct engine_stats {
@@ -49,12 +49,13 @@ struct engine {
 	bool once;  /* the section uses memory that cannot be cached: no second access in it */
 	enum restart_reason reason;
 	struct rjob *job;
-	struct guard guard; /* of the item: an access through a pointer that was given out */
-	uint64_t va;        /* what the guard guards */
+	struct hmm_guard guard; /* of the item: an access through a pointer that was given out */
+	uint64_t va;            /* what the guard guards */
 	int prot;
 	uint64_t vanished_page; /* of this item, without faults: where, and how often */
 	unsigned int vanished_times;
-	void *state; /* the driver's */
+	void *state;         /* the driver's */
+	unsigned int served; /* faults, by itself, since it looked at the handlers of signals */
 	struct fault_slot slot;
 	struct engine_stats stats;
 	pthread_t thread;
