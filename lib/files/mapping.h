@@ -39,8 +39,8 @@ struct file {
 	struct open_file h;
 	uint64_t retry_ns; /* if there is no descriptor: when to look for one again */
 	/*
-	 * The file has no name, and no descriptor of it can be had. Nobody else can open it either,
-	 * so only another process that has it open could change it.
+	 * No descriptor of the file was found, and it has no name: only another process that has it
+	 * open could change it.
 	 */
 	bool has_none;
 	uint64_t generation; /* grows when the file changes: mappings with an older one are stale */
@@ -116,7 +116,7 @@ struct file_table {
  *
  *	fault				validated use of an older translation
  *	the mapping is replaced
- *					the table has its mapping, the file is unchanged: valid (wrong)
+ *					the mapping is there, the file unchanged: valid?
  *	invalidates: sequences change
  *
  * So `undelivered` counts a range from before the table changes until it is invalidated, and every
