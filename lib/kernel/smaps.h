@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /*
- * The VmFlags line of the VMA that begins at start. 0; -EFAULT there is none; -errno of opening
- * smaps.
+ * Reads the VmFlags line of the VMA that begins at start. 0; -EFAULT: no VMA begins there; -errno:
+ * smaps cannot be opened.
  */
 int smaps_flags(uint64_t start, char *flags, size_t size);
-/* Has such a line this flag, of two letters? */
+/* Does such a line have this flag, of two letters? */
 bool smaps_has(const char *flags, const char *flag);
 
 #endif
