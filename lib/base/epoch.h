@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Forked children. Each process has an epoch, a number that none of its ancestors had. It is kept in a page that the kernel wipes in a forked child, and each object carries the
- * number of the process that made it. So one comparison tells whether an object was inherited,
- * however the process was forked. An inherited object is left alone, as threads that the child does
- * not have may hold its locks.
+ * Forked children. Each process has an epoch, a number that none of its ancestors had. It is kept
+ * in a page that the kernel wipes in a forked child, and each object carries the number of the
+ * process that made it. So one comparison tells whether an object was inherited, however the
+ * process was forked. An inherited object is left alone, as threads that the child does not have
+ * may hold its locks.
  */
 #ifndef LIB_BASE_EPOCH_H
 #define LIB_BASE_EPOCH_H
