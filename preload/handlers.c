@@ -1,8 +1,10 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Handlers that the program installs while a device runs: they get all faults but the device's, which stays in
- * front. All else is libc's. sigaction() is legal in a signal handler and in a forked child: nothing here allocates or
- * looks for a symbol, and hmm_device_sigaction() takes no lock that a child could find held.
+ * Signal handlers that the program installs while a device runs. The device's handler stays in
+ * front, and passes all faults that are not the device's on to the program's. For other signals
+ * libc's functions are called. A program may call sigaction() in a signal handler and in a forked
+ * child. So nothing here allocates or looks for a symbol, and hmm_device_sigaction() takes no lock
+ * that a child could find held.
  */
 #include <hmm/device.h>
 
@@ -17,7 +19,10 @@ typedef __typeof__(hmm_device_sigaction) device_sigaction;
 
 extern device_sigaction hmm_device_sigaction __attribute__((weak));
 
-/* Of a library that was loaded by dlopen() and is nobody's to find: it says so itself, and stays. */
+/*
+ * The function of a library that was loaded by dlopen() and whose symbols cannot be found. Such a
+ * library calls hmm_preload_handlers(), and is not unloaded.
+ */
 static device_sigaction *_Atomic joined;
 
 void hmm_preload_handlers(device_sigaction *fn);
@@ -43,7 +48,7 @@ static void __attribute__((constructor)) find_next(void)
 	FIND(signal);
 	FIND(ssignal);
 	FIND(bsd_signal);
-	if (!next.bsd_signal) /* not in every libc */
+	if (!next.bsd_signal) /* not every libc has it */
 		next.bsd_signal = next.signal;
 	FIND(sysv_signal);
 	FIND(__sysv_signal);
@@ -68,13 +73,16 @@ int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	if (by_device(sig, act, old))
 		return 0;
-	/* Another object's constructor may come before ours. */
+	/* Another object's constructor may call this before ours has run. */
 	if (!next.sigaction)
 		find_next();
 	return next.sigaction(sig, act, old);
 }
 
-/* libc's own signal() and its kin call its own sigaction(). */
+/*
+ * libc's signal() and similar functions call libc's sigaction() and not ours, so they are wrapped,
+ * too. False: the caller calls the next definition.
+ */
 static bool set(int sig, sighandler_t handler, int flags, sighandler_t *was)
 {
 	struct sigaction act;
@@ -110,5 +118,5 @@ WRAP(signal, BSD)
 WRAP(ssignal, BSD)
 WRAP(bsd_signal, BSD)
 WRAP(sysv_signal, SYSV)
-/* What <signal.h> makes of signal() for strict standards. */
+/* <signal.h> turns signal() into this one for strict standards. */
 WRAP(__sysv_signal, SYSV)
