@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Chunks: finds the piece of the address space that one fault populates, or chooses it. */
 #include "svm/svm.h"
 #include "ptable/ptable.h"
 #include "base/number.h"
@@ -70,7 +70,7 @@ uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_
 	return pt_get(svm->chunks, rq->start, shift);
 }
 
-/* Not in the middle of another commit or an invalidation: words are read and written back. */
+/* Called in a commit section with the chunk claimed, as it reads words and writes them back. */
 int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	int rc = 0;
@@ -100,8 +100,9 @@ int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)
 }
 
 /*
- * Inside the commit section. A larger chunk that is there already stays: its word stands for more of the device's
- * entries than this one would. If those are one, the device splits it and keeps what is installed now.
+ * Called inside the commit section. A larger chunk that is in the table already stays: its word
+ * stands for more of the device's entries than the new one would. If these are one large entry the
+ * device splits it and keeps what is installed now.
  */
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word)
 {
