@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What a page table holds now, for the statistics of devices that keep theirs in an hmm_ptable. */
+/* Counts the entries of a page table, for the statistics of devices that use an hmm_ptable. */
 #ifndef DEVICES_HELD_H
 #define DEVICES_HELD_H
 

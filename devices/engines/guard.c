@@ -1,10 +1,13 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The handlers are installed with SA_ONSTACK, so that a program's own stack-overflow handler still finds its
- * stack when it is called through ours; they leave by longjmp after the mask is as it was before the signal.
+ * The handlers are installed with SA_ONSTACK, so that a program's handler of stack overflows still
+ * has its stack when ours calls it. They leave by longjmp after the signal mask is as it was before
+ * the signal.
  *
- * What we are put in front of is pushed on the signal's chain. Each place of the chain has an entry of its own: entry k
- * calls what place k - 1 holds. So the program may put back what it saved, and what came in front of that is forgotten:
+ * When our handler is installed the program's handler is pushed on the signal's chain. Each place
+ * of the chain has an entry function of its own: entry k calls the handler at place k - 1. So the
+ * program may put back a handler that it saved, and the handlers that came in front of that one are
+ * forgotten:
  *
  *	program				device			in front	chain
  *					guard_install()		entry 1		A
@@ -12,9 +15,9 @@
  *					guard_look()		entry 2		A B
  *	puts entry 1 back					entry 1		A
  *
- * Chains can become circles: the program installs B again, saves entry 2 this time, and B calls it. A handler of ours
- * that is entered again on the same thread goes one further down the chain, and at its end the default
- * action is taken.
+ * Chains can become circles: the program installs B again, saves entry 2 this time, and B calls it.
+ * If a handler of ours is entered again on the same thread it calls the next handler down the
+ * chain, and at the end takes the default action.
  */
 #include "engines/guard.h"
 
@@ -30,26 +33,35 @@
 
 #define CHAIN_MAX 15
 
-/* Accesses, or KiB, between two looks: two system calls in 100 us at least. */
+/*
+ * How many accesses, or KiB, an engine makes between two looks: two system calls in 100 us at
+ * least.
+ */
 #define PATIENCE 4096
 
 _Thread_local struct guard *volatile guard_current __attribute__((tls_model("initial-exec")));
 _Thread_local int guard_patience __attribute__((tls_model("initial-exec")));
-/* Handlers of ours that are active on this thread: frames, the signal and the place of the chain that each handles. */
+/*
+ * Handlers of ours that are active on this thread: their frames, and the signal and place of the
+ * chain that each handles.
+ */
 static _Thread_local int depth __attribute__((tls_model("initial-exec")));
 static _Thread_local uintptr_t frames[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
 static _Thread_local void *contexts[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
 static _Thread_local int places[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
 /*
- * This thread calls sigaction() on our own behalf: a wrapper of it is not to ask us. volatile: libc says of it that it
- * never comes back here.
+ * This thread calls sigaction() for us, so a wrapper must not call us back. volatile, as libc
+ * declares that sigaction() never calls back into this file.
  */
 static _Thread_local volatile bool own_call __attribute__((tls_model("initial-exec")));
 
-/* Read by handlers, on any thread, while it is written: who reads it tries again if the version has changed. */
+/*
+ * Handlers on any thread may read a place while it is written. They read again if the version has
+ * changed.
+ */
 struct place {
 	_Atomic unsigned int version;
-	struct sigaction copy[2]; /* the one at version % 2 counts */
+	struct sigaction copy[2]; /* the copy at version % 2 is current */
 };
 
 struct chain {
@@ -60,11 +72,15 @@ struct chain {
 static struct chain chains[2];
 
 /*
- * Who changes a chain: the process, 0 nobody. A forked child may find its parent's there, who is not coming back. Held
- * with all signals blocked: sigaction() is legal in a handler.
+ * The process of the thread that changes a chain; 0: none does. A forked child may inherit its
+ * parent's number, which nobody will clear. It is held with all signals blocked, as a program may
+ * call sigaction() in a handler.
  */
 static _Atomic pid_t changing;
-/* The process whose chains these are: neither a forked child nor one of vfork(), which shares them. */
+/*
+ * The process to which the chains belong. A forked child is another one, and so is a child of
+ * vfork(), which shares them.
+ */
 static _Atomic pid_t owner;
 
 static struct chain *chain_of(int sig)
@@ -107,7 +123,7 @@ static struct sigaction place_get(struct place *p)
 	return sa;
 }
 
-/* By who changes the chain. */
+/* Called by the thread that changes the chain. */
 static void place_set(struct place *p, const struct sigaction *sa)
 {
 	unsigned int version = atomic_load(&p->version) + 1;
@@ -127,7 +143,10 @@ static int sigaction_own(int sig, const struct sigaction *sa, struct sigaction *
 	return rc;
 }
 
-/* libhmm-preload.so, which cannot find us where we were loaded by dlopen() for one object. */
+/*
+ * In libhmm-preload.so, which cannot find our symbols if dlopen() has loaded the library for one
+ * object.
+ */
 void hmm_preload_handlers(__typeof__(hmm_device_sigaction) *fn) __attribute__((weak));
 
 static const struct sigaction default_action = { .sa_handler = SIG_DFL };
@@ -142,7 +161,10 @@ static bool is_ignore(const struct sigaction *sa)
 	return !(sa->sa_flags & SA_SIGINFO) && sa->sa_handler == SIG_IGN;
 }
 
-/* It kills: the faulting instruction is let meet it. One that another process or raise() sent has none. */
+/*
+ * The default action kills: returns to the faulting instruction, which faults again. A signal from
+ * another process or raise() has no such instruction.
+ */
 static void take_default(int sig, const siginfo_t *info)
 {
 	sigaction_own(sig, &default_action, NULL);
@@ -174,7 +196,7 @@ static void call(const struct sigaction *sa, int sig, siginfo_t *info, void *con
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-/* It is no device's fault. */
+/* The fault is not a device's: calls the next handler of the chain. */
 static void pass_on(int entry, int sig, siginfo_t *info, void *context)
 {
 	struct chain *chain = chain_of(sig);
@@ -184,8 +206,9 @@ static void pass_on(int entry, int sig, siginfo_t *info, void *context)
 	int at = entry;
 
 	/*
-	 * Were we called by the handler that we called? Then the signal is the same and our frame is below.
-	 * Else that handler has left by siglongjmp(), or this is a fault of its own.
+	 * Were we called by the handler that we called? Then the signal is the same and our frame
+	 * lies below. Otherwise that handler has left by siglongjmp(), or this is a fault of the
+	 * handler itself.
 	 */
 	while (depth > 0 && (contexts[depth - 1] != context || frames[depth - 1] <= frame))
 		depth--;
@@ -213,11 +236,14 @@ static void on_fault(int entry, int sig, siginfo_t *info, void *context)
 	struct guard *g = guard_current;
 	uintptr_t addr = (uintptr_t)info->si_addr;
 
-	/* si_code > 0: from the kernel, so si_addr means something. */
+	/* si_code > 0: the signal comes from the kernel, so si_addr is an address. */
 	if (g && info->si_code > 0 && addr >= g->start && addr < g->end) {
 		g->hit = addr;
 		guard_current = NULL;
-		/* Whoever called us, the program's handler or a sanitizer's, may have blocked signals. */
+		/*
+		 * The handler that called us, the program's or a sanitizer's, may have blocked
+		 * signals.
+		 */
 		pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
 		_longjmp(g->landing, 1);
 	}
@@ -250,7 +276,7 @@ static void (*const entries[CHAIN_MAX])(int sig, siginfo_t *info, void *context)
 	entry_9, entry_10, entry_11, entry_12, entry_13, entry_14, entry_15,
 };
 
-/* Which entry of ours it is, from 1; 0 none. */
+/* Which of our entries a handler is, from 1; 0: none. */
 static int entry_of(const struct sigaction *sa)
 {
 	for (int i = 0; sa->sa_flags & SA_SIGINFO && i < CHAIN_MAX; i++)
@@ -264,7 +290,7 @@ static bool same_handler(const struct sigaction *a, const struct sigaction *b)
 	return a->sa_flags == b->sa_flags && a->sa_handler == b->sa_handler;
 }
 
-/* Changing. */
+/* Called while this thread changes the chain. */
 static int install(int sig)
 {
 	struct chain *chain = chain_of(sig);
@@ -276,7 +302,10 @@ static int install(int sig)
 
 	if (rc || entry_of(&was))
 		return rc;
-	/* Who puts itself in front again and again gets no new place, and when there is none left, the last one. */
+	/*
+	 * A handler that is installed again and again gets no new place. If no place is left a
+	 * handler gets the last one.
+	 */
 	if (n > 0) {
 		top = place_get(&chain->place[n - 1]);
 		n -= n == CHAIN_MAX || same_handler(&top, &was);
@@ -328,7 +357,7 @@ int hmm_device_sigaction(int sig, const struct sigaction *act, struct sigaction 
 	if ((sig != SIGSEGV && sig != SIGBUS) || own_call || atomic_load(&owner) != getpid() ||
 	    (act && entry_of(act)))
 		return -ENOENT;
-	/* A bad pointer is met before signals are blocked. */
+	/* a bad pointer faults here, before signals are blocked */
 	want = act ? *act : default_action;
 	change_begin(&mask);
 	if (!sigaction_own(sig, NULL, &front))

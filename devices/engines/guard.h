@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Guarded loads and stores: memory of the program that vanishes under a direct access of an engine is a
- * device fault, not a crash.
+ * Guarded loads and stores: if memory of the program vanishes while an engine accesses it directly
+ * that is a device fault, not a crash.
  *
  *	struct guard g;
  *	if (_setjmp(g.landing)) { ... g.hit is the address ... }
@@ -9,8 +9,8 @@
  *	... load, store ...
  *	guard_disarm();
  *
- * The handlers of SIGSEGV and SIGBUS are the process's. Ours acts only on a thread with an armed guard
- * and an address inside it; everything else goes to the handler that was there before.
+ * A process has one handler of SIGSEGV and one of SIGBUS. Ours acts only on a thread with an armed
+ * guard, for an address inside it. All other signals go to the handler that was installed before.
  */
 #ifndef DEVICES_ENGINES_GUARD_H
 #define DEVICES_ENGINES_GUARD_H
@@ -32,25 +32,27 @@ extern _Thread_local struct guard *volatile guard_current
 extern _Thread_local int guard_patience __attribute__((tls_model("initial-exec")));
 
 /*
- * Put our handlers in front of whatever the program has now. Called before each job: a program that
- * installed its own since is chained to in its turn. 0 or -errno.
+ * Puts our handlers in front of the program's. Called before each job, as the program may have
+ * installed handlers since. 0 or -errno.
  */
 int guard_install(void);
 
 /*
- * The same by an engine, without its locks and signals being blocked where nothing has changed. A handler that the
- * program installs while a job runs gets the device's faults until then, unless it was installed by
- * hmm_device_sigaction().
+ * The same for an engine: takes locks and blocks signals only if the handlers have changed. Until
+ * then a handler that the program has installed while a job runs gets the device's faults, unless
+ * it was installed by hmm_device_sigaction().
  */
 void guard_look(void);
 
-/* An engine has waited, or begins a job: it looks before its next access. */
+/* An engine has waited, or begins a job: lets it look before its next access. */
 static inline void guard_waited(void)
 {
 	guard_patience = 0;
 }
 
-/* An access by a pointer takes as long as it takes, but is at least this much. */
+/*
+ * Counts an access of len bytes. An access through a pointer may take longer than its bytes tell.
+ */
 static inline void guard_spend(size_t len)
 {
 	guard_patience -= 1 + (int)(len >> 10);

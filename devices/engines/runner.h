@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Runner: the part that every device in software needs: engine threads with sections at the gate, a queue
- * of jobs, a fault buffer with one slot an engine, guarded accesses with replay. A device adds how it
- * translates.
+ * Runner: the part that every device in software needs: engine threads with sections, a queue of
+ * jobs, a fault buffer with a slot for each engine, guarded accesses with replay. A device adds how
+ * it translates.
  *
  *	runner.c	threads, jobs, items
  *	access.c	hmm_access() and its kin: sections, replay
@@ -41,7 +41,7 @@ struct runner_ops {
 		    void **host);
 };
 
-/* Written by the engine alone, read by anybody. */
+/* Only the engine writes these, and any thread may read them. */
 struct engine_stats {
 	_Atomic uint64_t device_faults, tlb_hits, tlb_misses, tlb_flushes, bytes_read,
 		bytes_written, replays, cancels, guard_hits, overruns, restarts, once_uses, items,
@@ -58,30 +58,32 @@ struct fault_slot {
 
 enum restart_reason { RESTART_GUARD, RESTART_OVERRUN };
 
-/* One execution engine. All but slot and stats belong to its thread. */
+/* An engine. Only its own thread uses the fields, except for slot and stats. */
 struct engine {
-	struct hmm_ctx ctx; /* first: what kernel functions see */
+	struct hmm_ctx ctx; /* first: kernel functions get a pointer to it */
 	struct runner *runner;
 	struct hmm_engine *gate;
 	bool in;    /* inside a section */
-	bool used;  /* a pointer was given out in this section and is not settled */
+	bool used;  /* a pointer was given out in this section and is still in use */
 	bool wrote; /* ... for writing */
-	bool once;  /* the section uses memory that cannot be cached: no second access in it */
+	bool once;  /* the section uses memory that cannot be cached, so it has one access only */
 	enum restart_reason reason;
 	struct rjob *job;
-	struct guard guard; /* of the item: an access through a pointer that was given out */
-	uint64_t va;        /* what the guard guards */
+	/* the item's guard: for accesses through a pointer that was given out */
+	struct guard guard;
+	uint64_t va; /* the address that the guard guards */
 	int prot;
-	uint64_t vanished_page; /* of this item, without faults: where, and how often */
+	/* in this item, on a device without faults: which page has vanished, and how often */
+	uint64_t vanished_page;
 	unsigned int vanished_times;
-	void *cache; /* the device's */
+	void *cache; /* belongs to the device */
 	struct fault_slot slot;
 	struct engine_stats stats;
 	pthread_t thread;
 	bool started;
 } __attribute__((aligned(64)));
 
-/* A job while it is ours: hmm_job.driver */
+/* A job from submission to its end: hmm_job.driver */
 struct rjob {
 	struct rjob *next;
 	struct hmm_job *job;
@@ -106,20 +108,21 @@ struct runner {
 	bool stopping;      /* lock */
 	uint64_t jobs_done; /* lock */
 	struct objpool job_pool;
-	_Atomic uint32_t raised; /* futex: bumped by each fault while somebody waits for one */
+	_Atomic uint32_t raised; /* futex: each fault adds 1 while a thread waits for one */
 	_Atomic uint32_t fetchers;
 	_Atomic uint32_t closing;
 	struct engine engines[];
 };
 
 /*
- * The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). A driver
- * whose private struct begins with its runner can use the runner_op_*() below as its ops.
+ * The runner is made before its device: runner_create(), hmm_device_create(), runner_start(). A
+ * driver whose private structure begins with a pointer to its runner can use the runner_op_*()
+ * below as ops.
  */
 int runner_create(const struct runner_ops *ops, enum hmm_fault_model model, unsigned int engines,
 		  struct runner **runner);
 int runner_start(struct runner *r, struct hmm_device *dev);
-/* Stops and joins the threads; NULL is legal. */
+/* Stops and joins the threads. NULL is allowed. */
 void runner_destroy(struct runner *r);
 void runner_stats(struct runner *r, struct hmm_device_stats *stats);
 
@@ -135,17 +138,19 @@ int runner_op_submit(struct hmm_device *dev, struct hmm_job *job);
 int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns);
 int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job);
 
-/* faults.c: raise one and sleep until it is answered; f carries the answer's flags back. */
+/* faults.c: raises a fault and sleeps until it is answered. f->flags become the answer's. */
 int fault_raise(struct engine *e, struct hmm_device_fault *f);
 
-/* touch.c: a load or store of each page as the CPU would do it, outside of sections: 0 or -EFAULT */
+/*
+ * touch.c: loads or stores a byte of each page as the CPU does, outside of sections. 0 or -EFAULT
+ */
 int engine_touch(struct engine *e, uint64_t va, size_t len, int prot);
 
 /* access.c */
 extern const struct hmm_ctx_ops access_ctx_ops;
-/* Leave the section. False: it did not stand. */
+/* Leaves the section. False: it was overrun. */
 bool access_leave(struct engine *e);
-/* After a jump to the item's landing: 0 begin the item again, -errno it fails. */
+/* Called after a jump to the item's landing. 0: the item begins again; -errno: it fails. */
 int access_recover(struct engine *e);
 
 static inline void bump(_Atomic uint64_t *counter, uint64_t n)

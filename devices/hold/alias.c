@@ -4,9 +4,9 @@
  * It follows what happens to the object (truncate, punch) but not what happens to the address:
  * after a munmap and mmap of something else it still shows the old object.
  *
- * A truncated object raises SIGBUS at the access. The handler is process-wide; it knows the
- * accesses of this file by a thread-local mark and hands everything else to whoever was there
- * before.
+ * If the object was truncated an access raises SIGBUS. The handler is the whole process's. It
+ * recognises the accesses of this file by a thread-local pointer, and calls the handler that was
+ * installed before for all others.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +27,8 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	} else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
 		previous.sa_handler(sig);
 	} else {
-		signal(sig, SIG_DFL); /* the access runs again and kills us, as it should */
+		/* the access is repeated and kills the process, as it should */
+		signal(sig, SIG_DFL);
 	}
 }
 
@@ -58,8 +59,10 @@ static void alias_drop(struct hold_device *dev, struct hold_page *page)
 	page->alias = NULL;
 }
 
-/* Words are copied one by one: a stamp that another thread writes meanwhile is old or new, never
- * torn. */
+/*
+ * Copies word by word: a stamp that another thread writes meanwhile is old or new, never half of
+ * each.
+ */
 static __attribute__((noinline)) void copy_words(char *dst, const char *src, unsigned int len)
 {
 	unsigned int i;

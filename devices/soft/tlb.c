@@ -1,10 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The TLB of an engine: direct mapped, an entry for each aligned 64 KiB with a bit a page. It holds no
- * absence: a page without its bit is looked up in the page table.
+ * The TLB of an engine. It is direct mapped, and has an entry for each aligned 64 KiB, with a bit
+ * for each page. A page without its bit is looked up in the page table.
  *
- * Entries are removed from the page table with the gate closed only, and tlb_enter() runs whenever the
- * gate was passed: inside a section the TLB says nothing that the table does not say.
+ * Entries are removed from the page table only with the gate closed, and tlb_enter() runs at the
+ * beginning of each section. So inside a section the TLB holds nothing that the page table does not
+ * have.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,12 +18,12 @@
 
 struct tlb_entry {
 	uint64_t tag;  /* block number + 1, 0: empty */
-	uint16_t read; /* a bit a page */
+	uint16_t read; /* a bit for each page */
 	uint16_t write;
 };
 
 struct tlb {
-	uint64_t gen; /* of the device when it was last emptied */
+	uint64_t gen; /* the device's flush_gen when the TLB was last emptied */
 	struct tlb_entry entry[TLB_ENTRIES];
 };
 
@@ -59,7 +60,7 @@ static void take_bit(struct tlb_entry *t, unsigned int page, uint64_t pte)
 		t->write |= (uint16_t)(1U << page);
 }
 
-/* Walk the page table once, and take the neighbours in the block along: two cache lines. */
+/* Walks the page table once and fills in the whole block: two cache lines. */
 static void fill(const struct soft *soft, struct tlb_entry *t, uint64_t block)
 {
 	const struct pt_node *leaf = pt_dir_leaf(soft->table, block << BLOCK_SHIFT);
@@ -82,7 +83,7 @@ static void fill(const struct soft *soft, struct tlb_entry *t, uint64_t block)
 	}
 }
 
-/* Pages first to last of a block. */
+/* Are pages `first` to `last` of a block in the TLB? Fills the block in if they are not. */
 static inline bool block_ok(struct soft *soft, struct engine *e, uint64_t block, unsigned int first,
 			    unsigned int last, int prot)
 {
@@ -115,7 +116,7 @@ int tlb_translate(struct runner *r, struct engine *e, uint64_t va, size_t len, i
 		return -ENOENT;
 	if (__builtin_expect(block == last >> BLOCK_SHIFT, 1))
 		return block_ok(soft, e, block, first_page, last_page, prot) ? 0 : -ENOENT;
-	/* At most 64 KiB: two blocks. */
+	/* an access has at most 64 KiB, so it lies in two blocks */
 	if (block_ok(soft, e, block, first_page, BLOCK_PAGES - 1, prot) &&
 	    block_ok(soft, e, last >> BLOCK_SHIFT, 0, last_page, prot))
 		return 0;
