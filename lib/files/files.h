@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Mirrored files and what is mapped of them, as the layers above see it. */
+/* Mirrored files and their mappings: the functions for the layers above. */
 #ifndef LIB_FILES_FILES_H
 #define LIB_FILES_FILES_H
 

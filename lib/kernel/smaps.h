@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What only smaps tells of a mapping. Slow to read: milliseconds in a large process. */
+/* Flags of a mapping that only smaps shows. Reading it is slow: milliseconds in a large process. */
 #ifndef LIB_KERNEL_SMAPS_H
 #define LIB_KERNEL_SMAPS_H
 
