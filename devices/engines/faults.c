@@ -26,10 +26,25 @@ static uint32_t wait_a_little(struct fault_slot *s)
 	return state;
 }
 
+/*
+ * engine			who serves the fault
+ * sleeps = 1			state = DONE
+ * state? wait			sleeps? wake
+ *
+ * One of the two sees the other; the engine that serves itself is not woken by a system call.
+ */
+static void sleep_on(struct fault_slot *s, uint32_t state)
+{
+	atomic_store(&s->sleeps, 1);
+	futex_wait(&s->state, state, 100000000);
+	atomic_store(&s->sleeps, 0);
+}
+
 int fault_raise(struct engine *e, struct hmm_device_fault *f)
 {
 	struct runner *r = e->runner;
 	struct fault_slot *s = &e->slot;
+	bool slept = false;
 	uint32_t state;
 	int rc;
 
@@ -54,13 +69,18 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 			}
 		}
 		state = wait_a_little(s);
-		if (state != SLOT_DONE)
-			futex_wait(&s->state, state, 100000000);
+		if (state != SLOT_DONE) {
+			sleep_on(s, state);
+			slept = true;
+		}
 	}
 	*f = s->fault;
 	rc = s->error;
 	atomic_store(&s->state, SLOT_FREE);
-	guard_waited();
+	if (slept)
+		guard_waited();
+	else
+		guard_spend(GUARD_SERVED);
 	bump(rc ? &e->stats.cancels : &e->stats.replays, 1);
 	return rc;
 }
@@ -115,6 +135,7 @@ int runner_op_fault_done(struct hmm_device *dev, const struct hmm_device_fault *
 	s->fault = *fault;
 	s->error = error;
 	atomic_store(&s->state, SLOT_DONE);
-	futex_wake(&s->state);
+	if (atomic_load(&s->sleeps))
+		futex_wake(&s->state);
 	return 0;
 }

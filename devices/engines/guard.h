@@ -51,6 +51,12 @@ static inline void guard_waited(void)
 }
 
 /*
+ * What an engine spends that serves its own fault, in bytes of accesses: eight of them, 100 us or
+ * more, and it looks.
+ */
+#define GUARD_SERVED (512UL << 10)
+
+/*
  * Counts an access of len bytes. An access through a pointer may take longer than its bytes tell.
  */
 static inline void guard_spend(size_t len)

@@ -52,6 +52,7 @@ enum slot_state { SLOT_FREE, SLOT_PENDING, SLOT_FETCHED, SLOT_DONE };
 
 struct fault_slot {
 	_Atomic uint32_t state;
+	_Atomic uint32_t sleeps; /* the engine sleeps on state, or is about to */
 	int error;
 	struct hmm_device_fault fault;
 };

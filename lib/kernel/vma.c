@@ -92,14 +92,25 @@ int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 	return err;
 }
 
+/*
+ * What had to be asked for its name the last time is asked for it at once: one call instead of two.
+ */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 {
-	int err;
+	bool known = false;
+	int err = 0;
 
-	if (!r->procmap_query)
-		return vma_lookup(r, addr, vma);
-	err = vma_peek(r, addr, vma);
-	return err || vma_classify_known(r, vma) ? err : vma_lookup(r, addr, vma);
+	if (r->procmap_query && !atomic_load_explicit(&r->by_name, memory_order_relaxed)) {
+		err = vma_peek(r, addr, vma);
+		known = err || vma_classify_known(r, vma);
+	}
+	if (!known) {
+		err = vma_lookup(r, addr, vma);
+		known = !err && vma_classify_known(r, vma);
+	}
+	if (!err)
+		atomic_store_explicit(&r->by_name, !known, memory_order_relaxed);
+	return err;
 }
 
 int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)

@@ -6,12 +6,14 @@
 #include "base/ownfd.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <hmm/mm.h>
 
 struct vma_reader {
 	struct ownfd maps;
-	int maps_fd;        /* maps.fd: /proc/PID/maps */
-	bool procmap_query; /* probed */
+	int maps_fd;          /* maps.fd: /proc/PID/maps */
+	bool procmap_query;   /* probed */
+	_Atomic bool by_name; /* a hint: the last look-up could not do without */
 	struct vma_cache *cache;
 };
 

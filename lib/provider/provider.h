@@ -15,6 +15,7 @@
 
 #include "base/ownfd.h"
 
+#include <poll.h>
 #include <hmm/mm.h>
 
 enum provider_event_type {
@@ -44,7 +45,16 @@ struct provider {
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;
+	/*
+	 * By who reads, before: when poll() last answered as none but a userfaultfd, a timerfd or a
+	 * signalfd does: readable, and nothing else of PROVIDER_POLL. 0: it did not.
+	 */
+	uint64_t polled_ns;
+	unsigned int reads; /* by who reads: how many believed that */
 };
+
+/* Pipes, sockets, terminals, eventfds and files that are readable are one of the others as well. */
+#define PROVIDER_POLL (POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND)
 
 struct provider_ops {
 	const char *name;

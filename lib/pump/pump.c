@@ -158,11 +158,19 @@ static void take_kicks(struct hmm_mm *mm)
 		return;
 }
 
+/* Another file under our number may always be writable: it is not polled for that. */
+static void look_at_answer(struct hmm_mm *mm, short revents)
+{
+	mm->provider.polled_ns = revents == POLLIN ? clock_ns() : 0;
+	if (revents & ~(POLLIN | POLLERR) && !ownfd_is_ours(&mm->provider.fd))
+		mm_lost(mm);
+}
+
 static void *pump_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
 	struct pollfd p[2] = {
-		{ .fd = mm->provider.fd.fd, .events = POLLIN },
+		{ .fd = mm->provider.fd.fd, .events = PROVIDER_POLL },
 		{ .fd = mm->kick[0].fd, .events = POLLIN },
 	};
 
@@ -185,6 +193,7 @@ static void *pump_main(void *arg)
 		}
 		if ((p[0].revents | p[1].revents) & POLLNVAL)
 			mm_lost(mm);
+		look_at_answer(mm, p[0].revents);
 		if (p[1].revents & POLLIN)
 			take_kicks(mm);
 		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm))

@@ -170,6 +170,25 @@ static void refuse(struct walk *w, uint64_t start, uint64_t end)
 		set_error(w, -EFAULT, at);
 }
 
+/*
+ * The caller's look-up, if nothing is known against it and it permits what is requested: no is
+ * never said without asking. Else one of our own.
+ */
+static int look_up(struct walk *w, uint64_t addr, struct hmm_vma *vma)
+{
+	const bool write = w->request == REQUEST_WRITE || w->mask & HMM_PFN_REQ_WRITE;
+	const uint32_t prot = PROT_READ | (write ? PROT_WRITE : 0);
+	const struct vma_look *given = w->given;
+
+	w->given = NULL;
+	if (!given || given->vma.start > addr || given->vma.end <= addr ||
+	    given->vma.kind == HMM_VMA_SPECIAL || (given->vma.prot & prot) != prot ||
+	    !vma_look_stands(w->mm, given))
+		return vma_lookup_unnamed(mm_vmas(w->mm), addr, vma);
+	*vma = given->vma;
+	return 0;
+}
+
 static int fault_at(struct walk *w, uint64_t *addr)
 {
 	const uint64_t start = *addr;
@@ -177,7 +196,7 @@ static int fault_at(struct walk *w, uint64_t *addr)
 	struct hmm_vma vma;
 	uint64_t to;
 	uint64_t denied;
-	int err = vma_lookup_unnamed(mm_vmas(w->mm), start, &vma);
+	int err = look_up(w, start, &vma);
 
 	if (err && err != -ENOENT)
 		return err;

@@ -143,8 +143,12 @@ static int note_once(struct walk *w)
 	return err;
 }
 
-/* One attempt. *end: where its output ends if it succeeds. */
-static int attempt(struct walk *w, uint64_t *end)
+/*
+ * One attempt. *end: where its output ends if it succeeds.. walked: of whoever commits, or NULL. An
+ * error of a page is settled here, and so is what may be used once. An older note of the range
+ * (once.c) stays then: what is committed is not used by it, and it goes on saying what it saw.
+ */
+static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {
 	uint64_t done = w->range->start;
 	uint64_t word;
@@ -158,6 +162,13 @@ static int attempt(struct walk *w, uint64_t *end)
 	if (!err)
 		look_once(w);
 	progress(w, done);
+	if (!err && walked && !w->error && !w->once) {
+		walked->settled = false;
+		walked->word = word;
+		walked->forks = w->forks;
+		hmm_hook(HMM_POINT_SNAPSHOT);
+		return 0;
+	}
 	if (!err)
 		err = settle(w);
 	/*
@@ -179,9 +190,9 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+		struct range_walked *walked)
 {
-	HMM_CANCEL_POINT;
 	bool collided = false;
 	uint64_t end;
 	struct walk w;
@@ -190,17 +201,22 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (err)
 		return err;
 	begin(&w, range, timeout_ns);
+	w.given = look;
+	if (walked)
+		*walked = (struct range_walked){ .settled = true };
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
 		if (!err)
-			err = attempt(&w, &end);
+			err = attempt(&w, &end, walked);
 		/* The error says where the time went: -EBUSY for collisions, -ETIME for waiting. */
 		if (err == -ETIME && collided)
 			err = -EBUSY;
 		collided = err == -EBUSY;
 		if (!collided || deadline_passed(w.deadline))
 			break;
+		if (walked)
+			walked->again = true;
 		wait_a_little(w.stuck);
 	}
 	/* After a failed attempt no entry is output, even if some were written. */
@@ -209,4 +225,29 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
 	return err ? err : w.error;
+}
+
+int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
+{
+	HMM_CANCEL_POINT;
+
+	return walk(range, timeout_ns, NULL, NULL);
+}
+
+int range_walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
+	       struct range_walked *walked)
+{
+	return walk(range, timeout_ns, look, walked);
+}
+
+/* As at the end of an attempt: settled first, then the fork. */
+int range_walk_stands(const struct hmm_range *range, const struct range_walked *walked)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+
+	if (hmm_interval_read_retry(range->notifier, range->notifier_seq))
+		return -EAGAIN;
+	if (!walked->settled && (mm_fork_passed(mm, walked->word) || mm_forks(mm) != walked->forks))
+		return -EBUSY;
+	return 0;
 }

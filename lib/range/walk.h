@@ -11,6 +11,7 @@
 #ifndef LIB_RANGE_WALK_H
 #define LIB_RANGE_WALK_H
 
+#include "range/look.h"
 #include "space/space.h"
 
 #include <hmm/range.h>
@@ -47,6 +48,8 @@ struct walk {
 	/* The VMA, if the whole walk lies in one. */
 	bool have_vma;
 	struct hmm_vma vma;
+	const struct vma_look
+		*given; /* a look-up that the caller made, or NULL: for the first attempt */
 };
 
 static inline uint64_t *walk_entry(const struct walk *w, uint64_t addr)

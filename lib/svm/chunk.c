@@ -9,23 +9,87 @@
 
 static const unsigned int shifts[] = { CHUNK_MAX_SHIFT, 16, HMM_PAGE_SHIFT };
 
+static struct vma_look *look_at(struct hmm_svm *svm, uint64_t addr)
+{
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		struct vma_look *l = &svm->looks[i];
+
+		if (addr >= l->vma.start && addr < l->vma.end)
+			return l;
+	}
+	return NULL;
+}
+
+static bool remembered(struct hmm_svm *svm, uint64_t addr, struct vma_look *look)
+{
+	struct vma_look *l;
+	bool stands;
+
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	stands = l && vma_look_stands(svm->mm, l);
+	if (stands)
+		*look = *l;
+	pthread_mutex_unlock(&svm->lock);
+	return stands;
+}
+
+/* A segment is not: what it was when it was looked up is remembered with the chunk. */
+static void remember(struct hmm_svm *svm, uint64_t addr, const struct vma_look *look)
+{
+	struct vma_look *l;
+
+	if (!look->watched || look->vma.start > addr || look->vma.kind == HMM_VMA_SYSV)
+		return;
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	*(l ? l : &svm->looks[svm->n_looks++ % LOOKS_MAX]) = *look;
+	pthread_mutex_unlock(&svm->lock);
+}
+
+void chunk_look_again(struct hmm_svm *svm, uint64_t addr)
+{
+	struct vma_look *l;
+
+	pthread_mutex_lock(&svm->lock);
+	l = look_at(svm, addr);
+	if (l)
+		l->vma.start = l->vma.end = 0;
+	pthread_mutex_unlock(&svm->lock);
+}
+
+/* The mapping, as it was when a fault last looked it up if it may be so still: see range/look.h. */
+static int look(struct hmm_svm *svm, uint64_t addr, bool ask, struct vma_look *look)
+{
+	int err;
+
+	if (!ask && remembered(svm, addr, look))
+		return 0;
+	err = vma_look(svm->mm, addr, look);
+	if (!err)
+		remember(svm, addr, look);
+	return err;
+}
+
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq)
 {
 	uint64_t start = 0;
 	uint64_t end = UINT64_MAX;
-	int rc = hmm_vma_find(svm->mm, addr, &rq->vma);
+	int rc = mm_alive(svm->mm);
 
-	if (rc == -ENOENT || (!rc && rq->vma.start > addr))
+	if (!rc)
+		rc = look(svm, addr, rq->ask, &rq->look);
+	if (rc == -ENOENT || (!rc && rq->look.vma.start > addr))
 		return -EFAULT;
 	if (rc)
 		return rc;
 	if (!svm_allowed(svm, addr, prot, &start, &end))
 		return -EACCES;
-	if (start < rq->vma.start)
-		start = rq->vma.start;
-	if (end > rq->vma.end)
-		end = rq->vma.end;
+	if (start < rq->look.vma.start)
+		start = rq->look.vma.start;
+	if (end > rq->look.vma.end)
+		end = rq->look.vma.end;
 	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
 		uint64_t size = 1ULL << shifts[i];
 		bool allowed = svm->options.chunk_shifts & size || shifts[i] == HMM_PAGE_SHIFT;
@@ -47,6 +111,16 @@ uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end)
 	uint64_t last = ((end - 1) & mask) >> BLOCK_SHIFT;
 
 	return ((2ULL << last) - (1ULL << first)) & CHUNK_BLOCKS;
+}
+
+bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq)
+{
+	uint32_t shift;
+	uint64_t word = pt_get(svm->chunks, addr, &shift);
+
+	rq->start = addr & ~((1ULL << shift) - 1);
+	rq->end = rq->start + (1ULL << shift);
+	return word && !(word & (CHUNK_PARTIAL | CHUNK_CHECKED));
 }
 
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot)

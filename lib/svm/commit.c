@@ -100,7 +100,7 @@ static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t 
 	bool large = is_large(svm, rq, pfns);
 	int rc = 0;
 
-	if (rq->vma.kind == HMM_VMA_SYSV) {
+	if (rq->look.vma.kind == HMM_VMA_SYSV) {
 		word |= CHUNK_CHECKED;
 		rc = checked_add(svm, rq, old & CHUNK_CHECKED);
 	}

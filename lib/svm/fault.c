@@ -123,6 +123,31 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 	       !installed_since(svm, rq->need_start, rq->need_end, need->raised_after);
 }
 
+/*
+ * A fault of what is there already, without a look at the mapping: 1 it is, up to *next; 0 look for
+ * yourself; -errno. The table takes a chunk out with the event that ends its mapping, and the
+ * barrier waits for those on their way. Without an event a segment is detached: such a chunk is
+ * marked, and is not for here.
+ */
+static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
+		  const struct svm_need *need)
+{
+	struct chunk_request rq = { .prot = prot, .need_start = addr };
+	uint64_t start = 0;
+	uint64_t limit = UINT64_MAX;
+	int ret = mm_alive(svm->mm);
+
+	if (ret || !chunk_span(svm, addr, &rq))
+		return ret;
+	rq.need_end = end < rq.end ? end : rq.end;
+	if (!svm_allowed(svm, addr, prot, &start, &limit) || start > addr || limit < rq.need_end)
+		return 0;
+	rq.deadline = deadline_after(svm->options.fault_timeout_ns);
+	ret = found(svm, &rq);
+	*next = rq.end;
+	return ret == 1 ? !is_missing(svm, &rq, need) : ret;
+}
+
 /* The table has the chunk, but the device lacks a part of it. */
 static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 {
@@ -143,9 +168,13 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 	struct chunk_request rq = { .deadline = deadline_after(svm->options.fault_timeout_ns) };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
 	bool waited = false;
-	int rc;
+	int rc = served(svm, addr, end, prot, next, need);
 
-	for (;;) {
+	if (rc) {
+		count(&svm->stats.chunks_found, rc > 0);
+		return rc > 0 ? 0 : rc;
+	}
+	for (;; rq.ask = true) {
 		rc = chunk_choose(svm, addr, prot, max_shift, &rq);
 		if (rc)
 			return rc;

@@ -71,24 +71,39 @@ void section_end(struct hmm_svm *svm)
 	device_unlock(svm->dev);
 }
 
+/* 0; -errno; CHUNK_LATER; CHUNK_CHANGED; CHUNK_COLLIDED */
+static int try_commit(struct hmm_svm *svm, const struct hmm_range *range,
+		      const struct range_walked *walked, struct chunk_request *rq, uint64_t word)
+{
+	int ret = section_begin(svm, rq->deadline);
+
+	if (ret)
+		return ret;
+	mm_refused_forget();
+	ret = range_walk_stands(range, walked);
+	if (ret)
+		ret = ret == -EBUSY ? CHUNK_COLLIDED : CHUNK_LATER;
+	else
+		ret = chunk_commit(svm, rq, range->hmm_pfns, word);
+	section_end(svm);
+	return ret;
+}
+
 /* 0; -errno; CHUNK_CHANGED; CHUNK_COLLIDED */
-static int commit(struct hmm_svm *svm, struct hmm_range *range, struct chunk_request *rq,
-		  uint64_t word)
+static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct range_walked *walked,
+		  struct chunk_request *rq, uint64_t word)
 {
 	for (;;) {
-		int rc = section_begin(svm, rq->deadline);
+		int rc = try_commit(svm, range, walked, rq, word);
 		uint64_t seq;
 
-		if (rc)
+		if (rc == CHUNK_LATER || rc == CHUNK_COLLIDED)
+			count(&svm->dev->retries, 1);
+		if (rc != CHUNK_LATER)
 			return rc;
-		rc = CHUNK_COLLIDED;
-		if (!hmm_interval_read_retry(range->notifier, range->notifier_seq))
-			rc = chunk_commit(svm, rq, range->hmm_pfns, word);
-		section_end(svm);
-		if (rc != CHUNK_COLLIDED)
-			return rc;
-		count(&svm->dev->retries, 1);
 		rc = mm_alive(svm->mm);
+		if (!rc)
+			rc = mm_refused();
 		if (rc)
 			return rc;
 		if (deadline_passed(rq->deadline))
@@ -116,14 +131,15 @@ static bool dirties_all(const struct chunk_request *rq, const uint64_t *pfns)
 {
 	uint64_t need = (rq->need_start - rq->start) >> HMM_PAGE_SHIFT;
 
-	return !rq->block && chunk_writes_block(rq) && rq->vma.kind == HMM_VMA_DAX &&
+	return !rq->block && chunk_writes_block(rq) && rq->look.vma.kind == HMM_VMA_DAX &&
 	       rq->shift == CHUNK_MAX_SHIFT &&
 	       hmm_pfn_to_map_order(pfns[need]) >= CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT;
 }
 
 static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_range *range)
 {
-	bool walked = false;
+	const struct vma_look *look = &rq->look;
+	struct range_walked walked;
 	uint64_t word;
 	int need;
 	int rc;
@@ -131,23 +147,27 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	do {
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
-		rc = hmm_range_fault(range, deadline_left_ns(rq->deadline));
-		if (rc)
+		rc = range_walk(range, deadline_left_ns(rq->deadline), look, &walked);
+		if (rc) {
+			chunk_look_again(svm, rq->start);
 			return rc == -EBUSY ? -ETIME : rc;
+		}
 		/*
-		 * The first walk is progress, which moves the deadline; a further one after a
-		 * collision is not.
+		 * A walk is progress; the next one, after a collision, is none, and looks for
+		 * itself.
 		 */
-		if (!walked)
+		if (look)
 			rq->deadline = deadline_after(svm->options.fault_timeout_ns);
-		walked = true;
+		look = NULL;
+		if (walked.again)
+			chunk_look_again(svm, rq->start);
 		if (dirties_all(rq, range->hmm_pfns)) {
 			rq->huge = true;
 			rc = CHUNK_COLLIDED;
 			continue;
 		}
 		need = chunk_judge(rq, range->hmm_pfns, &word);
-		rc = commit(svm, range, rq, word);
+		rc = commit(svm, range, &walked, rq, word);
 	} while (rc == CHUNK_COLLIDED);
 	if (rq->refused)
 		svm_drop(svm, rq->start, rq->end, deadline_after(svm->options.fault_timeout_ns));

@@ -30,8 +30,9 @@ int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again)
 {
 	struct svm_checked want = { .start = rq->start,
 				    .end = rq->end,
-				    .inode = rq->vma.inode,
-				    .offset = rq->vma.offset + (rq->start - rq->vma.start) };
+				    .inode = rq->look.vma.inode,
+				    .offset = rq->look.vma.offset +
+					      (rq->start - rq->look.vma.start) };
 	struct svm_checked *c;
 
 	/* The list may be long, so it is not searched for a new chunk. */

@@ -35,12 +35,14 @@
 #include <hmm/svm.h>
 #include "base/itree.h"
 #include "base/pool.h"
+#include "range/look.h"
 
 #define CHUNK_MAX_SHIFT 21
 #define CHUNK_MAX_PAGES (1U << (CHUNK_MAX_SHIFT - HMM_PAGE_SHIFT))
 #define BATCH_MAX 256
 #define CLAIMS_MAX 64
 #define INSTALLS_MAX 128
+#define LOOKS_MAX 8
 
 /*
  * Words of the chunk table. The low bits say which 64 KiB blocks are writable throughout, block 0
@@ -122,12 +124,13 @@ struct hmm_svm {
 	/* L: the latest installations, number n at n % INSTALLS_MAX */
 	struct svm_claim installs[INSTALLS_MAX];
 	uint64_t n_installs; /* L */
-	/* L: n_installs when the last fetch that emptied the buffer began */
-	uint64_t emptied;
-	unsigned int n_full;       /* L: how many fetches in a row may have left faults */
-	struct objpool pfns_pool;  /* of CHUNK_MAX_PAGES words */
-	struct objpool batch_pool; /* of struct svm_batch */
-	struct objpool small_pool; /* notifiers, allowed, checked, jobs */
+	uint64_t emptied;    /* L: n_installs when the last fetch that emptied the buffer began */
+	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
+	unsigned int n_looks;             /* L: ever */
+	unsigned int n_full;              /* L: how many fetches in a row may have left faults */
+	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
+	struct objpool batch_pool;        /* of struct svm_batch */
+	struct objpool small_pool;        /* notifiers, allowed, checked, jobs */
 	/* A: invalidations that removed chunks since the last collection */
 	_Atomic uint64_t garbage;
 	_Atomic bool stopping;        /* A */
@@ -159,12 +162,13 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
-	bool stream;    /* it begins where another chunk ended */
-	bool huge;      /* a write dirties all of it, whatever is asked for */
-	bool block;     /* start and end are blocks of a chunk that the device holds */
-	uint32_t shift; /* the chunk's size */
-	struct hmm_vma vma;
-	uint64_t need_start; /* [need_start, need_end) is what the fault needs */
+	bool stream;          /* it begins where another chunk ended */
+	bool huge;            /* a write dirties all of it, whatever is asked for */
+	bool block;           /* start and end are blocks of a chunk that the device holds */
+	bool ask;             /* the mapping is looked up, whatever is remembered of it */
+	uint32_t shift;       /* the chunk's size */
+	struct vma_look look; /* the mapping around it */
+	uint64_t need_start;  /* [need_start, need_end) is what the fault needs */
 	uint64_t need_end;
 	uint64_t deadline; /* moves while the fault comes further */
 	/* out: the device has refused the chunk, and may have mapped a part of it */
@@ -176,6 +180,10 @@ struct chunk_request {
  */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq);
+/* The mapping at addr is not as remembered. */
+void chunk_look_again(struct hmm_svm *svm, uint64_t addr);
+/* The chunk that the table has at addr; false: none, or one of which more must be known. */
+bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq);
 /* Does the table say that the device holds all of [addr, end) with that permission? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
@@ -201,7 +209,7 @@ int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 static inline bool chunk_writes_block(const struct chunk_request *rq)
 {
 	return rq->prot & PROT_WRITE && !rq->stream && !rq->huge &&
-	       (rq->vma.kind == HMM_VMA_FILE || rq->vma.kind == HMM_VMA_DAX);
+	       (rq->look.vma.kind == HMM_VMA_FILE || rq->look.vma.kind == HMM_VMA_DAX);
 }
 
 /* commit.c */
@@ -215,6 +223,7 @@ bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *r
 /* Results that are no errors, and that no driver returns. */
 #define CHUNK_CHANGED 2  /* the chunk of a block is not in the table any more */
 #define CHUNK_COLLIDED 3 /* the chunk has to be walked again */
+#define CHUNK_LATER 4    /* something is in flight: to be committed again */
 /*
  * Called in the commit section, when the sequence is known to be valid. 0; CHUNK_CHANGED; -errno.
  */

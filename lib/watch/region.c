@@ -57,6 +57,11 @@ int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return any;
 }
 
+uint64_t regions_taken(const struct hmm_mm *mm)
+{
+	return atomic_load(&mm->taken);
+}
+
 static int insert_region(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost)
 {
 	struct region *r = objpool_get(&mm->regions_pool);
@@ -109,6 +114,7 @@ void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
 		return;
+	atomic_fetch_add(&mm->taken, 1);
 	while ((r = itree_first(&mm->regions, start, end))) {
 		uint64_t from = r->start;
 		uint64_t to = r->end;

@@ -47,6 +47,11 @@ int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dead
  * holds it may wait for a driver.
  */
 int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/*
+ * How often regions were taken back: what was registered then has been ever since, unless this has
+ * moved.
+ */
+uint64_t regions_taken(const struct hmm_mm *mm);
 
 /* The caller holds region_lock in all of these. */
 void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end);

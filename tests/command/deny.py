@@ -6,6 +6,7 @@ import os
 import struct
 
 USERFAULTFD = {"x86_64": 323, "aarch64": 282}[os.uname().machine]
+PTRACE = {"x86_64": 101, "aarch64": 117}[os.uname().machine]
 IOCTL = {"x86_64": 16, "aarch64": 29}[os.uname().machine]
 # Commands of ioctl: the device node's way to a userfaultfd, its hello, the two of /proc.
 USERFAULTFD_IOC_NEW, UFFDIO_API, PAGEMAP_SCAN, PROCMAP_QUERY = 0xAA00, 0xC018AA3F, 0xC0606610, 0xC0686611

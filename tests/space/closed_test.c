@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -73,6 +74,54 @@ static int close_all(void)
 	for (int fd = 900; fd < 1000; fd++)
 		REQUIRE(fcntl(fd, F_GETFD) >= 0);
 	return 0;
+}
+
+/*
+ * While nothing happens to mirrored memory: what readable or writable files answer to a poll tells
+ * that they are none of ours, so that not one byte of theirs is read.
+ */
+static int only_polled(int other, bool written)
+{
+	char text[16] = "the program's";
+	struct space s;
+
+	space_open(&s, 4, 0);
+	REQUIRE(dup2(other, s.mm->provider.fd.fd) >= 0);
+	munmap(s.p, PAGE); /* the event of our userfaultfd wakes the pump */
+	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
+		sleep_ms(1);
+	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
+	space_close(&s);
+	REQUIRE(!written || read(other, text, sizeof(text)) > 0);
+	return 0;
+}
+
+static int a_pipe(void)
+{
+	int fds[2];
+
+	REQUIRE(!pipe2(fds, O_NONBLOCK) && write(fds[1], "1", 1) == 1);
+	return only_polled(fds[0], true);
+}
+
+static int an_eventfd(void)
+{
+	return only_polled(eventfd(1, EFD_NONBLOCK), true);
+}
+
+static int a_writable_pipe(void)
+{
+	int fds[2];
+
+	REQUIRE(!pipe2(fds, O_NONBLOCK));
+	return only_polled(fds[1], false);
+}
+
+static void what_is_polled_in_the_place_of_ours_is_not_read(void **state)
+{
+	in_child(a_pipe);
+	in_child(an_eventfd);
+	in_child(a_writable_pipe);
 }
 
 static void a_program_that_closes_all_descriptors_loses_the_space_and_nothing_else(void **state)
@@ -144,7 +193,9 @@ static void a_probe_that_says_neither_yes_nor_no_is_not_believed(void **state)
 	in_child(refuse_the_probe);
 }
 
-/* ---- cancellation ------------------------------------------------------------------------------ */
+/*
+ * ---- cancellation ------------------------------------------------------------------------------
+ */
 
 struct caller {
 	struct space *s;
@@ -204,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_program_that_closes_all_descriptors_loses_the_space_and_nothing_else),
+		cmocka_unit_test(what_is_polled_in_the_place_of_ours_is_not_read),
 		cmocka_unit_test(another_userfaultfd_in_the_place_of_ours_is_recognised),
 		cmocka_unit_test(a_probe_that_says_neither_yes_nor_no_is_not_believed),
 		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_held),

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <hmm/hmm.h>
 
+#include "machine.h"
+
 struct bench {
 	unsigned int rounds;
 	struct bench_row *rows;
@@ -29,11 +31,37 @@ struct bench_row {
 	enum bench_sense sense;
 	double slack;  /* in the unit: a difference so small is fine whatever the ratio; 0 none */
 	bool absolute; /* the target is one for the value, in its unit, and not for the ratio */
-	char note[64];
+	/* Of counts: also how often threads went to sleep, each time. */
+	bool counts;
+	double sleeps;
+	double sleeps_baseline;
+	double sleeps_target;
+	unsigned int cpus;      /* how many the figure needs; 0: one does */
+	struct machine machine; /* while its group was measured */
+	char note[128];
 };
 
+enum bench_verdict {
+	BENCH_YES, /* the target is reached */
+	BENCH_NO,
+	BENCH_BUSY,    /* not reached, while the machine did other things as well */
+	BENCH_SMALL,   /* not reached, with fewer CPUs than the figure is about */
+	BENCH_UNKNOWN, /* it could not be measured here */
+};
+
+/* show.c */
 double bench_ratio(const struct bench_row *row);
-bool bench_ok(const struct bench_row *row);
+enum bench_verdict bench_judge(const struct bench_row *row);
+/* One array of records. Returns the exit status. */
+int bench_print_json(const struct bench *b);
+/* Rows from that one on, as tables in Markdown. */
+void bench_print_rows(const struct bench *b, size_t first);
+
+/*
+ * Makes system calls of the process dearer, by so many instructions of a filter each, for good.
+ * -errno.
+ */
+int bench_dear_calls(unsigned int instructions);
 
 /* Keeps a copy. */
 void bench_add(struct bench *b, const struct bench_row *row);
@@ -48,6 +76,11 @@ int bench_interleave(const struct bench *b, bench_side ours, bench_side theirs, 
 
 double bench_percentile(double *values, size_t n, double percent);
 double bench_now_ns(void);
+/*
+ * Of the calling thread's CPU: what others do meanwhile is not in it. For work that neither waits
+ * nor is short.
+ */
+double bench_cpu_ns(void);
 
 /*
  * A figure or a few that share their set-up: adds rows. 0 or -errno, -EOPNOTSUPP where this host
@@ -55,6 +88,7 @@ double bench_now_ns(void);
  */
 struct bench_group {
 	const char *name; /* every row's name begins with it */
+	uint64_t memory;  /* bytes that it needs */
 	int (*run)(struct bench *b);
 };
 
@@ -66,5 +100,6 @@ int bench_lookup(struct bench *b);
 int bench_device_fault(struct bench *b);
 int bench_checksum(struct bench *b);
 int bench_disturbed(struct bench *b);
+int bench_calls(struct bench *b);
 
 #endif

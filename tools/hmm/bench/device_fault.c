@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * From a device's fault to its use of the entry, seen by the device: the kernel function looks at
- * the clock around its first access of each cold chunk. Against a bare populate and scan of such a chunk
- * of a mapping that is not mirrored, in turns and on the same thread: what else happens to that meets both sides alike.
+ * the clock around its first access of each cold chunk. Against a bare populate and scan of such a
+ * chunk of a mapping that is not mirrored, in turns and on the same thread: what else happens to
+ * that meets both sides alike.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -178,7 +178,9 @@ static double loud_cpu(void *arg)
 
 static int measure(struct bench *b, struct disturbed *d, const char *name, double target)
 {
-	struct bench_row row = { .unit = "GB/s", .target = target, .sense = BENCH_HIGHER };
+	struct bench_row row = {
+		.unit = "GB/s", .target = target, .sense = BENCH_HIGHER, .cpus = 2
+	};
 	int ret;
 
 	d->reached = 0;

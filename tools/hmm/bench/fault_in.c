@@ -47,9 +47,9 @@ static double ours(void *arg)
 	range.default_flags = HMM_PFN_REQ_FAULT | (f->write ? HMM_PFN_REQ_WRITE : 0);
 	if (hmm_interval_notifier_insert(f->mm, range.start, SIZE, &ops, NULL, &range.notifier))
 		goto out;
-	begin = bench_now_ns();
+	begin = bench_cpu_ns();
 	if (!hmm_range_fault(&range, 0))
-		result = (bench_now_ns() - begin) / PAGES;
+		result = (bench_cpu_ns() - begin) / PAGES;
 	for (size_t i = 0; i < PAGES; i++)
 		if ((f->pfns[i] & want) != want)
 			result = NAN;
@@ -67,9 +67,9 @@ static double theirs(void *arg)
 
 	if (!base)
 		return NAN;
-	begin = bench_now_ns();
+	begin = bench_cpu_ns();
 	if (!madvise(base, SIZE, f->write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
-		result = (bench_now_ns() - begin) / PAGES;
+		result = (bench_cpu_ns() - begin) / PAGES;
 	munmap(base, SIZE);
 	return result;
 }

@@ -174,8 +174,8 @@ static int measure(struct bench *b)
 }
 
 /*
- * On one CPU: a reader that the scheduler happens to keep on the other one, asleep, takes ten times as long to
- * wake, the bare loop and the pump alike. Threads inherit what their creator may use.
+ * On one CPU: a reader that the scheduler happens to keep on the other one, asleep, takes ten times
+ * as long to wake, the bare loop and the pump alike. Threads inherit what their creator may use.
  */
 int bench_munmap(struct bench *b)
 {

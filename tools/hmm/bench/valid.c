@@ -28,23 +28,23 @@ static const struct hmm_interval_notifier_ops ops = { sizeof(ops), ignore };
 static double ours(void *arg)
 {
 	struct valid *v = arg;
-	double begin = bench_now_ns();
+	double begin = bench_cpu_ns();
 	unsigned int stood = 0;
 
 	for (int i = 0; i < CALLS; i++)
 		stood += hmm_interval_valid(v->ni, v->seq);
-	return stood == CALLS ? (bench_now_ns() - begin) / CALLS : NAN;
+	return stood == CALLS ? (bench_cpu_ns() - begin) / CALLS : NAN;
 }
 
 static double theirs(void *arg)
 {
 	struct valid *v = arg;
-	double begin = bench_now_ns();
+	double begin = bench_cpu_ns();
 	unsigned int idle = 0;
 
 	for (int i = 0; i < CALLS; i++)
 		idle += raw_uffd_probe(v->uffd, v->base) == -EINVAL;
-	return idle == CALLS ? (bench_now_ns() - begin) / CALLS : NAN;
+	return idle == CALLS ? (bench_cpu_ns() - begin) / CALLS : NAN;
 }
 
 static int measure(struct bench *b, struct hmm_mm *mm, struct valid *v, size_t size,
