@@ -27,11 +27,12 @@ static uint32_t wait_a_little(struct fault_slot *s)
 }
 
 /*
- * engine			who serves the fault
- * sleeps = 1			state = DONE
- * state? wait			sleeps? wake
+ *	engine			thread that serves the fault
+ *	sleeps = 1		state = DONE
+ *	state? wait		sleeps? wake
  *
- * One of the two sees the other; the engine that serves itself is not woken by a system call.
+ * At least one of the two sees the other. An engine that serves its own fault need not be woken,
+ * which saves a system call.
  */
 static void sleep_on(struct fault_slot *s, uint32_t state)
 {

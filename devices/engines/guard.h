@@ -51,8 +51,8 @@ static inline void guard_waited(void)
 }
 
 /*
- * What an engine spends that serves its own fault, in bytes of accesses: eight of them, 100 us or
- * more, and it looks.
+ * How many bytes of accesses a fault counts for that the engine serves itself: after eight faults,
+ * 100 us or more, it looks.
  */
 #define GUARD_SERVED (512UL << 10)
 

@@ -93,7 +93,7 @@ int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 }
 
 /*
- * What had to be asked for its name the last time is asked for it at once: one call instead of two.
+ * If the last look-up needed the name this one asks for the name at once: one call instead of two.
  */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 {

@@ -13,7 +13,7 @@ struct vma_reader {
 	struct ownfd maps;
 	int maps_fd;          /* maps.fd: /proc/PID/maps */
 	bool procmap_query;   /* probed */
-	_Atomic bool by_name; /* a hint: the last look-up could not do without */
+	_Atomic bool by_name; /* a hint: the last look-up needed the name */
 	struct vma_cache *cache;
 };
 

@@ -46,14 +46,15 @@ struct provider {
 	bool wp_async;
 	bool event_fork;
 	/*
-	 * By who reads, before: when poll() last answered as none but a userfaultfd, a timerfd or a
-	 * signalfd does: readable, and nothing else of PROVIDER_POLL. 0: it did not.
+	 * The thread that reads sets this before: when poll() last answered as only a userfaultfd,
+	 * a timerfd or a signalfd does, readable and nothing else of PROVIDER_POLL. 0: it did not.
 	 */
 	uint64_t polled_ns;
-	unsigned int reads; /* by who reads: how many believed that */
+	/* how many reads relied on polled_ns; written by the thread that reads */
+	unsigned int reads;
 };
 
-/* Pipes, sockets, terminals, eventfds and files that are readable are one of the others as well. */
+/* Readable pipes, sockets, terminals, eventfds and files report one of the others, too. */
 #define PROVIDER_POLL (POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND)
 
 struct provider_ops {

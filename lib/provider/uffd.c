@@ -169,10 +169,10 @@ static int make_spare(struct provider *p)
 }
 
 /*
- * Is the number ours still, or has the program closed it and opened something under it, whose data
- * it would miss? Asking is a system call, a third of what a cycle of the pump makes. Where poll()
- * has just answered as few other descriptors would it is asked for one read in so many, and every
- * 50 ms by the watchdog.
+ * Is the descriptor still ours? If the program has closed it and opened a file under its number a
+ * read would take that file's data. To ask is a system call, and a cycle of the pump makes only
+ * three. So if poll() has just answered as few other descriptors do this asks for one read in
+ * READS_A_LOOK. The watchdog asks every 50 ms.
  */
 #define READS_A_LOOK 64
 #define JUST_NS 1000000ULL

@@ -158,7 +158,11 @@ static void take_kicks(struct hmm_mm *mm)
 		return;
 }
 
-/* Another file under our number may always be writable: it is not polled for that. */
+/*
+ * Notes what poll() has answered for the userfaultfd. If it is more than a userfaultfd answers the
+ * number may be another file's by now, which may be writable all the time. Then the space is lost,
+ * and the pump no longer polls that file.
+ */
 static void look_at_answer(struct hmm_mm *mm, short revents)
 {
 	mm->provider.polled_ns = revents == POLLIN ? clock_ns() : 0;

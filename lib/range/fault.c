@@ -171,8 +171,8 @@ static void refuse(struct walk *w, uint64_t start, uint64_t end)
 }
 
 /*
- * The caller's look-up, if nothing is known against it and it permits what is requested: no is
- * never said without asking. Else one of our own.
+ * Uses the caller's look-up if it may still be right and permits what is requested. Otherwise asks
+ * the kernel, so that a request is never refused because of an old look-up.
  */
 static int look_up(struct walk *w, uint64_t addr, struct hmm_vma *vma)
 {

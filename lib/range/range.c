@@ -144,9 +144,10 @@ static int note_once(struct walk *w)
 }
 
 /*
- * One attempt. *end: where its output ends if it succeeds.. walked: of whoever commits, or NULL. An
- * error of a page is settled here, and so is what may be used once. An older note of the range
- * (once.c) stays then: what is committed is not used by it, and it goes on saying what it saw.
+ * One attempt. *end: where its output ends if it succeeds. walked: given if the caller commits the
+ * result, or NULL. Even then a walk with an error of a page, or with memory that may be used once,
+ * is checked here. Otherwise an older note of the range (once.c) is kept: committed translations do
+ * not use it, and it is still right about what it saw.
  */
 static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {
@@ -240,7 +241,7 @@ int range_walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_lo
 	return walk(range, timeout_ns, look, walked);
 }
 
-/* As at the end of an attempt: settled first, then the fork. */
+/* The same order as at the end of an attempt: first the changes in flight, then forks. */
 int range_walk_stands(const struct hmm_range *range, const struct range_walked *walked)
 {
 	struct hmm_mm *mm = ni_mm(range->notifier);

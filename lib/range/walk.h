@@ -48,8 +48,7 @@ struct walk {
 	/* The VMA, if the whole walk lies in one. */
 	bool have_vma;
 	struct hmm_vma vma;
-	const struct vma_look
-		*given; /* a look-up that the caller made, or NULL: for the first attempt */
+	const struct vma_look *given; /* the caller's look-up, for the first attempt, or NULL */
 };
 
 static inline uint64_t *walk_entry(const struct walk *w, uint64_t addr)

@@ -211,7 +211,7 @@ struct hmm_mm {
 	struct itree regions; /* R */
 	/* C: the budget: how many map entries all regions together may take */
 	uint32_t regions_max;
-	_Atomic uint64_t taken;        /* A: how often regions were taken back; written under R */
+	_Atomic uint64_t taken;        /* A: how often a region was removed; written under R */
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;

@@ -34,7 +34,7 @@ static bool remembered(struct hmm_svm *svm, uint64_t addr, struct vma_look *look
 	return stands;
 }
 
-/* A segment is not: what it was when it was looked up is remembered with the chunk. */
+/* A System V segment is not remembered here: its chunk has what was mapped. */
 static void remember(struct hmm_svm *svm, uint64_t addr, const struct vma_look *look)
 {
 	struct vma_look *l;
@@ -58,7 +58,10 @@ void chunk_look_again(struct hmm_svm *svm, uint64_t addr)
 	pthread_mutex_unlock(&svm->lock);
 }
 
-/* The mapping, as it was when a fault last looked it up if it may be so still: see range/look.h. */
+/*
+ * Looks the mapping up, or takes a fault's last look-up if that may still be right: see
+ * range/look.h.
+ */
 static int look(struct hmm_svm *svm, uint64_t addr, bool ask, struct vma_look *look)
 {
 	int err;

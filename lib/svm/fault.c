@@ -124,10 +124,10 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 }
 
 /*
- * A fault of what is there already, without a look at the mapping: 1 it is, up to *next; 0 look for
- * yourself; -errno. The table takes a chunk out with the event that ends its mapping, and the
- * barrier waits for those on their way. Without an event a segment is detached: such a chunk is
- * marked, and is not for here.
+ * Answers a fault of a chunk that is in the table already, without looking at the mapping. 1: the
+ * device has it, up to *next; 0: the caller has to look; -errno. A chunk leaves the table with the
+ * event that ends its mapping, and the barrier waits for events that are not handled yet. A System
+ * V segment is detached without an event, so its chunks, which are marked, are left to the caller.
  */
 static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		  const struct svm_need *need)

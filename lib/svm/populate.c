@@ -153,8 +153,8 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 			return rc == -EBUSY ? -ETIME : rc;
 		}
 		/*
-		 * A walk is progress; the next one, after a collision, is none, and looks for
-		 * itself.
+		 * The first walk is progress, which moves the deadline. A further one after a
+		 * collision is not, and looks the mapping up itself.
 		 */
 		if (look)
 			rq->deadline = deadline_after(svm->options.fault_timeout_ns);

@@ -125,8 +125,8 @@ struct hmm_svm {
 	struct svm_claim installs[INSTALLS_MAX];
 	uint64_t n_installs; /* L */
 	uint64_t emptied;    /* L: n_installs when the last fetch that emptied the buffer began */
-	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
-	unsigned int n_looks;             /* L: ever */
+	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults have looked up */
+	unsigned int n_looks;             /* L: how many were remembered */
 	unsigned int n_full;              /* L: how many fetches in a row may have left faults */
 	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
 	struct objpool batch_pool;        /* of struct svm_batch */
@@ -165,7 +165,7 @@ struct chunk_request {
 	bool stream;          /* it begins where another chunk ended */
 	bool huge;            /* a write dirties all of it, whatever is asked for */
 	bool block;           /* start and end are blocks of a chunk that the device holds */
-	bool ask;             /* the mapping is looked up, whatever is remembered of it */
+	bool ask;             /* look the mapping up, whatever is remembered of it */
 	uint32_t shift;       /* the chunk's size */
 	struct vma_look look; /* the mapping around it */
 	uint64_t need_start;  /* [need_start, need_end) is what the fault needs */
@@ -180,9 +180,9 @@ struct chunk_request {
  */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq);
-/* The mapping at addr is not as remembered. */
+/* Forgets the mapping at addr: it is not as remembered. */
 void chunk_look_again(struct hmm_svm *svm, uint64_t addr);
-/* The chunk that the table has at addr; false: none, or one of which more must be known. */
+/* The chunk at addr, if the table has one. False: it has none, or the chunk needs a closer look. */
 bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq);
 /* Does the table say that the device holds all of [addr, end) with that permission? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
@@ -223,7 +223,7 @@ bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *r
 /* Results that are no errors, and that no driver returns. */
 #define CHUNK_CHANGED 2  /* the chunk of a block is not in the table any more */
 #define CHUNK_COLLIDED 3 /* the chunk has to be walked again */
-#define CHUNK_LATER 4    /* something is in flight: to be committed again */
+#define CHUNK_LATER 4    /* a change is in flight: commit again */
 /*
  * Called in the commit section, when the sequence is known to be valid. 0; CHUNK_CHANGED; -errno.
  */

@@ -48,8 +48,8 @@ int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dead
  */
 int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * How often regions were taken back: what was registered then has been ever since, unless this has
- * moved.
+ * How often a region was removed. While this number stays the same all that was registered still
+ * is.
  */
 uint64_t regions_taken(const struct hmm_mm *mm);
 
