@@ -3,6 +3,7 @@
 #ifndef HMM_HMM_H
 #define HMM_HMM_H
 #include <hmm/types.h>
+#include <hmm/log.h>
 #include <hmm/mm.h>
 #include <hmm/coherence.h>
 #include <hmm/notifier.h>

@@ -4,6 +4,7 @@
  * the device below; one that the lowest device lacks returns -EOPNOTSUPP.
  */
 #include "device/device.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
@@ -180,6 +181,7 @@ static void fill_in(struct hmm_device *dev)
 int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
 		      struct hmm_device *inner, struct hmm_device **dev)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_device *d;
 
@@ -211,6 +213,7 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 
 void hmm_device_destroy(struct hmm_device *dev)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 
 	/* Threads that a forked child does not have may hold the driver's locks. */
@@ -273,6 +276,7 @@ const struct hmm_device_ops *hmm_device_get_ops(const struct hmm_device *dev)
 
 int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 {
+	DEBUG_CALL(dev->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 
 	if (stats->size != sizeof(*stats))

@@ -4,6 +4,7 @@
  * the device at the end first, then each device that is stacked on it.
  */
 #include "device/device.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/nocancel.h"
 
@@ -92,6 +93,7 @@ static int parse(const char *spec, struct layer *layers, int *n)
 int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 		    struct hmm_device **dev)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct layer layers[STACK_MAX];
 	struct hmm_device *inner = NULL;

@@ -11,6 +11,7 @@
  * for the closer, with `sleepers` and `closed` for engines.
  */
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/thread.h"
 #include "base/deadline.h"
@@ -19,6 +20,7 @@
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -54,8 +56,10 @@ void gate_fini(struct gate *gate)
 int hmm_engine_create(struct hmm_mm *mm, struct hmm_engine **engine)
 {
 	struct gate *gate = &mm->gate;
-	int err = mm_alive(mm);
+	int err;
 
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
+	err = mm_alive(mm);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < ENGINES_MAX; i++) {
@@ -82,6 +86,9 @@ void hmm_engine_destroy(struct hmm_engine *engine)
 
 	if (!engine || mm_inherited(engine->mm))
 		return;
+	DEBUG_CALL(NULL, DEBUG_QUICK);
+	if (debug_is_on())
+		debug_engine_destroy(engine, __builtin_return_address(0));
 	mm = engine->mm;
 	atomic_store(&engine->used, 0);
 	mm_put(mm);
@@ -128,6 +135,8 @@ static bool leave(struct hmm_engine *e)
 
 void hmm_engine_enter(struct hmm_engine *e)
 {
+	if (debug_is_on())
+		debug_enter(e, __builtin_return_address(0));
 	atomic_store_explicit(&e->tid, thread_self(), memory_order_relaxed);
 	atomic_store_explicit(&e->cpu, sched_getcpu(), memory_order_relaxed);
 	for (;;) {
@@ -142,8 +151,17 @@ void hmm_engine_enter(struct hmm_engine *e)
 	}
 }
 
+/* Apart, so that the other way out needs no frame. */
+static __attribute__((noinline, cold)) bool exit_checked(struct hmm_engine *e, const void *site)
+{
+	debug_exit(e, site);
+	return leave(e);
+}
+
 bool hmm_engine_exit(struct hmm_engine *e)
 {
+	if (debug_is_on())
+		return exit_checked(e, __builtin_return_address(0));
 	return leave(e);
 }
 
@@ -155,12 +173,21 @@ bool hmm_engine_poll(const struct hmm_engine *e)
 
 /* ---- commit sections ------------------------------------------------------------------------- */
 
+static void leave_commit(struct hmm_mm *mm)
+{
+	atomic_fetch_sub(&mm->gate.commits, 1);
+	tell_closer(&mm->gate);
+}
+
 bool gate_commit_try(struct hmm_mm *mm)
 {
 	atomic_fetch_add(&mm->gate.commits, 1);
-	if (!atomic_load(&mm->gate.closed))
+	if (!atomic_load(&mm->gate.closed)) {
+		if (debug_is_on())
+			debug_commit_begun();
 		return true;
-	hmm_engine_commit_end(mm);
+	}
+	leave_commit(mm);
 	return false;
 }
 
@@ -171,14 +198,17 @@ int gate_wait_open(struct hmm_mm *mm, uint64_t deadline)
 
 void hmm_engine_commit_begin(struct hmm_mm *mm)
 {
+	if (debug_is_on())
+		debug_commit_begin(mm, __builtin_return_address(0));
 	while (!gate_commit_try(mm) && !mm_inherited(mm))
 		wait_open(&mm->gate, 0);
 }
 
 void hmm_engine_commit_end(struct hmm_mm *mm)
 {
-	atomic_fetch_sub(&mm->gate.commits, 1);
-	tell_closer(&mm->gate);
+	if (debug_is_on() && !debug_commit_end(mm, __builtin_return_address(0)))
+		return;
+	leave_commit(mm);
 }
 
 /* ---- the closer ------------------------------------------------------------------------------ */
@@ -225,6 +255,12 @@ static bool sleeps(const struct hmm_engine *e)
 	return thread_state(tid, &nr) == THREAD_SLEEPS && !thread_stopped(tid);
 }
 
+static void overrun(struct hmm_mm *mm, const struct hmm_engine *e)
+{
+	count(&mm->stats.overruns, 1);
+	hmm_trace(overrun, mm, atomic_load(&e->tid));
+}
+
 /*
  * The gate cannot wait for an engine that sleeps in a fault: what wakes it may be the very event
  * that is not read yet (rule 5 in docs/protocol.md). So its section is marked as overrun, and the
@@ -243,7 +279,7 @@ void gate_overrun(struct hmm_mm *mm, bool awake_too)
 		if (atomic_load(&e->state) != ENGINE_IN || !(awake_too || sleeps(e)))
 			continue;
 		if (atomic_compare_exchange_strong(&e->state, &in, ENGINE_OVERRUN))
-			count(&mm->stats.overruns, 1);
+			overrun(mm, e);
 	}
 }
 
@@ -293,13 +329,27 @@ static void unshut(struct hmm_mm *mm)
 	held_end(mm);
 }
 
+static void quiesce(struct hmm_quiescer *q)
+{
+	DEBUG_CALLBACK("hmm_quiescer_ops.quiesce");
+
+	q->ops->quiesce(q->priv);
+}
+
+static void resume(struct hmm_quiescer *q)
+{
+	DEBUG_CALLBACK("hmm_quiescer_ops.resume");
+
+	q->ops->resume(q->priv);
+}
+
 /* The caller holds gate.lock. */
 static void quiesce_all(struct gate *gate)
 {
 	if (atomic_load(&gate->quiesced))
 		return; /* a thief has stopped them, and we let them go on */
 	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
-		q->ops->quiesce(q->priv);
+		quiesce(q);
 	atomic_store(&gate->quiesced, 1);
 }
 
@@ -355,7 +405,7 @@ static void resume_all(struct gate *gate)
 		return;
 	}
 	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
-		q->ops->resume(q->priv);
+		resume(q);
 }
 
 void gate_open(struct hmm_mm *mm)
@@ -372,6 +422,7 @@ void gate_open(struct hmm_mm *mm)
 int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void *priv,
 		     struct hmm_quiescer **quiescer)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_quiescer *q;
 	int err = mm_alive(mm);
@@ -391,7 +442,7 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 	q->next = mm->gate.quiescers;
 	mm->gate.quiescers = q;
 	if (atomic_load(&mm->gate.quiesced))
-		ops->quiesce(priv);
+		quiesce(q);
 	pthread_mutex_unlock(&mm->gate.lock);
 	*quiescer = q;
 	return 0;
@@ -399,6 +450,7 @@ int hmm_quiescer_add(struct hmm_mm *mm, const struct hmm_quiescer_ops *ops, void
 
 void hmm_quiescer_remove(struct hmm_quiescer *quiescer)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_mm *mm;
 

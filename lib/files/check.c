@@ -4,6 +4,7 @@
  * and the program may say that it changed one (hmm_mm_note_file()).
  */
 #include "files/mapping.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/inotify.h"
 #include "kernel/stamp.h"
@@ -34,6 +35,7 @@ static int look_at_bucket(struct file_table *t, size_t i)
 
 int hmm_mm_check_files(struct hmm_mm *mm)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	struct file_table *t = mm->files;
 	int err = mm_alive(mm);
@@ -92,6 +94,7 @@ static void note_file(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct stat st;
 

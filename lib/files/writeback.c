@@ -6,6 +6,7 @@
  */
 #include "files/mapping.h"
 #include "notifier/notifier.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/itree.h"
 #include "base/nocancel.h"
@@ -53,6 +54,7 @@ static void note(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note_writeback(struct hmm_mm *mm, int fd)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct stat st;
 

@@ -73,6 +73,18 @@ int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 	return 0;
 }
 
+int vma_name(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
+{
+	struct vma_raw raw;
+	int err = lookup_raw(r, addr, &raw);
+
+	if (err)
+		return err;
+	memcpy(raw.vma.name, raw.path, strnlen(raw.path, sizeof(raw.vma.name) - 1));
+	*vma = raw.vma;
+	return 0;
+}
+
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 {
 	struct procmap_query q = { 0 };

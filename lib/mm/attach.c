@@ -9,11 +9,13 @@
 #include "watch/region.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "provider/provider.h"
 #include "kernel/abi/procmap.h"
 #include "kernel/pagemap.h"
 #include "base/child.h"
+#include "base/log.h"
 #include "base/nocancel.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
@@ -72,6 +74,20 @@ static void free_memory(struct hmm_mm *mm)
 	pool_unmap(mm, sizeof(*mm));
 }
 
+#define KEPT 4
+
+/* With debug the spaces that were let go of last are kept: a call with one is reported, where it would crash. */
+static void release(struct hmm_mm *mm)
+{
+	static struct hmm_mm *_Atomic kept[KEPT];
+	static _Atomic unsigned int n;
+
+	if (debug_is_on())
+		mm = atomic_exchange(&kept[atomic_fetch_add(&n, 1) % KEPT], mm);
+	if (mm)
+		free_memory(mm);
+}
+
 static int init_memory(struct hmm_mm *mm)
 {
 	pthread_mutex_init(&mm->region_lock, NULL);
@@ -85,7 +101,7 @@ static int init_memory(struct hmm_mm *mm)
 	if (!mm->thieves)
 		return -ENOMEM;
 	pthread_mutex_init(&mm->once.lock, NULL);
-	mm->release = free_memory;
+	mm->release = release;
 	return gate_init(&mm->gate, mm);
 }
 
@@ -99,7 +115,8 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	    mm->options.pid < 0 || mm->options.pump_priority < 0)
 		return -EINVAL;
 	mm->pid = getpid();
-	lost_init();
+	log_init();
+	debug_init();
 	if (mm->options.pid && mm->options.pid != mm->pid)
 		return -EOPNOTSUPP;
 	mm->regions_max = mm->options.max_regions;
@@ -150,6 +167,7 @@ no_provider:
 
 int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_mm *mm = pool_map(sizeof(*mm));
 	int err;
@@ -169,18 +187,19 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 	}
 	mm_get(mm);
 	notes_begin();
+	memory_debug_begin();
 	*out = mm;
 	return 0;
 }
 
 void hmm_mm_detach(struct hmm_mm *mm)
 {
+	if (mm && debug_is_on() && !debug_detach(mm, __builtin_return_address(0)))
+		return;
 	HMM_NO_CANCEL;
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
-	if (!mm)
-		return;
-	if (mm_inherited(mm))
+	if (!mm || mm_inherited(mm))
 		return;
 	if (atomic_load(&mm->persist))
 		atomic_load (&mm->persist_fini)(mm->persist);
@@ -197,11 +216,13 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	mm->provider.ops->close(&mm->provider);
 	files_fini(mm);
 	close_proc(mm);
+	atomic_store(&mm->detached, true);
 	mm_put(mm);
 }
 
 int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 {
+	DEBUG_CALL(mm, DEBUG_QUICK);
 	if (info->size != sizeof(*info))
 		return -EINVAL;
 	if (mm_inherited(mm))
@@ -229,6 +250,7 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 
 int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats)
 {
+	DEBUG_CALL(mm, DEBUG_QUICK);
 	if (stats->size != sizeof(*stats))
 		return -EINVAL;
 	if (mm_inherited(mm))

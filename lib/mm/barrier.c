@@ -2,6 +2,7 @@
 /* Waiting until every change that took effect is invalidated. */
 #include "files/files.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
@@ -22,6 +23,7 @@ static bool at_rest(struct hmm_mm *mm)
 
 int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	uint64_t deadline = deadline_after(timeout_ns);
 	int err;

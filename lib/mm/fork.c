@@ -39,6 +39,7 @@
 #include "kernel/thread.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
+#include "base/log.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
@@ -158,6 +159,7 @@ static void parent(void)
 static void forget(void)
 {
 	spaces_forget();
+	log_forked();
 	atomic_store(&under_way, 0);
 	mine = 0;
 	thread_forked();

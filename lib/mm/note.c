@@ -5,6 +5,7 @@
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/epoch.h"
 #include "base/nocancel.h"
@@ -48,6 +49,7 @@ static void note(struct hmm_mm *mm, void *arg)
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct told t = { what, start, end };
 

@@ -8,5 +8,7 @@
  * to call.
  */
 void notes_begin(void);
+/* memory_debug.c: the same for libhmm-debug.so, with debug. */
+void memory_debug_begin(void);
 
 #endif

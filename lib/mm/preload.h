@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What libhmm-preload.so and the library share. The library looks for the preload object when a
- * space is attached. The object never looks for the library: a look-up that fails allocates, and
- * the object may have been called by the program's allocator.
+ * What the preloaded objects, libhmm-preload.so and libhmm-debug.so, and the library share. An
+ * object never looks for the library, as a look-up that fails allocates, and the program's
+ * allocator may be what called: the library looks for the object, when it attaches.
  */
 #ifndef LIB_MM_PRELOAD_H
 #define LIB_MM_PRELOAD_H
@@ -23,5 +23,24 @@ struct preload_library {
 void hmm_preload_join(const struct preload_library *library) __attribute__((weak));
 /* The library is being unloaded, so the object no longer calls it. */
 void hmm_preload_leave(const struct preload_library *library) __attribute__((weak));
+
+/* ---- libhmm-debug.so ---------------------------------------------------------------------- */
+
+enum debug_memory {
+	DEBUG_MEMORY_TAKEN, /* allocated */
+	DEBUG_MEMORY_GIVEN, /* freed, unmapped, moved or discarded */
+};
+
+struct debug_library {
+	/*
+	 * Before the program's thread does that to [start, end). Allocates nothing, leaves errno
+	 * alone.
+	 */
+	void (*call)(const char *function, enum debug_memory what, uint64_t start, uint64_t end,
+		     const void *site);
+};
+
+void hmm_debug_join(const struct debug_library *library) __attribute__((weak));
+void hmm_debug_leave(void) __attribute__((weak));
 
 #endif

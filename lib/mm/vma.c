@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Drivers look up VMAs. */
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/nocancel.h"
 
@@ -7,6 +8,7 @@
 
 int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	int err = mm_alive(mm);
 
@@ -16,6 +18,7 @@ int hmm_vma_find(struct hmm_mm *mm, uint64_t addr, struct hmm_vma *vma)
 int hmm_vma_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
 		 int (*fn)(const struct hmm_vma *vma, void *arg), void *arg)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	struct hmm_vma vma;
 	int err = mm_alive(mm);
 

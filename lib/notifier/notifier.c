@@ -7,6 +7,7 @@
 #include "notifier/notifier.h"
 #include "notifier/recent.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
@@ -15,6 +16,7 @@
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -119,6 +121,7 @@ int hmm_interval_notifier_insert(struct hmm_mm *mm, uint64_t start, uint64_t len
 				 const struct hmm_interval_notifier_ops *ops, void *priv,
 				 struct hmm_interval_notifier **out)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	return ni_insert(mm, start, length, ops, priv, out, 0);
 }
@@ -145,10 +148,25 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 
 void hmm_interval_notifier_remove(struct hmm_interval_notifier *ni)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 
 	if (ni && !mm_inherited(ni->mm))
 		ni_remove(ni, 0);
+}
+
+static int invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv)
+{
+	DEBUG_CALLBACK("hmm_interval_notifier_ops.invalidate");
+
+	return ni->ops->invalidate(ni, inv, ni->priv);
+}
+
+static bool holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end)
+{
+	DEBUG_CALLBACK("hmm_interval_notifier_ops.holds");
+
+	return !ni->ops->holds || ni->ops->holds(ni, start, end, ni->priv);
 }
 
 static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
@@ -159,7 +177,7 @@ static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 	if (hmm_mutation(HMM_MUTATION_NO_CALLBACK))
 		return;
 	in_callback = true;
-	if (ni->ops->invalidate(ni, inv, ni->priv))
+	if (invalidate(ni, inv))
 		count(&mm->stats.callback_errors, 1);
 	in_callback = false;
 	count(&mm->stats.callbacks, 1);
@@ -176,6 +194,7 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
 	recent_note(mm, inv->seq, start, end);
+	hmm_trace(invalidate, mm, start, end, inv->event, inv->seq);
 	count(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
 	     node = itree_next(&mm->notifiers, node, start, end), n++)
@@ -236,7 +255,7 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 	     node = itree_next(&mm->notifiers, node, start, end)) {
 		struct hmm_interval_notifier *ni = to_ni(node);
 
-		held = !ni->ops->holds || ni->ops->holds(ni, start, end, ni->priv);
+		held = holds(ni, start, end);
 	}
 	unlock(mm);
 	return held;
@@ -244,6 +263,7 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
 
 int hmm_interval_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	int err = mm_alive(mm);
 

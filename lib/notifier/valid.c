@@ -11,6 +11,7 @@
  */
 #include "notifier/notifier.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
@@ -23,7 +24,7 @@ bool hmm_interval_check_retry(const struct hmm_interval_notifier *ni, uint64_t s
 	return atomic_load(&ni->seq) != seq;
 }
 
-bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
+static inline bool is_valid(struct hmm_interval_notifier *ni, uint64_t seq)
 {
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
@@ -35,9 +36,16 @@ bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
 	       atomic_load(&ni->seq) == seq;
 }
 
+bool hmm_interval_valid(struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	DEBUG_CALL(NULL, DEBUG_QUICK);
+	return is_valid(ni, seq);
+}
+
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
-	return !hmm_interval_valid(ni, seq);
+	DEBUG_CALL(NULL, DEBUG_QUICK);
+	return !is_valid(ni, seq);
 }
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
@@ -55,6 +63,7 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
 
 uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 {
+	DEBUG_CALL(ni->mm, DEBUG_BLOCKS);
 	uint64_t seq = 0;
 
 	ni_read_begin(ni, 0, &seq);

@@ -7,6 +7,7 @@
  */
 #include "persist/flush.h"
 #include "watch/region.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/smaps.h"
 #include "base/nocancel.h"
@@ -170,6 +171,7 @@ static int persist_vma(struct hmm_mm *mm, struct persist_cache *c, const struct 
 
 int hmm_persist(struct hmm_mm *mm, uint64_t start, uint64_t end, enum hmm_persist_means *out)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	enum hmm_persist_means means = HMM_PERSIST_FLUSH;
 	struct persist_cache *c;

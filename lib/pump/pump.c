@@ -28,6 +28,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,8 +104,10 @@ static void cycle(struct hmm_mm *mm)
 {
 	struct provider_event events[BATCH];
 	uint64_t began;
+	int handled = 0;
 	int n = 0;
 
+	hmm_trace(cycle_begin, mm, atomic_load(&mm->pump_seq));
 	hmm_hook(HMM_POINT_POLLED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
@@ -122,6 +125,7 @@ static void cycle(struct hmm_mm *mm)
 	for (; n > 0; n = n == BATCH ? read_events(mm, events) : 0) {
 		for (int i = 0; i < n; i++)
 			handle(mm, &events[i]);
+		handled += n;
 	}
 	/* This comes before anything can be found valid again. */
 	if (atomic_load(&mm->fork_late))
@@ -134,6 +138,7 @@ static void cycle(struct hmm_mm *mm)
 	pthread_mutex_unlock(&mm->region_lock);
 	count(&mm->stats.pump_busy_ns, clock_ns() - began);
 	count(&mm->stats.pump_cycles, 1);
+	hmm_trace(cycle_end, mm, atomic_load(&mm->pump_seq), handled);
 	hmm_hook(HMM_POINT_RESUMED);
 }
 

@@ -7,12 +7,15 @@
 #include "range/once.h"
 #include "range/walk.h"
 #include "mm/fork.h"
+#include "watch/region.h"
 #include "notifier/notifier.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
+#include "base/trace.h"
 
 #include <hmm/notifier.h>
 
@@ -191,6 +194,21 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
+/* With debug. While the lock of the regions is held nothing is known of the array, and nothing said. */
+static void check_call(const struct hmm_range *r, const void *site)
+{
+	static const char name[] = "hmm_range_fault";
+	uint64_t at;
+
+	debug_call(name, r && r->notifier ? ni_mm(r->notifier) : NULL, DEBUG_BLOCKS, site);
+	if (check_range(r))
+		return;
+	at = (uint64_t)(uintptr_t)r->hmm_pfns;
+	if (region_any(ni_mm(r->notifier), at,
+		       at + (r->end - r->start) / HMM_PAGE_SIZE * sizeof(*r->hmm_pfns)) == 1)
+		debug_array(name, "hmm_range.hmm_pfns", site);
+}
+
 static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_look *look,
 		struct range_walked *walked)
 {
@@ -205,6 +223,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 	w.given = look;
 	if (walked)
 		*walked = (struct range_walked){ .settled = true };
+	hmm_trace(fault, w.mm, range->start, range->end, range->default_flags);
 	for (;;) {
 		end = range->start;
 		err = mm_alive(w.mm);
@@ -218,6 +237,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 			break;
 		if (walked)
 			walked->again = true;
+		hmm_trace(retry, w.mm, range->start, range->end);
 		wait_a_little(w.stuck);
 	}
 	/* After a failed attempt no entry is output, even if some were written. */
@@ -225,11 +245,15 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 	walk_finish_output(&w, range->start, range->last);
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
-	return err ? err : w.error;
+	err = err ? err : w.error;
+	hmm_trace(resolve, w.mm, range->start, range->last, err);
+	return err;
 }
 
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns)
 {
+	if (debug_is_on())
+		check_call(range, __builtin_return_address(0));
 	HMM_CANCEL_POINT;
 
 	return walk(range, timeout_ns, NULL, NULL);

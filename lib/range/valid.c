@@ -9,6 +9,7 @@
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/pagemap.h"
 #include "base/mutation.h"
@@ -69,6 +70,7 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 
 int hmm_range_valid(const struct hmm_range *range, unsigned int checks)
 {
+	DEBUG_CALL(NULL, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 	struct hmm_mm *mm = ni_mm(range->notifier);
 	const uint64_t start = range->start;

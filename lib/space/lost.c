@@ -6,36 +6,7 @@
  * the userfaultfd is closed.
  */
 #include "space/space.h"
-#include "base/ownfd.h"
-
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static struct ownfd standard_error = { .fd = -1 };
-
-/*
- * What descriptor 2 was at the first attachment. If it is another file by now we do not write to
- * it.
- */
-void lost_init(void)
-{
-	struct stat st;
-
-	if (standard_error.fd < 0 && !fstat(2, &st))
-		standard_error = (struct ownfd){ .fd = 2, .dev = st.st_dev, .ino = st.st_ino };
-}
-
-static void say(void)
-{
-	static const char text[] = "libhmm: the program closed descriptors of the library "
-				   "(closefrom, close_range): the "
-				   "address space is let go of. Attach after closing.\n";
-
-	if (ownfd_is_ours(&standard_error) && write(2, text, sizeof(text) - 1) < 0)
-		return;
-}
+#include "base/log.h"
 
 void mm_lost(struct hmm_mm *mm)
 {
@@ -43,5 +14,7 @@ void mm_lost(struct hmm_mm *mm)
 		return;
 	atomic_store(&mm->dead, 1);
 	if (!atomic_load(&mm->stopping))
-		say();
+		log_say(HMM_LOG_ERROR, "the program closed descriptors of the library (closefrom, "
+				       "close_range): the "
+				       "address space is let go of. Attach after closing.");
 }

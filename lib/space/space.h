@@ -223,6 +223,7 @@ struct hmm_mm {
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
 	/* A: nothing is valid any more: the space is being detached, or its process has ended */
 	_Atomic uint32_t dead;
+	_Atomic bool detached; /* A: hmm_mm_detach() is over; for debug.c */
 	_Atomic uint32_t lost; /* A: the program has closed our descriptors (lost.c) */
 	/* the pump's own: the process has ended, so there is nothing to read */
 	bool gone;
@@ -271,7 +272,6 @@ void mm_put(struct hmm_mm *mm);
  * once.
  */
 void mm_lost(struct hmm_mm *mm);
-void lost_init(void);
 
 static inline struct vma_reader *mm_vmas(struct hmm_mm *mm)
 {

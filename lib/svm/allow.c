@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Allowed ranges: what a mirror that is not of the whole address space may touch. */
 #include "svm/svm.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
@@ -30,6 +31,7 @@ bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, 
 
 int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct svm_allowed *a;
 
@@ -54,6 +56,7 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 
 int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct svm_allowed *found = NULL;
 

@@ -9,6 +9,7 @@
  */
 #include "svm/svm.h"
 #include "device/device.h"
+#include "space/debug.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/itree.h"
@@ -231,6 +232,7 @@ void svm_batch_stop(struct hmm_svm *svm)
 
 int hmm_device_faults_pending(struct hmm_device *dev)
 {
+	DEBUG_CALL(dev->mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 

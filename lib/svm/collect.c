@@ -7,6 +7,7 @@
 #include "svm/svm.h"
 #include "device/device.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/nocancel.h"
@@ -51,6 +52,13 @@ static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg
 	return svm_drop(svm, addr, end, c->deadline);
 }
 
+static uint64_t collect_on(struct hmm_device *dev)
+{
+	DEBUG_CALLBACK("hmm_device_ops.collect");
+
+	return dev->ops.collect(dev);
+}
+
 static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 {
 	struct collecting c = { svm, deadline };
@@ -62,7 +70,7 @@ static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 	if (hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, drop_unmapped, &c) == -ETIME ||
 	    gate_close(svm->mm, deadline))
 		return 0;
-	bytes = svm->dev->ops.collect(svm->dev);
+	bytes = collect_on(svm->dev);
 	bytes += hmm_ptable_reclaim(svm->chunks);
 	gate_open(svm->mm);
 	count(&svm->stats.collections, 1);
@@ -73,6 +81,7 @@ static uint64_t collect(struct hmm_svm *svm, uint64_t deadline)
 
 uint64_t hmm_svm_collect(struct hmm_svm *svm)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 
 	return collect(svm, 0);

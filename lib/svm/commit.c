@@ -6,6 +6,7 @@
  */
 #include "svm/svm.h"
 #include "device/device.h"
+#include "space/debug.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -63,6 +64,13 @@ static void leave_writable(const struct chunk_request *rq, uint64_t *pfns, uint6
 			pfns[(a - rq->start) >> HMM_PAGE_SHIFT] = 0;
 }
 
+static int map_on(struct hmm_device *dev, const struct hmm_device_map *map)
+{
+	DEBUG_PROGRAM;
+
+	return dev->ops.map(dev, map);
+}
+
 static int install(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t *pfns,
 		   bool upgrade, bool large)
 {
@@ -72,7 +80,7 @@ static int install(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t
 	map.flags = (upgrade ? HMM_MAP_UPGRADE : 0) | (rq->prefetch ? HMM_MAP_PREFETCH : 0);
 	map.shift = large ? CHUNK_MAX_SHIFT : HMM_PAGE_SHIFT;
 	map.n = large ? 1 : (rq->end - rq->start) >> HMM_PAGE_SHIFT;
-	rc = svm->dev->ops.map(svm->dev, &map);
+	rc = map_on(svm->dev, &map);
 	if (!rc)
 		return 0;
 	/* The device may have installed a part, so the table has the chunk until it is dropped. */

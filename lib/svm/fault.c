@@ -5,6 +5,7 @@
  */
 #include "svm/svm.h"
 #include "watch/discard.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/nocancel.h"
@@ -237,6 +238,7 @@ int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
 
 int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	struct svm_need need = { .missing = false };
 
@@ -250,6 +252,7 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	int64_t bytes = 0;
 	uint64_t next;

@@ -9,6 +9,7 @@
 #include "ptable/ptable.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/itree.h"
@@ -24,6 +25,13 @@
  */
 #define LOCK_NS 10000000ULL
 
+static void invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
+{
+	DEBUG_CALLBACK("hmm_device_ops.invalidate");
+
+	dev->ops.invalidate(dev, start, end, event);
+}
+
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event)
 {
 	/*
@@ -33,7 +41,7 @@ uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_
 	uint64_t n = pt_trim(svm->chunks, start, end, CHUNK_PARTIAL);
 
 	if (n)
-		svm->dev->ops.invalidate(svm->dev, start, end, event);
+		invalidate(svm->dev, start, end, event);
 	return n;
 }
 
@@ -205,6 +213,7 @@ int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadlin
 
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 
 	return svm_drop(svm, start, end, 0);

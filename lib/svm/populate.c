@@ -18,6 +18,7 @@
 #include "base/deadline.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -101,6 +102,7 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct ran
 			count(&svm->dev->retries, 1);
 		if (rc != CHUNK_LATER)
 			return rc;
+		hmm_trace(retry, svm->mm, range->start, range->end);
 		rc = mm_alive(svm->mm);
 		if (!rc)
 			rc = mm_refused();

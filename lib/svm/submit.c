@@ -11,6 +11,7 @@
 #include "svm/svm.h"
 #include "device/device.h"
 #include "watch/discard.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
@@ -256,8 +257,23 @@ static int check_job(const struct hmm_job *job)
 	return 0;
 }
 
+static int submit_to(struct hmm_device *dev, struct hmm_job *job)
+{
+	DEBUG_PROGRAM;
+
+	return dev->ops.submit(dev, job);
+}
+
+static int wait_for(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns)
+{
+	DEBUG_PROGRAM;
+
+	return dev->ops.wait(dev, job, timeout_ns);
+}
+
 int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
 	struct svm_need need = { .missing = false };
@@ -278,7 +294,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 			return rc;
 	}
 	device_lock(svm->dev);
-	rc = svm->dev->ops.submit(svm->dev, job);
+	rc = submit_to(svm->dev, job);
 	device_unlock(svm->dev);
 	if (rc && no_faults)
 		job_remove(svm, job, 0);
@@ -287,6 +303,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	uint64_t deadline = deadline_after(timeout_ns);
 	int rc = 0;
@@ -295,12 +312,13 @@ int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 		return -ESRCH;
 	/* The device is asked only once whether the job has ended. */
 	if (!job_ended(svm, job))
-		rc = svm->dev->ops.wait(svm->dev, job, timeout_ns);
+		rc = wait_for(svm->dev, job, timeout_ns);
 	return rc ? rc : job_remove(svm, job, deadline);
 }
 
 int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 {
+	DEBUG_CALL(svm->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 	int rc;
 
@@ -314,6 +332,7 @@ int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 {
+	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	int rc = hmm_svm_submit(svm, job);
 
@@ -324,6 +343,7 @@ int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 
 int hmm_device_lost(struct hmm_device *dev)
 {
+	DEBUG_CALL(dev->mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 

@@ -2,6 +2,7 @@
 /* Makes and destroys a mirror; its counters. */
 #include "svm/svm.h"
 #include "device/device.h"
+#include "space/debug.h"
 #include "space/space.h"
 #include "base/nocancel.h"
 #include "base/pool.h"
@@ -95,6 +96,7 @@ static void fini(struct hmm_svm *svm)
 int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_svm_options *options,
 		   struct hmm_svm **out)
 {
+	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_svm_options filled;
 	struct hmm_svm *none = NULL;
@@ -132,6 +134,7 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 
 void hmm_svm_destroy(struct hmm_svm *svm)
 {
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 
 	if (!svm || mm_inherited(svm->mm))
@@ -157,6 +160,7 @@ static int add_bytes(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 
 int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 {
+	DEBUG_CALL(svm->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 	struct svm_stats *from = &svm->stats;
 
@@ -223,6 +227,7 @@ static int walk_one(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 int hmm_svm_walk(struct hmm_svm *svm, uint64_t start, uint64_t end,
 		 int (*fn)(const struct hmm_svm_chunk *chunk, void *arg), void *arg)
 {
+	DEBUG_CALL(svm->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 	struct walk w = { fn, arg };
 

@@ -18,6 +18,7 @@
 #include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -66,6 +67,7 @@ static void put_back(struct discard_list *l, struct discard *d)
 
 static void drop(struct hmm_mm *mm, struct discard *d)
 {
+	hmm_trace(discard_settled, mm, d->node.start, d->node.end, d->id);
 	put_back(&mm->discards, d);
 	count(&mm->stats.discards_settled, 1);
 }
@@ -123,6 +125,7 @@ void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	if (!d)
 		d = nearest(l, &start, &end);
 	put_in(l, d, start, end);
+	hmm_trace(discard_pending, mm, start, end, d->id);
 	pthread_mutex_unlock(&l->lock);
 	count(&mm->stats.discards_pending, 1);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "log.h"
 #include "streams.h"
 #include "suggest.h"
 #include "term.h"
@@ -112,5 +113,6 @@ int main(int argc, char **argv)
 {
 	streams_begin();
 	term_init();
-	return streams_end(run(argc, argv));
+	log_begin();
+	return streams_end(log_end(run(argc, argv)));
 }

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/* What the library says of its own accord, beside the command's complaints. */
+#ifndef TOOLS_HMM_LOG_H
+#define TOOLS_HMM_LOG_H
+
+void log_begin(void);
+/* Misuse that the library reported is a finding: EXIT_FINDING in the place of EXIT_DONE. */
+int log_end(int status);
+
+#endif
