@@ -151,7 +151,7 @@ void hmm_engine_enter(struct hmm_engine *e)
 	}
 }
 
-/* Apart, so that the other way out needs no frame. */
+/* A function of its own, so that the usual way out needs no stack frame. */
 static __attribute__((noinline, cold)) bool exit_checked(struct hmm_engine *e, const void *site)
 {
 	debug_exit(e, site);

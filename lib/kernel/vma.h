@@ -23,7 +23,7 @@ void vma_reader_close(struct vma_reader *r);
 int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /* The same, without the name if the kind of the file is known already: half the cost. */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
-/* The same without the kind, for people: one system call. */
+/* The same with the name and without the kind, for messages. Makes one system call. */
 int vma_name(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /* The same without kind and name. Makes one system call. */
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);

@@ -76,7 +76,10 @@ static void free_memory(struct hmm_mm *mm)
 
 #define KEPT 4
 
-/* With debug the spaces that were let go of last are kept: a call with one is reported, where it would crash. */
+/*
+ * With LIBHMM_DEBUG the spaces that were detached last are kept: a call with one is reported
+ * instead of crashing.
+ */
 static void release(struct hmm_mm *mm)
 {
 	static struct hmm_mm *_Atomic kept[KEPT];

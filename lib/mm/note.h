@@ -8,7 +8,7 @@
  * to call.
  */
 void notes_begin(void);
-/* memory_debug.c: the same for libhmm-debug.so, with debug. */
+/* memory_debug.c: the same for libhmm-debug.so, with LIBHMM_DEBUG. */
 void memory_debug_begin(void);
 
 #endif

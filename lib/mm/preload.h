@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What the preloaded objects, libhmm-preload.so and libhmm-debug.so, and the library share. An
- * object never looks for the library, as a look-up that fails allocates, and the program's
- * allocator may be what called: the library looks for the object, when it attaches.
+ * What the preloaded objects, libhmm-preload.so and libhmm-debug.so, and the library share. The
+ * library looks for an object when a space is attached. An object never looks for the library: a
+ * look-up that fails allocates, and the object may have been called by the program's allocator.
  */
 #ifndef LIB_MM_PRELOAD_H
 #define LIB_MM_PRELOAD_H
@@ -33,8 +33,8 @@ enum debug_memory {
 
 struct debug_library {
 	/*
-	 * Before the program's thread does that to [start, end). Allocates nothing, leaves errno
-	 * alone.
+	 * Called before the program's thread does that to [start, end). Allocates nothing and does
+	 * not touch errno.
 	 */
 	void (*call)(const char *function, enum debug_memory what, uint64_t start, uint64_t end,
 		     const void *site);

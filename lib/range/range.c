@@ -194,7 +194,10 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-/* With debug. While the lock of the regions is held nothing is known of the array, and nothing said. */
+/*
+ * With LIBHMM_DEBUG. If another thread holds the lock of the regions nothing is known of the array,
+ * and nothing reported.
+ */
 static void check_call(const struct hmm_range *r, const void *site)
 {
 	static const char name[] = "hmm_range_fault";
