@@ -118,7 +118,7 @@ static bool go_on_until_here(struct braked *b)
 	while ((look = watch(b)) != BRAKE_HERE) {
 		if (atomic_load(&b->returned))
 			return false;
-		/* In the pause other threads may have the processor; if none wants it the helpers do. */
+		/* A pause lets other threads have the processor; without them the helpers do. */
 		if (look == BRAKE_WAIT)
 			tort_pause(REST_NS);
 		else
