@@ -4,8 +4,9 @@
  * learns which pages it writes by giving up write permission and counting its faults; then it is
  * evicted.
  */
-#include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,16 @@ static struct hmm_interval_notifier *ni;
 static struct hmm_ptable *table;
 static struct hmm_engine *engine;
 static unsigned int faults;
+static bool once; /* what was faulted last may be used once, and not be cached */
 static _Atomic uint32_t last_event;
+
+static void need(int error, const char *what)
+{
+	if (error >= 0)
+		return;
+	fprintf(stderr, "mirror: %s: %s\n", what, strerror(-error));
+	exit(1);
+}
 
 /* On the pump, or in hmm_interval_invalidate(): drops what the device holds, nothing else. */
 static int invalidate(struct hmm_interval_notifier *n, const struct hmm_invalidation *inv,
@@ -46,16 +56,16 @@ static void fault(char *page)
 
 	faults++;
 	while (!done) {
-		int ret = hmm_range_fault(&range, 0);
-
-		assert(!ret);
+		need(hmm_range_fault(&range, 0), "hmm_range_fault");
 		/* The cheap question first: no need to keep the pump waiting for a lost race. */
 		if (hmm_interval_check_retry(ni, range.notifier_seq))
 			continue;
 		hmm_engine_commit_begin(mm);
 		if (!hmm_interval_read_retry(ni, range.notifier_seq)) {
-			ret = hmm_ptable_set(table, range.start, HMM_PAGE_SHIFT, &pfn, 1);
-			assert(!ret);
+			once = pfn & HMM_PFN_TRANSIENT;
+			if (!once)
+				need(hmm_ptable_set(table, range.start, HMM_PAGE_SHIFT, &pfn, 1),
+				     "hmm_ptable_set");
 			done = true;
 		}
 		hmm_engine_commit_end(mm);
@@ -67,13 +77,14 @@ static void device_write(char *at, char value)
 {
 	for (;;) {
 		uint64_t entry;
+		int ret = -ENOENT;
 
 		hmm_engine_enter(engine);
 		entry = hmm_ptable_lookup(table, (uintptr_t)at, NULL);
-		if (entry & HMM_PFN_WRITE)
-			*(char *)(uintptr_t)(hmm_pfn_to_addr(entry) +
-					     ((uintptr_t)at & (HMM_PAGE_SIZE - 1))) = value;
-		if (hmm_engine_exit(engine) && entry & HMM_PFN_WRITE)
+		if (once || entry & HMM_PFN_WRITE)
+			ret = hmm_store_nofault(at, 1, (uint8_t)value);
+		once = false;
+		if (hmm_engine_exit(engine) && !ret)
 			return;
 		fault((char *)((uintptr_t)at & ~(HMM_PAGE_SIZE - 1)));
 	}
@@ -93,12 +104,9 @@ int main(void)
 		fprintf(stderr, "cannot attach: %s\n", strerror(-ret));
 		return 77;
 	}
-	ret = hmm_interval_notifier_insert(mm, start, SIZE, &ops, NULL, &ni);
-	if (!ret)
-		ret = hmm_ptable_create(NULL, &table);
-	if (!ret)
-		ret = hmm_engine_create(mm, &engine);
-	assert(!ret);
+	need(hmm_interval_notifier_insert(mm, start, SIZE, &ops, NULL, &ni), "a notifier");
+	need(hmm_ptable_create(NULL, &table), "a page table");
+	need(hmm_engine_create(mm, &engine), "an engine");
 
 	for (size_t i = 0; i < PAGES; i++)
 		device_write(memory + i * HMM_PAGE_SIZE, 1);
@@ -110,8 +118,7 @@ int main(void)
 		device_write(memory + i % 3 * 7 * HMM_PAGE_SIZE, 2);
 	tracked = faults - cold;
 
-	ret = hmm_interval_invalidate(mm, &evict);
-	assert(!ret && atomic_load(&last_event) == HMM_EVENT_MIGRATE);
+	need(hmm_interval_invalidate(mm, &evict), "hmm_interval_invalidate");
 	device_write(memory, 3);
 	evicted = faults - cold - tracked;
 
@@ -122,7 +129,7 @@ int main(void)
 	hmm_ptable_destroy(table);
 	hmm_mm_detach(mm);
 	ret = !(cold == PAGES && tracked == 3 && evicted == 1 && memory[0] == 3 &&
-		memory[7 * HMM_PAGE_SIZE] == 2);
+		memory[7 * HMM_PAGE_SIZE] == 2 && atomic_load(&last_event) == HMM_EVENT_MIGRATE);
 	free(memory);
 	return ret;
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Signal handlers that the program installs while a device runs. The device's handler stays in
- * front, and passes all faults that are not the device's on to the program's. For other signals
- * libc's functions are called. A program may call sigaction() in a signal handler and in a forked
- * child. So nothing here allocates or looks for a symbol, and hmm_device_sigaction() takes no lock
- * that a child could find held.
+ * Handlers that the program installs after the library's: they get all faults but those of guarded
+ * accesses, for which the library stays in front. All else is libc's. sigaction() is legal in a
+ * signal handler and in a forked child: nothing here allocates or looks for a symbol, and
+ * hmm_guard_sigaction() takes no lock that a child could find held.
  */
-#include <hmm/device.h>
+#include <hmm/guard.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,18 +14,18 @@
 #include <stdbool.h>
 #include <string.h>
 
-typedef __typeof__(hmm_device_sigaction) device_sigaction;
+typedef __typeof__(hmm_guard_sigaction) guard_sigaction;
 
-extern device_sigaction hmm_device_sigaction __attribute__((weak));
+extern guard_sigaction hmm_guard_sigaction __attribute__((weak));
 
 /*
  * The function of a library that was loaded by dlopen() and whose symbols cannot be found. Such a
  * library calls hmm_preload_handlers(), and is not unloaded.
  */
-static device_sigaction *_Atomic joined;
+static guard_sigaction *_Atomic joined;
 
-void hmm_preload_handlers(device_sigaction *fn);
-void hmm_preload_handlers(device_sigaction *fn)
+void hmm_preload_handlers(guard_sigaction *fn);
+void hmm_preload_handlers(guard_sigaction *fn)
 {
 	atomic_store(&joined, fn);
 }
@@ -54,14 +53,14 @@ static void __attribute__((constructor)) find_next(void)
 	FIND(__sysv_signal);
 }
 
-static bool by_device(int sig, const struct sigaction *act, struct sigaction *old)
+static bool by_guard(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	device_sigaction *fn = atomic_load(&joined);
+	guard_sigaction *fn = atomic_load(&joined);
 	int saved = errno;
 	bool done;
 
 	if (!fn)
-		fn = hmm_device_sigaction;
+		fn = hmm_guard_sigaction;
 	if ((sig != SIGSEGV && sig != SIGBUS) || !fn)
 		return false;
 	done = !fn(sig, act, old);
@@ -71,7 +70,7 @@ static bool by_device(int sig, const struct sigaction *act, struct sigaction *ol
 
 int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	if (by_device(sig, act, old))
+	if (by_guard(sig, act, old))
 		return 0;
 	/* Another object's constructor may call this before ours has run. */
 	if (!next.sigaction)
@@ -94,7 +93,7 @@ static bool set(int sig, sighandler_t handler, int flags, sighandler_t *was)
 	sigemptyset(&act.sa_mask);
 	if (!(flags & SA_NODEFER))
 		sigaddset(&act.sa_mask, sig);
-	if (handler == SIG_ERR || !by_device(sig, &act, &old)) {
+	if (handler == SIG_ERR || !by_guard(sig, &act, &old)) {
 		if (!next.signal)
 			find_next();
 		return false;

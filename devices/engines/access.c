@@ -37,7 +37,7 @@ bool access_leave(struct engine *e)
 {
 	bool stood;
 
-	guard_disarm();
+	hmm_guard_disarm(&e->guard);
 	if (!e->in)
 		return true;
 	e->in = false;
@@ -133,7 +133,7 @@ int access_recover(struct engine *e)
  */
 static void settle(struct engine *e)
 {
-	guard_disarm();
+	hmm_guard_disarm(&e->guard);
 	if (__builtin_expect(e->in && !check(e), 0) && e->used)
 		restart(e, RESTART_OVERRUN);
 	e->used = e->wrote = false;
@@ -293,13 +293,15 @@ static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, vo
 	rc = reach(e, va, len, prot, ptr);
 	if (rc)
 		return rc;
+	rc = hmm_guard_arm(&e->guard, *ptr, len);
+	if (rc)
+		return rc;
 	bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, len);
 	e->va = va;
 	e->prot = prot;
 	e->used = true;
 	e->wrote = (prot & PROT_WRITE) != 0;
 	e->reason = RESTART_GUARD;
-	guard_arm(&e->guard, *ptr, len);
 	return 0;
 }
 
@@ -311,42 +313,10 @@ static int ctx_settle(struct hmm_ctx *ctx)
 	return atomic_load_explicit(&e->job->stop, memory_order_relaxed) ? -ECANCELED : 0;
 }
 
-/*
- * A device's loads and stores are not the program's. Sanitizers would report a race when the
- * program changes the memory, so they must not see them. Nor may the guard jump out of the middle
- * of an interceptor.
- */
-static inline void device_copy(void *dst, const void *src, size_t len)
-{
-#if (defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)) && defined(__x86_64__)
-	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len) : : "memory");
-#else
-	memcpy(dst, src, len);
-#endif
-}
-
-/*
- * Copies under a guard of its own. Returns 0, or the offset + 1 at which memory had vanished.
- * noinline: values in registers do not survive the jump, and this way none of the caller's are in
- * registers here.
- */
-static __attribute__((noinline)) size_t copy_guarded(void *dst, const void *src, size_t len,
-						     const void *host)
-{
-	struct guard g;
-
-	g.start = g.hit = 0;
-	if (_setjmp(g.landing))
-		return g.hit - g.start + 1;
-	guard_arm(&g, host, len);
-	device_copy(dst, src, len);
-	guard_disarm();
-	return 0;
-}
-
 static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
 {
-	size_t lost;
+	size_t copied;
+	bool there;
 	void *host;
 	int rc;
 
@@ -356,9 +326,12 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		rc = reach(e, va, len, prot, &host);
 		if (rc)
 			return rc;
-		lost = prot & PROT_WRITE ? copy_guarded(host, local, len, host)
-					 : copy_guarded(local, host, len, host);
-		if (__builtin_expect(!lost && check(e), 1))
+		rc = prot & PROT_WRITE ? hmm_copy_to_nofault(host, local, len, &copied)
+				       : hmm_copy_from_nofault(local, host, len, &copied);
+		if (rc && rc != -EFAULT)
+			return rc;
+		there = !rc;
+		if (__builtin_expect(there && check(e), 1))
 			return 0;
 		if (hmm_mutation(HMM_MUTATION_LOSE_STORE) && prot & PROT_WRITE) {
 			access_leave(e);
@@ -366,12 +339,12 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 		}
 		e->va = va;
 		e->wrote = (prot & PROT_WRITE) != 0;
-		if (!lost) {
+		if (there) {
 			judge_overrun(e);
 			continue;
 		}
 		access_leave(e);
-		rc = vanished(e, va + lost - 1, prot);
+		rc = vanished(e, va + copied, prot);
 		if (rc)
 			return rc;
 	}

@@ -14,6 +14,12 @@
  */
 #define SPIN_DONE 1000
 
+/*
+ * So many faults an engine serves itself until it looks at the handlers, 100 us or more. It looks
+ * after each fault that it slept for.
+ */
+#define SERVED_MAX 8
+
 static uint32_t wait_a_little(struct fault_slot *s)
 {
 	uint32_t state;
@@ -39,6 +45,15 @@ static void sleep_on(struct fault_slot *s, uint32_t state)
 	atomic_store(&s->sleeps, 1);
 	futex_wait(&s->state, state, 100000000);
 	atomic_store(&s->sleeps, 0);
+}
+
+/* The program may have installed handlers while the engine was busy with the fault. */
+static void look_sometimes(struct engine *e, bool slept)
+{
+	if (!slept && ++e->served < SERVED_MAX)
+		return;
+	e->served = 0;
+	hmm_guard_look();
 }
 
 int fault_raise(struct engine *e, struct hmm_device_fault *f)
@@ -78,10 +93,7 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	*f = s->fault;
 	rc = s->error;
 	atomic_store(&s->state, SLOT_FREE);
-	if (slept)
-		guard_waited();
-	else
-		guard_spend(GUARD_SERVED);
+	look_sometimes(e, slept);
 	bump(rc ? &e->stats.cancels : &e->stats.replays, 1);
 	return rc;
 }

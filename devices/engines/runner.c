@@ -9,9 +9,6 @@
 #include "base/deadline.h"
 #include "engines/runner.h"
 
-/* How many KiB an item counts for at least, see guard_spend(). */
-#define ITEM_KIB 4UL
-
 /*
  * Executes one item. The landing is for accesses through pointers of hmm_access(). After a jump
  * only the parameters are used, which never change.
@@ -20,7 +17,7 @@ static int run_item(struct engine *e, struct hmm_job *job, uint64_t item)
 {
 	int rc;
 
-	if (_setjmp(e->guard.landing)) {
+	if (hmm_guard_landing(&e->guard)) {
 		rc = access_recover(e);
 		if (rc)
 			return rc;
@@ -42,7 +39,6 @@ static void run_items(struct engine *e, struct rjob *rj)
 	while (!atomic_load_explicit(&rj->stop, memory_order_relaxed) &&
 	       (item = atomic_fetch_add(&rj->next_item, 1)) < rj->items) {
 		e->vanished_times = 0;
-		guard_spend(ITEM_KIB << 10);
 		rc = run_item(e, job, item);
 		access_leave(e);
 		e->used = e->wrote = false;
@@ -101,7 +97,7 @@ static void *engine_main(void *arg)
 		rj->active++;
 		pthread_mutex_unlock(&r->lock);
 		e->job = rj;
-		guard_waited();
+		hmm_guard_look();
 		run_items(e, rj);
 		pthread_mutex_lock(&r->lock);
 		rj->active--;
@@ -159,7 +155,7 @@ int runner_start(struct runner *r, struct hmm_device *dev)
 {
 	sigset_t mask;
 	sigset_t old;
-	int rc = guard_install();
+	int rc = hmm_guard_look();
 
 	r->dev = dev;
 	/* Engines block all signals but those that their own accesses cause. */
@@ -215,7 +211,7 @@ int runner_op_submit(struct hmm_device *dev, struct hmm_job *job)
 
 	if (!rj)
 		return -ENOMEM;
-	rc = guard_install();
+	rc = hmm_guard_look();
 	if (rc) {
 		objpool_put(&r->job_pool, rj);
 		return rc;

@@ -7,7 +7,7 @@
  *	runner.c	threads, jobs, items
  *	access.c	hmm_access() and its kin: sections, replay
  *	faults.c	the fault buffer
- *	guard.c		memory that vanishes under a load
+ *	touch.c		loads and stores as the CPU would do them
  */
 #ifndef DEVICES_ENGINES_RUNNER_H
 #define DEVICES_ENGINES_RUNNER_H
@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 #include <hmm/device.h>
 #include <hmm/engine.h>
+#include <hmm/guard.h>
 #include "base/pool.h"
-#include "engines/guard.h"
 
 struct runner;
 struct engine;
@@ -71,13 +71,14 @@ struct engine {
 	enum restart_reason reason;
 	struct rjob *job;
 	/* the item's guard: for accesses through a pointer that was given out */
-	struct guard guard;
+	struct hmm_guard guard;
 	uint64_t va; /* the address that the guard guards */
 	int prot;
 	/* in this item, on a device without faults: which page has vanished, and how often */
 	uint64_t vanished_page;
 	unsigned int vanished_times;
-	void *cache; /* belongs to the device */
+	void *cache;         /* belongs to the device */
+	unsigned int served; /* faults, by itself, since it looked at the handlers of signals */
 	struct fault_slot slot;
 	struct engine_stats stats;
 	pthread_t thread;

@@ -24,17 +24,19 @@ static __attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) 
 touch(uint64_t va, bool write)
 {
 	volatile _Atomic unsigned char *p = (volatile _Atomic unsigned char *)(uintptr_t)va;
-	struct guard g;
+	struct hmm_guard g;
+	int rc;
 
-	g.start = g.hit = 0;
-	if (_setjmp(g.landing))
+	if (hmm_guard_landing(&g))
 		return -EFAULT;
-	guard_arm(&g, (void *)(uintptr_t)va, 1);
+	rc = hmm_guard_arm(&g, (void *)(uintptr_t)va, 1);
+	if (rc)
+		return rc;
 	if (write)
 		atomic_fetch_or(p, 0);
 	else
 		(void)atomic_load(p);
-	guard_disarm();
+	hmm_guard_disarm(&g);
 	return 0;
 }
 

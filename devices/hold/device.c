@@ -25,14 +25,9 @@ int hold_device_create(struct hmm_mm *mm, unsigned int max_pins, hold_find_alias
 	rc = hold_pin_init(dev);
 	if (rc)
 		goto err_pipe;
-	rc = hold_alias_init();
-	if (rc)
-		goto err_pin;
 	*out = dev;
 	return 0;
 
-err_pin:
-	hold_pin_exit(dev);
 err_pipe:
 	close(dev->scratch[0]);
 	close(dev->scratch[1]);

@@ -43,6 +43,5 @@ extern const struct hold_method_ops hold_alias_ops;
 
 int hold_pin_init(struct hold_device *dev);
 void hold_pin_exit(struct hold_device *dev);
-int hold_alias_init(void);
 
 #endif

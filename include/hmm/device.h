@@ -353,25 +353,6 @@ struct hmm_device_driver {
  */
 const struct hmm_device_driver *hmm_device_driver_at(unsigned int i);
 
-struct sigaction;
-
-/**
- * hmm_device_sigaction() - sigaction(2) for programs in which devices with engines in software run
- * @sig: a signal
- * @act: the program's action, or NULL
- * @old: out: the program's action so far, never one of this library's; or NULL
- *
- * Such engines handle SIGSEGV and SIGBUS of their own accesses, in front of the program's handler.
- * sigaction(2) puts a handler in front of them: it gets the engines' faults until they look again.
- * This call leaves the library's handler in front; @act gets all faults but theirs.
- * libhmm-preload.so calls it for programs that know nothing of it.
- * Context: any thread, signal handlers included.
- * Return: 0; -ENOENT the library has no handler in front (another signal, no device was opened, a
- * forked child): call sigaction(2).
- * Since: 0.1.
- */
-int hmm_device_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
-
 /**
  * hmm_device_priv() - what hmm_device_create() was given
  * @dev: the device

@@ -8,6 +8,7 @@
 #include <hmm/coherence.h>
 #include <hmm/notifier.h>
 #include <hmm/engine.h>
+#include <hmm/guard.h>
 #include <hmm/range.h>
 #include <hmm/ptable.h>
 #include <hmm/persist.h>

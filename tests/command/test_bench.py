@@ -136,7 +136,8 @@ def test_dear_calls_cost_both_sides(folder):
 
 
 def test_every_group_measures(folder):
-    groups = {"calls": 6, "snapshot": 4, "fault-in": 4, "munmap": 2, "device-fault": 2}
+    groups = {"calls": 6, "snapshot": 4, "fault-in": 4, "munmap": 2, "guarded": 2,
+              "device-fault": 2}
     for group, rows in groups.items():
         got = bench(group)
         assert len(got) == rows and all(row["name"].startswith(group) for row in got), got

@@ -181,6 +181,11 @@ def test_engines_that_are_no_number(folder):
         tap.refused(INPUT, "--engines wants a number", "run", "checksum", "--engines", value, "f")
 
 
+def test_fault_threads_that_are_no_number(folder):
+    for value in ("0", "-1", "many", "17", ""):
+        tap.refused(INPUT, "--fault-threads wants a number from 1 to 16", "run", "checksum", "--fault-threads", value, "f")
+
+
 def test_unknown_device(folder):
     (folder / "f").write_text("x")
     tap.refused(INPUT, "no device 'warp'", "run", "checksum", "--device", "warp", "f")

@@ -9,7 +9,7 @@ import tap
 
 PIECE = 1 << 20
 FIELDS = {
-    "bytes": int, "device_faults": int, "pages_4k": int, "pages_2m": int, "invalidations": int,
+    "bytes": int, "device_faults": int, "fault_batches": int, "cpu_page_faults": int, "pages_4k": int, "pages_2m": int, "invalidations": int,
     "retries": int, "stale_accesses": int, "seconds": float, "bytes_per_s": float,
     "cpu_bytes_per_s": float, "verified": bool,
 }
@@ -60,6 +60,22 @@ def test_checksum_faults_the_device_and_fills_entries(folder):
     result = run("checksum", "f")
     assert 1 <= result["device_faults"] <= 1024
     assert result["pages_4k"] + 512 * result["pages_2m"] >= 1024
+
+
+def test_fault_threads_serve_what_waits_as_one_batch(folder):
+    (folder / "f").write_bytes(b"x" * 64 * PIECE)
+    # While the buffer is fetched once, for 5 ms, the other engines raise their faults.
+    result = run("checksum", "--engines", 16, "--fault-threads", 1, "--device", "delay:us=5000,on=fetch,soft", "f")
+    assert 1 <= result["fault_batches"] < result["device_faults"], result
+
+
+def test_verify_counts_the_page_faults_of_the_cpu(folder):
+    (folder / "f").write_bytes(b"x" * 4 * PIECE)
+    # 16 pages a fault where the kernel faults around, or the page cache has larger pages.
+    assert run("checksum", "f")["cpu_page_faults"] >= 2
+    assert run("sort", "f")["cpu_page_faults"] >= 1
+    alone = json.loads(tap.fine("run", "checksum", "--json", "f"))
+    assert alone["cpu_page_faults"] == 0
 
 
 def test_search_counts_overlapping_matches(folder):

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /* Built as C and as C++ against the installed library: a device sums memory that malloc gave. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#endif
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +36,23 @@ static int add(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	return 0;
 }
 
+/* Loads that may fault, and code with a landing. */
+static int guarded(const void *there, const void *gone)
+{
+	struct hmm_guard guard;
+	char byte;
+
+	if (hmm_copy_from_nofault(&byte, there, 1, NULL) ||
+	    hmm_copy_from_nofault(&byte, gone, 1, NULL) != -EFAULT)
+		return -EIO;
+	if (hmm_guard_landing(&guard))
+		return guard.hit == (uintptr_t)gone ? 0 : -EIO;
+	if (!hmm_guard_arm(&guard, gone, 1))
+		byte = *(const volatile char *)gone;
+	hmm_guard_disarm(&guard);
+	return -EIO;
+}
+
 int main(void)
 {
 	unsigned int *numbers = (unsigned int *)malloc(N * sizeof(*numbers));
@@ -56,6 +77,9 @@ int main(void)
 		ret = hmm_svm_create(mm, device, NULL, &svm);
 	if (!ret)
 		ret = hmm_svm_run(svm, &job);
+	if (!ret)
+		ret = guarded(numbers,
+			      mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	hmm_svm_destroy(svm);
 	hmm_device_destroy(device);
 	hmm_mm_detach(mm);

@@ -12,6 +12,7 @@ import tap
 BUILD = os.environ["BUILD"]
 PROGRAM = os.environ["PROGRAM"]
 PREFIX = os.environ["PREFIX"]
+EXAMPLES = os.environ["EXAMPLES"]
 
 stage = tempfile.TemporaryDirectory(prefix="hmm-install-")
 root = pathlib.Path(stage.name)
@@ -27,9 +28,9 @@ def pkg_config(*arguments):
                           env=environment).stdout.split()
 
 
-def build_and_run(compiler, *flags, shared=True):
+def build_and_run(compiler, *flags, shared=True, program=PROGRAM):
     warnings = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-missing-field-initializers"]
-    command = [*compiler, *warnings, *pkg_config("--cflags"), PROGRAM, "-o", "program", *flags]
+    command = [*compiler, *warnings, *pkg_config("--cflags"), program, "-o", "program", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     needed = subprocess.run(["objdump", "-p", "program"], capture_output=True, text=True, check=True).stdout
@@ -54,6 +55,12 @@ def test_clang_program_against_the_shared_library(folder):
 def test_c_program_against_the_static_library(folder):
     others = [flag for flag in pkg_config("--libs", "--static") if flag != "-lhmm"]
     build_and_run(["gcc", "-std=c17"], f"{library}/libhmm.a", "-lpthread", *others, shared=False)
+
+
+def test_the_readmes_driver_as_a_newcomer_builds_it(folder):
+    """With the compiler's own language and no macro of ours."""
+    for example in ("walk.c", "stale.c"):
+        build_and_run(["cc", "-Wno-unused-parameter"], *pkg_config("--libs"), program=f"{EXAMPLES}/{example}")
 
 
 def test_every_header_compiles_alone(folder):

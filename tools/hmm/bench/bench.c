@@ -19,6 +19,7 @@ static const struct bench_group groups[] = {
 	{ "munmap", 64 * MIB, bench_munmap },
 	{ "valid", 128 * MIB, bench_valid },
 	{ "lookup", 64 * MIB, bench_lookup },
+	{ "guarded", MIB, bench_guarded },
 	{ "device-fault", 128 * MIB, bench_device_fault },
 	{ "checksum", 1100 * MIB, bench_checksum },
 	{ "disturbed", 300 * MIB, bench_disturbed },

@@ -97,6 +97,7 @@ int bench_fault_in(struct bench *b);
 int bench_munmap(struct bench *b);
 int bench_valid(struct bench *b);
 int bench_lookup(struct bench *b);
+int bench_guarded(struct bench *b);
 int bench_device_fault(struct bench *b);
 int bench_checksum(struct bench *b);
 int bench_disturbed(struct bench *b);

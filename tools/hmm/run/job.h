@@ -15,7 +15,8 @@
 
 struct run_options {
 	const char *device;
-	uint64_t engines; /* 0: one a CPU */
+	uint64_t engines;       /* 0: one a CPU */
+	uint64_t fault_threads; /* 0: the engine that faults serves its fault */
 	bool verify;
 	bool json;
 	bool in_place;
@@ -40,6 +41,7 @@ struct work {
 	struct input *input;
 	uint64_t bytes;           /* what the job works on */
 	unsigned int cpu_threads; /* of the CPU's side, set by it */
+	uint64_t cpu_faults;      /* page faults that it took */
 	void *state;              /* the job's own */
 	int status;               /* what COMPLAINED stands for */
 };

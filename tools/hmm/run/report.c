@@ -43,6 +43,7 @@ void report_file(struct report *report, const struct work *work, double seconds,
 	report->seconds += seconds;
 	report->cpu_seconds += cpu_seconds;
 	report->cpu_threads = work->cpu_threads;
+	report->cpu_faults += work->cpu_faults;
 	report->verified = report->verified && same;
 	merge(report->fields, fields);
 	put_name(file, "path", work->input->path);
@@ -73,6 +74,7 @@ static int print_json(struct report *r)
 	put_number(o, "engines", r->engines);
 	put_number(o, "bytes", (int64_t)r->bytes);
 	put_number(o, "device_faults", (int64_t)s->device_faults);
+	put_number(o, "fault_batches", (int64_t)r->mirror.batches);
 	put_number(o, "pages_4k", (int64_t)s->pages_4k);
 	put_number(o, "pages_2m", (int64_t)s->pages_2m);
 	put_number(o, "pages_1g", (int64_t)s->pages_1g);
@@ -90,6 +92,7 @@ static int print_json(struct report *r)
 	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
 	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
 	put_number(o, "cpu_threads", r->cpu_threads);
+	put_number(o, "cpu_page_faults", (int64_t)r->cpu_faults);
 	put_bool(o, "verified", r->options->verify && r->verified);
 	merge(o, r->fields);
 	json_object_object_add(o, "files", json_object_get(r->files));
@@ -107,9 +110,10 @@ static void print_table(const struct report *r)
 	printf("  %-16s %s in %s%s%s = %s%s%s\n", "worked on", bytes_in_words(text, r->bytes), bold,
 	       seconds_in_words((char[WORDS]){ 0 }, r->seconds), plain, bold,
 	       rate_in_words(speed, rate(r->bytes, r->seconds)), plain);
-	printf("  %-16s %" PRIu64 ", served by %" PRIu64 " walks; %" PRIu64
+	printf("  %-16s %" PRIu64 " in %" PRIu64 " batches, served by %" PRIu64 " walks; %" PRIu64
 	       " chunks ahead of need\n",
-	       "device faults", s->device_faults, r->mirror.range_faults, r->mirror.prefetched);
+	       "device faults", s->device_faults, r->mirror.batches, r->mirror.range_faults,
+	       r->mirror.prefetched);
 	printf("  %-16s %" PRIu64 " of 4K, %" PRIu64 " of 2M", "entries", s->pages_4k, s->pages_2m);
 	if (s->pages_1g)
 		printf(", %" PRIu64 " of 1G", s->pages_1g);
@@ -120,10 +124,11 @@ static void print_table(const struct report *r)
 	       colour(stdout, s->stale_accesses ? RED : GREEN), s->stale_accesses, plain);
 	if (!r->options->verify)
 		return;
-	printf("  %-16s %s = %s by %u thread%s; the device has %.2fx of that\n", "CPU",
+	printf("  %-16s %s = %s by %u thread%s, %" PRIu64 " page faults\n", "CPU",
 	       seconds_in_words(text, r->cpu_seconds),
 	       rate_in_words(speed, rate(r->bytes, r->cpu_seconds)), r->cpu_threads,
-	       r->cpu_threads == 1 ? "" : "s", r->cpu_seconds / r->seconds);
+	       r->cpu_threads == 1 ? "" : "s", r->cpu_faults);
+	printf("  %-16s %.2fx of the CPU's\n", "speed", r->cpu_seconds / r->seconds);
 	printf("  %-16s %s%s%s\n", "verified", colour(stdout, r->verified ? GREEN : RED),
 	       r->verified ? "yes, the CPU gets the same" : "NO, the CPU gets something else",
 	       plain);

@@ -12,7 +12,8 @@ struct report {
 	double seconds;     /* on the device */
 	double cpu_seconds; /* 0: not run */
 	unsigned int cpu_threads;
-	bool verified; /* nothing differed */
+	uint64_t cpu_faults; /* page faults of the CPU's side */
+	bool verified;       /* nothing differed */
 	struct hmm_device_stats stats;
 	struct hmm_svm_stats mirror;
 	struct json_object *fields; /* of a single file, or summed where that makes sense */

@@ -76,13 +76,25 @@ static int guarded(int (*fn)(struct work *work), struct work *work)
 	return shrink_guard(take_step, &step);
 }
 
+/* Of all threads of the process, ended ones too. */
+static uint64_t page_faults(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage))
+		return 0;
+	return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
 /* The CPU's side; its time in *seconds. */
 static int on_cpu(const struct job *job, struct work *work, double *seconds)
 {
+	const uint64_t faults = page_faults();
 	double begin = now_seconds();
 	int ret = guarded(job->cpu, work);
 
 	*seconds = now_seconds() - begin;
+	work->cpu_faults = page_faults() - faults;
 	return ret;
 }
 
@@ -177,8 +189,9 @@ static int run_files(const struct job *job, const struct run_options *options, i
 		status = check_svg(options->svg, &inputs[opened]);
 	}
 	if (!status)
-		status = session_open(&session, options->device, (unsigned int)options->engines,
-				      options->confine);
+		status = session_open_served(&session, options->device,
+					     (unsigned int)options->engines, options->confine,
+					     (unsigned int)options->fault_threads);
 	report.fields = json_object_new_object();
 	report.files = json_object_new_array();
 	report.engines = session.engines;
@@ -251,6 +264,9 @@ int cmd_run(int argc, char **argv)
 		  "which device; 'hmm info' lists them (soft)", &o.device },
 		{ "engines", 'e', OPTION_NUMBER, "N", "execution engines (one a CPU)", &o.engines,
 		  1, 256 },
+		{ "fault-threads", 0, OPTION_NUMBER, "N",
+		  "threads that serve faults, in batches (the engine that faults)",
+		  &o.fault_threads, 1, 16 },
 		{ "verify", 'v', OPTION_FLAG, NULL, "compute it on the CPU as well, and compare",
 		  &o.verify },
 		{ "json", 'j', OPTION_FLAG, NULL, "print one JSON object", &o.json },

@@ -26,6 +26,12 @@ double now_seconds(void)
 
 int session_open(struct session *s, const char *device, unsigned int engines, bool confined)
 {
+	return session_open_served(s, device, engines, confined, 0);
+}
+
+int session_open_served(struct session *s, const char *device, unsigned int engines, bool confined,
+			unsigned int threads)
+{
 	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
 	struct hmm_device_stats stats = { .size = sizeof(stats) };
 	int ret;
@@ -42,6 +48,7 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 	if (ret)
 		goto out;
 	options.flags = HMM_SVM_NO_COLLECT;
+	options.fault_threads = threads;
 	if (confined)
 		options.flags |= HMM_SVM_EXPLICIT;
 	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);

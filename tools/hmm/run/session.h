@@ -22,9 +22,14 @@ struct session {
 	uint32_t n_names;
 };
 
-/* confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit
- * status. */
+/*
+ * confined: the device reaches nothing but what session_allow() names. Complains; 0 or an exit
+ * status.
+ */
 int session_open(struct session *s, const char *device, unsigned int engines, bool confined);
+/* The same, with threads that serve the device's faults; 0: the engine that faults does. */
+int session_open_served(struct session *s, const char *device, unsigned int engines, bool confined,
+			unsigned int threads);
 int session_allow(struct session *s, const void *base, size_t size, int prot);
 void session_forbid(struct session *s, const void *base, size_t size);
 void session_close(struct session *s);

@@ -1,59 +1,51 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The handlers are installed with SA_ONSTACK, so that a program's handler of stack overflows still
- * has its stack when ours calls it. They leave by longjmp after the signal mask is as it was before
- * the signal.
+ * The handlers of SIGSEGV and SIGBUS, and what the program had before them.
+ *
+ * They are installed with SA_ONSTACK, so that a program's own handler of stack overflows still
+ * finds its stack when it is called through ours.
  *
  * When our handler is installed the program's handler is pushed on the signal's chain. Each place
  * of the chain has an entry function of its own: entry k calls the handler at place k - 1. So the
  * program may put back a handler that it saved, and the handlers that came in front of that one are
  * forgotten:
  *
- *	program				device			in front	chain
- *					guard_install()		entry 1		A
+ *	program				engine			in front	chain
+ *					hmm_guard_look()	entry 1		A
  *	saves entry 1, installs B				B		A
- *					guard_look()		entry 2		A B
+ *					hmm_guard_look()	entry 2		A B
  *	puts entry 1 back					entry 1		A
  *
  * Chains can become circles: the program installs B again, saves entry 2 this time, and B calls it.
  * If a handler of ours is entered again on the same thread it calls the next handler down the
  * chain, and at the end takes the default action.
  */
-#include "engines/guard.h"
+#include "guard/guard.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
-#include <ucontext.h>
 #include <unistd.h>
-#include <hmm/device.h>
 
 #define CHAIN_MAX 15
 
-/*
- * How many accesses, or KiB, an engine makes between two looks: two system calls in 100 us at
- * least.
- */
-#define PATIENCE 4096
-
-_Thread_local struct guard *volatile guard_current __attribute__((tls_model("initial-exec")));
-_Thread_local int guard_patience __attribute__((tls_model("initial-exec")));
+_Thread_local int guard_patience INITIAL_EXEC;
+_Thread_local uint64_t guard_epoch INITIAL_EXEC;
 /*
  * Handlers of ours that are active on this thread: their frames, and the signal and place of the
  * chain that each handles.
  */
-static _Thread_local int depth __attribute__((tls_model("initial-exec")));
-static _Thread_local uintptr_t frames[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
-static _Thread_local void *contexts[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
-static _Thread_local int places[CHAIN_MAX + 1] __attribute__((tls_model("initial-exec")));
+static _Thread_local int depth INITIAL_EXEC;
+static _Thread_local uintptr_t frames[CHAIN_MAX + 1] INITIAL_EXEC;
+static _Thread_local void *contexts[CHAIN_MAX + 1] INITIAL_EXEC;
+static _Thread_local int places[CHAIN_MAX + 1] INITIAL_EXEC;
 /*
  * This thread calls sigaction() for us, so a wrapper must not call us back. volatile, as libc
  * declares that sigaction() never calls back into this file.
  */
-static _Thread_local volatile bool own_call __attribute__((tls_model("initial-exec")));
+static _Thread_local volatile bool own_call INITIAL_EXEC;
 
 /*
  * Handlers on any thread may read a place while it is written. They read again if the version has
@@ -72,16 +64,16 @@ struct chain {
 static struct chain chains[2];
 
 /*
- * The process of the thread that changes a chain; 0: none does. A forked child may inherit its
- * parent's number, which nobody will clear. It is held with all signals blocked, as a program may
- * call sigaction() in a handler.
+ * The process that changes a chain, 0 for none. A forked child may find its parent there, which is
+ * not coming back. Held with all signals blocked: sigaction() is legal in a handler.
  */
 static _Atomic pid_t changing;
 /*
- * The process to which the chains belong. A forked child is another one, and so is a child of
- * vfork(), which shares them.
+ * The process whose chains these are: neither a child of vfork(), which shares them, nor a forked
+ * child before its first access.
  */
 static _Atomic pid_t owner;
+static _Atomic uint64_t owner_epoch;
 
 static struct chain *chain_of(int sig)
 {
@@ -135,19 +127,19 @@ static void place_set(struct place *p, const struct sigaction *sa)
 static int sigaction_own(int sig, const struct sigaction *sa, struct sigaction *was)
 {
 	const bool nested = own_call;
-	int rc;
+	int err;
 
 	own_call = true;
-	rc = sigaction(sig, sa, was) ? -errno : 0;
+	err = sigaction(sig, sa, was) ? -errno : 0;
 	own_call = nested;
-	return rc;
+	return err;
 }
 
 /*
  * In libhmm-preload.so, which cannot find our symbols if dlopen() has loaded the library for one
  * object.
  */
-void hmm_preload_handlers(__typeof__(hmm_device_sigaction) *fn) __attribute__((weak));
+void hmm_preload_handlers(__typeof__(hmm_guard_sigaction) *fn) __attribute__((weak));
 
 static const struct sigaction default_action = { .sa_handler = SIG_DFL };
 
@@ -196,7 +188,7 @@ static void call(const struct sigaction *sa, int sig, siginfo_t *info, void *con
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-/* The fault is not a device's: calls the next handler of the chain. */
+/* It is no fault of a guarded access. */
 static void pass_on(int entry, int sig, siginfo_t *info, void *context)
 {
 	struct chain *chain = chain_of(sig);
@@ -231,22 +223,20 @@ static void pass_on(int entry, int sig, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
+/*
+ * From the kernel, about what this thread just did: else neither the address nor the place of the
+ * context means anything.
+ */
+static bool is_access(int sig, const siginfo_t *info)
+{
+	return info->si_code > 0 && !(sig == SIGBUS && info->si_code == BUS_MCEERR_AO);
+}
+
 static void on_fault(int entry, int sig, siginfo_t *info, void *context)
 {
-	struct guard *g = guard_current;
-	uintptr_t addr = (uintptr_t)info->si_addr;
-
-	/* si_code > 0: the signal comes from the kernel, so si_addr is an address. */
-	if (g && info->si_code > 0 && addr >= g->start && addr < g->end) {
-		g->hit = addr;
-		guard_current = NULL;
-		/*
-		 * The handler that called us, the program's or a sanitizer's, may have blocked
-		 * signals.
-		 */
-		pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
-		_longjmp(g->landing, 1);
-	}
+	if (is_access(sig, info) &&
+	    (guard_fix(context) || guard_land((uintptr_t)info->si_addr, context)))
+		return;
 	pass_on(entry, sig, info, context);
 }
 
@@ -298,13 +288,13 @@ static int install(int sig)
 	struct sigaction ours = { .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
 	struct sigaction was;
 	struct sigaction top;
-	int rc = sigaction_own(sig, NULL, &was);
+	int err = sigaction_own(sig, NULL, &was);
 
-	if (rc || entry_of(&was))
-		return rc;
+	if (err || entry_of(&was))
+		return err;
 	/*
-	 * A handler that is installed again and again gets no new place. If no place is left a
-	 * handler gets the last one.
+	 * A handler that is put in front again and again gets no new place, and when none is left,
+	 * the last one.
 	 */
 	if (n > 0) {
 		top = place_get(&chain->place[n - 1]);
@@ -317,35 +307,43 @@ static int install(int sig)
 	return sigaction_own(sig, &ours, NULL);
 }
 
-int guard_install(void)
+static int install_both(void)
 {
 	sigset_t old;
-	int rc;
+	int err;
 
 	if (hmm_preload_handlers)
-		hmm_preload_handlers(hmm_device_sigaction);
+		hmm_preload_handlers(hmm_guard_sigaction);
 	change_begin(&old);
-	rc = install(SIGSEGV);
-	if (!rc)
-		rc = install(SIGBUS);
-	atomic_store(&owner, getpid());
+	err = install(SIGSEGV);
+	if (!err)
+		err = install(SIGBUS);
+	if (!err) {
+		atomic_store(&owner, getpid());
+		atomic_store(&owner_epoch, epoch_now());
+	}
 	change_end(&old);
-	return rc;
+	return err;
 }
 
-void guard_look(void)
+int hmm_guard_look(void)
 {
+	const uint64_t epoch = epoch_now();
 	struct sigaction segv;
 	struct sigaction bus;
+	int err = sigaction_own(SIGSEGV, NULL, &segv);
 
-	guard_patience = PATIENCE;
-	if (sigaction_own(SIGSEGV, NULL, &segv) || sigaction_own(SIGBUS, NULL, &bus))
-		return;
-	if (!entry_of(&segv) || !entry_of(&bus))
-		guard_install();
+	if (!err)
+		err = sigaction_own(SIGBUS, NULL, &bus);
+	if (!err && (!entry_of(&segv) || !entry_of(&bus) || atomic_load(&owner_epoch) != epoch))
+		err = install_both();
+	/* While they are not there each access says so. */
+	guard_patience = err ? 0 : GUARD_PATIENCE;
+	guard_epoch = epoch;
+	return err;
 }
 
-int hmm_device_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+int hmm_guard_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct sigaction front;
 	struct sigaction program;
