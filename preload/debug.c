@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * libhmm-debug.so: tells the library, which LIBHMM_DEBUG makes attentive, what the program does
- * with memory: an allocation in a callback, and mirrored memory that is given up inside a
- * section, are misuse (hmm-debug(7)). For debugging alone: each allocation asks. Each wrapper
- * asks and calls the next definition, whatever allocator that is.
+ * libhmm-debug.so: with LIBHMM_DEBUG it tells the library what the program does with memory. An
+ * allocation in a callback is misuse, and so is giving mirrored memory up inside a section
+ * (hmm-debug(7)). It is for debugging only, as each allocation asks. Each wrapper asks and calls
+ * the next definition, whatever allocator that is.
  *
  * To find the next definitions may allocate: that comes from a small pool, whose memory is never
  * freed.
  */
-/* Both names of mmap() are defined here: neither may stand for the other. */
+/* This file defines both names of mmap(), so the headers may not turn one into the other. */
 #undef _FILE_OFFSET_BITS
 #include "mm/preload.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Handlers that the program installs after the library's: they get all faults but those of guarded
  * accesses, for which the library stays in front. All else is libc's. sigaction() is legal in a
@@ -18,7 +18,10 @@ typedef __typeof__(hmm_guard_sigaction) guard_sigaction;
 
 extern guard_sigaction hmm_guard_sigaction __attribute__((weak));
 
-/* Of a library that was loaded by dlopen() and is nobody's to find: it says so itself, and stays. */
+/*
+ * The function of a library that was loaded by dlopen() and whose symbols cannot be found. Such a
+ * library calls hmm_preload_handlers(), and is not unloaded.
+ */
 static guard_sigaction *_Atomic joined;
 
 void hmm_preload_handlers(guard_sigaction *fn);
@@ -44,7 +47,7 @@ static void __attribute__((constructor)) find_next(void)
 	FIND(signal);
 	FIND(ssignal);
 	FIND(bsd_signal);
-	if (!next.bsd_signal) /* not in every libc */
+	if (!next.bsd_signal) /* not every libc has it */
 		next.bsd_signal = next.signal;
 	FIND(sysv_signal);
 	FIND(__sysv_signal);
@@ -69,13 +72,16 @@ int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	if (by_guard(sig, act, old))
 		return 0;
-	/* Another object's constructor may come before ours. */
+	/* Another object's constructor may call this before ours has run. */
 	if (!next.sigaction)
 		find_next();
 	return next.sigaction(sig, act, old);
 }
 
-/* libc's own signal() and its kin call its own sigaction(). */
+/*
+ * libc's signal() and similar functions call libc's sigaction() and not ours, so they are wrapped,
+ * too. False: the caller calls the next definition.
+ */
 static bool set(int sig, sighandler_t handler, int flags, sighandler_t *was)
 {
 	struct sigaction act;
@@ -111,5 +117,5 @@ WRAP(signal, BSD)
 WRAP(ssignal, BSD)
 WRAP(bsd_signal, BSD)
 WRAP(sysv_signal, SYSV)
-/* What <signal.h> makes of signal() for strict standards. */
+/* <signal.h> turns signal() into this one for strict standards. */
 WRAP(__sysv_signal, SYSV)

@@ -1,14 +1,15 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * libhmm-preload.so: tells the library of the process what libc's callers do that no event shows. Each
- * wrapper calls the next definition and, if it worked, hmm_mm_note() or hmm_mm_note_file() for every attached
- * space. Does nothing before a library has attached (lib/mm/preload.h), nor in a forked child. errno is what the call
- * made it.
+ * libhmm-preload.so: tells the library of calls that change memory and raise no event. Each wrapper
+ * calls the next definition and, if it succeeded, hmm_mm_note(), hmm_mm_note_file() or
+ * hmm_mm_note_writeback() for every attached space. The object notes nothing before a library has
+ * attached (lib/mm/preload.h), nor in a forked child. errno stays as the call left it.
  *
- * The caller may be an allocator that holds its locks. So nothing here allocates, nor looks for a symbol: the next
- * definitions are found once, by a constructor. Who calls before that is served by the system call itself.
+ * The caller may be an allocator that holds its locks. So nothing here allocates or looks for a
+ * symbol: a constructor finds the next definitions once. A call that comes before the constructor
+ * is made as a system call.
  */
-/* Both names of each call are defined here: neither may stand for the other. */
+/* This file defines both names of each call, so the headers may not turn one into the other. */
 #undef _FILE_OFFSET_BITS
 #include "mm/preload.h"
 #include "preload.h"
@@ -68,7 +69,7 @@ static void __attribute__((constructor)) find_next(void)
 /* The next definition, or the system call of that name. */
 #define NEXT(name, ...) (next.name ? next.name(__VA_ARGS__) : (int)syscall(SYS_##name, __VA_ARGS__))
 
-/* Who returns an error and leaves errno alone. */
+/* For functions that return an error and leave errno alone: restores errno. */
 static int error_of(long rc, int saved)
 {
 	const int err = rc ? errno : 0;
@@ -78,7 +79,10 @@ static int error_of(long rc, int saved)
 }
 
 static const struct preload_library *_Atomic library;
-/* 1 in the process that the library attached in; forking wipes it. A child of fork may call nothing that locks. */
+/*
+ * Points to 1 in the process in which the library attached; the kernel wipes it in a forked child,
+ * in which nothing that takes a lock may be called.
+ */
 static _Atomic uint32_t *_Atomic token;
 
 void hmm_preload_join(const struct preload_library *joins)
@@ -109,7 +113,7 @@ void hmm_preload_leave(const struct preload_library *leaves)
 	atomic_compare_exchange_strong(&library, &expected, NULL);
 }
 
-/* Whom to tell, or NULL. */
+/* The library to tell, or NULL. */
 static const struct preload_library *listener(void)
 {
 	const struct preload_library *l = atomic_load_explicit(&library, memory_order_acquire);
@@ -154,7 +158,7 @@ static void tell_writeback(int fd)
 	errno = saved;
 }
 
-/* No point of cancellation, as truncate() is none. */
+/* Uses no point of cancellation, as truncate() is none. */
 static void tell_path(const char *path)
 {
 	int saved = errno;
@@ -218,7 +222,8 @@ int posix_madvise(void *addr, size_t len, int advice)
 
 	if (next.posix_madvise)
 		rc = next.posix_madvise(addr, len, advice);
-	else if (advice == POSIX_MADV_DONTNEED) /* nothing, in libc: it is no promise to discard */
+	/* libc does nothing either, as the program may still need the content */
+	else if (advice == POSIX_MADV_DONTNEED)
 		rc = 0;
 	else
 		rc = error_of(syscall(SYS_madvise, addr, len, advice), saved);
@@ -319,17 +324,18 @@ int msync(void *addr, size_t len, int flags)
 	return rc;
 }
 
-/* Large-file names of the same calls. */
+/* The names of the same calls for large files. */
 int ftruncate64(int fd, off64_t length) __attribute__((alias("ftruncate")));
 int truncate64(const char *path, off64_t length) __attribute__((alias("truncate")));
 int fallocate64(int fd, int mode, off64_t offset, off64_t len) __attribute__((alias("fallocate")));
 int posix_fallocate64(int fd, off64_t offset, off64_t len)
 	__attribute__((alias("posix_fallocate")));
 
-/* The range that a line of /proc/self/maps begins with, read character by character. */
+/* Reads the range that a line of /proc/self/maps begins with, character by character. */
 struct line {
 	uint64_t at[2]; /* start, end */
-	int field;      /* 2: the rest of the line, which is passed over */
+	/* which of the two is being read; 2: the rest of the line, which is skipped */
+	int field;
 };
 
 static int hex_digit(char c)
@@ -339,7 +345,7 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* True: both are known. */
+/* True: both are complete with this character. */
 static bool read_char(struct line *l, char c)
 {
 	if (c == '\n') {
@@ -355,7 +361,10 @@ static bool read_char(struct line *l, char c)
 	return l->field == 2;
 }
 
-/* Bytes of the mapping that begins at addr; 0 if none does. How much shmdt() takes is known only before. */
+/*
+ * How many bytes the mapping at addr has; 0 if none begins there. Called before shmdt(), as nothing
+ * tells afterwards how much it detached.
+ */
 static size_t mapping_size(const void *addr)
 {
 	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* delay: latency, around any device. See README in this folder. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* delay: adds latency to any device. See README in this folder. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <time.h>

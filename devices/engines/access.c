@@ -1,15 +1,16 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Accesses of a kernel function. An engine stays in its section from access to access, until the gate
- * wants to close; what was done inside is good if the section stood when it was looked at *after* the
- * work:
+ * Accesses of a kernel function. An engine stays in its section from access to access, until the
+ * gate wants to close. What it did inside is good if the section had not been overrun when the
+ * engine looked *after* the work:
  *
  *	engine				pump (after 10 ms of waiting)
  *	load from memory
  *	fence
  *	poll: neither closed nor overrun	state = OVERRUN, reads the event
  *
- * Had the pump gone on before the load, the poll would show it: an overrun is taken back only by leaving.
+ * If the pump went on before the load the poll shows it, as an engine stays overrun until it
+ * leaves.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 
 #define IN_VAIN 2
 #define VAIN_AT_ONCE 100
-#define VAIN_MAX 10000 /* with a pause of 1 ms each: some ten seconds */
+#define VAIN_MAX 10000 /* with a pause of 1 ms each: about ten seconds */
 
 static void enter(struct engine *e)
 {
@@ -54,12 +55,12 @@ bool access_leave(struct engine *e)
 	return stood;
 }
 
-/* Does what was done in the section so far stand? Leaves it if the gate wants to close. */
+/* Is what was done in the section so far good? Leaves the section if the gate wants to close. */
 static bool check(struct engine *e)
 {
 #ifdef __SANITIZE_THREAD__
-	atomic_signal_fence(
-		memory_order_seq_cst); /* it knows no fences; x86-64 keeps loads in order */
+	/* ThreadSanitizer knows no fences; x86-64 keeps loads in order. */
+	atomic_signal_fence(memory_order_seq_cst);
 #else
 	atomic_thread_fence(memory_order_acquire);
 #endif
@@ -74,7 +75,7 @@ static void __attribute__((noreturn)) restart(struct engine *e, enum restart_rea
 	_longjmp(e->guard.landing, 1);
 }
 
-/* Stores into a section that was run over may have landed in what is mapped there now. */
+/* Stores in a section that was overrun may have gone to memory that was mapped there since. */
 static void judge_overrun(struct engine *e)
 {
 	void *host;
@@ -88,8 +89,9 @@ static void judge_overrun(struct engine *e)
 }
 
 /*
- * Memory was not there; we are outside of the section by now. 0: try again. Without faults nobody can be
- * asked: an event about it is waited for, and where the same page vanishes again and again there is none.
+ * A page was not there when it was accessed. The engine is outside of the section by now. 0: the
+ * engine tries again. A device without faults cannot ask for the page, so it waits until events are
+ * handled. If the same page vanishes again and again no event is about it.
  */
 static int vanished(struct engine *e, uint64_t addr, int prot)
 {
@@ -123,14 +125,19 @@ int access_recover(struct engine *e)
 	}
 	e->wrote = false;
 	rc = vanished(e, e->va + (e->guard.hit - e->guard.start), e->prot);
-	/* The device has forgotten it: the item begins again and is told by hmm_access() itself. */
+	/*
+	 * The device has dropped the page. The item begins again, and its own call of hmm_access()
+	 * returns the error.
+	 */
 	if (e->runner->fault_model == HMM_FAULTS_REPLAY &&
 	    (rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON))
 		rc = 0;
 	return rc;
 }
 
-/* Gives up the pointer that was given out; begins the item again if it was used in vain. */
+/*
+ * Ends the use of the pointer that was given out. Begins the item again if that use was not good.
+ */
 static void settle(struct engine *e)
 {
 	hmm_guard_disarm(&e->guard);
@@ -151,16 +158,19 @@ static bool named(const struct hmm_job *job, uint64_t va, size_t len, int prot)
 }
 
 /*
- * What an engine asks before it uses memory once. Through the address it reaches what is mapped at that instant, as
- * the CPU does: the sequence says that nothing told is on its way. A device that has means of its own (once) may hold
- * something: all that can be seen is looked at.
+ * What an engine checks before it uses memory once. An engine that uses the address reaches what is
+ * mapped at that instant, as the CPU does, so the sequence is enough. A device with its own means
+ * (once) may hold something, so all checks are made.
  */
 static unsigned int once_checks(const struct engine *e)
 {
 	return e->runner->ops.once ? HMM_CHECK_ALL : 0;
 }
 
-/* A translation that holds for one section: 0 and inside it, -EAGAIN, or an error. */
+/*
+ * Makes a translation that holds for one section. 0: the engine is inside that section; -EAGAIN; or
+ * an error.
+ */
 static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t va, size_t len,
 		    int prot, void **host)
 {
@@ -191,8 +201,8 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 }
 
 /*
- * Translations of the running jobs are gone. An error may be about memory that another job named: ours is looked for
- * before it fails for that.
+ * Translations of running jobs were invalidated: has them populated again. An error may be about
+ * memory that another job has named, so this job fails only if its own translation is missing.
  */
 static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 {
@@ -213,8 +223,8 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 }
 
 /*
- * Outside of sections. 0: look again; 1: *host may be used in the section we are in now; IN_VAIN: what may be
- * used once had changed.
+ * Called outside of sections. 0: look again; 1: *host may be used in the section that has begun;
+ * IN_VAIN: memory that may be used once has changed before it could be used.
  */
 static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
@@ -234,7 +244,7 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 	return rc == -EAGAIN ? IN_VAIN : rc ? rc : 1;
 }
 
-/* Looked in vain: memory that cannot be cached changed before each use. */
+/* Memory that cannot be cached has changed before each use so far. 0: look again. */
 static int look_again(unsigned int times)
 {
 	struct timespec ts = { 0, 1000000 };
@@ -244,7 +254,7 @@ static int look_again(unsigned int times)
 	return times < VAIN_MAX ? 0 : -ETIME;
 }
 
-/* A pointer, inside a section. No pointer of hmm_access() is unsettled. */
+/* Makes a pointer, and enters a section for it. No earlier pointer of hmm_access() is in use. */
 static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
 	struct runner *r = e->runner;

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The fault buffer: a slot an engine, since an engine has one access at a time.
+ * The fault buffer. Each engine has a slot, as it makes one access at a time.
  *
  *	FREE --engine--> PENDING --fetch--> FETCHED --done--> DONE --engine--> FREE
  */
@@ -9,8 +9,8 @@
 #include "engines/runner.h"
 
 /*
- * Pauses, of about 40 ns, for another thread to serve the fault: that takes 20 us, to be woken on a processor that went idle
- * three times as long.
+ * How many pauses, of about 40 ns, an engine makes before it sleeps until its fault is served.
+ * Serving takes 20 us, and to be woken on a processor that went idle takes three times as long.
  */
 #define SPIN_DONE 1000
 
@@ -33,11 +33,12 @@ static uint32_t wait_a_little(struct fault_slot *s)
 }
 
 /*
- * engine			who serves the fault
- * sleeps = 1			state = DONE
- * state? wait			sleeps? wake
+ *	engine			thread that serves the fault
+ *	sleeps = 1		state = DONE
+ *	state? wait		sleeps? wake
  *
- * One of the two sees the other; the engine that serves itself is not woken by a system call.
+ * At least one of the two sees the other. An engine that serves its own fault need not be woken,
+ * which saves a system call.
  */
 static void sleep_on(struct fault_slot *s, uint32_t state)
 {
@@ -67,7 +68,10 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	f->engine = f->cookie = e->ctx.engine;
 	s->fault = *f;
 	atomic_store(&s->state, SLOT_PENDING);
-	/* Sequentially consistent with fetchers: the one who sleeps has seen us, or we see him. */
+	/*
+	 * Both accesses are sequentially consistent: a thread that sleeps has seen the fault, or
+	 * this sees the thread.
+	 */
 	if (atomic_load(&r->fetchers)) {
 		atomic_fetch_add(&r->raised, 1);
 		futex_wake(&r->raised);

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Engine threads, and the queue of jobs whose items they take. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Engine threads, and the queue of the jobs whose items they execute. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #include "engines/runner.h"
 
 /*
- * One item. The landing is for accesses through pointers of hmm_access(); after a jump only the
- * parameters are looked at, and those never change.
+ * Executes one item. The landing is for accesses through pointers of hmm_access(). After a jump
+ * only the parameters are used, which never change.
  */
 static int run_item(struct engine *e, struct hmm_job *job, uint64_t item)
 {
@@ -23,7 +23,7 @@ static int run_item(struct engine *e, struct hmm_job *job, uint64_t item)
 			return rc;
 	}
 	rc = job->kernel(&e->ctx, item, job->arg);
-	/* May jump: the last accesses did not stand. */
+	/* jumps if the last accesses were not good */
 	if (!rc)
 		e->ctx.ops->settle(&e->ctx);
 	return rc;
@@ -53,7 +53,7 @@ static void run_items(struct engine *e, struct rjob *rj)
 	}
 }
 
-/* lock held */
+/* The caller holds the lock. */
 static struct rjob *next_job(struct runner *r)
 {
 	for (struct rjob *rj = r->jobs; rj; rj = rj->next)
@@ -62,7 +62,7 @@ static struct rjob *next_job(struct runner *r)
 	return NULL;
 }
 
-/* lock held: the last one who leaves a job without free items ends it */
+/* the caller holds the lock: the last engine that leaves a job without further items ends it */
 static void end_if_last(struct runner *r, struct rjob *rj)
 {
 	struct rjob **p = &r->jobs;
@@ -159,7 +159,7 @@ int runner_start(struct runner *r, struct hmm_device *dev)
 	int rc = hmm_guard_look();
 
 	r->dev = dev;
-	/* Engines take no signal but those that their own accesses cause. */
+	/* Engines block all signals but those that their own accesses cause. */
 	sigfillset(&mask);
 	sigdelset(&mask, SIGSEGV);
 	sigdelset(&mask, SIGBUS);
@@ -238,12 +238,12 @@ int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout
 
 	if (!rj)
 		return 0;
-	/* A signal of the program's ends a wait on the word early. */
+	/* a signal of the program may end the wait early */
 	while (!atomic_load(&rj->ended) && !deadline_passed(deadline))
 		futex_wait(&rj->ended, 0, deadline_left_ns(deadline));
 	if (!atomic_load(&rj->ended))
 		return -ETIME;
-	/* The engine that ended it still holds the lock for its last look at it. */
+	/* The engine that ended the job holds the lock until it no longer looks at the job. */
 	pthread_mutex_lock(&r->lock);
 	job->driver = NULL;
 	pthread_mutex_unlock(&r->lock);

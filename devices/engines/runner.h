@@ -21,7 +21,7 @@
 #include "base/pool.h"
 #include "device/device.h"
 
-/* Written by the engine alone, read by anybody. */
+/* Only the engine writes these, and any thread may read them. */
 struct engine_stats {
 	_Atomic uint64_t device_faults, bytes_read, bytes_written, replays, cancels, guard_hits,
 		overruns, restarts, once_uses, items, stale_accesses;
@@ -38,21 +38,23 @@ struct fault_slot {
 
 enum restart_reason { RESTART_GUARD, RESTART_OVERRUN };
 
-/* One execution engine. All but slot and stats belong to its thread. */
+/* An engine. Only its own thread uses the fields, except for slot and stats. */
 struct engine {
-	struct hmm_ctx ctx; /* first: what kernel functions see */
+	struct hmm_ctx ctx; /* first: kernel functions get a pointer to it */
 	struct runner *runner;
 	struct hmm_engine *gate;
 	bool in;    /* inside a section */
-	bool used;  /* a pointer was given out in this section and is not settled */
+	bool used;  /* a pointer was given out in this section and is still in use */
 	bool wrote; /* ... for writing */
-	bool once;  /* the section uses memory that cannot be cached: no second access in it */
+	bool once;  /* the section uses memory that cannot be cached, so it has one access only */
 	enum restart_reason reason;
 	struct rjob *job;
-	struct hmm_guard guard; /* of the item: an access through a pointer that was given out */
-	uint64_t va;            /* what the guard guards */
+	/* the item's guard: for accesses through a pointer that was given out */
+	struct hmm_guard guard;
+	uint64_t va; /* the address that the guard guards */
 	int prot;
-	uint64_t vanished_page; /* of this item, without faults: where, and how often */
+	/* in this item, on a device without faults: which page has vanished, and how often */
+	uint64_t vanished_page;
 	unsigned int vanished_times;
 	void *state;         /* the driver's */
 	unsigned int served; /* faults, by itself, since it looked at the handlers of signals */
@@ -62,7 +64,7 @@ struct engine {
 	bool started;
 } __attribute__((aligned(64)));
 
-/* A job while it is ours: hmm_job.driver */
+/* A job from submission to its end: hmm_job.driver */
 struct rjob {
 	struct rjob *next;
 	struct hmm_job *job;
@@ -88,7 +90,7 @@ struct runner {
 	bool stopping;      /* lock */
 	uint64_t jobs_done; /* lock */
 	struct objpool job_pool;
-	_Atomic uint32_t raised; /* futex: bumped by each fault while somebody waits for one */
+	_Atomic uint32_t raised; /* futex: each fault adds 1 while a thread waits for one */
 	_Atomic uint32_t fetchers;
 	_Atomic uint32_t closing;
 	struct engine engines[];
@@ -118,17 +120,19 @@ int runner_op_submit(struct hmm_device *dev, struct hmm_job *job);
 int runner_op_wait(struct hmm_device *dev, struct hmm_job *job, uint64_t timeout_ns);
 int runner_op_cancel(struct hmm_device *dev, struct hmm_job *job);
 
-/* faults.c: raise one and sleep until it is answered; f carries the answer's flags back. */
+/* faults.c: raises a fault and sleeps until it is answered. f->flags become the answer's. */
 int fault_raise(struct engine *e, struct hmm_device_fault *f);
 
-/* touch.c: a load or store of each page as the CPU would do it, outside of sections: 0 or -EFAULT */
+/*
+ * touch.c: loads or stores a byte of each page as the CPU does, outside of sections. 0 or -EFAULT
+ */
 int engine_touch(struct engine *e, uint64_t va, size_t len, int prot);
 
 /* access.c */
 extern const struct hmm_ctx_ops access_ctx_ops;
-/* Leave the section. False: it did not stand. */
+/* Leaves the section. False: it was overrun. */
 bool access_leave(struct engine *e);
-/* After a jump to the item's landing: 0 begin the item again, -errno it fails. */
+/* Called after a jump to the item's landing. 0: the item begins again; -errno: it fails. */
 int access_recover(struct engine *e);
 
 static inline void bump(_Atomic uint64_t *counter, uint64_t n)

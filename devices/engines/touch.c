@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Memory that the program serves page by page through a userfaultfd for user mode alone: the kernel does not fault it
- * in on our behalf. An engine's own load or store is one of user mode, and is served as the CPU's.
+ * Touching memory that the program serves page by page through a userfaultfd for user mode only.
+ * The kernel does not fault it in for a system call of ours. An engine's own load or store is in
+ * user mode, and is served as the CPU's.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -15,7 +16,10 @@ static bool may_be_served(const struct hmm_vma *vma, uint64_t va, int prot)
 		vma->kind == HMM_VMA_HUGETLB);
 }
 
-/* noinline: nothing of the caller lives in registers here. A device's access is not the program's: see access.c. */
+/*
+ * noinline: no value of the caller is in a register here. Sanitizers must not see a device's
+ * access: see access.c.
+ */
 static __attribute__((noinline, no_sanitize("thread"), no_sanitize("address"))) int
 touch(uint64_t va, bool write)
 {

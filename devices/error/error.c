@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* error: failures on purpose, around any device. See README in this folder. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* error: makes calls of any device fail on purpose. See README in this folder. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <hmm/device.h>
@@ -12,7 +12,7 @@ struct faulty {
 	int on;
 	int error;
 	uint64_t limit;
-	_Atomic uint64_t state; /* of the generator */
+	_Atomic uint64_t state; /* state of the generator */
 	_Atomic uint64_t injected;
 };
 
@@ -26,7 +26,7 @@ static double draw(struct faulty *f)
 	return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-/* 0, or the error to fail with. */
+/* 0, or the error that the call returns. */
 static int strike(struct faulty *f, int where)
 {
 	if (!(f->on & where) || draw(f) >= f->rate)

@@ -24,8 +24,8 @@ static void alias_drop(struct hold_device *dev, struct hold_page *page)
 }
 
 /*
- * Words are copied one by one: a stamp that another thread writes meanwhile is old or new, never
- * torn.
+ * Copies word by word: a stamp that another thread writes meanwhile is old or new, never half of
+ * each.
  */
 static int alias_read(struct hold_device *dev, struct hold_page *page, unsigned int offset,
 		      void *buf, unsigned int len)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * hold: a device whose translations are held, not looked up. What it reads through a translation is
- * the page that was mapped when the translation was made, whatever the address maps by now: a stale
- * translation is seen as wrong data. Written for torture and tests.
+ * hold: a device whose translations hold their pages. It reads the page that was mapped when the
+ * translation was made, whatever is mapped at the address by now. So a stale translation shows as
+ * wrong data. It is for the torture and tests.
  *
- * A device, its ranges and pages belong to one thread; only the invalidate callback comes from
- * elsewhere, and it touches nothing but `installed`.
+ * A device, its ranges and pages belong to one thread. Only the invalidate callback runs on another
+ * one, and it touches nothing but `installed`.
  */
 #ifndef DEVICES_HOLD_HOLD_H
 #define DEVICES_HOLD_HOLD_H
@@ -32,11 +32,12 @@ struct hold_range;
 
 /* One held translation. */
 struct hold_page {
-	_Atomic bool installed; /* in the device's page table: usable inside a section */
-	bool held;              /* the resource below is there, installed or not */
-	bool written;           /* asked for with write */
+	/* it is in the device's page table, so it may be used inside a section */
+	_Atomic bool installed;
+	bool held;    /* the page is held, whether the translation is installed or not */
+	bool written; /* it was faulted for writing */
 	enum hold_method method;
-	uint64_t seq;      /* of the notifier when it was committed */
+	uint64_t seq;      /* the notifier's sequence when it was committed */
 	uint64_t addr;     /* the address it stands for */
 	int pipe[2];       /* HOLD_REF; -1 until first used */
 	unsigned int slot; /* HOLD_PIN: index in the table of buffers */
@@ -44,8 +45,8 @@ struct hold_page {
 };
 
 /*
- * Finds the second mapping of what vma maps: its address for byte @offset of the object, NULL
- * unknown. Called between read_begin and read_retry.
+ * Finds a second mapping of the object that vma maps: returns the address of byte @offset of the
+ * object; NULL: unknown. Called between read_begin and read_retry.
  */
 typedef char *(*hold_find_alias_fn)(const struct hmm_vma *vma, uint64_t offset, void *arg);
 
@@ -67,9 +68,11 @@ int hold_range_create(struct hold_device *dev, uint64_t start, unsigned int n, u
 void hold_range_destroy(struct hold_range *range);
 struct hold_page *hold_range_page(struct hold_range *range, unsigned int i);
 struct hmm_interval_notifier *hold_range_notifier(struct hold_range *range);
-/* Callbacks seen, for tests. */
+/* How many callbacks there were, for tests. */
 uint64_t hold_range_callbacks(const struct hold_range *range);
-/* Called at the start of each callback, on the thread that runs it; for tests that widen windows.
+/*
+ * fn is called at the start of each callback, on the thread that runs it, for tests that hold a
+ * point open.
  */
 void hold_set_callback_hook(void (*fn)(const struct hmm_invalidation *inv, void *arg), void *arg);
 
@@ -86,18 +89,18 @@ void hold_set_callback_hook(void (*fn)(const struct hmm_invalidation *inv, void 
 int hold_fault(struct hold_range *range, unsigned int i, enum hold_method method, bool write,
 	       uint64_t timeout_ns);
 
-/* Let go of the page. Outside sections. */
+/* Releases the page. Called outside of sections. */
 void hold_drop(struct hold_range *range, unsigned int i);
 
-/* Let go of the page, but keep the translation in the table: what follows is about the table alone. */
+/* Releases the page but keeps the translation in the table, for tests of the table alone. */
 void hold_release_page(struct hold_range *range, unsigned int i);
 
 /* Validated use: hmm_interval_stale() for checks == 0, else hmm_range_check(). */
 bool hold_valid(struct hold_range *range, unsigned int i, unsigned int checks);
 
 /*
- * The access itself, through the held page: 0; -EFAULT the object no longer has that page;
- * -EOPNOTSUPP the method cannot write.
+ * Accesses the held page. 0; -EFAULT: the object no longer has that page; -EOPNOTSUPP: the method
+ * cannot write.
  */
 int hold_read(struct hold_range *range, unsigned int i, unsigned int offset, void *buf,
 	      unsigned int len);

@@ -12,7 +12,7 @@ struct hold_device {
 	bool pins;
 	unsigned int max_pins;
 	unsigned char *pin_used; /* one byte a buffer */
-	int scratch[2];          /* bytes on their way between a page and us */
+	int scratch[2];          /* a pipe for bytes between a page and the caller */
 	hold_find_alias_fn find_alias;
 	void *arg;
 };
@@ -27,7 +27,7 @@ struct hold_range {
 	struct hold_page page[];
 };
 
-/* Each method: take hold of the page at page->addr; let go; read and write it. */
+/* What each method does: takes hold of the page at page->addr, releases it, reads and writes it. */
 struct hold_method_ops {
 	int (*take)(struct hold_device *dev, struct hold_page *page, const struct hmm_vma *vma);
 	void (*drop)(struct hold_device *dev, struct hold_page *page);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * HOLD_PIN: a registered buffer of io_uring pins the page that is mapped now. Its bytes travel
- * through a pipe, which io_uring serves in the submitting thread: no worker threads.
+ * HOLD_PIN: a registered buffer of io_uring pins the page that is mapped now. Bytes are copied
+ * through a pipe, which io_uring serves in the submitting thread, without worker threads.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ int hold_pin_init(struct hold_device *dev)
 		return -ENOMEM;
 	rc = io_uring_queue_init(4, &dev->ring, 0);
 	if (rc)
-		return 0; /* denied or too old: no pins here, hold_device_pins() says so */
+		/* io_uring is denied or too old: hold_device_pins() says that there are no pins */
+		return 0;
 	rc = io_uring_register_buffers_sparse(&dev->ring, dev->max_pins);
 	if (rc) {
 		io_uring_queue_exit(&dev->ring);

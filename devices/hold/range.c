@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Ranges and their translations: fault, take hold, commit; and what an invalidation does to them.
+ * Ranges and their translations: faults, takes hold of pages, commits and invalidates.
  *
- * The page is taken hold of between the sequence of hmm_range_fault() and read_retry: if nothing
- * was invalidated in between and nothing is in flight, what was taken is what is mapped.
+ * The page is taken hold of between hmm_range_fault(), which gives a sequence, and read_retry. If
+ * nothing was invalidated in between and nothing is in flight the page is the one that is mapped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,8 +25,8 @@ void hold_set_callback_hook(void (*fn)(const struct hmm_invalidation *inv, void 
 }
 
 /*
- * Takes translations out of the table; the owner lets go of the pages later. A fork takes only
- * writable ones, which is all there are of private memory here.
+ * Removes translations from the table. The owner releases the pages later. A fork removes only
+ * writable ones: all translations of private memory are writable here.
  */
 static int range_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
 			    void *priv)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * HOLD_REF: vmsplice puts a reference to the page into a pipe; tee shows its bytes again and again
- * without taking it out. The page is not pinned: fork shares it with the child, and the program's
- * next write then goes to a copy while the pipe keeps the original.
+ * HOLD_REF: vmsplice puts a reference to the page into a pipe, and tee reads its bytes without
+ * removing it. The page is not pinned: a fork shares it with the child, and the program's next
+ * write goes to a copy while the pipe keeps the original.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 static void ref_drop(struct hold_device *dev, struct hold_page *page)
 {
-	/* Closing is the only way to drop a page without copying it out. */
+	/* Only closing the pipe drops the page without copying it. */
 	close(page->pipe[0]);
 	close(page->pipe[1]);
 	page->pipe[0] = page->pipe[1] = -1;

@@ -1,15 +1,16 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * null: the shortest legal device. What a device owes the svm layer:
+ * null: the shortest correct device. A device must do this for the svm layer:
  *
- *   map		After it returns 0, [start, start + (n << shift)) may be used, with the permission
- *		that each word says, until
- *   invalidate	returns for a range that overlaps. Not one use later, by any engine, TLB or queue.
- *   collect	optional: a table that grew gives memory back.
+ *	map		After it returns 0, [start, start + (n << shift)) may be used with the
+ *			permission that each word says, until invalidate() returns.
+ *	invalidate	When it returns, no engine, TLB or queue uses the range any more.
+ *	collect		Optional: a table that has grown gives memory back.
  *
- * Engines use translations only inside sections of hmm_engine_enter() and hmm_engine_exit() and keep
- * none from one to the next. The svm layer calls map in a commit section and invalidate with the gate
- * closed, so neither ever meets the other, nor an engine at work.
+ * Engines use translations only inside sections, between hmm_engine_enter() and hmm_engine_exit(),
+ * and keep none from one section to the next. The svm layer calls map in a commit section and
+ * invalidate with the gate closed. So the two never run at the same time, and invalidate never runs
+ * while an engine is in its section.
  */
 #include <hmm/ptable.h>
 #include <hmm/device.h>

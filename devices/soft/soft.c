@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* soft: a page-faulting accelerator in software. See README in this folder. */
 #include <errno.h>
 #include <hmm/memory.h>
@@ -22,14 +22,16 @@ static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
 	return 0;
 }
 
-/* Runs on the pump. */
+/* The pump runs this. */
 static void soft_invalidate(struct hmm_device *dev, uint64_t start, uint64_t end,
 			    enum hmm_event event)
 {
 	struct soft *soft = hmm_device_priv(dev);
 
 	atomic_fetch_add_explicit(&soft->invalidate_calls, 1, memory_order_relaxed);
-	/* TLBs hold nothing that the table does not: what was not there needs no flush. */
+	/*
+	 * TLBs hold only what the table has, so no flush is needed if the table had nothing there.
+	 */
 	if (!hmm_ptable_clear(soft->table, start, end))
 		return;
 	atomic_fetch_add_explicit(&soft->invalidations, 1, memory_order_relaxed);

@@ -9,7 +9,7 @@
 struct soft {
 	struct hmm_ptable *table;
 	bool tlb;
-	_Atomic uint64_t flush_gen; /* bumped with the gate closed: what TLBs hold is void */
+	_Atomic uint64_t flush_gen; /* grows with the gate closed: TLBs must be emptied */
 	_Atomic uint64_t pages_4k, pages_2m, pages_1g, pages_other, invalidations, invalidate_calls;
 };
 

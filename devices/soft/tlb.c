@@ -1,10 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The TLB of an engine: direct mapped, an entry for each aligned 64 KiB with a bit a page. It holds no
- * absence: a page without its bit is looked up in the page table.
+ * The TLB of an engine. It is direct mapped, and has an entry for each aligned 64 KiB, with a bit
+ * for each page. A page without its bit is looked up in the page table.
  *
- * Entries are removed from the page table with the gate closed only, and tlb_enter() runs whenever the
- * gate was passed: inside a section the TLB says nothing that the table does not say.
+ * Entries are removed from the page table only with the gate closed, and tlb_enter() runs at the
+ * beginning of each section. So inside a section the TLB holds nothing that the page table does not
+ * have.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 
 struct tlb_entry {
 	uint64_t tag;  /* block number + 1, 0: empty */
-	uint16_t read; /* a bit a page */
+	uint16_t read; /* a bit for each page */
 	uint16_t write;
 };
 

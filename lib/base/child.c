@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/child.h"
 #include "base/pool.h"
 
@@ -10,8 +10,9 @@
 /* ---- the list -------------------------------------------------------------------------------- */
 
 /*
- * A child may see any state of this list. A place is free with number 0; who takes it writes what
- * tells the file from another with the same number first.
+ * A child may inherit any state of this list. A place with number 0 is free. A thread that takes a
+ * place writes device and inode first, then the number, so that a child can tell the file from
+ * another with that number.
  */
 struct place {
 	_Atomic uint32_t number; /* descriptor + 1, or TAKEN */
@@ -62,10 +63,10 @@ int child_closes(int fd)
 			return fd;
 		}
 	}
-	return fd; /* no memory: it is closed by exec alone */
+	return fd; /* no memory: only an exec closes it */
 }
 
-/* The program may have closed it, and have another file under the number by now. */
+/* The program may have closed the descriptor, and have another file under its number by now. */
 static bool is_still_ours(const struct place *place, int fd)
 {
 	struct stat st;
@@ -117,8 +118,8 @@ void child_close_all(void)
 			if (number && number != TAKEN &&
 			    is_still_ours(&p->place[i], (int)number - 1))
 				/*
-				 * By number: sanitizers keep books on descriptors, which are the
-				 * parent's here.
+				 * Not close(): sanitizers track descriptors, and what they know
+				 * here is the parent's.
 				 */
 				syscall(SYS_close, (int)number - 1);
 		}

@@ -6,16 +6,16 @@
 #include <stdbool.h>
 
 /*
- * Descriptors that a forked child closes; each call returns fd, and takes a negative one. Never
- * blocks.
+ * Puts a descriptor on the list of those that a forked child closes. Returns fd; a negative one is
+ * returned as it is. Never blocks.
  */
 int child_closes(int fd);
-/* It is not ours any more. */
+/* Takes the descriptor off the list. */
 void child_keeps(int fd);
-/* Is it on the list, and still what it was? */
+/* Is the descriptor on the list, and still the same file? */
 bool child_is_listed(int fd);
 
-/* In a child: closes what is on the list. */
+/* In a child: closes all descriptors of the list that are still the same files. */
 void child_close_all(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/deadline.h"
 #include "base/futex.h"
 #include "base/mutation.h"
@@ -48,8 +48,8 @@ uint64_t deadline_slice_ns(uint64_t deadline)
 }
 
 /*
- * Timed waits go by the clock that can be set, and ThreadSanitizer knows no others: never for long,
- * then the deadline is asked again.
+ * Timed waits of POSIX go by a clock that can be set, and ThreadSanitizer does not know the others.
+ * So a wait is cut into short slices, and the deadline is looked at after each.
  */
 static struct timespec slice_end(uint64_t left)
 {

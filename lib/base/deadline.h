@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Deadlines: absolute CLOCK_MONOTONIC ns; 0 is never. And waiting that looks at them. */
+/* Deadlines, in ns of CLOCK_MONOTONIC; 0 is never. Functions that wait until one. */
 #ifndef LIB_BASE_DEADLINE_H
 #define LIB_BASE_DEADLINE_H
 
@@ -15,17 +15,20 @@ uint64_t deadline_after(uint64_t timeout_ns);
 bool deadline_passed(uint64_t deadline);
 /* What is left of it, as a timeout: 0 once it has passed, HMM_FOREVER if it never will. */
 uint64_t deadline_left_ns(uint64_t deadline);
-/* How long to sleep at most before the deadline is looked at again. */
+/* The longest time to sleep before the caller looks at the deadline again. */
 uint64_t deadline_slice_ns(uint64_t deadline);
 
-/* A lock that the pump holds while a driver's callbacks run. 0; -ETIME. */
+/* Takes a lock that the pump may hold for long, while callbacks of drivers run. 0; -ETIME. */
 int deadline_lock(pthread_mutex_t *lock, uint64_t deadline);
-/* Waits for a condition, maybe in vain. 0; -ETIME. */
+/* Waits for a condition; may return before it was signalled. 0; -ETIME. */
 int deadline_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline);
 
-/* Between look number n, from 0, and the next: yields the CPU at first, then sleeps 50 us. */
+/*
+ * For loops that wait: call it with the number of the round, from 0. Yields the CPU in the first
+ * rounds, then sleeps for 50 us.
+ */
 void deadline_pause(unsigned int n);
-/* The same for what is over in a microsecond: spins, then yields, then sleeps 20 us. */
+/* The same for a wait of about a microsecond: spins, then yields, then sleeps for 20 us. */
 void deadline_spin(unsigned int n);
 
 #endif

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Random delays at the windows, for the build that widens races. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Random delays at the points of hooks.h, for the build that widens races. */
 #include "base/epoch.h"
 #include "base/hooks.h"
 

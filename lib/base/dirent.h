@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What getdents64 writes: listing a folder without the heap. */
+/* What getdents64 writes, to list a folder without the heap. */
 #ifndef LIB_BASE_DIRENT_H
 #define LIB_BASE_DIRENT_H
 
@@ -13,7 +13,7 @@ struct linux_dirent64 {
 	char d_name[];
 };
 
-/* The number that the name is; 0 where it begins with none. */
+/* The number that the name begins with; 0 if it begins with none. */
 static inline int dirent_number(const struct linux_dirent64 *d)
 {
 	int n = 0;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/epoch.h"
 #include "base/child.h"
 #include "base/opening.h"
@@ -14,12 +14,14 @@
 #endif
 #define KCMP_FILES 2
 
-#define BEGINNING 1 /* a thread of a child is about to forget; epochs begin with the next number */
+/* the page's content while a thread of a child begins its epoch; the first epoch is 2 */
+#define BEGINNING 1
 
 static _Atomic uint64_t no_page;
 _Atomic uint64_t *_Atomic epoch_page = &no_page;
-static _Atomic uint64_t last = BEGINNING; /* inherited: what a child had its parent never has */
-static _Atomic pid_t owner;               /* whose epoch the last one was */
+/* a child inherits it, so its epochs have numbers that its parent did not have before */
+static _Atomic uint64_t last = BEGINNING;
+static _Atomic pid_t owner; /* the process of the last epoch */
 static void (*forget)(void);
 static _Thread_local int forking __attribute__((tls_model("initial-exec")));
 
@@ -34,13 +36,16 @@ void epoch_forking(bool on)
 	opening_hold(on);
 }
 
-/* Are the descriptors this process's alone, as far as can be found out? */
+/* Does this process have a table of descriptors of its own, as far as can be found out? */
 static bool has_own_files(void)
 {
 	const pid_t parents[] = { getppid(), atomic_load(&owner) };
 
 	for (int i = 0; i < 2; i++) {
-		/* 0: shared; -1: unknown, which is all right for the second: it may be gone */
+		/*
+		 * 0: it shares the table; -1: unknown, which counts as no only for the parent, as
+		 * the process of the last epoch may have ended
+		 */
 		long differs = syscall(SYS_kcmp, getpid(), parents[i], KCMP_FILES, 0, 0);
 
 		if (differs == 0 || (differs < 0 && i == 0))

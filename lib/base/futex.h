@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Waiting on a word. */
+/* Waiting for a word to change. A timeout of 0 is for ever. */
 #ifndef LIB_BASE_FUTEX_H
 #define LIB_BASE_FUTEX_H
 

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Windows of the protocol that tests widen: in builds with -Dmutations=true a function can be
- * called in each; in builds with -Drandom-delay=true each waits at random. Elsewhere nothing is
- * left of them.
+ * Points of the protocol that tests hold open. In builds with -Dmutations=true a test can have a
+ * function called at each point. In builds with -Drandom-delay=true each point waits at random. In
+ * other builds nothing is left of them.
  */
 #ifndef LIB_BASE_HOOKS_H
 #define LIB_BASE_HOOKS_H
 
 enum hmm_point {
-	HMM_POINT_POLLED,      /* an event is queued, the pump knows, nothing is done yet */
-	HMM_POINT_ODD,         /* the pump shows that it is busy */
-	HMM_POINT_QUIESCED,    /* the gate is closed and empty */
-	HMM_POINT_READ,        /* the event is read: its caller runs again */
-	HMM_POINT_INVALIDATED, /* callbacks have run */
-	HMM_POINT_RESUMED,     /* the gate is open, the pump still odd */
-	HMM_POINT_KILLED,      /* fault: translations killed, not registered yet */
-	HMM_POINT_REGISTERED,  /* fault: registered, no snapshot yet */
-	HMM_POINT_SNAPSHOT,    /* fault: snapshot taken, not committed */
-	HMM_POINT_PROBED,      /* validated use: probe answered */
-	/* Fault or check: a changed file is seen, its mappings are taken, nobody is told. */
+	HMM_POINT_POLLED,      /* pump: poll has reported an event, nothing is done yet */
+	HMM_POINT_ODD,         /* pump: pump_seq is odd */
+	HMM_POINT_QUIESCED,    /* pump: the gate is closed, and no engine is in its section */
+	HMM_POINT_READ,        /* pump: the event is read, so the call that raised it goes on */
+	HMM_POINT_INVALIDATED, /* pump: callbacks have run */
+	HMM_POINT_RESUMED,     /* pump: the gate is open, the cycle is over */
+	HMM_POINT_KILLED,      /* fault: translations are invalidated, nothing is registered yet */
+	HMM_POINT_REGISTERED,  /* fault: the range is registered, no snapshot is taken yet */
+	HMM_POINT_SNAPSHOT,    /* fault: the snapshot is taken, nothing is committed yet */
+	HMM_POINT_PROBED,      /* validated use: the probe has answered */
+	/*
+	 * fault or check: mappings of a changed file are out of the table, nothing is invalidated
+	 * yet
+	 */
 	HMM_POINT_UNDELIVERED,
 	HMM_POINT_NR,
 };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/itree.h"
 
 #include <stdbool.h>
@@ -110,7 +110,7 @@ void itree_remove(struct itree *tree, struct itree_node *node)
 	tree->root = drop(tree->root, node);
 }
 
-/* The first node after 'prev' (NULL: of all) that overlaps. */
+/* The first node after `prev` that overlaps; prev NULL: the first of all. */
 static struct itree_node *search(struct itree_node *n, const struct itree_node *prev,
 				 uint64_t start, uint64_t end)
 {

@@ -13,20 +13,21 @@ struct itree_node {
 	struct itree_node *right;
 	uint64_t start;
 	uint64_t end;      /* one past the last */
-	uint64_t max_end;  /* of the subtree */
+	uint64_t max_end;  /* largest end in the subtree */
 	uint64_t priority; /* heap order */
 };
 
 struct itree {
 	struct itree_node *root;
-	uint64_t state; /* of the generator of priorities */
+	uint64_t state; /* state of the generator of priorities */
 };
 
-/* node->start and node->end are set; nodes may overlap and be equal. */
+/* The caller has set node->start and node->end. Nodes may overlap and may be equal. */
 void itree_insert(struct itree *tree, struct itree_node *node);
 void itree_remove(struct itree *tree, struct itree_node *node);
-/* The first node in order of start that overlaps [start, end), or the next one after prev. */
+/* The first node, in order of start, that overlaps [start, end); NULL: none. */
 struct itree_node *itree_first(const struct itree *tree, uint64_t start, uint64_t end);
+/* The next one after prev. */
 struct itree_node *itree_next(const struct itree *tree, const struct itree_node *prev,
 			      uint64_t start, uint64_t end);
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/lines.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ char *lines_next(struct lines *l)
 			return line;
 		}
 		if (l->start == 0 && l->filled == sizeof(l->buf) - 1)
-			l->filled /= 2; /* longer than any name: cut it */
+			l->filled /= 2; /* no name is that long: cut the line */
 		if (fill(l) <= 0)
 			return NULL;
 	}

@@ -9,8 +9,8 @@
 
 struct lines {
 	int fd;
-	off_t at;     /* of the next read; the descriptor's own position is left alone */
-	size_t start; /* of the next line in buf */
+	off_t at;     /* where the next read begins; the descriptor's own position is not changed */
+	size_t start; /* where the next line begins in buf */
 	size_t filled;
 	char buf[8192];
 };
@@ -19,7 +19,7 @@ void lines_init(struct lines *l, int fd);
 /* The next line without its newline, cut at sizeof(buf) - 1; NULL at the end or on an error. */
 char *lines_next(struct lines *l);
 
-/* Unsigned number in hexadecimal or decimal at *p, which is moved behind it. */
+/* Reads an unsigned number at *p, hexadecimal or decimal, and moves *p behind it. */
 uint64_t lines_hex(char **p);
 uint64_t lines_decimal(char **p);
 

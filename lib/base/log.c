@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Where messages go. Whoever says something takes no lock, as others may be blocked with it:
- * there are two sinks, one of them current, and a count of the threads in each. A thread that
- * sets another function fills in the sink that nobody uses, makes it the current one, and waits
- * until the count of the old one is zero:
+ * Where messages go. A thread that prints a message takes no lock, as a thread that holds it may be
+ * blocked: there are two sinks, one of them current, and a count of the threads in each. A thread
+ * that sets another function fills in the sink that is not used, makes it the current one, and
+ * waits until the count of the old one is zero:
  *
  *	says					sets
  *	running[i]++				current = other
  *	current still i? else i anew		running[i]? waits
  *
- * One of the two sees the other.
+ * At least one of the two sees the other.
  */
 #include "base/log.h"
 #include "base/deadline.h"
@@ -67,8 +67,8 @@ void text_hex(struct text *t, uint64_t number)
 /* ---- sinks -------------------------------------------------------------------------------- */
 
 /*
- * Whether descriptor 2 is still what it was when somebody attached: else it may be a file of the
- * program's.
+ * What descriptor 2 was at the first attachment. If it is another file by now we do not write to
+ * it.
  */
 void log_init(void)
 {
@@ -78,7 +78,10 @@ void log_init(void)
 		standard_error = (struct ownfd){ .fd = 2, .dev = st.st_dev, .ino = st.st_ino };
 }
 
-/* One call, so that lines of several threads do not mix. syscall() is no point of cancellation. */
+/*
+ * Writes the line in one call, so that lines of several threads do not mix. syscall() is no point
+ * of cancellation.
+ */
 static void say_stderr(const char *message)
 {
 	struct text t = { 0 };

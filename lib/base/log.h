@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What the library says of its own accord, put together without the heap and without stdio. */
+/* Messages of the library, put together without the heap and without stdio. */
 #ifndef LIB_BASE_LOG_H
 #define LIB_BASE_LOG_H
 
 #include <stddef.h>
 #include <hmm/log.h>
 
-/* A line that grows; what does not fit is left out. */
+/* A line that is put together. Text that does not fit is left out. */
 struct text {
 	size_t n;
 	char s[1024];
@@ -18,11 +18,11 @@ void text_hex(struct text *t, uint64_t number);
 
 /* Remembers which file standard error is. */
 void log_init(void);
-/* Says it. Allocates nothing, leaves errno alone, is no point of cancellation. */
+/* Prints the line. Allocates nothing, does not touch errno, is no point of cancellation. */
 void log_say(enum hmm_log_level level, const char *message);
 /* Is this thread in the program's function for messages? */
 bool log_is_saying(void);
-/* In a forked child: nobody is. */
+/* In a forked child: no thread is in that function. */
 void log_forked(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/mutation.h"
 #include "base/hooks.h"
 
@@ -14,7 +14,7 @@ static const struct {
 #undef X
 };
 
-/* How many the torture finds. */
+/* How many mutations the first list has. */
 #define X(id, name, text) +1
 enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X) };
 #undef X

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Mutations: each breaks one rule of the design, so that the tests can show they would notice.
- * Those of the first list make stale accesses, which the torture must find; those of the second
- * make something else wrong, which the tests named after their rules must. Only in builds with
- * -Dmutations=true; elsewhere every one is the constant false.
+ * Mutations: each breaks one rule of docs/protocol.md on purpose, to prove that a test would
+ * notice. Mutations of the first list make stale accesses, which the torture must find. Those of
+ * the second list make something else wrong, which the tests that docs/protocol.md names must find.
+ * In builds without -Dmutations=true each is the constant false.
  */
 #ifndef LIB_BASE_MUTATION_H
 #define LIB_BASE_MUTATION_H
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* name as given to --break, rule of the design that it breaks */
+/* The name as given to --break, and what is wrong then. */
 #define HMM_MUTATIONS_LIST(X)                                                                      \
 	X(NO_PROBE, "no-probe", "the in-flight probe always answers no")                           \
 	X(READ_FIRST, "read-first", "events are read before devices are quiesced")                 \
@@ -30,7 +30,7 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
-/* rule 8, 8, 8, 8, 8; 8; 11; 12, 12, 12; 15; files */
+/* docs/protocol.md has the rules that these break. */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
@@ -65,9 +65,12 @@ static inline bool hmm_mutation(enum hmm_mutation m)
 #define hmm_mutation(m) false
 #endif
 
-/* 0; -EINVAL unknown; -EOPNOTSUPP not in this build. NULL switches all off. */
+/*
+ * Switches a mutation on; NULL switches all off. 0; -EINVAL: there is no such mutation;
+ * -EOPNOTSUPP: this build has none.
+ */
 int hmm_mutation_set(const char *name);
-/* Name and explanation of number i of those that the torture finds; NULL past the last. */
+/* Name and explanation of mutation i of the first list; NULL past the last. */
 const char *hmm_mutation_name(size_t i, const char **text);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Cancellation is held off in a function that takes locks: pthread_cancel() acts once it has
- * returned.
+ * Cancellation is held off in functions that take locks: pthread_cancel() acts when such a function
+ * has returned.
  */
 #ifndef LIB_BASE_NOCANCEL_H
 #define LIB_BASE_NOCANCEL_H
@@ -9,8 +9,8 @@
 #include <pthread.h>
 
 /*
- * How deep this thread is in calls of the library that take locks: a signal handler may have
- * interrupted one.
+ * In how many nested calls that take locks this thread is. A signal handler that calls the library
+ * looks at it, as the handler may have interrupted such a call.
  */
 extern _Thread_local unsigned int inside_library
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -31,18 +31,18 @@ static inline int nocancel_begin(void)
 }
 
 /*
- * The same in a function that may wait long: one that is to be cancelled ends here, where nothing
- * is done yet.
+ * The same for a function that may wait long: a thread that was cancelled before ends here, where
+ * nothing is done yet.
  */
 #define HMM_CANCEL_POINT                                                                           \
 	pthread_testcancel();                                                                      \
 	HMM_NO_CANCEL
 
-/* The first declaration of a function's body. */
+/* Stands first in the body of a function. */
 #define HMM_NO_CANCEL                                                                              \
 	const int nocancel __attribute__((cleanup(nocancel_end), unused)) = nocancel_begin()
 
-/* In a function that takes a lock and has no point of cancellation. */
+/* HMM_INSIDE is for a function that takes a lock and has no point of cancellation. */
 static inline void inside_end(const int *unused_value)
 {
 	(void)unused_value;

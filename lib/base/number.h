@@ -21,7 +21,10 @@ static inline uint32_t max32(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* Digits of a number, without a NUL behind them; returns where they end. base: 10 or 16. */
+/*
+ * Writes the digits of a number, without a NUL behind them, and returns where they end. base: 10 or
+ * 16.
+ */
 static inline char *put_number(char *p, uint64_t v, unsigned int base)
 {
 	char digits[20];
@@ -36,7 +39,7 @@ static inline char *put_number(char *p, uint64_t v, unsigned int base)
 	return p;
 }
 
-/* A counter that others only read: it orders nothing. */
+/* Adds to a statistics counter, which orders no other memory access. */
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/opening.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
@@ -8,16 +8,17 @@
 #include <time.h>
 
 /*
- * thread that opens		thread that forks
- * opening++			forks++
- * forks? wait a little		opening? wait a little
+ *	thread that opens		thread that forks
+ *	opening++			forks++
+ *	forks? wait a little		opening? wait a little
  *
- * One of the two sees the other. A little: each may wait for the other by way of a third.
+ * At least one of the two sees the other. They wait only a little, as each may have to wait for the
+ * other by way of a third thread.
  */
 #define LITTLE_NS 100000000ULL
 
-static _Atomic uint32_t forks;   /* under way */
-static _Atomic uint32_t opening; /* threads that open */
+static _Atomic uint32_t forks;   /* how many forks are under way */
+static _Atomic uint32_t opening; /* how many threads open a descriptor */
 static _Thread_local unsigned int depth __attribute__((tls_model("initial-exec")));
 static _Thread_local bool never_waits __attribute__((tls_model("initial-exec")));
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/ownfd.h"
 #include "base/child.h"
 #include "base/opening.h"
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The kernel's table of descriptors grows with the largest number, to 8 KiB for this one. */
+/* The kernel's table of descriptors is as large as the highest number needs: 8 KiB for this one. */
 #define HIGH 960
 
 static int high_number(void)
@@ -70,8 +70,8 @@ void close_ours(int fd)
 	opening_begin();
 	ours = child_is_listed(fd);
 	/*
-	 * A thread that does not wait for forks closes first: a child must not get what left the
-	 * list.
+	 * A thread that does not wait for forks closes first: a fork may come in between, and the
+	 * child must not inherit a descriptor that is no longer on the list.
 	 */
 	if (ours && !opening_waits())
 		close(fd);

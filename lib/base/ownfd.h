@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Descriptors of the library in a table that is the program's. A program may close what it does not
- * know (closefrom(3), daemons), and the number is then somebody else's: reading from it would take
- * the program's data, closing it would close the program's file. So a descriptor is kept at a high
- * number, which is not handed out again soon, and is recognised by device and inode before it is
- * used. A forked child closes it (epoch.h). For files whose inode is their own: userfaultfds,
- * pipes, sockets, /proc, files.
+ * Descriptors of the library in the program's table. A program may close descriptors that it does
+ * not know (closefrom(3), daemons) and open a file of its own under the same number. If we read
+ * from that we would take the program's data, and if we closed it we would close the program's
+ * file. So the library keeps a descriptor at a high number, which the kernel does not hand out
+ * again soon, and compares device and inode before it uses it. A forked child closes the descriptor
+ * (epoch.h). This works for files with an inode of their own: userfaultfds, pipes, sockets, /proc,
+ * files.
  */
 #ifndef LIB_BASE_OWNFD_H
 #define LIB_BASE_OWNFD_H
@@ -22,20 +23,20 @@ struct ownfd {
 #define OWNFD_NONE ((struct ownfd){ .fd = -1 })
 
 /*
- * Takes the descriptor over and moves it out of the way. 0; fd itself if it is negative; -errno,
+ * Takes the descriptor over and moves it to a high number. 0; fd itself if it is negative; -errno,
  * and fd is closed.
  */
 int ownfd_take(struct ownfd *own, int fd);
-/* The same for one that stays where it is. */
+/* The same, but keeps the number. */
 int ownfd_adopt(struct ownfd *own, int fd);
-/* Is it still what was taken? One system call. errno is left alone. */
+/* Is the descriptor still the file that was taken? Makes one system call. Does not touch errno. */
 bool ownfd_is_ours(const struct ownfd *own);
 /*
- * Closes a descriptor of the list of child.h, if it still is what it was. It leaves the list first,
- * as its number may be somebody else's from then on.
+ * Closes a descriptor that is on the list of child.h, if it is still the same file. Takes it off
+ * the list before, as the number may become another file's once it is closed.
  */
 void close_ours(int fd);
-/* The same for one that was taken. */
+/* The same for a descriptor that was taken. */
 void ownfd_close(struct ownfd *own);
 
 #endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/pool.h"
 
 #include <stdatomic.h>
@@ -22,14 +22,14 @@ struct owned {
 };
 
 /*
- * Every mapping of ours, for pool_owns(): end is written last and cleared first, 0 is an empty
- * place. Tables are added in front of the list, each a mapping of ours in its own first place, and
- * stay for good: readers take no lock.
+ * Every mapping of ours, for pool_owns(). An empty place has end 0; `end` is written last when a
+ * place is filled. A new table is put in front of the list, and its own mapping into its first
+ * place. Tables stay for good, as readers take no lock.
  */
 struct table {
 	struct table *next;
 	_Atomic size_t top; /* places in use are below this */
-	/* All that was ever in it lies between these: most questions need no more. */
+	/* All that was ever in the table lies between these two, which answers most questions. */
 	_Atomic uint64_t low;
 	_Atomic uint64_t high;
 	struct owned place[];
@@ -61,7 +61,7 @@ static bool put_in(struct table *t, uint64_t start, uint64_t end)
 		size_t top = atomic_load(&t->top);
 		uint64_t empty = 0;
 
-		/* 1 reserves the place: no mapping ends there */
+		/* end 1 reserves the place, as no mapping ends at 1 */
 		if (atomic_load(&o->end) || !atomic_compare_exchange_strong(&o->end, &empty, 1))
 			continue;
 		bound(t, start, end);
@@ -75,9 +75,9 @@ static bool put_in(struct table *t, uint64_t start, uint64_t end)
 }
 
 /*
- * Nobody may access it, to begin with. A flag or a name that the program's mappings lack keeps the
- * kernel from merging ours with a neighbour that the program has mirrored. Until it has one, what
- * cannot be accessed is merged with nothing that can be mirrored.
+ * Maps pages that nobody can access yet. Then a flag and a name that the program's mappings lack
+ * keep the kernel from merging the mapping with a mirrored neighbour. Before it has these the
+ * kernel does not merge it either, as nothing that is mirrored is inaccessible.
  */
 static void *map_named(size_t size)
 {
@@ -91,7 +91,7 @@ static void *map_named(size_t size)
 }
 
 /*
- * Not by the name that the preload object stands in for: it would note it, and we may hold the
+ * By number: mprotect() may be the preload object's, which would note the call, and we may hold the
  * gate.
  */
 static bool open_up(void *p, size_t size)
@@ -100,8 +100,8 @@ static bool open_up(void *p, size_t size)
 }
 
 /*
- * It can be accessed before anybody can know whose it is, but it is never unmapped: mirrored as the
- * program's it would cost a registration, and no wait.
+ * The table can be accessed before pool_owns() knows it, so it may be taken for the program's and
+ * be registered. That does no harm: it is never unmapped, so nobody waits.
  */
 static bool add_table(void)
 {
@@ -130,7 +130,7 @@ static bool own(uint64_t start, uint64_t end)
 	return false;
 }
 
-/* The place of what begins at an address, or that an address lies in. */
+/* The place of the mapping that an address lies in. */
 static struct owned *find(uint64_t addr)
 {
 	for (struct table *t = atomic_load(&tables); t; t = t->next) {

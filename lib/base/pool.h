@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Memory that is never mirrored: the pump, the tables and everything that is used while a lock of
- * ours is held live here, so that no allocation of ours can wait for an event that we must read.
+ * Memory that is never mirrored. The pump, the tables and all code that runs under a lock of ours
+ * allocate here, so that no allocation of ours waits for an event that we must read.
  */
 #ifndef LIB_BASE_POOL_H
 #define LIB_BASE_POOL_H
@@ -12,16 +12,18 @@
 #include <pthread.h>
 
 /*
- * Zeroed pages, a VMA of their own ("[anon:libhmm]" where the kernel names VMAs). NULL: no memory.
+ * Maps zeroed pages as a VMA of their own ("[anon:libhmm]" if the kernel names VMAs). NULL: no
+ * memory.
  */
 void *pool_map(size_t size);
 void pool_unmap(void *ptr, size_t size);
-/* Is this address in memory of ours? For kernels that do not name VMAs. Never blocks. */
+/* Is this address in memory from pool_map()? Never blocks. */
 bool pool_owns(uint64_t addr);
 
 /*
- * Objects of one size. get() zeroes. Objects are never returned to the system before fini().
- * Thread-safe; may map pages, never unmaps any: legal under every lock.
+ * Objects of one size. objpool_get() returns a zeroed one. Their memory goes back to the system in
+ * objpool_fini() only. Thread-safe. Getting one may map pages and never unmaps any, so it is
+ * allowed under every lock.
  */
 struct objpool {
 	pthread_mutex_t lock;

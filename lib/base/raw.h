@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * System calls that leave errno alone: the result is what the kernel says, -errno for an error. For
- * code that runs on another thread's thread-local storage (lib/pump/keeper.c).
+ * System calls that do not touch errno: they return the kernel's result, which is -errno for an
+ * error. They are for code that runs on another thread's thread-local storage (lib/pump/keeper.c).
  */
 #ifndef LIB_BASE_RAW_H
 #define LIB_BASE_RAW_H
@@ -39,8 +39,8 @@ static inline long raw5(long nr, long a, long b, long c, long d, long e)
 }
 
 /*
- * A process or thread that begins in fn(arg) on a stack of its own, of which stack is the end, a
- * multiple of 16. Not clone(3): sanitizers take that for a fork, and its child for one that must
+ * Makes a process or thread that begins in fn(arg) on a stack of its own. `stack` is the stack's
+ * end, a multiple of 16. Not clone(3): sanitizers take that for a fork, after which the child must
  * not make threads.
  */
 static inline long raw_clone(unsigned long flags, void *stack, int (*fn)(void *), void *arg)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Static probes for bpftrace, perf and SystemTap, of the provider libhmm: hmm_trace(name,
- * arguments...). man/hmm-debug.7 lists them, tests/docs/probes.py holds the two against each
- * other. A probe is a nop and a note in the object. Arguments are what is at hand: what has to be
- * computed would be computed without a listener, too.
+ * arguments...). man/hmm-debug.7 lists them, tests/docs/probes.py holds the two against each other.
+ * A probe is a nop and a note in the object. Arguments are values that the code has anyway: others
+ * would be computed even if nobody listens.
  */
 #ifndef LIB_BASE_TRACE_H
 #define LIB_BASE_TRACE_H
@@ -18,7 +18,7 @@ static inline void trace_nothing(int unused, ...)
 	(void)unused;
 }
 
-/* Never evaluated: variables that only probes use are used. */
+/* Never evaluated: tells the compiler that variables which only probes use are used. */
 #define hmm_trace(name, ...)                                                                       \
 	do {                                                                                       \
 		if (0)                                                                             \

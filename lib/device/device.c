@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Devices: an ops table that is filled in, and a stack. Missing ops of a stacked device forward to the
- * one below; missing ops of the lowest say -EOPNOTSUPP.
+ * Devices: a table of ops that is filled in, and a stack. An op that a stacked device lacks calls
+ * the device below; one that the lowest device lacks returns -EOPNOTSUPP.
  */
 #include "device/device.h"
 #include "space/debug.h"
@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- what stands in for a missing op of the lowest device ------------------------------------- */
+/* ---- what stands in for a missing op of the lowest device ----------------------------------- */
 
 static int none_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
@@ -79,7 +79,7 @@ static const struct hmm_device_ops none = {
 	.destroy = none_void,
 };
 
-/* ---- what stands in for a missing op of a stacked device: the device below --------------------- */
+/* ---- what stands in for a missing op of a stacked device: the device below ------------------ */
 
 static int next_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
@@ -144,7 +144,7 @@ static const struct hmm_device_ops next = {
 	.wait = next_wait,
 	.cancel = next_cancel,
 	.collect = next_collect,
-	/* statistics and destruction go down the stack by themselves */
+	/* for statistics and destruction the callers go down the stack themselves */
 	.get_stats = none_stats,
 	.destroy = none_void,
 };
@@ -235,7 +235,7 @@ void hmm_device_destroy(struct hmm_device *dev)
 	DEBUG_CALL(NULL, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 
-	/* A driver's locks may be held by threads that a child has not. */
+	/* Threads that a forked child does not have may hold the driver's locks. */
 	if (dev && epoch_inherited(dev->epoch))
 		return;
 	while (dev) {

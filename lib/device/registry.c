@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Devices by name. "error:rate=0.1,seed=7,soft" is read from the left and opened from the right: the
- * device at the end first, then each one around it.
+ * Devices by name. "error:rate=0.1,seed=7,soft" is parsed from the left and opened from the right:
+ * the device at the end first, then each device that is stacked on it.
  */
 #include "device/device.h"
 #include "space/debug.h"
@@ -195,7 +195,7 @@ static int parse(const char *spec, struct layer *layers, int *n)
 	strcpy(buf, spec);
 	while (!rc && (token = strsep(&rest, ",")))
 		rc = parse_token(token, layers, n);
-	/* Each but the last needs one below it, and the last must not. */
+	/* Each device but the last must stack, and the last must not. */
 	for (int i = 0; !rc && i < *n; i++)
 		if (layers[i].driver->stacks != (i < *n - 1))
 			rc = -EINVAL;

@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The gate: engines use translations inside sections; the pump shuts the gate and waits until all
- * have left. Entering and leaving pair with shutting by sequential consistency:
+ * The gate. Engines use translations inside sections. The pump closes the gate and waits until all
+ * engines have left their sections. The accesses of both sides are sequentially consistent:
  *
  *	engine				closer
  *	state = IN			closed = 1
  *	closed? -> leave, wait		state == IN? -> wait
  *
- * One of the two sees the other. Sleeping works the same way: with 'waiting' and 'left' for the closer, with 'sleepers'
- * and 'closed' for engines.
+ * At least one of the two sees the other. Sleeping works in the same way: with `waiting` and `left`
+ * for the closer, with `sleepers` and `closed` for engines.
  */
 #include "engine/gate.h"
 #include "space/debug.h"
@@ -27,16 +27,17 @@
 #include <sched.h>
 
 /*
- * Pauses, of about 40 ns, before one sleeps until the other is done. Both sides work for microseconds, while to be
- * woken on a CPU that went idle takes 60 us in a guest: a closer that slept after 400 pauses, and made engines sleep
- * for it, left a job under 50,000 munmaps a second 0.50 of its throughput; with 2500 it keeps 0.77. Who waits for a
- * thread on its own CPU sleeps at once.
+ * How many pauses, of about 40 ns, a thread makes before it sleeps until the other side is done.
+ * Both sides work for microseconds, but in a guest it takes 60 us to wake a thread on a CPU that
+ * went idle. With a closer that slept after 400 pauses, and made engines sleep for it, a job under
+ * 50,000 munmaps a second kept 0.50 of its throughput; with 2500 it keeps 0.77. A thread that waits
+ * for another on its own CPU sleeps at once.
  */
 #define SPIN_CLOSER 2500
 #define SPIN_ENGINE 1500
-#define OVERRUN_ASLEEP_NS                                                                          \
-	10000000ULL /* an engine that sleeps inside its section is run over after that */
-#define OVERRUN_AWAKE_NS 1000000000ULL /* one that merely has not come to run in time */
+/* an engine that sleeps inside its section is run over after this time */
+#define OVERRUN_ASLEEP_NS 10000000ULL
+#define OVERRUN_AWAKE_NS 1000000000ULL /* any other engine is run over after this time */
 
 int gate_init(struct gate *gate, struct hmm_mm *mm)
 {
@@ -143,7 +144,7 @@ void hmm_engine_enter(struct hmm_engine *e)
 		atomic_exchange(&e->state, ENGINE_IN);
 		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
 			return;
-		/* In a child whoever closed it is not here. */
+		/* A forked child does not have the thread that closed the gate. */
 		if (mm_inherited(e->mm))
 			return;
 		leave(e);
@@ -151,7 +152,7 @@ void hmm_engine_enter(struct hmm_engine *e)
 	}
 }
 
-/* Apart, so that the other way out needs no frame. */
+/* A function of its own, so that the usual way out needs no stack frame. */
 static __attribute__((noinline, cold)) bool exit_checked(struct hmm_engine *e, const void *site)
 {
 	debug_exit(e, site);
@@ -226,7 +227,7 @@ static bool is_empty(struct gate *gate)
 	return true;
 }
 
-/* Would spinning keep an engine from leaving? */
+/* Is an engine inside its section on this CPU, so that spinning would keep it from leaving? */
 static bool in_the_way(struct gate *gate)
 {
 	uint32_t top = atomic_load(&gate->engines_top);
@@ -248,8 +249,9 @@ static bool sleeps(const struct hmm_engine *e)
 	long nr;
 
 	/*
-	 * One that is not among our threads may share the memory all the same, and run. One that a debugger stopped
-	 * was not in a fault, or was: it may be about to store, as one that was preempted.
+	 * An engine whose thread is not found among ours may be in another process that shares the
+	 * memory, so it counts as running. A thread that a debugger has stopped may be about to
+	 * store, as one that was preempted, so it does not count as sleeping.
 	 */
 	return thread_state(tid, &nr) == THREAD_SLEEPS && !thread_stopped(tid);
 }
@@ -261,9 +263,10 @@ static void overrun(struct hmm_mm *mm, const struct hmm_engine *e)
 }
 
 /*
- * An engine that sleeps in a fault cannot be waited for: what would wake it may be the very event that
- * is not read yet (rule 5). Its section is marked: what it read is thrown away and replayed. One that was
- * preempted is waited for, as long as the watchdog can bear: it may be about to store.
+ * The gate cannot wait for an engine that sleeps in a fault: what wakes it may be the very event
+ * that is not read yet (rule 5 in docs/protocol.md). So its section is marked as overrun, and the
+ * engine throws away what it read and begins again. The gate waits for an engine that was
+ * preempted, as it may be about to store, but no longer than OVERRUN_AWAKE_NS.
  */
 void gate_overrun(struct hmm_mm *mm, bool awake_too)
 {
@@ -314,7 +317,10 @@ static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 	return rc;
 }
 
-/* Let everybody in again, unless a thief has it closed too: then the pump will. Who closed it goes. */
+/*
+ * Lets engines in again, unless a thief has closed the gate, too: then the pump opens it. Releases
+ * gate.lock.
+ */
 static void unshut(struct hmm_mm *mm)
 {
 	if (atomic_fetch_and(&mm->gate.closed, ~GATE_CLOSER) == GATE_CLOSER &&
@@ -338,11 +344,11 @@ static void resume(struct hmm_quiescer *q)
 	q->ops.resume(q->priv);
 }
 
-/* gate.lock is held. */
+/* The caller holds gate.lock. */
 static void quiesce_all(struct gate *gate)
 {
 	if (atomic_load(&gate->quiesced))
-		return; /* by a thief, for us to resume */
+		return; /* a thief has stopped them, and we let them go on */
 	for (struct hmm_quiescer *q = gate->quiescers; q; q = q->next)
 		quiesce(q);
 	atomic_store(&gate->quiesced, 1);
@@ -385,7 +391,7 @@ int gate_close(struct hmm_mm *mm, uint64_t deadline)
 }
 
 /*
- * The devices go on, unless a thief counts on it that they are stopped:
+ * Lets the devices go on, unless a thief relies on their being stopped:
  *
  *	opener				thief
  *	quiesced = 0			closed += GATE_THIEF

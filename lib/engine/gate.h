@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The gate, as the library closes it. */
+/* The gate inside the library: closing it. */
 #ifndef LIB_ENGINE_GATE_H
 #define LIB_ENGINE_GATE_H
 
@@ -9,25 +9,32 @@ int gate_init(struct gate *gate, struct hmm_mm *mm);
 void gate_fini(struct gate *gate);
 
 /*
- * Takes gate.lock and returns when no section is open: 0; -ETIME, and it is not closed. What a quiescer does on the
- * calling thread takes as long as it takes.
+ * Takes gate.lock, closes the gate and returns when no section is open. 0; -ETIME: the gate is not
+ * closed. The deadline does not bound the quiescers' callbacks, which run on the calling thread.
  */
 int gate_close(struct hmm_mm *mm, uint64_t deadline);
 void gate_open(struct hmm_mm *mm);
-/* Engines that sleep inside their sections are run over; all of them if awake_too. */
+/*
+ * Marks the sections of engines that sleep inside them as overrun; with awake_too all open
+ * sections.
+ */
 void gate_overrun(struct hmm_mm *mm, bool awake_too);
-/* For a thief: have the quiescers stop their devices. False: somebody else is at it. */
+/* For a thief: has the quiescers stop their devices. False: another thread holds gate.lock. */
 bool gate_try_quiesce(struct hmm_mm *mm);
 
 /*
- * hmm_mm_commit_begin() in two steps, for a thread that holds a lock which must not be held at a
- * closed gate; then hmm_mm_commit_end(). True: it has begun.
+ * hmm_mm_commit_begin() in two steps, for a thread with a lock that must not be held while it
+ * waits for the gate. gate_commit_try(): true: the commit section has begun, and
+ * hmm_mm_commit_end() ends it.
  */
 bool gate_commit_try(struct hmm_mm *mm);
-/* It was open at an instant: 0; -ETIME. */
+/* Waits until the gate is open, which it may be for an instant only. 0; -ETIME. */
 int gate_wait_open(struct hmm_mm *mm, uint64_t deadline);
 
-/* Is an event read by a thief that the pump has not handled yet, or about to be (pump/steal.h)? */
+/*
+ * Has a thief read an event that the pump has not handled yet, or is it about to read one
+ * (pump/steal.h)?
+ */
 static inline bool gate_has_thieves(const struct hmm_mm *mm)
 {
 	return atomic_load(&mm->gate.closed) & GATE_THIEVES;

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Has any mirrored file changed? Asked by who submits a job; and told by the program of one of
- * them.
+ * Has any mirrored file changed? A driver asks that before it submits a job (hmm_mm_check_files()),
+ * and the program may say that it changed one (hmm_mm_note_file()).
  */
 #include "files/mapping.h"
 #include "space/debug.h"
@@ -17,7 +17,8 @@
 #define SPANS_AT_ONCE 256
 
 /*
- * A bucket at a time: thousands of files, a system call each, must not keep a fault from the lock.
+ * Takes the lock for one bucket at a time, so that a fault need not wait for the system calls of
+ * thousands of files.
  */
 static int look_at_bucket(struct file_table *t, size_t i)
 {
@@ -54,7 +55,7 @@ int hmm_mm_check_files(struct hmm_mm *mm)
 				i |= 63;
 		}
 	}
-	/* also what file_unchanged() found and could not tell */
+	/* This invalidates also what file_unchanged() found, which may not invalidate. */
 	files_sweep_all(mm);
 	return changed;
 }

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Files that nothing maps any more: our descriptor keeps the filesystem from being unmounted, our
- * watch keeps the inode. The pump notes what was unmapped and closes once the devices run again;
- * who has to know calls hmm_mm_barrier():
+ * Closing files that nothing maps any more. Until then our descriptor keeps the filesystem from
+ * being unmounted, and our watch keeps the inode in memory. The pump notes what was unmapped and
+ * closes once the devices run again. A program that wants to unmount calls hmm_mm_barrier() first:
  *
  *	program				pump
  *	munmap				reads the event
@@ -11,8 +11,8 @@
  *	barrier: closes, or waits
  *	umount
  *
- * Not before the event is read: closing the last descriptor of a deleted file frees its blocks,
- * which takes as long as the file is large, with the devices stopped.
+ * The pump does not close in its cycle: closing the last descriptor of a deleted file frees its
+ * blocks, which may take long for a large file, and the devices are stopped meanwhile.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -54,7 +54,7 @@ void files_close_unused_locked(struct hmm_mm *mm, unsigned int mappings)
 		t->gc_ns = clock_ns() + FILES_RETRY_NS;
 }
 
-/* gone_lock is held. Where there are more than fit, the last one grows. */
+/* The caller holds gone_lock. When the array is full the last range grows. */
 static void add_gone(struct file_table *t, uint64_t start, uint64_t end)
 {
 	struct gone_range *last;
@@ -82,7 +82,10 @@ void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	pthread_mutex_unlock(&t->gone_lock);
 }
 
-/* What was noted first, until something cannot be looked at. True: all of it is done with. */
+/*
+ * Forgets mappings in the noted ranges, until one cannot be looked at now; notes the rest again.
+ * True: all ranges were dealt with.
+ */
 static bool forget_gone(struct hmm_mm *mm, const struct gone_range *gone, int n)
 {
 	struct file_table *t = mm->files;
@@ -120,7 +123,10 @@ bool files_closed(struct hmm_mm *mm)
 	pthread_mutex_unlock(&t->gone_lock);
 	all = forget_gone(mm, gone, ranges);
 	close_unused(t);
-	/* Only now: who finds the numbers equal relies on it. */
+	/*
+	 * After close_unused(): a caller that finds the two numbers equal relies on the files being
+	 * closed.
+	 */
 	if (all)
 		atomic_store(&t->closed, n);
 	pthread_mutex_unlock(&t->lock);

@@ -1,14 +1,15 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The files behind mirrored ranges. Truncating, punching and the like raise no event, by whomever:
- * so each file has a descriptor and a stamp (see stamp.c), and who uses a translation may ask
- * whether the file is as it was when the range was faulted. A file that changed gets a new
- * generation; mappings of an older one are dead, and are invalidated by the next call that may.
+ * The files behind mirrored ranges. No event tells that a file was truncated or a hole punched into
+ * it. So the library keeps a descriptor and a stamp (kernel/stamp.c) of each file, and a driver may
+ * ask whether the file is as it was when the range was faulted. A file that changed gets a new
+ * generation. Mappings with an older generation are stale, and the next call that may invalidate
+ * does so.
  *
- * Times change for harmless reasons too, our own faults for writing among them. Those are told
- * apart by inotify, which reports every system call that changes a file's data, and no store:
- * between file_write_begin() and file_write_end() a changed time without such an event is our
- * doing.
+ * A file's times change for harmless reasons, too: our own faults for writing change them. inotify
+ * tells these apart, as it reports every system call that changes a file's data, and no store. So
+ * between file_write_begin() and file_write_end() a changed time without an event of inotify's is
+ * our own doing.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -113,7 +114,10 @@ static struct file *new_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	return f;
 }
 
-/* What was opened without the lock becomes the file's, unless somebody was faster. */
+/*
+ * The descriptor that was opened without the lock becomes the file's, unless another thread has
+ * given it one meanwhile.
+ */
 static struct file *adopt(struct hmm_mm *mm, const struct hmm_vma *vma, struct open_file *h,
 			  int err)
 {
@@ -128,15 +132,17 @@ static struct file *adopt(struct hmm_mm *mm, const struct hmm_vma *vma, struct o
 	}
 	f->h = *h;
 	f->has_none = err == -ENOENT;
-	/* That the mapping changed meanwhile is no reason to go without the file: at once again. */
+	/*
+	 * If only the mapping changed meanwhile, the next fault may look for a descriptor at once.
+	 */
 	f->retry_ns = err == -EAGAIN ? 0 : clock_ns() + FILES_RETRY_NS;
-	/* Nobody saw what happened to it before: older mappings cannot be vouched for. */
+	/* Changes before now were unseen, so its older mappings become stale. */
 	if (h->fd >= 0 && !is_new)
 		file_outdate_locked(mm->files, f);
 	return f;
 }
 
-/* The lock is held, and was let go meanwhile where the file had to be opened. */
+/* The caller holds the lock. It is released for a while if the file has to be opened. */
 static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
@@ -154,7 +160,7 @@ static struct file *get_file(struct hmm_mm *mm, const struct hmm_vma *vma)
 	return adopt(mm, vma, &h, err);
 }
 
-/* The descriptor has gone, or the watch. */
+/* Has the descriptor or the watch gone? */
 static bool has_to_be_found_again(const struct file *f, int err)
 {
 	return err == -EBADF || (f->h.watch && !watch_works(f->h.watch));
@@ -177,8 +183,9 @@ bool file_look_locked(struct file_table *t, struct file *f)
 		changed = true;
 	else if (
 		/*
-		 * Blocks: a hole of a DAX file was filled, its zero page replaced; shared: it was
-		 * cloned.
+		 * Our own fault changes times only, so these are changes: the number of blocks of a
+		 * DAX file (a hole was filled, and its zero page replaced), and more shared extents
+		 * (the file was cloned).
 		 */
 		ours)
 		changed = events != f->h.events || now.size != was->size ||
@@ -200,7 +207,7 @@ bool file_look_locked(struct file_table *t, struct file *f)
 	return true;
 }
 
-/* 0; -ETIME: some are left to the next call. */
+/* Invalidates all stale mappings. 0; -ETIME: some are left to the next call. */
 static int sweep(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct file_table *t = mm->files;
@@ -219,7 +226,6 @@ static int sweep(struct hmm_mm *mm, uint64_t deadline)
 	return err;
 }
 
-/* Everything that was seen to change is told when it returns, by whomever. */
 void files_sweep_all(struct hmm_mm *mm)
 {
 	do
@@ -234,7 +240,10 @@ static bool has_file(const struct hmm_vma *vma)
 	       (vma->kind == HMM_VMA_HUGETLB && (vma->inode || vma->dev_minor || vma->dev_major));
 }
 
-/* The file that a mapping is to belong to, as it is now. Of a namesake nothing is known. */
+/*
+ * Finds the file of a mapping and looks whether it has changed. NULL if the mapping is of a
+ * namesake, of which the library keeps no record.
+ */
 static struct file *file_to_track(struct hmm_mm *mm, const struct hmm_vma *vma, bool namesake)
 {
 	struct file *f = get_file(mm, vma);
@@ -245,7 +254,10 @@ static struct file *file_to_track(struct hmm_mm *mm, const struct hmm_vma *vma, 
 	return namesake ? NULL : f;
 }
 
-/* Before the lock is taken for long: does the number tell which file it is? */
+/*
+ * Is the mapping of another file than the one that we keep under its inode number? Asks the
+ * filesystem, so the lock is not held meanwhile.
+ */
 static bool is_namesake(struct hmm_mm *mm, const struct hmm_vma *vma)
 {
 	struct file_table *t = mm->files;
@@ -260,7 +272,10 @@ static bool is_namesake(struct hmm_mm *mm, const struct hmm_vma *vma)
 	return h.fd >= 0 && h.namesakes && !file_is_mapped(mm, &h, vma);
 }
 
-/* Changes of it are unseen, or nobody can make any. */
+/*
+ * Will changes of the file be seen? A file without a name and without a descriptor counts: nobody
+ * in this process can change it.
+ */
 static bool is_known(const struct file *f, const struct hmm_vma *vma)
 {
 	return f && (f->h.fd >= 0 || (vma->kind == HMM_VMA_SHMEM && f->has_none));
@@ -281,7 +296,10 @@ int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
 		err = deadline_lock(&t->lock, deadline);
 		if (err)
 			return err;
-		/* Of what cannot be watched no event tells that it has gone. */
+		/*
+		 * No event tells when memory that cannot be registered is unmapped, so each fault
+		 * looks at a few mappings.
+		 */
 		files_close_unused_locked(mm, SPANS_A_FAULT);
 		if (filed)
 			f = file_to_track(mm, vma, namesake);
@@ -380,8 +398,8 @@ static bool is_watched(const struct mapping *s)
 	const struct file *f = s->file;
 
 	/*
-	 * Without the watch a stamp says too little: filesystems take it before they take the
-	 * pages.
+	 * A stamp alone says too little: filesystems change a file's times before they take its
+	 * pages away.
 	 */
 	return f && f->h.fd >= 0 && s->generation == f->generation && watch_works(f->h.watch);
 }

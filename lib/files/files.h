@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Mirrored files and what is mapped of them, as the layers above see it. */
+/* Mirrored files and their mappings: the functions for the layers above. */
 #ifndef LIB_FILES_FILES_H
 #define LIB_FILES_FILES_H
 
@@ -11,43 +11,57 @@ void files_fini(struct hmm_mm *mm);
 uint32_t files_descriptors(void);
 
 /*
- * A range is being faulted: remember what is mapped there and, of a file, its size and change time.
- * After registration, before the snapshot. What was remembered and no longer holds is invalidated.
- * 0; -ENOMEM; -ETIME; -EBUSY the mapping has changed; -EOPNOTSUPP no descriptor of the file can be
- * had, or its clock is not ours: changes are unseen.
+ * A fault calls this after it has registered a range and before it takes the snapshot: remembers
+ * what is mapped there and, of a file, its size and change time. Invalidates mappings that were
+ * remembered there and no longer hold. Returns 0; -ENOMEM; -ETIME; -EBUSY: the mapping has changed;
+ * -EOPNOTSUPP: changes of the file are unseen, as no descriptor of it can be had or another machine
+ * keeps its times.
  */
 int file_track(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
 /*
- * Around faults for writing of a shared file: they change its times, which then is no news. What is
- * not told when the deadline passes stands no longer, and the next call tells it.
+ * A fault for writing of a shared file calls these before and after: such a fault changes the
+ * file's times, and between the two calls a changed time does not count as a change of the file.
+ * Ranges that cannot be invalidated before the deadline are refused at use meanwhile, and the next
+ * call of this folder invalidates them.
  */
 void file_write_begin(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
 void file_write_end(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
-/* 1: unchanged since tracked; 0: changed; -ENOENT not tracked. Invalidates nothing. */
+/*
+ * 1: the files are unchanged since file_track(); 0: one has changed; -ENOENT: nothing is tracked
+ * there. Invalidates nothing.
+ */
 int file_unchanged(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Will a change of the file be seen, all over the range? No system call. */
+/*
+ * Will a change of the file be seen, whatever part of the range it is about? Makes no system call.
+ */
 bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * Are the mappings that file_track() put there still? A change that was told in between took them
- * away, and the next one would not be known to be about the range.
+ * Are the mappings that file_track() remembered still in the table? An invalidation may have
+ * removed them since. Then the next change of the file would not be known to be about the range.
  */
 bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* close.c. Notes that a range was unmapped; for the pump. */
+/* close.c. The pump notes that a range was unmapped. */
 void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Closes the files that nothing maps any more in what was noted. False: not now, come again. */
+/*
+ * Closes the files that had mappings in the noted ranges and have none any more. False: a lock was
+ * busy, so some are left for another call.
+ */
 bool files_closed(struct hmm_mm *mm);
 
-/* mapping.c. Is what was tracked still mapped, with no less permission? One system call a VMA. */
+/*
+ * mapping.c. Is what file_track() remembered still mapped, with no less permission? Makes a system
+ * call a VMA.
+ */
 bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * Is part of it System V shared memory, whose detaching nothing tells of? Cheap where there is
- * none.
+ * Is part of the range System V shared memory? No event tells of its detaching. The question is
+ * cheap in a space without such memory.
  */
 bool mapping_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * stale.c. Have mappings been replaced whose older translations are not invalidated yet? Ask after
- * the checks, before the sequence.
+ * stale.c. Have mappings been replaced whose older translations are not invalidated yet? A use asks
+ * this after its checks and before it looks at the sequence.
  */
 bool stale_undelivered(struct hmm_mm *mm);
 

@@ -1,12 +1,12 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Spans: what was mapped where when it was faulted. A translation stands only while the mapping is
- * the same and permits no less; some changes of it (shmdt, remap_file_pages, mprotect) raise no
- * event, so it is asked.
+ * Mappings: what was mapped where when it was faulted. A translation stands only while the same is
+ * mapped and permits no less. Some changes of a mapping (shmdt, remap_file_pages, mprotect) raise
+ * no event, so the kernel is asked about it at use.
  *
- * A mapping that another replaces is invalidated where they overlap, unless the new one says the
- * same and permits no less: else a translation made under the old one would be judged by the new
- * one.
+ * When a mapping is remembered over an older one, the older one is invalidated where they overlap,
+ * unless the new one is of the same memory and permits no less. Otherwise a translation that was
+ * made under the old mapping would be compared with the new one.
  */
 #include "files/mapping.h"
 #include "files/files.h"
@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-#define PARTS_MAX 64 /* VMAs of a mapping that are looked at for a part that is left */
+#define PARTS_MAX 64 /* how many VMAs are looked at to find a part of a mapping that is left */
 
 static struct mapping *first(const struct file_table *t, uint64_t start, uint64_t end)
 {
@@ -76,7 +76,7 @@ static bool is_dead(const struct mapping *s)
 	return s->file && s->generation != s->file->generation;
 }
 
-/* An old mapping that says the same: grow the new one over it. */
+/* Do both say the same, so that the new mapping can grow over the old one? */
 static bool absorbs(const struct mapping *old, const struct mapping *new)
 {
 	return same_mapping(old, new->node.start, new->offset, new->inode, new->dev_major,
@@ -85,7 +85,7 @@ static bool absorbs(const struct mapping *old, const struct mapping *new)
 	       old->generation == new->generation;
 }
 
-/* Replace what overlaps [start, end) of an old mapping that says something else. */
+/* Takes [start, end) out of an old mapping and keeps what is left of it on both sides. */
 static int cut(struct file_table *t, struct mapping *old, uint64_t start, uint64_t end)
 {
 	const struct mapping was = *old;
@@ -118,7 +118,10 @@ static void absorb(struct file_table *t, struct mapping *new, struct mapping *ol
 	mapping_delete_locked(t, old);
 }
 
-/* Those on both sides too, so that a VMA which registration splits stays one mapping. */
+/*
+ * Joins the mappings on both sides, too, so that a VMA stays one mapping when registration splits
+ * it.
+ */
 static void absorb_neighbours(struct file_table *t, struct mapping *new)
 {
 	struct mapping *old =
@@ -139,7 +142,7 @@ static enum hmm_event death_of(const struct mapping *old, const struct mapping *
 	return same && !is_dead(old) ? HMM_EVENT_PROTECT : HMM_EVENT_CLEAR;
 }
 
-/* -EAGAIN: more dead ranges than fit, tell them and come again. */
+/* 0; -ENOMEM; -EAGAIN: `dead` is full, so the caller invalidates what it holds and calls again. */
 int mapping_put_locked(struct file_table *t, const struct hmm_vma *vma, struct file *file,
 		       struct stale_ranges *dead)
 {
@@ -197,11 +200,12 @@ bool mapping_sweep_locked(struct file_table *t, struct stale_ranges *dead)
 /*
  * Is [start, end) of the mapping mapped now as it was, with no less permission? Asks VMA by VMA.
  *
- * What was detached without an event and attached again is mapped as before, and watched no more:
- * the next discard of it would raise no event. So it must also be registered still, or again, which
- * kills first, and with us: somebody else would be told of it. A VMA is registered as a whole: one
- * page of it tells. The VMA was looked up before, so whatever is not registered when the use begins
- * is a VMA of its own, or a hole, and is met as such.
+ * Memory that was detached without an event and attached again is mapped as before, but no longer
+ * registered: its next discard would raise no event. So the range must also be registered, and with
+ * us, as events go to the userfaultfd that it is registered with. (A range that was registered
+ * again has been invalidated by that.) A VMA is registered as a whole, so one page of it tells.
+ * Memory that is not registered when the use begins is a VMA of its own or a hole, so this loop
+ * comes to it.
  */
 static bool still_mapped(struct hmm_mm *mm, const struct mapping *s, uint64_t start, uint64_t end)
 {
@@ -219,8 +223,8 @@ static bool still_mapped(struct hmm_mm *mm, const struct mapping *s, uint64_t st
 }
 
 /*
- * The lock is not held while the mappings are asked, of which there may be many: who replaces a
- * mapping tells of it.
+ * The lock is not held while the kernel is asked about the VMAs, of which there may be many. A
+ * thread that replaces a mapping meanwhile invalidates it.
  */
 bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
@@ -257,7 +261,10 @@ bool mapping_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return found;
 }
 
-/* Is any part of it still that mapping? */
+/*
+ * Is any part of the mapping still mapped as it was? True, too, if that is not found out within
+ * PARTS_MAX VMAs.
+ */
 static bool partly_mapped(struct hmm_mm *mm, const struct mapping *s)
 {
 	uint64_t at = s->node.start;
@@ -271,7 +278,7 @@ static bool partly_mapped(struct hmm_mm *mm, const struct mapping *s)
 				 vma.shared))
 			return true;
 	}
-	return true; /* maybe */
+	return true;
 }
 
 void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappings)
@@ -292,9 +299,10 @@ void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappin
 }
 
 /*
- * Is nothing left of it? Of a file only what was touched is registered; the unmapping of the rest
- * raises no event, and nothing of it can be translated. So a mapping goes with its last registered
- * part. Of other memory whole mappings are registered, and what is registered is mapped.
+ * Is nothing left of the mapping? `any`: a part of it is registered. Of a file's mapping only
+ * chunks may be registered; the unmapping of the rest raises no event, and no translation of the
+ * rest exists. So a mapping goes with its last registered part. Other memory is registered in whole
+ * VMAs: while any of it is registered it is mapped.
  */
 static bool has_gone(struct hmm_mm *mm, const struct mapping *s, bool any)
 {

@@ -1,11 +1,12 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Finding the file behind a mapping, and keeping a descriptor of it: for its path alone, so that
- * its closing has no side effect. No lock is held: a filesystem may take long to answer. What
- * another machine can change is not asked at all.
+ * Finding the file behind a mapping, and keeping a descriptor of it. The descriptor is opened with
+ * O_PATH, so that closing it has no side effect. No lock is held meanwhile, as a filesystem may
+ * take long to answer. Filesystems that another machine can change are not asked at all.
  *
- * Descriptors are the program's: half of its limit is left to it whatever it needs, and of the
- * numbers the upper quarter. What is beyond that is used once.
+ * The descriptors count against the program's limit. So the library keeps at most half of what the
+ * limit allows, and none with a number in the upper quarter. Translations of further files are
+ * TRANSIENT.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -27,7 +28,7 @@
 
 #define DESCRIPTORS_MAX 65536
 
-static _Atomic uint32_t descriptors; /* kept by all spaces of the process ... */
+static _Atomic uint32_t descriptors; /* how many all spaces of the process keep ... */
 static _Atomic pid_t keeper_pid;     /* ... of this number */
 
 static uint64_t limit(void)
@@ -44,7 +45,7 @@ static bool may_keep(int fd)
 	const uint64_t most = limit();
 	const pid_t pid = getpid();
 
-	/* A forked child has none of its parent's. */
+	/* A forked child keeps none of its parent's descriptors. */
 	if (atomic_exchange(&keeper_pid, pid) != pid)
 		atomic_store(&descriptors, 0);
 
@@ -66,7 +67,10 @@ bool files_full(void)
 	return atomic_load(&descriptors) >= limit() / 2;
 }
 
-/* Is it what we opened? The program may have closed it, and the number be its own by now. */
+/*
+ * Is the descriptor still the one that we opened? The program may have closed it, and use the
+ * number for another file by now.
+ */
 static bool is_ours(int fd, uint64_t dev, uint64_t ino)
 {
 	struct stat st;
@@ -104,11 +108,13 @@ int file_stamp(const struct open_file *h, struct file_stamp *stamp)
 }
 
 /*
- * Watch, then stamp: what comes in between is reported, not missed.
+ * The watch is added before the stamp is taken, so that a change in between is reported by the
+ * watch.
  *
- * Where stat shows another device than maps (btrfs, overlayfs with layers on several) a number can
- * be that of several files, of one in each snapshot or layer. The link in map_files, or the name
- * that maps shows, tells which is meant: each mapping is asked.
+ * On btrfs, and on overlayfs with layers on several devices, stat shows another device than
+ * /proc/PID/maps. There several files can have the same number in maps, one in each snapshot or
+ * layer. The link in map_files, or the name in maps, tells which file a mapping is of, so each
+ * mapping is asked.
  */
 static int learn(struct open_file *h, const struct hmm_vma *vma)
 {
@@ -167,7 +173,7 @@ int file_open(struct hmm_mm *mm, struct open_file *h, const struct hmm_vma *vma)
 	return err;
 }
 
-/* Is this mapping of the very file, and not of a namesake? */
+/* Is the mapping of this file, and not of another one with the same number? */
 bool file_is_mapped(struct hmm_mm *mm, const struct open_file *h, const struct hmm_vma *vma)
 {
 	struct stat st;

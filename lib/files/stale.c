@@ -1,31 +1,31 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Ranges that became invalid and the devices do not know it yet. Who collects them under the lock
- * of the table tells once it is released; who has a deadline may leave them late, to whoever comes
- * by next:
+ * Stale ranges: mappings that no longer hold and whose translations are not invalidated yet. A
+ * thread collects them under the table's lock, releases it, and invalidates them. If its deadline
+ * passes first it puts them into the `late` list, and the next call of any thread invalidates them:
  *
  *	fault with a deadline		closer of the gate		any other call
  *	the mapping is replaced		hangs
  *	waits at the gate
- *	-ETIME: keeps the range late
+ *	-ETIME: puts the range into `late`
  *					opens
- *									takes it, tells
+ *									invalidates it
  *
- * Nor does a check end, or a note of a file that the program changed, before the others have told
- * theirs:
+ * hmm_mm_check_files() and hmm_mm_note_file() return only after all other threads have invalidated
+ * the stale ranges that they had collected:
  *
  *	fault			program				device
  *				truncates
  *	takes the mappings
  *				note: finds nothing
  *				waits
- *							a use of an older translation is still right
- *	tells
+ *							an older translation may still be used
+ *	invalidates
  *				returns
- *							no use stands
+ *							no older translation is valid
  *
- * `undelivered` counts them from the first change to after the telling, and refuses every use with
- * checks meanwhile.
+ * `undelivered` counts the stale ranges from before the table changes until they are invalidated.
+ * While it is not 0 every use with checks is refused.
  */
 #include "files/files.h"
 #include "files/mapping.h"
@@ -89,7 +89,10 @@ static bool keep_late(struct file_table *t, const struct stale_range *range)
 	return true;
 }
 
-/* Without memory to keep it in, a range is worth more than the deadline. */
+/*
+ * Invalidates one range; false: it is late. Without memory for the `late` list it waits beyond the
+ * deadline, as the range must not be forgotten.
+ */
 static bool tell(struct hmm_mm *mm, const struct stale_range *range, uint64_t deadline)
 {
 	struct hmm_invalidation inv = { .start = range->start,

@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The program says that it had files written back. The kernel took permission to write from their
- * pages then, in every mapping, so that it learns of the next write; no event and no status tells.
+ * The program says that it had files written back. The kernel then removed the permission to write
+ * from their pages, in every mapping, so that it learns of the next write. No event tells of that,
+ * and nothing that can be asked.
  */
 #include "files/mapping.h"
 #include "notifier/notifier.h"

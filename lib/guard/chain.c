@@ -5,9 +5,10 @@
  * They are installed with SA_ONSTACK, so that a program's own handler of stack overflows still
  * finds its stack when it is called through ours.
  *
- * What we are put in front of is pushed on the signal's chain. Each place of the chain has an
- * entry of its own: entry k calls what place k - 1 holds. So the program may put back what it
- * saved, and what came in front of that is forgotten:
+ * When our handler is installed the program's handler is pushed on the signal's chain. Each place
+ * of the chain has an entry function of its own: entry k calls the handler at place k - 1. So the
+ * program may put back a handler that it saved, and the handlers that came in front of that one are
+ * forgotten:
  *
  *	program				engine			in front	chain
  *					hmm_guard_look()	entry 1		A
@@ -15,9 +16,9 @@
  *					hmm_guard_look()	entry 2		A B
  *	puts entry 1 back					entry 1		A
  *
- * Chains can become circles: the program installs B again, saves entry 2 this time, and B calls
- * it. A handler of ours that is entered again on the same thread goes one further down the chain,
- * and at its end the default action is taken.
+ * Chains can become circles: the program installs B again, saves entry 2 this time, and B calls it.
+ * If a handler of ours is entered again on the same thread it calls the next handler down the
+ * chain, and at the end takes the default action.
  */
 #include "guard/guard.h"
 
@@ -33,26 +34,26 @@
 _Thread_local int guard_patience INITIAL_EXEC;
 _Thread_local uint64_t guard_epoch INITIAL_EXEC;
 /*
- * Handlers of ours that are active on this thread: frames, the signal and the place of the chain
- * that each handles.
+ * Handlers of ours that are active on this thread: their frames, and the signal and place of the
+ * chain that each handles.
  */
 static _Thread_local int depth INITIAL_EXEC;
 static _Thread_local uintptr_t frames[CHAIN_MAX + 1] INITIAL_EXEC;
 static _Thread_local void *contexts[CHAIN_MAX + 1] INITIAL_EXEC;
 static _Thread_local int places[CHAIN_MAX + 1] INITIAL_EXEC;
 /*
- * This thread calls sigaction() on our own behalf: a wrapper of it is not to ask us. volatile: libc
- * says of it that it never comes back here.
+ * This thread calls sigaction() for us, so a wrapper must not call us back. volatile, as libc
+ * declares that sigaction() never calls back into this file.
  */
 static _Thread_local volatile bool own_call INITIAL_EXEC;
 
 /*
- * Read by handlers, on any thread, while it is written: who reads it tries again if the version
- * has changed.
+ * Handlers on any thread may read a place while it is written. They read again if the version has
+ * changed.
  */
 struct place {
 	_Atomic unsigned int version;
-	struct sigaction copy[2]; /* the one at version % 2 counts */
+	struct sigaction copy[2]; /* the copy at version % 2 is current */
 };
 
 struct chain {
@@ -114,7 +115,7 @@ static struct sigaction place_get(struct place *p)
 	return sa;
 }
 
-/* By who changes the chain. */
+/* Called by the thread that changes the chain. */
 static void place_set(struct place *p, const struct sigaction *sa)
 {
 	unsigned int version = atomic_load(&p->version) + 1;
@@ -134,7 +135,10 @@ static int sigaction_own(int sig, const struct sigaction *sa, struct sigaction *
 	return err;
 }
 
-/* libhmm-preload.so, which cannot find us where we were loaded by dlopen() for one object. */
+/*
+ * In libhmm-preload.so, which cannot find our symbols if dlopen() has loaded the library for one
+ * object.
+ */
 void hmm_preload_handlers(__typeof__(hmm_guard_sigaction) *fn) __attribute__((weak));
 
 static const struct sigaction default_action = { .sa_handler = SIG_DFL };
@@ -150,8 +154,8 @@ static bool is_ignore(const struct sigaction *sa)
 }
 
 /*
- * It kills: the faulting instruction is let meet it. One that another process or raise() sent has
- * none.
+ * The default action kills: returns to the faulting instruction, which faults again. A signal from
+ * another process or raise() has no such instruction.
  */
 static void take_default(int sig, const siginfo_t *info)
 {
@@ -195,7 +199,8 @@ static void pass_on(int entry, int sig, siginfo_t *info, void *context)
 
 	/*
 	 * Were we called by the handler that we called? Then the signal is the same and our frame
-	 * is below. Else that handler has left by siglongjmp(), or this is a fault of its own.
+	 * lies below. Otherwise that handler has left by siglongjmp(), or this is a fault of the
+	 * handler itself.
 	 */
 	while (depth > 0 && (contexts[depth - 1] != context || frames[depth - 1] <= frame))
 		depth--;
@@ -261,7 +266,7 @@ static void (*const entries[CHAIN_MAX])(int sig, siginfo_t *info, void *context)
 	entry_9, entry_10, entry_11, entry_12, entry_13, entry_14, entry_15,
 };
 
-/* Which entry of ours it is, from 1; 0 none. */
+/* Which of our entries a handler is, from 1; 0: none. */
 static int entry_of(const struct sigaction *sa)
 {
 	for (int i = 0; sa->sa_flags & SA_SIGINFO && i < CHAIN_MAX; i++)
@@ -275,7 +280,7 @@ static bool same_handler(const struct sigaction *a, const struct sigaction *b)
 	return a->sa_flags == b->sa_flags && a->sa_handler == b->sa_handler;
 }
 
-/* Changing. */
+/* Called while this thread changes the chain. */
 static int install(int sig)
 {
 	struct chain *chain = chain_of(sig);
@@ -350,7 +355,7 @@ int hmm_guard_sigaction(int sig, const struct sigaction *act, struct sigaction *
 	if ((sig != SIGSEGV && sig != SIGBUS) || own_call || atomic_load(&owner) != getpid() ||
 	    (act && entry_of(act)))
 		return -ENOENT;
-	/* A bad pointer is met before signals are blocked. */
+	/* a bad pointer faults here, before signals are blocked */
 	want = act ? *act : default_action;
 	change_begin(&mask);
 	if (!sigaction_own(sig, NULL, &front))

@@ -1,9 +1,10 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * What kind of memory a VMA maps. Anonymous, hugetlb and the kernel's internal shared memory are
- * told by what the look-up says; a file needs its inode, and the answer is kept for a second: an
- * inode number that is used again within it could be taken for its predecessor, which costs orders,
- * never soundness, as file and DAX mappings are mirrored and validated alike.
+ * recognised by what the look-up says. For a file its inode has to be asked, and the answer is kept
+ * for a second. If the inode number is used again within that second the new file may be given the
+ * kind of the old one. Then a device gets smaller entries than it could, and nothing worse, as file
+ * and DAX mappings are mirrored and checked alike.
  */
 #include "kernel/abi/procmap.h"
 #include "kernel/mounts.h"
@@ -24,8 +25,8 @@
 #include <linux/memfd.h>
 #include <unistd.h>
 
-#define FACTS_NR                                                                                   \
-	4096 /* a program with that many mapped files is asked about all of them at each job */
+/* A driver asks about all mapped files at each job, so there should be room for them. */
+#define FACTS_NR 4096
 #define FACTS_NS 1000000000ULL
 #define HUGE_SIZES_NR 8
 
@@ -38,19 +39,20 @@ struct file_facts {
 };
 
 struct vma_cache {
-	uint32_t shm_major; /* the kernel's own tmpfs: memfd, shared anonymous, System V */
+	/* the kernel's own tmpfs: memfds, shared anonymous memory, System V segments */
+	uint32_t shm_major;
 	uint32_t shm_minor;
 	uint64_t page_size;
 	struct {
 		uint32_t dev_major;
 		uint32_t dev_minor;
 		uint64_t size;
-	} huge[HUGE_SIZES_NR]; /* the kernel's own hugetlbfs, one a size */
+	} huge[HUGE_SIZES_NR]; /* the kernel's own hugetlbfs mounts, one a page size */
 	pthread_mutex_t lock;
 	struct file_facts facts[FACTS_NR]; /* lock */
 };
 
-/* Which device numbers the kernel's internal mounts have: asked by making a file there. */
+/* Learns the device numbers of the kernel's internal mounts by making a file there. */
 static void learn_internal(struct vma_cache *cache)
 {
 	struct stat st;
@@ -97,9 +99,9 @@ void vma_cache_destroy(struct vma_cache *cache)
 }
 
 /*
- * Device mappings: VM_IO or VM_PFNMAP is memory without pages, which HMM refuses; a VM_MIXEDMAP one
- * has pages and is mapped as a file would be. Only smaps tells; it is slow, and such mappings are
- * rare.
+ * A mapping of a device. One with VM_IO or VM_PFNMAP is memory without pages, which HMM refuses.
+ * One with VM_MIXEDMAP has pages and is treated as a file's. Only smaps shows these flags; reading
+ * it is slow, and such mappings are rare.
  */
 static uint32_t classify_device(const struct vma_raw *raw, dev_t rdev)
 {
@@ -118,8 +120,10 @@ static uint32_t classify_unopened(const struct vma_raw *raw)
 	struct mount_facts facts;
 
 	if (mounts_find_device(raw->vma.dev_major, raw->vma.dev_minor, &facts))
-		/* on no mount of ours: anonymous inodes and the like are not files that can be
-		 * mirrored */
+		/*
+		 * No mount that we see has this device: an anonymous inode or the like, which
+		 * cannot be mirrored, unless it has a path.
+		 */
 		return raw->path[0] == '/' ? HMM_VMA_FILE : HMM_VMA_SPECIAL;
 	if (facts.is_hugetlbfs)
 		return HMM_VMA_HUGETLB;
@@ -137,7 +141,7 @@ static uint32_t classify_file(struct vma_raw *raw)
 	uint32_t kind;
 	int fd;
 
-	/* A server that does not answer is none of ours to wait for. */
+	/* The library does not wait for a server, which may not answer. */
 	if (mounts_is_remote(raw->vma.dev_major, raw->vma.dev_minor))
 		return HMM_VMA_FILE;
 	fd = vma_file_open(raw);
@@ -167,7 +171,7 @@ static struct file_facts *facts_of(struct vma_cache *cache, const struct hmm_vma
 			     FACTS_NR];
 }
 
-/* HMM_VMA_HOLE: not known. */
+/* HMM_VMA_HOLE: the kind is not known. */
 static uint32_t known_kind(struct vma_cache *cache, const struct hmm_vma *vma, uint64_t now)
 {
 	const struct file_facts *f = facts_of(cache, vma);
@@ -185,7 +189,7 @@ bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma)
 {
 	uint32_t kind;
 
-	/* The kernel's own files are told apart by their names. */
+	/* The kind of a file of the kernel's own depends on its name. */
 	if ((!vma->inode && !vma->dev_major && !vma->dev_minor) || !r->procmap_query ||
 	    vma->page_size != r->cache->page_size ||
 	    (vma->dev_major == r->cache->shm_major && vma->dev_minor == r->cache->shm_minor))
@@ -205,7 +209,7 @@ static uint32_t classify_cached(struct vma_cache *cache, struct vma_raw *raw)
 	if (kind != HMM_VMA_HOLE)
 		return kind;
 	kind = classify_file(raw);
-	/* A device has mappings of several kinds. */
+	/* Other kinds are not kept: a device, for one, has mappings of several kinds. */
 	if (kind != HMM_VMA_SHMEM && kind != HMM_VMA_DAX && kind != HMM_VMA_FILE)
 		return kind;
 	pthread_mutex_lock(&cache->lock);
@@ -228,8 +232,10 @@ static uint32_t classify_unnamed(const struct vma_raw *raw)
 	return HMM_VMA_SPECIAL; /* [vdso], [vvar], [vsyscall], [uprobes] */
 }
 
-/* Without PROCMAP_QUERY: the page size of the kernel's own hugetlbfs mounts; 0 if it is none of
- * them. */
+/*
+ * The page size if the VMA is of one of the kernel's own hugetlbfs mounts, 0 otherwise. Without
+ * PROCMAP_QUERY nothing else tells.
+ */
 static uint64_t internal_huge_size(const struct vma_cache *cache, const struct hmm_vma *vma)
 {
 	for (int i = 0; i < HUGE_SIZES_NR && cache->huge[i].size; i++) {
@@ -261,7 +267,7 @@ void vma_classify(struct vma_reader *r, struct vma_raw *raw)
 	const bool sysv = !strncmp(raw->path, "/SYSV", 5);
 	uint64_t huge;
 
-	/* Not by the inode alone: the first System V segment has number 0. */
+	/* The device number is looked at, too, as the first System V segment has inode number 0. */
 	if (!vma->inode && !vma->dev_major && !vma->dev_minor) {
 		vma->kind = pool_owns(vma->start) ? HMM_VMA_SPECIAL : classify_unnamed(raw);
 		return;

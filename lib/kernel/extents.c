@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * How much of a file shares its blocks with other files. Cloning a file (FICLONE) takes permission
- * to write from every mapping of it and leaves no trace in its times, raises no event about it, and
- * once the CPU has mapped the pages again, read-only, none in the page table that may be read. Its
- * extents alone tell.
+ * How much of a file shares its blocks with other files. Cloning a file (FICLONE) removes the
+ * permission to write from every mapping of it. That changes no time of the file and raises no
+ * event, and once the CPU has mapped the pages again, read-only, the readable part of the page
+ * table does not show it either. Only the file's extents do.
  */
 #include "kernel/extents.h"
 #include "base/number.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#define XFS_MAGIC 0x58465342 /* the one filesystem that has both DAX and shared blocks */
+#define XFS_MAGIC 0x58465342 /* the only filesystem with both DAX and shared blocks */
 
 const char *fd_path(char buf[FD_PATH_SIZE], int fd)
 {

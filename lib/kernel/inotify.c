@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Watches of files, by one inotify instance for all spaces of the process: a user has 128 of them,
- * for all processes together. It is made for the first file that is mirrored and goes with the last
- * space.
+ * Watches of files. All spaces of the process share one inotify instance, as a user may have 128 of
+ * them in all processes together. It is made for the first file that is mirrored, and closed when
+ * the last space goes.
  *
- * Two spaces that watch one file share a watch, as inotify has one for an inode. Each watch counts
- * its events; who watches compares the count with the one that he knows.
+ * Two spaces that watch one file share a watch, as inotify has one for each inode. A watch counts
+ * its events, and a space compares the count with the one that it saw before.
  */
 #include "kernel/inotify.h"
 #include "kernel/extents.h"
@@ -27,30 +27,33 @@
 
 struct file_watch {
 	struct file_watch *next; /* lock */
-	_Atomic int wd;          /* written under lock; -1: it watches nothing any more */
+	_Atomic int wd;          /* written under lock; -1: the kernel has removed the watch */
 	uint32_t refs;           /* lock */
 	_Atomic uint32_t events;
 };
 
 /*
- * lock guards all of it but missed. It is taken with the lock of a file table held, and held for a
- * few system calls.
+ * `lock` guards all of it but `missed`. It is held for a few system calls. A thread that takes it
+ * may hold the lock of a file table.
  */
 static struct {
 	pthread_mutex_t lock;
 	int fd; /* -1: none yet */
 	pid_t pid;
 	uint32_t spaces;
-	uint64_t looked; /* when it was known to be ours, in units of 10 ms */
-	_Atomic uint32_t
-		missed; /* the queue overflowed, or the instance was lost: an event of every file */
+	uint64_t looked; /* when the descriptor was last known to be ours, in units of 10 ms */
+	/*
+	 * How often the queue overflowed or the instance was lost: counts as an event of every
+	 * file.
+	 */
+	_Atomic uint32_t missed;
 	struct objpool pool;
 	struct file_watch *bucket[BUCKETS];
 } in = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
 /*
- * The program may have closed it with descriptors that it does not know; the number may be its own
- * by now.
+ * Is the descriptor our inotify instance? The program may have closed it among descriptors that it
+ * does not know, and may use the number itself by now.
  */
 static bool is_ours(int fd)
 {
@@ -63,12 +66,12 @@ static struct file_watch **bucket_of(int wd)
 }
 
 /*
- * In a child of fork(): what is there is the parent's, and a thread that is not here may hold the
- * lock.
+ * In a child of fork() all of this is the parent's, and a thread that the child does not have may
+ * hold the lock.
  */
 static void forget(void)
 {
-	in.fd = -1; /* closed, by its beginning (epoch.h) */
+	in.fd = -1; /* the child has closed it (base/epoch.h) */
 	in.pid = getpid();
 	in.spaces = 0;
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -103,7 +106,7 @@ void watches_put(void)
 	pthread_mutex_unlock(&in.lock);
 }
 
-/* Nothing is watched any more, and nobody knows since when. */
+/* The instance is lost: nothing is watched any more, for an unknown time. */
 static void lose(void)
 {
 	for (size_t i = 0; i < BUCKETS; i++) {
@@ -215,9 +218,10 @@ static void note(const struct inotify_event *e)
 }
 
 /*
- * Is there something to read, for us? Asked without reading, as what is read from another's
- * descriptor is lost to him. One with nothing to read is looked at every 10 ms; until then stamps
- * tell, and that the files' descriptors have gone too.
+ * Do events wait in our instance? This does not read, as the descriptor may be another one by now,
+ * whose owner would lose what we read. If nothing waits, whether the descriptor is ours is asked
+ * once in 10 ms. In between a lost instance is not noticed, but stamps still differ, and the files'
+ * descriptors have gone with it.
  */
 static bool has_events(void)
 {
@@ -244,7 +248,10 @@ void watches_drain(void)
 	char buf[1024] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
 
-	/* The lock from the read to the note: who finds nothing to read finds everything noted. */
+	/*
+	 * The lock is held from the read until the events are counted, so that a thread that finds
+	 * nothing to read finds all events counted.
+	 */
 	pthread_mutex_lock(&in.lock);
 	if (has_events()) {
 		while ((n = read(in.fd, buf, sizeof(buf))) > 0) {
@@ -261,8 +268,8 @@ void watches_drain(void)
 }
 
 /*
- * Files that have no name get no event from some of the calls that change them, depending on the
- * kernel.
+ * Some kernels report no event when certain calls change a file without a name. Tries whether
+ * punching a hole is reported.
  */
 static bool probe_memfd_events(int inotify, int fd)
 {

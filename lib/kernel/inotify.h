@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Watches of files. One inotify instance for the process, from the first watch until the last space
+ * Watches of files. The process has one inotify instance, from the first watch until its last space
  * goes.
  */
 #ifndef LIB_KERNEL_INOTIFY_H
@@ -14,17 +14,20 @@ struct file_watch;
 void watches_get(void);
 void watches_put(void);
 void watches_in_child(void);
-/* NULL: none is to be had. */
+/* NULL: no watch can be had. */
 struct file_watch *watch_add(int path_fd);
 void watch_put(struct file_watch *w);
 bool watch_works(const struct file_watch *w);
 /*
- * Grows with each event; of NULL too, when none can be told apart. A thread that drains sees what
- * was queued before.
+ * A count that grows with each event of the watch, and of every watch, NULL included, when events
+ * were lost. After watches_drain() it includes all events that were queued before.
  */
 uint32_t watch_events(const struct file_watch *w);
 void watches_drain(void);
-/* Is a hole punched in a memfd told apart from our own faults for writing? */
+/*
+ * Does this kernel report that a hole was punched into a memfd? If not it looks like one of our own
+ * faults for writing.
+ */
 bool watches_see_memfds(void);
 
 #endif

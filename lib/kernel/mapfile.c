@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * From a VMA to its file: by /proc/self/map_files where that is allowed (CAP_CHECKPOINT_RESTORE),
- * by its name, or by one of the program's own descriptors (memfds and unlinked files). Each is
- * checked to be the very file, by device and inode.
+ * From a VMA to its file: through /proc/self/map_files if that is allowed (CAP_CHECKPOINT_RESTORE),
+ * by the file's name, or through one of the program's own descriptors (memfds and unlinked files).
+ * Device and inode are compared to make sure that it is the same file.
  */
 #include "kernel/extents.h"
 #include "kernel/mounts.h"
@@ -22,8 +22,8 @@
 #define FD_DIR "/proc/self/fd/"
 
 /*
- * Some filesystems (btrfs, with a device number a subvolume) show in stat another device than in
- * maps; what maps shows is the superblock's, which mountinfo tells of the mount.
+ * Some filesystems show another device in stat than in maps (btrfs: each subvolume has a number of
+ * its own). maps shows the superblock's device, which mountinfo also has for the mount.
  */
 bool vma_file_is(int fd, const struct hmm_vma *vma)
 {
@@ -40,8 +40,8 @@ bool vma_file_is(int fd, const struct hmm_vma *vma)
 }
 
 /*
- * The same as stat shows it: no other file has both. No server is asked, whose answer the program
- * waits for itself.
+ * Are device and inode the VMA's as stat shows them, too? No other file has both. No server is
+ * asked, as it may be the program itself that waits for the answer.
  */
 static bool is_very_file(int fd, const struct hmm_vma *vma)
 {
@@ -76,8 +76,9 @@ static int open_map_file(const struct hmm_vma *vma)
 }
 
 /*
- * By the very numbers only: of two files that share one in maps, an open descriptor does not tell
- * which is mapped. -ENOENT: the process has none. Other errors: who knows.
+ * Looks only for a descriptor with the same numbers in stat: if two files have the same number in
+ * maps, an open descriptor of one does not tell which is mapped. -ENOENT: the process has no such
+ * descriptor. Other errors: it may have one.
  */
 static int open_own_fd(const struct hmm_vma *vma)
 {
@@ -108,7 +109,7 @@ int vma_file_open(const struct vma_raw *raw)
 	int fd = open_map_file(&raw->vma);
 
 	if (fd < 0 && !strcmp(raw->path, "/dev/zero (deleted)"))
-		return -ENOENT; /* shared anonymous memory: nobody else has a descriptor either */
+		return -ENOENT; /* shared anonymous memory: nobody has a descriptor of it */
 	if (fd < 0 && raw->path[0] == '/')
 		fd = open_checked(raw->path, &raw->vma);
 	return fd < 0 ? open_own_fd(&raw->vma) : fd;

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* VMA look-ups by reading maps, from the first line on: for kernels without PROCMAP_QUERY. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* VMA look-ups on kernels without PROCMAP_QUERY: reads maps from the first line on. */
 #include "kernel/vma.h"
 #include "base/lines.h"
 
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The name: newlines are written as \012. */
+/* Copies the name, in which the kernel writes a newline as \012. */
 static void copy_name(char *to, const char *from)
 {
 	size_t n = 0;
@@ -64,7 +64,10 @@ int vma_maps_lookup(int maps_fd, uint64_t addr, struct vma_raw *raw)
 	while ((line = lines_next(&lines))) {
 		char *p = line;
 
-		/* [vsyscall] lies in the kernel's half, and PROCMAP_QUERY leaves it out */
+		/*
+		 * skips [vsyscall], which lies in the kernel's half: PROCMAP_QUERY leaves it out,
+		 * too
+		 */
 		if (lines_hex(&p) >> 63 || *p != '-')
 			continue;
 		p++;

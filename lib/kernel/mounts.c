@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What /proc/self/mountinfo says of a superblock or a mount. */
 #include "kernel/mounts.h"
 #include "base/deadline.h"
@@ -22,7 +22,7 @@ static bool has_option(const char *options, const char *name)
 	return false;
 }
 
-/* Names up to a dot or a space, as in "fuse.sshfs". */
+/* Compares the name up to a dot or a space, as in "fuse.sshfs". */
 static bool is_remote(const char *type)
 {
 	static const char *const remote[] = { "nfs",    "nfs4",    "cifs",  "smb3",     "smbfs",
@@ -102,7 +102,7 @@ int mounts_find_id(uint64_t mnt_id, struct mount_facts *facts)
 	return find(true, mnt_id, 0, 0, facts);
 }
 
-/* An answer a word: the device, the second, and whether. */
+/* Answers, a word each: the device, the second in which it was asked, and whether it is remote. */
 static _Atomic uint64_t answers[16];
 
 bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor)

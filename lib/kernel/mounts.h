@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* dev is the superblock's. */
+/* What mountinfo says of a mount. The device number is the superblock's. */
 struct mount_facts {
 	uint32_t dev_major;
 	uint32_t dev_minor;
@@ -20,8 +20,8 @@ struct mount_facts {
 int mounts_find_device(uint32_t dev_major, uint32_t dev_minor, struct mount_facts *facts);
 int mounts_find_id(uint64_t mnt_id, struct mount_facts *facts);
 /*
- * Can another machine, or a server, change what lies there? Asks nobody but mountinfo; kept for a
- * second.
+ * Can another machine, or a server, change files of this device? Reads nothing but mountinfo, and
+ * keeps the answer for a second.
  */
 bool mounts_is_remote(uint32_t dev_major, uint32_t dev_minor);
 

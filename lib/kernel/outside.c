@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What needs a file to be opened for reading is done outside of the program's table of descriptors:
- * closing any descriptor of a file, but one that was opened for its path alone, drops the POSIX
- * locks that the program holds on it. Locks belong to a table. So a short-lived task that shares
- * everything else, with a table of its own:
+ * Opening a file for reading, outside of the program's table of descriptors. Closing a descriptor
+ * of a file, unless it was opened with O_PATH, drops the POSIX locks that the program holds on the
+ * file. Such locks belong to a table of descriptors. So a short-lived task opens the file, which
+ * has a table of its own and shares everything else:
  *
  *	caller				task
  *	all signals blocked
@@ -29,9 +29,9 @@
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
 #endif
-#define STACK_BYTES 16384 /* of the caller's, who sleeps */
+#define STACK_BYTES 16384 /* of the caller's stack, which sleeps meanwhile */
 #define EXTENTS_AT_ONCE 32
-#define SIGNAL_BYTES 8 /* of a signal mask, to the kernel */
+#define SIGNAL_BYTES 8 /* size of a signal mask to the kernel */
 
 struct outside {
 	const char *path;
@@ -41,7 +41,8 @@ struct outside {
 };
 
 /*
- * Only system calls by number: no lock, no memory, nothing that a preloaded object stands in for.
+ * Makes system calls by number only. It must take no lock, allocate nothing, and call no function
+ * that a preloaded object stands in for.
  */
 static int in_the_task(void *arg)
 {
@@ -66,7 +67,10 @@ static __attribute__((noinline)) int run(struct outside *o)
 	int pid;
 
 	o->result = -EOPNOTSUPP;
-	/* The C library's own signals too, which a wrapper would leave out. */
+	/*
+	 * By number, as the C library's wrapper does not block the signals that the C library uses
+	 * itself.
+	 */
 	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, SIGNAL_BYTES))
 		return -errno;
 	pid = (int)raw_clone(flags, stack + STACK_BYTES, in_the_task, o);
@@ -77,7 +81,7 @@ static __attribute__((noinline)) int run(struct outside *o)
 static int add_extents(struct outside *o, int fd)
 {
 	union {
-		struct fiemap map; /* ends in the extents */
+		struct fiemap map; /* ends in the array of extents */
 		char room[sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent)];
 	} q;
 	uint64_t from = 0;

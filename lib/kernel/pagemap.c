@@ -1,10 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What the page table says: the only file that reads /proc/PID/pagemap, by PAGEMAP_SCAN or, without
- * it, by words. The words lack two things that a scan tells, the zero page and the order; who works
- * without the scan gets entries of the smallest order.
+ * What the page table says. This is the only file that reads /proc/PID/pagemap, by PAGEMAP_SCAN or,
+ * without it, by words. The words lack two things that a scan has, the zero page and the order. So
+ * without the scan all entries have the smallest order.
  *
- * A scan is silent on holes: every "is all of it ..." question is put so that a hole means no.
+ * A scan says nothing about holes. So a question whether all pages are something is put so that a
+ * hole means no.
  */
 #include "kernel/pagemap.h"
 #include "space/space.h"
@@ -22,7 +23,8 @@
 
 /*
  * PAGE_IS_FILE is left out: it alone doubles the cost of a scan of 4 KiB pages (16 to 30 ns a
- * page). PAGE_IS_WPALLOWED is the VMA's: it says whether pages are registered, for nothing.
+ * page). PAGE_IS_WPALLOWED is about the VMA: it says whether pages are registered, and costs
+ * nothing.
  */
 #define RUN_CATEGORIES                                                                             \
 	(PAGE_IS_PRESENT | PAGE_IS_SWAPPED | PAGE_IS_PFNZERO | PAGE_IS_HUGE | PAGE_IS_WPALLOWED)
@@ -176,7 +178,7 @@ int pagemap_runs(struct pagemap *p, uint64_t start, uint64_t end, struct page_ru
 
 int pagemap_arm(struct pagemap *p, uint64_t start, uint64_t end)
 {
-	/* Pages that are absent are left alone: a marker in their place would say nothing. */
+	/* Absent pages are left out: a marker in their place would say nothing. */
 	struct pm_scan_arg arg = { .flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
 				   .category_mask = PAGE_IS_PRESENT | PAGE_IS_WRITTEN };
 	int r;

@@ -9,7 +9,7 @@
 
 struct pagemap {
 	struct ownfd own;
-	int fd;    /* of it: /proc/PID/pagemap */
+	int fd;    /* own.fd: /proc/PID/pagemap */
 	bool scan; /* PAGEMAP_SCAN, probed */
 	bool pfns_hidden;
 };
@@ -24,22 +24,24 @@ struct page_run {
 	uint64_t categories;
 };
 /*
- * Scan [start, end): *n runs at most in, how many out; *walked: how far it came. Runs without any
- * category are left out. Works by PAGEMAP_SCAN or by pagemap words.
+ * Scans [start, end) by PAGEMAP_SCAN or by pagemap words. *n is the size of the array before the
+ * call and the number of runs after it; *walked is where the scan stopped. Runs without any
+ * category are left out.
  */
 int pagemap_runs(struct pagemap *p, uint64_t start, uint64_t end, struct page_run *runs, size_t *n,
 		 uint64_t *walked);
-/* Write-protect (asynchronously) the present pages of a range; needs PAGEMAP_SCAN and WP_ASYNC. */
+/* Write-protects (asynchronously) the present pages of a range; needs PAGEMAP_SCAN and WP_ASYNC. */
 int pagemap_arm(struct pagemap *p, uint64_t start, uint64_t end);
 /*
- * 1: every page of the range is present and unwritten since armed; 0: not; -errno. One system call.
+ * 1: every page of the range is present and unwritten since pagemap_arm(); 0: not; -errno. Makes
+ * one system call.
  */
 int pagemap_all_armed(struct pagemap *p, uint64_t start, uint64_t end);
-/* 1: every page present. One system call. */
+/* 1: every page is present; 0: not; -errno. Makes one system call. */
 int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end);
 /*
- * 1: the page lies in a VMA that is registered; 0: in one that is not, or in none; -EOPNOTSUPP
- * without PAGEMAP_SCAN. One system call, 0.5 us.
+ * 1: the page lies in a VMA that is registered with some userfaultfd; 0: it does not; -EOPNOTSUPP
+ * without PAGEMAP_SCAN. Makes one system call, 0.5 us.
  */
 int pagemap_is_registered(struct pagemap *p, uint64_t addr);
 /* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */

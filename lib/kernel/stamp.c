@@ -1,13 +1,13 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Stamps of a file: what statx says of its last change. Change times move by the clock's tick (4 ms
- * at 250 Hz): of two changes in a tick the second cannot be seen. So a stamp whose change time has
- * not been left behind by the coarse clock, read *before* the file is asked, proves nothing:
+ * Stamps of a file: what statx says of its last change. Change times move with the clock's tick (4
+ * ms at 250 Hz), so the second of two changes in a tick does not show. So the coarse clock is read
+ * before statx. If it has not gone past the change time the stamp is racy and proves nothing:
  *
  *	change, ctime = T          coarse clock says T: stamp is racy
  *	change again, ctime = T    equal stamps, other pages
  *
- * A clock that is stepped back breaks it; size and, where they count, blocks are compared too.
+ * If the clock is set back a change may be missed; size and, on DAX, blocks are compared, too.
  */
 #include "kernel/stamp.h"
 
@@ -32,7 +32,7 @@ int stamp_take(int fd, struct file_stamp *stamp)
 	stamp->ino = stx.stx_ino;
 	stamp->ctime_s = stx.stx_ctime.tv_sec;
 	stamp->ctime_ns = stx.stx_ctime.tv_nsec;
-	if (!stamp->ctime_ns) /* a filesystem that keeps whole seconds, at worst every other one */
+	if (!stamp->ctime_ns) /* the filesystem keeps whole seconds, or only every other one */
 		stamp->racy = now.tv_sec <= stamp->ctime_s + 2;
 	else
 		stamp->racy = now.tv_sec < stamp->ctime_s || (now.tv_sec == stamp->ctime_s &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Stamps of a file: what tells that it has changed. */
+/* Stamps of a file: a file whose stamp differs has changed. */
 #ifndef LIB_KERNEL_STAMP_H
 #define LIB_KERNEL_STAMP_H
 
@@ -11,10 +11,14 @@ struct file_stamp {
 	uint64_t blocks;
 	int64_t ctime_s;
 	uint32_t ctime_ns;
-	uint64_t shared; /* bytes whose blocks other files share, where that is looked at */
-	uint64_t dev;    /* whose it is */
+	/* how many bytes have blocks that other files share; 0 where file_stamp() does not look */
+	uint64_t shared;
+	uint64_t dev; /* which file it is the stamp of */
 	uint64_t ino;
-	/* Taken in the clock tick of the change: a second change could bear the same time. */
+	/*
+	 * The stamp was taken in the same clock tick as the change, so a second change could have
+	 * the same time.
+	 */
 	bool racy;
 };
 

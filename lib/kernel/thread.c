@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "kernel/thread.h"
 #include "base/epoch.h"
 #include "base/mutation.h"
@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * A file of /proc/self/task/TID, from its beginning: its length, or -errno. No point of
- * cancellation.
+ * Reads a file of /proc/self/task/TID from its beginning. Returns its length, or -errno. Is no
+ * point of cancellation.
  */
 static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 {
@@ -38,15 +38,15 @@ static ssize_t read_file(pid_t tid, const char *name, char *buf, size_t size)
 	return n;
 }
 
-/* /proc may be hidden: only the kernel itself knows. */
+/* /proc may not show the thread, so a system call is asked. */
 static bool is_gone(pid_t tid)
 {
 	return syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH;
 }
 
 /*
- * What follows the name, which may have any character in it: the state; NULL. *name: "(NAME) STATE
- * ...".
+ * Reads stat: "TID (NAME) STATE ...". Returns the state, or NULL; *name points at "(NAME)". The
+ * name may have any character in it.
  */
 static const char *read_stat(pid_t tid, char *buf, size_t size, const char **name)
 {
@@ -60,8 +60,9 @@ static const char *read_stat(pid_t tid, char *buf, size_t size, const char **nam
 }
 
 /*
- * By its state alone. A discard waits for locks and for its event, which no signal but a fatal one
- * ends: 'D'. Threads of the kernel's that poll are told by their names.
+ * Judges a thread by its state alone. A thread in a discard that waits, for a lock or until its
+ * event is read, has state 'D', as only a fatal signal ends that wait. Kernel threads that poll are
+ * recognised by their names.
  */
 static enum thread_state by_stat(pid_t tid, bool no_registers, long *nr)
 {
@@ -118,9 +119,9 @@ bool thread_stopped(pid_t tid)
 }
 
 /*
- * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of what was accounted to
- * user mode, at ticks which found it there, or as it left it. The split that /proc shows is scaled,
- * and proves nothing.
+ * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of the time that the kernel
+ * has accounted to user mode, at ticks that found the thread there or when it left. The times in
+ * /proc are scaled, and prove nothing.
  */
 bool thread_user_ns(pid_t tid, uint64_t *ns)
 {

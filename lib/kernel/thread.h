@@ -10,31 +10,31 @@
 enum thread_state {
 	THREAD_GONE,
 	THREAD_ENDED,  /* the first thread of the process has ended; its number stays */
-	THREAD_RUNS,   /* runs, or could; or nothing can be said */
+	THREAD_RUNS,   /* it runs or is ready to, or nothing is known of it */
 	THREAD_SLEEPS, /* in a system call (its number in nr), or in a fault (-1) */
 	THREAD_POLLS,  /* a thread of the kernel's that never makes system calls for the program */
 };
 
 /*
- * No heap, no stdio: legal on the pump. A worker of io_uring, which has no user registers, "runs"
- * unless it waits for work. Where the system call may not be read, as in a process that is not
- * dumpable, nr is the worst that it can be: -1 asleep so that a signal would wake it, which a
- * discard never is; SYS_madvise otherwise.
+ * Uses no heap and no stdio, so the pump may call it. A worker of io_uring, which has no user
+ * registers, "runs" unless it waits for work. If the process may not read which system call a
+ * thread is in, as when it is not dumpable, nr is a guess on the safe side: -1 for a thread that a
+ * signal would wake, as a thread in a discard never sleeps like that; SYS_madvise otherwise.
  */
 enum thread_state thread_state(pid_t tid, long *nr);
 
-/* Stopped by a debugger or a signal, wherever it was: it will go on from there. */
+/* Has a debugger or a signal stopped the thread? */
 bool thread_stopped(pid_t tid);
 
 /*
- * The time that the thread has spent in user mode: it grows only by what was spent there, never by
- * what was spent in a system call. False: not to be had.
+ * The time that the thread has spent in user mode. Time in a system call never adds to it. False:
+ * the kernel does not tell.
  */
 bool thread_user_ns(pid_t tid, uint64_t *ns);
 
-/* The calling thread, without a system call after the first. */
+/* The number of the calling thread. Only the first call makes a system call. */
 pid_t thread_self(void);
-/* In a forked child: the number it was told is its parent's. */
+/* A forked child calls this, as the number that thread_self() keeps is the parent's. */
 void thread_forked(void);
 
 #endif

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * VMA look-ups by PROCMAP_QUERY, or by reading maps where the kernel lacks it. The names live on
- * the stack: look-ups run under locks that the program's allocator may wait for.
+ * VMA look-ups by PROCMAP_QUERY, or by reading maps if the kernel lacks it. Names are kept on the
+ * stack, as look-ups are made under locks that the program's allocator may wait for.
  */
 #include "kernel/vma.h"
 #include "kernel/abi/procmap.h"
@@ -105,7 +105,7 @@ int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 }
 
 /*
- * What had to be asked for its name the last time is asked for it at once: one call instead of two.
+ * If the last look-up needed the name this one asks for the name at once: one call instead of two.
  */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma)
 {
@@ -147,7 +147,7 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 	int err = fd < 0 ? -errno : 0;
 
 	memset(r, 0, sizeof(*r));
-	/* No /proc, or one that hides us */
+	/* there is no /proc, or it does not show this process */
 	if (err == -ENOENT)
 		err = -EOPNOTSUPP;
 	if (!err)

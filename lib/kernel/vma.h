@@ -11,29 +11,29 @@
 
 struct vma_reader {
 	struct ownfd maps;
-	int maps_fd;          /* of it: /proc/PID/maps */
+	int maps_fd;          /* maps.fd: /proc/PID/maps */
 	bool procmap_query;   /* probed */
-	_Atomic bool by_name; /* a hint: the last look-up could not do without */
+	_Atomic bool by_name; /* a hint: the last look-up needed the name */
 	struct vma_cache *cache;
 };
 
 int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query);
 void vma_reader_close(struct vma_reader *r);
-/* The VMA at or above addr, classified. -ENOENT none. */
+/* The VMA at or above addr, with its kind. -ENOENT: there is none. */
 int vma_lookup(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
-/* The same without the name, where the kind of the file is known: half the cost. */
+/* The same, without the name if the kind of the file is known already: half the cost. */
 int vma_lookup_unnamed(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
-/* The same without the kind, for people: one system call. */
+/* The same with the name and without the kind, for messages. Makes one system call. */
 int vma_name(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
-/* The same without kind and name: one system call. */
+/* The same without kind and name. Makes one system call. */
 int vma_peek(struct vma_reader *r, uint64_t addr, struct hmm_vma *vma);
 /*
- * An O_PATH descriptor of the file that the VMA maps, which the caller closes; -ENOENT none can be
- * had; -EAGAIN something else is mapped there by now, which says nothing about the file.
+ * An O_PATH descriptor of the file that the VMA maps; the caller closes it. -ENOENT: no descriptor
+ * can be had; -EAGAIN: something else is mapped there by now.
  */
 int vma_open_file(struct vma_reader *r, const struct hmm_vma *vma);
 
-/* ---- between the files that look up ---------------------------------------------------------- */
+/* ---- for the files that look VMAs up ------------------------------------------------------ */
 
 /* A VMA as the kernel describes it, with its whole name ("" without one). */
 struct vma_raw {
@@ -44,18 +44,18 @@ struct vma_raw {
 /* maps.c: the look-up without PROCMAP_QUERY */
 int vma_maps_lookup(int maps_fd, uint64_t addr, struct vma_raw *raw);
 
-/* classify.c: fills kind; page_size too where the look-up could not tell. */
+/* classify.c: fills in the kind, and page_size if the look-up could not tell. */
 struct vma_cache;
 struct vma_cache *vma_cache_create(void);
 void vma_cache_destroy(struct vma_cache *cache);
 void vma_classify(struct vma_reader *r, struct vma_raw *raw);
-/* The kind, where it is known without the name; false: vma_classify() has to find out. */
+/* Fills in the kind if it is known without the name. False: vma_classify() has to find out. */
 bool vma_classify_known(struct vma_reader *r, struct hmm_vma *vma);
 
 /*
- * mapfile.c: an O_PATH descriptor of the very file that a VMA maps, or -ENOENT. O_PATH, because
- * closing any other descriptor of a file drops the POSIX locks that the program holds on it. The
- * caller closes it.
+ * mapfile.c: an O_PATH descriptor of the file that a VMA maps, or -errno; the caller closes it.
+ * O_PATH, because closing any other descriptor of a file drops the POSIX locks that the program
+ * holds on it.
  */
 int vma_file_open(const struct vma_raw *raw);
 /* Is it a descriptor of a file that shows the VMA's device and inode in maps? */

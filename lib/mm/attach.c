@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Attaching and detaching an address space; what is known about it. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Attaching and detaching an address space; what it tells about itself. */
 #include "mm/fork.h"
 #include "mm/note.h"
 #include "pump/pump.h"
@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A number from a small file; 0 where there is none. */
+/* Reads a number from a small file; 0 if there is none. */
 static uint64_t read_number(const char *path)
 {
 	char buf[32] = "";
@@ -77,7 +77,10 @@ static void free_memory(struct hmm_mm *mm)
 
 #define KEPT 4
 
-/* With debug the spaces that were let go of last are kept: a call with one is reported, where it would crash. */
+/*
+ * With LIBHMM_DEBUG the spaces that were detached last are kept: a call with one is reported
+ * instead of crashing.
+ */
 static void release(struct hmm_mm *mm)
 {
 	static struct hmm_mm *_Atomic kept[KEPT];
@@ -131,7 +134,7 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	return 0;
 }
 
-/* In the order of the layers; undone in reverse. */
+/* Begins with the lowest layer, and undoes in reverse order. */
 static int bring_up(struct hmm_mm *mm)
 {
 	int err;
@@ -160,7 +163,7 @@ static int bring_up(struct hmm_mm *mm)
 no_fork:
 	files_fini(mm);
 no_files:
-	if (mm->options.uffd >= 0) { /* still the caller's */
+	if (mm->options.uffd >= 0) { /* the descriptor stays the caller's */
 		child_keeps(mm->provider.fd.fd);
 		mm->provider.fd = OWNFD_NONE;
 	}
@@ -208,7 +211,10 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	if (atomic_load(&mm->persist))
 		atomic_load (&mm->persist_fini)(mm->persist);
-	/* First: nothing is found valid, nor installed, after drivers were told that it is over. */
+	/*
+	 * This comes first: nothing may be found valid or be installed after drivers were told that
+	 * the space has ended.
+	 */
 	atomic_store(&mm->dead, 1);
 	mm_invalidate(mm, &inv, 0);
 	fork_unwatch(mm);

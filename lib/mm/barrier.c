@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A time when everything that took effect is invalidated. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Waiting until every change that took effect is invalidated. */
 #include "files/files.h"
 #include "engine/gate.h"
 #include "space/debug.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The coherence report: a table of what holds with every feature, and the few things that features
  * or privilege change. Each cell has a test in tests/events.
@@ -23,7 +23,7 @@ struct row {
 	uint32_t guarantee;
 	uint32_t noted;
 	const char *why;
-	const char *else_why; /* where it does not */
+	const char *else_why; /* where it does not exist */
 };
 
 static const struct row rows[HMM_OP_NR] = {
@@ -122,14 +122,17 @@ static const struct row rows[HMM_OP_NR] = {
 static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 {
 	/*
-	 * Detached and attached again it looks the same: only a scan tells that it is not
-	 * registered.
+	 * A segment that was detached and attached again looks as before. Only PAGEMAP_SCAN tells
+	 * that it is no longer registered.
 	 */
 	if (kind == HMM_VMA_SYSV && !mm->pagemap.scan)
 		return false;
 	if (mm->provider.wp_async || kind == HMM_VMA_ANON)
 		return true;
-	/* The kernel knows System V mappings by their own operations, not as shared memory. */
+	/*
+	 * System V mappings have vm_ops of their own, so the kernel does not take them for shared
+	 * memory when it registers.
+	 */
 	if (kind == HMM_VMA_FILE || kind == HMM_VMA_DAX || kind == HMM_VMA_SYSV)
 		return false;
 	return mm->provider.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;

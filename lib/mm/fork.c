@@ -1,29 +1,31 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Fork (rule 10). Through libc it is seen by atfork handlers on any privilege: writable
- * translations die before the copy, and the child closes what it inherited. A raw clone is seen by
- * the event, given the privilege, and by the child itself through a page that forking wipes
- * (base/epoch.h): it refuses every handle.
+ * Fork (rule 10 in docs/protocol.md). Atfork handlers see a fork through libc, which needs no
+ * privilege: they invalidate writable translations before the kernel copies the space, and the
+ * child closes the descriptors that it inherited. A raw clone is seen by its event, which needs
+ * privilege, and by the child itself, through a page that forking wipes (base/epoch.h): the child
+ * refuses every handle.
  *
- * A fork never waits for a fault, which may itself wait for the thread that forks. Handlers run
- * from the one that was registered last to the first. Ours are two: one of the first attachment,
- * which runs early, when no lock of the program's own handlers is held yet, and invalidates; and
- * one of the time when the library was loaded, which runs late. What was faulted between the two is
- * invalidated by the second, what is being faulted refuses itself:
+ * A fork never waits for a fault, as the fault may itself wait for the thread that forks. fork()
+ * runs the prepare handlers from the one that was registered last to the first. We have two. The
+ * first attachment registers one, which therefore runs early, before handlers of the program have
+ * taken their locks; it invalidates. The other is registered when the library is loaded, and runs
+ * late. Translations that were faulted between the two are invalidated by the late handler; a fault
+ * that is still under way begins again:
  *
  *	a fault				fork
  *					early: told = faulted; invalidate
  *	word = under_way: none
  *	populates, reads its sequence
- *	looks, settles
+ *	looks, checks
  *					late: under_way changes
  *					told == faulted? then nobody has a translation
  *					the copy: pages are shared from now on
  *	faulted++
  *	under_way == word? no: again
  *
- * Had the fault counted itself before the late handler looked, that would invalidate once more.
- * Whichever order the two have, one of them sees the other (both are sequentially consistent). From
+ * If the fault adds to `faulted` before the late handler looks, that handler invalidates once more.
+ * In either order one of the two sees the other, as both accesses are sequentially consistent. From
  * the late handler to the end of the fork no fault succeeds.
  */
 #include "mm/fork.h"
@@ -45,12 +47,13 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define UNDER_WAY 0xffffffffULL /* how many forks are between the late handler and their end */
-#define OVER (1ULL << 32)       /* how many have ended */
+/* mask: how many forks are between the late handler and their end */
+#define UNDER_WAY 0xffffffffULL
+#define OVER (1ULL << 32) /* adds one to the number of forks that have ended */
 
 static _Atomic uint64_t under_way;
-static _Thread_local unsigned int mine
-	__attribute__((tls_model("initial-exec"))); /* of these, this thread's */
+/* How many of the forks under way are this thread's. */
+static _Thread_local unsigned int mine __attribute__((tls_model("initial-exec")));
 
 /* ---- the handlers ---------------------------------------------------------------------------- */
 
@@ -59,17 +62,18 @@ static const struct hmm_invalidation every_fork = { .start = 0,
 						    .event = HMM_EVENT_FORK };
 
 /*
- * A closed gate is empty after a second (gate.c). Who still has it then is in a driver's callback
- * and hangs; or this thread itself has it, or another lock of ours, as it forks in a callback or in
- * a signal handler that interrupted a call of the library. Then nothing is used or found valid
- * until the pump comes by, which tells of the fork first:
+ * A closed gate is empty after a second (gate.c). If the gate cannot be closed for longer than
+ * that, its closer hangs in a driver's callback. Or this thread itself has the gate or another lock
+ * of ours, as it forks in a callback or in a signal handler that interrupted a call of the library.
+ * Then the fork closes the gate as a thief. Until the pump has invalidated for the fork no
+ * translation is used or found valid:
  *
  *	fork				pump
  *	closes as a thief (steal.h)
  *	waits until engines are out
  *	fork_late, kicks
  *	the copy			odd, waits for the lock
- *	returns, gives the lock back	closes the gate, tells of the fork, settles, opens
+ *	returns, releases the lock	closes the gate, invalidates, handles, opens
  */
 #define GATE_NS 1500000000ULL
 
@@ -101,12 +105,12 @@ static void kill_all(struct hmm_mm *mm)
 	atomic_store(&mm->told, faulted);
 }
 
-/* Tells of a fork that could not be told of when it was. */
+/* Invalidates for a fork that had to leave it to the pump. closed: the gate is closed. */
 static void tell_late(struct hmm_mm *mm, bool closed)
 {
 	struct hmm_invalidation inv = every_fork;
 
-	/* A child has nothing to tell its devices. */
+	/* In a child there are no devices to tell. */
 	if (!atomic_exchange(&mm->fork_late, false) || mm_inherited(mm))
 		return;
 	if (closed)
@@ -141,7 +145,7 @@ static void prepare_late(void)
 	spaces_for_each(kill_late, NULL);
 }
 
-/* Its prepare handler has not run if the library was loaded during the fork. */
+/* If the library was loaded during this fork prepare_late() has not run. */
 static void parent(void)
 {
 	if (!mine)
@@ -151,7 +155,7 @@ static void parent(void)
 	atomic_fetch_add(&under_way, OVER - 1);
 }
 
-/* In a child: what was going on was the parent's. Only what is legal between fork and exec. */
+/* A child forgets the state of its parent. Does only what is allowed between fork and exec. */
 static void forget(void)
 {
 	spaces_forget();
@@ -166,7 +170,7 @@ static void child(void)
 	epoch_look();
 	if (!mine)
 		return;
-	/* Nothing of ours was ever used: there was nothing to close. */
+	/* epoch_look() has not run forget(), as the library was not used before the fork. */
 	mine = 0;
 	epoch_forking(false);
 	atomic_store(&under_way, 0);
@@ -236,9 +240,10 @@ static uint64_t token_start(const struct hmm_mm *mm)
 }
 
 /*
- * The kernel tells of a fork if something is registered: always. Else one that comes between a
- * fault's populating and the first registration would leave pages shared that were just made the
- * fault's own. Not before the pump reads: the fork of another thread waits for that.
+ * The kernel tells of a fork only while something is registered, so a page is registered all the
+ * time. Without it a fork between a fault's populating and the first registration would not be
+ * seen, and the child would share the pages that were populated. The pump must read before, as the
+ * fork of another thread waits until its event is read.
  */
 int fork_watch(struct hmm_mm *mm)
 {
@@ -251,8 +256,8 @@ int fork_watch(struct hmm_mm *mm)
 }
 
 /*
- * Once it is dead, and the pump still reads: unmapping a registered page would wait for that, and
- * so would a fork.
+ * Called when the space is dead and the pump still reads: the unmapping of a registered page waits
+ * for the pump, and a fork does.
  */
 void fork_unwatch(struct hmm_mm *mm)
 {

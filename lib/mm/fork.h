@@ -6,13 +6,17 @@
 #include "space/space.h"
 
 int fork_attach(struct hmm_mm *mm);
-/* From now on its forks are seen; the pump reads. */
+/*
+ * Registers a page of ours, so that the kernel tells of forks from now on. The pump must read
+ * already.
+ */
 int fork_watch(struct hmm_mm *mm);
 void fork_unwatch(struct hmm_mm *mm);
 
 /*
- * Around a fault: begin at a time when no fork is under way; once all that it found is settled, has one begun
- * since? Wait: 0; -ETIME; -EDEADLK this thread itself is in fork(), in a handler.
+ * A fault calls mm_fork_wait() before it begins: waits until no fork is under way. 0; -ETIME;
+ * -EDEADLK: this thread itself is in fork(), in an atfork handler. At its end the fault calls
+ * mm_fork_passed(): has a fork begun since?
  */
 int mm_fork_wait(uint64_t deadline, uint64_t *word);
 bool mm_fork_passed(struct hmm_mm *mm, uint64_t word);

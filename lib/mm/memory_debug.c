@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* What libhmm-debug.so sees the program do with memory, judged by where its thread is. */
+/*
+ * Judges what libhmm-debug.so sees the program do with memory: that depends on where the thread is.
+ */
 #include "mm/note.h"
 #include "mm/preload.h"
 #include "watch/region.h"
@@ -12,7 +14,10 @@ struct memory {
 	bool mirrored;
 };
 
-/* While somebody holds the lock of the regions nothing is known, and nothing said. */
+/*
+ * If another thread holds the lock of the regions nothing is known of the memory, and nothing
+ * reported.
+ */
 static void look(struct hmm_mm *mm, void *arg)
 {
 	struct memory *m = arg;

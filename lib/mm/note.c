@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What the program tells about itself: unseen events become synchronous. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Notes: the program, or the preload object in its place, tells of changes that raise no event. */
 #include "mm/note.h"
 #include "mm/preload.h"
 #include "watch/discard.h"
@@ -36,11 +36,15 @@ static void note(struct hmm_mm *mm, void *arg)
 		pthread_mutex_unlock(&mm->region_lock);
 	}
 	mm_invalidate(mm, &inv, 0);
-	/* Last: what was faulted while the discard was pending is gone by now. */
+	/*
+	 * This comes after the invalidation, which has hit also what was faulted while the discard
+	 * was pending.
+	 */
 	if (t->note == HMM_NOTE_DISCARD)
 		discard_settle(mm, t->start, t->end);
 	else if (t->note == HMM_NOTE_OWN_DISCARD)
-		discard_pending(mm, t->start, t->end); /* who asks is no suspect */
+		/* looks at the threads: this one is in no discard */
+		discard_pending(mm, t->start, t->end);
 }
 
 int hmm_mm_note(struct hmm_mm *mm, enum hmm_note what, uint64_t start, uint64_t end)

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Look-ups of VMAs, for drivers. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Drivers look up VMAs. */
 #include "space/debug.h"
 #include "space/space.h"
 #include "base/nocancel.h"

@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it; it is
- * written with the gate closed, so a commit section sees it change either before it begins or not at all.
+ * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it.
+ * Invalidations write it with the gate closed, so it does not change during a commit section;
+ * notifiers_outdate() is the exception.
  */
 #include "notifier/notifier.h"
 #include "notifier/recent.h"
@@ -110,7 +111,10 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 		mm_put(mm);
 		return err;
 	}
-	/* A fresh number: a sequence of a former notifier in the same memory must not fit. */
+	/*
+	 * The notifier begins with a new number, so that no sequence of a former notifier in the
+	 * same memory is valid.
+	 */
 	recent_note(mm, ++mm->invalidate_seq, 0, 0);
 	atomic_store(&ni->seq, mm->invalidate_seq);
 	atomic_store(&ni->told, mm->invalidate_seq);
@@ -135,7 +139,10 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 	int err;
 
 	assert(!in_callback);
-	/* Callbacks run under the lock: once it is ours, none of this notifier's runs or will. */
+	/*
+	 * Callbacks run under the lock. When this thread has it no callback of the notifier runs,
+	 * and none will.
+	 */
 	err = lock_until(mm, deadline);
 	if (err)
 		return err;
@@ -210,8 +217,9 @@ uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
 }
 
 /*
- * Without callbacks and with the gate as it is: what a commit section found standing a moment ago was none of these, as
- * they are never installed. The caller of a fault keeps its own sequence if it stood until now.
+ * Runs no callbacks and leaves the gate as it is. A commit section may have found the sequence
+ * valid a moment ago, but it installs no TRANSIENT translations, and only those become outdated
+ * here. A fault keeps its own sequence if that was valid until now.
  */
 int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own,
 		      uint64_t deadline)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "notifier/recent.h"
 
 void recent_note(struct hmm_mm *mm, uint64_t seq, uint64_t start, uint64_t end)
@@ -21,7 +21,7 @@ bool recent_hit(const struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t 
 		const bool before = atomic_load(&r->seq) == n;
 		const bool hit = atomic_load(&r->start) < end && atomic_load(&r->end) > start;
 
-		/* Another one's by now, or about to be. */
+		/* The place has another invalidation by now, or is being written. */
 		if (!before || atomic_load(&r->seq) != n || hit)
 			return true;
 	}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The latest invalidations. A notifier's sequence says that something hit its interval; this says whether it was in a
- * part of it. So a fault needs no notifier of its own for its few pages: it asks the large one, and on a change this.
+ * The latest invalidations. A notifier's sequence tells that an invalidation has hit its interval;
+ * this list tells whether one has hit a part of the interval. So a fault needs no notifier of its
+ * own for its few pages: it looks at the sequence of a large one, and if that has changed at this
+ * list.
  *
  *	fault of [a, b)			pump
  *	seq = 7
@@ -15,9 +17,15 @@
 
 #include "space/space.h"
 
-/* Under the notifiers' lock, before any sequence becomes seq. Each number is noted, an empty interval where none is. */
+/*
+ * Called under the notifiers' lock, before the sequence of any notifier becomes `seq`. Every number
+ * is noted, with an empty interval if nothing is invalidated.
+ */
 void recent_note(struct hmm_mm *mm, uint64_t seq, uint64_t start, uint64_t end);
-/* Has an invalidation with a number in (after, until] hit [start, end)? True, too, if that is not known any more. */
+/*
+ * Has an invalidation with a number in (after, until] hit [start, end)? True, too, if the list no
+ * longer has all of them.
+ */
 bool recent_hit(const struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after,
 		uint64_t until);
 

@@ -1,12 +1,13 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Reading under a sequence, and validated use (rule 2):
+ * Reading under a sequence, and validated use (rule 2 in docs/protocol.md):
  *
  *	valid = pump idle, sequence unchanged, nothing in flight, pump still idle in the same cycle
  *
- * The probe's answer "nothing in flight" is about an instant between the two looks at pump_seq. A
- * change that had taken effect before that instant was read before it, so a pump cycle has begun: either
- * it is over (the sequence tells) or pump_seq is odd or has moved.
+ * The probe's answer "nothing in flight" is about an instant between the two looks at pump_seq. If
+ * a change took effect before that instant its event was read before it, so a cycle of the pump has
+ * begun. Either that cycle is over, and the sequence has changed, or pump_seq is odd or has
+ * changed.
  */
 #include "notifier/notifier.h"
 #include "engine/gate.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "persist/flush.h"
 
 #if defined(__x86_64__)
@@ -17,7 +17,7 @@ static enum means probe(void)
 
 static enum means means(void)
 {
-	static enum means known = UNKNOWN; /* every writer writes the same */
+	static enum means known = UNKNOWN; /* all threads write the same value */
 
 	if (__atomic_load_n(&known, __ATOMIC_RELAXED) == UNKNOWN)
 		__atomic_store_n(&known, probe(), __ATOMIC_RELAXED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Writing cache lines back to memory, where the CPU can and user space may. */
+/* Writing cache lines back to memory, if the CPU can do that and allows it to user space. */
 #ifndef LIB_PERSIST_FLUSH_H
 #define LIB_PERSIST_FLUSH_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 bool flush_available(void);
-/* Write back [start, end) and wait until it has reached the domain of persistence. */
+/* Writes [start, end) back and waits until it has reached the domain of persistence. */
 void flush_range(uint64_t start, uint64_t end);
 
 #endif

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * hmm_persist(). Whether a mapping is MAP_SYNC is told by the VmFlags of smaps alone, which is slow to read; what
- * was read is kept together with an interval notifier on the mapping, and trusted while the notifier's sequence
- * stands: a mapping that went and came back without MAP_SYNC must not be flushed and called durable.
+ * hmm_persist(). Only the VmFlags of smaps show whether a mapping is MAP_SYNC, and smaps is slow to
+ * read. So the answer is kept together with an interval notifier on the mapping, and holds while
+ * the notifier's sequence is valid. If the mapping went and came back without MAP_SYNC flushing
+ * would not make it durable.
  */
 #include "persist/flush.h"
 #include "watch/region.h"
@@ -23,7 +24,7 @@
 #define KNOWN_MAX 16
 
 struct known {
-	struct hmm_interval_notifier *ni; /* NULL: free */
+	struct hmm_interval_notifier *ni; /* NULL: this place is free */
 	uint64_t seq;
 	uint64_t start;
 	uint64_t end;
@@ -32,7 +33,7 @@ struct known {
 struct persist_cache {
 	pthread_mutex_t lock;
 	struct known known[KNOWN_MAX];
-	unsigned int next; /* to be replaced */
+	unsigned int next; /* which place is replaced next */
 };
 
 static void cache_fini(struct persist_cache *c)
@@ -42,7 +43,7 @@ static void cache_fini(struct persist_cache *c)
 	pool_unmap(c, sizeof(*c));
 }
 
-/* What mm keeps for this; made by the first call. NULL: no memory. */
+/* The space's cache, made by the first call. NULL: no memory. */
 static struct persist_cache *cache_of(struct hmm_mm *mm)
 {
 	struct persist_cache *c = atomic_load(&mm->persist);
@@ -73,7 +74,7 @@ static int read_sync_flag(uint64_t start)
 static int no_driver(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
 		     void *priv)
 {
-	return 0; /* the sequence says it all */
+	return 0; /* only the sequence is of interest */
 }
 
 static bool holds_nothing(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
@@ -111,7 +112,10 @@ static void remember(struct persist_cache *c, const struct known *k)
 	hmm_interval_notifier_remove(old);
 }
 
-/* Find out whether [start, end) of this VMA may be flushed; remembers a yes if nothing moved meanwhile. */
+/*
+ * 1: flushing makes [start, end) of this VMA durable; 0: it does not; -errno. Remembers a yes if
+ * nothing changed meanwhile.
+ */
 static int may_flush(struct hmm_mm *mm, struct persist_cache *c, const struct hmm_vma *vma,
 		     uint64_t start, uint64_t end)
 {
@@ -146,7 +150,7 @@ static int sync_pages(uint64_t start, uint64_t end)
 		       : 0;
 }
 
-/* One VMA's part of the range. */
+/* Makes one VMA's part of the range durable. */
 static int persist_vma(struct hmm_mm *mm, struct persist_cache *c, const struct hmm_vma *vma,
 		       uint64_t start, uint64_t end, enum hmm_persist_means *means)
 {

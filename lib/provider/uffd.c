@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The provider that needs no privilege and no module. The only file that makes userfaultfd calls. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The provider that needs no privilege and no module. All userfaultfd calls are here and in
+ * uffd_read.c.
+ */
 #include "watch/region.h"
 #include "provider/provider.h"
 #include "kernel/abi/uffd.h"
@@ -21,7 +24,10 @@
 
 #define EVENTS_NEEDED                                                                              \
 	(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP)
-/* What registers more kinds or makes more certain; used where there is. */
+/*
+ * The features that are used if the kernel has them: they register more kinds of memory, or see
+ * more changes.
+ */
 #define WANTED                                                                                     \
 	(EVENTS_NEEDED | UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |        \
 	 UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC)
@@ -31,7 +37,10 @@ static int open_fd(bool *user_mode_only)
 	int fd;
 	int dev;
 
-	/* Full first: kernel-mode faults come with privilege, or with the device node. */
+	/*
+	 * First a userfaultfd that handles kernel-mode faults, too: that needs privilege, or the
+	 * device node.
+	 */
 	*user_mode_only = false;
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0)
@@ -59,7 +68,7 @@ static int api(int fd, uint64_t features, uint64_t *available)
 	return 0;
 }
 
-/* The features that a kernel has are told once a descriptor, so ask a second one. */
+/* A userfaultfd tells the kernel's features once only, so this opens another one to ask. */
 static int probe_features(uint64_t *available)
 {
 	bool user;
@@ -73,14 +82,18 @@ static int probe_features(uint64_t *available)
 	return err;
 }
 
-/* Of so many probes of a thread one looks whether the descriptor is still ours: that costs more than the probe. */
+/*
+ * One in this many probes of a thread also asks whether the descriptor is still ours, which costs
+ * more than the probe.
+ */
 #define PROBES_A_LOOK 64
 
 static _Thread_local unsigned int probes __attribute__((tls_model("initial-exec")));
 
 /*
- * Zero length: the kernel looks for changes in flight before it looks at the range. Files that are no userfaultfd
- * answer ENOTTY, a number that is closed EBADF, and a filter of the program's whatever it likes.
+ * Write-protects a range of length zero: the kernel looks for changes in flight before it looks at
+ * the range. A file that is no userfaultfd answers ENOTTY, a closed descriptor EBADF, and a seccomp
+ * filter of the program's may answer anything.
  */
 static int uffd_in_flight(const struct provider *p)
 {
@@ -108,7 +121,7 @@ static int uffd_watch(const struct provider *p, uint64_t start, uint64_t end)
 	if (!ioctl(p->fd.fd, UFFDIO_REGISTER, &r))
 		return 0;
 	switch (errno) {
-	case EINVAL: /* no VMA there any more, or one of a kind that cannot be */
+	case EINVAL: /* no VMA is there any more, or its kind cannot be registered */
 	case EPERM:  /* shared mapping of a read-only descriptor */
 		return -EOPNOTSUPP;
 	case EBUSY:
@@ -129,7 +142,10 @@ static int uffd_unwatch(const struct provider *p, uint64_t start, uint64_t end)
 	return ioctl(p->fd.fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
 }
 
-/* Of a number that the limit of descriptors allows, whatever it becomes: the lowest. */
+/*
+ * Opens the spare descriptor if it is missing. It gets the lowest free number, which stays allowed
+ * if the limit of descriptors is lowered.
+ */
 static void keep_spare(struct provider *p)
 {
 	if (p->event_fork && p->spare.fd < 0)
@@ -153,10 +169,10 @@ static int make_spare(struct provider *p)
 }
 
 /*
- * Is the number ours still, or has the program closed it and opened something under it, whose data
- * it would miss? Asking is a system call, a third of what a cycle of the pump makes. Where poll()
- * has just answered as few other descriptors would it is asked for one read in so many, and every
- * 50 ms by the watchdog.
+ * Is the descriptor still ours? If the program has closed it and opened a file under its number a
+ * read would take that file's data. To ask is a system call, and a cycle of the pump makes only
+ * three. So if poll() has just answered as few other descriptors do this asks for one read in
+ * READS_A_LOOK. The watchdog asks every 50 ms.
  */
 #define READS_A_LOOK 64
 #define JUST_NS 1000000ULL
@@ -172,8 +188,9 @@ static bool is_ours_to_read(struct provider *p)
 }
 
 /*
- * Reading a FORK makes a descriptor. Without a free one the program's fork would wait until it closes one, which the
- * thread that forks can no longer do.
+ * The kernel makes a descriptor when a FORK event is read. If none is free the read fails and the
+ * program's fork waits, and the thread that forks cannot close one meanwhile. So the spare one is
+ * closed then, and the read repeated.
  */
 static int uffd_read(struct provider *p, struct provider_event *events, int max)
 {
@@ -181,7 +198,7 @@ static int uffd_read(struct provider *p, struct provider_event *events, int max)
 
 	if (!is_ours_to_read(p))
 		return -EBADF;
-	opening_begin(); /* for the moment for which a forked child's descriptor is here */
+	opening_begin(); /* the child's descriptor is open here for a moment */
 	keep_spare(p);
 	n = provider_uffd_read_raw(p->fd.fd, events, max);
 	if ((n == -EMFILE || n == -ENFILE) && p->spare.fd >= 0) {
@@ -222,8 +239,8 @@ static uint64_t choose(uint64_t available, uint32_t flags)
 }
 
 /*
- * The features of a userfaultfd that has been through UFFDIO_API already, as /proc shows them: "API:\taa:FEATURES:...".
- * 0: none can be read.
+ * The features of a userfaultfd that has been through UFFDIO_API already, from the line
+ * "API:\taa:FEATURES:..." in /proc. 0: they cannot be read.
  */
 static uint64_t features_in_use(int fd)
 {
@@ -244,7 +261,7 @@ static uint64_t features_in_use(int fd)
 	line = strstr(buf, "API:");
 	if (line && sscanf(line, "API: %*x:%lx", &features) != 1)
 		features = 0;
-	return features & 0x7fffffff; /* the kernel keeps a mark of its own above */
+	return features & 0x7fffffff; /* the kernel keeps a flag of its own in bit 31 */
 }
 
 static void use_features(struct provider *p, uint64_t features)
@@ -271,7 +288,10 @@ static int enable(struct provider *p, uint32_t flags)
 		err = api(p->fd.fd, f, NULL);
 	}
 	if (err == -EINVAL) {
-		/* It has been through this before: what it has must be enough. */
+		/*
+		 * The descriptor has been through UFFDIO_API before. The features that it has then
+		 * must be enough.
+		 */
 		f = features_in_use(p->fd.fd);
 		if ((f & EVENTS_NEEDED) == EVENTS_NEEDED)
 			err = 0;
@@ -295,7 +315,10 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 	} else {
 		struct stat st;
 
-		/* The caller's until it has worked: not moved, not closed, and as it was. */
+		/*
+		 * The descriptor stays the caller's if this fails, so it is not moved, closed or
+		 * changed before.
+		 */
 		if (fstat(fd, &st))
 			return -EINVAL;
 		p->fd = (struct ownfd){ .fd = child_closes(fd),

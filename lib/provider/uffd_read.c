@@ -1,12 +1,18 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Reading events, also for the keeper, which has no thread-local storage of its own: no errno, no sanitizer. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Reading events. The keeper runs this, too, which has no thread-local storage of its own. So this
+ * code uses no errno and no sanitizer.
+ */
 #include "provider/provider.h"
 #include "kernel/abi/uffd.h"
 #include "base/raw.h"
 
 #include <errno.h>
 
-/* One message becomes at most one event. A FORK brings a descriptor of the child's, which is not ours to keep. */
+/*
+ * One message becomes at most one event. A FORK message comes with a userfaultfd of the child,
+ * which is closed at once.
+ */
 static int translate(const struct uffd_msg *m, struct provider_event *e)
 {
 	switch (m->event) {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Take entries away. Runs on the pump: the lock's holders never wait for anything but the lock of
- * the system's memory map, which no waiter for an event holds.
+ * Removes entries. The pump runs this. A thread that holds the table's lock waits for nothing but
+ * the kernel's lock of the memory map, which no thread holds while it waits for an event.
  */
 #include "ptable/ptable.h"
 #include "base/epoch.h"
@@ -9,10 +9,11 @@
 
 struct clearing {
 	struct hmm_ptable *t;
-	uint64_t first; /* addresses, inclusive: the end of a 64-bit space has no name */
+	uint64_t first; /* addresses, inclusive: the end of a 64-bit space is no 64-bit number */
 	uint64_t last;
-	uint64_t keep; /* bits to keep; 0: the entry goes */
-	uint64_t trim; /* bits that an entry which reaches beyond the range gets instead of going */
+	uint64_t keep; /* bits that an entry keeps; 0: the entry is removed */
+	/* bits that an entry gets, instead of being removed, if it reaches beyond the range */
+	uint64_t trim;
 	uint64_t n;
 };
 
@@ -41,7 +42,7 @@ static void clear_slot(struct clearing *c, struct pt_node *node, uint64_t index,
 	}
 }
 
-/* base: of the node. Depth is at most PT_LEVELS. */
+/* base: the first address of the node. Recursion is at most PT_LEVELS deep. */
 static void clear_node(struct clearing *c, struct pt_node *node, uint64_t base)
 {
 	uint32_t l = node->level;
@@ -89,7 +90,7 @@ uint64_t hmm_ptable_clear(struct hmm_ptable *table, uint64_t start, uint64_t end
 uint64_t hmm_ptable_clear_bits(struct hmm_ptable *table, uint64_t start, uint64_t end,
 			       uint64_t mask)
 {
-	/* An entry is one by bit 63: that one stays. */
+	/* Bit 63 marks an entry, so it stays. */
 	return clear(table, start, end, ~mask | PT_ENTRY, 0);
 }
 
@@ -98,7 +99,7 @@ uint64_t pt_trim(struct hmm_ptable *t, uint64_t start, uint64_t end, uint64_t bi
 	return clear(t, start, end, 0, bits);
 }
 
-/* Free a node with all below it. */
+/* Frees a node and all nodes below it. */
 static uint64_t free_tree(struct hmm_ptable *t, struct pt_node *node)
 {
 	uint64_t bytes = t->cache[node->level].node_size;

@@ -1,17 +1,17 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The directory of a table with the default geometry: where the leaf of a 2 MiB piece of address
- * space is, in one load instead of three. It is a direct-mapped cache of the upper levels:
- * independent look-ups at random cost 5.4 ns by it and 6.4 by the levels. A slot is 0 or
+ * The directory of a table with the default geometry: one load instead of three finds the leaf of a
+ * 2 MiB piece of address space. It is a direct-mapped cache of the upper levels. Independent
+ * look-ups at random cost 5.4 ns with it and 6.4 without. A slot is 0 or
  *
  *	bit 63        1
  *	bits 62..42   bits 56..36 of the leaf's base; bits 35..21 are the slot's index
  *	bits 41..0    the leaf's address / 64
  *
- * The last leaf to come gets the slot; the others are found by the levels.
+ * The newest of the leaves that share a slot has it. The others are found through the levels.
  *
- * Readers come without a lock. A leaf is named only while it is linked: who unlinks it drops it
- * here first, and it is not reused before the gate has been closed, as ptable.h says of nodes.
+ * Readers take no lock. A slot names a leaf only while the leaf is linked: code that unlinks it
+ * calls pt_dir_drop() first. The leaf is not reused before the gate has been closed, see ptable.h.
  */
 #include "ptable/ptable.h"
 
@@ -23,9 +23,10 @@ static uint64_t word(const struct pt_node *leaf)
 void pt_dir_add(struct hmm_ptable *t, struct pt_node *leaf, uint64_t addr)
 {
 	leaf->base = addr & ~((1ULL << 21) - 1);
-	if ((uint64_t)(uintptr_t)leaf >> 48) /* nothing is mapped there unasked */
+	/* the kernel maps nothing there unless it is asked to */
+	if ((uint64_t)(uintptr_t)leaf >> 48)
 		return;
-	/* release: pairs with the acquire in pt_dir_leaf(): a leaf is seen filled in */
+	/* release: pairs with the acquire in pt_dir_leaf(), which finds the leaf filled in */
 	atomic_store_explicit(&t->directory[pt_dir_index(addr)], word(leaf), memory_order_release);
 }
 

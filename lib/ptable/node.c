@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Nodes of a page table come in slabs of never-mirrored memory, one list of slabs a level (a level
- * has one size of node). A slab's pages go back to the system when its last node has; its addresses
- * stay until the table is destroyed, and are nodes of that level for ever. So a look-up that is in
- * no section, which nobody waits for, may find what another address maps, or nothing, but it reads
- * no memory of others.
+ * Nodes of a page table come in slabs of memory that is never mirrored. A level has one size of
+ * node and one list of slabs. A slab's pages go back to the system when its last node is freed. Its
+ * addresses stay nodes of that level until the table is destroyed. Nobody waits for a look-up that
+ * is in no section, so it may find another address's entry, or nothing, but it never reads memory
+ * that is not a node.
  */
 #include "ptable/ptable.h"
 #include "base/pool.h"
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /*
- * AddressSanitizer reports who still reads a node that was freed, at once and not when it is
+ * With AddressSanitizer a read of a freed node is reported at once, and not only when the node is
  * unmapped.
  */
 #ifdef __SANITIZE_ADDRESS__
@@ -29,20 +29,21 @@ struct pt_slab {
 	struct pt_slab *next;
 	struct pt_slab **prev;
 	struct pt_node *free;
-	uint32_t used;  /* nodes handed out */
-	uint32_t fresh; /* nodes from the start that were ever handed out: the rest is untouched */
+	uint32_t used; /* how many nodes are handed out */
+	/* how many of the first nodes were ever handed out: the rest is untouched */
+	uint32_t fresh;
 	uint32_t nodes;
-	size_t size; /* of the mapping that holds them */
+	size_t size; /* size of the mapping that holds the nodes */
 	char *first; /* node */
 };
 
-/* The books of a small slab are in front of its nodes, and in a page that stays. */
+/* The header of a small slab lies before its nodes, in a page that is not given back. */
 #define HEAD 64UL
 #define PAGE 4096UL
 
 /*
  * A table that grows gets large pages: a fresh 4 KiB page costs 2 us inside the commit section that
- * needs it, 2 MiB at once 124 us, for 504 tables.
+ * needs it, and 2 MiB at once cost 124 us and have room for 504 nodes.
  */
 #define SLAB_BYTES (256UL << 10)
 #define SLAB_LARGE (2UL << 20)
@@ -84,7 +85,10 @@ static void slab_move(struct pt_slab *s, struct pt_slab **list)
 	slab_link(s, list);
 }
 
-/* A large one has its books elsewhere: else no page of 2 MiB could be given back as one. */
+/*
+ * A large slab has its header in another mapping, so that its 2 MiB page can be given back as a
+ * whole.
+ */
 static bool is_large(const struct pt_slab *s)
 {
 	return s->first != (char *)s + HEAD;
@@ -95,22 +99,25 @@ static void slab_free(struct pt_slab *s)
 	char *mem = is_large(s) ? s->first : (char *)s;
 	size_t size = s->size;
 
-	/* The next to be mapped there know nothing of ours. */
+	/* What is mapped there next must not be poisoned. */
 	ASAN_UNPOISON_MEMORY_REGION(mem, size);
 	if (is_large(s))
 		pool_unmap(s, PAGE);
 	pool_unmap(mem, size);
 }
 
-/* No node of it is in use: all of them read as zeros, and are handed out anew from the first. */
+/*
+ * No node of the slab is in use: gives its pages back, so that all nodes are zero, and begins again
+ * with the first.
+ */
 static void slab_rest(struct pt_slab *s)
 {
 	char *mem = is_large(s) ? s->first : (char *)s + PAGE;
 	size_t size = is_large(s) ? s->size : s->size - PAGE;
 
 	/*
-	 * Not by the name that the preload object stands in for: it would note it, and the gate is
-	 * closed.
+	 * By number: madvise() may be the preload object's, which would note the call, and the gate
+	 * is closed.
 	 */
 	syscall(SYS_madvise, mem, size, MADV_DONTNEED);
 	s->free = NULL;
@@ -179,7 +186,7 @@ struct pt_node *pt_node_get(struct hmm_ptable *t, uint32_t level)
 	}
 	s->used++;
 	ASAN_UNPOISON_MEMORY_REGION(node->slot, slots_size(t, level));
-	/* Slots are zero: fresh memory is, and what comes back has been cleared. */
+	/* All slots are zero: fresh memory is, and pt_node_put() cleared a node that was used. */
 	node->slab = s;
 	node->next = NULL;
 	node->used = 0;

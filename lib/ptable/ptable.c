@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Create, look up, install. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Page tables: making one, looking entries up, installing them. */
 #include "ptable/ptable.h"
 #include "base/epoch.h"
 #include "base/nocancel.h"
@@ -8,8 +8,8 @@
 #include <errno.h>
 
 /*
- * The root takes all the bits above 1 GiB entries' parents: four levels instead of five for 57
- * bits. It is 2 MiB of address space of which a program touches one or two pages.
+ * The root decodes 18 bits, so that 57 bits need four levels instead of five. It is 2 MiB of
+ * address space, of which a program touches one or two pages.
  */
 static const struct hmm_ptable_geometry default_geometry = { 57, 12, 4, { 18, 9, 9, 9 } };
 
@@ -154,8 +154,8 @@ uint64_t pt_get(struct hmm_ptable *t, uint64_t addr, uint32_t *shift)
 }
 
 /*
- * The node of a level that holds addr's slot, made if it is missing. A larger entry in the way
- * goes.
+ * The node of a level that holds addr's slot; makes it if it is missing, and removes a larger entry
+ * that is in the way.
  */
 static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t addr)
 {
@@ -181,7 +181,10 @@ static struct pt_node *node_for(struct hmm_ptable *t, uint32_t level, uint64_t a
 	return node;
 }
 
-/* Engines may be reading the node: it waits in limbo, with all below it, for a closed gate. */
+/*
+ * Engines may be reading the node, so it is kept in limbo, with all nodes below it, until the gate
+ * has been closed.
+ */
 static void retire(struct hmm_ptable *t, uint64_t slot)
 {
 	pt_dir_drop(t, pt_child(slot));
@@ -189,7 +192,10 @@ static void retire(struct hmm_ptable *t, uint64_t slot)
 	t->limbo = pt_child(slot);
 }
 
-/* Slots from index on, as many as the node has; the node's books are kept once: 1.5 ns an entry. */
+/*
+ * Sets slots from index on, as many as the node has. Updates the node's counts once for all of
+ * them: 1.5 ns an entry.
+ */
 static uint64_t set_run(struct hmm_ptable *t, struct pt_node *node, uint64_t index,
 			const uint64_t *entries, uint64_t n)
 {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Visit entries in order. The lock is held while entries are gathered, not while the visitor runs,
- * so a visitor may change the table.
+ * Visits entries in order. The lock is held while entries are gathered and not while the visitor
+ * runs, so the visitor may change the table.
  */
 #include "ptable/ptable.h"
 #include "base/epoch.h"

@@ -1,16 +1,17 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The keeper: a thief (steal.h) that no debugger of the program stops, as it is no thread of it: a
- * process that shares the address space, was made so that a tracer does not follow, raises no
- * signal at its end and is not found by wait(2). It ends with the watchdog's thread, whose child it
- * is: at the program's end and at its exec.
+ * The keeper: a thief (steal.h) that no debugger of the program stops, as it is not one of the
+ * program's threads. It is a process that shares the address space, was made so that a tracer does
+ * not follow it, raises no signal at its end and is not found by wait(2). It is a child of the
+ * watchdog's thread and ends with that: at the program's end and at its exec.
  *
- * It has a table of descriptors of its own with the userfaultfd and an end of two pipes in it, from
- * the first moment on: nothing of the program's is kept open. It keeps the credentials of the
- * program at its start, so a filter leaves it nothing to do with them but to read, write and sleep.
+ * From its first moment it has a table of descriptors of its own, with the userfaultfd, an end of
+ * the pipe that wakes the pump and an end of the lifeline in it: it keeps none of the program's
+ * descriptors open. It keeps the credentials that the program had when the keeper started, so a
+ * seccomp filter allows it only to read, write and sleep.
  *
- * It runs on the watchdog's thread-local storage, which the watchdog goes on using: no errno, no
- * lock, no sanitizer.
+ * It runs on the watchdog's thread-local storage, which the watchdog goes on using. So its code
+ * uses no errno, no lock and no sanitizer.
  */
 #include "pump/keeper.h"
 #include "pump/kick.h"
@@ -43,21 +44,23 @@
 
 #define STACK_SIZE (64UL << 10)
 #define TICK_MS 50
-/* The watchdog comes first: it can tell engines that sleep and can stop devices. */
+/* The watchdog reads first if it can, as it sees which engines sleep and can stop devices. */
 #define TICKS_FIRST 2
 /*
- * As for the watchdog: an engine that is not out by then is run over; a device that is not stopped
- * is not waited for.
+ * As for the watchdog: after this time an engine that is still in its section is run over, and the
+ * keeper reads although a device is not stopped.
  */
 #define PATIENCE_NS 1000000000ULL
 
 struct keeper {
 	struct hmm_mm *mm;
 	int pid;
-	int fd;                 /* number of the end in the keeper's table */
-	struct ownfd lifeline;  /* the program's end: closed, the keeper ends */
-	struct ownfd end;       /* the keeper's end, in the program's table until it has its own */
-	_Atomic uint32_t state; /* futex: 0 starting, 1 ready, 2 cannot */
+	/* the keeper's end of the lifeline, by its number in the keeper's table */
+	int fd;
+	struct ownfd lifeline; /* the program's end: when it is closed the keeper ends */
+	/* the keeper's end in the program's table, until the keeper has a table */
+	struct ownfd end;
+	_Atomic uint32_t state; /* futex: 0 it starts, 1 it runs, 2 it could not */
 	char *stack;
 };
 
@@ -69,7 +72,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* True: the lifeline was closed. */
+/* True: the program has closed its end of the lifeline. */
 static bool sleep_ms(const struct keeper *k, int ms)
 {
 	struct pollfd p = { .fd = k->fd, .events = POLLIN };
@@ -78,7 +81,7 @@ static bool sleep_ms(const struct keeper *k, int ms)
 	return raw5(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0) > 0;
 }
 
-/* All but these three, which are sorted: nothing of the program's is ever in our table. */
+/* Sorts the three descriptors, and makes a table of descriptors with only these in it. */
 static bool keep_only(int fds[3])
 {
 	for (int i = 0; i < 2; i++) {
@@ -107,7 +110,10 @@ static bool keep_only(int fds[3])
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                     \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* Whoever overwrites our memory gains nothing by our credentials. Without seccomp: as it is. */
+/*
+ * Forbids all other system calls, so that code that overwrites the keeper's memory gains nothing by
+ * its credentials. On a kernel without seccomp it runs without a filter.
+ */
 static void lock_in(void)
 {
 	static const struct sock_filter filter[] = {
@@ -190,14 +196,15 @@ static int keeper_main(void *arg)
 		report(k, 2);
 		return 0;
 	}
-	raw3(SYS_chdir, (long)"/", 0, 0); /* keeps no filesystem from being unmounted */
+	/* Its working directory must not keep a filesystem from being unmounted. */
+	raw3(SYS_chdir, (long)"/", 0, 0);
 	lock_in();
 	report(k, 1);
 	for (;;) {
 		const bool ended = sleep_ms(k, due ? 2 : TICK_MS);
 
 		if (atomic_load(&mm->lost))
-			kick(mm); /* the last one who can */
+			kick(mm); /* only the keeper may still have the pipe that wakes the pump */
 		if (ended || atomic_load(&mm->stopping) || atomic_load(&mm->lost))
 			return 0;
 		if (!steal_due(mm, t))
@@ -224,7 +231,7 @@ static void reap(struct keeper *k)
 		;
 }
 
-/* True: it has ended. */
+/* Has the keeper's process ended? */
 static bool has_ended(const struct keeper *k)
 {
 	siginfo_t info = { 0 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The keeper: a process that shares the address space and nothing else, with descriptors of its
- * own. Debuggers stop the threads of a process one by one and wait for each: for one that waits for
- * the pump, which they stopped before.
+ * The keeper: a process that shares the address space and nothing else, and has descriptors of its
+ * own. It is there for debuggers, which stop the threads of a process one by one and wait for each
+ * to stop. A thread that waits for the pump does not stop when the debugger has stopped the pump
+ * before.
  */
 #ifndef LIB_PUMP_KEEPER_H
 #define LIB_PUMP_KEEPER_H
@@ -10,17 +11,20 @@
 #include "space/space.h"
 
 /*
- * Memory and descriptors, by who attaches: nothing of it is mapped or opened beside the program
- * later.
+ * The thread that attaches calls this: takes the keeper's memory and descriptors, so that nothing
+ * is mapped or opened later while the program runs.
  */
 void keeper_prepare(struct hmm_mm *mm);
-/* Of what the watchdog's thread did not get to start. */
+/* Frees what was prepared and the watchdog's thread has not started. */
 void keeper_forget(struct hmm_mm *mm);
-/* By the watchdog's thread. */
+/* The watchdog's thread calls this. */
 void keeper_start(struct hmm_mm *mm);
-/* Has it died? Then what it had read is made up for. */
+/*
+ * Has the keeper died? If it died while it read events the pump is told that everything may have
+ * changed.
+ */
 void keeper_look(struct hmm_mm *mm);
-/* Ends it and waits for its end. */
+/* Ends the keeper and waits for its end. */
 void keeper_stop(struct hmm_mm *mm);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "space/space.h"
 
-/* Wakes the pump from its poll. Touches no errno. */
+/* Wakes the pump from its poll. Does not touch errno. */
 void pump_kick(struct hmm_mm *mm);
 
 #endif

@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The pump (rule 1): poll; show that it is busy; stop the devices; read; invalidate; resume; show
- * that it is idle. Reading lets the caller of munmap go on, so everything that must not be seen
- * stale has stopped before, and nobody may trust a translation from the moment before the read until
- * the callbacks have run:
+ * The pump (rule 1 in docs/protocol.md). It polls, makes pump_seq odd, stops the devices, reads the
+ * events, invalidates, makes pump_seq even and lets the devices go on. Reading lets the caller of
+ * munmap go on. So the devices have stopped before the pump reads, and from then until the
+ * callbacks have run no translation is valid:
  *
  *	app			pump				user of a translation
- *	munmap queued		odd, quiesce, read
+ *	munmap: queued		odd, closes the gate, reads
  *	resumes, maps X again	(not yet invalidated)		odd: refused
- *				invalidate, even, resume
+ *				invalidates, even, opens
  */
 #include "pump/pump.h"
 #include "pump/keeper.h"
@@ -37,7 +37,8 @@
 #include <signal.h>
 
 #define BATCH 32
-#define FILES_WAIT_MS 1 /* until files are looked at again that somebody else was busy with */
+/* how long until the pump tries again to close files, when a lock was busy */
+#define FILES_WAIT_MS 1
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
@@ -48,7 +49,10 @@ static void move(struct hmm_mm *mm, const struct provider_event *e)
 				       .end = e->to + (e->end - e->start),
 				       .event = HMM_EVENT_MOVE };
 
-	/* The kernel moved the registration along; believing less only costs an idempotent call. */
+	/*
+	 * The kernel has moved the registration along. The regions are forgotten all the same: to
+	 * register again what is registered does no harm.
+	 */
 	region_forget(mm, from.start, from.end);
 	region_forget(mm, to.start, to.end);
 	if (hmm_mutation(HMM_MUTATION_NO_MOVE))
@@ -123,7 +127,7 @@ static void cycle(struct hmm_mm *mm)
 			handle(mm, &events[i]);
 		handled += n;
 	}
-	/* Before anything is found valid again. */
+	/* This comes before anything can be found valid again. */
 	if (atomic_load(&mm->fork_late))
 		mm->tell_fork(mm, true);
 	steal_settle(mm, handle);
@@ -138,7 +142,7 @@ static void cycle(struct hmm_mm *mm)
 	hmm_hook(HMM_POINT_RESUMED);
 }
 
-/* Drivers are told that it is over, as by hmm_mm_detach(). */
+/* The descriptors are lost: tells drivers that the space has ended, as hmm_mm_detach() does. */
 static void release(struct hmm_mm *mm)
 {
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
@@ -159,7 +163,11 @@ static void take_kicks(struct hmm_mm *mm)
 		return;
 }
 
-/* Another file under our number may always be writable: it is not polled for that. */
+/*
+ * Notes what poll() has answered for the userfaultfd. If it is more than a userfaultfd answers the
+ * number may be another file's by now, which may be writable all the time. Then the space is lost,
+ * and the pump no longer polls that file.
+ */
 static void look_at_answer(struct hmm_mm *mm, short revents)
 {
 	mm->provider.polled_ns = revents == POLLIN ? clock_ns() : 0;
@@ -178,8 +186,9 @@ static void *pump_main(void *arg)
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
 	opening_never_waits(true);
 	/*
-	 * While anything is registered somebody reads, or an munmap waits for ever: that of this thread's own end
-	 * among them, whose stack may lie next to mirrored memory.
+	 * The loop ends only when nothing is registered any more: an munmap of registered memory
+	 * waits until a thread has read its event. The munmap at the end of this very thread could
+	 * be one, as its stack may lie next to mirrored memory.
 	 */
 	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
 	       !mm_inherited(mm)) {
@@ -204,7 +213,10 @@ static void *pump_main(void *arg)
 	return NULL;
 }
 
-/* Teardown: events that were queued while the regions went away. */
+/*
+ * When the pump has stopped: handles the events that were queued while the regions were
+ * unregistered.
+ */
 void pump_drain(struct hmm_mm *mm)
 {
 	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
@@ -285,8 +297,12 @@ int pump_start(struct hmm_mm *mm)
 	}
 	keeper_prepare(mm);
 	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
-	/* Its descriptors are settled then: who counts the program's, forks or closes is not surprised by one more. */
-	opening_end(); /* all are on the list: a fork need not wait for this */
+	/*
+	 * Waits until the watchdog has started the keeper, so that no descriptor of ours comes or
+	 * goes after hmm_mm_attach() has returned. All are on the list of child.h, so a fork need
+	 * not wait meanwhile.
+	 */
+	opening_end();
 	while (!err && !atomic_load(&mm->watched))
 		futex_wait(&mm->watched, 0, HMM_FOREVER);
 	opening_begin();

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The pump's side of steal.h. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What the pump does about thieves, see steal.h. */
 #include "pump/steal.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -13,7 +13,7 @@ static bool anyone_busy(const struct hmm_mm *mm)
 	return false;
 }
 
-/* What did not fit: anything may be gone, discarded or copied by a fork. */
+/* Events did not fit: anything may have been unmapped, discarded or copied by a fork. */
 static void handle_overflow(struct hmm_mm *mm,
 			    void (*handle)(struct hmm_mm *, const struct provider_event *))
 {
@@ -46,8 +46,8 @@ void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struc
 	uint32_t closed;
 
 	/*
-	 * What was closed when we looked, and nobody has added to, holds no event that is not
-	 * handed over.
+	 * If no thief is busy, and none adds to `closed` before the exchange below, all events that
+	 * thieves have read are handled.
 	 */
 	while ((closed = atomic_load(&mm->gate.closed)) & GATE_THIEVES) {
 		if (anyone_busy(mm)) {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What thieves do, see steal.h. Runs on the keeper too, which has no thread-local storage of its
- * own: no errno, no lock, no sanitizer.
+ * What thieves do, see steal.h. The keeper runs this, too, which has no thread-local storage of its
+ * own. So this code uses no errno, no lock and no sanitizer.
  */
 #include "pump/steal.h"
 #include "space/space.h"
@@ -10,7 +10,10 @@
 
 #include <poll.h>
 
-/* More closings than this are not counted: a pump that hangs for hours has its callers wait. */
+/*
+ * At this many closings thieves stop reading, before the count overflows: if the pump hangs for
+ * hours the program's calls wait.
+ */
 #define CLOSED_MAX 0xffff0000U
 
 static bool event_waits(const struct hmm_mm *mm)

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The watchdog (rule 10): a program's call must not hang because the pump does. When an event has
- * waited for 50 ms and the pump has not come further, the watchdog reads in its place (steal.h). It
- * also looks whether our descriptors are still ours, and whether the keeper lives.
+ * The watchdog (rule 10 in docs/protocol.md): a program's call must not hang because the pump does.
+ * When an event has waited for 50 ms and the pump has not come further, the watchdog reads in the
+ * pump's place (steal.h). It also looks whether our descriptors are still ours, and whether the
+ * keeper lives.
  */
 #include "pump/keeper.h"
 #include "pump/kick.h"
@@ -19,13 +20,19 @@
 #include "base/ownfd.h"
 
 #define TICK_NS 50000000ULL
-/* While the pump is stuck every further caller waits a few ms, not a whole tick. */
+/*
+ * While the pump is stuck the watchdog looks this often, so that further calls of the program wait
+ * for a few ms and not for a whole tick.
+ */
 #define TICK_STUCK_NS 2000000ULL
 #define MOMENT_NS 1000000L
-/* An engine that sleeps inside its section is run over after the one, any other after the other. */
+/*
+ * After the first time an engine that sleeps inside its section is run over, after the second one
+ * any engine.
+ */
 #define OVERRUN_ASLEEP_NS 10000000ULL
 #define OVERRUN_AWAKE_NS 1000000000ULL
-/* A driver that does not come to the end of stopping its device is not waited for any longer. */
+/* How long the watchdog waits for drivers to stop their devices before it reads. */
 #define QUIESCE_NS 100000000ULL
 
 static void wait_a_moment(void)
@@ -35,7 +42,7 @@ static void wait_a_moment(void)
 	nanosleep(&moment, NULL);
 }
 
-/* False: the pump has moved on by itself. */
+/* Waits until all engines are out of their sections. False: the pump has moved on by itself. */
 static bool wait_engines(struct hmm_mm *mm, uint64_t seq, uint64_t began)
 {
 	while (!steal_may_read(mm)) {

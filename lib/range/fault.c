@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Bring in what is requested: populate, then register (registering first would lose fault-around: a
- * cold 1 GiB file is read at 0.97x of the CPU's speed this way, at 0.61x the other way round), then
- * remember what is mapped. Each maximal run of pages with one request is one system call.
+ * Brings in what is requested: populates, then registers, then remembers what is mapped. In a
+ * registered mapping the kernel does not fault neighbouring pages in, so a cold 1 GiB file is read
+ * at 0.97x of the CPU's speed in this order, at 0.61x the other way round. Each run of pages with
+ * the same request is one system call.
  */
 #include "range/walk.h"
 #include "files/files.h"
@@ -30,7 +31,7 @@ static bool same_vma(const struct hmm_vma *a, const struct hmm_vma *b)
 	       a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
 }
 
-/* The first page from start on that is not present; end if none. */
+/* Finds the first page from start on that is not present; end if all are. */
 static int find_absent(struct walk *w, uint64_t start, uint64_t end, uint64_t *absent)
 {
 	while (start < end) {
@@ -50,11 +51,11 @@ static int find_absent(struct walk *w, uint64_t start, uint64_t end, uint64_t *a
 }
 
 /*
- * Where populating has to begin: for reading, what is there already costs 40 ns a page to populate,
- * 5 to look at. For writing all of it is populated, as nothing tells whether a page can be written
- * without a fault: after a fork whose child has exited, a page is mapped only once and still
- * write-protected, and the program's next write moves to a copy if a device has taken a reference
- * meanwhile. No event tells of that.
+ * Where populating has to begin. For reading it begins at the first absent page: to populate a
+ * present page costs 40 ns, to look at it 5. For writing the whole range is populated, as nothing
+ * tells whether a page can be written without a fault. After a fork whose child has exited a page
+ * is mapped only once and still write-protected. If a device takes a reference to it meanwhile the
+ * program's next write goes to a copy, and no event tells of that.
  */
 static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request request,
 		      uint64_t *from)
@@ -63,7 +64,7 @@ static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request
 	return request == REQUEST_WRITE ? 0 : find_absent(w, start, end, from);
 }
 
-/* Populating failed: is that the mapping's answer, or has the mapping changed? */
+/* Populating has failed: was that because of the mapping, or has the mapping changed? */
 static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		   int error)
 {
@@ -75,13 +76,13 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 			return -EBUSY;
 	}
 	/*
-	 * A hole is ENOMEM and PROT_NONE is EINVAL, as want of memory and VM_PFNMAP are: another
-	 * thread may have unmapped and mapped again in between. Believed when it is said again and
-	 * again.
+	 * ENOMEM may be a hole or want of memory, EINVAL may be PROT_NONE or VM_PFNMAP. Another
+	 * thread may have unmapped and mapped again in between. So the error is believed only if it
+	 * comes again and again.
 	 */
 	if ((error == ENOMEM || error == EINVAL) && w->stuck < STUBBORN)
 		return -EBUSY;
-	/* Of anonymous memory with that permission it never is. */
+	/* Anonymous memory that may be accessed never causes EINVAL. */
 	if (error == EINVAL && !vma->inode && !vma->dev_major && !vma->dev_minor)
 		return -EBUSY;
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
@@ -89,7 +90,7 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);
-	/* EINVAL: VM_IO or VM_PFNMAP, which was not to be seen before */
+	/* EINVAL: the mapping is VM_IO or VM_PFNMAP, which the look-up did not show */
 	set_error(w, error == EHWPOISON ? -EHWPOISON : -EFAULT,
 		  at < w->range->start ? w->range->start : at);
 	return 0;
@@ -119,7 +120,7 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 	return r ? explain(w, vma, from, end, r) : 0;
 }
 
-/* Register and remember the span from the first to the last page with a request. */
+/* Registers and remembers the range from the first to the last page with a request. */
 static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	int err;
@@ -131,7 +132,7 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 		return -EBUSY; /* the VMA has changed */
 	if (err && err != -EOPNOTSUPP)
 		return err;
-	/* Without a file nothing is to be known of what nobody watches. */
+	/* Anonymous memory that cannot be registered has no file that could be tracked. */
 	if (err && vma->kind == HMM_VMA_ANON)
 		return 0;
 	err = file_track(w->mm, vma, w->deadline);
@@ -157,7 +158,10 @@ static int fault_vma(struct walk *w, const struct hmm_vma *vma, uint64_t start, 
 	return err || first >= last ? err : mirror(w, vma, first, last);
 }
 
-/* The part of the walk that lies in no VMA, or in one that must not be walked. */
+/*
+ * [start, end) lies in no VMA, or in one that must not be walked: fails its first page with a
+ * request.
+ */
 static void refuse(struct walk *w, uint64_t start, uint64_t end)
 {
 	const uint64_t at = walk_find_request(w, start, end, REQUEST_READ);
@@ -167,8 +171,8 @@ static void refuse(struct walk *w, uint64_t start, uint64_t end)
 }
 
 /*
- * The caller's look-up, if nothing is known against it and it permits what is requested: no is
- * never said without asking. Else one of our own.
+ * Uses the caller's look-up if it may still be right and permits what is requested. Otherwise asks
+ * the kernel, so that a request is never refused because of an old look-up.
  */
 static int look_up(struct walk *w, uint64_t addr, struct hmm_vma *vma)
 {

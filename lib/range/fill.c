@@ -1,14 +1,18 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Entries are written here, 32 or 64 at a time: 65,536 of them, 256 MiB of pages, cost as much as the scan that finds them in
- * huge pages. Vector code is no faster with the instructions that every x86-64 has (0.21 ns an entry either way, stores
- * alone 0.17) and slower in an emulator (0.93 against 0.67 ns; stores alone 0.63).
+ * Writes entries, 32 or 64 at a time: to write 65,536 of them, for 256 MiB of pages, costs as much
+ * as the scan that finds these in huge pages. Vector code is no faster with the instructions that
+ * every x86-64 has (0.21 ns an entry either way, stores alone 0.17) and slower in an emulator (0.93
+ * against 0.67 ns; stores alone 0.63).
  */
 #include "range/walk.h"
 #include "base/epoch.h"
 
 #define AT_ONCE 32
-/* An emulator chains the blocks of a loop only within one page of code: 0.67 instead of 0.72 ns an entry. */
+/*
+ * An emulator chains the blocks of a loop only within one page of code, so the function lies in
+ * one: 0.67 instead of 0.72 ns an entry.
+ */
 #define WITHIN_A_PAGE __attribute__((noinline, aligned(2048)))
 #if defined(__clang__)
 #define ALL_AT_ONCE _Pragma("clang loop vectorize(disable) unroll(full)")
@@ -18,7 +22,10 @@
 		     "no-tree-loop-distribute-patterns")
 #endif
 
-/* Make what is at or above w->written look like what is below it. */
+/*
+ * Brings entries at or above w->written into the form of those below: moves their requests to the
+ * bits that keep them.
+ */
 static void keep_requests(struct walk *w, uint64_t start, uint64_t end)
 {
 	const uint64_t from = start > w->written ? start : w->written;
@@ -36,7 +43,7 @@ static void keep_requests(struct walk *w, uint64_t start, uint64_t end)
 	w->written = end;
 }
 
-/* Bits of an entry that outlive being written; 0: it need not even be read. */
+/* The bits of an entry that are kept when it is written; 0: the entry need not even be read. */
 static uint64_t kept_mask(const struct walk *w)
 {
 	if (w->range->flags & HMM_RANGE_FRESH)
@@ -62,7 +69,10 @@ static inline __attribute__((always_inline)) void put(uint64_t *e, uint64_t n, u
 						      uint64_t keep, uint64_t first, uint64_t step)
 {
 	for (; n >= at_once; n -= at_once, e += at_once, first += at_once * step) {
-		/* two running values, not one for each entry of the block */
+		/*
+		 * keeps the compiler at two running values, instead of one for each entry of the
+		 * block
+		 */
 		__asm__("" : "+r"(e), "+r"(first));
 		put_some(e, at_once, keep, first, step);
 	}
@@ -70,7 +80,7 @@ static inline __attribute__((always_inline)) void put(uint64_t *e, uint64_t n, u
 		put_some(e, 1, keep, first, step);
 }
 
-/* Pages in a row, into entries of which nothing is kept. */
+/* Entries for consecutive pages, of which no bits are kept. */
 static WITHIN_A_PAGE void put_fresh(uint64_t *e, uint64_t n, uint64_t first)
 {
 	put(e, n, 2 * AT_ONCE, 0, first, 1);
@@ -88,14 +98,17 @@ void fill_same(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
 		put(walk_entry(w, start), n, AT_ONCE, kept_mask(w), first, 1);
 }
 
-/* No page: 0, or ERROR. */
+/* Entries without a page: flags is 0 or ERROR. */
 void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
 {
 	keep_requests(w, start, end);
 	put(walk_entry(w, start), (end - start) >> HMM_PAGE_SHIFT, AT_ONCE, kept_mask(w), flags, 0);
 }
 
-/* WRITE where the page's word has these bits of a mask; one word a page of the machine's size. */
+/*
+ * Adds WRITE to entries whose page's word, masked, has these bits. There is a word for each page of
+ * the machine's size.
+ */
 void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 		   const uint64_t *restrict words, uint64_t mask, uint64_t bits)
 {

@@ -1,20 +1,21 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Memory that nobody can watch is used once: a file mapped shared through a descriptor that was opened for
- * reading, memory of another userfaultfd, a file without a descriptor of ours. Its unmapping raises no event,
- * so no sequence tells. A fault of it leaves a note of all that can be read about the range, and a check
- * reads it again:
+ * Memory that cannot be watched is used once: a file that is mapped shared through a descriptor
+ * that was opened for reading, memory of another userfaultfd, a file of which we have no
+ * descriptor. No event tells when it is unmapped, so no sequence changes. A fault of it leaves a
+ * note of all that can be read about the range, and a check reads the same again:
  *
  *	fault				program				check
  *	reads mappings, pages
  *	notes them with the sequence
  *					unmaps, maps something else
- *									reads other mappings, other pages: refused
+ *									reads other pages: refused
  *
- * Pages are told apart by their frame numbers, where the kernel shows them. Where it hides them (no CAP_SYS_ADMIN)
- * a page in whose place another one came looks the same: who then loads and stores through the address reaches
- * what is mapped at that instant, who holds pages may hold one that is gone. The manual says so. Where somebody else
- * tracks writes (a userfaultfd in WP_ASYNC mode) pages come and go as a matter of course: there, nothing hidden stands.
+ * Pages are told apart by their frame numbers if the kernel shows them. If it hides them (without
+ * CAP_SYS_ADMIN) a page that replaced another looks the same. A device that loads and stores
+ * through the address then reaches what is mapped at that instant. A device that holds pages may
+ * hold one that has gone; the manual says so. If another userfaultfd tracks writes (WP_ASYNC) pages
+ * are replaced all the time, so such memory is never valid while frame numbers are hidden.
  */
 #include "range/once.h"
 #include "files/files.h"
@@ -85,7 +86,7 @@ static struct once_note *find(struct once_table *t, const struct once_note *like
 {
 	const uint32_t n = t->count < ONCE_NOTES ? t->count : ONCE_NOTES;
 
-	/* The youngest first: it is what a fault left a moment ago. */
+	/* The newest note comes first, as most checks follow the fault that left it. */
 	for (uint32_t i = 1; i <= n; i++) {
 		struct once_note *e = &t->notes[(t->count - i) % ONCE_NOTES];
 
@@ -96,7 +97,10 @@ static struct once_note *find(struct once_table *t, const struct once_note *like
 	return NULL;
 }
 
-/* False: under the same sequence something else was seen there, so that the older note must not be judged by this one. */
+/*
+ * False: an older note has the same sequence and another content. A check must not compare the
+ * older translation with the new content.
+ */
 static bool put(struct once_table *t, const struct once_note *note)
 {
 	struct once_note *e;
@@ -142,7 +146,7 @@ void once_drop(struct hmm_mm *mm, const struct once_note *note)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* By somebody else. */
+/* Does another userfaultfd track writes in a part of the range? */
 static bool writes_are_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct hmm_vma vma;

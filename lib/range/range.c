@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * hmm_range_fault(): attempts until one collides with nothing. An attempt that collides starts over
- * with the requests that the entries held at first; the deadline moves while a walk comes further
- * than before.
+ * hmm_range_fault(): makes attempts until none collides with a change. The next attempt begins with
+ * the requests that the entries had at first. The deadline moves while a walk comes further than
+ * before.
  */
 #include "range/once.h"
 #include "range/walk.h"
@@ -44,7 +44,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 
 	*w = (struct walk){ .range = range, .mm = ni_mm(range->notifier), .timeout = timeout_ns };
 	w->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	/* what one entry of the next level maps, also where the kernel lacks THP */
+	/* without THP in the kernel: what one entry of the next level maps */
 	w->thp_size = w->mm->thp_size ? w->mm->thp_size : w->page_size / 8 * w->page_size;
 	w->request = !(all & HMM_PFN_REQ_FAULT) ? REQUEST_NONE
 		     : all & HMM_PFN_REQ_WRITE  ? REQUEST_WRITE
@@ -56,7 +56,7 @@ static void begin(struct walk *w, struct hmm_range *range, uint64_t timeout_ns)
 	w->deadline = deadline_after(timeout_ns);
 }
 
-/* What comes further is given its whole time anew (rule 12). */
+/* A walk that has come further gets the whole timeout anew (rule 12 in docs/protocol.md). */
 static void progress(struct walk *w, uint64_t done)
 {
 	if (done <= w->furthest) {
@@ -70,8 +70,9 @@ static void progress(struct walk *w, uint64_t done)
 }
 
 /*
- * The entries are read; were they true together? While some other change is in flight nobody can
- * say: ask again until it is over or has turned out to be about this range.
+ * The entries are read: were all true at one instant? While another change is in flight that cannot
+ * be told. So this asks again until the change is handled, and the sequence shows whether it was
+ * about this range.
  */
 static int settle(struct walk *w)
 {
@@ -98,7 +99,7 @@ static int settle(struct walk *w)
 	return 0;
 }
 
-/* Fault, then look, under a sequence of this attempt's own. */
+/* Faults, takes a sequence for this attempt, and reads the page table. */
 static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 {
 	struct hmm_range *r = w->range;
@@ -117,7 +118,10 @@ static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 	return walk_snapshot(w, *end, done);
 }
 
-/* Before it is known to stand: what is noted was seen while nothing had changed. */
+/*
+ * Comes before the sequence is checked, so that the note's content was read while nothing had
+ * changed.
+ */
 static void look_once(struct walk *w)
 {
 	struct hmm_range *r = w->range;
@@ -143,9 +147,10 @@ static int note_once(struct walk *w)
 }
 
 /*
- * *end: where output ends if the attempt succeeds. walked: of whoever commits, or NULL. An error of
- * a page is settled here, and so is what may be used once. An older note of the range (once.c)
- * stays then: what is committed is not used by it, and it goes on saying what it saw.
+ * One attempt. *end: where its output ends if it succeeds. walked: given if the caller commits the
+ * result, or NULL. Even then a walk with an error of a page, or with memory that may be used once,
+ * is checked here. Otherwise an older note of the range (once.c) is kept: committed translations do
+ * not use it, and it is still right about what it saw.
  */
 static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 {
@@ -170,8 +175,10 @@ static int attempt(struct walk *w, uint64_t *end, struct range_walked *walked)
 	}
 	if (!err)
 		err = settle(w);
-	/* What was faulted for writing before a fork is shared again. Settled: all that happened is
-	 * known. */
+	/*
+	 * A fork makes pages shared again that were faulted for writing before it. All other
+	 * changes are known at this place.
+	 */
 	if (!err && (mm_fork_passed(w->mm, word) || mm_forks(w->mm) != w->forks))
 		err = -EBUSY;
 	return err ? err : note_once(w);
@@ -187,7 +194,10 @@ static void wait_a_little(unsigned int stuck)
 		sched_yield();
 }
 
-/* With debug. While the lock of the regions is held nothing is known of the array, and nothing said. */
+/*
+ * With LIBHMM_DEBUG. If another thread holds the lock of the regions nothing is known of the array,
+ * and nothing reported.
+ */
 static void check_call(const struct hmm_range *r, const void *site)
 {
 	static const char name[] = "hmm_range_fault";
@@ -220,7 +230,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 		err = mm_alive(w.mm);
 		if (!err)
 			err = attempt(&w, &end, walked);
-		/* Where the time went decides what is said: collisions, or waiting for the pump. */
+		/* The error says where the time went: -EBUSY for collisions, -ETIME for waiting. */
 		if (err == -ETIME && collided)
 			err = -EBUSY;
 		collided = err == -EBUSY;
@@ -231,7 +241,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 		hmm_trace(retry, w.mm, range->start, range->end);
 		wait_a_little(w.stuck);
 	}
-	/* After a failed attempt nothing is output, whatever was written. */
+	/* After a failed attempt no entry is output, even if some were written. */
 	range->last = err ? range->start : end;
 	walk_finish_output(&w, range->start, range->last);
 	if (!(range->flags & HMM_RANGE_FRESH))
@@ -266,7 +276,7 @@ int range_walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_lo
 	return err ? err : walk(range, timeout_ns, look, walked);
 }
 
-/* As at the end of an attempt: settled first, then the fork. */
+/* The same order as at the end of an attempt: first the changes in flight, then forks. */
 int range_walk_stands(const struct hmm_range *range, const struct range_walked *walked)
 {
 	struct hmm_mm *mm = ni_mm(range->notifier);

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What is requested of each page, through every restart. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What is requested of each page, also when an attempt begins again. */
 #include "range/walk.h"
 
-/* As the kernel: a write is wanted only of pages whose fault is. */
+/* As in the kernel a request for writing counts only together with a request to fault. */
 static enum request of_bits(const struct walk *w, uint64_t bits)
 {
 	enum request r = w->request;

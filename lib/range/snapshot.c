@@ -1,16 +1,17 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Read what is mapped and write the entries. One scan gives presence, zero page and order. Whether a
- * present page may be written the kernel does not say:
+ * Reads what is mapped and writes the entries. One scan tells which pages are present, which are
+ * the zero page, and their order. The kernel does not say whether a present page may be written:
  *
- *	private	a page that is anonymous and mapped only here can be written in place (pagemap words;
- *		for a huge page the first one). After a fork the words prove nothing: a page whose
- *		other owner has gone is mapped once and still write-protected, and the word of a huge
- *		page counts only the mappings of its first page. Then only what was just faulted for
- *		writing is believed; a fork in between starts the attempt over (range.c).
- *	shared	only what was just faulted for writing.
+ *	private	an anonymous page that is mapped only here can be written in place: the pagemap
+ *		word says so, for a huge page the first one. After a fork the words prove nothing:
+ *		a page whose other owner has gone is mapped once and still write-protected, and
+ *		the word of a huge page counts only the mappings of its first page. Then only a
+ *		page that was just faulted for writing has WRITE; a fork in between makes the
+ *		attempt begin again (range.c)
+ *	shared	only a page that was just faulted for writing has WRITE
  *
- * So a snapshot says less than the kernel's at times, never more than is true.
+ * So an entry may lack WRITE although the page is writable, and never has it wrongly.
  */
 #include "range/walk.h"
 #include "files/files.h"
@@ -30,12 +31,12 @@
 
 struct span_state {
 	const struct hmm_vma *vma;
-	uint64_t flags;     /* of every present page: TRANSIENT */
-	unsigned int order; /* of hugetlb pages, else 0 */
-	bool words_unknown; /* words prove nothing: forked since attach */
+	uint64_t flags;     /* flags of every present page: TRANSIENT or 0 */
+	unsigned int order; /* order of hugetlb pages, 0 for others */
+	bool words_unknown; /* the process has forked since attach, so words prove nothing */
 };
 
-/* Entries that do not satisfy their request: the page went away again. -EBUSY */
+/* Does every entry satisfy its request? -EBUSY: a page went away again. */
 static int check_requests(const struct walk *w, uint64_t start, uint64_t end, uint64_t *done)
 {
 	*done = end;
@@ -59,19 +60,19 @@ static int check_requests(const struct walk *w, uint64_t start, uint64_t end, ui
 	return 0;
 }
 
-/* Pages are writable whose word has these bits of a mask. */
+/* Pages are writable if their word, masked, has these bits. */
 static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 			      uint64_t mask, uint64_t bits)
 {
 	uint64_t words[WORDS_AT_ONCE];
 
-	if (bits & ~mask) { /* none has */
+	if (bits & ~mask) { /* no word has */
 		fill_same(w, start, end, flags);
 		return 0;
 	}
 	for (uint64_t a = start, next; a < end; a = next) {
 		const uint64_t from = a & ~(w->page_size - 1);
-		/* whole page-table pages: what the kernel reads at once */
+		/* a whole page of the page table, which the kernel reads at once */
 		const uint64_t chunk = w->page_size * WORDS_AT_ONCE;
 		const uint64_t to = (from & ~(chunk - 1)) + chunk;
 		int err;
@@ -86,7 +87,7 @@ static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint
 	return 0;
 }
 
-/* Huge pages: the first word of each. */
+/* The same for huge pages: looks at the first word of each. */
 static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_t start,
 			     uint64_t end, uint64_t flags, uint64_t block)
 {
@@ -114,8 +115,9 @@ static unsigned int order_of(uint64_t bytes)
 }
 
 /*
- * Regions are what was registered; a VMA can come and go between its look-up and the registration,
- * which is silent on holes, and no event tells of a VMA that was never registered:
+ * The tree of regions has what was registered. A VMA can come and go between its look-up and its
+ * registration. Registering says nothing about holes, and no event tells of a VMA that was never
+ * registered:
  *
  *	fault of X (head, tail)			program
  *	look-up: one VMA
@@ -124,7 +126,8 @@ static unsigned int order_of(uint64_t bytes)
  *						maps the tail anew
  *	remembers head and tail
  *
- * So entries to be cached are taken at the word of the scan that makes them.
+ * So an entry may be cached only if the scan that makes it says that its page is registered. True:
+ * the tree says that the run is registered, and the scan that it is not.
  */
 static bool lies(const struct walk *w, const struct span_state *s, const struct page_run *run)
 {
@@ -134,17 +137,18 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 	       mm_registers(w->mm) && mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
 }
 
-/* Present pages of a writable VMA, all with one request. */
+/* Writes the entries of present pages of a writable VMA that all have the same request. */
 static int fill_writable(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end,
 			 uint64_t flags, unsigned int order, bool asked)
 {
 	const uint64_t ours = PM_WORD_EXCLUSIVE | PM_WORD_FILE;
 
 	/*
-	 * Just faulted for writing: that was proof, and what takes it back meanwhile shows as an
-	 * event or as the zero page. Of a private file the page itself may be back, which only
-	 * words tell: one that is anonymous is the copy that was made for us. Without a scan they
-	 * tell the zero page as well, which is nobody's.
+	 * The pages were just faulted for writing, so they are writable. A change that takes that
+	 * back since shows as an event or as the zero page. In a private mapping of a file the
+	 * file's own page may be back, which only the words show: an anonymous page is the copy
+	 * that was made for us. Without a scan the words also show the zero page, which is not
+	 * mapped exclusively.
 	 */
 	if (asked && !s->vma->shared && !mm_pagemap(w->mm)->scan)
 		return fill_small_private(w, start, end, flags, ours, PM_WORD_EXCLUSIVE);
@@ -172,7 +176,10 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	int err = 0;
 
 	if (lies(w, s, run)) {
-		/* What was cached while it was registered dies here, whether it can be registered again or not. */
+		/*
+		 * Invalidates what was cached while the range was registered, whether it can be
+		 * registered again or not.
+		 */
 		const struct hmm_invalidation inv = { .start = run->start,
 						      .end = run->end,
 						      .event = HMM_EVENT_CLEAR };
@@ -200,7 +207,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 	const uint64_t stop = end;
 	uint64_t at = start;
 
-	/* the machine's pages may be larger than entries */
+	/* an entry is for 4 KiB, and the machine's pages may be larger */
 	start &= ~(w->page_size - 1);
 	end = (end + w->page_size - 1) & ~(w->page_size - 1);
 	while (start < end) {
@@ -231,7 +238,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 	return 0;
 }
 
-/* Will what happens to the memory behind the mapping be known to be about it? */
+/* Will changes of the memory behind the mapping be seen as changes of this mapping? */
 static bool is_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	switch (vma->kind) {
@@ -246,21 +253,27 @@ static bool is_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t st
 }
 
 /*
- * What is armed already stays so, for this translation as for those from before. A page that is not is another one, or
- * was written: armed anew it would pass for the page that they were made from, so they die first.
+ * Arms the range: write-protects its pages, so that a later check sees whether they are still the
+ * same. Pages that are armed already stay armed, and prove the same for older translations. A page
+ * that is not armed is another one, or was written since. Armed anew it would pass for the page of
+ * older translations, so these are made invalid first.
  */
 static void arm(struct walk *w, uint64_t start, uint64_t end)
 {
 	if (!mm_pagemap(w->mm)->scan || pagemap_all_armed(mm_pagemap(w->mm), start, end) == 1)
 		return;
-	/* Not armed they are refused: right, if the lock is not to be had. */
+	/*
+	 * If the lock cannot be had the pages stay unarmed, and checks refuse them, which is always
+	 * right.
+	 */
 	if (!notifiers_outdate(w->mm, start, end, w->range, w->deadline))
 		pagemap_arm(mm_pagemap(w->mm), start, end);
 }
 
 /*
- * Pending, of what may not be armed: would another page in its place be seen? Of a shared file or memfd by its
- * stamp, which changes with its pages; of a copy that a private mapping made, or of a segment, by the frame alone.
+ * A discard is pending in memory that may not be armed: would a check see another page in its
+ * place? The stamp of a shared file or memfd changes with its pages. For a copy that a private
+ * mapping made, and for a System V segment, only the frame number tells.
  */
 static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 {
@@ -268,11 +281,12 @@ static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 }
 
 /*
- * 0: these entries may be cached; 1: not what is not registered, nor a file whose changes nothing tells,
- * nor what a discard is pending about: there, pages are armed before they are looked at, so that
- * HMM_CHECK_PRESENT can prove later that they are still the same. Never arm what a file or a memfd
- * backs: when a page goes the kernel leaves a marker in its place, which makes the next touch of DAX
- * fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return (seen on 6.18). -ETIME.
+ * 0: these entries may be cached; 1: they may not; -ETIME. Entries may not be cached if the memory
+ * is not registered, if it is of a file whose changes are unseen, or if a discard is pending. In
+ * the last case pages are armed before they are looked at, so that HMM_CHECK_PRESENT can prove
+ * later that they are still the same. Never arm what a file or a memfd backs: where such a page
+ * goes the kernel leaves a marker, which makes the next touch of DAX fault for ever (6.12), and
+ * MADV_GUARD_INSTALL of the program never return (seen on 6.18).
  */
 static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
@@ -280,13 +294,20 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 
 	if (covered < 0)
 		return covered;
-	/* Whether it is still registered after a silent detach and attach only a scan can tell. */
+	/*
+	 * Only a scan can tell whether a System V segment is still registered, as it may be
+	 * detached and attached without an event.
+	 */
 	if (!covered || !is_told_of(w->mm, vma, start, end) ||
 	    (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)) {
 		w->once = true;
 		return true;
 	}
-	/* Once a part has been looked at, perhaps pending, the end of a discard is the end of this attempt. */
+	/*
+	 * Only the first part's sequence may outlive the end of a discard. Later parts follow one
+	 * that was read while the discard was pending, so for them its end makes the attempt begin
+	 * again.
+	 */
 	if (!discard_pending_fault(w->mm, start, end, start == w->range->start ? w->range : NULL))
 		return false;
 	if (vma->kind == HMM_VMA_ANON || vma->kind == HMM_VMA_HUGETLB) {
@@ -298,7 +319,7 @@ static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	return true;
 }
 
-/* Is the VMA still what the entries were made from? Registering may have split it. */
+/* Is the VMA still the one for which the entries were made? Registering may have split it. */
 static bool still_same(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	struct hmm_vma now;
@@ -362,7 +383,7 @@ int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done)
 			fill_empty(w, start, to, HMM_PFN_ERROR);
 			*done = to;
 			err = 0;
-			/* requests in a hole: mapped when it was faulted, and gone now */
+			/* a hole with requests: it was mapped when it was faulted */
 			if (walk_find_request(w, start, to, REQUEST_READ) < to)
 				err = -EBUSY;
 		} else {

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Validated use with checks. They come first, the sequence and the probe last: what the checks
- * found held at an instant at which, as the sequence shows afterwards, nothing had been invalidated
- * or was in flight.
+ * Validated use with checks. The checks come first, the sequence and the probe last. So what the
+ * checks found was true at an instant at which, as the sequence and the probe show afterwards,
+ * nothing had been invalidated or was in flight.
  */
 #include "range/once.h"
 #include "files/files.h"
@@ -27,7 +27,7 @@ static bool file_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 	if (r != -ENOENT)
 		return r == 1;
-	/* No file is known there. That is well unless there is one. */
+	/* No file is tracked there. That is right if none is mapped. */
 	while (start < end && !vma_lookup_unnamed(mm_vmas(mm), start, &vma) && vma.start < end) {
 		if (vma.kind == HMM_VMA_FILE || vma.kind == HMM_VMA_DAX)
 			return false;
@@ -40,7 +40,10 @@ static bool pages_stand(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	const bool pending = discard_pending(mm, start, end);
 
-	/* The marks that tell an unwritten page are those of whoever registered it; and nobody else's pages are looked for. */
+	/*
+	 * The marks of unwritten pages belong to the userfaultfd that has registered the range.
+	 * Only pages that are registered with us are looked at.
+	 */
 	if (pending ? !mapping_stands(mm, start, end) : !region_stands_known(mm, start, end))
 		return false;
 	return (pending ? pagemap_all_armed : pagemap_all_present)(mm_pagemap(mm), start, end) == 1;
@@ -53,7 +56,10 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 	const struct once_note note = { range->notifier, range->notifier_seq, start, end, 0 };
 	const int once = once_check(mm, &note);
 
-	/* What nobody can watch is judged by all that can be seen of it, whatever is asked for. */
+	/*
+	 * Memory that cannot be watched is judged by all that can be seen of it, whatever checks
+	 * were asked for.
+	 */
 	if (once >= 0)
 		return once;
 	if (checks & HMM_CHECK_VMA && !mapping_stands(mm, start, end))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Reports are made on whatever thread breaks the rule, the pump among them: no heap, no lock, and
- * no question to the dynamic linker, whose lock a thread may hold that waits in munmap() for the
- * pump. Names of objects come from maps.
+ * Reports are made on the thread that breaks the rule, which may be the pump. So they use no heap,
+ * no lock, and not the dynamic linker, whose lock may be held by a thread that waits in munmap()
+ * for the pump. Names of objects come from /proc/self/maps.
  */
 #include "space/debug.h"
 #include "space/space.h"
@@ -36,7 +36,7 @@ enum rule {
 	UNMAPS_IN_COMMIT,
 };
 
-/* What is wrong, and what to do: two sentences each. */
+/* What is wrong, and what to do: a sentence each. */
 static const char *const text_of[] = {
 	[IN_SECTION] =
 		"is called inside the section of an engine. It may wait for the pump, which waits "
@@ -135,7 +135,7 @@ static void look(struct hmm_mm *mm, void *arg)
 		w->found = !vma_name(mm_vmas(mm), w->at, &w->vma) && w->vma.start <= w->at;
 }
 
-/* The object and the offset in its file, as addr2line(1) wants it. */
+/* The object and the offset in its file, as addr2line(1) needs them. */
 static void add_site(struct text *t, const void *site)
 {
 	struct where w = { .at = (uint64_t)(uintptr_t)site };
@@ -175,7 +175,7 @@ static void report(enum rule rule, const char *function, const char *detail, con
 
 /* ---- what this thread is inside of -------------------------------------------------------- */
 
-/* Calls of the library's own are judged by the one of the program's that they come from. */
+/* A call that the library makes itself is judged by the program's call from which it comes. */
 static bool is_library(void)
 {
 	return inside_library != mine.program;
@@ -188,7 +188,7 @@ static bool in_engine_section(void)
 	return e && atomic_load(&e->state) != ENGINE_OUT && atomic_load(&e->tid) == thread_self();
 }
 
-/* True: reported. */
+/* True: it was reported. */
 static bool report_detached(const struct hmm_mm *mm, const char *function, const void *site)
 {
 	if (!mm || !atomic_load(&mm->detached))

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The program closed our descriptors: daemon(3)-like clean-up closes all that it does not know. Events are not to be
- * had any more, so nothing is valid any more: the space is dead, as after detaching. Nobody waits for us: without
- * our descriptors the kernel forgets what was registered.
+ * The program has closed our descriptors, as code that makes a daemon closes all that it does not
+ * know. Without them no event can be read, so nothing is valid any more: the space is dead, as
+ * after detaching. No call of the program waits for us, as the kernel forgets registrations when
+ * the userfaultfd is closed.
  */
 #include "space/space.h"
 #include "base/log.h"

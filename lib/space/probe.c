@@ -1,5 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The in-flight probe (rule 2): its answer is about an instant during the call. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The in-flight probe (rule 2 in docs/protocol.md): its answer is about an instant during the call.
+ */
 #include "space/space.h"
 #include "provider/provider.h"
 #include "base/epoch.h"
@@ -8,7 +10,10 @@
 
 #include <errno.h>
 
-/* What the probe last answered to this thread beside yes and no: filters are a thread's. */
+/*
+ * The error of this thread's last probe that was not answered "no"; 0: it was answered "yes". Each
+ * thread may have a seccomp filter of its own, which may answer the probe.
+ */
 static _Thread_local int refused __attribute__((tls_model("initial-exec")));
 
 bool mm_in_flight(struct hmm_mm *mm)

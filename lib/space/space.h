@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * The attached address space: what the layers above keep in it, and who is alive. docs/protocol.md has the order of
- * the locks. Key letters say what guards a field:
+ * The attached address space: what the layers above keep in it, and whether it is alive. Key
+ * letters say what guards a field:
  *	C  constant after attach
  *	P  written by the pump alone, read by anybody
  *	R  region_lock
  *	G  gate.lock
  *	N  notifier_lock
  *	D  discards.lock
- *	S  suspects.lock, outside of discards.lock
+ *	S  suspects.lock, which is taken before discards.lock
  *	A  atomic
  *
- * None of these locks is ever held while memory of the program is allocated, freed or touched: the holder may be
- * blocked in an event that only the pump can end. A fork holds none of them over the copy, and takes L3 to L5:
- *
- *	L1 file_table.lock  mirrored files and what was mapped where; the pump only tries for it, outside its cycle
- *	L2 region_lock      the registered regions, and the order kill, register
- *	L3 gate.lock        closing the gate: one closer at a time
- *	L4 notifier_lock    the notifiers' interval tree; held while callbacks run. discards.lock may be held around it
- *	L5 objpool.lock     memory that is never registered
+ * docs/protocol.md has the order of all locks. No thread allocates, frees or touches memory of the
+ * program while it holds one: that memory's owner may be blocked in an event that only the pump can
+ * end. A fork takes gate.lock and those below it, and holds none while the kernel copies the space.
  */
 #ifndef LIB_SPACE_SPACE_H
 #define LIB_SPACE_SPACE_H
@@ -44,20 +39,26 @@ struct persist_cache;
 #define DISCARDS_MAX 4096
 #define THIEF_EVENTS 512
 
-/* Where an engine is. OVERRUN: the pump went on without it; its section does not stand. */
+/*
+ * Where an engine is. OVERRUN: the pump went on while the engine was in its section, so that
+ * section does not count.
+ */
 enum engine_state { ENGINE_OUT, ENGINE_IN, ENGINE_OVERRUN };
 
 struct hmm_engine {
 	_Atomic uint32_t state; /* A: enum engine_state */
 	_Atomic uint32_t used;  /* A */
 	struct hmm_mm *mm;      /* C */
-	_Atomic int32_t tid;    /* A: who is inside */
-	_Atomic int cpu;        /* A: a hint: where it entered */
+	_Atomic int32_t tid;    /* A: the thread that is inside */
+	_Atomic int cpu;        /* A: a hint: the CPU on which it entered */
 	char pad[64 - 4 * sizeof(uint32_t) - sizeof(void *)];
 };
 _Static_assert(sizeof(struct hmm_engine) == 64, "an engine has a cache line of its own");
 
-/* Bits of gate.closed: a closer has it closed; above, how often thieves closed it and began to read (steal.h). */
+/*
+ * Bits of gate.closed. GATE_CLOSER: a thread with gate.lock has closed the gate. The bits of
+ * GATE_THIEVES count how often thieves have closed it and begun to read (pump/steal.h).
+ */
 #define GATE_CLOSER 1U
 #define GATE_THIEF 0x100U
 #define GATE_THIEVES (~(GATE_THIEF - 1))
@@ -66,10 +67,10 @@ struct gate {
 	pthread_mutex_t lock;           /* one closer at a time */
 	_Atomic uint32_t closed;        /* A: not 0 while closed */
 	_Atomic uint32_t quiesced;      /* A: the quiescers have stopped their devices */
-	_Atomic uint32_t sleepers;      /* A: who sleeps, or is about to, until it opens */
-	_Atomic int closer_cpu;         /* A: a hint: where who closed it runs */
+	_Atomic uint32_t sleepers;      /* A: threads that sleep, or are about to, until it opens */
+	_Atomic int closer_cpu;         /* A: a hint: the CPU of the thread that closed it */
 	_Atomic uint32_t waiting;       /* A: the closer sleeps on 'left' */
-	_Atomic uint32_t left;          /* A: bumped by who leaves while 'waiting' */
+	_Atomic uint32_t left;          /* A: an engine that leaves while 'waiting' adds 1 */
 	_Atomic uint32_t commits;       /* A: open commit sections */
 	_Atomic uint32_t engines_top;   /* A: slots in use are below this */
 	struct hmm_engine *engines;     /* C: ENGINES_MAX slots */
@@ -103,54 +104,61 @@ struct recent {
 
 struct region {
 	struct itree_node node; /* R */
-	uint32_t cost;          /* R: map entries that it takes of the process's */
+	uint32_t cost;          /* R: how many of the process's map entries it takes */
 };
 
-/* What of a file's mapping is still to be mapped before it is registered, see resident.c; the last one's. */
+/*
+ * How far the pages of a file's mapping are mapped before it is registered (watch/resident.c).
+ * There is one such work a space, for the last mapping that asked.
+ */
 struct resident_work {
 	uint64_t start, end; /* R: the mapping */
-	uint64_t at;         /* R: where the next step is */
+	uint64_t at;         /* R: where the next step begins */
 	uint64_t steps;      /* R: how many are left */
 };
 
 struct discard {
 	struct itree_node node; /* D */
-	uint64_t id;            /* D: grows: younger is larger */
+	uint64_t id;            /* D: its number; a younger discard has a larger one */
 };
 
-/* A thread that may be in the middle of a discard. See suspect.c. */
+/* A thread that may be in the middle of a discard. See watch/suspect.c. */
 struct suspect {
 	pid_t tid;
 	uint64_t user_ns; /* how long it had been in user mode at the last look */
-	uint64_t cleared; /* it is in none of the discards up to this one */
-	uint64_t round;   /* of the listing that found it last */
+	uint64_t cleared; /* it is in no discard up to this number */
+	uint64_t round;   /* the last listing of the threads that named it */
 };
 
 struct suspect_list {
 	pthread_mutex_t lock; /* S: one thread looks at the others at a time */
-	uint64_t asked;       /* S: all threads have been looked at since this discard */
-	uint64_t round;       /* S */
-	struct suspect *s;    /* S */
-	size_t n;             /* S */
-	size_t bytes;         /* S: room for them */
-	char *names;          /* S: what a listing of the threads is read into */
-	size_t names_bytes;   /* S */
-	bool other_numbers;   /* C: /proc numbers threads in its own way */
+	/* S: all threads have been looked at since the discard of this number */
+	uint64_t asked;
+	uint64_t round;     /* S */
+	struct suspect *s;  /* S */
+	size_t n;           /* S */
+	size_t bytes;       /* S: size of the array s */
+	char *names;        /* S: buffer for a listing of the threads */
+	size_t names_bytes; /* S */
+	bool other_numbers; /* C: /proc numbers threads in its own way */
 };
 
 struct discard_list {
 	pthread_mutex_t lock;
-	_Atomic int n;           /* A for the cheap look, D for the rest */
+	_Atomic int n;           /* A: read without the lock; D: written */
 	uint64_t next_id;        /* D */
 	struct itree tree;       /* D */
-	struct discard *reserve; /* C: for when there is no memory */
-	struct objpool pool;     /* L6 */
+	struct discard *reserve; /* C: used when there is no memory */
+	struct objpool pool;     /* has a lock of its own */
 	struct suspect_list suspects;
 	uint64_t looked; /* P: the youngest discard at the pump's last look */
 	int looks;       /* P: how often it has looked since that one */
 };
 
-/* What a fault saw of memory that nobody can watch, under which sequence. See range/once.c. */
+/*
+ * What a fault saw of memory that cannot be registered, and the sequence at that time. See
+ * range/once.c.
+ */
 struct once_note {
 	struct hmm_interval_notifier *notifier;
 	uint64_t seq;
@@ -164,7 +172,8 @@ struct once_note {
 struct once_table {
 	pthread_mutex_t lock;
 	_Atomic bool any;
-	uint32_t count; /* lock: how many were put, modulo ONCE_NOTES the next place */
+	/* lock: how many notes were written; modulo ONCE_NOTES it is the next place */
+	uint32_t count;
 	struct once_note notes[ONCE_NOTES]; /* lock */
 };
 
@@ -172,28 +181,38 @@ struct hmm_mm {
 	_Atomic uint32_t refs;         /* A: the attachment, each notifier, engine and quiescer */
 	struct hmm_mm_options options; /* C */
 	pid_t pid;                     /* C */
-	uint64_t epoch;                /* C: of the process that attached it, see base/epoch.h */
-	uint64_t *token;               /* C: a page that is registered so that forks are told */
-	_Atomic uint64_t faulted;      /* A: faults that found all as it should be, for fork.c */
-	_Atomic uint64_t told;         /* A: of these, those whose translations a fork has killed */
-	_Atomic bool fork_late;        /* A: a fork is to be told of before the gate opens */
-	/* C: tells of it; closed: the gate is closed, and the notifiers' lock is free */
+	/* C: the epoch of the process that attached the space, see base/epoch.h */
+	uint64_t epoch;
+	/* C: a page that is registered, so that the kernel tells of forks */
+	uint64_t *token;
+	_Atomic uint64_t faulted; /* A: how many faults have succeeded, for mm/fork.c */
+	/* A: of these, how many had their translations invalidated by a fork */
+	_Atomic uint64_t told;
+	_Atomic bool fork_late; /* A: a fork must be invalidated for before the gate opens */
+	/*
+	 * C: invalidates for such a fork; closed: the gate is closed, and the notifiers' lock is
+	 * free
+	 */
 	void (*tell_fork)(struct hmm_mm *mm, bool closed);
-	void (*release)(struct hmm_mm *mm); /* C: frees the space, once nobody holds it */
+	void (*release)(struct hmm_mm *mm); /* C: frees the space when refs is 0 */
 	struct provider provider;           /* C */
 	struct vma_reader vmas;             /* C */
 	struct pagemap pagemap;             /* C */
-	struct file_table *files;           /* file.c */
+	struct file_table *files;           /* of lib/files */
 	struct once_table once;
-	/* What a layer above made, and undoes; both NULL until then. Set in this order. */
+	/*
+	 * lib/persist, a layer above, sets these at the first hmm_persist(), in this order; both
+	 * are NULL before. Detaching calls persist_fini.
+	 */
 	void (*_Atomic persist_fini)(struct persist_cache *); /* A */
 	struct persist_cache *_Atomic persist;                /* A */
 	uint64_t thp_size;                                    /* C */
 
 	pthread_mutex_t region_lock;
-	struct itree regions;          /* R */
-	uint32_t regions_max;          /* C: what they may cost, all together */
-	_Atomic uint64_t taken;        /* A: how often regions were taken back; written under R */
+	struct itree regions; /* R */
+	/* C: the budget: how many map entries all regions together may take */
+	uint32_t regions_max;
+	_Atomic uint64_t taken;        /* A: how often a region was removed; written under R */
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
@@ -203,20 +222,22 @@ struct hmm_mm {
 	struct discard_list discards;
 
 	_Atomic uint64_t pump_seq; /* P: odd while the pump works on events */
-	_Atomic uint32_t dead;     /* A: nothing is valid any more: it is being detached, or gone */
-	_Atomic bool detached;     /* A: hmm_mm_detach() is over; for debug.c */
-	_Atomic uint32_t lost;     /* A: the program closed our descriptors (lost.c) */
-	bool gone;                 /* the pump's: the process has ended, there is nothing to read */
+	/* A: nothing is valid any more: the space is being detached, or its process has ended */
+	_Atomic uint32_t dead;
+	_Atomic bool detached; /* A: hmm_mm_detach() is over; for debug.c */
+	_Atomic uint32_t lost; /* A: the program has closed our descriptors (lost.c) */
+	/* the pump's own: the process has ended, so there is nothing to read */
+	bool gone;
 	_Atomic uint32_t stopping; /* A, futex */
 	pthread_t pump;
 	pthread_t watchdog;
-	_Atomic pid_t pump_tid;     /* A: 0 until it runs */
-	_Atomic pid_t watchdog_tid; /* A */
-	_Atomic uint32_t watched;   /* A, futex: the watchdog has begun, with a keeper or without */
-	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
-	struct thief *thieves;      /* C: THIEVES of them */
-	struct keeper *prepared;    /* what the watchdog is to start */
-	struct keeper *_Atomic keeper; /* the watchdog's; NULL: there is none */
+	_Atomic pid_t pump_tid;        /* A: 0 until it runs */
+	_Atomic pid_t watchdog_tid;    /* A */
+	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */
+	struct ownfd kick[2];          /* C: a pipe that wakes the pump: end to read, to write */
+	struct thief *thieves;         /* C: THIEVES of them */
+	struct keeper *prepared;       /* the keeper that the watchdog is to start */
+	struct keeper *_Atomic keeper; /* written by the watchdog; NULL: there is none */
 
 	struct objpool regions_pool;
 	struct objpool notifiers_pool;
@@ -229,16 +250,28 @@ struct hmm_mm {
 	} stats;
 };
 
-/* ---- who is alive ---------------------------------------------------------------------------------- */
+/* ---- who is alive --------------------------------------------------------------------------- */
 
-/* -ESRCH in a forked child or after the process died; the first thing that every entry point asks. */
+/*
+ * 0; -ESRCH in a forked child, after the process has ended or the space is detached. Every entry
+ * point asks this first.
+ */
 int mm_alive(const struct hmm_mm *mm);
-/* It is a forked child's by inheritance: none of its locks may be taken, nothing of it is to be freed. */
+/*
+ * Has a forked child inherited this space? Then the child may take none of its locks and free
+ * nothing of it.
+ */
 bool mm_inherited(const struct hmm_mm *mm);
-/* What a driver still holds when the space is detached keeps the memory, and nothing else. */
+/*
+ * References. A notifier, engine or quiescer that a driver still has when the space is detached
+ * keeps the space's memory, and nothing else of it.
+ */
 void mm_get(struct hmm_mm *mm);
 void mm_put(struct hmm_mm *mm);
-/* lost.c: the descriptors are somebody else's by now. Nothing is valid from here on; said once. */
+/*
+ * lost.c: the program has closed our descriptors. From now on nothing is valid. Prints a line,
+ * once.
+ */
 void mm_lost(struct hmm_mm *mm);
 
 static inline struct vma_reader *mm_vmas(struct hmm_mm *mm)
@@ -268,31 +301,32 @@ static inline bool mm_wp_async(const struct hmm_mm *mm)
 	return mm->provider.wp_async;
 }
 
-/* ---- probe.c: the in-flight probe (rule 2) ---------------------------------------------------------- */
+/* ---- probe.c: the in-flight probe (rule 2) -------------------------------------------------- */
 
 /* True while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
 /*
- * -errno if the last true of this thread came from a probe that said neither yes nor no, since it was forgotten: a
- * filter of the program's answers it. It will not get better by waiting.
+ * -errno if this thread's last probe that was not answered "no" failed, and mm_refused_forget() was
+ * not called since; 0 otherwise. A probe fails if a seccomp filter of the program answers it, so
+ * waiting does not help.
  */
 int mm_refused(void);
 void mm_refused_forget(void);
 
-/* ---- spaces.c: all that the process has attached ------------------------------------------------------ */
+/* ---- spaces.c: the spaces that the process has attached ----------------------------------- */
 
 /* Calls fn for every attached space of the process. No lock is held. */
 void spaces_for_each(void (*fn)(struct hmm_mm *mm, void *arg), void *arg);
 int spaces_add(struct hmm_mm *mm);
-/* Nobody visits it any more when it returns. */
+/* When it returns no thread visits the space any more. */
 void spaces_remove(struct hmm_mm *mm);
 void spaces_forget(void); /* in a child */
 
-/* ---- what this thread holds, for forks ---------------------------------------------------------------- */
+/* ---- what this thread holds, for forks ------------------------------------------------------ */
 
 /*
- * The space whose gate or notifiers' lock this thread has, or is about to take: a callback or a signal handler that
- * forks meanwhile must not wait for them.
+ * The space of which this thread has the gate's lock or the notifiers', or is about to take one. If
+ * a callback or a signal handler forks meanwhile the fork must not wait for these locks.
  */
 struct fork_held {
 	struct hmm_mm *mm;
@@ -308,7 +342,7 @@ static inline void held_begin(struct hmm_mm *mm)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Somebody else has it, and tells. */
+/* This thread did not get the lock. The thread that has it invalidates for a late fork. */
 static inline void held_not(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);

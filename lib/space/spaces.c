@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The attached spaces. Whoever walks them holds no lock, as others may call from within an allocator's, and a fork stops
- * in the middle of everything. He is counted at the place that he looks at; a space is taken off its place, then the
- * count is waited for.
+ * The attached spaces, each at a place of its own. A thread that walks them takes no lock: it may
+ * have been called from within an allocator, which holds a lock of its own, and a fork may come in
+ * the middle. Instead a place counts its visitors. spaces_remove() takes the space off its place
+ * and then waits until no visitor is left.
  */
 #include "space/space.h"
 #include "base/deadline.h"

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Explicit ranges: what a mirror that is not of the whole address space may touch. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Allowed ranges: what a mirror that is not of the whole address space may touch. */
 #include "svm/svm.h"
 #include "space/debug.h"
 #include "space/space.h"
@@ -74,6 +74,9 @@ int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end)
 	if (!found)
 		return -ENOENT;
 	objpool_put(&svm->small_pool, found);
-	/* A fault that is on its way asks again inside its commit section: it commits before this or not. */
+	/*
+	 * A fault that is under way asks again inside its commit section, so it commits before this
+	 * or not at all.
+	 */
 	return hmm_svm_drop(svm, start, end);
 }

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The fault buffer: fetch a batch, sort it, coalesce it, answer each fault. Sorted by 2 MiB block with the
- * writes of a block first: the write populates for the reads, and if it may not write, the reads are
- * served on their own.
+ * Serving faults: fetches a batch from the device, sorts it, coalesces it and answers each fault.
+ * Within a 2 MiB block writes are sorted before reads: the write populates for the reads, and if
+ * writing is not permitted the reads are served alone.
  *
- * Several threads may serve batches at once; with no fault threads of its own a mirror is served by the
- * engines themselves, which saves two switches of threads a fault.
+ * Several threads may serve batches at the same time. If a mirror has no fault threads the engines
+ * serve their faults themselves, which saves two switches of threads a fault.
  */
 #include "svm/svm.h"
 #include "device/device.h"
@@ -47,7 +47,7 @@ static int by_address(const struct hmm_device_fault *a, const struct hmm_device_
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
-/* qsort() may allocate. Batches are small and mostly sorted. */
+/* Not qsort(), which may allocate. Batches are small and mostly sorted. */
 static void sort(struct hmm_device_fault *faults, int n)
 {
 	for (int i = 1; i < n; i++) {
@@ -61,8 +61,8 @@ static void sort(struct hmm_device_fault *faults, int n)
 }
 
 /*
- * Memory that cannot be cached: walk exactly what is wanted, under the svm's notifier, which lives
- * long enough for the device to ask it.
+ * Memory that cannot be cached: walks exactly what is needed, under the svm's notifier, which lives
+ * until the device has asked whether the access is valid.
  */
 static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 {
@@ -80,7 +80,7 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	if (w)
 		w->once = true;
 	pthread_mutex_unlock(&svm->lock);
-	/* Across two of them no single one vouches for it. */
+	/* No single notifier covers an access across two of them. */
 	if (!w || range.end > w->node.end)
 		return -EOPNOTSUPP;
 	range.notifier = w->ni;
@@ -102,7 +102,7 @@ static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct
 	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
 	int rc = 0;
 
-	/* What it says of itself is not believed. */
+	/* the device may not set this flag itself */
 	f->flags &= ~HMM_FAULT_ONCE;
 	if (!f->len || f->addr + f->len < f->addr)
 		rc = -EFAULT;
@@ -124,7 +124,10 @@ static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct
 	device_unlock(svm->dev);
 }
 
-/* Fault threads have time to run ahead of a stream; engines that serve themselves have not. */
+/*
+ * Populates ahead of a stream of faults. Only fault threads do, as engines that serve themselves
+ * have no time for it.
+ */
 static void run_ahead(struct hmm_svm *svm, const struct svm_batch *batch, int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -150,7 +153,10 @@ static int serve(struct hmm_svm *svm, uint64_t timeout_ns, bool ahead)
 				       timeout_ns);
 	if (n == -ETIME)
 		n = 0;
-	/* A driver that says more than it was asked for has written beyond the batch, or lies. */
+	/*
+	 * a driver that returns more than it was asked for is wrong, or has written beyond the
+	 * batch
+	 */
 	if (n > (int)svm->options.fault_batch)
 		n = (int)svm->options.fault_batch;
 	if (n >= 0)
@@ -178,7 +184,7 @@ int svm_faults_pending(struct hmm_svm *svm)
 {
 	int n;
 
-	/* The device's fetch_faults wakes a fault thread. */
+	/* A fault thread waits in the device's fetch_faults. */
 	if (svm->n_threads)
 		return 0;
 	do
@@ -219,7 +225,7 @@ int svm_batch_start(struct hmm_svm *svm)
 void svm_batch_stop(struct hmm_svm *svm)
 {
 	atomic_store(&svm->stopping, true);
-	/* A forked child has none of the threads. */
+	/* A forked child has none of these threads. */
 	for (unsigned int i = 0; svm->pid == getpid() && i < svm->n_threads; i++)
 		pthread_join(svm->threads[i], NULL);
 }

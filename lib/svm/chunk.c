@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Chunks: the piece of the address space that one fault populates, found or chosen anew. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Chunks: finds the piece of the address space that one fault populates, or chooses it. */
 #include "svm/svm.h"
 #include "ptable/ptable.h"
 #include "base/number.h"
@@ -34,7 +34,7 @@ static bool remembered(struct hmm_svm *svm, uint64_t addr, struct vma_look *look
 	return stands;
 }
 
-/* A segment is not: what it was when it was looked up is remembered with the chunk. */
+/* A System V segment is not remembered here: its chunk has what was mapped. */
 static void remember(struct hmm_svm *svm, uint64_t addr, const struct vma_look *look)
 {
 	struct vma_look *l;
@@ -58,7 +58,10 @@ void chunk_look_again(struct hmm_svm *svm, uint64_t addr)
 	pthread_mutex_unlock(&svm->lock);
 }
 
-/* The mapping, as it was when a fault last looked it up if it may be so still: see range/look.h. */
+/*
+ * Looks the mapping up, or takes a fault's last look-up if that may still be right: see
+ * range/look.h.
+ */
 static int look(struct hmm_svm *svm, uint64_t addr, bool ask, struct vma_look *look)
 {
 	int err;
@@ -144,7 +147,7 @@ uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_
 	return pt_get(svm->chunks, rq->start, shift);
 }
 
-/* Not in the middle of another commit or an invalidation: words are read and written back. */
+/* Called in a commit section with the chunk claimed, as it reads words and writes them back. */
 int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
 	int rc = 0;
@@ -174,8 +177,9 @@ int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)
 }
 
 /*
- * Inside the commit section. A larger chunk that is there already stays: its word stands for more of the device's
- * entries than this one would. If those are one, the device splits it and keeps what is installed now.
+ * Called inside the commit section. A larger chunk that is in the table already stays: its word
+ * stands for more of the device's entries than the new one would. If these are one large entry the
+ * device splits it and keeps what is installed now.
  */
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word)
 {

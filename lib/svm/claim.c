@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Claims: of several threads that want a chunk, one populates it, and may rely on what the chunk table says of
- * it until then, but for what an invalidation takes away.
+ * Claims: of several threads that want a chunk one populates it. Until it is done only
+ * invalidations change what the chunk table says of the chunk.
  */
 #include "svm/svm.h"
 

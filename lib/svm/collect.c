@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The garbage of unmapped ranges: table pages of the device and of the chunk table, and notifiers without a
- * chunk. Entries are taken away on the pump; nodes are freed here, with the gate closed, when no engine
- * can be reading them.
+ * Collects what unmapped ranges leave behind: nodes of the device's page table and of the chunk
+ * table, and notifiers without a chunk. The pump removes entries. Their nodes are freed here, with
+ * the gate closed, so that no engine reads them.
  */
 #include "svm/svm.h"
 #include "device/device.h"
@@ -16,10 +16,10 @@
 #include <errno.h>
 #include <hmm/ptable.h>
 
-/* Invalidations that removed something, before it is worth the stop of the engines. */
+/* After how many invalidations that removed something it is worth stopping the engines. */
 #define COLLECT_AFTER 512
 
-/* A fault with a deadline that collects by the way waits no longer for the gate. */
+/* How long a fault that collects, and has a deadline, waits for the gate at most. */
 #define GATE_NS 10000000ULL
 
 struct collecting {
@@ -28,8 +28,8 @@ struct collecting {
 };
 
 /*
- * A chunk that was unmapped piece by piece was never taken away as a whole: the pump only marks it. Once
- * nothing is mapped there at all it goes.
+ * Drops a chunk of which nothing is mapped any more. When a chunk is unmapped piece by piece the
+ * pump only marks it as partial.
  */
 static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 {
@@ -40,7 +40,7 @@ static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg
 
 	if (!(word & CHUNK_PARTIAL))
 		return 0;
-	/* The library's own memory likes to fill the holes. */
+	/* the library's own memory is often mapped into the holes */
 	for (uint64_t a = addr; a < end; a = vma.end) {
 		int rc = hmm_vma_find(svm->mm, a, &vma);
 

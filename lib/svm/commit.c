@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What a walk found, installed: which pages may be cached, in entries of which size, and which of them the
- * device has already. All but chunk_judge() inside the commit section.
+ * Installs what a walk has found: decides which pages may be cached, in entries of which size, and
+ * which the device has already. All functions but chunk_judge() are called inside the commit
+ * section.
  */
 #include "svm/svm.h"
 #include "device/device.h"
@@ -55,7 +56,7 @@ static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq,
 	return true;
 }
 
-/* Of a chunk that is there what is writable already stays as it is. */
+/* Leaves out the blocks that are writable in the device already. */
 static void leave_writable(const struct chunk_request *rq, uint64_t *pfns, uint64_t old)
 {
 	for (uint64_t a = rq->start; a < rq->end; a += HMM_PAGE_SIZE)
@@ -82,19 +83,22 @@ static int install(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t
 	rc = map_on(svm->dev, &map);
 	if (!rc)
 		return 0;
-	/* It may have installed a part: until it is dropped the table says so, too. */
+	/* The device may have installed a part, so the table has the chunk until it is dropped. */
 	chunk_partial(svm, rq->start, rq->end);
 	rq->refused = true;
 	return rc < 0 ? rc : -EIO;
 }
 
-/* Does the device hold all of the chunk, page by page? Then a write need not install it all again. */
+/*
+ * Does the device hold all of the chunk, page by page? Then a write need not install all of it
+ * again.
+ */
 bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *rq)
 {
 	return word && !(word & (CHUNK_PARTIAL | CHUNK_LARGE)) && shift >= rq->shift;
 }
 
-/* A chunk anew, or all of it with more permission. */
+/* Installs a new chunk, or all of a chunk with more permission. */
 static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns,
 			uint64_t word)
 {
@@ -108,7 +112,7 @@ static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t 
 		word |= CHUNK_CHECKED;
 		rc = checked_add(svm, rq, old & CHUNK_CHECKED);
 	}
-	/* The table first: it may say too much, never too little. */
+	/* The table comes first: it may say too much, but never too little. */
 	if (!rc)
 		rc = chunk_remember(svm, rq, large ? word | CHUNK_LARGE : word);
 	if (rc)
@@ -121,7 +125,7 @@ static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t 
 	return rc;
 }
 
-/* A block of a chunk that the device held when the walk began. */
+/* Installs a block of a chunk that the device held when the walk began. */
 static int commit_block(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t *pfns,
 			uint64_t word)
 {

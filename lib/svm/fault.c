@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A span of addresses: chunk by chunk, found or populated; on an error by smaller chunks, so that only
- * what is really missing fails.
+ * Faults a range of addresses. Each chunk of it is found in the table, or populated. After an error
+ * smaller chunks are tried, so that only memory that is really missing fails.
  */
 #include "svm/svm.h"
 #include "watch/discard.h"
@@ -64,7 +64,9 @@ void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int 
 	}
 }
 
-/* Another thread populates our chunk: make ourselves useful with the next one of the stream, then wait. */
+/*
+ * Another thread populates our chunk: populates the next one of the stream meanwhile, then waits.
+ */
 static void wait_usefully(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	if (svm->options.prefetch && svm_streaming(svm, rq->start))
@@ -77,7 +79,10 @@ static unsigned int smaller(unsigned int shift)
 	return shift > 16 ? 16 : HMM_PAGE_SHIFT;
 }
 
-/* A discard of other pages of the chunk is pending, of those that are needed none: by smaller chunks they can be had. */
+/*
+ * Is a discard pending of other pages of the chunk, and of no page that is needed? Then smaller
+ * chunks can be populated.
+ */
 static bool discard_beside(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	return rq->end - rq->start > HMM_PAGE_SIZE &&
@@ -91,14 +96,17 @@ static bool may_be_elsewhere(int rc)
 }
 
 /*
- * Is it there, and true? A chunk may stand for a mapping that is gone while the event about it is on
- * its way: its caller may have mapped something else here since. 0 no, 1 yes, -errno.
+ * Is the chunk in the table, and still right? It may stand for a mapping whose unmapping is not
+ * handled yet: the program may have mapped something else there since. 0: no; 1: yes; -errno.
  */
 static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	int rc;
 
-	/* The chunk table is told before the device: who claims the chunk may be between the two. */
+	/*
+	 * The chunk table is written before the device: the thread that has the claim may be
+	 * between the two.
+	 */
 	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot) ||
 	    claim_held(svm, rq->start, rq->end))
 		return 0;
@@ -108,7 +116,7 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
 }
 
-/* It is there by the table. Does the device know better? See install.c. */
+/* The table has the chunk, and the device has faulted. Is the device right? See install_log.c. */
 static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 		       const struct svm_need *need)
 {
@@ -117,10 +125,10 @@ static bool is_missing(struct hmm_svm *svm, const struct chunk_request *rq,
 }
 
 /*
- * A fault of what is there already, without a look at the mapping: 1 it is, up to *next; 0 look for
- * yourself; -errno. The table takes a chunk out with the event that ends its mapping, and the
- * barrier waits for those on their way. Without an event a segment is detached: such a chunk is
- * marked, and is not for here.
+ * Answers a fault of a chunk that is in the table already, without looking at the mapping. 1: the
+ * device has it, up to *next; 0: the caller has to look; -errno. A chunk leaves the table with the
+ * event that ends its mapping, and the barrier waits for events that are not handled yet. A System
+ * V segment is detached without an event, so its chunks, which are marked, are left to the caller.
  */
 static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		  const struct svm_need *need)
@@ -141,7 +149,7 @@ static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, ui
 	return ret == 1 ? !is_missing(svm, &rq, need) : ret;
 }
 
-/* The chunk is there by the table, but the device lacks something of it. */
+/* The table has the chunk, but the device lacks a part of it. */
 static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 {
 	int rc = section_begin(svm, rq->deadline);
@@ -154,7 +162,7 @@ static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 	return rc;
 }
 
-/* The chunk at addr; *next: where the following one begins. */
+/* Faults the chunk at addr. *next: where the next chunk begins. */
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		       struct svm_need *need)
 {

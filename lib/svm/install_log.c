@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The latest installations, numbered. A device may drop entries by itself, and nothing tells; so the chunk table
- * may say "present" where the device faults. Then the device is right, unless what it waits for was
- * installed after the fault was raised, for another engine:
+ * The latest installations, with numbers. A device may drop entries by itself and tells nobody. So
+ * a device may fault where the chunk table says "present". The device is right then, unless the
+ * memory was installed for another engine after the fault was raised:
  *
  *	engine 1		engine 2		svm
  *	fault			fault
@@ -10,13 +10,14 @@
  *							install: number n
  *							fetch: 2, found: try again
  *
- * When a fault was raised nobody tells either, but a fetch that emptied the buffer says that what is fetched after it
- * was raised after it began. Who is wrongly told to try again faults again, and is served once another fetch has
- * emptied the buffer; who is served without need costs a walk.
+ * Nothing tells when a fault was raised. But if a fetch has emptied the buffer, faults that are
+ * fetched later were raised after that fetch began. An engine that is wrongly told to try again
+ * faults again, and is served when a further fetch has emptied the buffer. An engine that is served
+ * without need costs a walk.
  */
 #include "svm/svm.h"
 
-/* So many fetches in a row that did not empty the buffer count as if the last one had. */
+/* After so many fetches in a row that did not empty the buffer the last one counts as if it had. */
 #define FULL_MAX 64
 
 void install_note(struct hmm_svm *svm, uint64_t start, uint64_t end)
@@ -49,7 +50,7 @@ void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full)
 	pthread_mutex_unlock(&svm->lock);
 }
 
-/* The end of what was installed at an address with a number of at least that; 0 for nothing. */
+/* The end of the installation at an address with at least that number; 0: there is none. */
 static uint64_t installed_to(const struct hmm_svm *svm, uint64_t addr, uint64_t number)
 {
 	if (svm->n_installs > INSTALLS_MAX && number < svm->n_installs - INSTALLS_MAX)

@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * One interval notifier for each 512 MiB or more of address space that the device ever touched.
- * Their callback is the only part of the svm layer that runs on the pump: two walks of tables.
+ * There is an interval notifier for each 512 MiB (or more) of address space that the device has
+ * touched. Their callback is the only part of the svm layer that the pump runs. It walks two
+ * tables.
  */
 #include "svm/svm.h"
 #include "device/device.h"
@@ -18,7 +19,10 @@
 
 #include <errno.h>
 
-/* The notifiers' lock is waited for no longer with svm->lock held: those notifiers are for the next collection. */
+/*
+ * How long a thread that holds svm->lock waits for the notifiers' lock. Notifiers that it cannot
+ * remove by then are left to the next collection.
+ */
 #define LOCK_NS 10000000ULL
 
 static void invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enum hmm_event event)
@@ -30,7 +34,10 @@ static void invalidate(struct hmm_device *dev, uint64_t start, uint64_t end, enu
 
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event)
 {
-	/* A chunk that sticks out stays, as partial: the device keeps the rest of it. */
+	/*
+	 * A chunk that reaches beyond the range stays in the table as partial, as the device keeps
+	 * the rest of it.
+	 */
 	uint64_t n = pt_trim(svm->chunks, start, end, CHUNK_PARTIAL);
 
 	if (n)
@@ -104,7 +111,10 @@ static struct hmm_interval_notifier *notifier_find(struct hmm_svm *svm, uint64_t
 	return w ? w->ni : NULL;
 }
 
-/* The notifiers' lock may be held for long: svm->lock, which nobody waits for with a deadline, not around it. */
+/*
+ * The notifiers' lock may be held for long. So svm->lock, for which threads wait without a
+ * deadline, is not held while this waits for it.
+ */
 int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline,
 			struct hmm_interval_notifier **ni)
 {
@@ -156,7 +166,10 @@ static bool claimed_in(const struct hmm_svm *svm, uint64_t start, uint64_t end)
 	return false;
 }
 
-/* A claim is taken before svm_notifier_ensure() and kept until the commit: no notifier goes between the two. */
+/*
+ * A fault claims its chunk before svm_notifier_ensure() and keeps the claim until the commit, so
+ * that no notifier is removed in between.
+ */
 uint64_t svm_notifiers_collect(struct hmm_svm *svm)
 {
 	struct itree_node *node;
@@ -188,7 +201,7 @@ int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadlin
 		return rc;
 	if (start >= end)
 		return -EINVAL;
-	/* Drivers are told of whole pages. */
+	/* drivers get whole pages */
 	start &= ~(HMM_PAGE_SIZE - 1);
 	end = end > -HMM_PAGE_SIZE ? UINT64_MAX : (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	rc = gate_close(svm->mm, deadline);

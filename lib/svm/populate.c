@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * One chunk: fault it in, and commit it under retry.
+ * Faults one chunk and commits it if nothing has changed:
  *
  *	populate			pump
  *	range_fault: seq, entries
@@ -111,8 +111,9 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct ran
 		if (deadline_passed(rq->deadline))
 			return -ETIME;
 		/*
-		 * A change was in flight, maybe elsewhere. Once it is handled the sequence knows whether it
-		 * was here; if not, what was walked stands and only the commit is repeated.
+		 * A change was in flight, maybe of other memory. When it is handled the sequence
+		 * shows whether it was about this chunk. If it was not, the walk's result is still
+		 * right and only the commit is repeated.
 		 */
 		rc = ni_read_begin(range->notifier, rq->deadline, &seq);
 		if (rc)
@@ -124,8 +125,9 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct ran
 }
 
 /*
- * The mapping is one huge entry of a file on a DAX filesystem: the write fault of the block has made all of it
- * writable and dirty. Asked for as a whole it stays one entry of the device, too.
+ * Is the mapping one huge entry of a file on a DAX filesystem? Then the write fault of the block
+ * has made all of it writable and dirty. If all of it is asked for it stays one entry of the
+ * device, too.
  */
 static bool dirties_all(const struct chunk_request *rq, const uint64_t *pfns)
 {
@@ -152,7 +154,10 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 			chunk_look_again(svm, rq->start);
 			return rc == -EBUSY ? -ETIME : rc;
 		}
-		/* A walk is progress; the next one, after a collision, is none, and looks for itself. */
+		/*
+		 * The first walk is progress, which moves the deadline. A further one after a
+		 * collision is not, and looks the mapping up itself.
+		 */
 		if (look)
 			rq->deadline = deadline_after(svm->options.fault_timeout_ns);
 		look = NULL;
@@ -188,8 +193,8 @@ static int populate(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_in
 }
 
 /*
- * Permission for a block of a chunk that the device holds: only the block is walked, and installed. If the
- * chunk has changed when it comes to the commit, all of it is done.
+ * More permission for a block of a chunk that the device holds: only the block is walked and
+ * installed. If the chunk has changed by the commit the whole chunk is populated.
  */
 static bool take_block(struct hmm_svm *svm, const struct chunk_request *rq,
 		       struct chunk_request *block)

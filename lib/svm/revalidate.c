@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What changes without an event is looked at before a job starts: permissions that were reduced, System V
- * segments that were detached, mappings that others took the place of (shmat with SHM_REMAP, remap_file_pages). One
- * VMA look-up (0.5 us) a mirrored VMA, another and a scan (0.5 us) a run of chunks.
+ * Before a job starts this looks for changes without an event: permissions that were reduced,
+ * System V segments that were detached, mappings that were replaced (shmat with SHM_REMAP,
+ * remap_file_pages). It makes one VMA look-up (0.5 us) for each mirrored VMA, another and a scan
+ * (0.5 us) for each run of chunks.
  */
 #include "svm/svm.h"
 #include "ptable/ptable.h"
@@ -34,7 +35,7 @@ int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again)
 					      (rq->start - rq->look.vma.start) };
 	struct svm_checked *c;
 
-	/* The list is long: not for chunks that are new. */
+	/* The list may be long, so it is not searched for a new chunk. */
 	if (again && known(svm, &want))
 		return 0;
 	c = objpool_get(&svm->small_pool);
@@ -57,7 +58,10 @@ static bool still_there(struct hmm_svm *svm, const struct svm_checked *c)
 	       vma.offset + (c->start - vma.start) == c->offset;
 }
 
-/* Takes the list off, puts back what stands. Faults may add to it meanwhile. */
+/*
+ * Takes the list, checks its chunks, and puts those back that are still right. Faults may add to
+ * the list meanwhile.
+ */
 static uint64_t check_segments(struct hmm_svm *svm)
 {
 	struct svm_checked *list;
@@ -90,8 +94,8 @@ static uint64_t check_segments(struct hmm_svm *svm)
 
 struct checking {
 	struct hmm_svm *svm;
-	struct hmm_vma vma; /* the last one looked up */
-	uint64_t start;     /* of a run of chunks that are not yet known to map what they did */
+	struct hmm_vma vma; /* the VMA that was looked up last */
+	uint64_t start;     /* start of a run of chunks that are still to be checked */
 	uint64_t end;
 	uint64_t dropped;
 };
@@ -127,7 +131,7 @@ static int check_chunk(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 	uint64_t end = addr + (1ULL << shift);
 	uint32_t prot = PROT_READ;
 
-	/* What is left of a partial chunk may be older than its word. */
+	/* the word of a partial chunk may be younger than what is left of the chunk */
 	if (word & (CHUNK_MAY_WRITE | CHUNK_PARTIAL))
 		prot |= PROT_WRITE;
 	if (addr < c->vma.start || end > c->vma.end) {

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Jobs. Submission is the point of validation: what the program changed before it is known to the device
- * when the job starts. For devices without faults it is also the point of population:
+ * Jobs. When a job is submitted the mirror is validated: the device knows of all changes that the
+ * program made before. For devices without faults the job's ranges are also populated then:
  *
  *	invalidate: engines are outside their sections, entries go		(pump)
  *	an engine finds an entry missing: hmm_device_restore()			(engine)
@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a discard that is pending is waited for, and between two looks. */
+/* How long a job waits for a pending discard, and how long between two looks. */
 #define DISCARD_NS 100000000ULL
 #define LOOK_NS 200000L
 
@@ -34,12 +34,14 @@ static void nap(void)
 {
 	const struct timespec ts = { 0, LOOK_NS };
 
-	syscall(SYS_nanosleep, &ts, NULL); /* no point of cancellation */
+	/* by number, as nanosleep() is a point of cancellation */
+	syscall(SYS_nanosleep, &ts, NULL);
 }
 
 /*
- * A device without faults cannot use memory once: what is pending is waited for, -EAGAIN if for too long; what
- * cannot be cached at all cannot be named beforehand. A discard may end between the fault and the question.
+ * A device without faults cannot use memory once. So this waits for a pending discard, and returns
+ * -EAGAIN after too long. Memory that can never be cached cannot be named in a job. A discard may
+ * end between the fault and the question whether one is pending.
  */
 static int populate_range(struct hmm_svm *svm, const struct hmm_job_range *r, struct svm_need *need,
 			  uint64_t deadline)
@@ -73,7 +75,10 @@ static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struc
 	return rc;
 }
 
-/* With the lock held; what points to NULL if the device has faults. */
+/*
+ * The pointer to the job, or to NULL if it is not there, as with a device that has faults. The
+ * caller holds the lock.
+ */
 static struct svm_job **job_find(struct hmm_svm *svm, const struct hmm_job *job)
 {
 	struct svm_job **j = &svm->jobs;
@@ -98,7 +103,7 @@ static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 	return 0;
 }
 
-/* The job that the device is done with. 0, or -ETIME: its ranges are still read. */
+/* Removes a job that the device has finished. 0; -ETIME: another thread still reads its ranges. */
 static int job_remove(struct hmm_svm *svm, const struct hmm_job *job, uint64_t deadline)
 {
 	struct svm_job *found;
@@ -108,7 +113,7 @@ static int job_remove(struct hmm_svm *svm, const struct hmm_job *job, uint64_t d
 	found = *job_find(svm, job);
 	if (found)
 		found->ended = true;
-	/* After this the caller may free the job: nobody may be reading its ranges. */
+	/* The caller may free the job after this, so no thread may be reading its ranges. */
 	while (found && !rc && svm->restoring)
 		rc = deadline_cond_wait(&svm->claimed, &svm->lock, deadline);
 	if (found && !rc)
@@ -131,7 +136,7 @@ static bool job_ended(struct hmm_svm *svm, const struct hmm_job *job)
 	return ended;
 }
 
-/* Job number n of those that run; one that ended is none: its memory need not be there. */
+/* The n-th job that runs. A job that has ended does not count, as its memory may have gone. */
 static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
 {
 	const struct hmm_job *job = NULL;
@@ -147,12 +152,15 @@ static const struct hmm_job *job_at(struct hmm_svm *svm, unsigned int n)
 }
 
 /*
- * Nothing was missing by the table: another engine had it restored, or the device has dropped it by itself. Not more
- * often than this in a row it is the former.
+ * If the table says that nothing is missing, either another engine has restored it or the device
+ * has dropped entries by itself. So many times in a row it counts as the former.
  */
 #define VAIN_MAX 64
 
-/* 1: something was missing, and is there now; else 0 or the first error. Waits for nothing. */
+/*
+ * Installs what is missing of a job's ranges, without waiting. 1: something was missing and is
+ * installed now; otherwise 0 or the first error.
+ */
 static int install_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct svm_need *need)
 {
 	bool installed = false;
@@ -171,8 +179,9 @@ static int install_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct
 }
 
 /*
- * Whose engine asks is not known, and a job must not suffer from memory that another one named: all ranges are tried, and
- * while something comes of it nobody waits for a discard pending, nor is told of an error.
+ * It is not known for which job an engine asks, and no job may fail because of memory that another
+ * one has named. So all jobs' ranges are tried. While that installs something no engine waits for a
+ * pending discard or gets an error.
  */
 static int restore_all(struct hmm_svm *svm, struct svm_need *need)
 {
@@ -306,7 +315,7 @@ int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
-	/* The device is asked once about the end. */
+	/* The device is asked only once whether the job has ended. */
 	if (!job_ended(svm, job))
 		rc = wait_for(svm->dev, job, timeout_ns);
 	return rc ? rc : job_remove(svm, job, deadline);

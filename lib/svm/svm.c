@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Create and destroy a mirror; its counters. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Makes and destroys a mirror; its counters. */
 #include "svm/svm.h"
 #include "device/device.h"
 #include "space/debug.h"
@@ -51,7 +51,7 @@ static int options_fill(struct hmm_svm_options *to, const struct hmm_svm_options
 	return 0;
 }
 
-/* ---- devices that are stopped as a whole -------------------------------------------------------- */
+/* ---- devices that are stopped as a whole ---------------------------------------------------- */
 
 static void quiesce(void *priv)
 {

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A mirror, from inside. Locks, outermost first; none is held while memory of the program is allocated,
- * freed or touched, nor across hmm_range_fault():
+ * Mirrors inside the library. The locks, outermost first. No thread allocates, frees or touches
+ * memory of the program, or calls hmm_range_fault(), while it holds one:
  *
- *	notifier_lock	who inserts a notifier
+ *	notifier_lock	inserting a notifier
  *	device_lock	ops of a serial device; never held at a closed gate
  *	commit section, or the gate closed
- *	svm->lock	notifiers, claims, allowed ranges, jobs; held for 10 ms at most where notifiers are removed
+ *	svm->lock	notifiers, claims, allowed ranges, jobs; held for 10 ms at most when
+ *			notifiers are removed
  *	a table's lock	its nodes (lib/ptable)
  *
- * The pump closes the gate and takes tables' locks, in callbacks; never the other three. A commit section takes
- * svm->lock, and the device's op what it likes. So a thread that a signal handler of the program interrupts here, and
- * that unmaps mirrored memory in the handler, can stop the pump: at the gate, which then does not close, or in a
- * callback. What it waits for is read by the watchdog in the pump's place; no lock of ours is needed for that.
+ * The pump closes the gate and takes the tables' locks in callbacks, and never the other three. A
+ * commit section takes svm->lock, and the device's op may take any lock of its own. A signal
+ * handler of the program may interrupt a thread here and unmap mirrored memory. Then the thread can
+ * stop the pump: at the gate, which does not close, or in a callback. The watchdog reads the event
+ * in the pump's place, and needs none of these locks.
  *
- * The chunk table says where the device may hold entries, and never too little: a chunk is in it before
- * its commit section ends and leaves it only with the gate closed, together with the device's entries. Threads that
- * handle faults look it up in no section, while hmm_svm_collect() frees its nodes: by pt_get(), never by
- * hmm_ptable_lookup().
+ * The chunk table says where the device may hold entries, and may say too much, but never too
+ * little. A chunk is added before its commit section ends, and removed only with the gate closed,
+ * together with the device's entries. Threads that handle faults look chunks up in no section,
+ * while hmm_svm_collect() may free nodes. So they use pt_get(), never hmm_ptable_lookup().
  *
- * A fault runs under the svm's notifier. What hits another part of its 512 MiB meanwhile is no collision:
- * notifier/recent.h tells.
+ * A fault runs under the svm's notifier. An invalidation of another part of its 512 MiB is no
+ * collision: notifier/recent.h tells which part was hit.
  */
 #ifndef LIB_SVM_SVM_H
 #define LIB_SVM_SVM_H
@@ -43,13 +45,13 @@
 #define LOOKS_MAX 8
 
 /*
- * Words of the chunk table. Which 64 KiB blocks are writable throughout is kept in the low bits, block 0 first:
- * what a write upgrades is what is installed anew.
+ * Words of the chunk table. The low bits say which 64 KiB blocks are writable throughout, block 0
+ * first: a write upgrades one block.
  */
 #define CHUNK_PRESENT (1ULL << 63)
 #define CHUNK_WRITE (1ULL << 62)     /* every page is writable */
 #define CHUNK_PARTIAL (1ULL << 61)   /* some pages are not installed */
-#define CHUNK_CHECKED (1ULL << 60)   /* a kind without events */
+#define CHUNK_CHECKED (1ULL << 60)   /* its kind of memory has changes without events */
 #define CHUNK_MAY_WRITE (1ULL << 59) /* some page is writable */
 #define CHUNK_LARGE (1ULL << 58)     /* the device holds it as one entry */
 #define CHUNK_BLOCKS 0xffffffffULL
@@ -59,14 +61,14 @@ struct svm_notifier {
 	struct itree_node node; /* L */
 	struct hmm_svm *svm;
 	struct hmm_interval_notifier *ni;
-	bool once; /* L: an access may still ask this notifier: keep it */
+	bool once; /* L: an access may still ask this notifier, so it is kept */
 };
 
-/* A chunk that a thread is populating: others wait or do something else. */
+/* A chunk that a thread is populating. Other threads wait, or populate another one. */
 struct svm_claim {
 	uint64_t start;
 	uint64_t end;
-	uint64_t number; /* of all claims ever */
+	uint64_t number; /* counts all claims ever made */
 };
 
 struct svm_allowed {
@@ -82,7 +84,7 @@ struct svm_checked {
 	uint64_t start;
 	uint64_t end;
 	uint64_t inode;
-	uint64_t offset; /* of start */
+	uint64_t offset; /* offset of start */
 };
 
 struct svm_job {
@@ -102,37 +104,39 @@ struct svm_stats {
 struct hmm_svm {
 	struct hmm_mm *mm;              /* C */
 	struct hmm_device *dev;         /* C: the outermost */
-	struct hmm_svm_options options; /* C: with the defaults filled in */
-	struct hmm_ptable *chunks;      /* own locking */
+	struct hmm_svm_options options; /* C: defaults are filled in */
+	struct hmm_ptable *chunks;      /* has a lock of its own */
 	struct hmm_quiescer *quiescer;  /* C */
 	pthread_mutex_t notifier_lock;
 	pthread_mutex_t lock;
-	pthread_cond_t claimed;                  /* a claim or a restore ended */
-	struct itree notifiers;                  /* L */
-	uint64_t n_notifiers;                    /* L */
-	struct svm_claim claims[CLAIMS_MAX];     /* L: start == end is free */
-	uint64_t n_claims;                       /* L: ever */
-	uint64_t n_unclaimed;                    /* L: ever */
-	struct svm_allowed *allowed;             /* L */
-	struct svm_checked *checked;             /* L */
-	struct svm_job *jobs;                    /* L */
-	unsigned int restoring;                  /* L: threads that read jobs */
-	unsigned int vain;                       /* L: restores in a row that found all there */
-	struct svm_claim installs[INSTALLS_MAX]; /* L: the latest, number n at n % INSTALLS_MAX */
-	uint64_t n_installs;                     /* L */
-	uint64_t emptied; /* L: n_installs when the last fetch began that left nothing */
-	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults found */
-	unsigned int n_looks;             /* L: ever */
-	unsigned int n_full;              /* L: fetches in a row that may have left something */
+	pthread_cond_t claimed;              /* a claim or a restore ended */
+	struct itree notifiers;              /* L */
+	uint64_t n_notifiers;                /* L */
+	struct svm_claim claims[CLAIMS_MAX]; /* L: start == end is free */
+	uint64_t n_claims;                   /* L: how many were made */
+	uint64_t n_unclaimed;                /* L: how many have ended */
+	struct svm_allowed *allowed;         /* L */
+	struct svm_checked *checked;         /* L */
+	struct svm_job *jobs;                /* L */
+	unsigned int restoring;              /* L: threads that read jobs */
+	/* L: how many restores in a row found nothing missing */
+	unsigned int vain;
+	/* L: the latest installations, number n at n % INSTALLS_MAX */
+	struct svm_claim installs[INSTALLS_MAX];
+	uint64_t n_installs; /* L */
+	uint64_t emptied;    /* L: n_installs when the last fetch that emptied the buffer began */
+	struct vma_look looks[LOOKS_MAX]; /* L: mappings that faults have looked up */
+	unsigned int n_looks;             /* L: how many were remembered */
+	unsigned int n_full;              /* L: how many fetches in a row may have left faults */
 	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
 	struct objpool batch_pool;        /* of struct svm_batch */
 	struct objpool small_pool;        /* notifiers, allowed, checked, jobs */
-	_Atomic uint64_t
-		garbage;        /* A: invalidations that removed chunks since the last collection */
-	_Atomic bool stopping;  /* A */
-	pthread_t threads[16];  /* C */
-	unsigned int n_threads; /* C */
-	pid_t pid;              /* C */
+	/* A: invalidations that removed chunks since the last collection */
+	_Atomic uint64_t garbage;
+	_Atomic bool stopping;        /* A */
+	pthread_t threads[16];        /* C */
+	unsigned int n_threads;       /* C */
+	pid_t pid;                    /* C */
 	_Atomic uint64_t streams[8];  /* A: where recently populated chunks ended */
 	_Atomic uint32_t stream_next; /* A */
 	struct svm_stats stats;       /* A */
@@ -144,9 +148,12 @@ int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline,
 			struct hmm_interval_notifier **ni);
 void svm_notifiers_fini(struct hmm_svm *svm);
 uint64_t svm_notifiers_collect(struct hmm_svm *svm);
-/* hmm_svm_drop() that gives up: then nothing is dropped, -ETIME. */
+/* hmm_svm_drop() with a deadline. -ETIME: nothing is dropped. */
 int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline);
-/* The device loses [start, end). The gate is closed. Returns how many chunks it concerned. */
+/*
+ * Removes [start, end) from the device and the chunk table. The caller has the gate closed. Returns
+ * how many chunks were hit.
+ */
 uint64_t svm_forget(struct hmm_svm *svm, uint64_t start, uint64_t end, enum hmm_event event);
 
 /* chunk.c */
@@ -155,40 +162,47 @@ struct chunk_request {
 	uint64_t end;
 	int prot;
 	bool prefetch;
-	bool stream;          /* goes on where another ended */
-	bool huge;            /* a write dirties all of it at once, asked for or not */
+	bool stream;          /* it begins where another chunk ended */
+	bool huge;            /* a write dirties all of it, whatever is asked for */
 	bool block;           /* start and end are blocks of a chunk that the device holds */
-	bool ask;             /* the mapping is looked up, whatever is remembered of it */
+	bool ask;             /* look the mapping up, whatever is remembered of it */
 	uint32_t shift;       /* the chunk's size */
 	struct vma_look look; /* the mapping around it */
-	uint64_t need_start;  /* what somebody waits for */
+	uint64_t need_start;  /* [need_start, need_end) is what the fault needs */
 	uint64_t need_end;
-	uint64_t deadline; /* moves while it comes further */
-	bool refused;      /* out: the device did not map it, but maybe a part of it */
+	uint64_t deadline; /* moves while the fault comes further */
+	/* out: the device has refused the chunk, and may have mapped a part of it */
+	bool refused;
 };
-/* The chunk to populate for an address: at most 1 << max_shift bytes. 0; -EFAULT; -EACCES; -ESRCH. */
+/*
+ * Chooses the chunk to populate for an address, of at most 1 << max_shift bytes. 0; -EFAULT;
+ * -EACCES; -ESRCH.
+ */
 int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_shift,
 		 struct chunk_request *rq);
-/* The mapping at addr is not as remembered. */
+/* Forgets the mapping at addr: it is not as remembered. */
 void chunk_look_again(struct hmm_svm *svm, uint64_t addr);
-/* The chunk that the table has at addr; false: none, or one of which more must be known. */
+/* The chunk at addr, if the table has one. False: it has none, or the chunk needs a closer look. */
 bool chunk_span(struct hmm_svm *svm, uint64_t addr, struct chunk_request *rq);
-/* Does the device hold all of [addr, end) with that permission as far as the table knows? */
+/* Does the table say that the device holds all of [addr, end) with that permission? */
 bool chunk_found(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot);
 int chunk_remember(struct hmm_svm *svm, const struct chunk_request *rq, uint64_t word);
-/* The word that stands for rq's first address and, in *shift, for how much. */
+/* The word that stands for rq's first address; *shift: for how many bytes it stands. */
 uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_t *shift);
 /* The bits of the blocks that [start, end) overlaps, in a chunk of 1 << shift bytes. */
 uint64_t chunk_blocks(uint32_t shift, uint64_t start, uint64_t end);
-/* The device may lack something of [start, end), whatever the table says. Claimed, in a commit section. */
+/*
+ * Marks chunks as partial: the device may lack a part of [start, end). The caller has claimed it
+ * and is in a commit section.
+ */
 int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end);
-/* More blocks of a chunk that is there became writable. */
+/* More blocks of a chunk in the table have become writable. */
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word);
 
 /*
- * A write dirties every page it asks for. Of anonymous memory that is an allocation; of a file it is
- * write-back that nobody asked for: unless writes come in a stream, only this much around the need is
- * asked for.
+ * A write dirties every page that it asks for. For anonymous memory that allocates pages, for a
+ * file it causes write-back. So in a file a write asks only for the block around what is needed,
+ * unless writes come in a stream.
  */
 #define FILE_WRITE_BLOCK (1ULL << BLOCK_SHIFT)
 
@@ -200,60 +214,73 @@ static inline bool chunk_writes_block(const struct chunk_request *rq)
 
 /* commit.c */
 /*
- * What may be installed of a walk's result, and the word that stands for it. 1: not all that is needed can be
- * cached.
+ * Removes what may not be installed from a walk's result, and makes the word that stands for the
+ * rest. 0; 1: not all that is needed can be cached.
  */
 int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word);
 /* Does this word say that the device holds all of the chunk, page by page? */
 bool chunk_is_whole(uint64_t word, uint32_t shift, const struct chunk_request *rq);
-/* Answers that are no error and no driver's. */
-#define CHUNK_CHANGED 2  /* a block's chunk is not there any more */
-#define CHUNK_COLLIDED 3 /* to be walked again */
-#define CHUNK_LATER 4    /* something is in flight: to be committed again */
-/* In the commit section, the sequence stands: 0; CHUNK_CHANGED; -errno. */
+/* Results that are no errors, and that no driver returns. */
+#define CHUNK_CHANGED 2  /* the chunk of a block is not in the table any more */
+#define CHUNK_COLLIDED 3 /* the chunk has to be walked again */
+#define CHUNK_LATER 4    /* a change is in flight: commit again */
+/*
+ * Called in the commit section, when the sequence is known to be valid. 0; CHUNK_CHANGED; -errno.
+ */
 int chunk_commit(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns, uint64_t word);
 
-/* populate.c: 0; 1 what is needed cannot be cached; -errno */
+/* populate.c: 0; 1: what is needed cannot be cached; -errno */
 int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq);
-/* A commit section with the device's lock, until the deadline: 0, or -ETIME and neither. */
+/* Takes the device's lock and begins a commit section. 0; -ETIME: neither. */
 int section_begin(struct hmm_svm *svm, uint64_t deadline);
 void section_end(struct hmm_svm *svm);
 
-/* revalidate.c: remember what a chunk of a kind without events maps, if that is not remembered; in the commit section */
+/*
+ * revalidate.c: remembers what a CHUNK_CHECKED chunk maps. again: looks first whether that is
+ * remembered. Called in the commit section.
+ */
 int checked_add(struct hmm_svm *svm, const struct chunk_request *rq, bool again);
 
 /* claim.c */
-/* True: it is ours, and nobody commits an overlapping chunk until claim_end(). False: not now. */
+/*
+ * True: this thread has the claim, and no other commits an overlapping chunk until claim_end().
+ * False: another thread has an overlapping claim.
+ */
 bool claim_try(struct hmm_svm *svm, uint64_t start, uint64_t end);
 bool claim_held(struct hmm_svm *svm, uint64_t start, uint64_t end);
-/* Until whoever is in the way is done, and no longer: his own deadline bounds it. */
+/* Waits until the threads with overlapping claims are done. Their own deadlines bound that. */
 void claim_wait(struct hmm_svm *svm, uint64_t start, uint64_t end);
 void claim_end(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
 /* install_log.c */
 struct svm_fetch {
-	uint64_t began;        /* number of the next installation when it began */
-	uint64_t raised_after; /* what it brings was raised after those below this number */
+	uint64_t began; /* number of the next installation when the fetch began */
+	/* its faults were raised after the installations below this number */
+	uint64_t raised_after;
 };
-/* In the commit section. */
+/* Called in the commit section. */
 void install_note(struct hmm_svm *svm, uint64_t start, uint64_t end);
-/* Around fetch_faults; full: it may have left some. */
+/* These enclose the device's fetch_faults. full: it may have left faults in the buffer. */
 struct svm_fetch fetch_begin(struct hmm_svm *svm);
 void fetch_end(struct hmm_svm *svm, const struct svm_fetch *fetch, bool full);
-/* Was each page of [addr, end) installed at that number or later, as far as is remembered? */
+/* Does the log have an installation with at least that number for each page of [addr, end)? */
 bool installed_since(struct hmm_svm *svm, uint64_t addr, uint64_t end, uint64_t number);
 
 /* fault.c */
-/* Who asks for memory, and what it took. */
+/* Why memory is faulted, and what that took. */
 struct svm_need {
-	bool missing;          /* the device has no entry for some of it: what is there ... */
-	uint64_t raised_after; /* ... and older than this installation is installed again */
-	unsigned int walks;    /* out: grows by the calls of hmm_range_fault() */
+	bool missing; /* the device lacks entries: chunks in the table ... */
+	/* ... are installed again if they are older than this installation */
+	uint64_t raised_after;
+	unsigned int walks; /* out: adds the number of calls of hmm_range_fault() */
 };
-/* 0; 1 a part cannot be cached; -errno. */
+/* 0; 1: a part cannot be cached; -errno. */
 int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
 		   struct svm_need *need);
-/* Populate up to max chunks from addr on, all in the VMA; skips what is claimed or there. */
+/*
+ * Populates up to max chunks from addr on, all in one VMA. Skips chunks that are claimed or in the
+ * table.
+ */
 void svm_fault_ahead(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max);
 /* Does a chunk that starts here continue a stream of faults? */
 bool svm_streaming(struct hmm_svm *svm, uint64_t start);
@@ -261,9 +288,9 @@ bool svm_streaming(struct hmm_svm *svm, uint64_t start);
 /* batch.c */
 int svm_faults_pending(struct hmm_svm *svm);
 /*
- * Fetch one batch of faults and answer it: sorted by address and coalesced, one hmm_range_fault() a chunk, however
- * many engines wait for it; one that cannot be served is cancelled with its own error and disturbs no other.
- * How many were answered; -ESHUTDOWN.
+ * Fetches one batch of faults, sorts it by address, coalesces it and answers it. A chunk is walked
+ * once, however many engines wait for it. A fault that cannot be served is cancelled with its own
+ * error and does not disturb others. Returns how many were answered; -ESHUTDOWN.
  */
 int svm_batch_serve(struct hmm_svm *svm, uint64_t timeout_ns);
 int svm_batch_start(struct hmm_svm *svm);
@@ -274,13 +301,15 @@ size_t svm_batch_size(void);
 int svm_restore(struct hmm_svm *svm);
 
 /* allow.c */
-/* Is prot allowed at addr? Narrows [*start, *end) to where it is. */
+/*
+ * Is prot allowed at addr? Narrows [*start, *end) to the addresses around it for which that holds.
+ */
 bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, uint64_t *end);
 
 /* collect.c */
 void svm_collect_maybe(struct hmm_svm *svm);
 
-/* revalidate.c: what has no events is looked at; returns chunks dropped */
+/* revalidate.c: looks for changes without events. Returns how many chunks were dropped. */
 uint64_t svm_revalidate(struct hmm_svm *svm);
 
 #endif

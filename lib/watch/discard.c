@@ -1,12 +1,14 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Discards pending (rule 6). MADV_DONTNEED is announced before it zaps, and nothing marks its end: what
- * is mapped anew in between can be zapped by it, even if the range was unmapped meanwhile.
+ * Pending discards (rule 6 in docs/protocol.md). The kernel announces MADV_DONTNEED before it zaps
+ * the pages, and nothing marks its end. Pages that are mapped anew in between can be zapped by it,
+ * even if the range was unmapped meanwhile.
  *
- * Each announcement has a number. The end is proven for all discards up to a number at once, by looking at the threads
- * (suspect.c): no thread can be in the middle of one of them any more. Whoever needs to know looks. So does the pump, but
- * only when no event has come for a while: some threads need two looks, and who asks first should be the second.
- * hmm_mm_note() proves it at once.
+ * Each announcement has a number. suspect.c proves the end of all discards up to a number at once:
+ * it looks at the threads, and none can be in the middle of one of them any more. A thread that
+ * asks whether a discard is pending looks. The pump looks, too, when no event has come for a while:
+ * some threads have to be looked at twice, and with the pump's look done the first question finds
+ * its answer. hmm_mm_note() settles a discard without a look.
  */
 #include "watch/discard.h"
 #include "notifier/notifier.h"
@@ -21,9 +23,9 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* How long the notifiers' lock is waited for; else the discard is settled another time. */
+/* How long settling waits for the notifiers' lock. After that the discard stays pending. */
 #define OUTDATE_NS 1000000ULL
-#define AT_ONCE 64 /* pending discards that are settled without letting go of the lock */
+#define AT_ONCE 64 /* pending discards that are settled before the lock is released */
 
 static struct discard *to_discard(struct itree_node *node)
 {
@@ -70,7 +72,7 @@ static void drop(struct hmm_mm *mm, struct discard *d)
 	count(&mm->stats.discards_settled, 1);
 }
 
-/* What lies inside a younger one is settled with it. */
+/* Removes discards inside [start, end): a younger discard of all that range takes their place. */
 static void swallow(struct discard_list *l, uint64_t start, uint64_t end)
 {
 	struct discard *after;
@@ -82,7 +84,10 @@ static void swallow(struct discard_list *l, uint64_t start, uint64_t end)
 	}
 }
 
-/* Without room: the one that needs the least to reach over both, off the tree. */
+/*
+ * There is no room for another discard: takes the one out of the tree that grows the least when it
+ * is widened over [start, end), and widens *start and *end over it.
+ */
 static struct discard *nearest(struct discard_list *l, uint64_t *start, uint64_t *end)
 {
 	uint64_t least = UINT64_MAX;
@@ -105,7 +110,7 @@ static struct discard *nearest(struct discard_list *l, uint64_t *start, uint64_t
 	return best;
 }
 
-/* Runs on the pump: no look at threads here. */
+/* The pump runs this, so it does not look at threads. */
 void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct discard_list *l = &mm->discards;
@@ -126,8 +131,9 @@ void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end)
 }
 
 /*
- * Discards up to this one have ended. First their translations become outdated: who no longer finds the discard asks only
- * whether a page is there. Some, from an address on, as the pump waits for the lock meanwhile; true: there are more.
+ * Settles some of the discards up to `last`, which have ended, from address *at on. Only some, as
+ * the pump waits for the lock meanwhile; true: there are more. Outdates their translations before
+ * it removes a discard: a user that no longer finds the discard asks only whether a page is there.
  */
 static bool settle_some(struct hmm_mm *mm, uint64_t *at, uint64_t last, struct hmm_range *own)
 {
@@ -158,7 +164,10 @@ static void settle_up_to(struct hmm_mm *mm, uint64_t last, struct hmm_range *own
 {
 	uint64_t at = 0;
 
-	/* Pending discards may be nested, and new ones come: it need not reach the end. */
+	/*
+	 * The number of steps is bounded: pending discards may be nested, and new ones come
+	 * meanwhile.
+	 */
 	for (int i = 0; last && i <= DISCARDS_MAX / AT_ONCE; i++)
 		if (!settle_some(mm, &at, last, own))
 			break;
@@ -189,14 +198,20 @@ bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, stru
 
 	if (!is_known(mm, start, end, &youngest))
 		return false;
-	/* A process that shares the address space: the threads that it sees are not those that the discard is about. */
+	/*
+	 * This is another process that shares the address space. It sees its own threads, and one
+	 * of the program's called the discard.
+	 */
 	if (getpid() != mm->pid)
 		return true;
 	settle_up_to(mm, suspects_ask(mm, youngest, true), own);
 	return is_known(mm, start, end, &youngest);
 }
 
-/* 1 ms, so that a program that discards all the time is not looked at; 4, which is a tick; then ever more seldom. */
+/*
+ * First after 1 ms, so that the threads of a program that discards all the time are not looked at;
+ * then after 4 ms, which is a tick of the kernel's; then less and less often.
+ */
 int discards_wait_ms(struct hmm_mm *mm)
 {
 	static const int wait_ms[] = { 1, 4, 4, 4, 4, 8, 16, 32, 64, 256 };
@@ -222,7 +237,7 @@ void discards_look(struct hmm_mm *mm)
 		settle_up_to(mm, suspects_ask(mm, youngest, false), NULL);
 }
 
-/* Somebody knows that discards of the range have ended. What reaches beyond it stays pending there. */
+/* A discard that reaches beyond [start, end) stays pending as a whole. */
 void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct discard_list *l = &mm->discards;

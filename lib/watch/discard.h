@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Discards whose end is not proven yet (rule 6). */
+/* Pending discards: announced, and not proven to have ended (rule 6 in docs/protocol.md). */
 #ifndef LIB_WATCH_DISCARD_H
 #define LIB_WATCH_DISCARD_H
 
@@ -9,24 +9,29 @@
 
 int discards_init(struct hmm_mm *mm);
 void discards_fini(struct hmm_mm *mm);
-/* A discard is announced. */
+/* The pump has read that a discard is about to begin. */
 void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Somebody knows that it is over. */
+/* The caller knows that discards inside [start, end) have ended. */
 void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Is a discard of any part of it pending? Tries to settle it first. */
+/* Is a discard of any part of the range pending? Tries to prove its end first. */
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* For a fault that has not looked yet: its sequence outlives the end of the discard, see notifiers_outdate(). */
+/*
+ * The same for a fault that has not read the page table yet: `own` keeps its sequence valid
+ * although the discard is found to have ended, see notifiers_outdate().
+ */
 bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own);
-/* The pump, without events: when to look at pending discards that nobody asks about, -1 never; and to look. */
+/* For the pump while no event comes: in how many ms to call discards_look(), -1: never. */
 int discards_wait_ms(struct hmm_mm *mm);
+/* Tries to prove the end of the pending discards, which no other thread may have asked about. */
 void discards_look(struct hmm_mm *mm);
 
 /* suspect.c */
 void suspects_init(struct hmm_mm *mm);
 void suspects_fini(struct hmm_mm *mm);
 /*
- * Looks at the threads: discards up to this one have ended; youngest: that of now, read before. Without waiting: 0 if
- * another thread looks.
+ * Looks at the threads and returns a number: all discards up to that one have ended. youngest: the
+ * number of the youngest discard, which the caller read before. wait: false returns 0 if another
+ * thread is looking.
  */
 uint64_t suspects_ask(struct hmm_mm *mm, uint64_t youngest, bool wait);
 

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What a fault needs registered, and everything's end. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Registers what a fault needs, and unregisters everything when the space is detached. */
 #include "watch/region.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -11,7 +11,10 @@
 
 #include <errno.h>
 
-/* The range to register for a fault of [start, end) in a VMA. */
+/*
+ * Widens the range of a fault to what is registered for it. -EOPNOTSUPP: memory of this kind cannot
+ * be registered.
+ */
 static int choose_range(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start,
 			uint64_t *end)
 {
@@ -55,7 +58,7 @@ static int fill_gaps(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t star
 		err = watch_gap(mm, vma, at, next ? next->start : end, deadline);
 		at = region_first_gap(mm, at, end);
 		if (!err && at == was)
-			err = -EAGAIN; /* it was taken back at once */
+			err = -EAGAIN; /* watch_gap() registered it and took that back */
 	}
 	if (!err && first < end && watch_is_whole(mm, vma))
 		watch_neighbours(mm, vma, deadline);
@@ -99,7 +102,7 @@ void regions_fini(struct hmm_mm *mm)
 	pthread_mutex_lock(&mm->region_lock);
 	while ((r = itree_first(&mm->regions, 0, UINT64_MAX))) {
 		unwatch(mm, r->start, r->end);
-		itree_remove(&mm->regions, r); /* its memory goes with the pool */
+		itree_remove(&mm->regions, r); /* the pool frees its memory */
 	}
 	pthread_mutex_unlock(&mm->region_lock);
 }

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Is what we know to be registered still registered, and with us? */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Is a range that we know to be registered still registered, and with us? */
 #include "watch/region.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -9,32 +9,34 @@
 #include "base/mutation.h"
 #include "base/number.h"
 
-#define STANDS_NS 200000ULL /* how long the lock is waited for before a use is refused */
+#define STANDS_NS 200000ULL /* how long a use waits for the lock before it is refused */
 
 /*
- * What the page table says of a VMA, "registered", is said of every userfaultfd's; what we know may
- * be out of date, as not every change raises an event. The kernel itself knows whose it is:
- * registered again, it is busy if somebody else's, and nothing changes if it is ours. It would
- * change if it were nobody's, so that is asked before, and the lock is held, under which all is
- * registered:
+ * The page table says that a VMA is registered, but not with which userfaultfd. Our tree of regions
+ * may be out of date, as not every change raises an event. The kernel tells whose a VMA is when it
+ * is registered again: that fails with EBUSY if it is somebody else's, and changes nothing if it is
+ * ours. It would register a VMA that is nobody's, so the page table is asked first. The caller
+ * holds region_lock, and the library registers nothing without that lock:
  *
- *	ours			known and registered, and registering succeeds
+ *	ours			in the tree and registered, and registering succeeds
  *	somebody else's		registering fails
  *	nobody's		not registered
  *
- * Left: somebody else unregisters it between the question and the registration, some 0.3 us.
+ * One race is left: somebody else unregisters the VMA between the question and the registration,
+ * which takes some 0.3 us.
  */
 static bool is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end)
 {
 	const int registered = pagemap_is_registered(&mm->pagemap, at);
 
 	if (registered <= 0 || hmm_mutation(HMM_MUTATION_ANYBODYS))
-		return registered; /* an error: this kernel cannot say */
+		return registered; /* an error counts as registered: this kernel cannot say */
 	return !mm->provider.ops->watch(&mm->provider, start, end);
 }
 
 /*
- * The same for a part that is one region, and maybe several VMAs. *vma: what is there afterwards.
+ * The same for a part of a region, which may be several VMAs. *vma becomes the VMA at `at`, looked
+ * up after the question.
  */
 static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end,
 			 struct hmm_vma *vma)
@@ -43,11 +45,12 @@ static bool part_is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_
 
 	if (vma_peek(&mm->vmas, at, vma) || vma->start > at)
 		return false;
-	/* Of one of them another may be the owner. */
+	/* One of several VMAs may be somebody else's: ask about this one alone. */
 	if (!all && !is_ours(mm, at, vma->start, vma->end))
 		return false;
 	/*
-	 * What has come there meanwhile may be memory of the library, which must not be registered.
+	 * Memory of the library, which must not be registered, may have come into the rest
+	 * meanwhile.
 	 */
 	if (vma->start > start || vma->end < end)
 		return !watch_take_back(mm, start, end, false);
@@ -66,19 +69,19 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	bool stands = false;
 
 	/*
-	 * There most kinds cannot be registered, and are used once, as whatever can be read of them
-	 * says.
+	 * Without asynchronous write-protection most kinds of memory cannot be registered. Their
+	 * translations are TRANSIENT, and the page table says whether they still hold.
 	 */
 	if (!mm_wp_async(mm) || !mm_registers(mm))
 		return !vma_peek(&mm->vmas, start, vma);
-	/* Who holds the lock for longer is the pump, and then nothing is valid. */
+	/* Only the pump holds the lock for longer, and nothing is valid while the pump works. */
 	if (deadline_lock(&mm->region_lock, clock_ns() + STANDS_NS))
 		return false;
 	r = itree_first(&mm->regions, start, start + 1);
 	if (r && region_first_gap(mm, start, end) == end) {
 		stands = part_is_ours(mm, start, max64(r->start, around->start),
 				      min64(r->end, around->end), vma);
-		/* So that the next fault registers it, or finds that it cannot. */
+		/* The next fault registers the range anew, or finds that it cannot. */
 		if (!stands)
 			region_forget(mm, start, end);
 	}

@@ -1,11 +1,12 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Registered regions: what we know to be registered with us. Registering changes the program a little (rule 8): whole
- * VMAs, so that mremap of a whole VMA keeps working.
+ * The tree of regions: what we know to be registered with us. Whole VMAs are registered, so that
+ * mremap of a whole VMA keeps working (rule 8 in docs/protocol.md).
  *
- * What is registered is a VMA of its own to the kernel, of which a process may have vm.max_map_count. A region of
- * whole VMAs costs one, as what is mapped next to it later does not join it; one that holds chunks of a file
- * (HMM_MM_FILE_CHUNKS) may cut a mapping at both its ends and costs two. The sum is what the budget bounds.
+ * The kernel keeps a registered range as a VMA of its own, and a process may have vm.max_map_count
+ * of them. A region of whole VMAs costs one: memory that is mapped next to it later does not join
+ * it. A region of chunks of a file (HMM_MM_FILE_CHUNKS) may cut a mapping at both its ends, so it
+ * costs two. The budget bounds the sum of these costs.
  */
 #include "watch/region.h"
 #include "space/space.h"
@@ -120,7 +121,10 @@ void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		uint32_t cost = cost_of(r);
 
 		delete_region(mm, r);
-		/* Out of memory: believing less to be registered is always right. */
+		/*
+		 * If there is no memory for a rest it is forgotten, too: it is always right to
+		 * believe that less is registered.
+		 */
 		if (from < start)
 			insert_region(mm, from, start, cost);
 		if (to > end)

@@ -1,91 +1,110 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What is registered. region.c keeps the books, unregister.c and register.c talk to the provider, ensure.c serves
- * faults, owner.c asks whether it still holds.
+ * Regions: what is registered with the provider. region.c has the tree of them, register.c and
+ * unregister.c talk to the provider, ensure.c registers for faults, owner.c asks the kernel whether
+ * a range is still registered with us.
  */
 #ifndef LIB_WATCH_REGION_H
 #define LIB_WATCH_REGION_H
 
 #include "space/space.h"
 
-/* ---- ensure.c, for faults --------------------------------------------------------------------------- */
+/* ---- ensure.c, for faults ----------------------------------------------------------------- */
 
 /*
- * Makes sure that [start, end), which lies inside vma, is registered (rule 3: kill first). Cheap when it is already.
- * 0; -EOPNOTSUPP: this kind cannot be (entries become TRANSIENT); -ENOSPC: budget; -EAGAIN: the VMA changed, look
- * again; -ETIME.
+ * Makes sure that [start, end), which lies inside vma, is registered; invalidates it first (rule
+ * 3). Cheap when it is registered already. 0; -EOPNOTSUPP: memory of this kind cannot be registered
+ * (its entries become TRANSIENT); -ENOSPC: the budget is used up; -EAGAIN: the VMA has changed, so
+ * the caller looks it up again; -ETIME.
  */
 int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 		  uint64_t deadline);
 void regions_fini(struct hmm_mm *mm);
 
-/* ---- owner.c, for checks ---------------------------------------------------------------------------- */
+/* ---- owner.c, for checks ------------------------------------------------------------------ */
 
 /*
- * Is the VMA at start registered with us, and known to be up to end? *vma: it. All of `around` was one mapping. False,
- * too, when the pump is at work. One system call more than to look at the page table, which knows only that somebody
- * registered it, and at the VMA.
+ * Is the VMA at `start` registered with us, and do we know it to be registered up to `end`? *vma
+ * becomes that VMA. `around` is the mapping (lib/files) that was remembered there. False, too, when
+ * the pump is at work. Makes three system calls: for the page table, which knows only that some
+ * userfaultfd has the VMA, for the VMA, and to register it again, which fails if that is not ours.
  */
 bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
 		   struct hmm_vma *vma);
-/* Is it, as far as we know? False, too, when the pump is at work. */
+/* Is [start, end) registered as far as we know? False, too, when the pump is at work. */
 bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* ---- region.c: the books ------------------------------------------------------------------------------ */
+/* ---- region.c: the tree ------------------------------------------------------------------- */
 
-/* The page table says that [start, end) is not registered, whatever we know: believe that. 0; -ETIME. */
+/*
+ * Forgets the regions of [start, end), as the page table says that it is not registered. 0; -ETIME.
+ */
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
-/* Is the whole of it registered, as far as we know? 1; 0; -ETIME. */
+/* Is all of [start, end) registered as far as we know? 1; 0; -ETIME. */
 int region_covers(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
-/* Is any part of it? 1; 0; -EBUSY, as it does not wait: whoever holds the lock may wait for a driver. */
+/*
+ * Is any part of it? 1; 0; -EBUSY: the lock is busy. This does not wait for it, as the thread that
+ * holds it may wait for a driver.
+ */
 int region_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
- * How often regions were taken back: what was registered then has been ever since, unless this has
- * moved.
+ * How often a region was removed. While this number stays the same all that was registered still
+ * is.
  */
 uint64_t regions_taken(const struct hmm_mm *mm);
 
-/* region_lock is held in all of these. */
+/* The caller holds region_lock in all of these. */
 void region_forget(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* One region where it and its neighbours were; the neighbours' range is known to be registered. 0; -ENOMEM. */
+/* Remembers [start, end) and joins it with the regions beside it to one. 0; -ENOMEM. */
 int region_remember(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost);
-/* Does one more region fit the budget? What joins a region costs no more than that does. */
+/*
+ * Does the budget allow one more region? A region that joins others costs no more than the dearest
+ * of them.
+ */
 bool region_affordable(struct hmm_mm *mm, uint64_t start, uint64_t end, uint32_t cost);
 /* The first address in [start, end) that no region covers; end if none. */
 uint64_t region_first_gap(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* ---- register.c, unregister.c. region_lock is held ------------------------------------------------------ */
+/* ---- register.c, unregister.c: the caller holds region_lock ------------------------------- */
 
-/* Parts of a file's mapping are registered by this much, where it is not registered as a whole. */
+/* With HMM_MM_FILE_CHUNKS a file's mapping is registered in chunks of this size. */
 #define REGION_FILE_CHUNK (2ULL << 20)
 
 /*
- * Registers [start, end), of which nothing is, and remembers it: it lies in a VMA that was looked up. Kills
- * first. Errors as region_ensure().
+ * Registers and remembers [start, end), of which no part is registered and which lies in `vma` as
+ * it was looked up. Invalidates it first. Errors as region_ensure().
  */
 int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 	      uint64_t deadline);
-/* Registers what lies beside the VMA and moves with it in one call of the program, as far as the budget allows. */
+/*
+ * Registers the VMAs beside `vma` that one mremap of the program may move together with it, as far
+ * as the budget allows.
+ */
 void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
 /*
- * Registered by mistake, whatever is there now: unregisters what is the library's, and if `none` what nobody can access,
- * as it may be about to be. How many VMAs.
+ * [start, end) may have been registered by mistake: unregisters the library's own memory in it, and
+ * with `none` also memory that nobody can access, which may be about to become the library's.
+ * Returns how many VMAs these were.
  */
 int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none);
-/* Is it registered in whole VMAs? Else by chunks. */
+/* Is such a VMA registered as a whole? Otherwise it is registered in chunks. */
 bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma);
-/* Nothing of the range is registered any more. */
+/* Unregisters all of [start, end) that is registered with us. */
 void unwatch(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
-/* ---- resident.c --------------------------------------------------------------------------------------- */
+/* ---- resident.c --------------------------------------------------------------------------- */
 
 /*
- * Without region_lock, as it touches the mapping: maps what of a file is in the page cache, since from its
- * registration on the CPU's faults bring in one page each.
+ * The caller does not hold region_lock, as this touches the mapping. Maps the pages of a file that
+ * are in the page cache: once the mapping is registered each fault of the CPU brings in one page
+ * only.
  */
 void map_resident(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
 		  uint64_t deadline);
-/* With region_lock: it is registered. */
+/*
+ * The mapping is being registered: forgets the work of map_resident(). The caller holds
+ * region_lock.
+ */
 void map_resident_done(struct hmm_mm *mm, const struct hmm_vma *vma);
 
 #endif

@@ -1,28 +1,30 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Registering. The kernel splits a VMA of which a part is registered, and the program sees that:
- * mremap of the whole fails with EFAULT, and since Linux 6.17 one that moves several VMAs stops at
- * the first that is registered, with those before it moved already. So a VMA is registered as a
- * whole, and three things are minded:
+ * Registering. The kernel splits a VMA when a part of it is registered, and the program sees that:
+ * mremap of the whole fails with EFAULT. Since Linux 6.17 an mremap of several VMAs stops at the
+ * first that is registered, when those before it are moved already. So a VMA is registered as a
+ * whole, and the code minds three things:
  *
- * It may have made room for a larger one since it was looked up, of which only a part would be
- * registered. So it is looked up again at the last instant, and the call reaches over the holes on
- * both sides, about which the kernel says nothing: what the program has mapped there instead is
- * registered as a whole, too.
+ * 1. The program may have mapped a larger VMA in its place since it was looked up, of which only a
+ * part would be registered. So the VMA is looked up again just before the call, and the call
+ * reaches over the holes on both sides, which the kernel accepts. A larger VMA that the program has
+ * mapped over a hole is then registered as a whole, too.
  *
  *	look-up: [A, B)			program
  *	look again: still there
  *					unmaps [A, B), maps [A, C)
  *	registers all from the VMA before to the VMA behind: [A, C)
  *
- * What lies beside it unregistered and is like it would have joined it: registered, too, it does.
- * That also mends what the call over the holes cannot prevent, where the VMA had a neighbour
- * instead of a hole and the program replaced both by one: it is split for some microseconds, in
- * which its mremap fails (3 of 60,000 where a program does nothing else).
+ * 2. The kernel would have joined the VMA with an unregistered VMA beside it that is like it. So
+ * that neighbour is registered, too, and the kernel joins the two. This mends also the case that
+ * the call over the holes cannot prevent: the VMA has a neighbour instead of a hole, and the
+ * program replaces both by one VMA. That one is split for some microseconds, in which its mremap
+ * fails (3 of 60,000 in a program that does nothing else).
  *
- * What lies before it and differs, in protection or advice, is moved with it by one call since
- * Linux 6.17. If the first VMA of such a call is registered the kernel refuses the call as a whole,
- * as kernels before do in any case. So those are registered, too, where the kernel moves several.
+ * 3. Since Linux 6.17 one mremap moves a VMA together with VMAs before it that differ in protection
+ * or advice. If the first VMA of such a call is registered the kernel refuses the whole call, as
+ * older kernels always do. So the VMAs before it are registered, too, on a kernel that moves
+ * several.
  */
 #include "watch/region.h"
 #include "notifier/notifier.h"
@@ -41,7 +43,7 @@
 #include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-#define HOLE_MAX (64ULL << 20) /* how far a hole is looked for */
+#define HOLE_MAX (64ULL << 20) /* how far into a hole a call reaches */
 #define HOLE_NEAR (1ULL << 20)
 #define NEIGHBOURS_MAX 64
 
@@ -52,7 +54,7 @@ bool watch_is_whole(const struct hmm_mm *mm, const struct hmm_vma *vma)
 	return !(mm->options.flags & HMM_MM_FILE_CHUNKS) && !hmm_mutation(HMM_MUTATION_FILE_CHUNKS);
 }
 
-/* The same object behind it, and as far in. */
+/* Do both map the same object, at the same distance between address and offset? */
 static bool same_backing(const struct hmm_vma *a, const struct hmm_vma *b)
 {
 	if (a->shared != b->shared || a->inode != b->inode || a->dev_major != b->dev_major ||
@@ -64,7 +66,10 @@ static bool same_backing(const struct hmm_vma *a, const struct hmm_vma *b)
 
 /* ---- holes ----------------------------------------------------------------------------------- */
 
-/* Down to what is mapped before, at most as far as that. False: the VMA is another by now. */
+/*
+ * Moves *start down to the end of the mapping before it, by `bytes` at most. False: the VMA at
+ * *start is another by now.
+ */
 static bool hole_before(struct hmm_mm *mm, uint64_t *start, uint64_t bytes)
 {
 	const uint64_t top = *start;
@@ -82,7 +87,7 @@ static bool hole_before(struct hmm_mm *mm, uint64_t *start, uint64_t bytes)
 	return low <= top;
 }
 
-/* Over the holes beside a VMA. False: it is another by now. */
+/* Widens the range over the holes beside the VMA. False: the VMA is another by now. */
 static bool widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start, uint64_t *end)
 {
 	struct hmm_vma next;
@@ -106,8 +111,9 @@ static bool widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start,
 /* ---- before and after ------------------------------------------------------------------------ */
 
 /*
- * Rule 3. By construction nobody holds a translation in a gap: what unregistered it invalidated it.
- * The question costs little, the answer "yes" is taken seriously.
+ * Rule 3 in docs/protocol.md. No driver should hold a translation in a gap, as the code that
+ * unregistered it has invalidated it. To ask costs little, and if one does hold something it is
+ * invalidated.
  */
 static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
@@ -155,13 +161,14 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
 }
 
 /*
- * The mapping was looked up before: memory of the library may have come into a hole that the
- * program made meanwhile. Registered, its unmapping would wait for the pump, and is done with locks
- * held that the pump takes. What cannot be accessed may be about to become such memory.
+ * The VMA was looked up before the call. If the program has unmapped it since, memory of the
+ * library may have come there. That must not stay registered: its unmapping would wait for the
+ * pump, and the library unmaps while it holds locks that the pump takes. Memory that cannot be
+ * accessed may be about to become the library's.
  *
- * And what came into a hole after the registration is not registered: a mapping of its own, as the
- * kernel joins nothing that is registered to what is not. So one VMA must reach over all of it, or
- * it was another that was looked up.
+ * Memory that came there after the registration is not registered. It is a VMA of its own, as the
+ * kernel does not join registered and unregistered VMAs. So if no single VMA reaches over the whole
+ * range, the range is not what was looked up, and is forgotten.
  */
 static int look_again(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
@@ -202,8 +209,8 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 		return -EAGAIN;
 	err = watch(mm, low, high);
 	/*
-	 * Nothing was there at that instant; or what has come into a hole is of a kind that cannot
-	 * be.
+	 * Either the VMA had gone at that instant, or memory has come into a hole that cannot be
+	 * registered.
 	 */
 	if (err && whole && !still_there(mm, vma))
 		return -EAGAIN;
@@ -221,7 +228,7 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 
 /* ---- neighbours ------------------------------------------------------------------------------ */
 
-/* Does this kernel move several VMAs in one call? Asked with memory of our own, once. */
+/* Does one mremap move several VMAs on this kernel? Tries it once, with memory of our own. */
 static bool moves_several(void)
 {
 	static _Atomic int known; /* 1: no; 2: yes */
@@ -231,14 +238,17 @@ static bool moves_several(void)
 
 	if (answer)
 		return answer == 2;
-	/* By number: the preload object stands in for the names, and notes what they do. */
+	/*
+	 * syscall() instead of mmap(): the preload object stands in for the functions and notes
+	 * what they do.
+	 */
 	p = (char *)syscall(SYS_mmap, NULL, 4 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 			    0);
 	if (p == MAP_FAILED)
 		return true;
 	/*
-	 * Only what is surely still ours is unmapped: another thread may have mapped something
-	 * where it was.
+	 * Unmaps only what is surely still ours: another thread may have mapped something where the
+	 * moved pages were.
 	 */
 	if (!syscall(SYS_mprotect, p, page, PROT_READ) &&
 	    syscall(SYS_mremap, p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -253,7 +263,10 @@ static bool moves_several(void)
 	return answer == 2;
 }
 
-/* What is like it would have joined it; what only has another protection is moved with it. */
+/*
+ * Would the kernel have joined the two VMAs, or with any_prot: would one mremap move both, though
+ * they differ in protection?
+ */
 static bool goes_with(struct hmm_mm *mm, const struct hmm_vma *vma, struct hmm_vma *other,
 		      bool any_prot)
 {

@@ -1,17 +1,17 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Before a mapping of a file is registered: map what is in the page cache. In a registered mapping
- * the kernel brings in one page a fault, not its neighbours as well (ns a page, ext4, in the page
- * cache):
+ * Maps the pages of a file that are in the page cache, before the file's mapping is registered. In
+ * a registered mapping the kernel maps one page a fault, and not its neighbours as well (ns a page,
+ * ext4, all pages in the page cache):
  *
  *				touched by the CPU	MADV_POPULATE_READ
  *	not registered			45			54
  *	registered			990			292
  *	mapped, then registered		25			-
  *
- * So it is done once, at the registration, for 1 GiB at most: some 14 ms, of which a program that
- * reads all of it saves a quarter of a second. Faults of the same mapping meanwhile, by other
- * engines, take part.
+ * So they are mapped once, at the registration, 1 GiB at most. That takes some 14 ms, and saves a
+ * quarter of a second in a program that reads all of it. Other threads that fault in the same
+ * mapping meanwhile share the work.
  */
 #include "watch/region.h"
 #include "space/space.h"
@@ -27,7 +27,7 @@
 #define SAMPLE 16 /* pages */
 #define ALL_NS 1000000000ULL
 
-/* Pages that this thread has waited for a disk for. */
+/* How many of this thread's faults had to wait for a disk. */
 static long reads(void)
 {
 	struct rusage u;
@@ -52,7 +52,7 @@ static int populate(uint64_t start, uint64_t end)
 	return madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_READ);
 }
 
-/* 0, or -1: of no use here. */
+/* Maps the runs of resident pages. 0; -1: mapping in advance is of no use here. */
 static int map_runs(uint64_t start, uint64_t end, uint64_t page, bool *all)
 {
 	const size_t n = (size_t)((end - start) / page);
@@ -72,8 +72,8 @@ static int map_runs(uint64_t start, uint64_t end, uint64_t page, bool *all)
 }
 
 /*
- * To ask what is resident costs half as much again as to map it. Where all of the step before was,
- * both ends of this one are asked for.
+ * To ask mincore(2) about a page costs half of what mapping it does. If all pages of the step
+ * before were resident only both ends of this step are asked about.
  */
 static int map_step(uint64_t start, uint64_t end, bool *all)
 {
@@ -86,7 +86,10 @@ static int map_step(uint64_t start, uint64_t end, bool *all)
 		err = populate(start, end);
 	else
 		err = map_runs(start, end, page, all);
-	/* mincore(2) calls all resident where it may not tell. */
+	/*
+	 * mincore(2) says that every page is resident if the caller may not know which are. A wait
+	 * for the disk shows that it said so.
+	 */
 	return err || reads() != before ? -1 : 0;
 }
 
@@ -104,7 +107,8 @@ static void begin(struct resident_work *w, const struct hmm_vma *vma, uint64_t t
 }
 
 /*
- * The work that faults of this mapping share; while they share another's, one of this fault's own.
+ * The work that all faults of this mapping share. While the shared work is another mapping's, this
+ * fault has work of its own.
  */
 static struct resident_work *choose(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t touched,
 				    struct resident_work *own)
@@ -119,7 +123,7 @@ static struct resident_work *choose(struct hmm_mm *mm, const struct hmm_vma *vma
 	return w;
 }
 
-/* False: there is none left, or somebody else's work began. */
+/* False: no step is left, or the shared work is another mapping's by now. */
 static bool take_step(struct resident_work *w, const struct hmm_vma *vma, uint64_t *start)
 {
 	if (!is_of(w, vma) || !w->steps)

@@ -1,20 +1,22 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Which threads may still be in the middle of a discard. The caller of a discard is in madvise()
- * when its event is read, and the zap is over once it is seen elsewhere. Who the caller is nothing
- * tells, so every thread that lives is looked at. What proves that a thread is elsewhere:
+ * Which threads may still be in the middle of a discard. The thread that discards is in madvise()
+ * when the event is read, and the zap is over once that thread is seen elsewhere. Nothing tells
+ * which thread it is, so every living thread is looked at. One of these proves that a thread is
+ * elsewhere:
  *
  *	it sleeps	in another system call, or so that a signal would wake it
- *	it runs		the time that it has spent in user mode has grown: the kernel adds to that only at ticks that
+ *	it runs		its time in user mode has grown: the kernel adds to that only at ticks that
  *			find the thread in user mode, and as it leaves user mode where ticks are off
  *	it has ended
  *
- * A thread that spins gives the second proof at its next tick: 1 to 10 ms. One that makes system
- * calls all the time gives it at a tick in between, which takes some more. Neither needs privilege,
- * or the help of the program.
+ * A thread that spins gives the second proof at its next tick, after 1 to 10 ms. A thread that
+ * makes system calls all the time gives it when a tick comes in between, which takes a few ticks
+ * more. Neither proof needs privilege or the program's help.
  *
- * Discards are numbered. Of each thread that is not yet seen elsewhere we remember up to which
- * discard it is cleared, so that a program that goes on discarding does not start everything over.
+ * Discards are numbered. For each thread that was not yet seen elsewhere the list has the number up
+ * to which it is cleared of discards. So a program that goes on discarding does not undo what is
+ * proven already.
  */
 #include "watch/discard.h"
 #include "space/space.h"
@@ -31,18 +33,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ATTEMPTS 16 /* a listing must not meet a thread that ends */
+#define ATTEMPTS 16 /* tries to list the threads; a thread that ends meanwhile spoils a list */
 
 enum where { ELSEWHERE, UNKNOWN, NOWHERE };
 
-/* madvise, process_madvise, madvise of a 32-bit caller on x86 and arm; x32 has a bit more */
+/* madvise; process_madvise; madvise of a 32-bit caller on x86 and on arm. x32 sets one more bit. */
 static bool is_discard(long nr)
 {
 	nr &= ~0x40000000L;
 	return nr == SYS_madvise || nr == 440 || nr == 219 || nr == 220;
 }
 
-/* Threads are stopped on their way into a system call, or out of it. */
+/*
+ * A stopped thread is not in the middle of a discard: threads are stopped only on their way into a
+ * system call or out of it.
+ */
 static enum where where_is(pid_t tid)
 {
 	long nr;
@@ -65,7 +70,7 @@ static bool is_ours(const struct hmm_mm *mm, pid_t tid)
 	return tid == mm->pump_tid || tid == mm->watchdog_tid || tid == thread_self();
 }
 
-/* Room for at least so many bytes, what was there is kept. Grows by doubling. */
+/* Makes room for `needed` bytes by doubling, and keeps the content. */
 static bool make_room(void **p, size_t *bytes, size_t needed)
 {
 	size_t now = *bytes ? *bytes : 16384;
@@ -95,8 +100,8 @@ static struct suspect *find(struct suspect_list *l, pid_t tid)
 }
 
 /*
- * A thread of which nothing else is known. One that is new on the list was elsewhere, or did not
- * live, when all were looked at the last time.
+ * Puts a thread on the list that may be in a discard. One that was not on the list was elsewhere,
+ * or did not live, when all threads were last looked at, so it is cleared up to that look.
  */
 static bool suspect(struct suspect_list *l, pid_t tid)
 {
@@ -117,7 +122,9 @@ static bool suspect(struct suspect_list *l, pid_t tid)
 	return true;
 }
 
-/* All threads, in one piece; how many live is told beside. Bytes, or 0. */
+/*
+ * Lists all threads in one read, and counts those that live. Returns the bytes of the list, or 0.
+ */
 static size_t list_threads(struct suspect_list *l, size_t *threads)
 {
 	const int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task",
@@ -142,8 +149,8 @@ static size_t list_threads(struct suspect_list *l, size_t *threads)
 }
 
 /*
- * A listing ends early where a thread ends under it. It is whole if it names as many as live, and
- * all of these lived until after the count.
+ * A thread that ends can cut the list short. The list is whole if it names as many threads as live,
+ * and all of them still lived after the count.
  */
 static bool ask_all(const struct hmm_mm *mm, struct suspect_list *l)
 {
@@ -168,7 +175,7 @@ static bool ask_all(const struct hmm_mm *mm, struct suspect_list *l)
 	return len && named == threads;
 }
 
-/* Only those that it found are left. */
+/* Removes the threads that the last list did not name as suspect. */
 static void forget_others(struct suspect_list *l)
 {
 	for (size_t i = 0; i < l->n;) {
@@ -179,7 +186,7 @@ static void forget_others(struct suspect_list *l)
 	}
 }
 
-/* Those that were not cleared of everything yet; the clock first, which is the cheaper question. */
+/* Looks again at the threads on the list. Reads their time in user mode first, which costs less. */
 static void ask_again(const struct hmm_mm *mm, struct suspect_list *l)
 {
 	for (size_t i = 0; i < l->n;) {
@@ -222,7 +229,7 @@ uint64_t suspects_ask(struct hmm_mm *mm, uint64_t youngest, bool wait)
 	return floor;
 }
 
-/* A /proc of another namespace of processes has other numbers than we. */
+/* A /proc that was mounted in another PID namespace numbers threads in its own way. */
 static bool numbers_differ(void)
 {
 	char name[16] = "";

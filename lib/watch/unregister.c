@@ -1,24 +1,26 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Taking registrations back, before detaching: a child that keeps our userfaultfd open would
- * otherwise keep them.
+ * Taking registrations back before the space is detached. Closing our userfaultfd is not enough: a
+ * child that keeps it open keeps the registrations.
  *
- * Not in one call a region. Linux 6.12 ends in a BUG when it unregisters a mapping that could then
- * be joined to the one on its left and must not be, as its kind is told when a mapping goes: System
- * V segments, files of FUSE and 9p. It looks at the left one, gives up, goes on to the next, which
- * is the same mapping again, unregistered by now, and asserts that it is not:
+ * A region is not unregistered in one call. Linux 6.12 stops with a BUG when it unregisters a VMA
+ * that it would join to the VMA on its left and may not join, as its driver is told when a VMA goes
+ * (System V segments, files of FUSE and 9p). The kernel looks at the left VMA, does not join, goes
+ * on to what it takes for the next VMA, which is the same one again, unregistered by now, and
+ * asserts that it is registered:
  *
  *	|  left, not registered  |  registered  |	of one segment or file
  *
- * So such mappings are unregistered one a call, from the right to the left, and what lies at the
- * left unregistered is registered before. What is registered differently cannot be joined.
+ * So such VMAs are unregistered one a call, from the right to the left. If a VMA has an
+ * unregistered one on its left that it could be joined to, that one is registered first. The kernel
+ * does not join VMAs of which only one is registered.
  */
 #include "watch/region.h"
 #include "space/space.h"
 #include "provider/provider.h"
 #include "kernel/pagemap.h"
 
-/* Perhaps: all that has an object behind it. */
+/* True for every VMA that maps an object, as the kernel does not say which kinds are told. */
 static bool may_not_be_joined(const struct hmm_vma *vma)
 {
 	return vma->inode || vma->dev_major || vma->dev_minor;
@@ -31,9 +33,7 @@ static bool continues(const struct hmm_vma *left, const struct hmm_vma *vma)
 	       left->offset + (left->end - left->start) == vma->offset;
 }
 
-/*
- * Registers what lies before the mapping and could be joined to it. True: it did, from *start on.
- */
+/* Registers the VMA before `vma` if both could be joined. True if so: it begins at *start. */
 static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start)
 {
 	struct hmm_vma left;
@@ -47,9 +47,10 @@ static bool watch_left(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *s
 }
 
 /*
- * Of one VMA. Kernels before 6.17 would unregister what is somebody else's as well, so it is asked
- * whose it is; but not what is nobody's, which that would register: a part of a segment that was
- * attached again, next to its other part.
+ * Unregisters one VMA. Kernels before 6.17 would unregister a VMA of somebody else's userfaultfd,
+ * too, so the VMA is registered again, which fails if it is not ours. That would register a VMA
+ * which is nobody's (a part of a segment that was attached again, next to its other part), so the
+ * page table is asked first.
  */
 static void unwatch_ours(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
@@ -67,7 +68,7 @@ static void unwatch_leftwards(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		uint64_t more;
 
 		if (vma_peek(&mm->vmas, end - 1, &vma) || vma.start >= end)
-			return; /* unmapped meanwhile */
+			return; /* the program has unmapped the rest */
 		if (vma.start >= start && watch_left(mm, &vma, &more) && more < start)
 			start = more;
 		unwatch_ours(mm, vma.start > start ? vma.start : start, end);
@@ -75,7 +76,7 @@ static void unwatch_leftwards(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	}
 }
 
-/* How far mappings that may not be joined lie side by side, from vma on. */
+/* The end of the row of VMAs that begins with `vma`, lie side by side and may not be joined. */
 static uint64_t end_of_row(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t end)
 {
 	struct hmm_vma next;

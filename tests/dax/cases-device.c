@@ -141,8 +141,9 @@ static int unbind(struct actor *a)
 }
 
 /*
- * Whoever maps the device is told by SIGBUS, the filesystem shuts itself down. Without a reverse mapping it is not told,
- * and the kernel crashes when it comes upon the first page that is no more.
+ * A program that maps the device gets SIGBUS, and the filesystem shuts itself down. Without a
+ * reverse mapping the filesystem is not told, and the kernel crashes when it comes upon the first
+ * page that has gone.
  */
 static void case_unbind(struct run *r)
 {

@@ -39,7 +39,10 @@ static void race_fail(const char *fmt, size_t page, unsigned long value)
 	race.stop = true;
 }
 
-/* This page's word, or parts of it: who fills a page with bytes while it is read shows some of them and some zeroes. */
+/*
+ * Is that this page's word, or a part of it? While a thread fills a page with bytes a reader sees
+ * some of them and some zeroes.
+ */
 static bool of_page(uint64_t word, size_t page)
 {
 	uint64_t want = page + 1;

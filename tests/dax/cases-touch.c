@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases: the file changes, and the CPU maps the pages again before anybody looks at the mirror. The page table is then as full as
- * it was, with other pages in it: who only looks whether pages are there sees nothing.
+ * cases: the file changes, and the CPU maps the pages again before anybody looks at the mirror. The
+ * page table is then as full as it was, with other pages in it: a mirror that only looks whether
+ * pages are there sees nothing.
  */
 #include <errno.h>
 #include <fcntl.h>

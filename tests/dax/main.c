@@ -82,7 +82,10 @@ static void add_case(const struct options *o, const struct dax_case *def, const 
 	    (def->flags & DESTROYS && !o->destroy) || (def->flags & BY_NAME && !o->nnames))
 		return;
 	for (pmd = 0; pmd < (def->flags & BY_ORDER && place->dax ? 2 : 1); pmd++)
-		/* Who does it matters little to how it is mapped: the short form leaves the product out. */
+		/*
+		 * It matters little for a mapping which process acts, so the short form leaves the
+		 * product out.
+		 */
 		for (other = 0;
 		     other < (def->flags & BY_ACTOR && (pmd || !place->dax || o->longer) ? 2 : 1);
 		     other++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Detaching takes every registration back, whatever became of the mappings. On Linux 6.12 some of the layouts here
- * are a BUG of the kernel for who unregisters them in one call.
+ * Detaching takes every registration back, whatever became of the mappings. On Linux 6.12 some of
+ * the layouts here end in a BUG of the kernel when they are unregistered in one call.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -521,7 +521,10 @@ static void rule_15_changes_beside_a_fault_lose_nothing(void **state)
 		check(mid.p, 7, 6);
 		end_window(&m);
 		rc = fault_in_window(&m, windows[i], act_forbid_and_allow);
-		/* Who changes it may lose the CPU between the two: then the device is refused. */
+		/*
+		 * The thread that forbids and allows may lose the CPU between the two. Then the
+		 * device is refused.
+		 */
 		for (int tries = 0; rc == -EPERM && tries < 1000; tries++) {
 			usleep(1000);
 			rc = device_writes(&m, mid.p, 6);

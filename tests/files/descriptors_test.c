@@ -127,7 +127,10 @@ static void spaces_share_one_inotify_instance_made_late(void **state)
 	assert_int_equal(fault(&one, p, 2, REQ_READ), 0);
 	assert_int_equal(fault(&two, q, 2, REQ_READ), 0);
 	assert_int_equal(instances(), 1);
-	/* Who leaves does not take the watch from who stays; both hear of a change. */
+	/*
+	 * Both spaces see a change, and the one that is detached does not take the watch from the
+	 * other.
+	 */
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	assert_int_equal(hmm_mm_check_files(one.mm) >= 0, 1);
 	assert_int_equal(hmm_range_check(&two.range, HMM_CHECK_FILE) == 0, !mm_wp_async(two.mm));

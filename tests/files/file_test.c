@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* What no event tells: changes of files, permissions and attachments, found by who asks. */
+/* Changes without an event, of files, permissions and attachments, which a check finds. */
 #include "common/mirror.h"
 
 #include "files/mapping.h"
@@ -159,7 +159,7 @@ static void a_second_change_in_the_same_tick_is_found(void **state)
 	print_message("%d of 300 cached\n", cached);
 }
 
-/* The same for who cannot watch the file: a fresh stamp proves nothing until the tick is over. */
+/* The same without a watch of the file: a fresh stamp proves nothing until the tick is over. */
 static void a_racy_stamp_proves_nothing(void **state)
 {
 	struct filed *f = *state;

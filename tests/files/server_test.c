@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A filesystem whose server does not answer any more holds up nobody but who faults its files: the server of this
- * test counts what it is asked, and falls silent.
+ * A filesystem whose server does not answer any more delays only threads that fault its files. The
+ * server of this test counts what it is asked, and falls silent.
  */
 #include "common/mirror.h"
 

@@ -62,15 +62,29 @@ def includes(path, text):
             yield number, "behind the system's headers"
 
 
+# Words that leave the reader to guess who acts. "who" may follow a noun, and may ask: who holds it?
+NOUNLESS = re.compile(
+    r"(?:^|[.:;] )\s*(Who\b[^.?!]*)([.?!]|$)"
+    r"|\b((?:as|behind|beside|but|by|for|from|of|than|to) who\b[^.?!]*)([.?!]|$)"
+    r"|\b([Ww]hoever\b[^.?!]*)([.?!]|$)"
+)
+# In comments a colon may stand before a clause, or before what a file or a parameter is.
+CLAUSE = re.compile(r"(?<!\.[ch])(?<!@owner)[:;] (who\b[^.?!]*)([.?!]|$)")
+PERSON = re.compile(r"\b([Hh]e|[Hh]im|[Hh]is|[Hh]imself)\b[^.?!]*()")
+
+
 def english(path, text):
-    """A sentence that begins with "who" and is no question leaves its reader to guess whom it is about."""
-    prose = comments(text) if path.suffix in (".c", ".h") else enumerate(text.splitlines(), 1)
+    """A sentence names who acts, and a thread, a driver or a program is "it"."""
     if path.suffix not in (".c", ".h", ".md", ".1", ".7"):
         return
+    code = path.suffix in (".c", ".h")
+    prose = comments(text) if code else enumerate(text.splitlines(), 1)
     for number, part in prose:
-        for found in re.finditer(r"(?:^|[.:;] )\s*(Who\b[^.?!]*)([.?!]|$)", part.strip()):
-            if found[2] != "?":
-                yield number, f"who acts? \"{found[1][:50]}\""
+        for pattern in (NOUNLESS, CLAUSE, PERSON) if code else (NOUNLESS,):
+            for found in pattern.finditer(part.strip()):
+                clause, end = [group for group in found.groups() if group is not None]
+                if end != "?":
+                    yield number, f'who acts? "{clause[:50]}"'
 
 
 def main():

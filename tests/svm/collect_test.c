@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Garbage is collected while threads fault. Who handles a fault looks the chunk table up in no section:
+ * Garbage is collected while threads fault. A thread that handles a fault looks the chunk table up
+ * in no section:
  *
  *	fault			collector
  *	loads a node
  *				gate closed: frees it, or gives it to other chunks
  *	loads its slot
  *
- * AddressSanitizer reports the first such load (lib/ptable/node.c poisons what is free); without it the test dies of
- * one, or finds a fault that was answered for another chunk.
+ * AddressSanitizer reports the first such load (lib/ptable/node.c poisons what is free); without it
+ * the test dies of one, or finds a fault that was answered for another chunk.
  */
 #include "common/svm.h"
 #include "ptable/ptable.h"

@@ -368,7 +368,10 @@ static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidatio
 static const struct hmm_interval_notifier_ops ignore_ops = { .size = sizeof(ignore_ops),
 							     .invalidate = ignore };
 
-/* Who may hold something of what is registered is asked to drop it first: that closes the gate. */
+/*
+ * A driver that may hold something of a range has it invalidated before the range is registered,
+ * which closes the gate.
+ */
 static void rule_12_a_registration_gives_up(void **state)
 {
 	struct stuck *s = *state;

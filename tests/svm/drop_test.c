@@ -283,7 +283,10 @@ static void a_segment_that_is_evicted_often_is_checked_once(void **state)
 	}
 }
 
-/* Of many that wait for a chunk the first has it installed; who came too late to its batch is in the next. */
+/*
+ * Of many faults of a chunk the first has it installed. A fault that came too late for the first
+ * one's batch is in the next.
+ */
 static void who_waits_for_the_same_costs_nothing(void **state)
 {
 	struct drop *d = *state;
@@ -295,7 +298,7 @@ static void who_waits_for_the_same_costs_nothing(void **state)
 	assert_int_equal(d->done, CROWD);
 	assert_int_equal(d->maps, 1);
 	assert_int_equal(svm_stats(&d->m).coalesced, CROWD - 1);
-	/* And who was overtaken by one without a fault. */
+	/* The same for a fault that was overtaken by an installation without a fault. */
 	hmm_svm_drop(d->m.svm, at(d->p), at(d->p) + M2);
 	raise_fault(d, 0, PROT_READ);
 	assert_int_equal(hmm_svm_fault(d->m.svm, at(d->p), 1, PROT_READ), 0);

@@ -290,7 +290,10 @@ static int foreign_unregister(int fd, const char *p, size_t pages)
 	return ioctl(fd, UFFDIO_UNREGISTER, &r) ? -errno : 0;
 }
 
-/* After the pages were replaced behind the back of who looks. They are held, or the same could come back. */
+/*
+ * Replaces pages without an event, and checks that each check sees it. The pages are held, or the
+ * same could come back.
+ */
 static void replace_pages(struct entry *e, char *p, size_t pages)
 {
 	struct iovec held = { p, pages * PAGE };

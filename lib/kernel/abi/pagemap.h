@@ -8,9 +8,9 @@
 #include <linux/ioctl.h>
 
 /* A word: one a page of the machine's own size */
-#define PM_WORD_PFN ((1ULL << 55) - 1) /* 0 for who lacks CAP_SYS_ADMIN */
+#define PM_WORD_PFN ((1ULL << 55) - 1) /* 0 without CAP_SYS_ADMIN */
 #define PM_WORD_SOFT_DIRTY (1ULL << 55)
-#define PM_WORD_EXCLUSIVE (1ULL << 56) /* mapped once */
+#define PM_WORD_EXCLUSIVE (1ULL << 56) /* one process maps the page, once */
 #define PM_WORD_UFFD_WP (1ULL << 57)
 #define PM_WORD_GUARD (1ULL << 58)
 #define PM_WORD_FILE (1ULL << 61) /* file page or shared anonymous */

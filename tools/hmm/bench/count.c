@@ -18,7 +18,7 @@
 #include "bench.h"
 #include "count.h"
 
-/* Marks for whoever traces: closing a descriptor that cannot be. */
+/* Marks for the tracer: the child closes a descriptor number that cannot exist. */
 enum mark { MARK_BEGIN = INT_MIN + 0x686d, MARK_END, MARK_FINISH };
 
 #define THREADS_MAX 256

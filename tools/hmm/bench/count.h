@@ -6,7 +6,7 @@
  * watchdog does, show in none.
  *
  *	system calls	the child is traced (PTRACE_SYSCALL): the kernel stops each of its threads at
- *			each call, whoever makes it, so that none is missed. Needs no privilege; some
+ *			each call, so that none is missed. Needs no privilege; some
  *			containers forbid it
  *	sleeps		what the kernel counts as voluntary switches of each thread. Not traced, as
  *			each stop is one

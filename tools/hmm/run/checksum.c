@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * checksum: the CRC-32 of a file, as gzip, zip and PNG compute it, so that any other tool can check
- * it. Pieces are summed by whoever is free and joined at the end.
+ * it. Any engine that is free sums the next piece, and the sums are joined at the end.
  */
 #include <errno.h>
 #include <inttypes.h>

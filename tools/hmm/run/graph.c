@@ -4,9 +4,9 @@
  * pointers. The device writes each node's level into the node.
  *
  * One job a level. Engines take 64 nodes of the frontier at a time, follow their edges, and claim
- * what they find in a bitmap of the job's own; who claims a node stores its level and appends it to
- * the next frontier. Only hmm_load() and hmm_store() touch the program's memory: they replay
- * themselves, so a claim is never made twice.
+ * what they find in a bitmap of the job's own; the engine that claims a node stores its level and
+ * appends it to the next frontier. Only hmm_load() and hmm_store() touch the program's memory: they
+ * replay themselves, so a claim is never made twice.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -10,14 +10,15 @@
 #include "brake.h"
 #include "torture.h"
 
-#define REST_NS 40000   /* what the call gets at a time; with the timer's delay about 80 us */
-#define WATCH_NS 200000 /* how long it waits where it is near, before the next step */
+/* for how long the call may run at a time; with the timer's delay about 80 us */
+#define REST_NS 40000
+#define WATCH_NS 200000 /* how long the caller looks at a call that is near before its next step */
 
 struct braked {
 	const struct brake_job *job;
 	int cpu;
 	int rc;
-	_Atomic pid_t tid; /* of the braked thread, once it is there */
+	_Atomic pid_t tid; /* of the braked thread, once it runs */
 	sem_t go;
 	_Atomic bool rest; /* let the call have the processor for a moment */
 	_Atomic bool returned;
@@ -56,8 +57,9 @@ static void *braked_main(void *arg)
 }
 
 /*
- * The scheduler lets the idle one have a slice as soon as all others are ahead of their share: one alone
- * always is, two of the same weight are at every other tick, when they are level.
+ * The scheduler gives the idle thread a slice as soon as all other threads are ahead of their
+ * share. One thread alone always is. Two threads of the same weight are at every other tick, when
+ * they are level. So there are two helpers of different weights.
  */
 static void keep_busy(struct braked *b, int nice)
 {
@@ -92,7 +94,9 @@ static enum brake_look watch(struct braked *b)
 	return look;
 }
 
-/* For a moment the call has the processor: whatever others want, if we may say so. */
+/*
+ * Lets the call have the processor for a moment, before all other threads if we have the privilege.
+ */
 static void rest(struct braked *b)
 {
 	bool mighty = b->job->kind == BRAKE_FIFO;
@@ -114,9 +118,9 @@ static bool go_on_until_here(struct braked *b)
 	while ((look = watch(b)) != BRAKE_HERE) {
 		if (atomic_load(&b->returned))
 			return false;
+		/* A pause lets other threads have the processor; without them the helpers do. */
 		if (look == BRAKE_WAIT)
-			tort_pause(
-				REST_NS); /* for who wants the processor; else it is the helper's */
+			tort_pause(REST_NS);
 		else
 			rest(b);
 	}
@@ -132,7 +136,7 @@ static bool hold(struct braked *b)
 	if (b->job->kind == BRAKE_FIFO)
 		be(0, SCHED_FIFO, 2);
 	here = go_on_until_here(b);
-	/* The kernel's own threads must get to run: users wait for them. */
+	/* The kernel's own threads must be able to run, as users wait for them. */
 	if (b->job->kind == BRAKE_FIFO)
 		be(0, SCHED_OTHER, 0);
 	while (here && !b->job->done(b->job->arg))

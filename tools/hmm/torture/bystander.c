@@ -16,10 +16,13 @@
 
 #define PLOT_PAGES 4
 #define CHILD_LIMIT_S 20
-/* A fork takes the devices' translations away: not so often that nobody holds any. */
+/*
+ * A fork invalidates the devices' translations, so the bystander pauses: users must have some in
+ * between.
+ */
 #define PAUSE_NS 20000000ULL
 
-/* Memory of the bystander's own, mirrored by a space. */
+/* The bystander's own memory, mirrored by a space. */
 struct plot {
 	struct hmm_mm *mm;
 	struct hmm_interval_notifier *ni;
@@ -79,7 +82,7 @@ static void expect(bool right, const char *what)
 		finding(FINDING_ERROR, "bystander: %s", what);
 }
 
-/* ---- cancelled, and interrupted ---------------------------------------------------------------- */
+/* ---- cancelled, and interrupted ------------------------------------------------------------- */
 
 struct faulter {
 	struct plot plot;
@@ -114,7 +117,7 @@ static void cancel(struct torture *t)
 
 static struct plot *_Atomic interrupted;
 
-/* Takes away what its own thread is faulting. */
+/* Unmaps the page that the interrupted thread is faulting. */
 static void on_signal(int sig)
 {
 	const struct plot *o = atomic_load(&interrupted);
@@ -147,7 +150,7 @@ static void interrupt(struct torture *t)
 	plot_close(&f.plot);
 }
 
-/* ---- spaces that come and go ------------------------------------------------------------------- */
+/* ---- spaces that come and go ---------------------------------------------------------------- */
 
 static void attach(struct torture *t)
 {
@@ -163,7 +166,7 @@ static void attach(struct torture *t)
 	hmm_mm_detach(mm);
 }
 
-/* ---- children ---------------------------------------------------------------------------------- */
+/* ---- children ------------------------------------------------------------------------------- */
 
 static void in_child(struct torture *t, int (*fn)(struct torture *t), const char *what)
 {
@@ -223,7 +226,7 @@ static int close_everything(struct torture *t)
 		return 0;
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
-		dup2(null, 2); /* it will be said */
+		dup2(null, 2); /* the library prints a line there */
 	if (plot_open(&o, mm) || plot_fault(&o))
 		return 1;
 	seq = o.range.notifier_seq;
@@ -242,7 +245,7 @@ static void close_descriptors(struct torture *t)
 	in_child(t, close_everything, "closes every descriptor");
 }
 
-/* ---- a userfaultfd of the program's ------------------------------------------------------------ */
+/* ---- a userfaultfd of the program's --------------------------------------------------------- */
 
 static int foreign_open(const struct plot *o)
 {
@@ -260,7 +263,10 @@ static int foreign_open(const struct plot *o)
 	return -1;
 }
 
-/* What another watches we are told nothing of: a page that was replaced must not be found the same. */
+/*
+ * Events of memory that another userfaultfd has registered do not come to us. A page that was
+ * replaced must not be found the same.
+ */
 static void foreign(struct torture *t)
 {
 	struct iovec held;
@@ -279,7 +285,7 @@ static void foreign(struct torture *t)
 	fd = foreign_open(&o);
 	if (fd >= 0 && !plot_fault(&o)) {
 		expect(o.pfns[0] & HMM_PFN_TRANSIENT, "what another watches is cached");
-		/* Held, as by a device: or the same page could come back. */
+		/* The page is held, as by a device, or the same page could come back. */
 		held = (struct iovec){ o.p, HMM_PAGE_SIZE };
 		if (vmsplice(fds[1], &held, 1, 0) < 0)
 			finding(FINDING_ERROR, "bystander: vmsplice: %s", strerror(errno));
@@ -296,7 +302,7 @@ static void foreign(struct torture *t)
 	plot_close(&o);
 }
 
-/* ---- garbage ----------------------------------------------------------------------------------- */
+/* ---- garbage -------------------------------------------------------------------------------- */
 
 struct collecting {
 	struct hmm_svm *svm;
@@ -342,7 +348,7 @@ static void collect(struct torture *t)
 	hmm_device_destroy(dev);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------- */
+/* ---- all of them ---------------------------------------------------------------------------- */
 
 static struct {
 	const char *name;

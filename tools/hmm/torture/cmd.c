@@ -17,7 +17,7 @@
 
 static struct torture run; /* in .bss, which is never mirrored */
 
-/* The rules that can be broken, for --help; NULL if memory is short. */
+/* The mutations, for --help; NULL: no memory. */
 static char *mutations(void)
 {
 	const char *name, *what;
@@ -34,7 +34,7 @@ static char *mutations(void)
 	return fclose(f) ? NULL : text;
 }
 
-/* 0; -1: go no further, *status is the exit status. */
+/* 0; -1: the command ends with *status. */
 static int parse(int argc, char **argv, struct options *opt, int *status)
 {
 	const struct option_row rows[] = {
@@ -66,7 +66,7 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 	return -1;
 }
 
-/* 0; or the status, and said why it cannot be done here. */
+/* 0; or the exit status, and it has printed why the torture cannot run here. */
 static int check_host(void)
 {
 	long page = sysconf(_SC_PAGESIZE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Findings: counted all, the first ones kept with their text. */
+/* Findings: all are counted, and the first ones kept with their text. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>

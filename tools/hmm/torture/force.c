@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * One operation forced into one window: which of them there are, and how a scene goes. Users take hold
- * of a page; the operation runs, held open where it is wanted; then what is still in a device's table,
- * or still found valid, is tried, also after another page of the memory was faulted anew: that
- * registers and remembers the mapping, and must kill what was made of an older one.
+ * One operation forced into one window: which combinations are possible, and how a scene is played.
+ * Users fault a page. The operation runs, and the window is held open. Then each user tries its
+ * translation, if it is still in the device's table or still found valid. It tries it again after
+ * another page of the memory was faulted: that fault registers and remembers the mapping, and must
+ * invalidate translations of an older one.
  */
 #include "ops.h"
 
@@ -16,7 +17,7 @@ static const char *why_no_event(const struct torture *t, unsigned int op, const 
 		return "no event";
 	if (!slot->checked)
 		return "no event: nothing to be seen before the program tells";
-	/* Of a guard the checks see that no page is there, until there is one again. */
+	/* The checks see a guard, as no page is there until it is removed and the page touched. */
 	return t->policy[slot->id][op] == OP_PLAIN || ops_table[op].run == op_guard
 		       ? NULL
 		       : "no event, and no check sees it: the program tells";
@@ -73,7 +74,7 @@ const char *force_why_not(const struct torture *t, unsigned int i, const struct 
 	return window_available(w) ? NULL : "needs a build with -Dmutations=true";
 }
 
-/* Do uses count only once the change is there? */
+/* Do uses count only once the change has taken effect? */
 static bool needs_effect(const struct op *op, enum window w)
 {
 	switch (op->effect) {
@@ -103,7 +104,7 @@ static bool set_latch(struct op_run *run)
 	return false;
 }
 
-/* The memory is mapped anew and told to be so, and the latch is there if it is needed. */
+/* Maps the memory anew, settles its discards, and sets the latch if it is needed. */
 static bool prepare(struct op_run *run, enum window w)
 {
 	struct slot *slot = run->slot;
@@ -112,16 +113,19 @@ static bool prepare(struct op_run *run, enum window w)
 
 	if (!scene_step(t, STEP_REST) || operate_freshen(run))
 		return false;
-	/* Earlier discards have ended; while they are pending nobody takes hold of the page. */
+	/*
+	 * Earlier discards have ended. While they are pending no user can keep a translation of the
+	 * page.
+	 */
 	hmm_mm_note(t->mm, HMM_NOTE_DISCARD, slot->base - slot->lead, slot->base + slot->len);
 	run->lead = w == WINDOW_ANNOUNCED ? slot->lead : 0;
 	run->latch = w == WINDOW_CHANGED && !silent;
 	if (run->latch || run->lead)
-		run->lo = 0; /* what lies below goes along */
+		run->lo = 0; /* the operation hits what lies below the slot, too */
 	return !run->latch || set_latch(run);
 }
 
-/* Twice: what one faults may take from the others what they have. */
+/* Twice, as one user's fault may invalidate the others' translations. */
 static unsigned int take_hold(const struct op_run *run)
 {
 	struct torture *t = run->t;
@@ -133,7 +137,10 @@ static unsigned int take_hold(const struct op_run *run)
 	if (!scene_step(t, STEP_HOLD))
 		return 0;
 	held = atomic_load(&t->scene.held);
-	/* Who works in a section is not waited for: where the gate is closed it cannot come in. */
+	/*
+	 * The window does not wait for the first user, which works in sections: it cannot enter one
+	 * while the gate is closed.
+	 */
 	return run->slot->checked ? held : held & ~1U;
 }
 

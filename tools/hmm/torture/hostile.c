@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A hostile thread: owns every HOSTILES-th slot and does one operation after the other to them. First,
- * in the drill, one of them forces every operation into every window; then all run free, and force
- * what was forced least now and then.
+ * A hostile thread owns every HOSTILES-th slot and does one operation after the other to them. In
+ * the drill, which comes first, one of these threads forces every operation into every window. Then
+ * all work freely, and now and then force what was forced least.
  */
 #include <stdio.h>
 #include "ops.h"
 
 #define FORCE_ONE_IN 64
-#define HEAVY_ONE_IN 8 /* operations that take milliseconds */
+#define HEAVY_ONE_IN 8 /* operations that take milliseconds are so much rarer */
 #define DRILL_TRIES 8
-#define BRAKE_TRIES 40 /* a call is not caught every time */
+#define BRAKE_TRIES 40 /* the brake does not catch a call every time */
 #define LOOKS 4
 #define NOTHING_HELD_NS 30000
 
@@ -33,7 +33,10 @@ static unsigned int choose_op(struct torture *t, const struct slot *slot, struct
 	return i;
 }
 
-/* A slot of ours, if possible one that a device holds a page of: elsewhere nothing can become stale. */
+/*
+ * Chooses one of the thread's slots, if possible one of which a device has a translation: in others
+ * nothing can become stale.
+ */
 static struct slot *choose_slot(struct torture *t, struct rng *rng, unsigned int self)
 {
 	struct slot *slot = NULL;
@@ -98,7 +101,7 @@ static void one_operation(struct torture *t, struct rng *rng, unsigned int self)
 	scene_end_turn(t);
 }
 
-/* The n-th slot that the operation can be forced into the window on; NULL: there are not so many. */
+/* The n-th slot on which the operation can be forced into the window; NULL: there are fewer. */
 static struct slot *nth_slot(struct torture *t, unsigned int op, enum window w, unsigned int n)
 {
 	unsigned int i;
@@ -110,8 +113,8 @@ static struct slot *nth_slot(struct torture *t, unsigned int op, enum window w, 
 }
 
 /*
- * Each operation in turn comes to all its windows; in the first round they already come to all windows
- * together, but for what is announced: that takes longest on a busy machine.
+ * In so many rounds each operation comes to all its windows. Already in the first round all windows
+ * have some operation, except for the announced discard: that takes longest on a busy machine.
  */
 static enum window window_in_round(unsigned int op, unsigned int round)
 {
@@ -119,7 +122,8 @@ static enum window window_in_round(unsigned int op, unsigned int round)
 	case EFFECT_SILENT:
 		return WINDOW_CHANGED;
 	case EFFECT_ANNOUNCED:
-		return round; /* changed, which there is not, to announced */
+		/* from WINDOW_CHANGED, which these do not have, to WINDOW_ANNOUNCED */
+		return round;
 	default:
 		return (op + round) % WINDOW_NR;
 	}
@@ -134,7 +138,7 @@ static void drill_one(struct torture *t, struct rng *rng, unsigned int op, unsig
 		return;
 	if (!nth_slot(t, op, w, n)) {
 		if (ops_table[op].effect == EFFECT_SILENT)
-			return; /* it has been on all of them */
+			return; /* it was done on all slots already */
 		n = 0;
 	}
 	for (try = 0; try < (w == WINDOW_ANNOUNCED ? BRAKE_TRIES : DRILL_TRIES); try++, n++) {
@@ -149,7 +153,7 @@ static void drill_one(struct torture *t, struct rng *rng, unsigned int op, unsig
 	}
 }
 
-/* Every operation in every window. */
+/* Forces every operation into every window. */
 static void drill(struct torture *t, struct rng *rng)
 {
 	unsigned int round, op;

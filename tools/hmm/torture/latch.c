@@ -49,7 +49,7 @@ bool latch_set(struct latch *latch, uint64_t at)
 	if (latch->fd < 0)
 		return false;
 	pthread_mutex_lock(&latch->lock);
-	/* No access: it merges with no neighbour, and a stack may grow next to it. */
+	/* Without any permission it merges with no neighbour, and a stack may grow next to it. */
 	if (mmap((void *)at, LATCH_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 		 0) != MAP_FAILED) {
 		latch->at = at;
@@ -78,7 +78,7 @@ void latch_release(struct latch *latch)
 		if (msg.event == UFFD_EVENT_FORK)
 			close((int)msg.arg.fork.ufd);
 		if (msg.event == UFFD_EVENT_UNMAP)
-			latch->set = false; /* the operation took it */
+			latch->set = false; /* the operation has unmapped it */
 	}
 }
 
@@ -86,7 +86,7 @@ void latch_drop(struct latch *latch)
 {
 	struct uffdio_range r = { latch->at, LATCH_LEN };
 
-	/* Unregistered first, else taking it away would wait to be read. */
+	/* Unregistered first, as its unmapping would wait until its event is read. */
 	if (latch->set && !ioctl(latch->fd, UFFDIO_UNREGISTER, &r))
 		munmap((void *)latch->at, LATCH_LEN);
 	latch->set = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* One operation from its stamp to its counts. */
+/* One operation, from its stamp to its counts. */
 #include <errno.h>
 #include "ops.h"
 #include "story.h"
@@ -34,11 +34,14 @@ static int restore(struct op_run *run)
 {
 	int rc;
 
-	/* They would see another operation than the one they are for, or wait for nobody. */
+	/*
+	 * Window and latch are for another operation. They would be opened by this one, or wait for
+	 * nobody.
+	 */
 	window_disarm(run->t);
 	latch_drop(&run->t->latch);
 	tort_munmap(true, run->slot->away, run->slot->len);
-	/* A segment that is attached over another is not announced. */
+	/* Attaching a segment over another raises no event, so the old one is unmapped first. */
 	if (run->slot->kind == KIND_SYSV)
 		tort_munmap(true, run->slot->base, run->slot->len);
 	rc = slot_map(run->slot, run->slot->kind != KIND_SYSV, true, run->stamp);
@@ -98,8 +101,10 @@ void operate(struct op_run *run)
 	atomic_store(&slot->history[run->stamp % 4], op->name);
 	story(slot->id, op->name, run->stamp, run->lo, run->hi);
 	rc = op->run(run);
-	/* mremap refuses ranges of which only a part is registered: an earlier operation split the
-	 * slot. */
+	/*
+	 * mremap refuses a range of which only a part is registered: an earlier operation has split
+	 * the slot.
+	 */
 	if (rc == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
 	    op->operation <= HMM_OP_MREMAP_DONTUNMAP)
 		rc = restore(run);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The table of hostile operations, and which of them a slot is subject to. */
+/* The table of hostile operations, and which of them are done to a slot. */
 #include "ops.h"
 
 #define SHARED (K(SHMEM) | K(SYSV) | K(FILE))
@@ -46,7 +46,7 @@ const struct op ops_table[] = {
 	  op_guard },
 	{ "remap_file_pages", HMM_OP_REMAP_FILE_PAGES, K(SHMEM), 3, EFFECT_SILENT, PAGES_FIRST,
 	  op_remap_file_pages },
-	/* These keep contents where a page is held: no row of the table is needed to rely on it. */
+	/* These keep the contents of a page that is held, whatever the coherence table says. */
 	{ "reclaim hint", HMM_OP_NR, KINDS_PRIVATE | SHARED, 4, EFFECT_QUIET, PAGES_ANY,
 	  op_reclaim },
 	{ "collapse", HMM_OP_NR, K(THP), 4, EFFECT_QUIET, PAGES_ALL, op_collapse },
@@ -55,7 +55,9 @@ const struct op ops_table[] = {
 const unsigned int ops_count = sizeof(ops_table) / sizeof(ops_table[0]);
 _Static_assert(sizeof(ops_table) / sizeof(ops_table[0]) <= OPS_MAX, "windows count by operation");
 
-/* A discard needs no check at use: what is faulted while its end is pending is not installed. */
+/*
+ * After a discard no check at use is needed: what is faulted while it is pending is not installed.
+ */
 static bool is_discard(enum hmm_operation op)
 {
 	return op == HMM_OP_MADV_DONTNEED || op == HMM_OP_MADV_FREE || op == HMM_OP_MADV_REMOVE;
@@ -71,7 +73,10 @@ enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const stru
 		return OP_PLAIN;
 	if (cell.guarantee == HMM_VALIDATED && (is_discard(op) || slot->checked))
 		return OP_PLAIN;
-	/* It shares every page of the program: told or not, other threads write before the library knows. */
+	/*
+	 * A raw fork shares every page of the program, and other threads may write before the
+	 * library knows, even if it is told.
+	 */
 	if (op == HMM_OP_FORK_RAW)
 		return OP_EXCLUDED;
 	return cell.noted == HMM_SYNCHRONOUS ? OP_NOTED : OP_EXCLUDED;

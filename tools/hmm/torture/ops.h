@@ -14,35 +14,36 @@ struct op_run {
 	struct slot *slot;
 	struct rng *rng;
 	unsigned int op; /* index in ops_table */
-	uint64_t stamp;  /* of the content that the operation brings */
+	uint64_t stamp;  /* stamp of the content that the operation brings */
 	unsigned int lo; /* pages [lo, hi) are hit */
 	unsigned int hi;
-	unsigned int self; /* which hostile thread */
-	bool raw;          /* by the system call itself */
+	unsigned int self; /* number of the hostile thread */
+	bool raw;          /* makes the system call itself instead of calling libc */
 	bool forced;       /* a window is armed */
-	bool latch;        /* ... before the event, by the page that is unmapped along */
-	uint64_t lead;     /* forced: bytes that are discarded along, below */
-	bool note;         /* tell the library afterwards */
+	/* ... before the event: the latch's page is unmapped together with the slot */
+	bool latch;
+	uint64_t lead; /* forced: how many bytes below the slot are discarded with it */
+	bool note;     /* tell the library afterwards */
 };
 
 #define K(kind) (1U << KIND_##kind)
 #define KINDS_PRIVATE (K(ANON) | K(THP) | K(PRIVATE) | K(STACK))
 
-/* When does the change take effect, and what tells of it? */
+/* When does the change take effect, and is there an event? */
 enum effect {
-	EFFECT_BEFORE,    /* as soon as its event is queued */
+	EFFECT_BEFORE,    /* before its event is queued */
 	EFFECT_ANNOUNCED, /* after its event was read */
-	EFFECT_COPIED,    /* contents go apart when somebody writes after the event is queued */
-	EFFECT_NONE,      /* an event, but contents stay */
+	EFFECT_COPIED,    /* contents differ when a thread writes after the event is queued */
+	EFFECT_NONE,      /* there is an event, and contents stay */
 	EFFECT_SILENT,    /* no event */
 	EFFECT_QUIET,     /* no event, and contents stay */
 };
 
-/* Where a page of another userfaultfd is told before the slot is. */
+/* Where the latch's page has to be, so that its event comes before the slot's. */
 enum latch_place {
 	LATCH_NOWHERE,
 	LATCH_BELOW, /* below the slot */
-	LATCH_AWAY,  /* where the slot is moved to */
+	LATCH_AWAY,  /* at the address to which the slot is moved */
 	LATCH_LOWEST,
 };
 
@@ -56,7 +57,7 @@ struct op {
 	int (*run)(struct op_run *run); /* 0; -EOPNOTSUPP: not on this kernel */
 	enum latch_place latch;
 	unsigned int latch_kinds;
-	bool heavy; /* takes milliseconds */
+	bool heavy; /* it takes milliseconds */
 };
 
 extern const struct op ops_table[];
@@ -93,33 +94,36 @@ int op_fork(struct op_run *run);
 int op_fork_raw(struct op_run *run);
 
 enum op_policy {
-	OP_NEVER,    /* does not exist for this kind */
-	OP_EXCLUDED, /* the coherence table says that nobody sees it */
+	OP_NEVER,    /* the operation does not exist for this kind */
+	OP_EXCLUDED, /* the coherence table says that it is unseen, even if the program tells */
 	OP_PLAIN,
-	OP_NOTED, /* nobody sees it, but the program tells */
+	OP_NOTED, /* it is unseen unless the program tells, which it does */
 };
-/* By what the library claims for an operation on a slot. */
+/* What the library claims about an operation on a slot. */
 enum op_policy op_policy(struct torture *t, const struct op *op, const struct slot *slot);
 enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const struct slot *slot);
 
-/* The call that removes has returned: what it hit is gone. */
+/* The call that removes has returned: the content of its pages is gone. */
 void op_returned(struct op_run *run);
-/* Nobody is told, the change is there: is the window held open here? */
+/*
+ * The change has taken effect and the library is not told: holds the window open here if it is the
+ * armed one.
+ */
 void op_hold_changed(struct op_run *run);
 int op_finish_map(struct op_run *run, bool peer);
 
-/* operate.c: run->op on run->slot, from its stamp to its counts. */
+/* operate.c: does run->op to run->slot, from its stamp to its counts. */
 void operate(struct op_run *run);
-/* Maps the slot anew as one mapping, which mremap wants; earlier operations may have split it. */
+/* Maps the slot anew as one mapping, as mremap needs it: earlier operations may have split it. */
 int operate_freshen(struct op_run *run);
-/* A random choice of pages that fits the operation. */
+/* Chooses pages at random that fit the operation. */
 void operate_choose_pages(struct op_run *run);
 
 extern const char force_excluded[];
 /* force.c: NULL, or why this operation on this slot cannot be forced into this window. */
 const char *force_why_not(const struct torture *t, unsigned int op, const struct slot *slot,
 			  enum window w);
-/* Play the scene; true: the window was held open with a use in it. */
+/* Plays the scene. True: the window was held open and a translation was used in it. */
 bool force(struct torture *t, struct rng *rng, unsigned int self, struct slot *slot,
 	   unsigned int op, enum window w, bool patient);
 

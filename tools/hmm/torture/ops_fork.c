@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Fork: the child checks that it sees the memory as it was, writes, discards and unmaps its copy,
- * is refused by the library, lets go of what it inherited and begins anew. The parent writes meanwhile and must not see
- * any of it.
+ * Fork. The child checks that it sees the memory as it was, writes, discards and unmaps its copy,
+ * checks that the library refuses it, frees what it inherited and attaches anew. The parent writes
+ * meanwhile and must see nothing of what the child does.
  */
 #include <errno.h>
 #include <sched.h>
@@ -25,7 +25,10 @@ enum child_status {
 	CHILD_NOT_ANEW,
 };
 
-/* As a destructor would. It must wait for none of the parent's threads, and close nothing twice. */
+/*
+ * Does what a destructor would do in the child, which must wait for none of the parent's threads
+ * and close nothing twice.
+ */
 static int let_go(const struct op_run *run)
 {
 	struct hmm_mm *anew;
@@ -34,7 +37,7 @@ static int let_go(const struct op_run *run)
 		return CHILD_NOT_REFUSED;
 	hmm_mm_note(NULL, HMM_NOTE_PROTECT, HMM_PAGE_SIZE, 2 * HMM_PAGE_SIZE);
 	hmm_mm_detach(run->t->mm);
-	/* The C library's own locks may be held in the child of a raw clone. */
+	/* In the child of a raw clone locks of the C library may be held for ever. */
 	if (run->raw)
 		return CHILD_OK;
 	if (hmm_mm_attach(NULL, &anew))
@@ -43,7 +46,10 @@ static int let_go(const struct op_run *run)
 	return CHILD_OK;
 }
 
-/* But for the library, only system calls and plain memory: the other threads' locks are held for ever here. */
+/*
+ * Except for the library this uses only system calls and plain memory: locks that the parent's
+ * other threads held are held for ever here.
+ */
 static int child_work(struct op_run *run, const uint64_t *current)
 {
 	struct slot *slot = run->slot;
@@ -54,7 +60,7 @@ static int child_work(struct op_run *run, const uint64_t *current)
 		volatile uint64_t *mem = (volatile uint64_t *)slot_page(slot, i);
 		uint64_t word = oracle_word(slot, i, current[i]);
 
-		/* Shared memory goes on changing in the parent. */
+		/* the parent goes on changing shared memory */
 		if (kind_shared(slot->kind))
 			continue;
 		if (mem[0] != word)
@@ -124,8 +130,10 @@ static int fork_with(struct op_run *run, bool raw)
 		_exit(child_work(run, current));
 	if (pid < 0)
 		pid = -errno;
-	/* Breaks copy-on-write while the child is alive; what a window waits for is this, not the
-	 * fork. */
+	/*
+	 * Breaks copy-on-write while the child is alive. A window waits for this, and not for the
+	 * fork.
+	 */
 	if (pid > 0)
 		oracle_stamp(slot, 0, PAGES, run->stamp);
 	window_returned(run->t);

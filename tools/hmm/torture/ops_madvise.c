@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Operations by madvise: discards, whose event comes before the change, and hints that keep
- * contents. */
+/*
+ * Operations by madvise: discards, whose event comes before the change, and hints, which keep the
+ * contents.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -17,7 +19,7 @@
 
 #define SPIN_AFTER_NS 2000000U
 
-/* What is discarded along, to take long, lies below. */
+/* The bytes that are discarded with the pages, so that it takes long, lie below them. */
 static uint64_t at(const struct op_run *run)
 {
 	return slot_page(run->slot, run->lo) - run->lead;
@@ -29,8 +31,9 @@ static uint64_t length(const struct op_run *run)
 }
 
 /*
- * Seven discards of eight are told to the library, as the preload object does: they settles the discard.
- * The eighth stays pending until the library finds a proof itself, of a thread that goes on computing half of the time.
+ * Tells the library of seven discards of eight, as the preload object does, which settles them. The
+ * eighth stays pending until the library itself proves its end. Half of these times the thread goes
+ * on computing.
  */
 static int tell(struct op_run *run)
 {
@@ -45,8 +48,10 @@ static int tell(struct op_run *run)
 			   at(run), at(run) + length(run));
 }
 
-/* A discard: contents are gone when the call returns, unless memory is shared and only unmapped
- * here. */
+/*
+ * After a discard: the contents are gone when the call returns, unless the memory is shared and was
+ * only unmapped from this mapping.
+ */
 static int discarded(struct op_run *run, int rc, bool peer, bool gone)
 {
 	if (!rc) {
@@ -67,9 +72,9 @@ struct braked_call {
 	struct op_run *run;
 	int (*make)(struct op_run *run);
 	uint64_t before;  /* what the page shows until it is discarded */
-	uint64_t limit;   /* tick: so long, and no longer */
-	uint64_t cycles;  /* of the pump, before */
-	uint64_t step_ns; /* when it was last let on unseen */
+	uint64_t limit;   /* the tick until which the call is waited for */
+	uint64_t cycles;  /* how many cycles the pump had made before */
+	uint64_t step_ns; /* when the call was last let go on without being looked at */
 	_Atomic bool entered;
 	bool held;
 };
@@ -93,7 +98,9 @@ static bool page_is_there(const struct braked_call *c)
 	return !slot_peek(slot_page(c->run->slot, c->run->hi - 1), &word) && word == c->before;
 }
 
-/* Let go, it needs a processor: it does not hang before it has had a chance. */
+/*
+ * Says that the call does not hang: after it was let go it needs a processor, which may take long.
+ */
 static void still_there(void *arg)
 {
 	struct braked_call *c = arg;
@@ -109,7 +116,10 @@ static uint64_t pump_cycles(struct torture *t)
 	return hmm_mm_get_stats(t->mm, &stats) ? 0 : stats.pump_cycles;
 }
 
-/* Its event is handled, nothing is in flight any more, and the page is still there. */
+/*
+ * Has the discard begun: is its event handled, is nothing in flight any more, and is the page still
+ * there?
+ */
 static enum brake_look has_begun(void *arg)
 {
 	struct braked_call *c = arg;
@@ -119,7 +129,10 @@ static enum brake_look has_begun(void *arg)
 	if (!atomic_load(&c->entered))
 		return BRAKE_NOT_YET;
 	if (!atomic_load(&t->windows.told)) {
-		/* It sleeps, and the pump shall get to run. Or it has not come so far: a step now and then. */
+		/*
+		 * Either the call sleeps, and the pump is to run; or it has not come to its event
+		 * yet. So it may go on now and then.
+		 */
 		if (tort_now_ns() < c->step_ns + STEP_NS)
 			return BRAKE_WAIT;
 		c->step_ns = tort_now_ns();
@@ -135,7 +148,9 @@ static bool have_faulted(void *arg)
 	struct braked_call *c = arg;
 	struct torture *t = c->run->t;
 
-	/* Not before: who waits for a change in flight keeps the processors busy. */
+	/*
+	 * Users begin only now: waiting for a change in flight they would keep the processors busy.
+	 */
 	if (!c->held) {
 		c->held = true;
 		c->limit = tort_ticks(t) + HELD_TICKS;
@@ -148,7 +163,7 @@ static bool have_faulted(void *arg)
 	return true;
 }
 
-/* Announced and handled, the discard waits while users fault what it will discard. */
+/* Holds a discard whose event is handled while users fault the pages that it will discard. */
 static int discard_announced(struct op_run *run, int (*make)(struct op_run *run))
 {
 	struct torture *t = run->t;
@@ -171,7 +186,7 @@ static int discard_announced(struct op_run *run, int (*make)(struct op_run *run)
 		atomic_store(&t->windows.used, 0);
 		window_close(t);
 	}
-	/* The library is not told: it has to find out by itself. */
+	/* The library is not told, and has to prove the end itself. */
 	return discarded(run, rc, false, true);
 }
 
@@ -199,7 +214,7 @@ static int make_dontneed_locked(struct op_run *run)
 	return rc == -EINVAL ? -EOPNOTSUPP : rc;
 }
 
-/* Of oneself: DONTNEED by process_madvise since Linux 6.13. */
+/* process_madvise of the calling process allows DONTNEED since Linux 6.13. */
 static int make_process_madvise(struct op_run *run)
 {
 	struct iovec iov = { (void *)at(run), length(run) };
@@ -214,7 +229,10 @@ static int make_process_madvise(struct op_run *run)
 	return n == -EINVAL || n == -EPERM ? -EOPNOTSUPP : (int)n;
 }
 
-/* Only what is mirrored when a removal begins is told of it: the row "REMOVE begun before". */
+/*
+ * A removal raises an event only for memory that is registered when it begins: the row "REMOVE
+ * begun before" of the coherence table.
+ */
 static bool is_mirrored(const struct op_run *run)
 {
 	struct page_region region;
@@ -255,7 +273,10 @@ int op_process_madvise(struct op_run *run)
 	return discard(run, make_process_madvise, !kind_shared(run->slot->kind));
 }
 
-/* Told before anybody may rely on it, where the table says that nobody sees it else. */
+/*
+ * Tells the library before anything may rely on it if the coherence table says that it is unseen
+ * otherwise.
+ */
 static int remove_unmirrored(struct op_run *run)
 {
 	struct slot *slot = run->slot;
@@ -273,7 +294,9 @@ int op_remove(struct op_run *run)
 	return is_mirrored(run) ? discard(run, make_remove, true) : remove_unmirrored(run);
 }
 
-/* Contents may stay until memory is short: not gone before they are written anew. */
+/*
+ * The contents may stay until memory is short, so they are not gone before they are written anew.
+ */
 int op_free(struct op_run *run)
 {
 	int rc = tort_madvise(run->raw, at(run), length(run), MADV_FREE);
@@ -296,7 +319,7 @@ int op_collapse(struct op_run *run)
 {
 	int rc = tort_madvise(run->raw, run->slot->base, run->slot->len, MADV_COLLAPSE);
 
-	/* Held pages cannot be moved: that it refuses is what we rely on. */
+	/* The kernel cannot move pages that are held. A device relies on its refusing that. */
 	if (rc && rc != -EAGAIN && rc != -EINVAL && rc != -ENOMEM && rc != -EBUSY)
 		return rc;
 	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
@@ -310,7 +333,10 @@ int op_guard(struct op_run *run)
 	if (rc)
 		return -EOPNOTSUPP;
 	if (run->slot->checked) {
-		/* While the guard is there a checked use is refused undelivered. */
+		/*
+		 * While the guard is there a use with checks is refused, although the library is
+		 * not told.
+		 */
 		atomic_fetch_add(&run->slot->denied, 1);
 		op_hold_changed(run);
 		tort_pause(rng_below(run->rng, 100000));

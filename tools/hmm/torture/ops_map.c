@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Operations that take mappings away or put others in their place. */
+/* Operations that unmap, or map something else in place. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +25,7 @@ void op_hold_changed(struct op_run *run)
 	window_hold(run->t, WINDOW_CHANGED);
 }
 
-/* After a removal: the peer has mapped anew, or we do. */
+/* After a removal: maps the slot anew if the peer has not. */
 int op_finish_map(struct op_run *run, bool peer)
 {
 	int rc;
@@ -52,7 +52,10 @@ int op_munmap(struct op_run *run)
 	return rc ? rc : op_finish_map(run, peer);
 }
 
-/* One mapping in the place of the latch and the slot; the slot's own goes over that, unannounced. */
+/*
+ * Maps one mapping over the latch and the slot. The slot's own mapping then goes over that, without
+ * an event.
+ */
 static int map_over_latch(struct slot *slot)
 {
 	int64_t p = tort_mmap(true, slot->base - LATCH_LEN, slot->len + LATCH_LEN, PROT_NONE,
@@ -78,7 +81,7 @@ int op_map_fixed(struct op_run *run)
 	return rc;
 }
 
-/* The heap shrinks and grows again. Only while nobody else has moved its end. */
+/* Shrinks the heap and grows it again, unless other code has moved its end. */
 int op_brk(struct op_run *run)
 {
 	struct slot *slot = run->slot;
@@ -129,7 +132,10 @@ int op_stack(struct op_run *run)
 	return 0;
 }
 
-/* Nothing tells of it, and the peer maps as soon as there is a hole: before the window, or not at all. */
+/*
+ * No event tells of shmdt, and the peer maps as soon as there is a hole. So it maps before the
+ * window is open, or not at all.
+ */
 int op_shmdt(struct op_run *run)
 {
 	struct slot *slot = run->slot;

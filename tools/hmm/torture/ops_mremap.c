@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Operations that move mappings, or cut them. */
+/* Operations that move or cut mappings. */
 #include <sys/mman.h>
 #include "ops.h"
 #include "peer.h"
@@ -23,7 +23,7 @@ int op_mremap_away(struct op_run *run)
 	return rc;
 }
 
-/* A new mapping, content and all, moves onto the slot, and with it what moves onto the latch. */
+/* Moves a new mapping with its content onto the slot, and its first page onto the latch. */
 int op_mremap_onto(struct op_run *run)
 {
 	uint64_t below = run->latch ? LATCH_LEN : 0;
@@ -55,7 +55,7 @@ int op_mremap_onto(struct op_run *run)
 	return p < 0 ? (int)p : 0;
 }
 
-/* Objects are the same, only their tail was out of the mapping; it comes back changed. */
+/* The object is the same, only its tail was not mapped; the tail comes back with new content. */
 static void fill_object(struct op_run *run)
 {
 	struct slot *slot = run->slot;
@@ -92,7 +92,10 @@ static int shrink_tail(struct op_run *run)
 	return p < 0 ? (int)p : 0;
 }
 
-/* The latch has to be cut off first: what shrinks is a page below it, and all of the slot goes. */
+/*
+ * The latch's event must come first. So a mapping shrinks that has one more page below the latch,
+ * and all of the slot is cut off.
+ */
 static int shrink_over_latch(struct op_run *run)
 {
 	struct slot *slot = run->slot;

@@ -49,7 +49,10 @@ int op_punch(struct op_run *run)
 	return object_gone(run, fd);
 }
 
-/* The library is not told: validated use with all checks must refuse what was made for writing. */
+/*
+ * The library is not told: a use with all checks must refuse a translation that was made for
+ * writing.
+ */
 static int mprotect_untold(struct op_run *run)
 {
 	struct slot *slot = run->slot;
@@ -101,12 +104,12 @@ int op_mprotect(struct op_run *run)
 	return 0;
 }
 
-/* The first page shows another one of the object. */
+/* Makes the first page show another page of the object. */
 static int remap_first(struct op_run *run, uint64_t page)
 {
 	int tries = 100;
 
-	/* It refuses when a registration changes the VMA meanwhile. */
+	/* The kernel refuses if a registration changes the VMA meanwhile. */
 	while (syscall(SYS_remap_file_pages, slot_page(run->slot, 0), HMM_PAGE_SIZE, 0, page, 0))
 		if (errno != EINVAL || --tries < 0)
 			return -errno;
@@ -117,8 +120,8 @@ static int remap_first(struct op_run *run, uint64_t page)
 }
 
 /*
- * Pages of the mapping change places without an event: page 0 shows the object's spare page, then
- * itself again. Both times the library is told, or each use asks what is mapped.
+ * The offset of page 0 changes without an event: it shows the object's spare page, then its own
+ * again. Both times the library is told, or each use checks what is mapped.
  */
 int op_remap_file_pages(struct op_run *run)
 {

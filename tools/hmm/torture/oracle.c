@@ -113,7 +113,7 @@ static enum verdict judge_stamp(const struct slot *slot, unsigned int page,
 			 (unsigned long long)stamp, (unsigned long long)current);
 		return stamp < current ? VERDICT_STALE : VERDICT_WRONG;
 	}
-	/* The first content of a new mapping is zero. */
+	/* A new mapping is zero at first, which is no older stamp. */
 	if (word && stamp < view->floor) {
 		snprintf(why, why_len,
 			 "shows stamp %llu, all below %llu were gone before the use began",

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The peer's thread and the hand-over of its one job. */
+/* The peer's thread, and how it is given its one job. */
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
 #include "peer.h"
 #include "story.h"
 
-#define ONE_IN 4 /* operations that are watched without being forced */
-#define EAGER 20 /* looks at once; then with pauses */
+#define ONE_IN 4 /* one in so many operations that are not forced has the peer */
+#define EAGER 20 /* so many looks without a pause, then with pauses */
 #define PAUSE_NS 20000
 
 enum state {
-	STATE_IDLE,    /* the starter's */
-	STATE_PENDING, /* up to the peer, or to be taken back */
-	STATE_BUSY,    /* the peer is at it */
-	STATE_MAPPED,  /* done: the starter's again */
+	STATE_IDLE,    /* there is no job: the starter may write one */
+	STATE_PENDING, /* the peer may take the job, or the starter take it back */
+	STATE_BUSY,    /* the peer works on it */
+	STATE_MAPPED,  /* done, the slot is mapped: the starter may write the job again */
 };
 
-static pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER; /* held from start to finish */
+/* held from peer_start() to peer_finish() */
+static pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int state;
-static _Atomic bool over; /* the starter wants it back */
+static _Atomic bool over; /* the starter wants the job to end */
 static _Atomic bool leave;
 static sem_t wake; /* one post a job: the peer does not spin between jobs */
 static struct {
@@ -32,7 +33,10 @@ static struct {
 
 bool peer_start(struct op_run *run, unsigned int lo, unsigned int hi, enum peer_mode mode)
 {
-	/* A window that is held open needs to know when the change took effect. */
+	/*
+	 * A forced operation always has the peer, as its window has to know when the change takes
+	 * effect.
+	 */
 	if (run->forced)
 		pthread_mutex_lock(&job_lock);
 	else if (mode == PEER_STORE || rng_below(run->rng, ONE_IN) ||
@@ -77,7 +81,7 @@ void peer_leave(void)
 	sem_post(&wake);
 }
 
-/* True once a page's old content was seen to be gone. */
+/* True once it has seen that a page's old content is gone. */
 static bool peek(void)
 {
 	bool seen = false;
@@ -90,7 +94,7 @@ static bool peek(void)
 		if (rc && rc != -EFAULT)
 			continue;
 		if (!rc && word && word >> 24 < job.stamp)
-			continue; /* the old content */
+			continue; /* the page shows the old content */
 		story(job.slot->id, "saw it go: page, status", i, (uint64_t)-rc, word >> 24);
 		oracle_seen(job.slot, i, job.stamp);
 		seen = true;
@@ -107,7 +111,10 @@ static bool map(void)
 	return true;
 }
 
-/* The pump has come to its window: the event is queued, the copy is made. */
+/*
+ * Stamps the pages when the pump has opened its window: then the event is queued, and the fork has
+ * copied.
+ */
 static bool store(struct torture *t)
 {
 	if (!job.latch && atomic_load(&t->windows.open) < 0)
@@ -117,7 +124,7 @@ static bool store(struct torture *t)
 	return true;
 }
 
-/* Reading comes first: it does not need the lock that the kernel keeps while it frees pages. */
+/* Reads first, as that does not need the lock that the kernel holds while it frees pages. */
 static bool look(struct torture *t, bool *mapped)
 {
 	bool seen = job.mode == PEER_STORE ? store(t) : peek();
@@ -129,8 +136,8 @@ static bool look(struct torture *t, bool *mapped)
 }
 
 /*
- * The operation's call waits for us, its change done and not announced. Or will: only who has seen it
- * return may leave without reading.
+ * The operation's call has made its change and waits until the latch is read, or will do so. So
+ * this reads, unless it has seen the call return.
  */
 static bool hold_latch(struct torture *t)
 {
@@ -168,7 +175,7 @@ void *peer_main(void *arg)
 		else
 			seen = look(t, &mapped);
 		atomic_store(&state, mapped ? STATE_MAPPED : STATE_PENDING);
-		/* Done, or the next look only makes others wait. */
+		/* The job is done, or a further look only makes other threads wait. */
 		if (!mapped && (seen || looks++ >= EAGER))
 			tort_pause(PAUSE_NS);
 	}

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* What a run saw, for people and as JSON. */
+/* The report of a run, as text and as JSON. */
 #include <stdio.h>
 #include <json-c/json.h>
 #include "bystander.h"
 #include "ops.h"
 #include "story.h"
 
-/* The protocol's windows, each of which is held open at one or more points. */
+/*
+ * The columns of the report. Each is a window of the protocol that is held open at one or more
+ * points.
+ */
 static const struct {
 	const char *name;
 	enum window first, last;
@@ -30,7 +33,7 @@ static uint64_t cell(const _Atomic uint64_t (*counts)[WINDOW_NR], unsigned int o
 	return sum;
 }
 
-/* Slots of one kind come several times: name a kind once. */
+/* There are several slots of a kind, and the report names a kind once. */
 static bool excluded_here(const struct torture *t, unsigned int op, unsigned int slot)
 {
 	unsigned int i;
@@ -50,7 +53,7 @@ static double share(const struct torture *t)
 	return a + r > 0 ? a / (a + r) : 0;
 }
 
-/* NULL, or why none of the column's windows can be held open. */
+/* Why none of the column's windows can be held open; NULL: one can. */
 static const char *why_not(const struct torture *t, unsigned int op, unsigned int column)
 {
 	const char *why = NULL;
@@ -64,7 +67,7 @@ static const char *why_not(const struct torture *t, unsigned int op, unsigned in
 	return why;
 }
 
-/* How many of the table's cells that can be held open have been. */
+/* How many of the table's cells were held open; *possible: how many can be. */
 static unsigned int cells_forced(const struct torture *t, unsigned int *possible)
 {
 	unsigned int i, j, n = 0;
@@ -116,7 +119,7 @@ static bool printed_before(const struct torture *t, const char *why, unsigned in
 	return false;
 }
 
-/* Each reason once, with the windows and the operations it is about. */
+/* Prints each reason once, with the windows and operations that it is about. */
 static void print_why_not(const struct torture *t)
 {
 	unsigned int i, j, k, l, n;

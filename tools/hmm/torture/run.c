@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A run: twice attach, torture, detach. The first cycle is the drill, which forces every
- * operation into every window; in the second all run free. What the second leaves behind that the
- * first did not is a leak; what a thread does not come back from is a hang.
+ * A run has two cycles of attach, torture, detach. The first is the drill, which forces every
+ * operation into every window. In the second all threads work freely. What the second cycle leaves
+ * behind and the first did not is a leak. A thread that does not come back from a call is a hang.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -60,7 +60,7 @@ static int slots_create(struct torture *t)
 	return 0;
 }
 
-/* What there is to force: asked once, the slots are alike in both cycles. */
+/* Finds out what can be forced. Once is enough, as both cycles have the same slots. */
 static void look_around(struct torture *t)
 {
 	struct hmm_coherence_cell cell;
@@ -82,7 +82,10 @@ static void look_around(struct torture *t)
 			for (i = 0; i < t->nslots; i++) {
 				const char *why = force_why_not(t, j, &t->slots[i], w);
 
-				/* The first reason says most: slots used with checks come last. */
+				/*
+				 * The first slot's reason is kept, as slots that are used with
+				 * checks come last.
+				 */
 				if (!why || !t->why_not[j][w] || t->why_not[j][w] == force_excluded)
 					t->why_not[j][w] = why;
 				if (!why)
@@ -138,7 +141,7 @@ static bool over(struct torture *t, uint64_t start, double seconds)
 	return late || !t->unfinished;
 }
 
-/* A part of the program that computes, and tells nothing of itself: discards must settle beside it. */
+/* A thread that computes and makes no system calls. Discards must be settled all the same. */
 static void *spinner_main(void *arg)
 {
 	struct torture *t = arg;
@@ -175,7 +178,7 @@ static int crew_start(struct torture *t, struct crew *crew)
 	if (!rc)
 		rc = -pthread_create(&crew->threads[crew->n], NULL, spinner_main, t);
 	crew->n += !rc;
-	/* Not while windows are held open: it would fall into them. */
+	/* The bystander does not run in the drill, as it could open the windows. */
 	if (!rc && !t->drilling) {
 		beat(t, USERS + HOSTILES, "starting");
 		rc = -pthread_create(&crew->threads[crew->n], NULL, bystander_main, t);
@@ -184,7 +187,7 @@ static int crew_start(struct torture *t, struct crew *crew)
 	return rc;
 }
 
-/* False: some did not end. */
+/* False: a thread has not ended. */
 static bool crew_join(struct torture *t, struct crew *crew)
 {
 	uint64_t limit = tort_ticks(t) + JOIN_TICKS;
@@ -258,7 +261,7 @@ static void close_space(struct torture *t)
 	slots_destroy(t);
 }
 
-/* False: it hangs. */
+/* False: the bystander hangs. */
 static bool warm_up(struct torture *t)
 {
 	pthread_t thread;
@@ -273,7 +276,7 @@ static bool warm_up(struct torture *t)
 	return true;
 }
 
-/* 0; 1 hangs: do not touch anything any more; -errno. */
+/* 0; 1: a thread hangs, so nothing may be touched any more; -errno. */
 static int cycle(struct torture *t, uint64_t start, double seconds)
 {
 	struct crew crew = { .n = 0 };
@@ -322,7 +325,7 @@ int torture_run(struct torture *t)
 	double rest;
 	int rc;
 
-	/* One arena: mappings that glibc keeps for threads would look like a leak. */
+	/* One arena only, as mappings that glibc keeps for threads would look like a leak. */
 	mallopt(M_ARENA_MAX, 1);
 	window_not_pump(NULL);
 	prctl(PR_SET_TIMERSLACK, 1000);
@@ -335,7 +338,10 @@ int torture_run(struct torture *t)
 	t->drill_seconds = seconds_since(start);
 	if (!rc && !findings_all() && !t->interrupted) {
 		usage_measure(&first);
-		/* However long the drill took on a busy machine, some of the time is for this. */
+		/*
+		 * However long the drill took on a busy machine, the second cycle gets a part of
+		 * the time.
+		 */
 		rest = t->opt.seconds - seconds_since(start);
 		if (rest < t->opt.seconds * LEAST_FREE)
 			rest = t->opt.seconds * LEAST_FREE;

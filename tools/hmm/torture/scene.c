@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Steps, who has done them, and whose turn it is. */
+/* The steps of a scene, their acknowledgements, and the turn. */
 #include "scene.h"
 #include "torture.h"
 
-#define STEP_TICKS 1000 /* a device fault alone may take as long */
+#define STEP_TICKS 1000 /* a single device fault may take as long */
 #define EVERYBODY ((1U << USERS) - 1)
 
 void scene_init(struct torture *t)
@@ -89,7 +89,7 @@ bool scene_goes_on(const struct torture *t, uint32_t token)
 	return atomic_load(&t->scene.step) == token && !atomic_load(&t->stop);
 }
 
-/* Not for a step that has been given up meanwhile. */
+/* A step that was given up meanwhile is not acknowledged. */
 void scene_ack(struct torture *t, uint32_t token, unsigned int user)
 {
 	uint32_t acks = atomic_load(&t->scene.acks);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Mappings of each kind. Slots lie far below where the kernel places mappings by itself, so that a
- * hole in one is never taken by somebody else's mmap.
+ * Mappings of each kind. Slots lie far below the addresses that the kernel chooses itself, so that
+ * no other mmap takes a hole in one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,11 @@
 
 #define ARENA 0x100000000000ULL
 #define SLOT_SPAN (128ULL << 20)
-#define SLOT_AT (48ULL << 20) /* room below for a stack to grow into, guard gap included */
+/* leaves room below a slot for a stack to grow into, with its guard gap */
+#define SLOT_AT (48ULL << 20)
 #define AWAY_AT (96ULL << 20)
 #define THP_SIZE (2ULL << 20)
-#define WIDE_LEAD (24ULL << 20) /* 0.7 ms to discard */
+#define WIDE_LEAD (24ULL << 20) /* takes 0.7 ms to discard */
 
 static const struct {
 	const char *name;
@@ -99,7 +100,10 @@ int slot_peek(uint64_t addr, uint64_t *word)
 	struct iovec from = { (void *)addr, sizeof(*word) };
 	unsigned char in_core;
 
-	/* The kernel complains of who looks below a stack from elsewhere; this asks whether anything is there. */
+	/*
+	 * Asks first whether anything is mapped: the kernel logs a complaint when the memory below
+	 * a stack is read in another way.
+	 */
 	if (mincore((void *)(addr & ~(HMM_PAGE_SIZE - 1)), HMM_PAGE_SIZE, &in_core))
 		return -EFAULT;
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof(*word) ? 0
@@ -108,7 +112,7 @@ int slot_peek(uint64_t addr, uint64_t *word)
 
 uint64_t slot_object_len(const struct slot *slot)
 {
-	/* shmat maps a segment whole */
+	/* shmat always maps a whole segment */
 	return slot->kind == KIND_SYSV ? slot->len : slot->len + HMM_PAGE_SIZE;
 }
 
@@ -123,7 +127,10 @@ static int object_create(struct slot *slot, struct object *o)
 		if (o->shmid < 0)
 			return -errno;
 		p = shmat(o->shmid, NULL, 0);
-		/* Marked for removal at once: nothing is left behind, attaching goes on working. */
+		/*
+		 * The segment is marked for removal at once, so that none is left behind. It can
+		 * still be attached.
+		 */
 		shmctl(o->shmid, IPC_RMID, NULL);
 		o->inode = (uint64_t)o->shmid;
 	} else {
@@ -159,7 +166,10 @@ static void object_destroy(struct slot *slot, struct object *o)
 		close(o->fd);
 }
 
-/* Never the one that is mapped: its content belongs to the operation that mapped it. */
+/*
+ * Never called for the object that is mapped, whose content belongs to the operation that mapped
+ * it.
+ */
 static void fill_object(struct slot *slot, const struct object *o, uint64_t stamp)
 {
 	unsigned int i;
@@ -175,7 +185,9 @@ static int map_stack(uint64_t addr, uint64_t len, int flags, bool raw)
 	uint64_t top = flags & MAP_FIXED ? addr : addr + len - HMM_PAGE_SIZE;
 	int64_t p;
 
-	/* Into a hole it comes as one page and grows; over something else it must cover all of it.
+	/*
+	 * A stack that is mapped into a hole begins as one page and grows. One that replaces
+	 * something must cover all of it.
 	 */
 	p = tort_mmap(raw, top, addr + len - top, PROT_READ | PROT_WRITE,
 		      flags | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_STACK, -1, 0);
@@ -226,7 +238,7 @@ static int map_object(struct slot *slot, const struct object *o, uint64_t addr, 
 	if (slot->kind == KIND_THP)
 		madvise((void *)addr, slot->len, MADV_HUGEPAGE);
 	if (slot->kind ==
-	    KIND_WIDE) /* on all of it: else it would be two mappings, and two events */
+	    KIND_WIDE) /* on all of it, or it would be two mappings with an event each */
 		madvise((void *)p, slot->lead + slot->len, MADV_NOHUGEPAGE);
 	return 0;
 }
@@ -259,7 +271,10 @@ static int slot_place(struct slot *slot)
 	slot->away = at + AWAY_AT;
 	if (slot->kind != KIND_BRK)
 		return slot_map(slot, false, false, 1);
-	/* The top of the heap, aligned, above a page for the latch; the rest stays malloc's. */
+	/*
+	 * The slot is the top of the heap, aligned, above a page for the latch. The rest of the
+	 * heap stays malloc's.
+	 */
 	slot->base = ((uint64_t)sbrk(0) + 2 * HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	return brk((void *)(slot->base + slot->len)) ? -errno : 0;
 }

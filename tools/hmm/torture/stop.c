@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Interrupts end a run as the end of its time does. No handler: they are blocked in every thread,
- * whose system calls must not fail for them, and the main thread looks once a tick whether one
- * has come.
+ * An interrupt ends a run as the end of its time does. There is no signal handler: the signals are
+ * blocked in every thread, so that no system call fails with EINTR, and the main thread looks once
+ * a tick whether one has come.
  */
 #include <signal.h>
 #include <time.h>
@@ -15,7 +15,7 @@ void torture_stop_catch(struct torture *t)
 	size_t i;
 
 	sigemptyset(&t->interrupts);
-	/* What the caller of the program ignores (nohup) stays ignored. */
+	/* Signals that were ignored when the program started (nohup) stay ignored. */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaddset(&t->interrupts, signals[i]);

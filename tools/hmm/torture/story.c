@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* A ring of events per slot. Who writes takes a place by one addition; who reads may see one torn. */
+/*
+ * A ring of events for each slot. A writer takes a place by one addition, and a reader may see an
+ * event that is half written.
+ */
 #include <stdio.h>
 #include <string.h>
 #include "story.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * torture: hostile threads change memory, users hold translations of it and use them, a peer
- * watches for changes that took effect while their caller is still blocked, and the oracle judges
- * every use.
+ * torture: hostile threads change memory. Users have translations of it and use them. A peer
+ * watches for changes that have taken effect while the calling thread still waits. The oracle
+ * judges every use.
  */
 #ifndef TOOLS_HMM_TORTURE_TORTURE_H
 #define TOOLS_HMM_TORTURE_TORTURE_H
@@ -22,26 +22,24 @@
 #define USERS 3
 #define HOSTILES 2
 
-/* --- findings.c ---------------------------------------------------------------------------------
- */
+/* ---- findings.c --------------------------------------------------------------------------- */
 enum finding {
 	FINDING_STALE,
 	FINDING_LOST,
 	FINDING_WRONG,
 	FINDING_HANG,
 	FINDING_LEAK,
-	FINDING_ERROR, /* a call of the library or of the kernel failed that must not */
+	FINDING_ERROR, /* a call of the library or of the kernel has failed that must not fail */
 	FINDING_NR,
 };
 const char *finding_name(enum finding f);
-/* Never allocates; the first ones keep their text. The run ends soon after. */
+/* Notes a finding without allocating. The first ones keep their text. The run ends soon after. */
 void finding(enum finding f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 uint64_t findings_of(enum finding f);
 uint64_t findings_all(void);
 const char *finding_text(unsigned int i);
 
-/* --- a small generator, so that a seed replays each thread's choices
- * ---------------------------------- */
+/* ---- a small generator, so that a seed replays each thread's choices ---------------------- */
 struct rng {
 	uint64_t s;
 };
@@ -59,21 +57,22 @@ static inline unsigned int rng_below(struct rng *r, unsigned int n)
 }
 
 uint64_t tort_now_ns(void);
-/* Sleep: more threads than processors wait for each other here, a yield would keep them from
- * running. */
+/*
+ * Sleeps. There are more threads than processors, and a thread that yields would keep the others
+ * from running.
+ */
 void tort_pause(uint64_t ns);
-/* Compute without a system call. */
+/* Computes for that time without a system call. */
 void tort_spin(uint64_t ns);
 
 /*
- * Patience is measured in ticks of the main thread, which sleeps for one at a time: on a busy
- * machine they come late, as everything else does.
+ * Limits are in ticks of the main thread, which sleeps for one tick at a time. On a busy machine
+ * ticks come late, as everything else does.
  */
 #define TICK_NS 5000000ULL
 #define TICKS_A_SECOND 200U
 
-/* --- the run -------------------------------------------------------------------------------------
- */
+/* ---- the run ------------------------------------------------------------------------------ */
 struct options {
 	double seconds; /* 0: the default */
 	uint64_t seed;
@@ -93,9 +92,9 @@ struct user_counts {
 	_Atomic uint64_t writes;
 };
 
-/* What a thread is doing, for the report of a hang. */
+/* What a thread does, for the report of a hang. */
 struct beat {
-	const char *_Atomic doing; /* NULL: nothing any more */
+	const char *_Atomic doing; /* NULL: it has ended */
 	_Atomic uint64_t since;    /* tick */
 };
 
@@ -104,13 +103,13 @@ struct torture {
 	struct hmm_mm *mm;
 	struct slot slots[SLOTS_MAX];
 	unsigned int nslots;
-	unsigned int nslots_ran; /* for the report, when the slots are gone */
+	unsigned int nslots_ran; /* for the report, when the slots are destroyed */
 	struct bell bell;
 	struct scene scene;
 	struct windows windows;
 	struct latch latch;
 	enum brake brake;
-	bool fork_events; /* the library is told of forks */
+	bool fork_events; /* forks raise an event for the library */
 	bool drilling;
 	_Atomic unsigned int drilled; /* hostile threads that have finished the drill */
 	struct user_counts counts[USERS];
@@ -127,8 +126,8 @@ struct torture {
 	_Atomic uint64_t operations;
 	_Atomic uint64_t operations_on_held;
 	/*
-	 * All work on a few slots at a time, else what an operation hits is rarely held. Moves on
-	 * by itself.
+	 * All threads work on a few slots at a time, as an operation would rarely hit a page that a
+	 * device holds otherwise. The main thread moves it on.
 	 */
 	_Atomic unsigned int focus;
 	_Atomic bool stop;
@@ -160,7 +159,7 @@ static inline void beat(struct torture *t, unsigned int thread, const char *doin
 	atomic_store_explicit(&b->since, tort_ticks(t), memory_order_relaxed);
 }
 
-/* user.c: uses translations. hostile.c: changes memory. peer.c: see peer.h */
+/* user.c uses translations, hostile.c changes memory. */
 struct user_arg {
 	struct torture *t;
 	unsigned int id;
@@ -168,37 +167,40 @@ struct user_arg {
 void *user_main(void *arg);
 void *hostile_main(void *arg);
 
-/* run.c: set up, run, take down, check for leaks. 0; -errno when it could not start. */
+/* run.c: sets up, runs, takes down and looks for leaks. 0; -errno: it could not start. */
 int torture_run(struct torture *t);
 /* watch.c */
 
-/* One tick of sleep. True: a thread hangs; it cannot be joined and the process must not go on. */
+/*
+ * Sleeps for one tick. True: a thread hangs, so it cannot be joined, and the process must not go
+ * on.
+ */
 bool watch_tick(struct torture *t);
-/* Where every thread is, on standard error. */
+/* Prints what each thread does on standard error. */
 void watch_print_threads(const struct torture *t);
-/* How far it is, on a terminal; @clear: take it away. */
+/* Shows how far the run is, on a terminal; @clear: removes that. */
 void watch_progress(const struct torture *t, double seconds, bool clear);
 /*
- * stop.c: from here on interrupts end the run. The last one ends the process, by the signal that
- * was noted.
+ * stop.c: after torture_stop_catch() interrupts end the run. torture_stop_die() ends the process by
+ * the signal that came.
  */
 void torture_stop_catch(struct torture *t);
 bool torture_stopped(struct torture *t);
 void torture_stop_die(struct torture *t);
-/* usage.c: what is taken of the process */
+/* usage.c: how many resources of the process are in use */
 struct usage {
 	unsigned int fds;
 	size_t heap;
 	size_t pages;
 };
 void usage_measure(struct usage *u);
-/* Findings, if after a second cycle it is more than after the first. */
+/* Makes a finding if more is in use after the second cycle than after the first. */
 void usage_compare(const struct usage *first, const struct usage *second);
 /* report.c */
 void torture_report(const struct torture *t);
 void torture_report_json(const struct torture *t);
 
-/* Were enough uses accepted? "Always refused" is no proof of anything. */
+/* The share of uses that must be accepted: a library that refuses all uses would prove nothing. */
 #define ACCEPTED_SHARE 0.3
 uint64_t torture_accepted(const struct torture *t);
 uint64_t torture_refused(const struct torture *t);

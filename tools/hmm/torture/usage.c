@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Descriptors and memory of the process: what a second cycle leaves behind that the first did not is a
- * leak. */
+/*
+ * Descriptors and memory of the process: what the second cycle leaves behind and the first did not
+ * is a leak.
+ */
 #include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -8,7 +10,8 @@
 #include "torture.h"
 
 #define LEAK_BYTES (256U << 10)
-#define LEAK_PAGES 512 /* mapped: thread stacks and pools may settle a little later */
+/* mapped pages that are no leak: thread stacks and pools may be freed a little later */
+#define LEAK_PAGES 512
 
 void usage_measure(struct usage *u)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The ways of using a translation, and what the oracle says of each use. */
+/* The ways to use a translation, and the oracle's verdict on each use. */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include "user.h"
 
 #define FAULT_TIMEOUT_NS 5000000000ULL
-#define GRACE_NS 200000ULL /* how long a section ignores the gate */
-#define PATIENT_TICKS 10   /* the same where the program must get to run meanwhile */
+#define GRACE_NS 200000ULL /* how long a section goes on when the gate wants to close */
+#define PATIENT_TICKS 10   /* the same if the program must have a chance to run meanwhile */
 
 struct verdicts {
 	enum verdict worst;
@@ -59,7 +59,7 @@ static void report(struct user *u, const struct slot *slot, unsigned int page, c
 		v->last[1]);
 }
 
-/* Read through the translation and judge; 0 read. */
+/* Reads through the translation and judges. 0: it was read. */
 static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 			  const struct oracle_view *view, struct verdicts *v)
 {
@@ -71,7 +71,7 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 	int rc = hold_read(range, page, 0, mem, words * 8);
 
 	if (rc == -EFAULT) {
-		one = VERDICT_OK; /* the object was cut off: the device sees a fault */
+		one = VERDICT_OK; /* the object was truncated, so the device's read faults */
 		if (oracle_stable(slot, view)) {
 			one = VERDICT_WRONG;
 			snprintf(why, sizeof(why), "finds no page, and nothing is under way");
@@ -104,7 +104,7 @@ bool user_fault(struct user *u, struct slot *slot, unsigned int page)
 	count(&u->n->faults, 1);
 	story(slot->id, "faults: page, method", page, method_of(u, slot, page), 0);
 	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
-	/* A pin counts against RLIMIT_MEMLOCK, a huge page with all of it. */
+	/* A pin counts against RLIMIT_MEMLOCK, and a huge page counts as a whole. */
 	if (rc == -ENOMEM)
 		rc = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
 	story(slot->id, "answer: page, status, seq", page, (uint64_t)llabs(rc),
@@ -161,7 +161,7 @@ static void judge_section(struct user *u, const struct slot *slot, unsigned int 
 			  unsigned int n, const struct verdicts *v)
 {
 	if (hmm_engine_exit(u->engine)) {
-		/* A section that lasts is a few uses, however often it looks. */
+		/* A section that lasts counts as a few uses, however often it has read. */
 		count(&u->n->accepted, n < BURST ? n : BURST);
 		report(u, slot, page, "an access in a section", v);
 	} else {
@@ -211,7 +211,7 @@ static bool has_stayed(struct user *u, bool patient, uint64_t since_ns, uint64_t
 		       : tort_now_ns() > since_ns + GRACE_NS;
 }
 
-/* Never sleeps: the gate runs over a section that does. */
+/* Never sleeps: the gate goes on without a section whose thread sleeps. */
 void user_stay_in_section(struct user *u, struct slot *slot, unsigned int page, uint32_t token,
 			  bool patient)
 {
@@ -222,7 +222,7 @@ void user_stay_in_section(struct user *u, struct slot *slot, unsigned int page, 
 
 	hmm_engine_enter(u->engine);
 	while (!last && (n || user_has(u, slot, page))) {
-		/* What is read after that must not be what the program took away before. */
+		/* After this look a read must not show what the program had removed before it. */
 		last = !scene_goes_on(u->t, token) || atomic_load(&u->t->windows.returned);
 		read_in_section(u, slot, page, n, &v);
 		if (!n++)

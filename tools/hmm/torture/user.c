@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* A user's thread: what it does as long as no scene is played. */
+/* A user's thread: what it does while no scene is played. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "user.h"
@@ -20,8 +20,10 @@ static char *find_alias(const struct hmm_vma *vma, uint64_t offset, void *arg)
 	return NULL;
 }
 
-/* One page was faulted in again, which registered its mapping: what is held of the others must
- * know. */
+/*
+ * A page was faulted again, which registered its mapping. That must have invalidated older
+ * translations of the other pages, so these are tried.
+ */
 static void use_others(struct user *u, struct slot *slot, unsigned int page)
 {
 	unsigned int i;
@@ -61,8 +63,9 @@ static void user_free(struct user *u)
 		if (hold_range_page(u->range[slot->id], page)->held || user_fault(u, slot, page))
 			work_on(u, slot, page);
 	}
-	/* Sleeping is also what proves to the library that this thread is not in the middle of a
-	 * discard. */
+	/*
+	 * This sleep also proves to the library that the thread is not in the middle of a discard.
+	 */
 	bell_wait(&u->t->bell, seen, 20000 + rng_below(&u->rng, 200000));
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * user: one engine with translations of its own for every slot. It uses them inside sections,
- * where the table alone decides, and by validated use, where only the sequence and the probe do: a
- * translation that a callback took out of the table is still tried that way.
+ * user: one engine with translations of its own for every slot. It uses them inside sections, in
+ * which only the device's table decides, and by validated use, in which only the sequence and the
+ * probe do. In the second way it also tries translations that a callback has removed from the
+ * table.
  */
 #ifndef TOOLS_HMM_TORTURE_USER_H
 #define TOOLS_HMM_TORTURE_USER_H
@@ -27,23 +28,23 @@ struct user {
 
 /* Is a translation of the page in the device's table? */
 bool user_has(struct user *u, const struct slot *slot, unsigned int page);
-/* A fault, and one use of what it gave. True: the translation is there for more. */
+/* Faults the page and uses the translation once. True: the translation may be used again. */
 bool user_fault(struct user *u, struct slot *slot, unsigned int page);
-/* One validated use. True: it was accepted. */
+/* Makes one validated use. True: it was accepted. */
 bool user_use_validated(struct user *u, struct slot *slot, unsigned int page);
-/* A burst of uses in a section. True: the translation was there. */
+/* Makes a burst of uses in a section. True: the translation was there. */
 bool user_use_section(struct user *u, struct slot *slot, unsigned int page);
 /*
- * A section that lasts: until the step is over, or the gate wants to close. Then it stays a little
- * longer, to be seen if nobody waits for it, and long enough if @patient for the program to get to run
- * on meanwhile if it may. Says that it is at it once it is inside.
+ * A section that lasts until the step is over or the gate wants to close. Then it goes on a little
+ * longer, so that a gate that does not wait for it is noticed; with @patient long enough for the
+ * program to run on, if nothing stops it. Acknowledges the step when it is inside.
  */
 void user_stay_in_section(struct user *u, struct slot *slot, unsigned int page, uint32_t token,
 			  bool patient);
-/* A device's write in a section; the program must see it unless something happened to the page. */
+/* A device's write in a section. The program must see it unless the page was changed meanwhile. */
 void user_write_section(struct user *u, struct slot *slot, unsigned int page);
 
-/* user_scene.c: do this step; token and step of scene_look() */
+/* user_scene.c: does this step; token and step are scene_look()'s */
 void user_do_step(struct user *u, uint32_t token, enum step step);
 
 #endif

@@ -3,7 +3,7 @@
 #include "user.h"
 
 #define HOLD_TRIES 3
-#define RUN_NS 500000 /* between uses when nothing happens, and ever longer */
+#define RUN_NS 500000 /* first pause between uses; it grows while nothing happens */
 #define RUN_MAX_NS 8000000
 
 static void hold(struct user *u, struct slot *slot, unsigned int page)
@@ -16,7 +16,7 @@ static void hold(struct user *u, struct slot *slot, unsigned int page)
 		atomic_fetch_or(&u->t->scene.held, 1U << u->id);
 }
 
-/* The first user works in sections, where the slot permits that; the others ask at each use. */
+/* The first user works in sections if the slot permits that. The others validate each use. */
 static void run(struct user *u, struct slot *slot, unsigned int page, uint32_t token)
 {
 	bool section = !u->id && !slot->checked;
@@ -38,7 +38,7 @@ static void run(struct user *u, struct slot *slot, unsigned int page, uint32_t t
 	}
 }
 
-/* What was taken away is still there, and about to go. */
+/* The translation was invalidated, the page is still there, and the discard is about to take it. */
 static void fault_again(struct user *u, struct slot *slot, unsigned int page)
 {
 	int window = window_use_begin(u->t);
@@ -60,7 +60,10 @@ static void try_held(struct user *u, struct slot *slot, unsigned int page)
 		user_use_section(u, slot, page);
 }
 
-/* Nothing is under way any more: what is faulted now is right, and stays usable. */
+/*
+ * No operation is under way any more, so a translation that is faulted now is right and stays
+ * usable.
+ */
 static void use_anew(struct user *u, struct slot *slot, unsigned int page)
 {
 	unsigned int i;

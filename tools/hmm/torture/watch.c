@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* The main thread while the others work: patience, hangs, progress. */
+/* What the main thread does while the others work: ticks, looking for hangs, progress. */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,12 +81,12 @@ bool watch_tick(struct torture *t)
 }
 
 /*
- * No stdio: a fork that a window holds open keeps its locks. No sequences: not every terminal
- * knows them.
+ * No stdio, as a fork that is held in a window holds its locks. No escape sequences, as not every
+ * terminal knows them.
  */
 void watch_progress(const struct torture *t, double seconds, bool clear)
 {
-	static int drawn; /* columns */
+	static int drawn; /* how many columns are drawn */
 	char line[320];
 	int n, room = columns(stderr) - 1;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The pump is caught at its points through the library's hooks in builds with -Dmutations=true,
- * elsewhere through what every driver has: a quiescer (before the read, and on resume) and an
- * invalidate callback. So an ordinary build holds all windows open but `polled` and `invalidated`.
+ * In builds with -Dmutations=true the library's hooks catch the pump at its points. In other builds
+ * functions that every driver has do: a quiescer (before the read, and on resume) and an invalidate
+ * callback. So an ordinary build holds all windows open except `polled` and `invalidated`.
  */
 #include <errno.h>
 #include "../../../devices/hold/hold.h"
@@ -52,7 +52,7 @@ static void on_hook(enum hmm_point w, void *arg)
 
 	if (map[w] && !not_pump)
 		window_hold(arg, (enum window)map[w]);
-	/* Nobody's scene: who faults just then is not to be foreseen. */
+	/* No scene is about this point, as any thread's fault may come to it. */
 	if (w == HMM_POINT_UNDELIVERED)
 		tort_pause(UNTOLD_NS);
 }
@@ -87,7 +87,7 @@ static void tell_story(struct torture *t, const struct hmm_invalidation *inv)
 	}
 }
 
-/* Also what the brake waits for while a discard is announced. */
+/* The brake, too, waits for this callback while a discard is announced. */
 static void on_callback(const struct hmm_invalidation *inv, void *arg)
 {
 	struct torture *t = arg;
@@ -184,7 +184,10 @@ void window_close(struct torture *t)
 	bell_ring(&t->bell);
 }
 
-/* On the pump: no malloc, no locks, nothing of the program's. */
+/*
+ * The pump may run this, so it allocates nothing, takes no lock and touches no memory of the
+ * program.
+ */
 void window_hold(struct torture *t, enum window w)
 {
 	uint64_t limit = tort_ticks(t) + HOLD_TICKS;
@@ -225,7 +228,9 @@ void window_finish(struct torture *t)
 
 		if (atomic_load(&t->windows.visit) == VISIT_OVER)
 			break;
-		/* It does not come, and must not come later. */
+		/*
+		 * The pump does not come to the point in time, and must not open the window later.
+		 */
 		if ((tort_ticks(t) >= limit || atomic_load(&t->stop)) &&
 		    atomic_compare_exchange_strong(&t->windows.visit, &visit, VISIT_OVER))
 			break;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * window: hold the protocol open at one point until the users have tried what they hold there.
+ * window: holds the protocol open at one point until the users have tried their translations there.
  *
- * Whoever comes to the point (the pump, the peer, the hostile thread itself) opens the window and stays
- * in it until the change is known to have taken effect and every user who has hold of the page has
- * used it after that. Users are waited for, time is not: limits are in ticks of the main thread, which
- * come late on a busy machine as everything else does.
+ * The thread that comes to the point (the pump, the peer or the hostile thread) opens the window.
+ * It stays in the window until the change is known to have taken effect and every user that has a
+ * translation of the page has used it after that. It waits for users, not for a time: the limits
+ * are in ticks of the main thread, which come late on a busy machine, as everything else does.
  */
 #ifndef TOOLS_HMM_TORTURE_WINDOW_H
 #define TOOLS_HMM_TORTURE_WINDOW_H
@@ -15,13 +15,15 @@
 #include <stdint.h>
 
 enum window {
-	WINDOW_CHANGED,  /* the change took effect, its event is not queued: by the latch */
-	WINDOW_POLLED,   /* queued; the pump does not show yet that it is busy */
-	WINDOW_QUIESCED, /* queued; the gate is closed */
-	WINDOW_READ,     /* read: the caller runs on; nothing is invalidated */
+	/* the change has taken effect, its event is not queued: the latch holds it open */
+	WINDOW_CHANGED,
+	WINDOW_POLLED,   /* the event is queued; pump_seq is still even */
+	WINDOW_QUIESCED, /* the event is queued; the gate is closed */
+	WINDOW_READ,     /* the event is read, so the caller goes on; nothing is invalidated yet */
 	WINDOW_INVALIDATED,
 	WINDOW_RESUMED,
-	WINDOW_ANNOUNCED, /* a discard whose event is long handled, and which has not happened yet: by the brake */
+	/* a discard's event is handled, and its pages are still there: the brake holds it open */
+	WINDOW_ANNOUNCED,
 	WINDOW_NR,
 };
 
@@ -36,51 +38,56 @@ enum window_visit {
 
 struct windows {
 	_Atomic int armed;   /* enum window, or -1 */
-	_Atomic int open;    /* the window that is held open now, or -1 */
+	_Atomic int open;    /* enum window: the one that is held open now, or -1 */
 	_Atomic int visit;   /* enum window_visit */
 	_Atomic bool effect; /* the change is known to have taken effect */
 	_Atomic bool needs_effect;
-	_Atomic bool returned; /* the operation's caller runs again */
-	_Atomic bool told;     /* users' translations were taken */
+	_Atomic bool returned; /* the operation's call has returned */
+	_Atomic bool told;     /* users' translations were invalidated */
 	_Atomic unsigned int op;
-	_Atomic unsigned int wanted; /* a bit a user: has hold of the page */
-	_Atomic unsigned int used;   /* ... and has used it in here, after the effect */
-	_Atomic uint64_t forced[OPS_MAX][WINDOW_NR];    /* windows held open with a use in them */
-	_Atomic uint64_t in_window[OPS_MAX][WINDOW_NR]; /* uses in them */
+	_Atomic unsigned int wanted; /* a bit for each user that has a translation of the page */
+	/* ... and for each that has used it in the window, after the effect */
+	_Atomic unsigned int used;
+	/* how often a window was held open and a translation was used in it */
+	_Atomic uint64_t forced[OPS_MAX][WINDOW_NR];
+	_Atomic uint64_t in_window[OPS_MAX][WINDOW_NR]; /* how many uses there were */
 };
 
 struct torture;
 
 const char *window_name(enum window w);
-/* Can this build come to the point? */
+/* Can this build hold that window open? */
 bool window_available(enum window w);
 
 int windows_init(struct torture *t);
 void windows_exit(struct torture *t);
 
-/* Before the operation; @effect: uses count only once it is there. */
+/* Called before the operation. @effect: uses count only once the change has taken effect. */
 void window_arm(struct torture *t, enum window w, unsigned int op, bool effect,
 		unsigned int wanted);
 bool window_armed(const struct torture *t, enum window w);
 void window_disarm(struct torture *t);
 
-/* At the point: open the window if it is the armed one, once, and stay until all have used. */
+/*
+ * Called at the point: opens the window if it is the armed one, once, and waits until all users
+ * have used their translations.
+ */
 void window_hold(struct torture *t, enum window w);
-/* The same in parts, for who must not sleep. */
+/* The same in parts, for a thread that must not sleep. */
 bool window_open(struct torture *t, enum window w);
 bool window_all_used(const struct torture *t);
 void window_close(struct torture *t);
-/* The change of the armed operation was seen (peer); its caller runs again. */
+/* The peer has seen the change of the armed operation; the operation's call has returned. */
 void window_effect(struct torture *t);
 void window_returned(struct torture *t);
-/* After the operation: the pump may have yet to come to the point. */
+/* Called after the operation: waits for the pump, which may not have come to the point yet. */
 void window_finish(struct torture *t);
 
-/* User side: around a use. */
+/* Users enclose a use in these. */
 int window_use_begin(struct torture *t);
 void window_use_end(struct torture *t, int begun, unsigned int user);
 
-/* Threads of the torture itself are not the pump; name: what the system shall call this one. */
+/* Says that this thread is one of the torture's own and not the pump, and gives it a name. */
 void window_not_pump(const char *name);
 
 #endif
