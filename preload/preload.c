@@ -70,9 +70,9 @@ static void __attribute__((constructor)) find_next(void)
 #define NEXT(name, ...) (next.name ? next.name(__VA_ARGS__) : (int)syscall(SYS_##name, __VA_ARGS__))
 
 /* For functions that return an error and leave errno alone: restores errno. */
-static int error_of(long rc, int saved)
+static int error_of(long ret, int saved)
 {
-	const int err = rc ? errno : 0;
+	const int err = ret ? errno : 0;
 
 	errno = saved;
 	return err;
@@ -176,20 +176,20 @@ static void tell_path(const char *path)
 
 int mprotect(void *addr, size_t len, int prot)
 {
-	int rc = NEXT(mprotect, addr, len, prot);
+	int ret = NEXT(mprotect, addr, len, prot);
 
-	if (!rc)
+	if (!ret)
 		tell(HMM_NOTE_PROTECT, addr, len);
-	return rc;
+	return ret;
 }
 
 int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 {
-	int rc = NEXT(pkey_mprotect, addr, len, prot, pkey);
+	int ret = NEXT(pkey_mprotect, addr, len, prot, pkey);
 
-	if (!rc)
+	if (!ret)
 		tell(HMM_NOTE_PROTECT, addr, len);
-	return rc;
+	return ret;
 }
 
 static void tell_advice(const void *addr, size_t len, int advice)
@@ -208,102 +208,103 @@ static void tell_advice(const void *addr, size_t len, int advice)
 
 int madvise(void *addr, size_t len, int advice)
 {
-	int rc = NEXT(madvise, addr, len, advice);
+	int ret = NEXT(madvise, addr, len, advice);
 
-	if (!rc)
+	if (!ret)
 		tell_advice(addr, len, advice);
-	return rc;
+	return ret;
 }
 
 int posix_madvise(void *addr, size_t len, int advice)
 {
 	int saved = errno;
-	int rc;
+	int ret;
 
 	if (next.posix_madvise)
-		rc = next.posix_madvise(addr, len, advice);
+		ret = next.posix_madvise(addr, len, advice);
 	/* libc does nothing either, as the program may still need the content */
 	else if (advice == POSIX_MADV_DONTNEED)
-		rc = 0;
+		ret = 0;
 	else
-		rc = error_of(syscall(SYS_madvise, addr, len, advice), saved);
-	if (!rc)
+		ret = error_of(syscall(SYS_madvise, addr, len, advice), saved);
+	if (!ret)
 		tell_advice(addr, len, advice);
-	return rc;
+	return ret;
 }
 
 int ftruncate(int fd, off_t length)
 {
-	int rc = NEXT(ftruncate, fd, length);
+	int ret = NEXT(ftruncate, fd, length);
 
-	if (!rc)
+	if (!ret)
 		tell_file(fd);
-	return rc;
+	return ret;
 }
 
 int truncate(const char *path, off_t length)
 {
-	int rc = NEXT(truncate, path, length);
+	int ret = NEXT(truncate, path, length);
 
-	if (!rc)
+	if (!ret)
 		tell_path(path);
-	return rc;
+	return ret;
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t len)
 {
-	int rc = NEXT(fallocate, fd, mode, offset, len);
+	int ret = NEXT(fallocate, fd, mode, offset, len);
 
-	if (!rc)
+	if (!ret)
 		tell_file(fd);
-	return rc;
+	return ret;
 }
 
 int posix_fallocate(int fd, off_t offset, off_t len)
 {
 	int saved = errno;
-	int rc = next.posix_fallocate ? next.posix_fallocate(fd, offset, len)
-				      : error_of(syscall(SYS_fallocate, fd, 0, offset, len), saved);
+	int ret = next.posix_fallocate
+			  ? next.posix_fallocate(fd, offset, len)
+			  : error_of(syscall(SYS_fallocate, fd, 0, offset, len), saved);
 
-	if (!rc)
+	if (!ret)
 		tell_file(fd);
-	return rc;
+	return ret;
 }
 
 int fsync(int fd)
 {
-	int rc = NEXT(fsync, fd);
+	int ret = NEXT(fsync, fd);
 
-	if (!rc)
+	if (!ret)
 		tell_writeback(fd);
-	return rc;
+	return ret;
 }
 
 int fdatasync(int fd)
 {
-	int rc = NEXT(fdatasync, fd);
+	int ret = NEXT(fdatasync, fd);
 
-	if (!rc)
+	if (!ret)
 		tell_writeback(fd);
-	return rc;
+	return ret;
 }
 
 int sync_file_range(int fd, off64_t offset, off64_t len, unsigned int flags)
 {
-	int rc = NEXT(sync_file_range, fd, offset, len, flags);
+	int ret = NEXT(sync_file_range, fd, offset, len, flags);
 
-	if (!rc && flags & SYNC_FILE_RANGE_WRITE)
+	if (!ret && flags & SYNC_FILE_RANGE_WRITE)
 		tell_writeback(fd);
-	return rc;
+	return ret;
 }
 
 int syncfs(int fd)
 {
-	int rc = NEXT(syncfs, fd);
+	int ret = NEXT(syncfs, fd);
 
-	if (!rc)
+	if (!ret)
 		tell_writeback(-1);
-	return rc;
+	return ret;
 }
 
 void sync(void)
@@ -317,11 +318,11 @@ void sync(void)
 
 int msync(void *addr, size_t len, int flags)
 {
-	int rc = NEXT(msync, addr, len, flags);
+	int ret = NEXT(msync, addr, len, flags);
 
-	if (!rc && flags & MS_SYNC)
+	if (!ret && flags & MS_SYNC)
 		tell(HMM_NOTE_PROTECT, addr, len);
-	return rc;
+	return ret;
 }
 
 /* The names of the same calls for large files. */
@@ -387,20 +388,20 @@ int shmdt(const void *addr)
 {
 	int saved = errno;
 	size_t bytes = listener() ? mapping_size(addr) : 0;
-	int rc;
+	int ret;
 
 	errno = saved;
-	rc = NEXT(shmdt, addr);
-	if (!rc && bytes)
+	ret = NEXT(shmdt, addr);
+	if (!ret && bytes)
 		tell(HMM_NOTE_DETACH, addr, bytes);
-	return rc;
+	return ret;
 }
 
 int remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags)
 {
-	int rc = NEXT(remap_file_pages, addr, size, prot, pgoff, flags);
+	int ret = NEXT(remap_file_pages, addr, size, prot, pgoff, flags);
 
-	if (!rc)
+	if (!ret)
 		tell(HMM_NOTE_DETACH, addr, size);
-	return rc;
+	return ret;
 }

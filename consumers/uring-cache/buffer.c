@@ -40,22 +40,25 @@ static int update(struct uring_cache *c, int slot, uint64_t start, uint64_t byte
 {
 	struct iovec iov = { (void *)(uintptr_t)start, bytes };
 	__u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(c->ring, (unsigned int)slot, &iov, &tag, 1);
+	int ret = io_uring_register_buffers_update_tag(c->ring, (unsigned int)slot, &iov, &tag, 1);
 
-	return rc < 0 ? rc : 0;
+	return ret < 0 ? ret : 0;
 }
 
-/* Kinds that io_uring pins for good and whose changes are told or can be asked for; *file: can change without event. */
+/*
+ * Kinds that io_uring pins for good and whose changes are told or can be asked for; *file: can
+ * change without event.
+ */
 static int check_kind(struct uring_cache *c, const struct buffer *b, bool *file)
 {
 	struct hmm_vma vma;
 
 	*file = false;
 	for (uint64_t at = b->start; at < b->end; at = vma.end) {
-		int rc = hmm_vma_find(c->mm, at, &vma);
+		int ret = hmm_vma_find(c->mm, at, &vma);
 
-		if (rc || vma.start > at)
-			return rc && rc != -ENOENT ? rc : -EFAULT;
+		if (ret || vma.start > at)
+			return ret && ret != -ENOENT ? ret : -EFAULT;
 		if (vma.kind != HMM_VMA_ANON && vma.kind != HMM_VMA_HUGETLB &&
 		    vma.kind != HMM_VMA_SHMEM)
 			return -EOPNOTSUPP;
@@ -74,14 +77,14 @@ static int fault(struct uring_cache *c, struct buffer *b)
 				       .start = at,
 				       .hmm_pfns = c->pfns,
 				       .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
-		int rc;
+		int ret;
 
 		r.end = at + (left < sizeof(c->pfns) / 8 * HMM_PAGE_SIZE
 				      ? left
 				      : PIECE_PAGES * HMM_PAGE_SIZE);
-		rc = hmm_range_fault(&r, HMM_FOREVER);
-		if (rc)
-			return rc == -ENOSPC ? -EOPNOTSUPP : rc;
+		ret = hmm_range_fault(&r, HMM_FOREVER);
+		if (ret)
+			return ret == -ENOSPC ? -EOPNOTSUPP : ret;
 		for (uint64_t i = 0; i < (r.end - at) / HMM_PAGE_SIZE; i++)
 			if (c->pfns[i] & HMM_PFN_TRANSIENT)
 				return -EOPNOTSUPP;
@@ -106,7 +109,9 @@ static bool commit(struct uring_cache *c, struct buffer *b)
 		hmm_mm_commit_end(c->mm);
 		if (!retry)
 			return true;
-		/* Something is in flight, maybe elsewhere; once it is handled the sequence tells. */
+		/*
+		 * Something is in flight, maybe elsewhere; once it is handled the sequence tells.
+		 */
 		if (hmm_interval_read_begin(b->ni) != b->seq)
 			return false;
 	}
@@ -116,26 +121,26 @@ static bool commit(struct uring_cache *c, struct buffer *b)
 static int pin(struct uring_cache *c, int slot)
 {
 	struct buffer *b = &c->buffer[slot];
-	int rc = update(c, slot, b->start, b->end - b->start);
+	int ret = update(c, slot, b->start, b->end - b->start);
 
-	if (rc != -EFAULT)
-		return rc;
+	if (ret != -EFAULT)
+		return ret;
 	return hmm_interval_read_retry(b->ni, b->seq) ? -EAGAIN : -EOPNOTSUPP;
 }
 
 static int take(struct uring_cache *c, int slot)
 {
 	struct buffer *b = &c->buffer[slot];
-	int rc;
+	int ret;
 
 	for (;; c->stats.retries++) {
-		rc = fault(c, b);
-		if (!rc)
-			rc = pin(c, slot);
-		if (rc == -EAGAIN)
+		ret = fault(c, b);
+		if (!ret)
+			ret = pin(c, slot);
+		if (ret == -EAGAIN)
 			continue;
-		if (rc || commit(c, b))
-			return rc;
+		if (ret || commit(c, b))
+			return ret;
 		update(c, slot, 0, 0);
 	}
 }
@@ -144,23 +149,23 @@ int buffer_make(struct uring_cache *c, int slot, uint64_t start, uint64_t end)
 {
 	struct buffer *b = &c->buffer[slot];
 	bool file;
-	int rc;
+	int ret;
 
 	b->start = start;
 	b->end = end;
 	b->cache = c;
 	b->live = b->dead = false;
-	rc = check_kind(c, b, &file);
-	if (!rc)
-		rc = hmm_interval_notifier_insert(c->mm, start, end - start, &buffer_ops, b,
-						  &b->ni);
-	if (rc)
-		return rc;
-	rc = take(c, slot);
-	if (rc) {
+	ret = check_kind(c, b, &file);
+	if (!ret)
+		ret = hmm_interval_notifier_insert(c->mm, start, end - start, &buffer_ops, b,
+						   &b->ni);
+	if (ret)
+		return ret;
+	ret = take(c, slot);
+	if (ret) {
 		hmm_interval_notifier_remove(b->ni);
 		b->ni = NULL;
-		return rc;
+		return ret;
 	}
 	b->file = file;
 	c->files += file;
@@ -181,7 +186,10 @@ void buffer_drop(struct uring_cache *c, int slot)
 	c->stats.registered_bytes -= b->end - b->start;
 }
 
-/* Validated use, by as many system calls as the program's habits need: 0; -ESTALE; -ESRCH in a forked child. */
+/*
+ * Validated use, by as many system calls as the program's habits need: 0; -ESTALE; -ESRCH in a
+ * forked child.
+ */
 static int valid(struct uring_cache *c, struct buffer *b)
 {
 	struct hmm_range r = { .size = sizeof(r),
@@ -200,10 +208,10 @@ static int valid(struct uring_cache *c, struct buffer *b)
 int buffer_stands(struct uring_cache *c, struct buffer *b)
 {
 	while (!atomic_load_explicit(&b->dead, memory_order_relaxed)) {
-		int rc = valid(c, b);
+		int ret = valid(c, b);
 
-		if (rc != -ESTALE)
-			return rc ? rc : 1;
+		if (ret != -ESTALE)
+			return ret ? ret : 1;
 		hmm_interval_read_begin(b->ni);
 		/* Nothing happened, and yet it is refused: another mapping, or less permission. */
 		if (!hmm_interval_stale(b->ni, b->seq) && valid(c, b))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A registration cache: buffers of a program as io_uring's fixed buffers, registered at their first use and then
- * kept, for as long as the memory behind them is what was registered.
+ * A registration cache: buffers of a program as io_uring's fixed buffers, registered at their first
+ * use and then kept, for as long as the memory behind them is what was registered.
  *
  *	uring_cache_begin(cache);			once before each batch
  *	slot = uring_cache_get(cache, buf, len);
@@ -12,11 +12,12 @@
  *	...
  *	uring_cache_put(cache, slot);			when the operation has completed
  *
- * Without a cache like this a registration outlives its memory: after munmap and mmap at the same address a fixed
- * read lands in the old page, and reports success.
+ * Without a cache like this a registration outlives its memory: after munmap and mmap at the same
+ * address a fixed read lands in the old page, and reports success.
  *
- * A cache belongs to one thread, as a ring does; other threads may map, unmap and fork as they like, but not
- * unmap a buffer with an operation in flight (that one goes where the buffer was, as any I/O would).
+ * A cache belongs to one thread, as a ring does; other threads may map, unmap and fork as they
+ * like, but not unmap a buffer with an operation in flight (that one goes where the buffer was, as
+ * any I/O would).
  */
 #ifndef URING_CACHE_H
 #define URING_CACHE_H
@@ -27,8 +28,9 @@
 struct uring_cache;
 
 /*
- * The program never lowers the permission of a buffer (mprotect), nor puts another mapping in its place without an
- * event (shmat with SHM_REMAP, remap_file_pages): a hit then costs one system call instead of three.
+ * The program never lowers the permission of a buffer (mprotect), nor puts another mapping in its
+ * place without an event (shmat with SHM_REMAP, remap_file_pages): a hit then costs one system call
+ * instead of three.
  */
 #define URING_CACHE_TRUSTED (1U << 0)
 
@@ -50,8 +52,8 @@ void uring_cache_destroy(struct uring_cache *cache);
 /**
  * uring_cache_begin() - before the gets of a batch
  *
- * Looks at what changes without an event (truncated and punched memory files, if there are any), and lets go of
- * buffers whose memory has gone.
+ * Looks at what changes without an event (truncated and punched memory files, if there are any),
+ * and lets go of buffers whose memory has gone.
  * Return: 0 or -errno of hmm_mm_check_files().
  */
 int uring_cache_begin(struct uring_cache *cache);
@@ -59,16 +61,18 @@ int uring_cache_begin(struct uring_cache *cache);
 /**
  * uring_cache_get() - the fixed buffer that [addr, addr + len) lies in
  *
- * True when it returns: the buffer is the memory that is mapped there now. It stays registered until
- * uring_cache_put(); get and put may nest.
+ * True when it returns: the buffer is the memory that is mapped there now. It stays registered
+ * until uring_cache_put(); get and put may nest.
  *
- * But for one thing that neither an event nor a check shows once the page has been touched again: guard pages put in the
- * place of the buffer and taken away (MADV_GUARD_INSTALL, Linux 6.13). A program that does so tells of it with
- * hmm_mm_note(HMM_NOTE_OWN_DISCARD), or runs with the preload object, which does so for it; then it holds for this, too.
+ * But for one thing that neither an event nor a check shows once the page has been touched again:
+ * guard pages put in the place of the buffer and taken away (MADV_GUARD_INSTALL, Linux 6.13). A
+ * program that does so tells of it with hmm_mm_note(HMM_NOTE_OWN_DISCARD), or runs with the preload
+ * object, which does so for it; then it holds for this, too.
  *
- * Return: the slot; -EOPNOTSUPP memory of a kind that cannot be registered or watched: use the plain operation;
- * -EBUSY every slot is in use: likewise; -EFAULT nothing is mapped there; -EPERM it is read-only; -EINVAL; -ESRCH
- * in a forked child, to which neither the cache nor the ring belong.
+ * Return: the slot; -EOPNOTSUPP memory of a kind that cannot be registered or watched: use the
+ * plain operation; -EBUSY every slot is in use: likewise; -EFAULT nothing is mapped there; -EPERM
+ * it is read-only; -EINVAL; -ESRCH in a forked child, to which neither the cache nor the ring
+ * belong.
  */
 int uring_cache_get(struct uring_cache *cache, const void *addr, size_t len);
 void uring_cache_put(struct uring_cache *cache, int slot);

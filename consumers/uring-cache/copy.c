@@ -6,7 +6,10 @@
 #include <time.h>
 #include "copy.h"
 
-/* A block on its way: read, then written, piece by piece where the kernel does less than was asked for. */
+/*
+ * A block on its way: read, then written, piece by piece where the kernel does less than was asked
+ * for.
+ */
 struct block {
 	char *buf;
 	uint64_t offset;
@@ -46,22 +49,22 @@ static int update(struct engine *e, const struct block *b, void *base, size_t le
 {
 	struct iovec iov = { base, length };
 	__u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(&e->ring, (unsigned int)(b - e->blocks), &iov,
-						      &tag, 1);
+	int ret = io_uring_register_buffers_update_tag(&e->ring, (unsigned int)(b - e->blocks),
+						       &iov, &tag, 1);
 
-	return rc < 0 ? rc : 0;
+	return ret < 0 ? ret : 0;
 }
 
 /* A fixed buffer for the block, or none. */
 static int take_slot(struct engine *e, struct block *b)
 {
-	int rc;
+	int ret;
 
 	b->slot = -EOPNOTSUPP;
 	if (e->copy->mode == MODE_REGISTER) {
-		rc = update(e, b, b->buf, e->copy->block);
-		b->slot = rc ? rc : (int)(b - e->blocks);
-		return rc;
+		ret = update(e, b, b->buf, e->copy->block);
+		b->slot = ret ? ret : (int)(b - e->blocks);
+		return ret;
 	}
 	if (e->copy->mode == MODE_CACHE) {
 		b->slot = uring_cache_get(e->cache, b->buf, e->copy->block);
@@ -104,7 +107,7 @@ static void queue(struct engine *e, struct block *b)
 static int begin(struct engine *e, struct block *b)
 {
 	uint64_t left = e->copy->size - e->next;
-	int rc;
+	int ret;
 
 	if (!left)
 		return 0;
@@ -112,9 +115,9 @@ static int begin(struct engine *e, struct block *b)
 		b->buf = map_block(e->copy);
 	if (!b->buf)
 		return -ENOMEM;
-	rc = take_slot(e, b);
-	if (rc)
-		return rc;
+	ret = take_slot(e, b);
+	if (ret)
+		return ret;
 	b->offset = e->next;
 	b->length = (uint32_t)(left < e->copy->block ? left : e->copy->block);
 	b->done = 0;
@@ -157,38 +160,38 @@ static int completed(struct engine *e, struct block *b, int res)
 static int reap(struct engine *e)
 {
 	struct io_uring_cqe *cqe;
-	int rc = io_uring_submit_and_wait(&e->ring, 1);
+	int ret = io_uring_submit_and_wait(&e->ring, 1);
 
-	if (rc < 0 && rc != -EINTR)
-		return rc;
-	rc = e->cache ? uring_cache_begin(e->cache) : 0;
-	while (!rc && !io_uring_peek_cqe(&e->ring, &cqe)) {
+	if (ret < 0 && ret != -EINTR)
+		return ret;
+	ret = e->cache ? uring_cache_begin(e->cache) : 0;
+	while (!ret && !io_uring_peek_cqe(&e->ring, &cqe)) {
 		struct block *b = io_uring_cqe_get_data(cqe);
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&e->ring, cqe);
-		rc = completed(e, b, res);
+		ret = completed(e, b, res);
 	}
-	return rc;
+	return ret;
 }
 
 static int open_engine(struct engine *e, struct copy *copy)
 {
-	int rc = io_uring_queue_init(copy->depth, &e->ring, 0);
+	int ret = io_uring_queue_init(copy->depth, &e->ring, 0);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	e->copy = copy;
 	e->blocks = calloc(copy->depth, sizeof(*e->blocks));
 	if (!e->blocks)
-		rc = -ENOMEM;
-	if (!rc && copy->mode == MODE_REGISTER)
-		rc = io_uring_register_buffers_sparse(&e->ring, copy->depth);
-	if (!rc && copy->mode == MODE_CACHE)
-		rc = hmm_mm_attach(NULL, &e->mm);
-	if (!rc && copy->mode == MODE_CACHE)
-		rc = uring_cache_create(e->mm, &e->ring, 2 * copy->depth, 0, &e->cache);
-	return rc;
+		ret = -ENOMEM;
+	if (!ret && copy->mode == MODE_REGISTER)
+		ret = io_uring_register_buffers_sparse(&e->ring, copy->depth);
+	if (!ret && copy->mode == MODE_CACHE)
+		ret = hmm_mm_attach(NULL, &e->mm);
+	if (!ret && copy->mode == MODE_CACHE)
+		ret = uring_cache_create(e->mm, &e->ring, 2 * copy->depth, 0, &e->cache);
+	return ret;
 }
 
 static void close_engine(struct engine *e)
@@ -209,15 +212,15 @@ int copy_run(struct copy *copy)
 {
 	struct engine e = { 0 };
 	double began = now_seconds();
-	int rc = open_engine(&e, copy);
+	int ret = open_engine(&e, copy);
 
-	if (rc && !e.copy)
-		return rc;
-	for (unsigned int i = 0; !rc && i < copy->depth; i++)
-		rc = begin(&e, &e.blocks[i]);
-	while (!rc && e.busy)
-		rc = reap(&e);
+	if (ret && !e.copy)
+		return ret;
+	for (unsigned int i = 0; !ret && i < copy->depth; i++)
+		ret = begin(&e, &e.blocks[i]);
+	while (!ret && e.busy)
+		ret = reap(&e);
 	copy->seconds = now_seconds() - began;
 	close_engine(&e);
-	return rc;
+	return ret;
 }

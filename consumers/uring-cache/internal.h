@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A cache from inside: table.c finds, takes and gives back; buffer.c makes and judges one registration. */
+/*
+ * A cache from inside: table.c finds, takes and gives back; buffer.c makes and judges one
+ * registration.
+ */
 #ifndef URING_CACHE_INTERNAL_H
 #define URING_CACHE_INTERNAL_H
 
@@ -11,7 +14,10 @@
 #define PIECE_PAGES 512 /* faulted at a time */
 #define NONE (-1)
 
-/* A slot of the ring's table. The callback writes `dead`, nothing else; the rest is the cache's thread's. */
+/*
+ * A slot of the ring's table. The callback writes `dead`, nothing else; the rest is the cache's
+ * thread's.
+ */
 struct buffer {
 	uint64_t start; /* whole pages */
 	uint64_t end;
@@ -27,8 +33,8 @@ struct buffer {
 };
 
 /*
- * All of it lies in memory that is mapped for it alone, between inaccessible pages: the callback touches it, and
- * must touch nothing that is mirrored.
+ * All of it lies in memory that is mapped for it alone, between inaccessible pages: the callback
+ * touches it, and must touch nothing that is mirrored.
  */
 struct uring_cache {
 	struct hmm_mm *mm;

@@ -116,15 +116,15 @@ static void report(const struct copy *c, bool json)
 
 static int copy_files(struct copy *copy, const char *from, const char *to, bool json)
 {
-	int status = open_files(copy, from, to), rc;
+	int status = open_files(copy, from, to), ret;
 
 	if (status)
 		return status;
-	rc = copy_run(copy);
-	if (!rc && close(copy->to))
-		rc = -errno;
-	if (rc)
-		return say(rc);
+	ret = copy_run(copy);
+	if (!ret && close(copy->to))
+		ret = -errno;
+	if (ret)
+		return say(ret);
 	report(copy, json);
 	return EXIT_DONE;
 }

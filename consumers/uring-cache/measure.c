@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What it costs to have a fixed buffer: kept by the cache, or registered and unregistered for each operation. Both
- * sides take turns, medians of the rounds are shown.
+ * What it costs to have a fixed buffer: kept by the cache, or registered and unregistered for each
+ * operation. Both sides take turns, medians of the rounds are shown.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,12 +34,12 @@ static int hold_by_registration(struct bed *b)
 {
 	struct iovec iov = { b->buf, b->len };
 	__u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(&b->ring[1], 0, &iov, &tag, 1);
+	int ret = io_uring_register_buffers_update_tag(&b->ring[1], 0, &iov, &tag, 1);
 
 	iov = (struct iovec){ NULL, 0 };
-	if (rc >= 0)
-		rc = io_uring_register_buffers_update_tag(&b->ring[1], 0, &iov, &tag, 1);
-	return rc < 0 ? rc : 0;
+	if (ret >= 0)
+		ret = io_uring_register_buffers_update_tag(&b->ring[1], 0, &iov, &tag, 1);
+	return ret < 0 ? ret : 0;
 }
 
 /* Nanoseconds each; negative: -errno */
@@ -49,10 +49,10 @@ static double run(struct bed *b, int (*hold)(struct bed *b))
 	uint64_t n = 0;
 
 	do {
-		int rc = hold(b);
+		int ret = hold(b);
 
-		if (rc)
-			return rc;
+		if (ret)
+			return ret;
 		n++;
 		spent = now_seconds() - began;
 	} while (spent < SLICE);
@@ -85,24 +85,24 @@ static int compare(struct bed *b, double *value, double *baseline)
 
 static int open_bed(struct bed *b, size_t len, unsigned int flags)
 {
-	int rc = hmm_mm_attach(NULL, &b->mm);
+	int ret = hmm_mm_attach(NULL, &b->mm);
 
 	b->len = len;
 	b->buf = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!rc && b->buf == MAP_FAILED)
-		rc = -ENOMEM;
-	if (!rc) {
+	if (!ret && b->buf == MAP_FAILED)
+		ret = -ENOMEM;
+	if (!ret) {
 		madvise(b->buf, len, MADV_NOHUGEPAGE);
 		memset(b->buf, 1, len);
-		rc = io_uring_queue_init(4, &b->ring[0], 0);
+		ret = io_uring_queue_init(4, &b->ring[0], 0);
 	}
-	if (!rc)
-		rc = io_uring_queue_init(4, &b->ring[1], 0);
-	if (!rc)
-		rc = io_uring_register_buffers_sparse(&b->ring[1], 1);
-	if (!rc)
-		rc = uring_cache_create(b->mm, &b->ring[0], 8, flags, &b->cache);
-	return rc;
+	if (!ret)
+		ret = io_uring_queue_init(4, &b->ring[1], 0);
+	if (!ret)
+		ret = io_uring_register_buffers_sparse(&b->ring[1], 1);
+	if (!ret)
+		ret = uring_cache_create(b->mm, &b->ring[0], 8, flags, &b->cache);
+	return ret;
 }
 
 static void close_bed(struct bed *b)
@@ -145,12 +145,12 @@ int measure(bool json)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct bed b = { 0 };
 		double value = 0, baseline = 0;
-		int rc = open_bed(&b, cases[i].len, cases[i].flags);
+		int ret = open_bed(&b, cases[i].len, cases[i].flags);
 
-		if (!rc)
-			rc = compare(&b, &value, &baseline);
-		if (rc) {
-			fprintf(stderr, "uring-copy: cannot measure: %s\n", strerror(-rc));
+		if (!ret)
+			ret = compare(&b, &value, &baseline);
+		if (ret) {
+			fprintf(stderr, "uring-copy: cannot measure: %s\n", strerror(-ret));
 			return 3;
 		}
 		close_bed(&b);

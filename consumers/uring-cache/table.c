@@ -21,19 +21,19 @@ int uring_cache_create(struct hmm_mm *mm, struct io_uring *ring, unsigned int sl
 	size_t size = size_of(slots);
 	struct uring_cache *c;
 	char *room;
-	int rc;
+	int ret;
 
 	if (!mm || !ring || !slots || slots > SLOTS_MAX || flags & ~URING_CACHE_TRUSTED)
 		return -EINVAL;
 	room = mmap(NULL, size + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (room == MAP_FAILED)
 		return -ENOMEM;
-	rc = mprotect(room + GUARD, size, PROT_READ | PROT_WRITE) ? -ENOMEM : 0;
-	if (!rc)
-		rc = io_uring_register_buffers_sparse(ring, slots);
-	if (rc) {
+	ret = mprotect(room + GUARD, size, PROT_READ | PROT_WRITE) ? -ENOMEM : 0;
+	if (!ret)
+		ret = io_uring_register_buffers_sparse(ring, slots);
+	if (ret) {
 		munmap(room, size + 2 * GUARD);
-		return rc;
+		return ret;
 	}
 	c = (struct uring_cache *)(room + GUARD);
 	c->mm = mm;
@@ -106,10 +106,10 @@ static void sweep(struct uring_cache *c)
 
 int uring_cache_begin(struct uring_cache *c)
 {
-	int rc = c->files ? hmm_mm_check_files(c->mm) : 0;
+	int ret = c->files ? hmm_mm_check_files(c->mm) : 0;
 
 	sweep(c);
-	return rc < 0 ? rc : 0;
+	return ret < 0 ? ret : 0;
 }
 
 /* The buffer that was not used for the longest time goes. Its slot, or NONE: all are in use. */
@@ -140,20 +140,20 @@ static int find_room(struct uring_cache *c)
 
 static int miss(struct uring_cache *c, uint64_t start, uint64_t end)
 {
-	int slot = find_room(c), rc;
+	int slot = find_room(c), ret;
 	int *bucket = bucket_of(c, start);
 
 	if (slot == NONE)
 		return -EBUSY;
 	/* No memory may be the limit of what may be pinned (RLIMIT_MEMLOCK). */
 	do
-		rc = buffer_make(c, slot, start, end);
-	while (rc == -ENOMEM && evict(c) != NONE);
-	if (rc == -ENOMEM)
-		rc = -EOPNOTSUPP;
-	if (rc) {
-		c->stats.refused += rc == -EOPNOTSUPP;
-		return rc;
+		ret = buffer_make(c, slot, start, end);
+	while (ret == -ENOMEM && evict(c) != NONE);
+	if (ret == -ENOMEM)
+		ret = -EOPNOTSUPP;
+	if (ret) {
+		c->stats.refused += ret == -EOPNOTSUPP;
+		return ret;
 	}
 	c->stats.misses++;
 	c->buffer[slot].next = *bucket;
@@ -167,17 +167,17 @@ static int hit(struct uring_cache *c, uint64_t start, uint64_t end)
 	int *at = bucket_of(c, start);
 
 	while (*at != NONE) {
-		int slot = *at, rc;
+		int slot = *at, ret;
 		struct buffer *b = &c->buffer[slot];
 
 		if (b->start != start || b->end < end) {
 			at = &b->next;
 			continue;
 		}
-		rc = buffer_stands(c, b);
-		if (rc < 0)
-			return rc;
-		if (rc) {
+		ret = buffer_stands(c, b);
+		if (ret < 0)
+			return ret;
+		if (ret) {
 			c->stats.hits++;
 			return slot;
 		}

@@ -46,11 +46,11 @@ static int delay_fetch(struct hmm_device *dev, struct hmm_device_fault *faults, 
 		       uint64_t timeout_ns)
 {
 	struct hmm_device *inner = hmm_device_inner(dev);
-	int rc = hmm_device_get_ops(inner)->fetch_faults(inner, faults, n, timeout_ns);
+	int ret = hmm_device_get_ops(inner)->fetch_faults(inner, faults, n, timeout_ns);
 
-	if (rc > 0)
+	if (ret > 0)
 		wait_for(hmm_device_priv(dev), ON_FETCH);
-	return rc;
+	return ret;
 }
 
 static int delay_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error)
@@ -112,15 +112,15 @@ static int delay_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 		      unsigned int engines, struct hmm_device **dev)
 {
 	struct slow *s = hmm_memory_alloc(sizeof(*s));
-	int rc;
+	int ret;
 
 	if (!s)
 		return -ENOMEM;
 	parse(options, s);
-	rc = hmm_device_create(mm, &delay_ops, s, inner, dev);
-	if (rc)
+	ret = hmm_device_create(mm, &delay_ops, s, inner, dev);
+	if (ret)
 		hmm_memory_free(s, sizeof(*s));
-	return rc;
+	return ret;
 }
 
 const struct hmm_device_driver hmm_delay_driver = {

@@ -113,7 +113,7 @@ static int vanished(struct engine *e, uint64_t addr, int prot)
 int access_recover(struct engine *e)
 {
 	bool stood = access_leave(e);
-	int rc;
+	int ret;
 
 	bump(&e->stats.restarts, 1);
 	e->used = false;
@@ -124,15 +124,15 @@ int access_recover(struct engine *e)
 			return 0;
 	}
 	e->wrote = false;
-	rc = vanished(e, e->va + (e->guard.hit - e->guard.start), e->prot);
+	ret = vanished(e, e->va + (e->guard.hit - e->guard.start), e->prot);
 	/*
 	 * The device has dropped the page. The item begins again, and its own call of hmm_access()
 	 * returns the error.
 	 */
 	if (e->runner->fault_model == HMM_FAULTS_REPLAY &&
-	    (rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON))
-		rc = 0;
-	return rc;
+	    (ret == -EFAULT || ret == -EPERM || ret == -EHWPOISON))
+		ret = 0;
+	return ret;
 }
 
 /*
@@ -181,7 +181,7 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 		.notifier = f->once_notifier,
 		.notifier_seq = f->once_seq,
 	};
-	int rc = -EAGAIN;
+	int ret = -EAGAIN;
 
 	if (va < f->once_start || va + len > f->once_end)
 		return -EFAULT;
@@ -189,15 +189,15 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
 	e->once = true;
 	if (!hmm_range_check(&range, once_checks(e))) {
 		*host = (void *)(uintptr_t)va;
-		rc = e->runner->ops.once
-			     ? e->runner->ops.once(e->runner->priv, e->state, va, len, prot, host)
-			     : 0;
+		ret = e->runner->ops.once
+			      ? e->runner->ops.once(e->runner->priv, e->state, va, len, prot, host)
+			      : 0;
 	}
-	if (rc)
+	if (ret)
 		access_leave(e);
 	else
 		bump(&e->stats.once_uses, 1);
-	return rc;
+	return ret;
 }
 
 /*
@@ -206,20 +206,20 @@ static int use_once(struct engine *e, const struct hmm_device_fault *f, uint64_t
  */
 static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 {
-	int rc = -EFAULT;
+	int ret = -EFAULT;
 
-	for (int i = 0; rc && i < 3; i++) {
+	for (int i = 0; ret && i < 3; i++) {
 		void *host;
 
-		rc = hmm_device_restore(e->runner->dev);
-		if (!rc)
+		ret = hmm_device_restore(e->runner->dev);
+		if (!ret)
 			break;
 		enter(e);
 		if (!translate(e, va, len, prot, &host))
-			rc = 0;
+			ret = 0;
 		access_leave(e);
 	}
-	return rc;
+	return ret;
 }
 
 /*
@@ -229,7 +229,7 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host)
 {
 	struct hmm_device_fault f = { .addr = va, .len = len, .prot = (uint32_t)prot };
-	int rc;
+	int ret;
 
 	if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
 		return -ECANCELED;
@@ -237,11 +237,11 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 		bump(&e->stats.device_faults, 1);
 		return named(e->job->job, va, len, prot) ? lost(e, va, len, prot) : -EFAULT;
 	}
-	rc = fault_raise(e, &f);
-	if (rc || !(f.flags & HMM_FAULT_ONCE))
-		return rc;
-	rc = use_once(e, &f, va, len, prot, host);
-	return rc == -EAGAIN ? IN_VAIN : rc ? rc : 1;
+	ret = fault_raise(e, &f);
+	if (ret || !(f.flags & HMM_FAULT_ONCE))
+		return ret;
+	ret = use_once(e, &f, va, len, prot, host);
+	return ret == -EAGAIN ? IN_VAIN : ret ? ret : 1;
 }
 
 /* Memory that cannot be cached has changed before each use so far. 0: look again. */
@@ -260,7 +260,7 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 	struct runner *r = e->runner;
 	unsigned int vain = 0;
 	bool touched = false;
-	int rc;
+	int ret;
 
 	if (__builtin_expect(va + len < va, 0))
 		return -EFAULT;
@@ -270,15 +270,15 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 		if (__builtin_expect(!translate(e, va, len, prot, host), 1))
 			return 0;
 		access_leave(e);
-		rc = miss(e, va, len, prot, host);
-		if (rc == IN_VAIN)
-			rc = look_again(++vain);
-		if (rc == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
+		ret = miss(e, va, len, prot, host);
+		if (ret == IN_VAIN)
+			ret = look_again(++vain);
+		if (ret == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
 			touched = true;
-			rc = engine_touch(e, va, len, prot);
+			ret = engine_touch(e, va, len, prot);
 		}
-		if (rc)
-			return rc > 0 ? 0 : rc;
+		if (ret)
+			return ret > 0 ? 0 : ret;
 	}
 }
 
@@ -290,19 +290,19 @@ static int bad_prot(int prot)
 static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, void **ptr)
 {
 	struct engine *e = (struct engine *)ctx;
-	int rc;
+	int ret;
 
 	if (__builtin_expect(len - 1 >= HMM_ACCESS_MAX || bad_prot(prot), 0))
 		return -EINVAL;
 	settle(e);
 	if (__builtin_expect(atomic_load_explicit(&e->job->stop, memory_order_relaxed), 0))
 		return -ECANCELED;
-	rc = reach(e, va, len, prot, ptr);
-	if (rc)
-		return rc;
-	rc = hmm_guard_arm(&e->guard, *ptr, len);
-	if (rc)
-		return rc;
+	ret = reach(e, va, len, prot, ptr);
+	if (ret)
+		return ret;
+	ret = hmm_guard_arm(&e->guard, *ptr, len);
+	if (ret)
+		return ret;
 	bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, len);
 	e->va = va;
 	e->prot = prot;
@@ -325,19 +325,19 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 	size_t copied;
 	bool there;
 	void *host;
-	int rc;
+	int ret;
 
 	for (;;) {
 		if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
 			return -ECANCELED;
-		rc = reach(e, va, len, prot, &host);
-		if (rc)
-			return rc;
-		rc = prot & PROT_WRITE ? hmm_copy_to_nofault(host, local, len, &copied)
-				       : hmm_copy_from_nofault(local, host, len, &copied);
-		if (rc && rc != -EFAULT)
-			return rc;
-		there = !rc;
+		ret = reach(e, va, len, prot, &host);
+		if (ret)
+			return ret;
+		ret = prot & PROT_WRITE ? hmm_copy_to_nofault(host, local, len, &copied)
+					: hmm_copy_from_nofault(local, host, len, &copied);
+		if (ret && ret != -EFAULT)
+			return ret;
+		there = !ret;
 		if (__builtin_expect(there && check(e), 1))
 			return 0;
 		if (hmm_mutation(HMM_MUTATION_LOSE_STORE) && prot & PROT_WRITE) {
@@ -351,9 +351,9 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 			continue;
 		}
 		access_leave(e);
-		rc = vanished(e, va + copied, prot);
-		if (rc)
-			return rc;
+		ret = vanished(e, va + copied, prot);
+		if (ret)
+			return ret;
 	}
 }
 
@@ -364,10 +364,10 @@ static int copy(struct hmm_ctx *ctx, char *local, uint64_t va, size_t len, int p
 	settle(e);
 	while (len) {
 		size_t n = len < HMM_ACCESS_MAX ? len : HMM_ACCESS_MAX;
-		int rc = copy_piece(e, local, va, n, prot);
+		int ret = copy_piece(e, local, va, n, prot);
 
-		if (rc)
-			return rc;
+		if (ret)
+			return ret;
 		bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, n);
 		local += n;
 		va += n;

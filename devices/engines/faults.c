@@ -62,7 +62,7 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	struct fault_slot *s = &e->slot;
 	bool slept = false;
 	uint32_t state;
-	int rc;
+	int ret;
 
 	bump(&e->stats.device_faults, 1);
 	f->engine = f->cookie = e->ctx.engine;
@@ -78,10 +78,10 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 	}
 	while ((state = atomic_load(&s->state)) != SLOT_DONE) {
 		if (state == SLOT_PENDING) {
-			rc = hmm_device_serve_faults(r->dev);
-			if (rc && atomic_compare_exchange_strong(&s->state, &state, SLOT_FREE)) {
+			ret = hmm_device_serve_faults(r->dev);
+			if (ret && atomic_compare_exchange_strong(&s->state, &state, SLOT_FREE)) {
 				bump(&e->stats.cancels, 1);
-				return rc;
+				return ret;
 			}
 		}
 		state = wait_a_little(s);
@@ -91,11 +91,11 @@ int fault_raise(struct engine *e, struct hmm_device_fault *f)
 		}
 	}
 	*f = s->fault;
-	rc = s->error;
+	ret = s->error;
 	atomic_store(&s->state, SLOT_FREE);
 	look_sometimes(e, slept);
-	bump(rc ? &e->stats.cancels : &e->stats.replays, 1);
-	return rc;
+	bump(ret ? &e->stats.cancels : &e->stats.replays, 1);
+	return ret;
 }
 
 static unsigned int take(struct runner *r, struct hmm_device_fault *faults, unsigned int n)

@@ -15,18 +15,18 @@
  */
 static int run_item(struct engine *e, struct hmm_job *job, uint64_t item)
 {
-	int rc;
+	int ret;
 
 	if (hmm_guard_landing(&e->guard)) {
-		rc = access_recover(e);
-		if (rc)
-			return rc;
+		ret = access_recover(e);
+		if (ret)
+			return ret;
 	}
-	rc = job->kernel(&e->ctx, item, job->arg);
+	ret = job->kernel(&e->ctx, item, job->arg);
 	/* jumps if the last accesses were not good */
-	if (!rc)
+	if (!ret)
 		e->ctx.ops->settle(&e->ctx);
-	return rc;
+	return ret;
 }
 
 static void run_items(struct engine *e, struct rjob *rj)
@@ -34,17 +34,17 @@ static void run_items(struct engine *e, struct rjob *rj)
 	struct hmm_job *job = rj->job;
 	uint64_t item;
 	int32_t none = 0;
-	int rc;
+	int ret;
 
 	while (!atomic_load_explicit(&rj->stop, memory_order_relaxed) &&
 	       (item = atomic_fetch_add(&rj->next_item, 1)) < rj->items) {
 		e->vanished_times = 0;
-		rc = run_item(e, job, item);
+		ret = run_item(e, job, item);
 		access_leave(e);
 		e->used = e->wrote = false;
-		if (rc) {
+		if (ret) {
 			none = 0;
-			atomic_compare_exchange_strong(&rj->status, &none, rc);
+			atomic_compare_exchange_strong(&rj->status, &none, ret);
 			atomic_store(&rj->stop, 1);
 			break;
 		}
@@ -130,7 +130,7 @@ int runner_create(const struct hmm_software_ops *ops, enum hmm_fault_model model
 static int engine_start(struct runner *r, unsigned int i)
 {
 	struct engine *e = &r->engines[i];
-	int rc;
+	int ret;
 
 	e->runner = r;
 	e->ctx.ops = &access_ctx_ops;
@@ -145,18 +145,18 @@ static int engine_start(struct runner *r, unsigned int i)
 		e->state = pool_map(r->ops.state_size);
 	if (r->ops.state_size && !e->state)
 		return -ENOMEM;
-	rc = hmm_engine_create(hmm_device_mm(r->dev), &e->gate);
-	if (!rc)
-		rc = -pthread_create(&e->thread, NULL, engine_main, e);
-	e->started = !rc;
-	return rc;
+	ret = hmm_engine_create(hmm_device_mm(r->dev), &e->gate);
+	if (!ret)
+		ret = -pthread_create(&e->thread, NULL, engine_main, e);
+	e->started = !ret;
+	return ret;
 }
 
 int runner_start(struct runner *r, struct hmm_device *dev)
 {
 	sigset_t mask;
 	sigset_t old;
-	int rc = hmm_guard_look();
+	int ret = hmm_guard_look();
 
 	r->dev = dev;
 	/* Engines block all signals but those that their own accesses cause. */
@@ -167,10 +167,10 @@ int runner_start(struct runner *r, struct hmm_device *dev)
 	sigdelset(&mask, SIGILL);
 	sigdelset(&mask, SIGTRAP);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
-	for (unsigned int i = 0; !rc && i < r->n; i++)
-		rc = engine_start(r, i);
+	for (unsigned int i = 0; !ret && i < r->n; i++)
+		ret = engine_start(r, i);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
+	return ret;
 }
 
 void runner_stop(struct runner *r)
@@ -208,14 +208,14 @@ int runner_op_submit(struct hmm_device *dev, struct hmm_job *job)
 	struct runner *r = runner_of(dev);
 	struct rjob *rj = objpool_get(&r->job_pool);
 	struct rjob **p = &r->jobs;
-	int rc;
+	int ret;
 
 	if (!rj)
 		return -ENOMEM;
-	rc = hmm_guard_look();
-	if (rc) {
+	ret = hmm_guard_look();
+	if (ret) {
 		objpool_put(&r->job_pool, rj);
-		return rc;
+		return ret;
 	}
 	rj->job = job;
 	rj->items = job->items ? job->items : r->n;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A device that has a runner: the driver's ops, and what the runner does beside or instead of them.
  */
@@ -49,7 +49,7 @@ static int create(struct hmm_mm *mm, const struct hmm_device_ops *driver, struct
 		  struct hmm_device **dev)
 {
 	struct hmm_device_ops ops = *driver;
-	int rc;
+	int ret;
 
 	ops.fetch_faults = runner_op_fetch_faults;
 	ops.fault_done = runner_op_fault_done;
@@ -58,18 +58,18 @@ static int create(struct hmm_mm *mm, const struct hmm_device_ops *driver, struct
 	ops.cancel = runner_op_cancel;
 	ops.get_stats = software_get_stats;
 	ops.destroy = software_destroy;
-	rc = hmm_device_create(mm, &ops, r->priv, NULL, dev);
-	if (rc) {
+	ret = hmm_device_create(mm, &ops, r->priv, NULL, dev);
+	if (ret) {
 		runner_free(r);
-		return rc;
+		return ret;
 	}
 	(*dev)->runner = r;
-	rc = runner_start(r, *dev);
-	if (rc)
+	ret = runner_start(r, *dev);
+	if (ret)
 		hmm_device_destroy(*dev);
 	else
 		r->driver = *driver;
-	return rc;
+	return ret;
 }
 
 int hmm_software_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void *priv,
@@ -81,19 +81,19 @@ int hmm_software_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, voi
 	struct hmm_device_ops driver;
 	struct hmm_device *made;
 	struct runner *r;
-	int rc = take_driver(&driver, ops);
+	int ret = take_driver(&driver, ops);
 
-	if (!rc)
-		rc = take_software(&own, software);
-	if (!rc)
-		rc = runner_create(&own, driver.fault_model, engines, &r);
-	if (rc)
-		return rc;
+	if (!ret)
+		ret = take_software(&own, software);
+	if (!ret)
+		ret = runner_create(&own, driver.fault_model, engines, &r);
+	if (ret)
+		return ret;
 	r->priv = priv;
-	rc = create(mm, &driver, r, &made);
-	if (!rc)
+	ret = create(mm, &driver, r, &made);
+	if (!ret)
 		*dev = made;
-	return rc;
+	return ret;
 }
 
 void *hmm_software_state(struct hmm_device *dev, unsigned int engine)

@@ -25,13 +25,13 @@ touch(uint64_t va, bool write)
 {
 	volatile _Atomic unsigned char *p = (volatile _Atomic unsigned char *)(uintptr_t)va;
 	struct hmm_guard g;
-	int rc;
+	int ret;
 
 	if (hmm_guard_landing(&g))
 		return -EFAULT;
-	rc = hmm_guard_arm(&g, (void *)(uintptr_t)va, 1);
-	if (rc)
-		return rc;
+	ret = hmm_guard_arm(&g, (void *)(uintptr_t)va, 1);
+	if (ret)
+		return ret;
 	if (write)
 		atomic_fetch_or(p, 0);
 	else
@@ -44,12 +44,12 @@ int engine_touch(struct engine *e, uint64_t va, size_t len, int prot)
 {
 	const uint64_t end = va + len;
 	struct hmm_vma vma = { .end = 0 };
-	int rc = 0;
+	int ret = 0;
 
-	for (; !rc && va < end; va = (va & ~(HMM_PAGE_SIZE - 1)) + HMM_PAGE_SIZE) {
+	for (; !ret && va < end; va = (va & ~(HMM_PAGE_SIZE - 1)) + HMM_PAGE_SIZE) {
 		if (va >= vma.end && hmm_vma_find(hmm_device_mm(e->runner->dev), va, &vma))
 			return -EFAULT;
-		rc = may_be_served(&vma, va, prot) ? touch(va, prot & PROT_WRITE) : -EFAULT;
+		ret = may_be_served(&vma, va, prot) ? touch(va, prot & PROT_WRITE) : -EFAULT;
 	}
-	return rc;
+	return ret;
 }

@@ -40,9 +40,9 @@ static int strike(struct faulty *f, int where)
 static int error_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
 	struct hmm_device *inner = hmm_device_inner(dev);
-	int rc = strike(hmm_device_priv(dev), ON_MAP);
+	int ret = strike(hmm_device_priv(dev), ON_MAP);
 
-	return rc ? rc : hmm_device_get_ops(inner)->map(inner, map);
+	return ret ? ret : hmm_device_get_ops(inner)->map(inner, map);
 }
 
 static int error_fault_done(struct hmm_device *dev, const struct hmm_device_fault *fault, int error)
@@ -57,9 +57,9 @@ static int error_fault_done(struct hmm_device *dev, const struct hmm_device_faul
 static int error_submit(struct hmm_device *dev, struct hmm_job *job)
 {
 	struct hmm_device *inner = hmm_device_inner(dev);
-	int rc = strike(hmm_device_priv(dev), ON_SUBMIT);
+	int ret = strike(hmm_device_priv(dev), ON_SUBMIT);
 
-	return rc ? rc : hmm_device_get_ops(inner)->submit(inner, job);
+	return ret ? ret : hmm_device_get_ops(inner)->submit(inner, job);
 }
 
 static int error_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
@@ -112,15 +112,15 @@ static int error_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 		      unsigned int engines, struct hmm_device **dev)
 {
 	struct faulty *f = hmm_memory_alloc(sizeof(*f));
-	int rc;
+	int ret;
 
 	if (!f)
 		return -ENOMEM;
 	parse(options, f);
-	rc = hmm_device_create(mm, &error_ops, f, inner, dev);
-	if (rc)
+	ret = hmm_device_create(mm, &error_ops, f, inner, dev);
+	if (ret)
 		hmm_memory_free(f, sizeof(*f));
-	return rc;
+	return ret;
 }
 
 const struct hmm_device_driver hmm_error_driver = {

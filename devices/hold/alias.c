@@ -36,10 +36,10 @@ static int alias_read(struct hold_device *dev, struct hold_page *page, unsigned 
 	uint64_t word;
 
 	for (i = 0; i + 8 <= len; i += 8) {
-		int rc = hmm_load_nofault(src + i, 8, &word);
+		int ret = hmm_load_nofault(src + i, 8, &word);
 
-		if (rc)
-			return rc;
+		if (ret)
+			return ret;
 		memcpy(dst + i, &word, 8);
 	}
 	return hmm_copy_from_nofault(dst + i, src + i, len - i, NULL);
@@ -54,12 +54,12 @@ static int alias_write(struct hold_device *dev, struct hold_page *page, unsigned
 	uint64_t word;
 
 	for (i = 0; i + 8 <= len; i += 8) {
-		int rc;
+		int ret;
 
 		memcpy(&word, src + i, 8);
-		rc = hmm_store_nofault(dst + i, 8, word);
-		if (rc)
-			return rc;
+		ret = hmm_store_nofault(dst + i, 8, word);
+		if (ret)
+			return ret;
 	}
 	return hmm_copy_to_nofault(dst + i, src + i, len - i, NULL);
 }

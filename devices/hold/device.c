@@ -10,7 +10,7 @@ int hold_device_create(struct hmm_mm *mm, unsigned int max_pins, hold_find_alias
 		       void *arg, struct hold_device **out)
 {
 	struct hold_device *dev = calloc(1, sizeof(*dev));
-	int rc;
+	int ret;
 
 	if (!dev)
 		return -ENOMEM;
@@ -19,11 +19,11 @@ int hold_device_create(struct hmm_mm *mm, unsigned int max_pins, hold_find_alias
 	dev->find_alias = find_alias;
 	dev->arg = arg;
 	if (pipe2(dev->scratch, O_CLOEXEC | O_NONBLOCK)) {
-		rc = -errno;
+		ret = -errno;
 		goto err_free;
 	}
-	rc = hold_pin_init(dev);
-	if (rc)
+	ret = hold_pin_init(dev);
+	if (ret)
 		goto err_pipe;
 	*out = dev;
 	return 0;
@@ -33,7 +33,7 @@ err_pipe:
 	close(dev->scratch[1]);
 err_free:
 	free(dev);
-	return rc;
+	return ret;
 }
 
 void hold_device_destroy(struct hold_device *dev)

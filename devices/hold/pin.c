@@ -10,17 +10,17 @@
 
 int hold_pin_init(struct hold_device *dev)
 {
-	int rc;
+	int ret;
 
 	dev->pin_used = calloc(dev->max_pins ? dev->max_pins : 1, 1);
 	if (!dev->pin_used)
 		return -ENOMEM;
-	rc = io_uring_queue_init(4, &dev->ring, 0);
-	if (rc)
+	ret = io_uring_queue_init(4, &dev->ring, 0);
+	if (ret)
 		/* io_uring is denied or too old: hold_device_pins() says that there are no pins */
 		return 0;
-	rc = io_uring_register_buffers_sparse(&dev->ring, dev->max_pins);
-	if (rc) {
+	ret = io_uring_register_buffers_sparse(&dev->ring, dev->max_pins);
+	if (ret) {
 		io_uring_queue_exit(&dev->ring);
 		return 0;
 	}
@@ -40,15 +40,15 @@ static int pin_update(struct hold_device *dev, unsigned int slot, void *base, si
 {
 	struct iovec iov = { base, len };
 	__u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(&dev->ring, slot, &iov, &tag, 1);
+	int ret = io_uring_register_buffers_update_tag(&dev->ring, slot, &iov, &tag, 1);
 
-	return rc < 0 ? rc : 0;
+	return ret < 0 ? ret : 0;
 }
 
 static int pin_take(struct hold_device *dev, struct hold_page *page, const struct hmm_vma *vma)
 {
 	unsigned int slot;
-	int rc;
+	int ret;
 
 	if (!dev->pins)
 		return -EOPNOTSUPP;
@@ -56,9 +56,9 @@ static int pin_take(struct hold_device *dev, struct hold_page *page, const struc
 		;
 	if (slot == dev->max_pins)
 		return -ENOSPC;
-	rc = pin_update(dev, slot, (void *)page->addr, HMM_PAGE_SIZE);
-	if (rc)
-		return rc;
+	ret = pin_update(dev, slot, (void *)page->addr, HMM_PAGE_SIZE);
+	if (ret)
+		return ret;
 	dev->pin_used[slot] = 1;
 	page->slot = slot;
 	return 0;
@@ -76,7 +76,7 @@ static int pin_io(struct hold_device *dev, struct hold_page *page, unsigned int 
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&dev->ring);
 	struct io_uring_cqe *cqe;
 	void *addr = (void *)(page->addr + offset);
-	int rc;
+	int ret;
 
 	if (!sqe)
 		return -EBUSY;
@@ -86,24 +86,24 @@ static int pin_io(struct hold_device *dev, struct hold_page *page, unsigned int 
 	else
 		io_uring_prep_read_fixed(sqe, dev->scratch[0], addr, len, (__u64)-1,
 					 (int)page->slot);
-	rc = io_uring_submit_and_wait(&dev->ring, 1);
-	if (rc < 0)
-		return rc;
-	rc = io_uring_wait_cqe(&dev->ring, &cqe);
-	if (rc)
-		return rc;
-	rc = cqe->res;
+	ret = io_uring_submit_and_wait(&dev->ring, 1);
+	if (ret < 0)
+		return ret;
+	ret = io_uring_wait_cqe(&dev->ring, &cqe);
+	if (ret)
+		return ret;
+	ret = cqe->res;
 	io_uring_cqe_seen(&dev->ring, cqe);
-	return rc == (int)len ? 0 : (rc < 0 ? rc : -EIO);
+	return ret == (int)len ? 0 : (ret < 0 ? ret : -EIO);
 }
 
 static int pin_read(struct hold_device *dev, struct hold_page *page, unsigned int offset, void *buf,
 		    unsigned int len)
 {
-	int rc = pin_io(dev, page, offset, len, true);
+	int ret = pin_io(dev, page, offset, len, true);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	return read(dev->scratch[0], buf, len) == (ssize_t)len ? 0 : -EIO;
 }
 

@@ -57,7 +57,7 @@ int hold_range_create(struct hold_device *dev, uint64_t start, unsigned int n, u
 {
 	struct hold_range *range;
 	unsigned int i;
-	int rc;
+	int ret;
 
 	if (!n || stride < HMM_PAGE_SIZE)
 		return -EINVAL;
@@ -72,11 +72,11 @@ int hold_range_create(struct hold_device *dev, uint64_t start, unsigned int n, u
 		range->page[i].addr = start + i * stride;
 		range->page[i].pipe[0] = range->page[i].pipe[1] = -1;
 	}
-	rc = hmm_interval_notifier_insert(dev->mm, start, (n - 1) * stride + HMM_PAGE_SIZE,
-					  &range_ops, range, &range->ni);
-	if (rc) {
+	ret = hmm_interval_notifier_insert(dev->mm, start, (n - 1) * stride + HMM_PAGE_SIZE,
+					   &range_ops, range, &range->ni);
+	if (ret) {
 		free(range);
-		return rc;
+		return ret;
 	}
 	*out = range;
 	return 0;
@@ -121,16 +121,16 @@ static int fault_and_take(struct hold_range *range, struct hold_page *page, uint
 		.default_flags = HMM_PFN_REQ_FAULT | (page->written ? HMM_PFN_REQ_WRITE : 0),
 	};
 	struct hmm_vma vma;
-	int rc;
+	int ret;
 
 	*pfn = 0;
-	rc = hmm_range_fault(&r, timeout_ns);
-	if (rc)
-		return rc;
+	ret = hmm_range_fault(&r, timeout_ns);
+	if (ret)
+		return ret;
 	page->seq = r.notifier_seq;
 	if (page->method == HOLD_ALIAS) {
-		rc = hmm_vma_find(range->dev->mm, page->addr, &vma);
-		if (rc || vma.start > page->addr)
+		ret = hmm_vma_find(range->dev->mm, page->addr, &vma);
+		if (ret || vma.start > page->addr)
 			return -EAGAIN;
 	}
 	return methods[page->method]->take(range->dev, page, &vma);
@@ -142,14 +142,14 @@ int hold_fault(struct hold_range *range, unsigned int i, enum hold_method method
 	struct hold_page *page = &range->page[i];
 	uint64_t pfn;
 	bool retry;
-	int rc;
+	int ret;
 
 	hold_drop(range, i);
 	page->method = method;
 	page->written = write || method == HOLD_PIN;
-	rc = fault_and_take(range, page, timeout_ns, &pfn);
-	if (rc)
-		return rc;
+	ret = fault_and_take(range, page, timeout_ns, &pfn);
+	if (ret)
+		return ret;
 	page->held = true;
 
 	hmm_mm_commit_begin(range->dev->mm);

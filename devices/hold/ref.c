@@ -22,16 +22,16 @@ static int ref_take(struct hold_device *dev, struct hold_page *page, const struc
 {
 	struct iovec iov = { (void *)page->addr, HMM_PAGE_SIZE };
 	ssize_t n;
-	int rc;
+	int ret;
 
 	if (pipe2(page->pipe, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	n = vmsplice(page->pipe[1], &iov, 1, 0);
 	if (n == (ssize_t)HMM_PAGE_SIZE)
 		return 0;
-	rc = n < 0 ? -errno : -EFAULT;
+	ret = n < 0 ? -errno : -EFAULT;
 	ref_drop(dev, page);
-	return rc;
+	return ret;
 }
 
 static int ref_read(struct hold_device *dev, struct hold_page *page, unsigned int offset, void *buf,

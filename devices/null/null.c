@@ -58,14 +58,14 @@ static int null_open(struct hmm_mm *mm, struct hmm_device *inner, const char *op
 		     unsigned int engines, struct hmm_device **dev)
 {
 	struct hmm_ptable *table;
-	int rc = hmm_ptable_create(NULL, &table);
+	int ret = hmm_ptable_create(NULL, &table);
 
-	if (rc)
-		return rc;
-	rc = hmm_device_create(mm, &null_ops, table, NULL, dev);
-	if (rc)
+	if (ret)
+		return ret;
+	ret = hmm_device_create(mm, &null_ops, table, NULL, dev);
+	if (ret)
 		hmm_ptable_destroy(table);
-	return rc;
+	return ret;
 }
 
 const struct hmm_device_driver hmm_null_driver = {

@@ -8,10 +8,10 @@ static int soft_map(struct hmm_device *dev, const struct hmm_device_map *map)
 {
 	struct soft *soft = hmm_device_priv(dev);
 	uint64_t n = 0;
-	int rc = hmm_ptable_set(soft->table, map->start, map->shift, map->pfns, map->n);
+	int ret = hmm_ptable_set(soft->table, map->start, map->shift, map->pfns, map->n);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	for (uint64_t i = 0; i < map->n; i++)
 		n += map->pfns[i] != 0;
 	atomic_fetch_add_explicit(map->shift == 12   ? &soft->pages_4k
@@ -105,17 +105,17 @@ static int soft_open(struct hmm_mm *mm, struct hmm_device *inner, const char *op
 					     .enter = tlb_enter };
 	struct hmm_device_ops ops = soft_ops;
 	struct soft *soft = hmm_memory_alloc(sizeof(*soft));
-	int rc;
+	int ret;
 
 	if (!soft)
 		return -ENOMEM;
 	parse(options, soft, &ops.fault_model);
-	rc = hmm_ptable_create(NULL, &soft->table);
-	if (!rc)
-		rc = hmm_software_create(mm, &ops, soft, &software, engines, dev);
-	if (rc)
+	ret = hmm_ptable_create(NULL, &soft->table);
+	if (!ret)
+		ret = hmm_software_create(mm, &ops, soft, &software, engines, dev);
+	if (ret)
 		soft_free(soft);
-	return rc;
+	return ret;
 }
 
 const struct hmm_device_driver hmm_soft_driver = {

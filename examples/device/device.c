@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * count: a device in software that counts how often its engines look an address up. The library
  * gives it threads, jobs and a fault buffer; it keeps a page table and says how an address is
@@ -129,7 +129,7 @@ static int count_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 	/* Memory of malloc() may be mirrored: a callback must not touch it. */
 	struct count *c = hmm_memory_alloc(sizeof(*c));
 	unsigned int faults = HMM_FAULTS_REPLAY;
-	int rc;
+	int ret;
 
 	(void)inner;
 	if (!c)
@@ -137,14 +137,14 @@ static int count_open(struct hmm_mm *mm, struct hmm_device *inner, const char *o
 	/* The words are in the driver's options below: they were checked before. */
 	hmm_device_option_word(options, "faults", "replay|none", &faults);
 	ops.fault_model = faults;
-	rc = hmm_device_option(options, "label", c->label, sizeof(c->label));
-	if (rc >= 0)
-		rc = hmm_ptable_create(NULL, &c->table);
-	if (!rc)
-		rc = hmm_software_create(mm, &ops, c, &count_software, engines, dev);
-	if (rc)
+	ret = hmm_device_option(options, "label", c->label, sizeof(c->label));
+	if (ret >= 0)
+		ret = hmm_ptable_create(NULL, &c->table);
+	if (!ret)
+		ret = hmm_software_create(mm, &ops, c, &count_software, engines, dev);
+	if (ret)
 		count_free(c);
-	return rc;
+	return ret;
 }
 
 const struct hmm_device_driver count_driver = {

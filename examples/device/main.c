@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Registers the device, opens it by name under another of the library's, and adds numbers up on it.
  */
@@ -20,13 +20,13 @@ static int add(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	struct job *job = arg;
 	unsigned int *local = ctx->scratch;
 	uint64_t sum = 0;
-	int rc = hmm_load(ctx, local, (uint64_t)(uintptr_t)(job->numbers + item * n),
-			  n * sizeof(*local));
+	int ret = hmm_load(ctx, local, (uint64_t)(uintptr_t)(job->numbers + item * n),
+			   n * sizeof(*local));
 
-	for (uint64_t i = 0; !rc && i < n; i++)
+	for (uint64_t i = 0; !ret && i < n; i++)
 		sum += local[i];
 	job->sums[item] = sum;
-	return rc;
+	return ret;
 }
 
 static int run(struct hmm_mm *mm, struct job *job, struct hmm_device_stats *stats)
@@ -34,17 +34,17 @@ static int run(struct hmm_mm *mm, struct job *job, struct hmm_device_stats *stat
 	struct hmm_job work = { .size = sizeof(work), .kernel = add, .arg = job, .items = ITEMS };
 	struct hmm_device *dev = NULL;
 	struct hmm_svm *svm = NULL;
-	int rc = hmm_device_open(mm, "delay:us=5,count:label=adds up", 2, &dev);
+	int ret = hmm_device_open(mm, "delay:us=5,count:label=adds up", 2, &dev);
 
-	if (!rc)
-		rc = hmm_svm_create(mm, dev, NULL, &svm);
-	if (!rc)
-		rc = hmm_svm_run(svm, &work);
-	if (!rc)
-		rc = hmm_device_get_stats(dev, stats);
+	if (!ret)
+		ret = hmm_svm_create(mm, dev, NULL, &svm);
+	if (!ret)
+		ret = hmm_svm_run(svm, &work);
+	if (!ret)
+		ret = hmm_device_get_stats(dev, stats);
 	hmm_svm_destroy(svm);
 	hmm_device_destroy(dev);
-	return rc;
+	return ret;
 }
 
 int main(void)
@@ -53,21 +53,21 @@ int main(void)
 	struct job job = { .numbers = malloc(NUMBERS * sizeof(*job.numbers)) };
 	struct hmm_mm *mm = NULL;
 	uint64_t sum = 0;
-	int rc = job.numbers ? hmm_mm_attach(NULL, &mm) : -1;
+	int ret = job.numbers ? hmm_mm_attach(NULL, &mm) : -1;
 
 	for (unsigned int i = 0; job.numbers && i < NUMBERS; i++)
 		job.numbers[i] = i;
-	if (!rc)
-		rc = hmm_device_register(&count_driver);
-	if (!rc)
-		rc = run(mm, &job, &stats);
+	if (!ret)
+		ret = hmm_device_register(&count_driver);
+	if (!ret)
+		ret = run(mm, &job, &stats);
 	hmm_device_unregister("count");
 	hmm_mm_detach(mm);
 	free(job.numbers);
 	for (unsigned int i = 0; i < ITEMS; i++)
 		sum += job.sums[i];
-	if (rc || sum != (uint64_t)NUMBERS * (NUMBERS - 1) / 2) {
-		fprintf(stderr, "error %d, sum %llu\n", rc, (unsigned long long)sum);
+	if (ret || sum != (uint64_t)NUMBERS * (NUMBERS - 1) / 2) {
+		fprintf(stderr, "error %d, sum %llu\n", ret, (unsigned long long)sum);
 		return 1;
 	}
 	printf("sum %llu, %llu look-ups, %llu faults\n", (unsigned long long)sum,

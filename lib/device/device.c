@@ -203,13 +203,13 @@ int hmm_device_create(struct hmm_mm *mm, const struct hmm_device_ops *ops, void 
 	HMM_NO_CANCEL;
 	struct hmm_device_ops own;
 	struct hmm_device *d;
-	int rc;
+	int ret;
 
 	if (!mm)
 		return -EINVAL;
-	rc = take_ops(&own, ops);
-	if (rc)
-		return rc;
+	ret = take_ops(&own, ops);
+	if (ret)
+		return ret;
 	if (inner && (inner->mm != mm || inner->outer || atomic_load(&inner->svm)))
 		return -EINVAL;
 	if (mm_inherited(mm))
@@ -314,10 +314,10 @@ int hmm_device_get_stats(struct hmm_device *dev, struct hmm_device_stats *stats)
 	DEBUG_CALL(dev->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
 	struct hmm_device_stats now = { .size = sizeof(now) };
-	int rc = grow_room(stats, GROW_LEAST(struct hmm_device_stats, engines));
+	int ret = grow_room(stats, GROW_LEAST(struct hmm_device_stats, engines));
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	if (epoch_inherited(dev->epoch))
 		return -ESRCH;
 	now.retries = atomic_load(&dev->retries);

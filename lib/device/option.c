@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Options of a device, as its driver's open() gets them: "NAME=VALUE,NAME=VALUE"; and what a driver
  * says that there is: "NAME=VALUES NAME=VALUES". Nothing here looks at the program's locale, where

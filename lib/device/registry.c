@@ -153,12 +153,14 @@ static void let_go(struct layer *layers, int n)
 	epoch_unlock(&lock);
 }
 
-/* One token between commas: an option of the last layer, or the next device with its first option. */
+/*
+ * One token between commas: an option of the last layer, or the next device with its first option.
+ */
 static int parse_token(char *token, struct layer *layers, int *n)
 {
 	char *colon = strchr(token, ':');
 	char *equals = strchr(token, '=');
-	int rc;
+	int ret;
 
 	if (equals && (!colon || colon > equals)) {
 		if (*n == 0 || !*layers[*n - 1].options)
@@ -174,9 +176,9 @@ static int parse_token(char *token, struct layer *layers, int *n)
 	if (colon && !colon[1])
 		return -EINVAL;
 	layers[*n] = (struct layer){ .driver = NULL };
-	rc = find_driver(token, &layers[*n]);
-	if (rc)
-		return rc;
+	ret = find_driver(token, &layers[*n]);
+	if (ret)
+		return ret;
 	if (colon)
 		strcpy(layers[*n].options, colon + 1);
 	(*n)++;
@@ -188,21 +190,21 @@ static int parse(const char *spec, struct layer *layers, int *n)
 	char buf[SPEC_MAX];
 	char *rest = buf;
 	char *token;
-	int rc = 0;
+	int ret = 0;
 
 	if (!spec || strlen(spec) >= sizeof(buf))
 		return -EINVAL;
 	strcpy(buf, spec);
-	while (!rc && (token = strsep(&rest, ",")))
-		rc = parse_token(token, layers, n);
+	while (!ret && (token = strsep(&rest, ",")))
+		ret = parse_token(token, layers, n);
 	/* Each device but the last must stack, and the last must not. */
-	for (int i = 0; !rc && i < *n; i++)
+	for (int i = 0; !ret && i < *n; i++)
 		if (layers[i].driver->stacks != (i < *n - 1))
-			rc = -EINVAL;
+			ret = -EINVAL;
 		else
-			rc = hmm_device_option_check(layers[i].options, layers[i].driver->options,
-						     NULL);
-	return rc;
+			ret = hmm_device_option_check(layers[i].options, layers[i].driver->options,
+						      NULL);
+	return ret;
 }
 
 int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
@@ -214,10 +216,10 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 	struct hmm_device *inner = NULL;
 	struct hmm_device *outer;
 	int n = 0;
-	int rc = parse(spec, layers, &n);
+	int ret = parse(spec, layers, &n);
 
-	if (!rc)
-		rc = mm_alive(mm);
+	if (!ret)
+		ret = mm_alive(mm);
 
 	if (engines == 0) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -226,17 +228,17 @@ int hmm_device_open(struct hmm_mm *mm, const char *spec, unsigned int engines,
 			  : cpus < ENGINES_DEFAULT ? (unsigned int)cpus
 						   : ENGINES_DEFAULT;
 	}
-	for (int i = n - 1; !rc && i >= 0; i--) {
+	for (int i = n - 1; !ret && i >= 0; i--) {
 		const struct hmm_device_driver *driver = layers[i].driver;
 
-		rc = driver->open(mm, inner, layers[i].options, engines, &outer);
-		if (!rc)
+		ret = driver->open(mm, inner, layers[i].options, engines, &outer);
+		if (!ret)
 			inner = outer;
 	}
 	let_go(layers, n);
-	if (rc)
+	if (ret)
 		hmm_device_destroy(inner);
 	else
 		*dev = inner;
-	return rc;
+	return ret;
 }

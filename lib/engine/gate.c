@@ -106,7 +106,7 @@ static void tell_closer(struct gate *gate)
 static int wait_open(struct gate *gate, uint64_t deadline)
 {
 	int cpu = sched_getcpu();
-	int rc = 0;
+	int ret = 0;
 
 	for (int i = 0; i < SPIN_ENGINE; i++) {
 		if (!atomic_load_explicit(&gate->closed, memory_order_relaxed))
@@ -116,14 +116,14 @@ static int wait_open(struct gate *gate, uint64_t deadline)
 		cpu_relax();
 	}
 	atomic_fetch_add(&gate->sleepers, 1);
-	for (uint32_t closed; !rc && (closed = atomic_load(&gate->closed));) {
+	for (uint32_t closed; !ret && (closed = atomic_load(&gate->closed));) {
 		futex_wait(&gate->closed, closed, deadline_slice_ns(deadline));
 		if (atomic_load(&gate->closed) && deadline_passed(deadline) &&
 		    !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
-			rc = -ETIME;
+			ret = -ETIME;
 	}
 	atomic_fetch_sub(&gate->sleepers, 1);
-	return rc;
+	return ret;
 }
 
 static bool leave(struct hmm_engine *e)
@@ -288,7 +288,7 @@ static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
 	uint64_t began = 0;
-	int rc = 0;
+	int ret = 0;
 
 	for (int i = 0; i < SPIN_CLOSER; i++) {
 		if (is_empty(gate))
@@ -304,7 +304,7 @@ static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 		if (is_empty(gate))
 			break;
 		if (deadline_passed(deadline)) {
-			rc = -ETIME;
+			ret = -ETIME;
 			break;
 		}
 		if (!began)
@@ -314,7 +314,7 @@ static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 		futex_wait(&gate->left, left, 1000000);
 	}
 	atomic_store(&gate->waiting, 0);
-	return rc;
+	return ret;
 }
 
 /*
@@ -370,24 +370,24 @@ bool gate_try_quiesce(struct hmm_mm *mm)
 int gate_close(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;
-	int rc;
+	int ret;
 
 	held_begin(mm);
-	rc = deadline_lock(&mm->gate.lock, deadline);
-	if (rc) {
+	ret = deadline_lock(&mm->gate.lock, deadline);
+	if (ret) {
 		held_not();
-		return rc;
+		return ret;
 	}
 	atomic_store_explicit(&gate->closer_cpu, sched_getcpu(), memory_order_relaxed);
 	atomic_fetch_or(&gate->closed, GATE_CLOSER);
 	if (hmm_mutation(HMM_MUTATION_NO_QUIESCE))
 		return 0;
-	rc = wait_empty(mm, deadline);
-	if (rc)
+	ret = wait_empty(mm, deadline);
+	if (ret)
 		unshut(mm);
 	else
 		quiesce_all(gate);
-	return rc;
+	return ret;
 }
 
 /*

@@ -248,12 +248,12 @@ int mm_invalidate(struct hmm_mm *mm, const struct hmm_invalidation *inv, uint64_
 {
 	struct hmm_invalidation copy = *inv;
 	uint64_t n;
-	int rc;
+	int ret;
 
 	assert(!in_callback);
-	rc = gate_close(mm, deadline);
-	if (rc)
-		return rc;
+	ret = gate_close(mm, deadline);
+	if (ret)
+		return ret;
 	n = notifiers_invalidate(mm, &copy);
 	gate_open(mm);
 	return (int)n;

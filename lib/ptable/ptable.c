@@ -32,10 +32,10 @@ int hmm_ptable_create(const struct hmm_ptable_geometry *geometry, struct hmm_pta
 	const struct hmm_ptable_geometry *g = geometry ? geometry : &default_geometry;
 	struct hmm_ptable *t;
 	uint32_t shift = g->page_shift;
-	int rc = geometry_check(g);
+	int ret = geometry_check(g);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	t = pool_map(sizeof(*t));
 	if (!t)
 		return -ENOMEM;
@@ -241,7 +241,7 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
 	struct pt_node *node = NULL;
 	uint32_t level = 0;
 	uint64_t size = 1ULL << (shift & 63);
-	int rc = 0;
+	int ret = 0;
 
 	while (level < table->levels && table->shift[level] != shift)
 		level++;
@@ -259,11 +259,11 @@ int hmm_ptable_set(struct hmm_ptable *table, uint64_t addr, uint32_t shift, cons
 	for (uint64_t done; n; n -= done, entries += done, addr += done << shift) {
 		node = node_for(table, level, addr);
 		if (!node) {
-			rc = -ENOMEM;
+			ret = -ENOMEM;
 			break;
 		}
 		done = set_run(table, node, pt_index(table, level, addr), entries, n);
 	}
 	pthread_mutex_unlock(&table->lock);
-	return rc;
+	return ret;
 }

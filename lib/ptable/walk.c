@@ -54,7 +54,7 @@ int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 	HMM_INSIDE;
 	uint64_t last = end == UINT64_MAX ? table->last_addr : end - 1;
 	struct gathered g;
-	int rc;
+	int ret;
 
 	if (epoch_inherited(table->epoch))
 		return -ESRCH;
@@ -67,9 +67,9 @@ int hmm_ptable_walk(struct hmm_ptable *table, uint64_t start, uint64_t end,
 		gather(table, table->root, 0, start, last, &g);
 		pthread_mutex_unlock(&table->lock);
 		for (unsigned int i = 0; i < g.n; i++) {
-			rc = fn(g.addr[i], g.shift[i], g.entry[i], arg);
-			if (rc)
-				return rc;
+			ret = fn(g.addr[i], g.shift[i], g.entry[i], arg);
+			if (ret)
+				return ret;
 		}
 		if (g.n < BATCH)
 			break;

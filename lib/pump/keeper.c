@@ -235,9 +235,9 @@ static void reap(struct keeper *k)
 static bool has_ended(const struct keeper *k)
 {
 	siginfo_t info = { 0 };
-	long rc = raw5(SYS_waitid, P_PID, k->pid, (long)&info, WEXITED | WNOHANG | __WALL, 0);
+	long ret = raw5(SYS_waitid, P_PID, k->pid, (long)&info, WEXITED | WNOHANG | __WALL, 0);
 
-	return rc || info.si_pid;
+	return ret || info.si_pid;
 }
 
 static bool start(struct keeper *k)

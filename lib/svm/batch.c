@@ -70,7 +70,7 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	uint64_t start = f->addr & ~(HMM_PAGE_SIZE - 1);
 	struct hmm_range range = { .size = sizeof(range), .start = start, .hmm_pfns = pfns };
 	struct svm_notifier *w;
-	int rc;
+	int ret;
 
 	range.end = (f->addr + f->len + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	if (range.end - start > sizeof(pfns) / sizeof(pfns[0]) * HMM_PAGE_SIZE)
@@ -85,9 +85,9 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 		return -EOPNOTSUPP;
 	range.notifier = w->ni;
 	range.default_flags = HMM_PFN_REQ_FAULT | (f->prot & PROT_WRITE ? HMM_PFN_REQ_WRITE : 0);
-	rc = hmm_range_fault(&range, svm->options.fault_timeout_ns);
-	if (rc)
-		return rc == -EBUSY ? -ETIME : rc;
+	ret = hmm_range_fault(&range, svm->options.fault_timeout_ns);
+	if (ret)
+		return ret == -EBUSY ? -ETIME : ret;
 	f->flags |= HMM_FAULT_ONCE;
 	f->once_notifier = range.notifier;
 	f->once_seq = range.notifier_seq;
@@ -100,27 +100,27 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 static void answer(struct hmm_svm *svm, struct hmm_device_fault *f, const struct svm_fetch *fetch)
 {
 	struct svm_need need = { .missing = true, .raised_after = fetch->raised_after };
-	int rc = 0;
+	int ret = 0;
 
 	/* the device may not set this flag itself */
 	f->flags &= ~HMM_FAULT_ONCE;
 	if (!f->len || f->addr + f->len < f->addr)
-		rc = -EFAULT;
+		ret = -EFAULT;
 	else if (!(f->prot & PROT_READ) || f->prot & ~(uint32_t)(PROT_READ | PROT_WRITE))
-		rc = -EINVAL;
+		ret = -EINVAL;
 	else if (f->flags & HMM_FAULT_VANISHED)
-		rc = svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len,
-			      deadline_after(svm->options.fault_timeout_ns));
-	if (!rc) {
-		rc = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &need);
-		if (rc == 1)
-			rc = grant_once(svm, f);
-		else if (!rc && !need.walks)
+		ret = svm_drop(svm, f->addr & ~(HMM_PAGE_SIZE - 1), f->addr + f->len,
+			       deadline_after(svm->options.fault_timeout_ns));
+	if (!ret) {
+		ret = svm_fault_span(svm, f->addr, f->addr + f->len, (int)f->prot, &need);
+		if (ret == 1)
+			ret = grant_once(svm, f);
+		else if (!ret && !need.walks)
 			count(&svm->stats.coalesced, 1);
 	}
-	count(rc ? &svm->stats.cancels : &svm->stats.replays, 1);
+	count(ret ? &svm->stats.cancels : &svm->stats.replays, 1);
 	device_lock(svm->dev);
-	svm->dev->ops.fault_done(svm->dev, f, rc);
+	svm->dev->ops.fault_done(svm->dev, f, ret);
 	device_unlock(svm->dev);
 }
 
@@ -209,17 +209,17 @@ int svm_batch_start(struct hmm_svm *svm)
 {
 	sigset_t all;
 	sigset_t old;
-	int rc = 0;
+	int ret = 0;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (!rc && svm->n_threads < svm->options.fault_threads) {
-		rc = -pthread_create(&svm->threads[svm->n_threads], NULL, fault_thread, svm);
-		if (!rc)
+	while (!ret && svm->n_threads < svm->options.fault_threads) {
+		ret = -pthread_create(&svm->threads[svm->n_threads], NULL, fault_thread, svm);
+		if (!ret)
 			svm->n_threads++;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return rc;
+	return ret;
 }
 
 void svm_batch_stop(struct hmm_svm *svm)

@@ -79,14 +79,14 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 {
 	uint64_t start = 0;
 	uint64_t end = UINT64_MAX;
-	int rc = mm_alive(svm->mm);
+	int ret = mm_alive(svm->mm);
 
-	if (!rc)
-		rc = look(svm, addr, rq->ask, &rq->look);
-	if (rc == -ENOENT || (!rc && rq->look.vma.start > addr))
+	if (!ret)
+		ret = look(svm, addr, rq->ask, &rq->look);
+	if (ret == -ENOENT || (!ret && rq->look.vma.start > addr))
 		return -EFAULT;
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	if (!svm_allowed(svm, addr, prot, &start, &end))
 		return -EACCES;
 	if (start < rq->look.vma.start)
@@ -150,18 +150,18 @@ uint64_t chunk_word(struct hmm_svm *svm, const struct chunk_request *rq, uint32_
 /* Called in a commit section with the chunk claimed, as it reads words and writes them back. */
 int chunk_partial(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	int rc = 0;
+	int ret = 0;
 
-	for (uint64_t addr = start, next; !rc && addr < end; addr = next) {
+	for (uint64_t addr = start, next; !ret && addr < end; addr = next) {
 		uint32_t shift;
 		uint64_t word = pt_get(svm->chunks, addr, &shift) | CHUNK_PARTIAL;
 
 		next = (addr | ((1ULL << shift) - 1)) + 1;
 		if (word != CHUNK_PARTIAL)
-			rc = hmm_ptable_set(svm->chunks, addr & ~((1ULL << shift) - 1), shift,
-					    &word, 1);
+			ret = hmm_ptable_set(svm->chunks, addr & ~((1ULL << shift) - 1), shift,
+					     &word, 1);
 	}
-	return rc;
+	return ret;
 }
 
 int chunk_upgrade(struct hmm_svm *svm, uint64_t addr, uint64_t word)

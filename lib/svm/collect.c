@@ -42,11 +42,11 @@ static int drop_unmapped(uint64_t addr, uint32_t shift, uint64_t word, void *arg
 		return 0;
 	/* the library's own memory is often mapped into the holes */
 	for (uint64_t a = addr; a < end; a = vma.end) {
-		int rc = hmm_vma_find(svm->mm, a, &vma);
+		int ret = hmm_vma_find(svm->mm, a, &vma);
 
-		if (rc == -ENOENT || (!rc && vma.start >= end))
+		if (ret == -ENOENT || (!ret && vma.start >= end))
 			break;
-		if (rc || vma.kind != HMM_VMA_SPECIAL)
+		if (ret || vma.kind != HMM_VMA_SPECIAL)
 			return 0;
 	}
 	return svm_drop(svm, addr, end, c->deadline);

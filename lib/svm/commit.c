@@ -17,7 +17,7 @@ int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
 {
 	uint64_t n = (rq->end - rq->start) >> HMM_PAGE_SHIFT;
 	uint64_t blocks = chunk_blocks(rq->shift, rq->start, rq->end);
-	int rc = 0;
+	int ret = 0;
 
 	*word = CHUNK_PRESENT;
 	for (uint64_t i = 0; i < n; i++) {
@@ -35,12 +35,12 @@ int chunk_judge(const struct chunk_request *rq, uint64_t *pfns, uint64_t *word)
 		pfns[i] = 0;
 		*word |= CHUNK_PARTIAL;
 		if (addr < rq->need_end && addr + HMM_PAGE_SIZE > rq->need_start)
-			rc = 1;
+			ret = 1;
 	}
 	*word |= blocks;
 	if (blocks == chunk_blocks(rq->shift, rq->start, rq->end) && !(*word & CHUNK_PARTIAL))
 		*word |= CHUNK_WRITE;
-	return rc;
+	return ret;
 }
 
 static bool is_large(const struct hmm_svm *svm, const struct chunk_request *rq,
@@ -75,18 +75,18 @@ static int install(struct hmm_svm *svm, struct chunk_request *rq, const uint64_t
 		   bool upgrade, bool large)
 {
 	struct hmm_device_map map = { .start = rq->start, .pfns = pfns };
-	int rc;
+	int ret;
 
 	map.flags = (upgrade ? HMM_MAP_UPGRADE : 0) | (rq->prefetch ? HMM_MAP_PREFETCH : 0);
 	map.shift = large ? CHUNK_MAX_SHIFT : HMM_PAGE_SHIFT;
 	map.n = large ? 1 : (rq->end - rq->start) >> HMM_PAGE_SHIFT;
-	rc = map_on(svm->dev, &map);
-	if (!rc)
+	ret = map_on(svm->dev, &map);
+	if (!ret)
 		return 0;
 	/* The device may have installed a part, so the table has the chunk until it is dropped. */
 	chunk_partial(svm, rq->start, rq->end);
 	rq->refused = true;
-	return rc < 0 ? rc : -EIO;
+	return ret < 0 ? ret : -EIO;
 }
 
 /*
@@ -106,23 +106,23 @@ static int commit_whole(struct hmm_svm *svm, struct chunk_request *rq, uint64_t 
 	uint64_t old = chunk_word(svm, rq, &shift);
 	bool upgrade = old && !(old & CHUNK_PARTIAL) && shift >= rq->shift && rq->prot & PROT_WRITE;
 	bool large = is_large(svm, rq, pfns);
-	int rc = 0;
+	int ret = 0;
 
 	if (rq->look.vma.kind == HMM_VMA_SYSV) {
 		word |= CHUNK_CHECKED;
-		rc = checked_add(svm, rq, old & CHUNK_CHECKED);
+		ret = checked_add(svm, rq, old & CHUNK_CHECKED);
 	}
 	/* The table comes first: it may say too much, but never too little. */
-	if (!rc)
-		rc = chunk_remember(svm, rq, large ? word | CHUNK_LARGE : word);
-	if (rc)
-		return rc;
+	if (!ret)
+		ret = chunk_remember(svm, rq, large ? word | CHUNK_LARGE : word);
+	if (ret)
+		return ret;
 	if (!large && shift == rq->shift && chunk_is_whole(old, shift, rq))
 		leave_writable(rq, pfns, old);
-	rc = install(svm, rq, pfns, upgrade, large);
-	if (!rc && upgrade)
+	ret = install(svm, rq, pfns, upgrade, large);
+	if (!ret && upgrade)
 		count(&svm->stats.upgrades, 1);
-	return rc;
+	return ret;
 }
 
 /* Installs a block of a chunk that the device held when the walk began. */
@@ -131,30 +131,30 @@ static int commit_block(struct hmm_svm *svm, struct chunk_request *rq, const uin
 {
 	uint32_t shift;
 	uint64_t old = chunk_word(svm, rq, &shift);
-	int rc;
+	int ret;
 
 	if (!chunk_is_whole(old, shift, rq))
 		return CHUNK_CHANGED;
-	rc = chunk_upgrade(svm, rq->start, word);
-	if (!rc)
-		rc = install(svm, rq, pfns, true, false);
-	if (!rc)
+	ret = chunk_upgrade(svm, rq->start, word);
+	if (!ret)
+		ret = install(svm, rq, pfns, true, false);
+	if (!ret)
 		count(&svm->stats.upgrades, 1);
-	return rc;
+	return ret;
 }
 
 int chunk_commit(struct hmm_svm *svm, struct chunk_request *rq, uint64_t *pfns, uint64_t word)
 {
 	uint64_t start = rq->start;
 	uint64_t end = rq->end;
-	int rc;
+	int ret;
 
 	if (!svm_allowed(svm, rq->need_start, rq->prot, &start, &end) || start > rq->start ||
 	    end < rq->end)
 		return -EACCES;
-	rc = rq->block ? commit_block(svm, rq, pfns, word) : commit_whole(svm, rq, pfns, word);
-	if (rc)
-		return rc;
+	ret = rq->block ? commit_block(svm, rq, pfns, word) : commit_whole(svm, rq, pfns, word);
+	if (ret)
+		return ret;
 	install_note(svm, rq->start, rq->end);
 	if (rq->prefetch)
 		count(&svm->stats.prefetched, 1);

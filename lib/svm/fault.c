@@ -90,9 +90,9 @@ static bool discard_beside(struct hmm_svm *svm, const struct chunk_request *rq)
 	       !discard_pending(svm->mm, rq->need_start, rq->need_end);
 }
 
-static bool may_be_elsewhere(int rc)
+static bool may_be_elsewhere(int ret)
 {
-	return rc == -EFAULT || rc == -EPERM || rc == -EHWPOISON || rc == -EACCES;
+	return ret == -EFAULT || ret == -EPERM || ret == -EHWPOISON || ret == -EACCES;
 }
 
 /*
@@ -101,7 +101,7 @@ static bool may_be_elsewhere(int rc)
  */
 static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 {
-	int rc;
+	int ret;
 
 	/*
 	 * The chunk table is written before the device: the thread that has the claim may be
@@ -110,9 +110,9 @@ static int found(struct hmm_svm *svm, const struct chunk_request *rq)
 	if (!chunk_found(svm, rq->need_start, rq->need_end, rq->prot) ||
 	    claim_held(svm, rq->start, rq->end))
 		return 0;
-	rc = hmm_mm_barrier(svm->mm, deadline_left_ns(rq->deadline));
-	if (rc)
-		return rc;
+	ret = hmm_mm_barrier(svm->mm, deadline_left_ns(rq->deadline));
+	if (ret)
+		return ret;
 	return chunk_found(svm, rq->need_start, rq->need_end, rq->prot);
 }
 
@@ -152,14 +152,14 @@ static int served(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, ui
 /* The table has the chunk, but the device lacks a part of it. */
 static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 {
-	int rc = section_begin(svm, rq->deadline);
+	int ret = section_begin(svm, rq->deadline);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	count(&svm->stats.reinstalled, 1);
-	rc = chunk_partial(svm, rq->need_start, rq->need_end);
+	ret = chunk_partial(svm, rq->need_start, rq->need_end);
 	section_end(svm);
-	return rc;
+	return ret;
 }
 
 /* Faults the chunk at addr. *next: where the next chunk begins. */
@@ -169,16 +169,16 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 	struct chunk_request rq = { .deadline = deadline_after(svm->options.fault_timeout_ns) };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
 	bool waited = false;
-	int rc = served(svm, addr, end, prot, next, need);
+	int ret = served(svm, addr, end, prot, next, need);
 
-	if (rc) {
-		count(&svm->stats.chunks_found, rc > 0);
-		return rc > 0 ? 0 : rc;
+	if (ret) {
+		count(&svm->stats.chunks_found, ret > 0);
+		return ret > 0 ? 0 : ret;
 	}
 	for (;; rq.ask = true) {
-		rc = chunk_choose(svm, addr, prot, max_shift, &rq);
-		if (rc)
-			return rc;
+		ret = chunk_choose(svm, addr, prot, max_shift, &rq);
+		if (ret)
+			return ret;
 		rq.need_start = addr;
 		rq.need_end = end < rq.end ? end : rq.end;
 		if (discard_beside(svm, &rq)) {
@@ -187,10 +187,10 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 		}
 		*next = rq.end;
 		rq.stream = svm_streaming(svm, addr & ~(FILE_WRITE_BLOCK - 1));
-		rc = found(svm, &rq);
-		if (rc < 0)
-			return rc;
-		if (rc && !is_missing(svm, &rq, need)) {
+		ret = found(svm, &rq);
+		if (ret < 0)
+			return ret;
+		if (ret && !is_missing(svm, &rq, need)) {
 			count(&svm->stats.chunks_found, 1);
 			return 0;
 		}
@@ -201,21 +201,21 @@ static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int pro
 			waited = true;
 			continue;
 		}
-		rc = chunk_found(svm, rq.need_start, rq.need_end, prot);
-		if (rc && !is_missing(svm, &rq, need)) {
+		ret = chunk_found(svm, rq.need_start, rq.need_end, prot);
+		if (ret && !is_missing(svm, &rq, need)) {
 			claim_end(svm, rq.start, rq.end);
 			continue;
 		}
-		if (rc)
-			rc = discards_wait(svm, &rq);
+		if (ret)
+			ret = discards_wait(svm, &rq);
 		need->walks++;
-		if (!rc)
-			rc = chunk_populate(svm, &rq);
+		if (!ret)
+			ret = chunk_populate(svm, &rq);
 		claim_end(svm, rq.start, rq.end);
-		if (rc == 0)
+		if (ret == 0)
 			note(svm, &rq);
-		if (!may_be_elsewhere(rc) || rq.end - rq.start == HMM_PAGE_SIZE)
-			return rc;
+		if (!may_be_elsewhere(ret) || rq.end - rq.start == HMM_PAGE_SIZE)
+			return ret;
 		max_shift = smaller((unsigned int)__builtin_ctzll(rq.end - rq.start));
 	}
 }
@@ -227,11 +227,11 @@ int svm_fault_span(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot,
 	int worst = 0;
 
 	for (addr &= ~(HMM_PAGE_SIZE - 1); addr < end; addr = next) {
-		int rc = fault_chunk(svm, addr, end, prot, &next, need);
+		int ret = fault_chunk(svm, addr, end, prot, &next, need);
 
-		if (rc < 0)
-			return rc;
-		worst |= rc;
+		if (ret < 0)
+			return ret;
+		worst |= ret;
 	}
 	return worst;
 }
@@ -264,20 +264,20 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
 		struct svm_need need = { .missing = false };
 		struct hmm_vma vma;
-		int rc = hmm_vma_find(svm->mm, start, &vma);
+		int ret = hmm_vma_find(svm->mm, start, &vma);
 
-		if (rc == -ENOENT)
+		if (ret == -ENOENT)
 			break;
-		if (rc)
-			return rc;
+		if (ret)
+			return ret;
 		next = vma.start > start ? vma.start : vma.end;
 		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL ||
 		    (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
-		rc = fault_chunk(svm, start, end, prot, &next, &need);
-		if (rc == -ENOMEM || rc == -ESRCH || rc == -ETIME)
-			return rc;
-		if (rc == 0)
+		ret = fault_chunk(svm, start, end, prot, &next, &need);
+		if (ret == -ENOMEM || ret == -ESRCH || ret == -ETIME)
+			return ret;
+		if (ret == 0)
 			bytes += (int64_t)((next < end ? next : end) - start);
 		if (need.walks)
 			count(&svm->stats.prefetched, 1);

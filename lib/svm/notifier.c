@@ -81,7 +81,7 @@ static int notifier_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 {
 	struct hmm_interval_notifier_ops ops = notifier_ops;
 	struct svm_notifier *w = objpool_get(&svm->small_pool);
-	int rc;
+	int ret;
 
 	if (!w)
 		return -ENOMEM;
@@ -89,10 +89,10 @@ static int notifier_new(struct hmm_svm *svm, uint64_t start, uint64_t deadline)
 	ops.ignored_events = svm->dev->ops.ignored_events;
 	w->node.start = start;
 	w->node.end = start + svm->options.notifier_size;
-	rc = ni_insert(svm->mm, start, svm->options.notifier_size, &ops, w, &w->ni, deadline);
-	if (rc) {
+	ret = ni_insert(svm->mm, start, svm->options.notifier_size, &ops, w, &w->ni, deadline);
+	if (ret) {
 		objpool_put(&svm->small_pool, w);
-		return rc;
+		return ret;
 	}
 	pthread_mutex_lock(&svm->lock);
 	itree_insert(&svm->notifiers, &w->node);
@@ -118,29 +118,29 @@ static struct hmm_interval_notifier *notifier_find(struct hmm_svm *svm, uint64_t
 int svm_notifier_ensure(struct hmm_svm *svm, uint64_t addr, uint64_t deadline,
 			struct hmm_interval_notifier **ni)
 {
-	int rc;
+	int ret;
 
 	*ni = notifier_find(svm, addr);
 	if (*ni)
 		return 0;
-	rc = deadline_lock(&svm->notifier_lock, deadline);
-	if (rc)
-		return rc;
+	ret = deadline_lock(&svm->notifier_lock, deadline);
+	if (ret)
+		return ret;
 	*ni = notifier_find(svm, addr);
 	if (!*ni) {
-		rc = notifier_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
+		ret = notifier_new(svm, addr & ~(svm->options.notifier_size - 1), deadline);
 		*ni = notifier_find(svm, addr);
 	}
 	pthread_mutex_unlock(&svm->notifier_lock);
-	return rc;
+	return ret;
 }
 
 static int notifier_free(struct hmm_svm *svm, struct svm_notifier *w, uint64_t deadline)
 {
-	int rc = ni_remove(w->ni, deadline);
+	int ret = ni_remove(w->ni, deadline);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	itree_remove(&svm->notifiers, &w->node);
 	svm->n_notifiers--;
 	objpool_put(&svm->small_pool, w);
@@ -195,18 +195,18 @@ uint64_t svm_notifiers_collect(struct hmm_svm *svm)
 
 int svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end, uint64_t deadline)
 {
-	int rc = mm_alive(svm->mm);
+	int ret = mm_alive(svm->mm);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	if (start >= end)
 		return -EINVAL;
 	/* drivers get whole pages */
 	start &= ~(HMM_PAGE_SIZE - 1);
 	end = end > -HMM_PAGE_SIZE ? UINT64_MAX : (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
-	rc = gate_close(svm->mm, deadline);
-	if (rc)
-		return rc;
+	ret = gate_close(svm->mm, deadline);
+	if (ret)
+		return ret;
 	svm_forget(svm, start, end, HMM_EVENT_MIGRATE);
 	gate_open(svm->mm);
 	return 0;

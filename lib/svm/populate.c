@@ -53,16 +53,16 @@ static void request(const struct chunk_request *rq, struct hmm_range *range)
 int section_begin(struct hmm_svm *svm, uint64_t deadline)
 {
 	for (;;) {
-		int rc = device_lock_until(svm->dev, deadline);
+		int ret = device_lock_until(svm->dev, deadline);
 
-		if (rc)
-			return rc;
+		if (ret)
+			return ret;
 		if (gate_commit_try(svm->mm))
 			return 0;
 		device_unlock(svm->dev);
-		rc = gate_wait_open(svm->mm, deadline);
-		if (rc)
-			return rc;
+		ret = gate_wait_open(svm->mm, deadline);
+		if (ret)
+			return ret;
 	}
 }
 
@@ -95,19 +95,19 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct ran
 		  struct chunk_request *rq, uint64_t word)
 {
 	for (;;) {
-		int rc = try_commit(svm, range, walked, rq, word);
+		int ret = try_commit(svm, range, walked, rq, word);
 		uint64_t seq;
 
-		if (rc == CHUNK_LATER || rc == CHUNK_COLLIDED)
+		if (ret == CHUNK_LATER || ret == CHUNK_COLLIDED)
 			count(&svm->dev->retries, 1);
-		if (rc != CHUNK_LATER)
-			return rc;
+		if (ret != CHUNK_LATER)
+			return ret;
 		hmm_trace(retry, svm->mm, range->start, range->end);
-		rc = mm_alive(svm->mm);
-		if (!rc)
-			rc = mm_refused();
-		if (rc)
-			return rc;
+		ret = mm_alive(svm->mm);
+		if (!ret)
+			ret = mm_refused();
+		if (ret)
+			return ret;
 		if (deadline_passed(rq->deadline))
 			return -ETIME;
 		/*
@@ -115,9 +115,9 @@ static int commit(struct hmm_svm *svm, struct hmm_range *range, const struct ran
 		 * shows whether it was about this chunk. If it was not, the walk's result is still
 		 * right and only the commit is repeated.
 		 */
-		rc = ni_read_begin(range->notifier, rq->deadline, &seq);
-		if (rc)
-			return rc;
+		ret = ni_read_begin(range->notifier, rq->deadline, &seq);
+		if (ret)
+			return ret;
 		if (!ni_unchanged(range->notifier, range->start, range->end, &range->notifier_seq))
 			return CHUNK_COLLIDED;
 		sched_yield();
@@ -144,15 +144,15 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 	struct range_walked walked;
 	uint64_t word;
 	int need;
-	int rc;
+	int ret;
 
 	do {
 		request(rq, range);
 		count(&svm->stats.range_faults, 1);
-		rc = range_walk(range, deadline_left_ns(rq->deadline), look, &walked);
-		if (rc) {
+		ret = range_walk(range, deadline_left_ns(rq->deadline), look, &walked);
+		if (ret) {
 			chunk_look_again(svm, rq->start);
-			return rc == -EBUSY ? -ETIME : rc;
+			return ret == -EBUSY ? -ETIME : ret;
 		}
 		/*
 		 * The first walk is progress, which moves the deadline. A further one after a
@@ -165,15 +165,15 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 			chunk_look_again(svm, rq->start);
 		if (dirties_all(rq, range->hmm_pfns)) {
 			rq->huge = true;
-			rc = CHUNK_COLLIDED;
+			ret = CHUNK_COLLIDED;
 			continue;
 		}
 		need = chunk_judge(rq, range->hmm_pfns, &word);
-		rc = commit(svm, range, &walked, rq, word);
-	} while (rc == CHUNK_COLLIDED);
+		ret = commit(svm, range, &walked, rq, word);
+	} while (ret == CHUNK_COLLIDED);
 	if (rq->refused)
 		svm_drop(svm, rq->start, rq->end, deadline_after(svm->options.fault_timeout_ns));
-	return rc ? rc : need;
+	return ret ? ret : need;
 }
 
 static int populate(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_interval_notifier *ni)
@@ -181,15 +181,15 @@ static int populate(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_in
 	struct hmm_range range = {
 		.size = sizeof(range), .notifier = ni, .start = rq->start, .end = rq->end
 	};
-	int rc;
+	int ret;
 
 	range.hmm_pfns = objpool_get(&svm->pfns_pool);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
 	rq->refused = false;
-	rc = walk_and_commit(svm, rq, &range);
+	ret = walk_and_commit(svm, rq, &range);
 	objpool_put(&svm->pfns_pool, range.hmm_pfns);
-	return rc;
+	return ret;
 }
 
 /*
@@ -219,14 +219,14 @@ int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 {
 	struct hmm_interval_notifier *ni;
 	struct chunk_request block;
-	int rc = svm_notifier_ensure(svm, rq->start, rq->deadline, &ni);
+	int ret = svm_notifier_ensure(svm, rq->start, rq->deadline, &ni);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	rq->shift = (uint32_t)__builtin_ctzll(rq->end - rq->start);
 	do
-		rc = take_block(svm, rq, &block) ? populate(svm, &block, ni)
-						 : populate(svm, rq, ni);
-	while (rc == CHUNK_CHANGED);
-	return rc;
+		ret = take_block(svm, rq, &block) ? populate(svm, &block, ni)
+						  : populate(svm, rq, ni);
+	while (ret == CHUNK_CHANGED);
+	return ret;
 }

@@ -48,10 +48,10 @@ static int populate_range(struct hmm_svm *svm, const struct hmm_job_range *r, st
 {
 	for (bool pending = true;;) {
 		const bool was_pending = pending;
-		int rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
+		int ret = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
 
-		if (rc != 1)
-			return rc;
+		if (ret != 1)
+			return ret;
 		pending = discard_pending(svm->mm, r->start, r->end);
 		if (!pending && !was_pending)
 			return -EOPNOTSUPP;
@@ -66,13 +66,13 @@ static int populate_ranges(struct hmm_svm *svm, const struct hmm_job *job, struc
 {
 	const uint64_t deadline = deadline_after(DISCARD_NS);
 	unsigned int walks = need->walks;
-	int rc = 0;
+	int ret = 0;
 
-	for (uint32_t i = 0; i < job->nranges && rc >= 0; i++)
-		rc = populate_range(svm, &job->ranges[i], need, deadline);
+	for (uint32_t i = 0; i < job->nranges && ret >= 0; i++)
+		ret = populate_range(svm, &job->ranges[i], need, deadline);
 	if (need->walks != walks)
 		count(&svm->stats.restores, 1);
-	return rc;
+	return ret;
 }
 
 /*
@@ -107,21 +107,21 @@ static int job_add(struct hmm_svm *svm, struct hmm_job *job)
 static int job_remove(struct hmm_svm *svm, const struct hmm_job *job, uint64_t deadline)
 {
 	struct svm_job *found;
-	int rc = 0;
+	int ret = 0;
 
 	pthread_mutex_lock(&svm->lock);
 	found = *job_find(svm, job);
 	if (found)
 		found->ended = true;
 	/* The caller may free the job after this, so no thread may be reading its ranges. */
-	while (found && !rc && svm->restoring)
-		rc = deadline_cond_wait(&svm->claimed, &svm->lock, deadline);
-	if (found && !rc)
+	while (found && !ret && svm->restoring)
+		ret = deadline_cond_wait(&svm->claimed, &svm->lock, deadline);
+	if (found && !ret)
 		*job_find(svm, job) = found->next;
 	pthread_mutex_unlock(&svm->lock);
-	if (found && !rc)
+	if (found && !ret)
 		objpool_put(&svm->small_pool, found);
-	return rc;
+	return ret;
 }
 
 static bool job_ended(struct hmm_svm *svm, const struct hmm_job *job)
@@ -169,11 +169,11 @@ static int install_ranges(struct hmm_svm *svm, const struct hmm_job *job, struct
 	for (uint32_t i = 0; i < job->nranges; i++) {
 		const struct hmm_job_range *r = &job->ranges[i];
 		const unsigned int walks = need->walks;
-		const int rc = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
+		const int ret = svm_fault_span(svm, r->start, r->end, (int)r->prot, need);
 
-		installed |= !rc && need->walks != walks;
-		if (!first && rc)
-			first = rc < 0 ? rc : -EAGAIN;
+		installed |= !ret && need->walks != walks;
+		if (!first && ret)
+			first = ret < 0 ? ret : -EAGAIN;
 	}
 	return installed ? 1 : first;
 }
@@ -191,11 +191,11 @@ static int restore_all(struct hmm_svm *svm, struct svm_need *need)
 	int first = 0;
 
 	for (unsigned int n = 0; (job = job_at(svm, n)); n++) {
-		const int rc = install_ranges(svm, job, need);
+		const int ret = install_ranges(svm, job, need);
 
-		installed |= rc == 1;
-		if (!first && rc < 0)
-			first = rc;
+		installed |= ret == 1;
+		if (!first && ret < 0)
+			first = ret;
 	}
 	if (need->walks != walks)
 		count(&svm->stats.restores, 1);
@@ -203,10 +203,10 @@ static int restore_all(struct hmm_svm *svm, struct svm_need *need)
 		return 0;
 	first = 0;
 	for (unsigned int n = 0; (job = job_at(svm, n)); n++) {
-		const int rc = populate_ranges(svm, job, need);
+		const int ret = populate_ranges(svm, job, need);
 
 		if (!first)
-			first = rc;
+			first = ret;
 	}
 	return first;
 }
@@ -214,31 +214,31 @@ static int restore_all(struct hmm_svm *svm, struct svm_need *need)
 int svm_restore(struct hmm_svm *svm)
 {
 	struct svm_need need = { .raised_after = UINT64_MAX };
-	int rc;
+	int ret;
 
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring++;
 	need.missing = svm->vain >= VAIN_MAX;
 	pthread_mutex_unlock(&svm->lock);
-	rc = restore_all(svm, &need);
+	ret = restore_all(svm, &need);
 	pthread_mutex_lock(&svm->lock);
 	svm->restoring--;
 	svm->vain = need.walks ? 0 : svm->vain + 1;
 	pthread_cond_broadcast(&svm->claimed);
 	pthread_mutex_unlock(&svm->lock);
-	return rc;
+	return ret;
 }
 
 static int barrier(struct hmm_svm *svm)
 {
 	uint64_t dropped;
-	int rc = hmm_mm_barrier(svm->mm, HMM_FOREVER);
+	int ret = hmm_mm_barrier(svm->mm, HMM_FOREVER);
 
-	if (rc)
-		return rc;
-	rc = hmm_mm_check_files(svm->mm);
-	if (rc < 0)
-		return rc;
+	if (ret)
+		return ret;
+	ret = hmm_mm_check_files(svm->mm);
+	if (ret < 0)
+		return ret;
 	dropped = svm_revalidate(svm);
 	count(&svm->stats.barriers, 1);
 	count(&svm->stats.dropped_at_submit, dropped);
@@ -282,28 +282,28 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job)
 	HMM_CANCEL_POINT;
 	bool no_faults = svm->dev->ops.fault_model == HMM_FAULTS_NONE;
 	struct svm_need need = { .missing = false };
-	int rc = check_job(job);
+	int ret = check_job(job);
 
-	if (!rc)
-		rc = barrier(svm);
-	if (rc)
-		return rc;
+	if (!ret)
+		ret = barrier(svm);
+	if (ret)
+		return ret;
 	svm_collect_maybe(svm);
 	job->status = 0;
 	__atomic_store_n(&job->done, 0, __ATOMIC_RELAXED);
 	if (no_faults) {
-		rc = populate_ranges(svm, job, &need);
-		if (!rc)
-			rc = job_add(svm, job);
-		if (rc)
-			return rc;
+		ret = populate_ranges(svm, job, &need);
+		if (!ret)
+			ret = job_add(svm, job);
+		if (ret)
+			return ret;
 	}
 	device_lock(svm->dev);
-	rc = submit_to(svm->dev, job);
+	ret = submit_to(svm->dev, job);
 	device_unlock(svm->dev);
-	if (rc && no_faults)
+	if (ret && no_faults)
 		job_remove(svm, job, 0);
-	return rc;
+	return ret;
 }
 
 int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
@@ -311,39 +311,39 @@ int hmm_svm_wait(struct hmm_svm *svm, struct hmm_job *job, uint64_t timeout_ns)
 	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	uint64_t deadline = deadline_after(timeout_ns);
-	int rc = 0;
+	int ret = 0;
 
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
 	/* The device is asked only once whether the job has ended. */
 	if (!job_ended(svm, job))
-		rc = wait_for(svm->dev, job, timeout_ns);
-	return rc ? rc : job_remove(svm, job, deadline);
+		ret = wait_for(svm->dev, job, timeout_ns);
+	return ret ? ret : job_remove(svm, job, deadline);
 }
 
 int hmm_svm_cancel(struct hmm_svm *svm, struct hmm_job *job)
 {
 	DEBUG_CALL(svm->mm, DEBUG_QUICK);
 	HMM_NO_CANCEL;
-	int rc;
+	int ret;
 
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
 	device_lock(svm->dev);
-	rc = svm->dev->ops.cancel(svm->dev, job);
+	ret = svm->dev->ops.cancel(svm->dev, job);
 	device_unlock(svm->dev);
-	return rc;
+	return ret;
 }
 
 int hmm_svm_run(struct hmm_svm *svm, struct hmm_job *job)
 {
 	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	int rc = hmm_svm_submit(svm, job);
+	int ret = hmm_svm_submit(svm, job);
 
-	if (!rc)
-		rc = hmm_svm_wait(svm, job, HMM_FOREVER);
-	return rc ? rc : job->status;
+	if (!ret)
+		ret = hmm_svm_wait(svm, job, HMM_FOREVER);
+	return ret ? ret : job->status;
 }
 
 int hmm_device_restore(struct hmm_device *dev)

@@ -106,32 +106,32 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 	struct hmm_svm_options filled;
 	struct hmm_svm *none = NULL;
 	struct hmm_svm *svm;
-	int rc = options_fill(&filled, options);
+	int ret = options_fill(&filled, options);
 
 	if (!mm || !dev || dev->mm != mm || dev->outer)
-		rc = -EINVAL;
-	if (!rc)
-		rc = mm_alive(mm);
-	if (rc)
-		return rc;
+		ret = -EINVAL;
+	if (!ret)
+		ret = mm_alive(mm);
+	if (ret)
+		return ret;
 	svm = pool_map(sizeof(*svm));
 	if (!svm)
 		return -ENOMEM;
 	init(svm, mm, dev);
 	svm->options = filled;
-	rc = hmm_ptable_create(&chunk_geometry, &svm->chunks);
-	if (!rc && !atomic_compare_exchange_strong(&dev->svm, &none, svm))
-		rc = -EBUSY;
-	if (rc) {
+	ret = hmm_ptable_create(&chunk_geometry, &svm->chunks);
+	if (!ret && !atomic_compare_exchange_strong(&dev->svm, &none, svm))
+		ret = -EBUSY;
+	if (ret) {
 		fini(svm);
-		return rc;
+		return ret;
 	}
-	rc = hmm_quiescer_add(mm, &quiescer_ops, dev, &svm->quiescer);
-	if (!rc)
-		rc = svm_batch_start(svm);
-	if (rc) {
+	ret = hmm_quiescer_add(mm, &quiescer_ops, dev, &svm->quiescer);
+	if (!ret)
+		ret = svm_batch_start(svm);
+	if (ret) {
 		hmm_svm_destroy(svm);
-		return rc;
+		return ret;
 	}
 	*out = svm;
 	return 0;

@@ -118,15 +118,15 @@ static bool widen(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t *start,
 static int kill_first(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	struct hmm_invalidation inv = { .start = start, .end = end, .event = HMM_EVENT_CLEAR };
-	int rc;
+	int ret;
 
 	if (hmm_mutation(HMM_MUTATION_BLIND_REGISTER))
 		return 0;
-	rc = notifiers_hold(mm, start, end, deadline);
-	if (rc > 0)
-		rc = mm_invalidate(mm, &inv, deadline);
-	if (rc < 0)
-		return rc;
+	ret = notifiers_hold(mm, start, end, deadline);
+	if (ret > 0)
+		ret = mm_invalidate(mm, &inv, deadline);
+	if (ret < 0)
+		return ret;
 	hmm_hook(HMM_POINT_KILLED);
 	return 0;
 }

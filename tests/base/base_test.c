@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Interval tree, never-mirrored memory, deadlines. */
 #include "common/space.h"
 #include "base/deadline.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Structures that begin with their size, by callers that were built with an older header (shorter)
  * and with a newer one (longer). A structure lies right before a page that cannot be touched: what
@@ -43,21 +43,21 @@ static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 static int attach(void *structure)
 {
 	struct hmm_mm *mm;
-	int rc = hmm_mm_attach(structure, &mm);
+	int ret = hmm_mm_attach(structure, &mm);
 
-	if (!rc)
+	if (!ret)
 		hmm_mm_detach(mm);
-	return rc;
+	return ret;
 }
 
 static int get_info(void *structure)
 {
 	struct hmm_mm_info *info = structure;
-	int rc = hmm_mm_get_info(with.m.mm, info);
+	int ret = hmm_mm_get_info(with.m.mm, info);
 
-	if (!rc)
+	if (!ret)
 		assert_int_equal(info->page_size, sysconf(_SC_PAGESIZE));
-	return rc;
+	return ret;
 }
 
 static int get_stats(void *structure)
@@ -72,10 +72,10 @@ static int insert(void *structure)
 					      .event = HMM_EVENT_CLEAR };
 	struct hmm_interval_notifier *ni;
 	const unsigned int before = with.invalidations;
-	int rc = hmm_interval_notifier_insert(with.m.mm, at(with.p), PAGE, structure, NULL, &ni);
+	int ret = hmm_interval_notifier_insert(with.m.mm, at(with.p), PAGE, structure, NULL, &ni);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	assert_int_equal(hmm_interval_invalidate(with.m.mm, &inv), 0);
 	assert_int_equal(with.invalidations, before + 2); /* ours, and the one of the ranges */
 	hmm_interval_notifier_remove(ni);
@@ -85,27 +85,27 @@ static int insert(void *structure)
 static int add_quiescer(void *structure)
 {
 	struct hmm_quiescer *q;
-	int rc = hmm_quiescer_add(with.m.mm, structure, NULL, &q);
+	int ret = hmm_quiescer_add(with.m.mm, structure, NULL, &q);
 
-	if (!rc)
+	if (!ret)
 		hmm_quiescer_remove(q);
-	return rc;
+	return ret;
 }
 
 static int fault(void *structure)
 {
 	const struct hmm_range *r = structure;
-	int rc;
+	int ret;
 
 	with.pfn = 0;
-	rc = hmm_range_fault(structure, HMM_FOREVER);
-	if (!rc) {
+	ret = hmm_range_fault(structure, HMM_FOREVER);
+	if (!ret) {
 		assert_int_equal(hmm_range_check(r, 0), 0);
 		/* Without default_flags nothing is asked for. */
 		if (r->size > GROW_LEAST(struct hmm_range, hmm_pfns))
 			assert_true(with.pfn & HMM_PFN_WRITE);
 	}
-	return rc;
+	return ret;
 }
 
 static int check(void *structure)
@@ -119,10 +119,10 @@ static int check(void *structure)
 static int create_device(void *structure)
 {
 	struct hmm_device *dev;
-	int rc = hmm_device_create(with.m.mm, structure, NULL, NULL, &dev);
+	int ret = hmm_device_create(with.m.mm, structure, NULL, NULL, &dev);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	assert_int_equal(hmm_device_get_ops(dev)->size, sizeof(struct hmm_device_ops));
 	assert_int_equal(hmm_device_get_ops(dev)->cancel(dev, NULL), -EOPNOTSUPP);
 	hmm_device_destroy(dev);
@@ -132,25 +132,25 @@ static int create_device(void *structure)
 static int get_device_stats(void *structure)
 {
 	struct hmm_device_stats *stats = structure;
-	int rc = hmm_device_get_stats(with.m.dev, stats);
+	int ret = hmm_device_get_stats(with.m.dev, stats);
 
-	if (!rc)
+	if (!ret)
 		assert_int_equal(stats->engines, 1);
-	return rc;
+	return ret;
 }
 
 static int create_svm(void *structure)
 {
 	struct hmm_device *dev;
 	struct hmm_svm *svm;
-	int rc;
+	int ret;
 
 	assert_int_equal(hmm_device_open(with.m.mm, "null", 1, &dev), 0);
-	rc = hmm_svm_create(with.m.mm, dev, structure, &svm);
-	if (!rc)
+	ret = hmm_svm_create(with.m.mm, dev, structure, &svm);
+	if (!ret)
 		hmm_svm_destroy(svm);
 	hmm_device_destroy(dev);
-	return rc;
+	return ret;
 }
 
 static int get_svm_stats(void *structure)
@@ -172,10 +172,10 @@ static int no_open(struct hmm_mm *mm, struct hmm_device *inner, const char *opti
 static int register_driver(void *structure)
 {
 	struct hmm_device *dev;
-	int rc = hmm_device_register(structure);
+	int ret = hmm_device_register(structure);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	assert_int_equal(hmm_device_open(with.m.mm, "old", 1, &dev), -ENOTSUP);
 	return hmm_device_unregister("old");
 }
@@ -189,11 +189,11 @@ static int create_software(void *structure)
 {
 	static const struct hmm_device_ops ops = { sizeof(ops), HMM_DEVICE_ABI, "old" };
 	struct hmm_device *dev;
-	int rc = hmm_software_create(with.m.mm, &ops, NULL, structure, 1, &dev);
+	int ret = hmm_software_create(with.m.mm, &ops, NULL, structure, 1, &dev);
 
-	if (!rc)
+	if (!ret)
 		hmm_device_destroy(dev);
-	return rc;
+	return ret;
 }
 
 static const struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;

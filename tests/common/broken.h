@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * broken: a rule broken for a while, in builds with -Dmutations=true. A test asserts that its rule holds, and
- * where the build can break it, that it would have noticed.
+ * broken: a rule broken for a while, in builds with -Dmutations=true. A test asserts that its rule
+ * holds, and where the build can break it, that it would have noticed.
  */
 #ifndef TESTS_BROKEN_H
 #define TESTS_BROKEN_H
@@ -12,10 +12,10 @@
 /* Until mend(). False: this build cannot. */
 static inline bool break_rule(const char *mutation)
 {
-	int rc = hmm_mutation_set(mutation);
+	int ret = hmm_mutation_set(mutation);
 
-	assert_true(!rc || rc == -EOPNOTSUPP);
-	return !rc;
+	assert_true(!ret || ret == -EOPNOTSUPP);
+	return !ret;
 }
 
 static inline void mend(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A thread that is in the middle of a discard for as long as a test wants: the event of its madvise() waits in a
- * userfaultfd of the test's own. Whatever was discarded before it ends stays pending.
+ * A thread that is in the middle of a discard for as long as a test wants: the event of its
+ * madvise() waits in a userfaultfd of the test's own. Whatever was discarded before it ends stays
+ * pending.
  */
 #ifndef TESTS_HELD_DISCARD_H
 #define TESTS_HELD_DISCARD_H

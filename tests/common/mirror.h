@@ -97,7 +97,10 @@ static inline uint64_t flags_of(const struct mirror *m, size_t page)
 	return e & ~(HMM_PFN_PAGE_MASK | HMM_PFN_ORDER_MASK | HMM_PFN_TRANSIENT);
 }
 
-/* Of anonymous memory that may be written to, and of which so much, a page or a huge one, was only read. */
+/*
+ * Of anonymous memory that may be written to, and of which so much, a page or a huge one, was only
+ * read.
+ */
 static inline uint64_t only_read(size_t bytes)
 {
 	return reads_make_private(bytes) ? VALID | WRITE : VALID;

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Preloaded, it makes pagemap look as on a kernel without a shared zero page, where each read of
- * untouched memory makes a private page: the category of the zero page is gone, and the word of such
- * a page says that nobody else maps it. HMM_NO_SCAN=1 hides PAGEMAP_SCAN as well.
+ * untouched memory makes a private page: the category of the zero page is gone, and the word of
+ * such a page says that nobody else maps it. HMM_NO_SCAN=1 hides PAGEMAP_SCAN as well.
  */
 #undef _FILE_OFFSET_BITS /* which gives pread the name of pread64 */
 #undef _FORTIFY_SOURCE   /* which makes pread an inline function */

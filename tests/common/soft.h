@@ -47,26 +47,29 @@ struct vanish {
 	_Atomic int runs;
 };
 
-/* Takes the page's permission away by itself, unseen by anybody, between the translation and the load. */
+/*
+ * Takes the page's permission away by itself, unseen by anybody, between the translation and the
+ * load.
+ */
 static inline int kernel_vanish(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct vanish *v = arg;
 	void *p;
 	char c;
-	int rc = hmm_access(ctx, at(v->p), K64, PROT_READ, &p);
+	int ret = hmm_access(ctx, at(v->p), K64, PROT_READ, &p);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	v->runs++;
 	if (!v->phase) {
 		syscall(SYS_mprotect, v->p + v->at, PAGE, PROT_NONE);
 		v->phase = 1;
 	}
 	c = ((volatile char *)p)[v->at];
-	rc = hmm_settle(ctx);
-	if (!rc)
+	ret = hmm_settle(ctx);
+	if (!ret)
 		v->value = c;
-	return rc;
+	return ret;
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_soft, close_mirror)

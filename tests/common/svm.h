@@ -119,8 +119,8 @@ static inline uint64_t at(const void *p)
 }
 
 /*
- * Memory that begins on a 2 MiB boundary, with an unmapped page in front and behind, 4K pages only, so
- * that what chunks it makes is known.
+ * Memory that begins on a 2 MiB boundary, with an unmapped page in front and behind, 4K pages only,
+ * so that what chunks it makes is known.
  */
 static inline char *map_aligned(size_t bytes, int prot)
 {

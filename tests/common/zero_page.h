@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * What a read of untouched anonymous memory makes: a mapping of the page of zeroes that all share, which
- * nobody may write to; or, on a kernel that shares none, at once a private page. Probed, as tests
- * must hold on both.
+ * What a read of untouched anonymous memory makes: a mapping of the page of zeroes that all share,
+ * which nobody may write to; or, on a kernel that shares none, at once a private page. Probed, as
+ * tests must hold on both.
  */
 #ifndef TESTS_ZERO_PAGE_H
 #define TESTS_ZERO_PAGE_H

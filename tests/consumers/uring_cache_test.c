@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The registration cache of consumers/uring-cache: what a fixed buffer reads into and writes from is what is mapped at
- * its address, whatever the program did to it. Bytes go through a memory file.
+ * The registration cache of consumers/uring-cache: what a fixed buffer reads into and writes from
+ * is what is mapped at its address, whatever the program did to it. Bytes go through a memory file.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,13 +34,13 @@ static struct {
 
 static int open_as(unsigned int flags)
 {
-	int rc = io_uring_queue_init(8, &t.ring, 0);
+	int ret = io_uring_queue_init(8, &t.ring, 0);
 
-	if (rc == -EPERM || rc == -ENOSYS) {
+	if (ret == -EPERM || ret == -ENOSYS) {
 		print_message("no io_uring here\n");
 		skip();
 	}
-	assert_int_equal(rc, 0);
+	assert_int_equal(ret, 0);
 	assert_int_equal(hmm_mm_attach(NULL, &t.mm), 0);
 	assert_int_equal(uring_cache_create(t.mm, &t.ring, SLOTS, flags, &t.cache), 0);
 	t.p = mmap(NULL, LEN + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -197,7 +197,10 @@ static void discarded_memory_is_not_what_was_registered(void **state)
 	for (int i = 0; i < 50; i++) {
 		int slot = read_into(t.p, LEN);
 
-		/* Pending while a worker of io_uring's lives, unless the program tells that it is over. */
+		/*
+		 * Pending while a worker of io_uring's lives, unless the program tells that it is
+		 * over.
+		 */
 		assert_true(slot >= 0 || slot == -EOPNOTSUPP);
 		assert_int_equal(madvise(t.p, LEN, MADV_DONTNEED), 0);
 		if (i % 2)
@@ -217,7 +220,10 @@ static void discarded_memory_is_not_what_was_registered(void **state)
 }
 
 /* No event: begin() asks. */
-/* Nothing shows them once the page has been touched again: the cache's header says so, and what to do. */
+/*
+ * Nothing shows them once the page has been touched again: the cache's header says so, and what to
+ * do.
+ */
 static void guard_pages_are_seen_when_they_are_told_of(void **state)
 {
 	int slot = read_into(t.p, LEN);
@@ -412,7 +418,10 @@ static void what_other_threads_do_is_seen(void **state)
 	assert_int_equal(stats().misses, 200);
 }
 
-/* Linked in the place of liburing's: the buffer changes hands just before or just after it is pinned. */
+/*
+ * Linked in the place of liburing's: the buffer changes hands just before or just after it is
+ * pinned.
+ */
 static enum { NEVER, BEFORE, AFTER } change;
 int __real_io_uring_register_buffers_update_tag(struct io_uring *ring, unsigned int off,
 						const struct iovec *iovecs, const __u64 *tags,
@@ -425,18 +434,18 @@ int __wrap_io_uring_register_buffers_update_tag(struct io_uring *ring, unsigned 
 						const struct iovec *iovecs, const __u64 *tags,
 						unsigned int nr)
 {
-	int now = iovecs->iov_base ? change : NEVER, rc;
+	int now = iovecs->iov_base ? change : NEVER, ret;
 
 	if (now)
 		change = NEVER;
 	if (now == BEFORE)
 		map_anew(t.p, LEN);
-	rc = __real_io_uring_register_buffers_update_tag(ring, off, iovecs, tags, nr);
+	ret = __real_io_uring_register_buffers_update_tag(ring, off, iovecs, tags, nr);
 	if (now == AFTER)
 		map_anew(t.p, LEN);
 	if (now)
 		memset(t.p, 'n', LEN);
-	return rc;
+	return ret;
 }
 
 /*

@@ -70,8 +70,9 @@ static void case_gap(struct run *r)
 }
 
 /*
- * The kernel faults from the first page that lacks what was asked for to the end of the page table (hmm_vma_handle_pte() hands
- * its whole range to hmm_vma_fault()), or all that a missing page table would map. Never what lies before, nor another table.
+ * The kernel faults from the first page that lacks what was asked for to the end of the page table
+ * (hmm_vma_handle_pte() hands its whole range to hmm_vma_fault()), or all that a missing page table
+ * would map. Never what lies before, nor another table.
  */
 static void case_per_page(struct run *r)
 {
@@ -98,7 +99,10 @@ static void case_per_page(struct run *r)
 	free(requests);
 }
 
-/* One page in two mappings, at two orders: entries differ, the page is one, and no write is lost between them. */
+/*
+ * One page in two mappings, at two orders: entries differ, the page is one, and no write is lost
+ * between them.
+ */
 static void case_alias(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
@@ -183,7 +187,10 @@ struct uring_params {
 	uint32_t sq_entries, cq_entries, flags, rest[27];
 };
 
-/* The kernel refuses to pin what a filesystem must be able to take away: only a mirror can use it for long. */
+/*
+ * The kernel refuses to pin what a filesystem must be able to take away: only a mirror can use it
+ * for long.
+ */
 static void case_pin_refused(struct run *r)
 {
 	struct uring_params params = { 0 };

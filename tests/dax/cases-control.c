@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* cases: the control. Elsewhere than on DAX the suite must find no DAX, and on DAX it must, and use it in place. */
+/*
+ * cases: the control. Elsewhere than on DAX the suite must find no DAX, and on DAX it must, and use
+ * it in place.
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

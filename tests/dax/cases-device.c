@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases: what is below the file goes away: the filesystem is shut down, a block of the device goes bad, the device is
- * unbound from its driver. With --destroy only; the filesystem is mounted anew after each.
+ * cases: what is below the file goes away: the filesystem is shut down, a block of the device goes
+ * bad, the device is unbound from its driver. With --destroy only; the filesystem is mounted anew
+ * after each.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,10 @@
 
 #include "place.h"
 
-/* The same number and meaning on xfs (GOINGDOWN) and ext4 (SHUTDOWN). Nothing is flushed, nor is the log. */
+/*
+ * The same number and meaning on xfs (GOINGDOWN) and ext4 (SHUTDOWN). Nothing is flushed, nor is
+ * the log.
+ */
 #define FS_SHUTDOWN _IOR('X', 125, uint32_t)
 #define SHUTDOWN_NOLOGFLUSH 2u
 

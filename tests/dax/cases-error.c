@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* cases: the media fails. Last on each filesystem: the page stays marked until the machine starts anew. */
+/*
+ * cases: the media fails. Last on each filesystem: the page stays marked until the machine starts
+ * anew.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -53,7 +56,10 @@ static void case_media_error(struct run *r)
 		run_skip(r, "this kernel marks no memory as bad: %s", strerror(-ret));
 	CHECK(r, !ret, "MADV_HWPOISON: %s", strerror(-ret));
 	expect_drop(r, EVENT_CLEAR, EVENT_CLEAR, 0, block);
-	/* No loop: the next job ends, whichever way. Kernels that have it recovered map the page again. */
+	/*
+	 * No loop: the next job ends, whichever way. Kernels that have it recovered map the page
+	 * again.
+	 */
 	ret = r->ops->access(r->t, (uintptr_t)r->map, buf, sizeof(buf), false, NULL);
 	CHECK(r, !ret || ret == -EFAULT || ret == -EHWPOISON || ret == -EIO,
 	      "a job on a bad page: %s", strerror(-ret));

@@ -124,7 +124,10 @@ static void case_no_space(struct run *r)
 
 	hole_mirrored(r);
 	filler = exhaust(r);
-	/* The filesystem may still find a block or two of its reserve for root; a PMD's worth it cannot. */
+	/*
+	 * The filesystem may still find a block or two of its reserve for root; a PMD's worth it
+	 * cannot.
+	 */
 	expect_write_error(r, 0, r->unit / r->page, -EFAULT);
 	expect_read(r, r->unit / r->page, r->unit / r->page, 0);
 	CHECK(r, !ftruncate(filler, 0) && !syncfs(filler), "ftruncate: %s", strerror(errno));

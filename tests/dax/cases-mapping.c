@@ -100,7 +100,9 @@ static void case_mremap_onto(struct run *r)
 	expect_file(r, 0, n, 2);
 }
 
-/* The pages move, the mapping stays behind, empty: it is the only move of which no unmapping tells. */
+/*
+ * The pages move, the mapping stays behind, empty: it is the only move of which no unmapping tells.
+ */
 static void case_mremap_dontunmap(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
@@ -212,7 +214,10 @@ static void case_private(struct run *r)
 	expect_file(r, 0, n, 1);
 }
 
-/* A PTE entry that another mapping made keeps a PMD from being used: the walk shows order 0 there, and the PMD beside it stays. */
+/*
+ * A PTE entry that another mapping made keeps a PMD from being used: the walk shows order 0 there,
+ * and the PMD beside it stays.
+ */
 static void case_mixed_order(struct run *r)
 {
 	size_t half = r->unit / r->page;

@@ -156,7 +156,10 @@ static void case_unmount(struct run *r)
 	expect_file(r, 0, n, 4);
 }
 
-/* The point of a job is where a target has closed what it kept open. Only a reduced one may need a second. */
+/*
+ * The point of a job is where a target has closed what it kept open. Only a reduced one may need a
+ * second.
+ */
 static void settle(struct run *r)
 {
 	int ret = r->ops->validate(r->t);
@@ -168,7 +171,9 @@ static void settle(struct run *r)
 	r->ops->validate(r->t);
 }
 
-/* Without the mapping the mount goes, at the first attempt, and the entries are gone before that. */
+/*
+ * Without the mapping the mount goes, at the first attempt, and the entries are gone before that.
+ */
 static void case_unmount_after(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;
@@ -227,7 +232,10 @@ static int clear_dax_flag(struct actor *a)
 	return ioctl(a->fd, FS_IOC_FSSETXATTR, &attr) ? -errno : 0;
 }
 
-/* With dax=inode the flag takes effect when the file is opened for the first time after the last close. */
+/*
+ * With dax=inode the flag takes effect when the file is opened for the first time after the last
+ * close.
+ */
 static void case_dax_flag(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cases: device jobs while other threads change the file. What is checked holds at every instant: a job returns 0 or -EFAULT,
- * what it reads is this file's page in this place or zeroes, and what it writes is never found in another file, which takes the
- * blocks that were freed (the bait).
+ * cases: device jobs while other threads change the file. What is checked holds at every instant: a
+ * job returns 0 or -EFAULT, what it reads is this file's page in this place or zeroes, and what it
+ * writes is never found in another file, which takes the blocks that were freed (the bait).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +132,10 @@ static int fill_bait(struct actor *a, size_t len)
 	return fd;
 }
 
-/* Takes the freed blocks for another file, gives stale jobs time to hit it, and looks for their traces. */
+/*
+ * Takes the freed blocks for another file, gives stale jobs time to hit it, and looks for their
+ * traces.
+ */
 static int bait(struct actor *a, size_t len)
 {
 	struct timespec pause = { 0, 200000 };

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* cases: files come to share blocks (reflink, dedupe), and writes take them apart. Where there is no reflink, nothing happens. */
+/*
+ * cases: files come to share blocks (reflink, dedupe), and writes take them apart. Where there is
+ * no reflink, nothing happens.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -103,7 +106,10 @@ static int make_twin(struct run *r, uint8_t generation)
 	return fd;
 }
 
-/* The operation, or the proof that this filesystem has none and the mirror took no harm. True: it was done. */
+/*
+ * The operation, or the proof that this filesystem has none and the mirror took no harm. True: it
+ * was done.
+ */
 static bool shared(struct run *r, act_fn fn)
 {
 	size_t n = r->size / r->page;
@@ -145,7 +151,10 @@ static void case_reflink(struct run *r)
 	expect_entries(r, 0, n, ENTRY_VALID | ENTRY_DAX, r->order);
 }
 
-/* A load after it maps the page again, read-only: the page table looks as it did, and only the file's extents tell. */
+/*
+ * A load after it maps the page again, read-only: the page table looks as it did, and only the
+ * file's extents tell.
+ */
 static void case_reflink_touch(struct run *r)
 {
 	size_t n = 2 * r->unit / r->page;

@@ -82,7 +82,10 @@ static void case_truncate_zero(struct run *r)
 	past_end(r, 0, r->size / r->page);
 }
 
-/* The rest of the last page reads as zeroes, and a PMD that would reach past the end is not mapped as one. */
+/*
+ * The rest of the last page reads as zeroes, and a PMD that would reach past the end is not mapped
+ * as one.
+ */
 static void case_truncate_tail(struct run *r)
 {
 	size_t half = r->unit / r->page, last = half + 3, i;

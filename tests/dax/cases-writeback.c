@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* cases: the file is written back. The kernel write-protects what it flushes, to learn of the next write. */
+/*
+ * cases: the file is written back. The kernel write-protects what it flushes, to learn of the next
+ * write.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -38,9 +41,10 @@ static int do_sync_file_range(struct actor *a)
 }
 
 /*
- * No interface tells user space of this: status, notification, extents and page tables' bits look as before. What follows from
- * it must hold all the same: the next device write goes through a write fault, or the kernel would not know that it has
- * something to flush, and the next writeback would leave it alone.
+ * No interface tells user space of this: status, notification, extents and page tables' bits look
+ * as before. What follows from it must hold all the same: the next device write goes through a
+ * write fault, or the kernel would not know that it has something to flush, and the next writeback
+ * would leave it alone.
  */
 static void written_back(struct run *r, act_fn fn)
 {

@@ -227,7 +227,10 @@ void expect_keep(struct run *r, size_t page, size_t n)
 
 	CHECK(r, !ret, "log: %s", strerror(-ret));
 	note_log(r, &log);
-	/* A target that looks at change times drops more than it must; that costs time and nothing else. */
+	/*
+	 * A target that looks at change times drops more than it must; that costs time and nothing
+	 * else.
+	 */
 	if (!r->ops->synchronous)
 		return;
 	CHECK(r, !log.count, "an invalidation where nothing changes: %s", r->out->invalidations);
@@ -299,8 +302,8 @@ static void check_entry(struct run *r, size_t page, const struct entry *e, unsig
 }
 
 /*
- * What another target says is held against the kernel where the module is there to ask: never more than is true, and errors and
- * orders the same.
+ * What another target says is held against the kernel where the module is there to ask: never more
+ * than is true, and errors and orders the same.
  */
 static void check_truth(struct run *r, size_t page, size_t n, const struct entry *said)
 {

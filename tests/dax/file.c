@@ -17,7 +17,10 @@
 #define MAP_SYNC 0x80000
 #endif
 
-/* Words of a page: its number and generation, so that a page in the wrong place shows as well. Generation 0 is a hole. */
+/*
+ * Words of a page: its number and generation, so that a page in the wrong place shows as well.
+ * Generation 0 is a hole.
+ */
 static uint64_t pattern_word(size_t page, uint8_t generation)
 {
 	return generation ? ((uint64_t)generation << 56) | (page + 1) : 0;
@@ -46,8 +49,9 @@ ssize_t pattern_find_wrong(const void *buf, size_t first_page, size_t npages, ui
 }
 
 /*
- * Room that nothing else will take, mapped so that the file's PMDs lie on PMDs of the address space, or just miss them. The kernel
- * fills the highest hole that is large enough: one above the room keeps small mappings out of holes that cases make in it.
+ * Room that nothing else will take, mapped so that the file's PMDs lie on PMDs of the address
+ * space, or just miss them. The kernel fills the highest hole that is large enough: one above the
+ * room keeps small mappings out of holes that cases make in it.
  */
 static char *reserve(struct run *r, size_t size)
 {
@@ -73,7 +77,10 @@ void *file_map(struct run *r, int fd, size_t size, size_t offset, int prot, int 
 	return map;
 }
 
-/* Does every PMD of the file lie in one extent and on a PMD of the device? Where that cannot be known, yes. */
+/*
+ * Does every PMD of the file lie in one extent and on a PMD of the device? Where that cannot be
+ * known, yes.
+ */
 static bool laid_out_for_pmds(struct run *r, size_t size)
 {
 	struct fiemap *map = calloc(1, sizeof(*map) + 64 * sizeof(map->fm_extents[0]));
@@ -92,7 +99,10 @@ static bool laid_out_for_pmds(struct run *r, size_t size)
 	return fits;
 }
 
-/* Blocks that a case before this one freed come back late: until then filesystems may have to take odd ones. */
+/*
+ * Blocks that a case before this one freed come back late: until then filesystems may have to take
+ * odd ones.
+ */
 static void allocate(struct run *r, size_t size)
 {
 	struct timespec pause = { 0, 100000000 };

@@ -2,7 +2,8 @@
 /*
  * dax-mirror-test: conformance of mirrors of files on DAX filesystems.
  *
- * Prints KTAP. Each variant of a case is one test for each target; with both targets a table puts them side by side at the end.
+ * Prints KTAP. Each variant of a case is one test for each target; with both targets a table puts
+ * them side by side at the end.
  */
 #include <errno.h>
 #include <fnmatch.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* peer: a second process with the same file, started before the target is, so that it shares nothing with the mirror. */
+/*
+ * peer: a second process with the same file, started before the target is, so that it shares
+ * nothing with the mirror.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -5,10 +5,10 @@
  *	dax-persist-test write KIND:FILE...	writes records to each through the device, says "durable N" when all were persisted
  *	dax-persist-test check N KIND:FILE...	looks for records 0 to N: all there, or, of the kinds that are broken, not all
  *
- * An emulator has no cache, so here is one: of a MAP_SYNC mapping the device's writes are held back in memory of this
- * process, and the library's write-back of cache lines (flush_range(), wrapped) is what brings them to the media. What is
- * not written back is lost. Elsewhere the page cache and the journal are the kernel's own, and msync() is wrapped to be
- * left out.
+ * An emulator has no cache, so here is one: of a MAP_SYNC mapping the device's writes are held back
+ * in memory of this process, and the library's write-back of cache lines (flush_range(), wrapped)
+ * is what brings them to the media. What is not written back is lost. Elsewhere the page cache and
+ * the journal are the kernel's own, and msync() is wrapped to be left out.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -77,7 +77,9 @@ static bool can_reflink(int fd, const char *path)
 	return can;
 }
 
-/* Then each file decides. It need not be shown: xfs never does, ext4 only where it was asked for. */
+/*
+ * Then each file decides. It need not be shown: xfs never does, ext4 only where it was asked for.
+ */
 static bool mounted_inode(const char *path)
 {
 	FILE *f = setmntent("/proc/self/mounts", "r");

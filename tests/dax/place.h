@@ -7,7 +7,10 @@
 
 /* Fills in what PATH is. 0 or -errno. */
 int place_probe(const char *path, struct place *place);
-/* Mounted filesystems worth running on where none were named: those with DAX, and /dev/shm. Returns how many, at most max. */
+/*
+ * Mounted filesystems worth running on where none were named: those with DAX, and /dev/shm. Returns
+ * how many, at most max.
+ */
 size_t place_find(struct place *places, size_t max);
 
 /* A mounted filesystem, as it has to be mounted again. */
@@ -17,7 +20,10 @@ struct mounted {
 	const char *dax; /* the mount option */
 };
 
-/* Does the filesystem that path lies on know which files a block belongs to, so that it can be told of its loss? */
+/*
+ * Does the filesystem that path lies on know which files a block belongs to, so that it can be told
+ * of its loss?
+ */
 bool place_knows_owners(const char *path);
 /* revive.c: 0 or -errno. Takes the device from under the filesystem that path lies on. */
 int place_unbind(const char *path);

@@ -92,7 +92,9 @@ int place_unbind(const char *path)
 	return ret ? ret : write_text(DRIVER "/unbind", name);
 }
 
-/* A superblock outlives its last mount for a moment, and a mount in that moment gets the dead one. */
+/*
+ * A superblock outlives its last mount for a moment, and a mount in that moment gets the dead one.
+ */
 static bool alive(const char *path)
 {
 	char probe[300];
@@ -102,8 +104,9 @@ static bool alive(const char *path)
 }
 
 /*
- * Whether a filesystem still has the device: umount() returns before that is over if another namespace, of a case that is just
- * ending, had the mount too. To take the device away meanwhile is an Oops in xfs (xfs_dax_notify_ddev_failure(), 6.12).
+ * Whether a filesystem still has the device: umount() returns before that is over if another
+ * namespace, of a case that is just ending, had the mount too. To take the device away meanwhile is
+ * an Oops in xfs (xfs_dax_notify_ddev_failure(), 6.12).
  */
 static bool in_use(const char *device)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* stuck: says where the threads of a case are that does not end: in a loop of its own, in the library, or in the kernel. */
+/*
+ * stuck: says where the threads of a case are that does not end: in a loop of its own, in the
+ * library, or in the kernel.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>

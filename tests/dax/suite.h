@@ -2,8 +2,8 @@
 /*
  * suite: a case, the run of a case, and what cases do and check.
  *
- * Each case runs in a process of its own, on a folder of its own, so that a case that crashes or hangs fails alone and leaves
- * nothing behind. A check that fails prints why and ends that process.
+ * Each case runs in a process of its own, on a folder of its own, so that a case that crashes or
+ * hangs fails alone and leaves nothing behind. A check that fails prints why and ends that process.
  */
 #ifndef DAX_SUITE_H
 #define DAX_SUITE_H
@@ -88,7 +88,8 @@ struct run {
 	struct target *t;
 	struct outcome *out;
 	size_t page, pmd;
-	size_t unit; /* files are made of these: a PMD, or where they are mapped by PTEs something quicker */
+	/* Files are made of these: a PMD, or where they are mapped by PTEs something quicker. */
+	size_t unit;
 	unsigned int order; /* of the entries that an undisturbed mapping gets */
 	bool by_other;      /* the actor is the other process */
 	bool longer;
@@ -111,7 +112,10 @@ void run_skip(struct run *r, const char *fmt, ...) __attribute__((format(printf,
 			run_fail(r, __FILE__, __LINE__, __VA_ARGS__);                              \
 	} while (0)
 
-/* file.c: a file, its mapping and its contents. Every page of generation g holds g and its number, so old data shows. */
+/*
+ * file.c: a file, its mapping and its contents. Every page of generation g holds g and its number,
+ * so old data shows.
+ */
 #define FILE_HOLE (1u << 0)      /* no blocks */
 #define FILE_READ_ONLY (1u << 1) /* mapped PROT_READ */
 #define FILE_PRIVATE (1u << 2)   /* mapped MAP_PRIVATE */
@@ -126,13 +130,19 @@ ssize_t pattern_find_wrong(const void *buf, size_t first_page, size_t npages, ui
 #define ANY_ORDER 0xffu
 #define ENTRY_ANY_WRITE (1u << 31) /* either will do */
 void mirror_start(struct run *r);
-/* A file of size bytes, mirrored; the device has written generation 2 to all of it, so every entry is held and writable. */
+/*
+ * A file of size bytes, mirrored; the device has written generation 2 to all of it, so every entry
+ * is held and writable.
+ */
 void mirror_written(struct run *r, size_t size);
 /* The same, but read only, of what file_create() left. */
 void mirror_read(struct run *r, size_t size, unsigned int flags);
 int act(struct run *r, act_fn fn);
 void act_ok(struct run *r, act_fn fn);
-/* Entries of [page, page + n) are gone. must: kinds that have to cover them. may: kinds that may come too. */
+/*
+ * Entries of [page, page + n) are gone. must: kinds that have to cover them. may: kinds that may
+ * come too.
+ */
 void expect_drop(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
 /* The same, before the call that takes them away returns, on every target. */
 void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page, size_t n);
@@ -143,13 +153,19 @@ void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, s
 void expect_keep(struct run *r, size_t page, size_t n);
 /* Nothing had to be taken away; what was is of these kinds. */
 void expect_only(struct run *r, unsigned int may);
-/* What a read fault of file contents gives where nobody has written since: read-only on DAX, as the filesystem likes elsewhere. */
+/*
+ * What a read fault of file contents gives where nobody has written since: read-only on DAX, as the
+ * filesystem likes elsewhere.
+ */
 unsigned int read_entry(const struct run *r);
 unsigned int hole_entry(const struct run *r);
 unsigned int write_entry(const struct run *r);
 /* A snapshot shows these entries. */
 void expect_entries(struct run *r, size_t page, size_t n, unsigned int flags, unsigned int order);
-/* What the kernel says of the mapping, whatever the target; where the module is there to ask. ENTRY_VALID, ENTRY_WRITE. */
+/*
+ * What the kernel says of the mapping, whatever the target; where the module is there to ask.
+ * ENTRY_VALID, ENTRY_WRITE.
+ */
 void expect_truth(struct run *r, size_t page, size_t n, unsigned int flags);
 /* What a fault returns, and then the entries if it returns 0. */
 void expect_fault(struct run *r, size_t page, size_t n, unsigned int request, int result,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel itself, through the module uhmm_oracle: what it says is the truth that the cases' expectations are held against. */
+/*
+ * The kernel itself, through the module uhmm_oracle: what it says is the truth that the cases'
+ * expectations are held against.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

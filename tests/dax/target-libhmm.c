@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libhmm, used as a driver would: a device page table that the invalidate callback empties, jobs in engine sections, and before
- * each job the check of what only validation can find.
+ * libhmm, used as a driver would: a device page table that the invalidate callback empties, jobs in
+ * engine sections, and before each job the check of what only validation can find.
  *
- * The device reaches memory through the CPU's mapping. That can fault: a job that meets SIGBUS or SIGSEGV drops what it held
- * there and asks again, and libhmm says what is wrong.
+ * The device reaches memory through the CPU's mapping. That can fault: a job that meets SIGBUS or
+ * SIGSEGV drops what it held there and asks again, and libhmm says what is wrong.
  */
 #include <errno.h>
 #include <hmm/hmm.h>
@@ -197,7 +197,10 @@ static int ignore(struct hmm_interval_notifier *notifier, const struct hmm_inval
 	return 0;
 }
 
-/* A look at any range, with a notifier for as long as it takes. Requests make it a mirror, so then the entries are real. */
+/*
+ * A look at any range, with a notifier for as long as it takes. Requests make it a mirror, so then
+ * the entries are real.
+ */
 static int libhmm_range(struct target *t, uint64_t addr, size_t len, unsigned int request,
 			const uint8_t *requests, struct entry *entries, unsigned int *passes,
 			uint64_t *ns)
@@ -241,7 +244,10 @@ out:
 	return ret;
 }
 
-/* Asks for the rest of a job. What may be cached goes into the device's table, the rest lasts for this job alone. */
+/*
+ * Asks for the rest of a job. What may be cached goes into the device's table, the rest lasts for
+ * this job alone.
+ */
 static int fault_rest(struct target *t, uint64_t start, uint64_t end, bool write, uint64_t *once)
 {
 	size_t n = (end - start) / PAGE, first = (start - t->start) / PAGE, i;
@@ -270,7 +276,10 @@ static int fault_rest(struct target *t, uint64_t start, uint64_t end, bool write
 	return ret;
 }
 
-/* How far the device may go from here on in one section: pages that it holds, or was given for this job. */
+/*
+ * How far the device may go from here on in one section: pages that it holds, or was given for this
+ * job.
+ */
 static size_t usable(struct target *t, uint64_t addr, size_t len, bool write, const uint64_t *once)
 {
 	uint64_t need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
@@ -299,8 +308,8 @@ static __attribute__((noinline)) bool guarded_copy(void *to, const void *from, s
 }
 
 /*
- * One section's share. Returns how much was done: 0 if nothing is held, or the copy faulted, or the section was overrun. What was
- * given for this job alone is used up.
+ * One section's share. Returns how much was done: 0 if nothing is held, or the copy faulted, or the
+ * section was overrun. What was given for this job alone is used up.
  */
 static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
 			  uint64_t *once)
@@ -320,8 +329,8 @@ static size_t access_some(struct target *t, uint64_t addr, void *buf, size_t len
 }
 
 /*
- * Runs of held pages that no longer stand are dropped. What an event took away is no longer held, so the sequence that counts is
- * today's: what is looked for is what raises no event.
+ * Runs of held pages that no longer stand are dropped. What an event took away is no longer held,
+ * so the sequence that counts is today's: what is looked for is what raises no event.
  */
 static void revalidate(struct target *t, size_t first, size_t end)
 {
@@ -403,8 +412,8 @@ static int libhmm_access(struct target *t, uint64_t addr, void *buf, size_t len,
 }
 
 /*
- * The device's view, so in a section: the caller of a munmap goes on when its event is read, which the closed gate precedes and
- * the callback follows.
+ * The device's view, so in a section: the caller of a munmap goes on when its event is read, which
+ * the closed gate precedes and the callback follows.
  */
 static int libhmm_held(struct target *t, uint64_t addr, size_t len, struct entry *entries)
 {

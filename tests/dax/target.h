@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * target: what the suite tests. A target mirrors ranges of the calling process for a device, the kernel's hmm_range_fault() or
- * libhmm's. All that the cases know of a target is here.
+ * target: what the suite tests. A target mirrors ranges of the calling process for a device, the
+ * kernel's hmm_range_fault() or libhmm's. All that the cases know of a target is here.
  */
 #ifndef DAX_TARGET_H
 #define DAX_TARGET_H
@@ -67,13 +67,17 @@ struct target_ops {
 	int (*mirror)(uint64_t addr, size_t len, struct target **out);
 	void (*unmirror)(struct target *t);
 	/*
-	 * hmm_range_fault() of [addr, addr + len), which need not be the mirror's. requests: NULL, or REQ_* of each page.
-	 * passes: how often the target had to begin anew, and the first. ns: what it took. Returns what it returned.
+	 * hmm_range_fault() of [addr, addr + len), which need not be the mirror's. requests: NULL,
+	 * or REQ_* of each page. passes: how often the target had to begin anew, and the first. ns:
+	 * what it took. Returns what it returned.
 	 */
 	int (*range)(struct target *t, uint64_t addr, size_t len, unsigned int request,
 		     const uint8_t *requests, struct entry *entries, unsigned int *passes,
 		     uint64_t *ns);
-	/* A device job. It uses what the mirror holds, as far as that still stands, and faults the rest. faults: how often. */
+	/*
+	 * A device job. It uses what the mirror holds, as far as that still stands, and faults the
+	 * rest. faults: how often.
+	 */
 	int (*access)(struct target *t, uint64_t addr, void *buf, size_t len, bool write,
 		      unsigned int *faults);
 	/* What the mirror holds; touches nothing. */
@@ -82,9 +86,15 @@ struct target_ops {
 	int (*log)(struct target *t, struct mirror_log *log, bool reset);
 	/* The point before a use at which stale entries are found and dropped. */
 	int (*validate)(struct target *t);
-	/* The program tells the target that it had the file written back. NULL: it need not be told. */
+	/*
+	 * The program tells the target that it had the file written back. NULL: it need not be
+	 * told.
+	 */
 	int (*note_writeback)(struct target *t, int fd);
-	/* 1: the target says that these pages are never moved into a device's memory; 0: they could be. */
+	/*
+	 * 1: the target says that these pages are never moved into a device's memory; 0: they could
+	 * be.
+	 */
 	int (*in_place)(struct target *t, uint64_t addr, size_t len);
 	/* Makes what the device wrote durable. NULL: there is no such call. */
 	int (*persist)(struct target *t, uint64_t addr, size_t len);

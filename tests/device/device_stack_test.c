@@ -1,5 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Devices as objects: descriptions, stacks, missing ops, thread models, injected errors and delays. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Devices as objects: descriptions, stacks, missing ops, thread models, injected errors and delays.
+ */
 #include "common/svm.h"
 #include "svm/svm.h"
 
@@ -24,13 +26,13 @@ static void open_on(struct mirror *m, const char *spec)
 	assert_int_equal(hmm_svm_create(m->mm, m->dev, NULL, &m->svm), 0);
 }
 
-/* ---- descriptions -------------------------------------------------------------------------------- */
+/* ---- descriptions ---------------------------------------------------------------------------- */
 
 static void bad_descriptions_are_refused(void **state)
 {
 	static const struct {
 		const char *spec;
-		int rc;
+		int ret;
 	} bad[] = {
 		{ "nosuch", -ENODEV },
 		{ "", -ENODEV },
@@ -54,8 +56,8 @@ static void bad_descriptions_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct hmm_device *dev = NULL;
 
-		if (hmm_device_open(m->mm, bad[i].spec, 1, &dev) != bad[i].rc)
-			fail_msg("\"%s\" is not refused with %d", bad[i].spec, bad[i].rc);
+		if (hmm_device_open(m->mm, bad[i].spec, 1, &dev) != bad[i].ret)
+			fail_msg("\"%s\" is not refused with %d", bad[i].spec, bad[i].ret);
 		assert_null(dev);
 	}
 }
@@ -87,7 +89,7 @@ static void registry_lists_its_drivers(void **state)
 	assert_true(n >= 4);
 }
 
-/* ---- ops ----------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
 static int no_kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
@@ -213,7 +215,7 @@ static void serial_device_is_never_crowded(void **state)
 	assert_int_equal(maps_crowd(*state, HMM_THREADS_SERIAL), 0);
 }
 
-/* ---- error --------------------------------------------------------------------------------------- */
+/* ---- error ----------------------------------------------------------------------------------- */
 
 static void failing_map_fails_the_job_and_leaves_nothing(void **state)
 {
@@ -280,7 +282,7 @@ static void same_seed_gives_the_same_failures(void **state)
 	assert_in_range(__builtin_popcountll(a), 10, 54);
 }
 
-/* ---- delay --------------------------------------------------------------------------------------- */
+/* ---- delay ----------------------------------------------------------------------------------- */
 
 static void delay_is_waited_for(void **state)
 {

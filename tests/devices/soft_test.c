@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The soft device: jobs on the program's memory, device faults, TLB, a hostile program. */
 #include <fcntl.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include "common/soft.h"
 
-/* ---- loads and stores ----------------------------------------------------------------------------- */
+/* ---- loads and stores ------------------------------------------------------------------------ */
 
 static void cold_read_is_one_fault_a_chunk(void **state)
 {
@@ -88,7 +88,7 @@ static void store_in_a_shared_file_is_seen_by_pread(void **state)
 	close(fd);
 }
 
-/* ---- errors to the job ------------------------------------------------------------------------- */
+/* ---- errors to the job ----------------------------------------------------------------------- */
 
 static void hole_fails_the_job(void **state)
 {
@@ -157,7 +157,7 @@ static void failing_item_ends_the_job(void **state)
 	assert_true(ran < 1000000);
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------ */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static int kernel_count(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
@@ -197,13 +197,13 @@ static void no_items_means_one_an_engine(void **state)
 static int kernel_forever(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct span *s = arg;
-	int rc;
+	int ret;
 	void *p;
 
 	do
-		rc = hmm_access(ctx, s->va, 1, PROT_READ, &p);
-	while (!rc);
-	return rc;
+		ret = hmm_access(ctx, s->va, 1, PROT_READ, &p);
+	while (!ret);
+	return ret;
 }
 
 static void cancelled_job_ends(void **state)
@@ -244,17 +244,17 @@ static void jobs_queue_up(void **state)
 	assert_int_equal(device_stats(m).jobs, 8);
 }
 
-/* ---- TLB ---------------------------------------------------------------------------------------------- */
+/* ---- TLB ------------------------------------------------------------------------------------- */
 
 static int kernel_again(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct span *s = arg;
-	int rc = 0;
+	int ret = 0;
 	void *p;
 
-	for (int i = 0; i < 1000 && !rc; i++)
-		rc = hmm_access(ctx, s->va, 8, PROT_READ, &p);
-	return rc;
+	for (int i = 0; i < 1000 && !ret; i++)
+		ret = hmm_access(ctx, s->va, 8, PROT_READ, &p);
+	return ret;
 }
 
 static void repeated_access_hits_the_tlb(void **state)
@@ -328,7 +328,7 @@ static void unrelated_unmap_flushes_nothing(void **state)
 	munmap(p, M2);
 }
 
-/* ---- memory that cannot be cached --------------------------------------------------------------- */
+/* ---- memory that cannot be cached ------------------------------------------------------------ */
 
 static void file_is_used_once_each_time_without_wp_async(void **state)
 {
@@ -424,26 +424,26 @@ static void detached_segment_is_dropped_at_submit(void **state)
 	free(s.buf);
 }
 
-/* ---- fault threads, faults=none, fork, hostile program ------------------------------------------- */
+/* ---- fault threads, faults=none, fork, hostile program --------------------------------------- */
 
 static int kernel_sum(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct span *s = arg;
 	uint64_t sum = 0;
 	void *p;
-	int rc;
+	int ret;
 
 	for (size_t off = 0; off < M2; off += K64) {
-		rc = hmm_access(ctx, s->va + item * M2 + off, K64, PROT_READ, &p);
-		if (rc)
-			return rc;
+		ret = hmm_access(ctx, s->va + item * M2 + off, K64, PROT_READ, &p);
+		if (ret)
+			return ret;
 		for (size_t i = 0; i < K64 / 8; i++)
 			sum += ((uint64_t *)p)[i];
 	}
-	rc = hmm_settle(ctx);
-	if (!rc)
+	ret = hmm_settle(ctx);
+	if (!ret)
 		((uint64_t *)s->buf)[item] = sum;
-	return rc;
+	return ret;
 }
 
 static uint64_t cpu_sum(const char *p, size_t bytes)
@@ -542,15 +542,15 @@ static int kernel_hostile(struct hmm_ctx *ctx, uint64_t item, void *arg)
 	struct hostile *h = arg;
 	size_t i = item * 7919 % h->pages;
 	uint64_t v;
-	int rc = hmm_load(ctx, &v, at(h->p) + i * PAGE, 8);
+	int ret = hmm_load(ctx, &v, at(h->p) + i * PAGE, 8);
 
-	if (rc == -EFAULT)
+	if (ret == -EFAULT)
 		atomic_fetch_add(&h->gone, 1);
-	else if (!rc && v != 0 && v != i + 1)
+	else if (!ret && v != 0 && v != i + 1)
 		atomic_fetch_add(&h->wrong, 1);
-	else if (!rc)
+	else if (!ret)
 		atomic_fetch_add(&h->good, 1);
-	return rc == -EFAULT ? 0 : rc;
+	return ret == -EFAULT ? 0 : ret;
 }
 
 static void job_survives_a_hostile_program(void **state)

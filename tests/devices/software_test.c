@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A device in software by an outsider: hmm/software.h, and the memory and look-ups that it needs.
  */
@@ -138,10 +138,10 @@ static int kernel_double(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	uint64_t va = at(arg) + item * PAGE;
 	uint64_t word;
-	int rc = hmm_load(ctx, &word, va, sizeof(word));
+	int ret = hmm_load(ctx, &word, va, sizeof(word));
 
 	word *= 2;
-	return rc ? rc : hmm_store(ctx, va, &word, sizeof(word));
+	return ret ? ret : hmm_store(ctx, va, &word, sizeof(word));
 }
 
 static void its_engines_run_jobs(void **state)

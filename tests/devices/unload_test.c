@@ -1,9 +1,11 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A plug-in that uses the library is unloaded after it let everything go. What is left of the library must not be
- * called when it is no longer there: the program's faults meet its own handlers, and it forks.
+ * A plug-in that uses the library is unloaded after it let everything go. What is left of the
+ * library must not be called when it is no longer there: the program's faults meet its own
+ * handlers, and it forks.
  *
- * Not linked with the library: its path is the first argument. A second one says that the preload object is there.
+ * Not linked with the library: its path is the first argument. A second one says that the preload
+ * object is there.
  */
 #include <hmm/hmm.h>
 
@@ -69,19 +71,19 @@ static int use(void *lib, bool preloaded)
 	struct hmm_mm *mm;
 	struct hmm_device *dev = NULL;
 	struct hmm_svm *svm = NULL;
-	int rc = attach(NULL, &mm);
+	int ret = attach(NULL, &mm);
 
-	if (rc)
-		return rc;
-	rc = open_device(mm, "soft", 1, &dev);
-	if (!rc)
-		rc = create(mm, dev, NULL, &svm);
-	if (!rc)
-		rc = install_beside(preloaded);
+	if (ret)
+		return ret;
+	ret = open_device(mm, "soft", 1, &dev);
+	if (!ret)
+		ret = create(mm, dev, NULL, &svm);
+	if (!ret)
+		ret = install_beside(preloaded);
 	destroy(svm);
 	destroy_device(dev);
 	detach(mm);
-	return rc;
+	return ret;
 }
 
 static int forks(void)
@@ -101,16 +103,16 @@ int main(int argc, char **argv)
 	signal(SIGSEGV, own_handler);
 	for (volatile int i = 0; i < 3; i++) {
 		void *lib = dlopen(argc > 1 ? argv[1] : "", RTLD_NOW | RTLD_LOCAL);
-		int rc;
+		int ret;
 
 		if (!lib) {
 			printf("not ok dlopen: %s\n", dlerror());
 			return 1;
 		}
-		rc = use(lib, argc > 2);
+		ret = use(lib, argc > 2);
 		dlclose(lib);
-		if (rc) {
-			printf("not ok use: %d\n", rc);
+		if (ret) {
+			printf("not ok use: %d\n", ret);
 			return 1;
 		}
 		if (!sigsetjmp(landing, 1)) {

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include "common/soft.h"
 
-/* ---- memory that vanishes ------------------------------------------------------------------------ */
+/* ---- memory that vanishes -------------------------------------------------------------------- */
 
 static void vanished_memory_is_an_error_and_no_crash(void **state)
 {
@@ -65,11 +65,11 @@ static int kernel_load_vanish(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct vanish *v = arg;
 	char buf[64];
-	int rc = hmm_load(ctx, buf, at(v->p), 64);
+	int ret = hmm_load(ctx, buf, at(v->p), 64);
 
 	v->runs++;
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	syscall(SYS_mprotect, v->p, PAGE, PROT_NONE);
 	return hmm_load(ctx, buf, at(v->p), 64);
 }
@@ -104,7 +104,7 @@ static void truncated_file_is_an_error_and_no_crash(void **state)
 	close(fd);
 }
 
-/* ---- the program's own handlers ------------------------------------------------------------------ */
+/* ---- the program's own handlers -------------------------------------------------------------- */
 
 static sigjmp_buf own_landing;
 static volatile sig_atomic_t own_calls;
@@ -167,7 +167,7 @@ static void handler_from_after_is_chained_at_the_next_job(void **state)
 	munmap(none, PAGE);
 }
 
-/* ---- installed while a job runs ------------------------------------------------------------------ */
+/* ---- installed while a job runs -------------------------------------------------------------- */
 
 struct late {
 	char *p;
@@ -180,15 +180,15 @@ static int kernel_late(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct late *l = arg;
 	char buf[8];
-	int rc = hmm_load(ctx, buf, at(l->p), sizeof(buf));
+	int ret = hmm_load(ctx, buf, at(l->p), sizeof(buf));
 
 	l->running = true;
 	while (!l->installed)
 		sched_yield();
-	for (uint64_t i = 0; !rc && i < l->loads; i++)
-		rc = hmm_load(ctx, buf, at(l->p) + PAGE, sizeof(buf));
-	if (rc)
-		return rc;
+	for (uint64_t i = 0; !ret && i < l->loads; i++)
+		ret = hmm_load(ctx, buf, at(l->p) + PAGE, sizeof(buf));
+	if (ret)
+		return ret;
 	syscall(SYS_mprotect, l->p, PAGE, PROT_NONE);
 	return hmm_load(ctx, buf, at(l->p), sizeof(buf));
 }

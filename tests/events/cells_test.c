@@ -37,8 +37,8 @@ struct cell {
 static unsigned int flags;
 
 /*
- * Pages that are held otherwise cannot be reclaimed or collapsed, and a filesystem with DAX waits for ever for those
- * that it is to take from a file: there the translation holds nothing.
+ * Pages that are held otherwise cannot be reclaimed or collapsed, and a filesystem with DAX waits
+ * for ever for those that it is to take from a file: there the translation holds nothing.
  */
 static bool holds_nothing(const struct cell *c)
 {
@@ -90,9 +90,9 @@ static size_t hit_page(const struct cell *c)
 static void check_refused_by_kernel(const struct cell *c, struct memory *m)
 {
 	size_t offset = 0;
-	int rc = operations[c->op].run ? operations[c->op].run(m, &offset) : -ENOSYS;
+	int ret = operations[c->op].run ? operations[c->op].run(m, &offset) : -ENOSYS;
 
-	if (rc >= 0)
+	if (ret >= 0)
 		fail_msg("%s: the table says there is no such thing, the kernel did it", c->name);
 }
 
@@ -158,21 +158,21 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	const char *why;
 	bool before;
 	int byte;
-	int rc;
+	int ret;
 
 	why = memory_map_patiently(&m, c->kind);
 	assert_null(why);
 	make(&h, mm, c, &m, offset);
 	byte = holds_nothing(c) ? 0 : held_byte(&h);
 	before = !h.transient && held_valid_checked(&h);
-	rc = o->run(&m, &ignored);
-	if (rc == -ENOSYS) {
+	ret = o->run(&m, &ignored);
+	if (ret == -ENOSYS) {
 		held_drop(&h);
 		memory_unmap(&m);
 		print_message("%s: this host has no such operation\n", c->name);
 		skip();
 	}
-	assert_int_equal(rc, 0);
+	assert_int_equal(ret, 0);
 	if (noted) {
 		tell(mm, o, &m, offset);
 		assert_false(held_installed(&h));

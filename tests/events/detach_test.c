@@ -19,7 +19,10 @@
 #define PAGES 6
 #define RW (PROT_READ | PROT_WRITE)
 
-/* A segment or file of PAGES pages, in three mappings of two: the middle one is read-only while devices fault. */
+/*
+ * A segment or file of PAGES pages, in three mappings of two: the middle one is read-only while
+ * devices fault.
+ */
 struct row {
 	struct hmm_mm *mm;
 	char *p;

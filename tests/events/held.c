@@ -17,20 +17,20 @@ struct hmm_mm *held_attach(unsigned int flags)
 static int make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method,
 		bool write)
 {
-	int rc;
+	int ret;
 
 	memset(h, 0, sizeof(*h));
 	h->mm = mm;
-	rc = hold_device_create(mm, 1, NULL, NULL, &h->dev);
-	if (!rc)
-		rc = hold_range_create(h->dev, addr, 1, HMM_PAGE_SIZE, &h->range);
-	if (rc)
-		return rc;
+	ret = hold_device_create(mm, 1, NULL, NULL, &h->dev);
+	if (!ret)
+		ret = hold_range_create(h->dev, addr, 1, HMM_PAGE_SIZE, &h->range);
+	if (ret)
+		return ret;
 	do {
-		rc = hold_fault(h->range, 0, method, write, FAULT_TIMEOUT_NS);
-	} while (rc == -EAGAIN);
-	h->transient = rc == 1;
-	return rc < 0 ? rc : 0;
+		ret = hold_fault(h->range, 0, method, write, FAULT_TIMEOUT_NS);
+	} while (ret == -EAGAIN);
+	h->transient = ret == 1;
+	return ret < 0 ? ret : 0;
 }
 
 int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method)
@@ -74,7 +74,7 @@ bool held_valid_checked(const struct held *h)
 int held_byte(const struct held *h)
 {
 	unsigned char bytes[8];
-	int rc = hold_read(h->range, 0, 0, bytes, sizeof(bytes));
+	int ret = hold_read(h->range, 0, 0, bytes, sizeof(bytes));
 
-	return rc ? rc : bytes[0];
+	return ret ? ret : bytes[0];
 }

@@ -56,7 +56,9 @@ static char *reserve(size_t len, size_t align)
 
 static const char *map_at(struct memory *m, int flags)
 {
-	/* Inside one chunk: mremap of a file mapping of which a part is registered fails (rule 8). */
+	/*
+	 * Inside one chunk: mremap of a file mapping of which a part is registered fails (rule 8).
+	 */
 	char *at = reserve(m->len, HUGE);
 
 	if (!at)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 15: what the program wrote is never lost. Not on fork, on exit, when a driver or its callback fails, nor
- * when something happens in the middle of a fault.
+ * Rule 15: what the program wrote is never lost. Not on fork, on exit, when a driver or its
+ * callback fails, nor when something happens in the middle of a fault.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,7 +123,7 @@ static unsigned int check_some(char *p, uint32_t program, uint32_t device)
 	return stored;
 }
 
-/* ---- fork ---------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 /* A child sees each word as it was before or after; what it writes is its own. */
 static void child_looks(char *p, uint32_t program, uint32_t before, uint32_t after)
@@ -141,8 +141,8 @@ static void child_looks(char *p, uint32_t program, uint32_t before, uint32_t aft
 }
 
 /*
- * The children of one round are made while the device stores: its writable translations die, its stores are
- * replayed into whatever page is the parent's afterwards.
+ * The children of one round are made while the device stores: its writable translations die, its
+ * stores are replayed into whatever page is the parent's afterwards.
  */
 static void fork_while_the_device_stores(struct mirror *m, char *p, uint32_t round)
 {
@@ -182,7 +182,7 @@ static void rule_15_a_fork_loses_nothing(void **state)
 	munmap(p, LEN);
 }
 
-/* ---- exit ---------------------------------------------------------------------------------------- */
+/* ---- exit ------------------------------------------------------------------------------------ */
 
 enum way { WAY_EXIT, WAY_EXIT_AT_ONCE, WAY_KILLED, WAY_EXEC, WAY_DETACH, WAY_NR };
 
@@ -242,7 +242,7 @@ static void rule_15_an_exit_loses_nothing(void **state)
 	}
 }
 
-/* ---- drivers that fail --------------------------------------------------------------------------- */
+/* ---- drivers that fail ----------------------------------------------------------------------- */
 
 static void rule_15_a_driver_that_fails_loses_nothing(void **state)
 {
@@ -262,7 +262,10 @@ static void rule_15_a_driver_that_fails_loses_nothing(void **state)
 		assert_true(device_writes(&m, p, 6) < 0);
 		check_some(p, 5, 6);
 		program_writes(p, 7);
-		/* A fault that is cancelled leaves its translation: the next job may do without faults. */
+		/*
+		 * A fault that is cancelled leaves its translation: the next job may do without
+		 * faults.
+		 */
 		device_writes(&m, p, 6);
 		mirror_close(&m);
 		check_some(p, 7, 6);
@@ -334,7 +337,7 @@ static void rule_15_a_callback_that_fails_loses_nothing(void **state)
 	munmap(to, LEN);
 }
 
-/* ---- stores that do not stand -------------------------------------------------------------------- */
+/* ---- stores that do not stand ---------------------------------------------------------------- */
 
 /* A stacked driver that gives memory back once the device has found it gone. */
 static int give_back(struct hmm_device *dev, struct hmm_device_fault *faults, unsigned int n,
@@ -362,10 +365,10 @@ static int store_into_what_vanishes(struct hmm_ctx *ctx, uint64_t item, void *ar
 {
 	char *p = arg;
 	uint32_t word = 1;
-	int rc = hmm_store(ctx, (uint64_t)device_word(p, 0), &word, sizeof(word));
+	int ret = hmm_store(ctx, (uint64_t)device_word(p, 0), &word, sizeof(word));
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	syscall(SYS_mprotect, p, PAGE, PROT_NONE);
 	word = 2;
 	return hmm_store(ctx, (uint64_t)device_word(p, 0), &word, sizeof(word));
@@ -402,7 +405,7 @@ static void rule_15_a_store_that_did_not_stand_is_made_again(void **state)
 	munmap(p, LEN);
 }
 
-/* ---- in the middle of a fault -------------------------------------------------------------------- */
+/* ---- in the middle of a fault ---------------------------------------------------------------- */
 
 #ifdef HMM_MUTATIONS
 static struct {
@@ -491,10 +494,10 @@ static void rule_15_a_move_in_mid_fault_loses_nothing(void **state)
 	struct mirror m;
 
 	for (int i = 0; i < 2; i++) {
-		int rc = fault_in_window(&m, windows[i], act_move);
+		int ret = fault_in_window(&m, windows[i], act_move);
 
 		/* Nothing is mapped where the device stores; what was there is elsewhere, whole. */
-		assert_int_equal(rc, -EFAULT);
+		assert_int_equal(ret, -EFAULT);
 		check_some(mid.to, 7, 6);
 		assert_int_equal(device_writes(&m, mid.to, 8), 0);
 		check(mid.to, 7, 8);
@@ -514,22 +517,22 @@ static void rule_15_a_fork_in_mid_fault_loses_nothing(void **state)
 static void rule_15_changes_beside_a_fault_lose_nothing(void **state)
 {
 	struct mirror m;
-	int rc;
+	int ret;
 
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(fault_in_window(&m, windows[i], act_discard_other), 0);
 		check(mid.p, 7, 6);
 		end_window(&m);
-		rc = fault_in_window(&m, windows[i], act_forbid_and_allow);
+		ret = fault_in_window(&m, windows[i], act_forbid_and_allow);
 		/*
 		 * The thread that forbids and allows may lose the CPU between the two. Then the
 		 * device is refused.
 		 */
-		for (int tries = 0; rc == -EPERM && tries < 1000; tries++) {
+		for (int tries = 0; ret == -EPERM && tries < 1000; tries++) {
 			usleep(1000);
-			rc = device_writes(&m, mid.p, 6);
+			ret = device_writes(&m, mid.p, 6);
 		}
-		assert_int_equal(rc, 0);
+		assert_int_equal(ret, 0);
 		check(mid.p, 7, 6);
 		end_window(&m);
 	}

@@ -17,17 +17,17 @@
 #define ADV_GUARD_REMOVE 103
 #define RW (PROT_READ | PROT_WRITE)
 
-static int err(long rc)
+static int err(long ret)
 {
-	return rc ? -errno : 0;
+	return ret ? -errno : 0;
 }
 
 static int run_munmap(struct memory *m, size_t *offset)
 {
-	int rc = err(munmap(m->p, m->len));
+	int ret = err(munmap(m->p, m->len));
 
-	m->gone = !rc;
-	return rc;
+	m->gone = !ret;
+	return ret;
 }
 
 static int run_map_fixed(struct memory *m, size_t *offset)
@@ -141,10 +141,10 @@ static int run_writeback(struct memory *m, size_t *offset)
 
 static int run_shmdt(struct memory *m, size_t *offset)
 {
-	int rc = err(shmdt(m->p));
+	int ret = err(shmdt(m->p));
 
-	m->gone = !rc;
-	return rc;
+	m->gone = !ret;
+	return ret;
 }
 
 static int run_remap_file_pages(struct memory *m, size_t *offset)
@@ -154,51 +154,54 @@ static int run_remap_file_pages(struct memory *m, size_t *offset)
 	return err(syscall(SYS_remap_file_pages, m->p, m->page, 0UL, m->page / 4096, 0UL));
 }
 
-/* The guard goes again, and the page is a new one: while it is there HMM_CHECK_PRESENT would see it. */
+/*
+ * The guard goes again, and the page is a new one: while it is there HMM_CHECK_PRESENT would see
+ * it.
+ */
 static int run_guard(struct memory *m, size_t *offset)
 {
-	int rc = err(madvise(m->p, m->len, ADV_GUARD_INSTALL));
+	int ret = err(madvise(m->p, m->len, ADV_GUARD_INSTALL));
 
-	if (rc == -EINVAL && m->kind != MEMORY_HUGETLB)
+	if (ret == -EINVAL && m->kind != MEMORY_HUGETLB)
 		return -ENOSYS; /* before Linux 6.13; shared memory and files before 6.15 */
-	if (!rc)
-		rc = err(madvise(m->p, m->len, ADV_GUARD_REMOVE));
-	if (!rc)
+	if (!ret)
+		ret = err(madvise(m->p, m->len, ADV_GUARD_REMOVE));
+	if (!ret)
 		(void)*(volatile char *)m->p;
-	return rc;
+	return ret;
 }
 
 static int run_reclaim(struct memory *m, size_t *offset)
 {
-	int rc;
+	int ret;
 
 	/* Written pages of files go when they are clean. */
 	if (m->fd >= 0)
 		fsync(m->fd);
-	rc = err(madvise(m->p, m->len, ADV_PAGEOUT));
-	if (!rc && memory_present(m, 0))
+	ret = err(madvise(m->p, m->len, ADV_PAGEOUT));
+	if (!ret && memory_present(m, 0))
 		return -ENOSYS; /* no swap */
-	if (!rc)
+	if (!ret)
 		(void)*(volatile char *)m->p;
-	return rc;
+	return ret;
 }
 
 static int run_collapse(struct memory *m, size_t *offset)
 {
-	int rc = err(madvise(m->p, m->len, ADV_COLLAPSE));
+	int ret = err(madvise(m->p, m->len, ADV_COLLAPSE));
 
-	return rc == -EINVAL || rc == -EAGAIN ? -ENOSYS : rc;
+	return ret == -EINVAL || ret == -EAGAIN ? -ENOSYS : ret;
 }
 
 static int run_shm_remap(struct memory *m, size_t *offset)
 {
-	int id = shmget(IPC_PRIVATE, m->len, IPC_CREAT | 0600), rc;
+	int id = shmget(IPC_PRIVATE, m->len, IPC_CREAT | 0600), ret;
 
 	if (id < 0)
 		return -errno;
-	rc = shmat(id, m->p, SHM_REMAP) == m->p ? 0 : -errno;
+	ret = shmat(id, m->p, SHM_REMAP) == m->p ? 0 : -errno;
 	shmctl(id, IPC_RMID, NULL);
-	return rc;
+	return ret;
 }
 
 /* A page that a child shares, the zero page, or a file's page in a private mapping. */

@@ -8,8 +8,8 @@
 
 struct operation {
 	/*
-	 * Before the page is held, for reading only then: makes it one that the operation changes. 0; -ENOSYS.
-	 * NULL: nothing to do, and the page is held for writing.
+	 * Before the page is held, for reading only then: makes it one that the operation changes.
+	 * 0; -ENOSYS. NULL: nothing to do, and the page is held for writing.
 	 */
 	int (*prepare)(struct memory *m);
 	/*

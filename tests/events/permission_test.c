@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 11: requested permission is not VMA permission. What a device reads is not copied, not allocated, not
- * dirtied, in whatever mapping the program could write to.
+ * Rule 11: requested permission is not VMA permission. What a device reads is not copied, not
+ * allocated, not dirtied, in whatever mapping the program could write to.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,27 +221,27 @@ static int by_range(struct hmm_mm *mm, const struct place *pl)
 			       .end = (uint64_t)pl->p + LEN,
 			       .hmm_pfns = pfns,
 			       .default_flags = HMM_PFN_REQ_FAULT };
-	int rc;
+	int ret;
 
 	memset(pfns, 0, sizeof(pfns));
 	assert_int_equal(hmm_interval_notifier_insert(mm, r.start, LEN, &ops, NULL, &r.notifier),
 			 0);
-	rc = hmm_range_fault(&r, HMM_FOREVER);
-	for (size_t i = 0; !rc && i < LEN / PAGE; i++)
+	ret = hmm_range_fault(&r, HMM_FOREVER);
+	for (size_t i = 0; !ret && i < LEN / PAGE; i++)
 		assert_true(pfns[i] & HMM_PFN_VALID);
 	hmm_interval_notifier_remove(r.notifier);
-	return rc;
+	return ret;
 }
 
 static int load_all(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	const struct place *pl = arg;
 	char byte;
-	int rc = 0;
+	int ret = 0;
 
-	for (size_t i = 0; i < LEN && !rc; i += PAGE)
-		rc = hmm_load(ctx, &byte, (uint64_t)pl->p + i, 1);
-	return rc;
+	for (size_t i = 0; i < LEN && !ret; i += PAGE)
+		ret = hmm_load(ctx, &byte, (uint64_t)pl->p + i, 1);
+	return ret;
 }
 
 static int by_device(struct hmm_mm *mm, const struct place *pl)
@@ -251,14 +251,14 @@ static int by_device(struct hmm_mm *mm, const struct place *pl)
 	};
 	struct hmm_device *dev;
 	struct hmm_svm *svm;
-	int rc;
+	int ret;
 
 	assert_int_equal(hmm_device_open(mm, "soft", 1, &dev), 0);
 	assert_int_equal(hmm_svm_create(mm, dev, NULL, &svm), 0);
-	rc = hmm_svm_run(svm, &job);
+	ret = hmm_svm_run(svm, &job);
 	hmm_svm_destroy(svm);
 	hmm_device_destroy(dev);
-	return rc;
+	return ret;
 }
 
 static int by_prefetch(struct hmm_mm *mm, const struct place *pl)
@@ -309,8 +309,9 @@ static void each_kind(int (*read_it)(struct hmm_mm *mm, const struct place *pl))
 
 	for (size_t i = 0; i < N_KINDS; i++) {
 		/*
-		 * There may be nothing to write to without a copy: a kernel that shares no zero page
-		 * allocates for the CPU's reads as well, and so does tmpfs in a hole of a file.
+		 * There may be nothing to write to without a copy: a kernel that shares no zero
+		 * page allocates for the CPU's reads as well, and so does tmpfs in a hole of a
+		 * file.
 		 */
 		if (changes(&kinds[i], by_cpu)) {
 			print_message("%s: not here, a read by the CPU changes it\n",

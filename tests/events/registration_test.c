@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 8: registration changes the program. Whole mappings, or chunks of files where that is asked for, within a
- * budget of half of vm.max_map_count; and what mremap says to it.
+ * Rule 8: registration changes the program. Whole mappings, or chunks of files where that is asked
+ * for, within a budget of half of vm.max_map_count; and what mremap says to it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,10 +48,10 @@ static struct hmm_mm_stats stats_of(struct hmm_mm *mm)
 static int touch(struct hmm_mm *mm, const char *p)
 {
 	struct held h;
-	int rc = held_make_read(&h, mm, (uint64_t)p, HOLD_REF);
+	int ret = held_make_read(&h, mm, (uint64_t)p, HOLD_REF);
 
 	held_drop(&h);
-	return rc;
+	return ret;
 }
 
 /* errno of growing the whole mapping, 0 if that works; *p follows it. */
@@ -70,12 +70,12 @@ static int grow(char **p, size_t len)
 static int refusal(void)
 {
 	char *p = mmap(NULL, 3 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int rc;
+	int ret;
 
 	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
-	rc = grow(&p, 3 * PAGE);
+	ret = grow(&p, 3 * PAGE);
 	munmap(p, 3 * PAGE);
-	return rc;
+	return ret;
 }
 
 static void need_files(struct hmm_mm *mm)
@@ -210,7 +210,10 @@ static void rule_8_a_file_is_registered_as_a_whole(void **state)
 	hmm_mm_detach(mm);
 }
 
-/* What since Linux 6.17 moves several mappings, one after the other. 0, or errno and all is where it was. */
+/*
+ * What since Linux 6.17 moves several mappings, one after the other. 0, or errno and all is where
+ * it was.
+ */
 static int move_whole(char *p, size_t len)
 {
 	char *to = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -244,26 +247,26 @@ static void rule_8_a_file_of_which_a_part_was_touched_moves_as_a_whole(void **st
 static int move_three(struct hmm_mm *mm)
 {
 	char *p = mmap(NULL, 12 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int rc;
+	int ret;
 
 	assert_int_equal(mprotect(p, 4 * PAGE, PROT_READ), 0);
 	assert_int_equal(mprotect(p + 8 * PAGE, 4 * PAGE, PROT_READ), 0);
 	assert_int_equal(touch(mm, p + 4 * PAGE), 0);
-	rc = move_whole(p, 12 * PAGE);
+	ret = move_whole(p, 12 * PAGE);
 	munmap(p, 12 * PAGE);
-	return rc;
+	return ret;
 }
 
 static void rule_8_what_moves_in_one_call_is_refused_as_a_whole(void **state)
 {
 	struct hmm_mm *mm = held_attach(0);
-	int rc;
+	int ret;
 
 	assert_true(move_three(mm) >= 0);
 	if (break_rule("no-neighbours")) {
-		rc = move_three(mm);
+		ret = move_three(mm);
 		/* kernels before 6.17 move one at most */
-		assert_true(rc < 0 || rc == EFAULT);
+		assert_true(ret < 0 || ret == EFAULT);
 	}
 	mend();
 	hmm_mm_detach(mm);
@@ -330,7 +333,10 @@ static void file_fill(const struct file_memory *f)
 	}
 }
 
-/* The CPU's faults of pages that are in the page cache bring in their neighbours, but not where they are watched. */
+/*
+ * The CPU's faults of pages that are in the page cache bring in their neighbours, but not where
+ * they are watched.
+ */
 static void rule_8_fault_around_is_lost_in_the_touched_chunks_only(void **state)
 {
 	struct hmm_mm *mm = held_attach(HMM_MM_FILE_CHUNKS);
@@ -348,7 +354,10 @@ static void rule_8_fault_around_is_lost_in_the_touched_chunks_only(void **state)
 	hmm_mm_detach(mm);
 }
 
-/* Where the whole mapping is watched, what is in the page cache is mapped first; what is not, is left alone. */
+/*
+ * Where the whole mapping is watched, what is in the page cache is mapped first; what is not, is
+ * left alone.
+ */
 static void rule_8_what_is_resident_is_mapped_before_it_is_watched(void **state)
 {
 	struct hmm_mm *mm = held_attach(0);
@@ -400,12 +409,12 @@ static struct hmm_mm *attach_budget(void)
 
 /* Every other chunk from `from` on: each becomes a mapping of its own and leaves one beside it. */
 static unsigned int touch_chunks(struct hmm_mm *mm, const struct file_memory *f, size_t from,
-				 int *rc)
+				 int *ret)
 {
 	unsigned int n = 0;
 
-	*rc = 0;
-	for (size_t at = from; at < f->len && !(*rc = touch(mm, f->p + at)); at += 4 * MIB)
+	*ret = 0;
+	for (size_t at = from; at < f->len && !(*ret = touch(mm, f->p + at)); at += 4 * MIB)
 		n++;
 	return n;
 }
@@ -414,12 +423,12 @@ static void rule_8_what_registration_takes_of_the_map_count_is_bounded(void **st
 {
 	struct hmm_mm *mm = attach_budget();
 	struct file_memory f;
-	int rc;
+	int ret;
 
 	need_files(mm);
 	file_map(&f, 256 * MIB);
-	assert_int_equal(touch_chunks(mm, &f, 2 * MIB, &rc), BUDGET / 2);
-	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(touch_chunks(mm, &f, 2 * MIB, &ret), BUDGET / 2);
+	assert_int_equal(ret, -ENOSPC);
 	assert_int_equal(vmas(mm, f.p, f.len), 1 + BUDGET);
 	assert_int_equal(stats_of(mm).map_entries, BUDGET);
 	/* What joins a region takes nothing. */
@@ -433,8 +442,8 @@ static void rule_8_what_registration_takes_of_the_map_count_is_bounded(void **st
 	mm = attach_budget();
 	if (break_rule("no-budget")) {
 		file_map(&f, 256 * MIB);
-		touch_chunks(mm, &f, 2 * MIB, &rc);
-		assert_int_equal(rc, 0);
+		touch_chunks(mm, &f, 2 * MIB, &ret);
+		assert_int_equal(ret, 0);
 		assert_true(vmas(mm, f.p, f.len) > 1 + BUDGET);
 		file_unmap(&f);
 	}

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * MADV_REMOVE that began before a device touched the mapping. The kernel asks whether to tell of it, lets
- * go of the address space, and punches the object afterwards:
+ * MADV_REMOVE that began before a device touched the mapping. The kernel asks whether to tell of
+ * it, lets go of the address space, and punches the object afterwards:
  *
  *	program			device
  *	MADV_REMOVE: nobody watches
  *	waits for the inode	faults: registers, takes the page
  *	punches, returns	still has it
  *
- * The inode is kept busy by a writer, for segments by another removal. The row of the coherence table says what
- * sees it; telling the library always helps.
+ * The inode is kept busy by a writer, for segments by another removal. The row of the coherence
+ * table says what sees it; telling the library always helps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,7 +35,8 @@
 
 struct scene {
 	struct memory m;
-	char *other; /* a second mapping of a segment: its pages from the fourth on are the other removal's */
+	/* A second mapping of a segment: its pages from the fourth on are the other removal's. */
+	char *other;
 	_Atomic bool busy;
 	_Atomic bool stop;
 	_Atomic pid_t remover;

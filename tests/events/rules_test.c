@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Rules of the protocol by the public interface alone; those that need a window held open are in timeline_test.c. */
+/*
+ * Rules of the protocol by the public interface alone; those that need a window held open are in
+ * timeline_test.c.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <dirent.h>
@@ -201,7 +204,9 @@ static void *long_section(void *arg)
 	return NULL;
 }
 
-/* Also when that takes longer than the watchdog's patience: it must not read over engines at work. */
+/*
+ * Also when that takes longer than the watchdog's patience: it must not read over engines at work.
+ */
 static void munmap_returns_after_the_section_that_uses_its_page(void **state)
 {
 	struct engine_thread e = { .hold_ms = 200 };
@@ -375,8 +380,9 @@ static void *fault_for_writing(void *arg)
 }
 
 /*
- * While another device faults the memfd for writing its change time proves nothing. Where inotify tells of the
- * hole the checks refuse all the same; where it does not, the table says "unseen" and this shows it.
+ * While another device faults the memfd for writing its change time proves nothing. Where inotify
+ * tells of the hole the checks refuse all the same; where it does not, the table says "unseen" and
+ * this shows it.
  */
 static void a_hole_in_a_memfd_is_seen_as_the_table_says(void **state)
 {
@@ -559,15 +565,15 @@ static void on_alarm(int sig)
 static int guard_in_time(char *p, size_t len)
 {
 	struct sigaction sa = { .sa_handler = on_alarm };
-	int rc;
+	int ret;
 
 	sigaction(SIGALRM, &sa, NULL);
 	if (sigsetjmp(too_long, 1))
 		return -ETIME;
 	alarm(10);
-	rc = madvise(p, len, GUARD_INSTALL) ? -errno : 0;
+	ret = madvise(p, len, GUARD_INSTALL) ? -errno : 0;
 	alarm(0);
-	return rc;
+	return ret;
 }
 
 static void *run_on(void *arg)
@@ -578,8 +584,9 @@ static void *run_on(void *arg)
 }
 
 /*
- * A thread that runs keeps a discard pending. What is faulted meanwhile must not be write-protected where a file is
- * behind it: the kernel would keep markers, and never come back from putting guards in their place.
+ * A thread that runs keeps a discard pending. What is faulted meanwhile must not be write-protected
+ * where a file is behind it: the kernel would keep markers, and never come back from putting guards
+ * in their place.
  */
 static void guards_are_installed_after_a_discard(enum memory_kind kind, int flags)
 {
@@ -588,7 +595,7 @@ static void guards_are_installed_after_a_discard(enum memory_kind kind, int flag
 	pthread_t thread;
 	struct held h;
 	char *p;
-	int rc;
+	int ret;
 
 	open_space(&f, kind);
 	p = mmap(NULL, f.m.len, RW, flags, f.m.fd, 0);
@@ -597,17 +604,17 @@ static void guards_are_installed_after_a_discard(enum memory_kind kind, int flag
 	assert_int_equal(held_make(&h, f.mm, (uint64_t)p, HOLD_REF), 0);
 	assert_int_equal(madvise(p, f.m.len, MADV_DONTNEED), 0);
 	hold_fault(h.range, 0, HOLD_REF, false, 5000000000ULL);
-	rc = guard_in_time(p, f.m.len);
-	assert_int_not_equal(rc, -ETIME);
-	if (!rc)
+	ret = guard_in_time(p, f.m.len);
+	assert_int_not_equal(ret, -ETIME);
+	if (!ret)
 		madvise(p, f.m.len, GUARD_REMOVE);
 	stop = true;
 	pthread_join(thread, NULL);
 	held_drop(&h);
 	munmap(p, f.m.len);
 	close_space(&f);
-	if (rc) {
-		print_message("this kernel has no guards there: %s\n", strerror(-rc));
+	if (ret) {
+		print_message("this kernel has no guards there: %s\n", strerror(-ret));
 		skip();
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 12: the sequence is refreshed inside the call; the deadline is an argument, 0 is for ever, and work that
- * comes further is never cut. Collisions are made to order: two functions of the library are linked to
- * stand-ins that change something between the steps of an attempt.
+ * Rule 12: the sequence is refreshed inside the call; the deadline is an argument, 0 is for ever,
+ * and work that comes further is never cut. Collisions are made to order: two functions of the
+ * library are linked to stand-ins that change something between the steps of an attempt.
  *
  *	attempt: fault | begin: sequence | snapshot | retry? -> again or done
  *	              ^ between()                    ^ collide()
@@ -220,7 +220,7 @@ static void rule_12_a_walk_that_takes_long_is_progress(void **state)
 		assert_int_equal(fault(AMPLE), -ETIME);
 }
 
-/* ---- a driver's callback that hangs ------------------------------------------------------------- */
+/* ---- a driver's callback that hangs ---------------------------------------------------------- */
 
 static struct {
 	_Atomic bool entered, release;
@@ -244,7 +244,9 @@ static void *fault_thread(void *arg)
 	return NULL;
 }
 
-/* Runs a fault while the pump is inside a callback that hangs; 1: it did not come back meanwhile. */
+/*
+ * Runs a fault while the pump is inside a callback that hangs; 1: it did not come back meanwhile.
+ */
 static int fault_beside_a_stuck_pump(int patience_ms)
 {
 	char *q = mmap(NULL, 3 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -253,7 +255,7 @@ static int fault_beside_a_stuck_pump(int patience_ms)
 	_Atomic int answer = 1;
 	pthread_t thread;
 	uint64_t pfn = 0;
-	int rc;
+	int ret;
 
 	hang.entered = hang.release = false;
 	assert_int_equal(mprotect(q + PAGE, PAGE, RW), 0);
@@ -272,12 +274,12 @@ static int fault_beside_a_stuck_pump(int patience_ms)
 	assert_int_equal(pthread_create(&thread, NULL, fault_thread, (void *)&answer), 0);
 	for (int i = 0; i < patience_ms / 10 && answer == 1; i++)
 		sleep_ns(10 * MS);
-	rc = answer;
+	ret = answer;
 	hang.release = true;
 	pthread_join(thread, NULL);
 	hmm_interval_notifier_remove(other);
 	munmap(q, 3 * PAGE);
-	return rc;
+	return ret;
 }
 
 static void rule_12_a_deadline_holds_while_a_callback_hangs(void **state)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The timelines of the protocol, each held open where it is dangerous, and run a second time with the rule
- * broken that makes it safe: then the translation must be found valid, or the test proves nothing. Needs the
- * hooks of a build with -Dmutations=true.
+ * The timelines of the protocol, each held open where it is dangerous, and run a second time with
+ * the rule broken that makes it safe: then the translation must be found valid, or the test proves
+ * nothing. Needs the hooks of a build with -Dmutations=true.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static struct {
 	_Atomic bool returned; /* from munmap */
 	bool valid;            /* what validated use said in the window */
 	int byte;              /* what the program saw there then */
-	int rc;
+	int ret;
 	pid_t pump;
 } t;
 
@@ -208,10 +208,10 @@ static void replace_tail(void)
 
 static void map_tail(void)
 {
-	t.rc = mmap(t.m.p + 2 * PAGE, 2 * PAGE, RW,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == t.m.p + 2 * PAGE
-		       ? 0
-		       : -errno;
+	t.ret = mmap(t.m.p + 2 * PAGE, 2 * PAGE, RW,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == t.m.p + 2 * PAGE
+			? 0
+			: -errno;
 }
 
 static void registered(void)
@@ -240,7 +240,7 @@ static void a_tail_run(const char *mutation)
 	open_space(mutation);
 	arm(HMM_POINT_KILLED, killed);
 	assert_int_equal(held_make(&head, t.mm, (uint64_t)t.m.p, HOLD_REF), 0);
-	assert_int_equal(t.rc, 0);
+	assert_int_equal(t.ret, 0);
 	hmm_hook_fn = NULL;
 	t.m.p[3 * PAGE] = OLD_BYTE;
 	assert_int_equal(held_make(&t.h, t.mm, (uint64_t)t.m.p + 3 * PAGE, HOLD_REF), 0);
@@ -254,7 +254,10 @@ static void what_was_not_there_when_it_was_registered_is_not_believed(void **sta
 	a_tail_run(NULL);
 	assert_false(t.valid);
 	close_space();
-	/* Two rules keep it from being believed: what is there is looked up again, and a scan has the last word. */
+	/*
+	 * Two rules keep it from being believed: what is there is looked up again, and a scan has
+	 * the last word.
+	 */
 	a_tail_run("split-vma");
 	assert_false(t.valid);
 	close_space();

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* compare: what two targets say of the same sample. Each difference that is right is here with its reason; any other is a bug. */
+/*
+ * compare: what two targets say of the same sample. Each difference that is right is here with its
+ * reason; any other is a bug.
+ */
 #include "compare.h"
 
 #include <errno.h>

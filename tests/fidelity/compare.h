@@ -14,7 +14,10 @@ struct answer {
 	uint64_t ns;
 };
 
-/* What differs, and why that is right; NULL for SAME and for what nobody has explained. page: the first that differs. */
+/*
+ * What differs, and why that is right; NULL for SAME and for what nobody has explained. page: the
+ * first that differs.
+ */
 enum verdict compare(const char *kind, const char *state, unsigned int request,
 		     const struct answer *kernel, const struct answer *libhmm, size_t *page,
 		     const char **why);

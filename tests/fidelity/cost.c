@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* cost: figures of both targets and of the kernel's own interfaces, as ratios; the guest is emulated. */
+/*
+ * cost: figures of both targets and of the kernel's own interfaces, as ratios; the guest is
+ * emulated.
+ */
 #include "cost.h"
 
 #include <errno.h>
@@ -100,7 +103,10 @@ static uint64_t raw_scan(int pagemap, char *map, size_t size)
 	return target_clock() - begin;
 }
 
-/* The same, and an array with a word for each page filled from it: what hmm_range_fault() has to return. */
+/*
+ * The same, and an array with a word for each page filled from it: what hmm_range_fault() has to
+ * return.
+ */
 static uint64_t scan_to_words(int pagemap, char *map, size_t size)
 {
 	static uint64_t words[SIZE / 4096];
@@ -151,8 +157,9 @@ static uint64_t of_libhmm(struct hmm_interval_notifier *ni, char *map, uint32_t 
 }
 
 /*
- * The emulated processor's TLB begins with 256 places, of which the array of entries alone takes 128, and grows only when it is
- * flushed while it is full. Without this, a process in two has 13 us of misses in each of its passes over the array.
+ * The emulated processor's TLB begins with 256 places, of which the array of entries alone takes
+ * 128, and grows only when it is flushed while it is full. Without this, a process in two has 13 us
+ * of misses in each of its passes over the array.
  */
 static void grow_tlb(void)
 {
@@ -236,7 +243,10 @@ static void snapshots(char *map)
 		bad = 1;
 		return;
 	}
-	/* One after the other, not in turn: the emulator's TLB holds what one of them touches, not what all do. */
+	/*
+	 * One after the other, not in turn: the emulator's TLB holds what one of them touches, not
+	 * what all do.
+	 */
 	for (i = 0; i < PASSES; i++)
 		for (enum what what = 0; what < NR; what++) {
 			grow_tlb();
@@ -306,7 +316,10 @@ static void throughput(char *map)
 	}
 	for (i = 0; i < ROUNDS; i++) {
 		begin = target_clock();
-		/* In the device's portions: how fast memcpy() is depends on the size, in an emulator by a factor of five. */
+		/*
+		 * In the device's portions: how fast memcpy() is depends on the size, in an
+		 * emulator by a factor of five.
+		 */
 		for (at = 0; at < SIZE; at += portion)
 			memcpy(buf + at % chunk, map + at, portion);
 		cpu[i] = target_clock() - begin;

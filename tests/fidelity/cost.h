@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* cost: figures of both targets and of the kernel's own interfaces, as ratios; the guest is emulated. */
+/*
+ * cost: figures of both targets and of the kernel's own interfaces, as ratios; the guest is
+ * emulated.
+ */
 #ifndef FIDELITY_COST_H
 #define FIDELITY_COST_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hmm-fidelity: libhmm's hmm_range_fault() beside the kernel's own, for every kind of mapping in every state, as a page of
- * Markdown. Ends with status 1 if anything differs that compare.c does not explain, or a figure is out of bounds.
+ * hmm-fidelity: libhmm's hmm_range_fault() beside the kernel's own, for every kind of mapping in
+ * every state, as a page of Markdown. Ends with status 1 if anything differs that compare.c does
+ * not explain, or a figure is out of bounds.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* sample: mappings of every kind that the kernel's hmm_range_fault() knows, and what can have happened to them. */
+/*
+ * sample: mappings of every kind that the kernel's hmm_range_fault() knows, and what can have
+ * happened to them.
+ */
 #include "sample.h"
 
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* sample: a mapping of some kind in some state, the same each time it is made, to be looked at by one target or the other. */
+/*
+ * sample: a mapping of some kind in some state, the same each time it is made, to be looked at by
+ * one target or the other.
+ */
 #ifndef FIDELITY_SAMPLE_H
 #define FIDELITY_SAMPLE_H
 

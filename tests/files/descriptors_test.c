@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Descriptors are the program's: how many of them mirrored files take, and what happens when it takes them back. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Descriptors are the program's: how many of them mirrored files take, and what happens when it
+ * takes them back.
+ */
 #include "common/mirror.h"
 
 #include "files/mapping.h"
@@ -230,7 +233,10 @@ static int locked_for_others(const char *path)
 	return WEXITSTATUS(status);
 }
 
-/* On XFS with DAX the extents of a file are looked at, for which it has to be opened: see outside.c. */
+/*
+ * On XFS with DAX the extents of a file are looked at, for which it has to be opened: see
+ * outside.c.
+ */
 static void the_programs_locks_stay(void **state)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 100 };

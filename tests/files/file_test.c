@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Changes without an event, of files, permissions and attachments, which a check finds. */
 #include "common/mirror.h"
 
@@ -200,7 +200,10 @@ static void telling_is_synchronous(void **state)
 	assert_int_equal(hmm_mm_note_file(f->m.mm, 0), 0);
 }
 
-/* Of one file or of all, where permission to write can be taken; the translation for reading stays the file's. */
+/*
+ * Of one file or of all, where permission to write can be taken; the translation for reading stays
+ * the file's.
+ */
 static void writeback_is_told(void **state)
 {
 	struct filed *f = *state;
@@ -297,7 +300,10 @@ int __wrap_vma_open_file(struct vma_reader *r, const struct hmm_vma *vma)
 	return open_answers-- > 0 ? open_answer : __real_vma_open_file(r, vma);
 }
 
-/* As btrfs has it: what is found bears another device than maps shows, so that it may be a namesake in a snapshot. */
+/*
+ * As btrfs has it: what is found bears another device than maps shows, so that it may be a namesake
+ * in a snapshot.
+ */
 static void a_file_that_may_be_another_vouches_for_nothing(void **state)
 {
 	char path[64];
@@ -539,7 +545,10 @@ static void watch_any_file(struct mirror *m)
 	assert_int_equal(hmm_mm_barrier(m->mm, HMM_FOREVER), 0);
 }
 
-/* What keeps a filesystem from being unmounted is gone when the barrier returns: no sleep, no second try. */
+/*
+ * What keeps a filesystem from being unmounted is gone when the barrier returns: no sleep, no
+ * second try.
+ */
 static void a_barrier_closes_what_was_unmapped(void **state)
 {
 	struct mirror m;

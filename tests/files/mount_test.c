@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Filesystems that show other numbers in maps than in stat: overlayfs, on which containers live, and btrfs. Made in a
- * mount namespace of the test's own; without privilege in a user namespace, where the host allows that.
+ * Filesystems that show other numbers in maps than in stat: overlayfs, on which containers live,
+ * and btrfs. Made in a mount namespace of the test's own; without privilege in a user namespace,
+ * where the host allows that.
  */
 #include "common/mirror.h"
 
@@ -150,8 +151,8 @@ static void a_change_through_the_overlay_is_found(void **state)
 }
 
 /*
- * Opened for writing, a file of the lower layer becomes another one; what was mapped before stays as it is. Kernels differ
- * in what they show of it then.
+ * Opened for writing, a file of the lower layer becomes another one; what was mapped before stays
+ * as it is. Kernels differ in what they show of it then.
  */
 static void a_copy_up_leaves_the_mapping_as_it_is(void **state)
 {
@@ -209,7 +210,10 @@ static int locked_for_others(const char *path)
 	return WEXITSTATUS(status);
 }
 
-/* To tell which file it is one has to be opened for reading; closing it must not drop the program's locks. */
+/*
+ * To tell which file it is one has to be opened for reading; closing it must not drop the program's
+ * locks.
+ */
 static void the_programs_locks_stay(void **state)
 {
 	static const char *const names[] = { "overlay/old", "overlay/new" };

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A filesystem whose server does not answer any more delays only threads that fault its files. The
  * server of this test counts what it is asked, and falls silent.
@@ -126,7 +126,9 @@ static bool start(pid_t *server)
 	return true;
 }
 
-/* Known or new, a file of it is not asked after; other memory is mirrored meanwhile, and unmapped. */
+/*
+ * Known or new, a file of it is not asked after; other memory is mirrored meanwhile, and unmapped.
+ */
 static void a_silent_server_is_asked_nothing(void **state)
 {
 	char path[64];

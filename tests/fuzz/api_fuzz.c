@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Random sequences of calls, good and bad, against a model of what must be mapped. After every call of the
- * library what it said is compared with the model: errors by the walk rules, entries by the mapping, and that
- * no translation of a page that has changed since is found valid.
+ * Random sequences of calls, good and bad, against a model of what must be mapped. After every call
+ * of the library what it said is compared with the model: errors by the walk rules, entries by the
+ * mapping, and that no translation of a page that has changed since is found valid.
  *
  * usage: api_fuzz [--seconds N] [--seed S] [--long]
  */
@@ -82,7 +82,7 @@ static void pages(unsigned int lo_min, unsigned int hi_max, unsigned int *lo, un
 		*hi = *lo + 4;
 }
 
-/* ---- the program ------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static void change(void)
 {
@@ -90,36 +90,36 @@ static void change(void)
 				     PROT_READ | PROT_WRITE };
 	struct model *m = &fuzz.model;
 	unsigned int lo, hi;
-	int rc = 0;
+	int ret = 0;
 
 	pages(0, MODEL_PAGES, &lo, &hi);
 	switch (below(8)) {
 	case 0:
 	case 1:
-		rc = model_map(m, lo, hi, below(3) == 0, prots[below(4)]);
+		ret = model_map(m, lo, hi, below(3) == 0, prots[below(4)]);
 		break;
 	case 2:
-		rc = model_unmap(m, lo, hi);
+		ret = model_unmap(m, lo, hi);
 		break;
 	case 3:
-		rc = model_protect(m, lo, hi, prots[below(4)]);
+		ret = model_protect(m, lo, hi, prots[below(4)]);
 		break;
 	case 4:
-		rc = model_discard(m, lo, hi);
+		ret = model_discard(m, lo, hi);
 		break;
 	case 5:
-		rc = model_move(m, lo, below(MODEL_PAGES));
+		ret = model_move(m, lo, below(MODEL_PAGES));
 		break;
 	default:
 		for (; lo < hi; lo++)
 			model_store(m, lo, next());
 		break;
 	}
-	if (rc)
-		bad("the kernel refused a change: %d", rc);
+	if (ret)
+		bad("the kernel refused a change: %d", ret);
 }
 
-/* ---- notifiers --------------------------------------------------------------------------------- */
+/* ---- notifiers ------------------------------------------------------------------------------- */
 
 static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
 			 void *priv)
@@ -176,7 +176,7 @@ static struct notifier *any_notifier(void)
 	return NULL;
 }
 
-/* ---- hmm_range_fault --------------------------------------------------------------------------- */
+/* ---- hmm_range_fault ------------------------------------------------------------------------- */
 
 static uint64_t request_of(const struct hmm_range *r, uint64_t input)
 {
@@ -232,7 +232,7 @@ static void fault(void)
 	struct notifier *n = any_notifier();
 	struct hmm_range r = { .size = sizeof(r), .hmm_pfns = out };
 	unsigned int lo, hi, i, stop;
-	int wanted = 0, rc;
+	int wanted = 0, ret;
 
 	if (!n)
 		return;
@@ -247,15 +247,15 @@ static void fault(void)
 		in[i] = out[i] = r.flags ? ~0ULL : flags[below(3)];
 	for (stop = lo; stop < hi && !wanted; stop += !wanted)
 		wanted = rule(&fuzz.model.page[stop], request_of(&r, in[stop - lo]));
-	rc = hmm_range_fault(&r, 5000000000ULL);
+	ret = hmm_range_fault(&r, 5000000000ULL);
 	fuzz.faults++;
-	expect(rc, wanted, "hmm_range_fault");
+	expect(ret, wanted, "hmm_range_fault");
 	if (r.last != model_addr(&fuzz.model, stop))
 		bad("stopped at page %lld, not %u", (long long)(r.last - fuzz.model.base) / 4096,
 		    stop);
 	for (i = lo; i < stop; i++) {
 		check_entry(i, request_of(&r, in[i - lo]), out[i - lo]);
-		if (!rc)
+		if (!ret)
 			remember(n, &r, i, out[i - lo]);
 	}
 	for (; !r.flags && i < hi; i++)
@@ -282,7 +282,7 @@ static void bad_fault(void)
 	expect(hmm_range_fault(&r, 1), -EINVAL, "hmm_range_fault outside its notifier");
 }
 
-/* ---- what else is asked ------------------------------------------------------------------------ */
+/* ---- what else is asked ---------------------------------------------------------------------- */
 
 static void check_translations(void)
 {
@@ -310,11 +310,11 @@ static void look_up(void)
 	const struct model_page *p = &fuzz.model.page[i];
 	uint64_t addr = model_addr(&fuzz.model, i);
 	struct hmm_vma vma;
-	int rc = hmm_vma_find(fuzz.mm, addr, &vma);
-	bool mapped = !rc && vma.start <= addr;
+	int ret = hmm_vma_find(fuzz.mm, addr, &vma);
+	bool mapped = !ret && vma.start <= addr;
 
-	if (rc && rc != -ENOENT)
-		bad("hmm_vma_find: %d", rc);
+	if (ret && ret != -ENOENT)
+		bad("hmm_vma_find: %d", ret);
 	if (mapped != p->mapped)
 		bad("page %u: a mapping is %s", i, mapped ? "found, there is none" : "not found");
 	if (!mapped)

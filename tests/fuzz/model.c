@@ -98,7 +98,10 @@ int model_discard(struct model *m, unsigned int lo, unsigned int hi)
 	return 0;
 }
 
-/* One page, onto whatever is there. A shared page takes its place in the file along: only anonymous ones. */
+/*
+ * One page, onto whatever is there. A shared page takes its place in the file along: only anonymous
+ * ones.
+ */
 int model_move(struct model *m, unsigned int from, unsigned int to)
 {
 	if (from == to || !m->page[from].mapped || m->page[from].shared)

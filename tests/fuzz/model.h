@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * model: what must be mapped, readable and writable in a piece of address space, page by page, beside the real
- * thing. Every change is made to both.
+ * model: what must be mapped, readable and writable in a piece of address space, page by page,
+ * beside the real thing. Every change is made to both.
  */
 #ifndef TESTS_FUZZ_MODEL_H
 #define TESTS_FUZZ_MODEL_H
@@ -18,7 +18,8 @@ struct model_page {
 	int prot;         /* PROT_* */
 	uint64_t content; /* its first word */
 	uint64_t
-		version; /* changes whenever a translation of the page must not be found valid any more */
+		/* Changes whenever a translation of the page must not be found valid any more. */
+		version;
 };
 
 struct model {

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* VMA look-ups: every kind, by PROCMAP_QUERY and by maps, and the files behind them. */
 #include "common/mappings.h"
 

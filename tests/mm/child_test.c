@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* A forked child lets go of what it inherited, whatever locks were held when it was forked, and begins anew. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * A forked child lets go of what it inherited, whatever locks were held when it was forked, and
+ * begins anew.
+ */
 #include <errno.h>
 
 #include "common/fork.h"
@@ -245,7 +248,9 @@ static void the_child_of_a_raw_clone_lets_go_of_it(void **state)
 	child_lets_go(hold_gate_too, make_raw);
 }
 
-/* A fork waits for a callback that hangs, but not for ever: nothing is used before the gate opens. */
+/*
+ * A fork waits for a callback that hangs, but not for ever: nothing is used before the gate opens.
+ */
 static void a_fork_does_not_wait_for_ever_for_the_gate(void **state)
 {
 	(void)state;

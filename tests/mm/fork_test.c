@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The program forks: beside attaching, faulting and others' handlers, and in callbacks; its children hold no descriptors. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The program forks: beside attaching, faulting and others' handlers, and in callbacks; its
+ * children hold no descriptors.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +21,7 @@
 
 extern char **environ;
 
-/* ---- descriptors ------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 struct mirrored {
 	struct space s;
@@ -206,7 +209,7 @@ static void a_descriptor_that_is_being_opened_is_not_inherited(void **state)
 	assert_true(inherited < 3);
 }
 
-/* ---- other threads ----------------------------------------------------------------------------- */
+/* ---- other threads --------------------------------------------------------------------------- */
 
 static _Atomic bool stop;
 
@@ -281,7 +284,7 @@ static void *fault_one(void *arg)
 	return NULL;
 }
 
-/* ---- handlers of the program's ----------------------------------------------------------------- */
+/* ---- handlers of the program's --------------------------------------------------------------- */
 
 static struct {
 	struct space *s;
@@ -442,7 +445,7 @@ static void a_note_under_a_lock_that_a_handler_takes(void **state)
 	space_close(&s);
 }
 
-/* ---- faults ------------------------------------------------------------------------------------ */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static void start_fault(struct faulting *f)
 {
@@ -454,9 +457,9 @@ static void start_fault(struct faulting *f)
 }
 
 /*
- * The page may come from a slow disk, or from a thread that itself forks to get it. What was made the fault's own before
- * the copy is shared after it, so it is done again: whether it began before the library's first handler, or between the
- * two.
+ * The page may come from a slow disk, or from a thread that itself forks to get it. What was made
+ * the fault's own before the copy is shared after it, so it is done again: whether it began before
+ * the library's first handler, or between the two.
  */
 static void fork_during_fault(bool between)
 {
@@ -494,7 +497,7 @@ static void a_fault_that_begins_during_a_fork_begins_again(void **state)
 	fork_during_fault(true);
 }
 
-/* ---- callbacks --------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static pid_t child_of_callback;
 
@@ -550,7 +553,7 @@ static void a_callback_on_the_pump_may_fork(void **state)
 	a_callback_may_fork(true);
 }
 
-/* ---- in a signal handler that interrupted a call of the library --------------------------------------------------- */
+/* ---- in a signal handler that interrupted a call of the library ------------------------------ */
 
 static struct {
 	struct hmm_mm *mm;

@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Events that a driver ignores: it is not called, what it holds stays, what it is making begins again. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Events that a driver ignores: it is not called, what it holds stays, what it is making begins
+ * again.
+ */
 #include "common/svm.h"
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -160,7 +163,7 @@ static void only_a_fork_can_be_ignored(void **state)
 	munmap(p, PAGE);
 }
 
-/* ---- a device ---------------------------------------------------------------------------------- */
+/* ---- a device -------------------------------------------------------------------------------- */
 
 static _Atomic unsigned int forks_told;
 

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Whether cache lines are written back shows nowhere but on a machine that loses power, so the instructions are
- * looked at: flush_range() runs under the processor's trap flag, and each write-back that is about to be executed is
- * noted with its address. Every line once, no other, and a fence after the last.
+ * Whether cache lines are written back shows nowhere but on a machine that loses power, so the
+ * instructions are looked at: flush_range() runs under the processor's trap flag, and each
+ * write-back that is about to be executed is noted with its address. Every line once, no other, and
+ * a fence after the last.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +38,10 @@ static uint64_t register_of(const ucontext_t *uc, unsigned int number)
 	return (uint64_t)uc->uc_mcontext.gregs[names[number]];
 }
 
-/* The address in a ModRM operand. Compilers make one of a pointer with or without an offset; others are not needed. */
+/*
+ * The address in a ModRM operand. Compilers make one of a pointer with or without an offset; others
+ * are not needed.
+ */
 static uint64_t operand(const ucontext_t *uc, const uint8_t *modrm, bool high)
 {
 	const unsigned int mod = *modrm >> 6, rm = *modrm & 7;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm_persist() away from persistent memory; on it, tests/dax has the crash test. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * allocator_test NAME: threads allocate and free memory that is mirrored, with an allocator that gives it back to the
- * system under its locks and takes these in handlers of fork(), while the main thread forks. With libhmm-preload.so each
- * of its madvise() calls is a note.
+ * allocator_test NAME: threads allocate and free memory that is mirrored, with an allocator that
+ * gives it back to the system under its locks and takes these in handlers of fork(), while the main
+ * thread forks. With libhmm-preload.so each of its madvise() calls is a note.
  */
 #undef NDEBUG
 #include <assert.h>
@@ -38,7 +38,10 @@ static void *churn(void *arg)
 	return arg;
 }
 
-/* Runs after the library's handler and before the allocator's: others come to give memory back meanwhile. */
+/*
+ * Runs after the library's handler and before the allocator's: others come to give memory back
+ * meanwhile.
+ */
 static void let_others_run(void)
 {
 	usleep(2000);

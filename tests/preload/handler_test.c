@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * With the preload object a handler that the program installs while a job runs is behind the device's, from the
- * device's next access on. Run without it ("bare") the next access is the program's handler's, so that the test
- * proves the object and not something else.
+ * With the preload object a handler that the program installs while a job runs is behind the
+ * device's, from the device's next access on. Run without it ("bare") the next access is the
+ * program's handler's, so that the test proves the object and not something else.
  */
 #include <hmm/hmm.h>
 
@@ -30,14 +30,14 @@ static int kernel(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct late *l = arg;
 	char buf[8];
-	int rc = hmm_load(ctx, buf, (uintptr_t)l->p, sizeof(buf));
+	int ret = hmm_load(ctx, buf, (uintptr_t)l->p, sizeof(buf));
 
 	(void)item;
 	l->running = true;
 	while (!l->installed)
 		sched_yield();
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	/* Unseen by the object, as whatever else takes memory away by itself. */
 	syscall(SYS_mprotect, l->p, PAGE, PROT_NONE);
 	return hmm_load(ctx, buf, (uintptr_t)l->p, sizeof(buf));

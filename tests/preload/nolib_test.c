@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The preload object in a program that has no libhmm, and whose allocator discards and protects memory while it holds
- * its lock, which it cannot take twice: what stands in for the calls may not allocate.
+ * The preload object in a program that has no libhmm, and whose allocator discards and protects
+ * memory while it holds its lock, which it cannot take twice: what stands in for the calls may not
+ * allocate.
  */
 #include <stdatomic.h>
 #include <stddef.h>

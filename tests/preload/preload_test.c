@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * With the preload object what no event shows is synchronous: a notifier over the range has been called
- * when the call returns. Run without it ("bare") the same calls must leave the notifier alone, so that the test
- * proves the object and not something else.
+ * With the preload object what no event shows is synchronous: a notifier over the range has been
+ * called when the call returns. Run without it ("bare") the same calls must leave the notifier
+ * alone, so that the test proves the object and not something else.
  */
 #include <hmm/hmm.h>
 
@@ -38,11 +38,11 @@ static struct hmm_mm *mm;
 static int expected; /* at least one call with the object, none without */
 static int failed;
 
-static void check(const char *what, int rc)
+static void check(const char *what, int ret)
 {
-	bool good = rc == 0 && (expected ? calls > 0 : calls == 0);
+	bool good = ret == 0 && (expected ? calls > 0 : calls == 0);
 
-	printf("%s %s: rc %d, %d invalidations\n", good ? "ok" : "not ok", what, rc, calls);
+	printf("%s %s: rc %d, %d invalidations\n", good ? "ok" : "not ok", what, ret, calls);
 	failed |= !good;
 	calls = 0;
 }
@@ -141,7 +141,9 @@ static void sysv(void)
 
 static char *discarded;
 
-/* As an allocator does, whose handler was installed before any of ours: it runs first in the child. */
+/*
+ * As an allocator does, whose handler was installed before any of ours: it runs first in the child.
+ */
 static void discard_in_child(void)
 {
 	if (discarded)

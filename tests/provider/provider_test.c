@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The provider seam, with another provider: changes of the address space are written into a pipe, by the test. It sees
- * everything and registers nothing.
+ * The provider seam, with another provider: changes of the address space are written into a pipe,
+ * by the test. It sees everything and registers nothing.
  */
 #include "common/mirror.h"
 

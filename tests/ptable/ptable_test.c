@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The device page table: sizes, replacement, removal, reclaim, readers beside writers. */
 #include "common/svm.h"
 #include "ptable/ptable.h"
@@ -280,7 +280,9 @@ static void reclaim_frees_empty_tables_once(void **state)
 	assert_int_equal(hmm_ptable_reclaim(t), 0);
 	hmm_ptable_clear(t, BASE, BASE + PAGE);
 	bytes = hmm_ptable_reclaim(t);
-	/* a table of 4K entries and one of 2M entries; the level above still serves the other entry */
+	/*
+	 * a table of 4K entries and one of 2M entries; the level above still serves the other entry
+	 */
 	assert_in_range(bytes, 2 * PAGE, 2 * PAGE + 256);
 	assert_int_equal(hmm_ptable_reclaim(t), 0);
 	assert_int_equal(hmm_ptable_lookup(t, BASE + G1, NULL), V | 2);

@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Whatever the pump is stuck at, a call of the program that waits for an event to be read goes on, and what was read
- * meanwhile is handled afterwards. What is held up is held up until the call has returned: no test is about time.
+ * Whatever the pump is stuck at, a call of the program that waits for an event to be read goes on,
+ * and what was read meanwhile is handled afterwards. What is held up is held up until the call has
+ * returned: no test is about time.
  */
 #include "common/space.h"
 #include "pump/steal.h"
@@ -278,7 +279,7 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	space_close(&s);
 }
 
-/* ---- signals ----------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static struct {
 	struct space *s;
@@ -322,7 +323,7 @@ static void a_signal_handler_unmaps_while_its_thread_holds_a_lock(void **state)
 	space_close(&s);
 }
 
-/* ---- debuggers --------------------------------------------------------------------------------- */
+/* ---- debuggers ------------------------------------------------------------------------------- */
 
 static void *unmap_for_ever(void *arg)
 {
@@ -353,7 +354,10 @@ static void debugged(void)
 	unmap_for_ever(&s);
 }
 
-/* As gdb does it: attaches to all threads, then waits for each to stop. -1 not permitted; else how many. */
+/*
+ * As gdb does it: attaches to all threads, then waits for each to stop. -1 not permitted; else how
+ * many.
+ */
 static int stop_all(pid_t pid, pid_t *tids, int max)
 {
 	char path[64];
@@ -405,7 +409,7 @@ static void a_debugger_stops_all_threads(void **state)
 	assert_true(n >= 4);
 }
 
-/* ---- the keeper -------------------------------------------------------------------------------- */
+/* ---- the keeper ------------------------------------------------------------------------------ */
 
 /* The first child of this process by that name; 0 none. */
 static pid_t find_keeper(void)

@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Memory that nobody can watch is used once: each fault ends, each fresh entry is accepted, none that is not fresh. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Memory that nobody can watch is used once: each fault ends, each fresh entry is accepted, none
+ * that is not fresh.
+ */
 #include "common/mirror.h"
 
 #include "files/mapping.h"
@@ -163,7 +166,10 @@ static const struct hmm_interval_notifier_ops quiet_ops = { .size = sizeof(quiet
 							    .invalidate = on_invalidate,
 							    .holds = holds_nothing };
 
-/* Registered by somebody is not watched by us. Which page is there the kernel tells the privileged alone. */
+/*
+ * Registered by somebody is not watched by us. Which page is there the kernel tells the privileged
+ * alone.
+ */
 static void another_page_in_its_place_is_refused(void **state)
 {
 	char *p = map_anon(4 * PAGE, RW);

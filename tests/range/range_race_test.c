@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm_range_fault() against threads that change the mapping, and its deadline. */
 #include "common/mirror.h"
 #include "common/held_discard.h"
@@ -42,8 +42,8 @@ static int teardown(void **state)
 }
 
 /*
- * Run fn() against faults until both came far enough; check() looks at each answer. On a busy machine, or an emulated
- * one, half a minute may bring less than that: then a part of it must do.
+ * Run fn() against faults until both came far enough; check() looks at each answer. On a busy
+ * machine, or an emulated one, half a minute may bring less than that: then a part of it must do.
  */
 static void race(struct race *r, void *(*fn)(void *), uint64_t request,
 		 void (*check)(struct race *, int err))
@@ -143,7 +143,8 @@ static void *discard(void *arg)
 static void all_present(struct race *r, int err)
 {
 	if (err == -EBUSY)
-		return; /* it collided for as long as it was given; the loop counts those that stood */
+		/* It collided for as long as it was given; the loop counts those that stood. */
+		return;
 	assert_int_equal(err, 0);
 	for (int i = 0; i < PAGES; i++)
 		assert_true(r->m.pfns[i] & VALID);
@@ -360,7 +361,10 @@ static void discarded_and_pending_is_transient(void **state)
 #define GUARD_INSTALL 102 /* linux/mman.h of Linux 6.13 */
 #define GUARD_REMOVE 103
 
-/* The end of a discard, of which nothing tells: the page is another one, and written. False: not on this kernel. */
+/*
+ * The end of a discard, of which nothing tells: the page is another one, and written. False: not on
+ * this kernel.
+ */
 static bool zap_silently(char *page)
 {
 	if (madvise(page, PAGE, GUARD_INSTALL) || madvise(page, PAGE, GUARD_REMOVE))
@@ -376,7 +380,8 @@ static bool zap_silently(char *page)
  *							zaps, touches: another page
  * may it be used?					the discard is over
  *
- * That it is over says nothing about a translation from before. Nor do pages that a younger fault armed anew.
+ * That it is over says nothing about a translation from before. Nor do pages that a younger fault
+ * armed anew.
  */
 static void transient_does_not_outlive_the_discard(void **state)
 {

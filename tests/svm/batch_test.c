@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Faults in batches, and what may happen between the walk and the commit. */
 #include "common/null.h"
 #include "svm/svm.h"
 
-/* ---- batches: a device whose fault buffer is a script --------------------------------------------- */
+/* ---- batches: a device whose fault buffer is a script ---------------------------------------- */
 
 struct script {
 	struct hmm_ptable *table;
@@ -199,7 +199,8 @@ static void large_page_is_one_entry(void **state)
 }
 
 /*
- * A change between the walk and the commit: a serial device is kept busy, so that the commit has to wait.
+ * A change between the walk and the commit: a serial device is kept busy, so that the commit has to
+ * wait.
  *
  *	fault			test
  *				get_stats, holds the device
@@ -214,7 +215,7 @@ struct busy {
 	_Atomic int inside;
 	_Atomic int release;
 	char *p;
-	int rc;
+	int ret;
 };
 
 static int busy_map(struct hmm_device *dev, const struct hmm_device_map *map)
@@ -252,7 +253,7 @@ static void *busy_faulter(void *arg)
 {
 	struct busy *b = arg;
 
-	b->rc = hmm_svm_fault(b->m->svm, at(b->p), 1, PROT_READ);
+	b->ret = hmm_svm_fault(b->m->svm, at(b->p), 1, PROT_READ);
 	return NULL;
 }
 
@@ -289,7 +290,7 @@ static void change_between_walk_and_commit_is_noticed(void **state)
 	b.release = 1;
 	pthread_join(holder, NULL);
 	pthread_join(faulter, NULL);
-	assert_int_equal(b.rc, -EFAULT);
+	assert_int_equal(b.ret, -EFAULT);
 	assert_int_equal(hmm_ptable_lookup(b.table, at(b.p), NULL), 0);
 	assert_true(svm_stats(m).commit_retries >= 1);
 	munmap(b.p, M2);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What a driver or a caller hands in: too many, flags that are not its own, odd addresses. */
 #include <limits.h>
 #include <signal.h>
@@ -235,7 +235,7 @@ static void ranges_of_a_job_are_checked(void **state)
 	assert_int_equal(hmm_svm_submit(m->svm, &job), -EINVAL);
 }
 
-/* ---- waits ---------------------------------------------------------------------------------------- */
+/* ---- waits ----------------------------------------------------------------------------------- */
 
 static void nothing_happens(int sig)
 {

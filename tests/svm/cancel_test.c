@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A thread that is cancelled inside a call leaves no claim, no lock and no job behind. */
 #include "common/soft.h"
 
@@ -20,7 +20,7 @@ struct cancelled {
 	int (*call)(struct cancelled *c);
 	pthread_t thread;
 	_Atomic bool in_call, requested, returned;
-	int rc;
+	int ret;
 };
 
 static void request(struct cancelled *c)
@@ -29,7 +29,10 @@ static void request(struct cancelled *c)
 		pthread_cancel(c->thread);
 }
 
-/* AddressSanitizer does not know that a cancelled thread's frames are gone, and finds fault with its end. */
+/*
+ * AddressSanitizer does not know that a cancelled thread's frames are gone, and finds fault with
+ * its end.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define ACTS false
 #else
@@ -42,7 +45,7 @@ static void *cancelled_thread(void *arg)
 
 	c->thread = pthread_self();
 	c->in_call = true;
-	c->rc = c->call(c);
+	c->ret = c->call(c);
 	c->returned = true;
 	pthread_setcancelstate(ACTS ? PTHREAD_CANCEL_ENABLE : PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_testcancel();
@@ -59,13 +62,13 @@ static void run_cancelled(struct cancelled *c, int (*call)(struct cancelled *c))
 	pthread_join(t, &result);
 	assert_true(c->requested);
 	assert_true(c->returned);
-	assert_int_equal(c->rc, 0);
+	assert_int_equal(c->ret, 0);
 	/* Held off, not lost. */
 	if (ACTS)
 		assert_ptr_equal(result, PTHREAD_CANCELED);
 }
 
-/* ---- in the middle of a fault: what it registers is told to all drivers ---------------------------- */
+/* ---- in the middle of a fault: what it registers is told to all drivers ---------------------- */
 
 static int cancel_in_callback(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
 			      void *priv)
@@ -111,7 +114,7 @@ static void cancelled_prefetch_leaves_no_claim(void **state)
 	cancel_in_a_fault(*state, call_prefetch);
 }
 
-/* ---- while a job runs ------------------------------------------------------------------------------ */
+/* ---- while a job runs ------------------------------------------------------------------------ */
 
 static int kernel_cancels(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
@@ -139,22 +142,22 @@ static void cancelled_wait_for_a_job_ends_after_the_job(void **state)
 	munmap(c.p, M2);
 }
 
-/* ---- before the call -------------------------------------------------------------------------------- */
+/* ---- before the call ------------------------------------------------------------------------- */
 
 static int call_open_and_close(struct cancelled *c)
 {
 	struct mirror m = { .mm = c->m->mm };
 	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
-	int rc;
+	int ret;
 
 	request(c);
 	options.fault_threads = 2;
-	rc = hmm_device_open(m.mm, "soft", 2, &m.dev);
-	if (!rc)
-		rc = hmm_svm_create(m.mm, m.dev, &options, &m.svm);
+	ret = hmm_device_open(m.mm, "soft", 2, &m.dev);
+	if (!ret)
+		ret = hmm_svm_create(m.mm, m.dev, &options, &m.svm);
 	hmm_svm_destroy(m.svm);
 	hmm_device_destroy(m.dev);
-	return rc;
+	return ret;
 }
 
 static void cancelled_destruction_is_complete(void **state)

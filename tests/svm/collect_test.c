@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Garbage is collected while threads fault. A thread that handles a fault looks the chunk table up
  * in no section:
@@ -149,7 +149,7 @@ static void fault_waits_while_nodes_are_freed(void **state)
 	munmap(w.p, PAGE);
 }
 
-/* ---- a program's own look-ups ---------------------------------------------------------------------- */
+/* ---- a program's own look-ups ---------------------------------------------------------------- */
 
 struct lookups {
 	struct hmm_ptable *table;

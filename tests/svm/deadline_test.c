@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Rule 12 for mirrors: a fault comes back at its deadline wherever it waits, while a driver's quiesce or a callback
- * hangs, and leaves nothing behind that was not installed as a whole.
+ * Rule 12 for mirrors: a fault comes back at its deadline wherever it waits, while a driver's
+ * quiesce or a callback hangs, and leaves nothing behind that was not installed as a whole.
  *
  *	closer			fault			test
  *	drop: gate closed,
@@ -148,11 +148,11 @@ static int fault_the_first(struct stuck *s)
 /* What a busy machine makes of short deadlines is not the point. */
 static int insist(struct stuck *s, int (*call)(struct stuck *s))
 {
-	int rc = -ETIME;
+	int ret = -ETIME;
 
-	for (int i = 0; i < 1000 && rc == -ETIME; i++)
-		rc = call(s);
-	return rc;
+	for (int i = 0; i < 1000 && ret == -ETIME; i++)
+		ret = call(s);
+	return ret;
 }
 
 static void open_as(struct stuck *s, uint32_t threads, uint32_t faults, uint64_t timeout_ns)
@@ -236,17 +236,17 @@ static void *call_thread(void *arg)
 static int answer_of(struct stuck *s, int (*call)(struct stuck *s), int patience_ms)
 {
 	pthread_t thread;
-	int rc;
+	int ret;
 
 	s->answer = PENDING;
 	s->call = call;
 	assert_int_equal(pthread_create(&thread, NULL, call_thread, s), 0);
 	for (int i = 0; i < patience_ms / 10 && s->answer == PENDING; i++)
 		usleep(10000);
-	rc = s->answer;
+	ret = s->answer;
 	let_go(s);
 	pthread_join(thread, NULL);
-	return rc;
+	return ret;
 }
 
 static unsigned int installed(struct stuck *s, size_t offset)
@@ -354,7 +354,7 @@ static void rule_12_a_prefetch_gives_up(void **state)
 	assert_int_equal(insist(s, prefetch_all), 4 * M2);
 }
 
-/* ---- the other places where one waits ------------------------------------------------------------ */
+/* ---- the other places where one waits -------------------------------------------------------- */
 
 static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
@@ -400,7 +400,10 @@ static void invalidate_elsewhere(struct stuck *s)
 	hmm_interval_invalidate(s->m.mm, &inv);
 }
 
-/* A callback that hangs has the notifiers' lock: those of a fault and of the svm cannot be inserted. */
+/*
+ * A callback that hangs has the notifiers' lock: those of a fault and of the svm cannot be
+ * inserted.
+ */
 static void rule_12_a_fault_gives_up_while_a_callback_hangs(void **state)
 {
 	struct stuck *s = *state;
@@ -449,8 +452,8 @@ static int fault_more_of_the_file(struct stuck *s)
 }
 
 /*
- * A file that changed: what was mirrored of it is to be told, which closes the gate. Late, it is not lost: nothing of it
- * stands until the next fault of anything, or a check, tells.
+ * A file that changed: what was mirrored of it is to be told, which closes the gate. Late, it is
+ * not lost: nothing of it stands until the next fault of anything, or a check, tells.
  */
 static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
 {
@@ -497,7 +500,7 @@ static void *check_thread(void *arg)
 static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s))
 {
 	pthread_t other;
-	int rc;
+	int ret;
 
 	assert_int_equal(insist(s, fault_the_file), 0);
 	get_stuck(s, drop_elsewhere);
@@ -506,13 +509,16 @@ static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s))
 	assert_int_equal(pthread_create(&other, NULL, check_thread, s), 0);
 	while (!stale_undelivered(s->m.mm))
 		usleep(1000);
-	rc = answer_of(s, call, 300);
+	ret = answer_of(s, call, 300);
 	pthread_join(other, NULL);
 	assert_false(stale_undelivered(s->m.mm));
-	return rc;
+	return ret;
 }
 
-/* Nor does a check end before it, or the program's own word: what they found first, another may be about to tell. */
+/*
+ * Nor does a check end before it, or the program's own word: what they found first, another may be
+ * about to tell.
+ */
 static void a_check_waits_for_what_another_tells(void **state)
 {
 	struct stuck *s = *state;
@@ -531,7 +537,7 @@ static void rule_12_a_fault_does_not_wait_for_the_next_callback(void **state)
 	struct stuck *s = *state;
 	struct hmm_interval_notifier *ni;
 	pthread_t thread;
-	int rc;
+	int ret;
 
 	shut(s);
 	open_as(s, HMM_THREADS_PARALLEL, HMM_FAULTS_REPLAY, 500 * MS);
@@ -549,10 +555,10 @@ static void rule_12_a_fault_does_not_wait_for_the_next_callback(void **state)
 		usleep(1000);
 	for (int i = 0; i < PATIENCE_MS / 10 && s->answer == PENDING; i++)
 		usleep(10000);
-	rc = s->answer;
+	ret = s->answer;
 	let_go(s);
 	pthread_join(thread, NULL);
-	assert_int_equal(rc, -ETIME);
+	assert_int_equal(ret, -ETIME);
 	assert_int_equal(insist(s, fault_the_second), 0);
 	hmm_interval_notifier_remove(ni);
 }

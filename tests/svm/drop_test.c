@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A device that drops more than it was asked to, which is legal: whole 2M where a page was to go, or what
- * it pleases. Whatever it faults on is installed again, or the fault ends with an error; and nothing is installed
- * twice because two engines wait for it.
+ * A device that drops more than it was asked to, which is legal: whole 2M where a page was to go,
+ * or what it pleases. Whatever it faults on is installed again, or the fault ends with an error;
+ * and nothing is installed twice because two engines wait for it.
  *
  *	use:  entry? done : raise a fault, have it served, look again
  */

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A signal handler of the program replaces mirrored memory while its thread is inside a mirror's call, whatever lock
- * that call holds: of a table, of the mirror, the gate.
+ * A signal handler of the program replaces mirrored memory while its thread is inside a mirror's
+ * call, whatever lock that call holds: of a table, of the mirror, the gate.
  *
  *	thread				pump			watchdog
  *	hmm_svm_fault(): holds a lock

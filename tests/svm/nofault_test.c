@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* A device without faults: memory is named, populated at submit and after an invalidation. */
 #include "common/soft.h"
 #include "common/held_discard.h"
@@ -77,14 +77,14 @@ struct relay {
 static int kernel_relay(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct relay *r = arg;
-	int rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
+	int ret = hmm_load(ctx, r->s.buf, r->s.va, 8);
 
-	if (!rc && item == 0) {
+	if (!ret && item == 0) {
 		r->step = 1;
-		while (r->step == 1 && !rc)
-			rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
+		while (r->step == 1 && !ret)
+			ret = hmm_load(ctx, r->s.buf, r->s.va, 8);
 	}
-	return rc;
+	return ret;
 }
 
 static void without_faults_an_invalidation_populates_again(void **state)
@@ -122,12 +122,12 @@ static int load_from(struct mirror *m, const char *p)
 {
 	struct span s = { .va = at(p), .len = K64, .buf = malloc(K64) };
 	struct hmm_job_range r = { at(p), at(p) + K64, PROT_READ, 0 };
-	int rc = submit_named(m, &s, &r);
+	int ret = submit_named(m, &s, &r);
 
-	if (!rc)
+	if (!ret)
 		assert_memory_equal(s.buf, p, K64);
 	free(s.buf);
-	return rc;
+	return ret;
 }
 
 struct spinner {
@@ -149,7 +149,7 @@ static void without_faults_discarded_memory_is_waited_for(void **state)
 	struct mirror *m = *state;
 	struct spinner s = { .stop = false };
 	char *p = pattern(M2);
-	int rc = 0;
+	int ret = 0;
 	int submitted = 0;
 
 	reopen(m, "soft:faults=none", 1, NULL);
@@ -159,9 +159,9 @@ static void without_faults_discarded_memory_is_waited_for(void **state)
 		madvise(p, K64, MADV_DONTNEED);
 		/* 100 ms may be too short where several programs share a processor. */
 		do
-			rc = load_from(m, p);
-		while (rc == -EAGAIN && ++submitted < 100);
-		assert_int_equal(rc, 0);
+			ret = load_from(m, p);
+		while (ret == -EAGAIN && ++submitted < 100);
+		assert_int_equal(ret, 0);
 	}
 	atomic_store(&s.stop, true);
 	pthread_join(s.thread, NULL);
@@ -192,15 +192,17 @@ static void without_faults_a_pending_discard_is_an_error_of_jobs_that_name_the_m
 static int kernel_rest(struct hmm_ctx *ctx, uint64_t item, void *arg)
 {
 	struct relay *r = arg;
-	int rc = hmm_load(ctx, r->s.buf, r->s.va, 8);
+	int ret = hmm_load(ctx, r->s.buf, r->s.va, 8);
 
 	r->step = 1;
-	while (!rc && r->step == 1)
-		rc = hmm_settle(ctx);
-	return rc ? rc : hmm_load(ctx, r->s.buf, r->s.va, 8);
+	while (!ret && r->step == 1)
+		ret = hmm_settle(ctx);
+	return ret ? ret : hmm_load(ctx, r->s.buf, r->s.va, 8);
 }
 
-/* Two jobs run. What one of them named is pending, and the other one loses its memory: it goes on. */
+/*
+ * Two jobs run. What one of them named is pending, and the other one loses its memory: it goes on.
+ */
 static void without_faults_a_job_does_not_suffer_from_what_another_one_named(void **state)
 {
 	struct mirror *m = *state;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Shared virtual memory on the null device, whose page table can be looked at. */
 #include "common/null.h"
 
@@ -418,7 +418,9 @@ static void write_to_a_file_dirties_little_unless_it_streams(void **state)
 	close(fd);
 }
 
-/* A thread maps, unmaps and maps again while another faults: what the device is left with is true. */
+/*
+ * A thread maps, unmaps and maps again while another faults: what the device is left with is true.
+ */
 struct churn {
 	struct mirror *m;
 	char *p;

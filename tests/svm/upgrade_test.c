@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * More permission without a full remap: a write installs what changed. And what the mirror knows of permissions
- * at a submission. A device that counts, stacked upon the null device.
+ * More permission without a full remap: a write installs what changed. And what the mirror knows of
+ * permissions at a submission. A device that counts, stacked upon the null device.
  */
 #include <sys/shm.h>
 #include <sys/syscall.h>

@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Discards settle whatever the threads of the program do, and never while one of them may be in the middle. */
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Discards settle whatever the threads of the program do, and never while one of them may be in the
+ * middle.
+ */
 #include "common/space.h"
 #include "common/held_discard.h"
 #include "base/deadline.h"
@@ -118,7 +121,10 @@ static void a_discard_settles_while_threads_come_and_go(void **state)
 	beside(CHURN, 2);
 }
 
-/* It has no registers of a user's, is busy for as long as it may be idle, and makes no call for anybody. */
+/*
+ * It has no registers of a user's, is busy for as long as it may be idle, and makes no call for
+ * anybody.
+ */
 static void a_discard_settles_beside_a_kernel_thread_that_polls(void **state)
 {
 	struct io_uring_params params = { .flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 60000 };
@@ -188,7 +194,10 @@ static void a_discard_that_takes_its_time_is_pending_until_it_has_ended(void **s
 		for (;;) {
 			const bool pending = discard_pending(s.mm, addr(&s, 0), addr(&s, 1));
 
-			/* In this order: what had not ended by now was in the middle when it was asked about. */
+			/*
+			 * In this order: what had not ended by now was in the middle when it was
+			 * asked about.
+			 */
 			if (atomic_load(&inside) == 2)
 				break;
 			/* The page that goes last. */
@@ -205,7 +214,7 @@ static void a_discard_that_takes_its_time_is_pending_until_it_has_ended(void **s
 	space_close(&s);
 }
 
-/* ---- processes of another kind ------------------------------------------------------------------- */
+/* ---- processes of another kind --------------------------------------------------------------- */
 
 static int exit_of(pid_t pid)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * What is registered together, and whose it is: mappings that change while they are registered, what moves with a
- * mapping, and memory that another userfaultfd or another space of the process watches.
+ * What is registered together, and whose it is: mappings that change while they are registered,
+ * what moves with a mapping, and memory that another userfaultfd or another space of the process
+ * watches.
  */
 #include "common/space.h"
 #include "kernel/abi/uffd.h"
@@ -27,7 +28,9 @@ static char *map_fixed(char *p, size_t pages, int prot)
 	return p;
 }
 
-/* A hole, in the middle of one so large that what else is mapped in the process stays away from it. */
+/*
+ * A hole, in the middle of one so large that what else is mapped in the process stays away from it.
+ */
 static char *room(void)
 {
 	const size_t large = 1UL << 30;
@@ -59,7 +62,7 @@ static void need_scan(struct hmm_mm *mm)
 	skip();
 }
 
-/* ---- a mapping makes room for another at the instant of its registration ------------------------ */
+/* ---- a mapping makes room for another at the instant of its registration --------------------- */
 
 static struct {
 	const struct provider_ops *ops;
@@ -155,7 +158,7 @@ static void what_was_nothing_at_that_instant_is_looked_up_again(void **state)
 	hmm_mm_detach(mm);
 }
 
-/* ---- what moves together ------------------------------------------------------------------------- */
+/* ---- what moves together --------------------------------------------------------------------- */
 
 /* One call moves all of it, or none. */
 static void a_move_of_several_mappings_is_whole_or_refused(void **state)
@@ -188,8 +191,8 @@ static void a_move_of_several_mappings_is_whole_or_refused(void **state)
 }
 
 /*
- * Mapped beside what is registered it stays a mapping of its own, which without the library it would not: named in
- * hmm(7). Registered before it is touched it joins.
+ * Mapped beside what is registered it stays a mapping of its own, which without the library it
+ * would not: named in hmm(7). Registered before it is touched it joins.
  */
 static void what_was_mapped_beside_joins_when_it_is_registered(void **state)
 {
@@ -236,7 +239,7 @@ static void parts_of_what_is_registered_stay_registered(void **state)
 	space_close(&s);
 }
 
-/* ---- whose it is --------------------------------------------------------------------------------- */
+/* ---- whose it is ----------------------------------------------------------------------------- */
 
 struct entry {
 	struct hmm_interval_notifier *ni;
@@ -261,7 +264,9 @@ static void fault_page(struct entry *e, struct hmm_mm *mm, const char *p)
 	assert_true(e->pfn & HMM_PFN_VALID);
 }
 
-/* A userfaultfd of the program's, of which libhmm knows nothing: -1 if this kernel has no WP_ASYNC. */
+/*
+ * A userfaultfd of the program's, of which libhmm knows nothing: -1 if this kernel has no WP_ASYNC.
+ */
 static int foreign(void)
 {
 	struct uffdio_api api = { .api = UFFD_API,
@@ -354,7 +359,10 @@ static void registered_with_another_space_is_not_registered_with_us(void **state
 	munmap(p, 4 * PAGE);
 }
 
-/* Without an event: what it is believed to be, and what the page table says of it, is true of the other's. */
+/*
+ * Without an event: what it is believed to be, and what the page table says of it, is true of the
+ * other's.
+ */
 static void a_segment_attached_again_may_be_watched_by_another_space(void **state)
 {
 	int id = shmget(IPC_PRIVATE, 4 * PAGE, IPC_CREAT | 0600);
@@ -387,7 +395,10 @@ static void a_segment_attached_again_may_be_watched_by_another_space(void **stat
 	mend();
 	assert_int_equal(hmm_range_check(&e.range, 0), -ESTALE);
 	assert_int_equal(hmm_range_check(&e.range, HMM_CHECK_ALL), -ESTALE);
-	/* The first goes, and leaves the other's alone, which kernels before 6.17 would take with it. */
+	/*
+	 * The first goes, and leaves the other's alone, which kernels before 6.17 would take with
+	 * it.
+	 */
 	hmm_interval_notifier_remove(e.ni);
 	hmm_mm_detach(mm);
 	assert_int_equal(pagemap_is_registered(mm_pagemap(other), (uint64_t)(uintptr_t)p), 1);
@@ -425,7 +436,7 @@ static void what_somebody_else_took_over_does_not_stand(void **state)
 	munmap(p, 4 * PAGE);
 }
 
-/* ---- memory of the library ----------------------------------------------------------------------- */
+/* ---- memory of the library ------------------------------------------------------------------- */
 
 #define MANY 3000
 

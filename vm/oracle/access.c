@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Device jobs. The device uses the entries that its mirror holds and nothing else; what it lacks it faults for the whole rest
- * of the job at once. A page is touched under device_lock only, so after an invalidation has returned nothing is in flight:
+ * Device jobs. The device uses the entries that its mirror holds and nothing else; what it lacks it
+ * faults for the whole rest of the job at once. A page is touched under device_lock only, so after
+ * an invalidation has returned nothing is in flight:
  *
  *	device job                          CPU
  *	lock, entry is there, copy, unlock
@@ -50,7 +51,9 @@ static int fault_rest(struct uhmm_mirror *mirror, unsigned long start, unsigned 
 	return ret;
 }
 
-/* One page's share of the job from or to the bounce page. -ENOENT: the mirror holds no such entry. */
+/*
+ * One page's share of the job from or to the bounce page. -ENOENT: the mirror holds no such entry.
+ */
 static int access_page(struct uhmm_mirror *mirror, unsigned long addr, unsigned long len,
 		       void *bounce, bool write)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* uhmm_oracle: ground truth for tests of libhmm. A character device for tests alone: never load it where strangers log in. */
+/*
+ * uhmm_oracle: ground truth for tests of libhmm. A character device for tests alone: never load it
+ * where strangers log in.
+ */
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -158,7 +161,10 @@ static const struct file_operations uhmm_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-/* Open to all: the tests run without privilege too, and a caller learns of its own address space only. */
+/*
+ * Open to all: the tests run without privilege too, and a caller learns of its own address space
+ * only.
+ */
 static struct miscdevice uhmm_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "uhmm_oracle",

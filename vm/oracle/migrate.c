@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* May the pages of a range be moved into a device's memory? The kernel is asked, and nothing is moved. */
+/*
+ * May the pages of a range be moved into a device's memory? The kernel is asked, and nothing is
+ * moved.
+ */
 #include <linux/migrate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>

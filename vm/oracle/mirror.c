@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A device's page table for a range of the caller, and the log of everything that took entries out of it. */
+/*
+ * A device's page table for a range of the caller, and the log of everything that took entries out
+ * of it.
+ */
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>

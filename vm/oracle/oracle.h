@@ -16,15 +16,20 @@
 #define UHMM_MAX_MIGRATE 1024ul    /* pages */
 
 /*
- * Lock order: ioctl_lock, mmap_lock, device_lock. The notifier's callback takes device_lock alone, and everything done under
- * that is short, so that a callback that may not block need not be refused.
+ * Lock order: ioctl_lock, mmap_lock, device_lock. The notifier's callback takes device_lock alone,
+ * and everything done under that is short, so that a callback that may not block need not be
+ * refused.
  */
 struct uhmm_mirror {
 	struct mmu_interval_notifier notifier;
 	unsigned long start, end;
 	spinlock_t device_lock;
 	unsigned long *
-		pfns; /* (D) the device's page table: hmm_pfns, 0 where there is none; no page is referenced */
+		/*
+		 * (D) the device's page table: hmm_pfns, 0 where there is none; no page is
+		 * referenced.
+		 */
+		pfns;
 	struct uhmm_oracle_event *log; /* (D) UHMM_LOG_SIZE of them */
 	u32 log_count, log_lost;       /* (D) */
 	u64 counts[UHMM_EVENT_NR];     /* (D) */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One call of the kernel's hmm_range_fault() for the caller's own address space, and what its entries mean. */
+/*
+ * One call of the kernel's hmm_range_fault() for the caller's own address space, and what its
+ * entries mean.
+ */
 #include <linux/ktime.h>
 #include <linux/memremap.h>
 #include <linux/once.h>
@@ -10,7 +13,10 @@
 
 #include "oracle.h"
 
-/* Fault loops that invalidations keep beating end here, with -EBUSY, so that no test can hang in the kernel. */
+/*
+ * Fault loops that invalidations keep beating end here, with -EBUSY, so that no test can hang in
+ * the kernel.
+ */
 #define UHMM_MAX_PASSES 1000000
 
 static siphash_aligned_key_t cookie_key;
@@ -36,13 +42,19 @@ void uhmm_entry_fill(struct uhmm_oracle_entry *entry, unsigned long hmm_pfn)
 		entry->flags |= UHMM_ENTRY_DEVICE;
 	else if (is_zone_device_page(page))
 		entry->flags |= UHMM_ENTRY_FSDAX;
-	/* The huge zero folio is not exported, but it alone is mapped by a PMD and belongs to nothing. */
+	/*
+	 * The huge zero folio is not exported, but it alone is mapped by a PMD and belongs to
+	 * nothing.
+	 */
 	else if (is_zero_pfn(page_to_pfn(page)) ||
 		 (entry->order >= PMD_SHIFT - PAGE_SHIFT && !compound_head(page)->mapping))
 		entry->flags |= UHMM_ENTRY_ZERO;
 }
 
-/* hmm_range_fault() until it no longer collides with an invalidation. Leaves range->notifier_seq for a read_retry. */
+/*
+ * hmm_range_fault() until it no longer collides with an invalidation. Leaves range->notifier_seq
+ * for a read_retry.
+ */
 int uhmm_fault(struct hmm_range *range, u32 *passes, u64 *ns)
 {
 	struct mm_struct *mm = range->notifier->mm;

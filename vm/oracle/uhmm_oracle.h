@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * What the test-only module uhmm_oracle says to programs. The kernel's own hmm_range_fault(), interval notifiers and a mirror
- * in the manner of lib/test_hmm.c, for the address space of the caller, in numbers that do not change with the kernel.
+ * What the test-only module uhmm_oracle says to programs. The kernel's own hmm_range_fault(),
+ * interval notifiers and a mirror in the manner of lib/test_hmm.c, for the address space of the
+ * caller, in numbers that do not change with the kernel.
  *
- * Each open file is one mirror of at most one range. A file inherited by fork() belongs to the address space that made the
- * mirror: every call from another one fails with EPERM.
+ * Each open file is one mirror of at most one range. A file inherited by fork() belongs to the
+ * address space that made the mirror: every call from another one fails with EPERM.
  */
 #ifndef UHMM_ORACLE_H
 #define UHMM_ORACLE_H
@@ -15,7 +16,10 @@
 #define UHMM_ORACLE_PATH "/dev/uhmm_oracle"
 #define UHMM_ORACLE_VERSION 2
 
-/* An entry: flags, then the order of the CPU's mapping, then a cookie that is equal for equal pages until the module is unloaded. */
+/*
+ * An entry: flags, then the order of the CPU's mapping, then a cookie that is equal for equal pages
+ * until the module is unloaded.
+ */
 #define UHMM_ENTRY_VALID (1u << 0)
 #define UHMM_ENTRY_WRITE (1u << 1)
 #define UHMM_ENTRY_ERROR (1u << 2)
@@ -42,7 +46,8 @@ struct uhmm_oracle_range {
 	__u32 default_flags;  /* UHMM_REQ_* */
 	__u32 pfn_flags_mask; /* UHMM_REQ_* */
 	/* out */
-	__s32 result; /* what hmm_range_fault returned last: 0 or -errno; entries are valid for 0 only */
+	/* What hmm_range_fault returned last: 0 or -errno; entries are valid for 0 only. */
+	__s32 result;
 	__u32 passes; /* calls it took */
 	__u64 ns;     /* time of all passes, locks held */
 };
@@ -87,7 +92,10 @@ struct uhmm_oracle_log {
 	__u64 counts[16]; /* by enum uhmm_event */
 };
 
-/* The device reads (from the mirror to buf) or writes (from buf to the mirror), faulting what it lacks. */
+/*
+ * The device reads (from the mirror to buf) or writes (from buf to the mirror), faulting what it
+ * lacks.
+ */
 struct uhmm_oracle_access {
 	__u64 addr;
 	__u64 len; /* bytes */

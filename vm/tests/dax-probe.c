@@ -18,7 +18,10 @@
 #define SIZE ((size_t)4 << 20)
 #define PMD_SIZE ((size_t)2 << 20)
 
-/* The kernel's struct pm_scan_arg and struct page_region: Debian 12's headers are older than they are. */
+/*
+ * The kernel's struct pm_scan_arg and struct page_region: Debian 12's headers are older than they
+ * are.
+ */
 struct region {
 	uint64_t start, end, categories;
 };

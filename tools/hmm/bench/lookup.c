@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The device page table, against an array that is indexed and tested, with the same pattern: each look-up
- * waits for the one before, as an access waits for its translation, or none waits and the processor
- * overlaps as many as it can.
+ * The device page table, against an array that is indexed and tested, with the same pattern: each
+ * look-up waits for the one before, as an access waits for its translation, or none waits and the
+ * processor overlaps as many as it can.
  */
 #include <errno.h>
 #include <math.h>

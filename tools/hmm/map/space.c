@@ -199,8 +199,8 @@ static void read_command(struct space *space)
 #define GUARD_MAX (64UL << 20) /* more in front of a stack is no guard */
 
 /*
- * Of another thread: glibc gives it a guard, and it writes little of it. Where the kernel gives huge pages to all who
- * do not ask, the little is one or two of these.
+ * Of another thread: glibc gives it a guard, and it writes little of it. Where the kernel gives
+ * huge pages to all who do not ask, the little is one or two of these.
  */
 static bool is_stack(const struct space *space, size_t i)
 {

@@ -5,7 +5,9 @@
 
 #include "extents.h"
 
-/* Of a mapping that malloc took memory from the part that holds the graph, as far as it is known. */
+/*
+ * Of a mapping that malloc took memory from the part that holds the graph, as far as it is known.
+ */
 struct extent {
 	struct hmm_vma vma;
 	const char *start;

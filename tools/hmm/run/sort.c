@@ -146,7 +146,10 @@ static int make_durable(const struct work *work)
 
 	if (ret && ret != -EOPNOTSUPP)
 		return ret;
-	/* The kernel has taken permission to write from the pages: the device asks again before its next store. */
+	/*
+	 * The kernel has taken permission to write from the pages: the device asks again before its
+	 * next store.
+	 */
 	return hmm_mm_note_writeback(work->session->mm, work->input->fd);
 }
 

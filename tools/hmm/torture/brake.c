@@ -17,7 +17,7 @@
 struct braked {
 	const struct brake_job *job;
 	int cpu;
-	int rc;
+	int ret;
 	_Atomic pid_t tid; /* of the braked thread, once it runs */
 	sem_t go;
 	_Atomic bool rest; /* let the call have the processor for a moment */
@@ -51,7 +51,7 @@ static void *braked_main(void *arg)
 	atomic_store(&b->tid, (pid_t)syscall(SYS_gettid));
 	while (sem_wait(&b->go))
 		;
-	b->rc = b->job->call(b->job->arg);
+	b->ret = b->job->call(b->job->arg);
 	atomic_store(&b->returned, true);
 	return NULL;
 }
@@ -172,7 +172,7 @@ static bool run_braked(struct braked *b)
 
 int brake_run(const struct brake_job *job, bool *caught)
 {
-	struct braked b = { .job = job, .cpu = sched_getcpu(), .rc = -EAGAIN };
+	struct braked b = { .job = job, .cpu = sched_getcpu(), .ret = -EAGAIN };
 	cpu_set_t before;
 
 	*caught = false;
@@ -181,7 +181,7 @@ int brake_run(const struct brake_job *job, bool *caught)
 		return job->call(job->arg);
 	*caught = run_braked(&b);
 	sched_setaffinity(0, sizeof(before), &before);
-	return b.rc;
+	return b.ret;
 }
 
 static void *probe_main(void *arg)

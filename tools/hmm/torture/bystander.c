@@ -42,7 +42,7 @@ static int plot_open(struct plot *o, struct hmm_mm *mm)
 {
 	const size_t bytes = PLOT_PAGES * HMM_PAGE_SIZE;
 	uint64_t start;
-	int rc;
+	int ret;
 
 	memset(o, 0, sizeof(*o));
 	o->mm = mm;
@@ -50,10 +50,10 @@ static int plot_open(struct plot *o, struct hmm_mm *mm)
 	if (o->p == MAP_FAILED)
 		return -errno;
 	start = (uint64_t)(uintptr_t)o->p;
-	rc = hmm_interval_notifier_insert(mm, start, bytes, &ops, NULL, &o->ni);
-	if (rc) {
+	ret = hmm_interval_notifier_insert(mm, start, bytes, &ops, NULL, &o->ni);
+	if (ret) {
 		munmap(o->p, bytes);
-		return rc;
+		return ret;
 	}
 	o->range = (struct hmm_range){ .size = sizeof(o->range),
 				       .notifier = o->ni,

@@ -71,31 +71,31 @@ static int check_host(void)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	struct hmm_mm *mm;
-	int rc;
+	int ret;
 
 	if (page != HMM_PAGE_SIZE)
 		return complain(EXIT_HOST, "needs pages of 4 KiB, this host's have %ld KiB",
 				page / 1024);
-	rc = hmm_mm_attach(NULL, &mm);
-	if (rc)
-		return complain_attach(rc);
+	ret = hmm_mm_attach(NULL, &mm);
+	if (ret)
+		return complain_attach(ret);
 	hmm_mm_detach(mm);
 	return 0;
 }
 
 int cmd_torture(int argc, char **argv)
 {
-	int status, rc;
+	int status, ret;
 
 	run.opt.seed = DEFAULT_SEED;
 	if (parse(argc, argv, &run.opt, &status))
 		return status;
 	if (!(run.opt.seconds > 0))
 		run.opt.seconds = run.opt.longer ? LONG_SECONDS : DEFAULT_SECONDS;
-	rc = hmm_mutation_set(run.opt.mutation);
-	if (rc == -EOPNOTSUPP)
+	ret = hmm_mutation_set(run.opt.mutation);
+	if (ret == -EOPNOTSUPP)
 		return complain(EXIT_INPUT, "--break needs a build with -Dmutations=true");
-	if (rc)
+	if (ret)
 		return complain(EXIT_INPUT, "no mutation '%s'; see 'hmm torture --help'",
 				run.opt.mutation);
 	status = check_host();
@@ -110,8 +110,8 @@ int cmd_torture(int argc, char **argv)
 		       run.opt.mutation ? run.opt.mutation : "");
 	fflush(stdout);
 	torture_stop_catch(&run);
-	rc = torture_run(&run);
-	if (rc)
+	ret = torture_run(&run);
+	if (ret)
 		return EXIT_FAILED;
 	if (run.opt.json)
 		torture_report_json(&run);

@@ -32,7 +32,7 @@ void operate_choose_pages(struct op_run *run)
 
 static int restore(struct op_run *run)
 {
-	int rc;
+	int ret;
 
 	/*
 	 * Window and latch are for another operation. They would be opened by this one, or wait for
@@ -44,23 +44,23 @@ static int restore(struct op_run *run)
 	/* Attaching a segment over another raises no event, so the old one is unmapped first. */
 	if (run->slot->kind == KIND_SYSV)
 		tort_munmap(true, run->slot->base, run->slot->len);
-	rc = slot_map(run->slot, run->slot->kind != KIND_SYSV, true, run->stamp);
-	story(run->slot->id, "mapped afresh: status, object", (uint64_t)-rc, run->slot->object, 0);
+	ret = slot_map(run->slot, run->slot->kind != KIND_SYSV, true, run->stamp);
+	story(run->slot->id, "mapped afresh: status, object", (uint64_t)-ret, run->slot->object, 0);
 	oracle_removed(run->slot, 0, PAGES, run->stamp);
-	if (!rc)
+	if (!ret)
 		oracle_stamp(run->slot, 0, PAGES, run->stamp);
-	return rc;
+	return ret;
 }
 
 int operate_freshen(struct op_run *run)
 {
-	int rc = 0;
+	int ret = 0;
 
 	run->stamp = oracle_begin(run->slot);
 	if (run->slot->kind != KIND_BRK)
-		rc = restore(run);
+		ret = restore(run);
 	oracle_end(run->slot);
-	return rc;
+	return ret;
 }
 
 static uint32_t hit_bits(const struct op_run *run)
@@ -94,33 +94,33 @@ void operate(struct op_run *run)
 	struct torture *t = run->t;
 	struct slot *slot = run->slot;
 	bool held = atomic_load(&slot->held) & hit_bits(run);
-	int rc;
+	int ret;
 
 	run->note = t->policy[slot->id][run->op] == OP_NOTED;
 	run->stamp = oracle_begin(slot);
 	atomic_store(&slot->history[run->stamp % 4], op->name);
 	story(slot->id, op->name, run->stamp, run->lo, run->hi);
-	rc = op->run(run);
+	ret = op->run(run);
 	/*
 	 * mremap refuses a range of which only a part is registered: an earlier operation has split
 	 * the slot.
 	 */
-	if (rc == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
+	if (ret == -EFAULT && op->operation >= HMM_OP_MREMAP_MOVE &&
 	    op->operation <= HMM_OP_MREMAP_DONTUNMAP)
-		rc = restore(run);
-	if (rc == -EOPNOTSUPP) {
+		ret = restore(run);
+	if (ret == -EOPNOTSUPP) {
 		atomic_fetch_add(&t->op_unsupported[run->op], 1);
 		oracle_stamp(slot, 0, PAGES, run->stamp);
-		rc = 0;
+		ret = 0;
 	}
 	oracle_end(slot);
-	story(slot->id, "done: stamp, status", run->stamp, (uint64_t)-rc, 0);
+	story(slot->id, "done: stamp, status", run->stamp, (uint64_t)-ret, 0);
 	if (op->effect != EFFECT_QUIET)
 		atomic_fetch_and(&slot->held, ~hit_bits(run));
 	account(run, held);
-	if (rc) {
+	if (ret) {
 		finding(FINDING_ERROR, "slot %u (%s): %s failed with %d", slot->id,
-			kind_name(slot->kind), op->name, rc);
+			kind_name(slot->kind), op->name, ret);
 		atomic_store(&t->stop, true);
 	}
 }

@@ -52,9 +52,9 @@ static int tell(struct op_run *run)
  * After a discard: the contents are gone when the call returns, unless the memory is shared and was
  * only unmapped from this mapping.
  */
-static int discarded(struct op_run *run, int rc, bool peer, bool gone)
+static int discarded(struct op_run *run, int ret, bool peer, bool gone)
 {
-	if (!rc) {
+	if (!ret) {
 		if (gone)
 			op_returned(run);
 		window_returned(run->t);
@@ -63,9 +63,9 @@ static int discarded(struct op_run *run, int rc, bool peer, bool gone)
 	}
 	if (peer)
 		peer_finish(run->t);
-	if (!rc && !gone)
+	if (!ret && !gone)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
-	return rc;
+	return ret;
 }
 
 struct braked_call {
@@ -175,31 +175,31 @@ static int discard_announced(struct op_run *run, int (*make)(struct op_run *run)
 		make_braked, has_begun, have_faulted, still_there, &call, t->brake
 	};
 	bool caught;
-	int rc;
+	int ret;
 
 	if (slot_peek(slot_page(run->slot, run->hi - 1), &call.before) ||
 	    madvise((void *)at(run), run->lead, MADV_POPULATE_WRITE))
 		return -EAGAIN;
 	window_open(t, WINDOW_ANNOUNCED);
-	rc = brake_run(&job, &caught);
+	ret = brake_run(&job, &caught);
 	if (atomic_load(&t->windows.open) >= 0) {
 		atomic_store(&t->windows.used, 0);
 		window_close(t);
 	}
 	/* The library is not told, and has to prove the end itself. */
-	return discarded(run, rc, false, true);
+	return discarded(run, ret, false, true);
 }
 
 static int discard(struct op_run *run, int (*make)(struct op_run *run), bool gone)
 {
 	bool peer;
-	int rc;
+	int ret;
 
 	if (run->lead)
 		return discard_announced(run, make);
 	peer = gone && peer_start(run, run->lo, run->hi, PEER_PEEK);
-	rc = discarded(run, make(run), peer, gone);
-	return rc ? rc : tell(run);
+	ret = discarded(run, make(run), peer, gone);
+	return ret ? ret : tell(run);
 }
 
 static int make_dontneed(struct op_run *run)
@@ -209,9 +209,9 @@ static int make_dontneed(struct op_run *run)
 
 static int make_dontneed_locked(struct op_run *run)
 {
-	int rc = tort_madvise(run->raw, at(run), length(run), MADV_DONTNEED_LOCKED);
+	int ret = tort_madvise(run->raw, at(run), length(run), MADV_DONTNEED_LOCKED);
 
-	return rc == -EINVAL ? -EOPNOTSUPP : rc;
+	return ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
 /* process_madvise of the calling process allows DONTNEED since Linux 6.13. */
@@ -253,9 +253,9 @@ static bool is_mirrored(const struct op_run *run)
 
 static int make_remove(struct op_run *run)
 {
-	int rc = tort_madvise(run->raw, at(run), length(run), MADV_REMOVE);
+	int ret = tort_madvise(run->raw, at(run), length(run), MADV_REMOVE);
 
-	return rc == -EINVAL ? -EOPNOTSUPP : rc;
+	return ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
 int op_dontneed(struct op_run *run)
@@ -280,13 +280,13 @@ int op_process_madvise(struct op_run *run)
 static int remove_unmirrored(struct op_run *run)
 {
 	struct slot *slot = run->slot;
-	int rc = make_remove(run);
+	int ret = make_remove(run);
 
-	if (!rc && op_policy_of(run->t, HMM_OP_MADV_REMOVE_BEGUN, slot) == OP_NOTED) {
+	if (!ret && op_policy_of(run->t, HMM_OP_MADV_REMOVE_BEGUN, slot) == OP_NOTED) {
 		run->note = true;
-		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+		ret = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 	}
-	return discarded(run, rc, false, true);
+	return discarded(run, ret, false, true);
 }
 
 int op_remove(struct op_run *run)
@@ -299,38 +299,38 @@ int op_remove(struct op_run *run)
  */
 int op_free(struct op_run *run)
 {
-	int rc = tort_madvise(run->raw, at(run), length(run), MADV_FREE);
+	int ret = tort_madvise(run->raw, at(run), length(run), MADV_FREE);
 
-	rc = discarded(run, rc, false, false);
-	return rc ? rc : tell(run);
+	ret = discarded(run, ret, false, false);
+	return ret ? ret : tell(run);
 }
 
 int op_reclaim(struct op_run *run)
 {
-	int rc = tort_madvise(run->raw, at(run), length(run),
-			      rng_below(run->rng, 2) ? MADV_COLD : MADV_PAGEOUT);
+	int ret = tort_madvise(run->raw, at(run), length(run),
+			       rng_below(run->rng, 2) ? MADV_COLD : MADV_PAGEOUT);
 
-	if (!rc)
+	if (!ret)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
-	return rc;
+	return ret;
 }
 
 int op_collapse(struct op_run *run)
 {
-	int rc = tort_madvise(run->raw, run->slot->base, run->slot->len, MADV_COLLAPSE);
+	int ret = tort_madvise(run->raw, run->slot->base, run->slot->len, MADV_COLLAPSE);
 
 	/* The kernel cannot move pages that are held. A device relies on its refusing that. */
-	if (rc && rc != -EAGAIN && rc != -EINVAL && rc != -ENOMEM && rc != -EBUSY)
-		return rc;
+	if (ret && ret != -EAGAIN && ret != -EINVAL && ret != -ENOMEM && ret != -EBUSY)
+		return ret;
 	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
 	return 0;
 }
 
 int op_guard(struct op_run *run)
 {
-	int rc = tort_madvise(true, at(run), length(run), MADV_GUARD_INSTALL);
+	int ret = tort_madvise(true, at(run), length(run), MADV_GUARD_INSTALL);
 
-	if (rc)
+	if (ret)
 		return -EOPNOTSUPP;
 	if (run->slot->checked) {
 		/*
@@ -342,12 +342,12 @@ int op_guard(struct op_run *run)
 		tort_pause(rng_below(run->rng, 100000));
 		atomic_fetch_add(&run->slot->denied, 1);
 	}
-	rc = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
-	if (rc)
-		return rc;
+	ret = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	if (ret)
+		return ret;
 	op_returned(run);
-	rc = tort_madvise(true, at(run), length(run), MADV_GUARD_REMOVE);
-	if (!rc)
+	ret = tort_madvise(true, at(run), length(run), MADV_GUARD_REMOVE);
+	if (!ret)
 		oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
-	return rc;
+	return ret;
 }

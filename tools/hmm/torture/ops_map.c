@@ -28,14 +28,14 @@ void op_hold_changed(struct op_run *run)
 /* After a removal: maps the slot anew if the peer has not. */
 int op_finish_map(struct op_run *run, bool peer)
 {
-	int rc;
+	int ret;
 
 	if (peer && peer_finish(run->t))
 		return 0;
-	rc = slot_map(run->slot, false, run->raw, run->stamp);
-	if (!rc)
+	ret = slot_map(run->slot, false, run->raw, run->stamp);
+	if (!ret)
 		oracle_stamp(run->slot, 0, PAGES, run->stamp);
-	return rc;
+	return ret;
 }
 
 int op_munmap(struct op_run *run)
@@ -43,13 +43,13 @@ int op_munmap(struct op_run *run)
 	uint64_t below = run->latch ? LATCH_LEN : 0;
 	struct slot *slot = run->slot;
 	bool peer = peer_start(run, 0, PAGES, PEER_MAP);
-	int rc = tort_munmap(run->raw, slot->base - below, slot->len + below);
+	int ret = tort_munmap(run->raw, slot->base - below, slot->len + below);
 
-	if (!rc)
+	if (!ret)
 		op_returned(run);
 	else if (peer)
 		peer_finish(run->t);
-	return rc ? rc : op_finish_map(run, peer);
+	return ret ? ret : op_finish_map(run, peer);
 }
 
 /*
@@ -68,17 +68,17 @@ int op_map_fixed(struct op_run *run)
 {
 	struct slot *slot = run->slot;
 	bool peer = peer_start(run, 0, PAGES, PEER_PEEK);
-	int rc = run->latch ? map_over_latch(slot) : 0;
+	int ret = run->latch ? map_over_latch(slot) : 0;
 
-	if (!rc)
-		rc = slot_map(slot, true, run->raw, run->stamp);
-	if (!rc) {
+	if (!ret)
+		ret = slot_map(slot, true, run->raw, run->stamp);
+	if (!ret) {
 		op_returned(run);
 		oracle_stamp(slot, 0, PAGES, run->stamp);
 	}
 	if (peer)
 		peer_finish(run->t);
-	return rc;
+	return ret;
 }
 
 /* Shrinks the heap and grows it again, unless other code has moved its end. */
@@ -88,28 +88,28 @@ int op_brk(struct op_run *run)
 	uint64_t end = slot->base + slot->len;
 	uint64_t cut = run->latch ? slot->base - LATCH_LEN : slot_page(slot, run->lo);
 	bool peer;
-	int rc;
+	int ret;
 
 	if ((uint64_t)sbrk(0) != end)
 		return -EOPNOTSUPP;
 	peer = peer_start(run, run->lo, run->hi, PEER_PEEK);
 	if (run->raw)
-		rc = (uint64_t)syscall(SYS_brk, cut) == cut ? 0 : -ENOMEM;
+		ret = (uint64_t)syscall(SYS_brk, cut) == cut ? 0 : -ENOMEM;
 	else
-		rc = brk((void *)cut) ? -errno : 0;
-	if (!rc)
+		ret = brk((void *)cut) ? -errno : 0;
+	if (!ret)
 		op_returned(run);
 	if (peer)
 		peer_finish(run->t);
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	if (run->raw)
-		rc = (uint64_t)syscall(SYS_brk, end) == end ? 0 : -ENOMEM;
+		ret = (uint64_t)syscall(SYS_brk, end) == end ? 0 : -ENOMEM;
 	else
-		rc = brk((void *)end) ? -errno : 0;
-	if (!rc)
+		ret = brk((void *)end) ? -errno : 0;
+	if (!ret)
 		oracle_stamp(slot, run->lo, run->hi, run->stamp);
-	return rc;
+	return ret;
 }
 
 /* The lower part of a stack is unmapped, and the stack grows into the hole. */
@@ -118,15 +118,15 @@ int op_stack(struct op_run *run)
 	struct slot *slot = run->slot;
 	uint64_t below = run->latch ? LATCH_LEN : 0;
 	bool peer = peer_start(run, 0, run->hi, PEER_PEEK);
-	int rc = tort_munmap(run->raw, slot->base - below, run->hi * slot->stride + below);
+	int ret = tort_munmap(run->raw, slot->base - below, run->hi * slot->stride + below);
 	unsigned int i;
 
-	if (!rc)
+	if (!ret)
 		op_returned(run);
 	if (peer)
 		peer_finish(run->t);
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	for (i = run->hi; i-- > 0;)
 		oracle_stamp(slot, i, i + 1, run->stamp);
 	return 0;
@@ -140,13 +140,13 @@ int op_shmdt(struct op_run *run)
 {
 	struct slot *slot = run->slot;
 	bool peer = !run->note && !run->forced && peer_start(run, 0, PAGES, PEER_MAP);
-	int rc = shmdt((void *)slot->base) ? -errno : 0;
+	int ret = shmdt((void *)slot->base) ? -errno : 0;
 
-	if (!rc && run->note)
-		rc = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, slot->base, slot->base + slot->len);
-	if (!rc) {
+	if (!ret && run->note)
+		ret = hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, slot->base, slot->base + slot->len);
+	if (!ret) {
 		op_returned(run);
 		op_hold_changed(run);
 	}
-	return rc ? rc : op_finish_map(run, peer);
+	return ret ? ret : op_finish_map(run, peer);
 }

@@ -10,7 +10,7 @@ int op_mremap_away(struct op_run *run)
 	bool peer = peer_start(run, 0, PAGES, PEER_MAP);
 	int64_t p = tort_mremap(run->raw, slot->base, slot->len, slot->len,
 				MREMAP_MAYMOVE | MREMAP_FIXED, slot->away);
-	int rc;
+	int ret;
 
 	if (p < 0) {
 		if (peer)
@@ -18,9 +18,9 @@ int op_mremap_away(struct op_run *run)
 		return (int)p;
 	}
 	op_returned(run);
-	rc = op_finish_map(run, peer);
+	ret = op_finish_map(run, peer);
 	tort_munmap(run->raw, slot->away, slot->len);
-	return rc;
+	return ret;
 }
 
 /* Moves a new mapping with its content onto the slot, and its first page onto the latch. */
@@ -31,13 +31,13 @@ int op_mremap_onto(struct op_run *run)
 	unsigned int i;
 	int64_t p;
 	bool peer;
-	int rc;
+	int ret;
 
 	slot->lead = below;
-	rc = slot_map_at(slot, slot->away, false, run->raw, run->stamp);
+	ret = slot_map_at(slot, slot->away, false, run->raw, run->stamp);
 	slot->lead = 0;
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	for (i = 0; i < PAGES; i++)
 		oracle_fill((uint64_t *)(slot->away + i * slot->stride),
 			    oracle_word(slot, i, run->stamp));

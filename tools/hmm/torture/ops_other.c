@@ -16,10 +16,10 @@ int op_store(struct op_run *run)
 
 static int object_gone(struct op_run *run, int fd)
 {
-	int rc = run->note ? hmm_mm_note_file(run->t->mm, fd) : 0;
+	int ret = run->note ? hmm_mm_note_file(run->t->mm, fd) : 0;
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	op_returned(run);
 	op_hold_changed(run);
 	oracle_stamp(run->slot, run->lo, run->hi, run->stamp);
@@ -75,15 +75,15 @@ int op_mprotect(struct op_run *run)
 	struct slot *slot = run->slot;
 	uint64_t before[PAGES][DEVICE_WORDS], until;
 	unsigned int i, j;
-	int rc;
+	int ret;
 
 	if (!run->note)
 		return mprotect_untold(run);
 	if (mprotect((void *)slot->base, slot->len, PROT_READ))
 		return -errno;
-	rc = hmm_mm_note(run->t->mm, HMM_NOTE_PROTECT, slot->base, slot->base + slot->len);
-	if (rc)
-		return rc;
+	ret = hmm_mm_note(run->t->mm, HMM_NOTE_PROTECT, slot->base, slot->base + slot->len);
+	if (ret)
+		return ret;
 	for (i = 0; i < PAGES; i++)
 		for (j = 0; j < DEVICE_WORDS; j++)
 			before[i][j] = ((volatile uint64_t *)slot_page(slot, i))[DEVICE_WORD + j];
@@ -127,17 +127,17 @@ int op_remap_file_pages(struct op_run *run)
 {
 	struct slot *slot = run->slot;
 	struct object *o = &slot->objects[slot->object];
-	int rc;
+	int ret;
 
 	oracle_fill((uint64_t *)(o->alias + slot->len), oracle_word(slot, 0, run->stamp));
-	rc = remap_first(run, PAGES);
-	if (rc)
-		return rc == -EINVAL || rc == -ENOSYS ? -EOPNOTSUPP : rc;
+	ret = remap_first(run, PAGES);
+	if (ret)
+		return ret == -EINVAL || ret == -ENOSYS ? -EOPNOTSUPP : ret;
 	op_returned(run);
 	op_hold_changed(run);
 	oracle_fill((uint64_t *)o->alias, oracle_word(slot, 0, run->stamp));
-	rc = remap_first(run, 0);
-	if (!rc)
+	ret = remap_first(run, 0);
+	if (!ret)
 		oracle_stamp(slot, 0, PAGES, run->stamp);
-	return rc;
+	return ret;
 }

@@ -89,13 +89,13 @@ static bool peek(void)
 	unsigned int i;
 
 	for (i = job.lo; i < job.hi; i++) {
-		int rc = slot_peek(slot_page(job.slot, i), &word);
+		int ret = slot_peek(slot_page(job.slot, i), &word);
 
-		if (rc && rc != -EFAULT)
+		if (ret && ret != -EFAULT)
 			continue;
-		if (!rc && word && word >> 24 < job.stamp)
+		if (!ret && word && word >> 24 < job.stamp)
 			continue; /* the page shows the old content */
-		story(job.slot->id, "saw it go: page, status", i, (uint64_t)-rc, word >> 24);
+		story(job.slot->id, "saw it go: page, status", i, (uint64_t)-ret, word >> 24);
 		oracle_seen(job.slot, i, job.stamp);
 		seen = true;
 	}

@@ -45,16 +45,16 @@ static void slots_destroy(struct torture *t)
 static int slots_create(struct torture *t)
 {
 	unsigned int i;
-	int rc;
+	int ret;
 
 	for (i = 0; i < LAYOUT_SLOTS; i++) {
-		rc = slot_create(&t->slots[i], i, layout[i].kind, layout[i].checked);
+		ret = slot_create(&t->slots[i], i, layout[i].kind, layout[i].checked);
 		t->nslots = t->nslots_ran = i + 1;
-		if (rc) {
+		if (ret) {
 			complain(EXIT_FAILED, "no %s memory to work on: %s",
-				 kind_name(layout[i].kind), strerror(-rc));
+				 kind_name(layout[i].kind), strerror(-ret));
 			slots_destroy(t);
-			return rc;
+			return ret;
 		}
 	}
 	return 0;
@@ -162,29 +162,29 @@ struct crew {
 
 static int crew_start(struct torture *t, struct crew *crew)
 {
-	int rc = 0;
+	int ret = 0;
 
-	for (crew->n = 0; crew->n < USERS + HOSTILES && !rc; crew->n += !rc) {
+	for (crew->n = 0; crew->n < USERS + HOSTILES && !ret; crew->n += !ret) {
 		bool user = crew->n < USERS;
 
 		crew->args[crew->n] = (struct user_arg){ t, user ? crew->n : crew->n - USERS };
 		beat(t, crew->n, "starting");
-		rc = -pthread_create(&crew->threads[crew->n], NULL, user ? user_main : hostile_main,
-				     &crew->args[crew->n]);
+		ret = -pthread_create(&crew->threads[crew->n], NULL,
+				      user ? user_main : hostile_main, &crew->args[crew->n]);
 	}
-	if (!rc)
-		rc = -pthread_create(&crew->threads[crew->n], NULL, peer_main, t);
-	crew->n += !rc;
-	if (!rc)
-		rc = -pthread_create(&crew->threads[crew->n], NULL, spinner_main, t);
-	crew->n += !rc;
+	if (!ret)
+		ret = -pthread_create(&crew->threads[crew->n], NULL, peer_main, t);
+	crew->n += !ret;
+	if (!ret)
+		ret = -pthread_create(&crew->threads[crew->n], NULL, spinner_main, t);
+	crew->n += !ret;
 	/* The bystander does not run in the drill, as it could open the windows. */
-	if (!rc && !t->drilling) {
+	if (!ret && !t->drilling) {
 		beat(t, USERS + HOSTILES, "starting");
-		rc = -pthread_create(&crew->threads[crew->n], NULL, bystander_main, t);
-		crew->n += !rc;
+		ret = -pthread_create(&crew->threads[crew->n], NULL, bystander_main, t);
+		crew->n += !ret;
 	}
-	return rc;
+	return ret;
 }
 
 /* False: a thread has not ended. */
@@ -235,15 +235,15 @@ static void add_stats(struct torture *t)
 
 static int open_space(struct torture *t)
 {
-	int rc = slots_create(t);
+	int ret = slots_create(t);
 
-	if (rc)
-		return rc;
-	rc = hmm_mm_attach(NULL, &t->mm);
-	if (rc) {
-		complain_attach(rc);
+	if (ret)
+		return ret;
+	ret = hmm_mm_attach(NULL, &t->mm);
+	if (ret) {
+		complain_attach(ret);
 		slots_destroy(t);
-		return rc;
+		return ret;
 	}
 	latch_open(&t->latch);
 	scene_init(t);
@@ -281,15 +281,15 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 {
 	struct crew crew = { .n = 0 };
 	bool hang = false;
-	int rc = open_space(t);
+	int ret = open_space(t);
 
-	if (rc)
-		return rc;
+	if (ret)
+		return ret;
 	atomic_store(&t->stop, false);
-	rc = crew_start(t, &crew);
-	if (rc)
-		complain(EXIT_FAILED, "cannot start a thread: %s", strerror(-rc));
-	while (!rc && !hang && !over(t, start, seconds)) {
+	ret = crew_start(t, &crew);
+	if (ret)
+		complain(EXIT_FAILED, "cannot start a thread: %s", strerror(-ret));
+	while (!ret && !hang && !over(t, start, seconds)) {
 		hang = watch_tick(t);
 		if (!(tort_ticks(t) % FOCUS_TICKS))
 			atomic_fetch_add(&t->focus, 1);
@@ -304,7 +304,7 @@ static int cycle(struct torture *t, uint64_t start, double seconds)
 	if (t->drilling && !findings_all() && !warm_up(t))
 		return 1;
 	close_space(t);
-	return rc;
+	return ret;
 }
 
 static void have_pins(struct torture *t)
@@ -323,7 +323,7 @@ int torture_run(struct torture *t)
 	uint64_t start = tort_now_ns();
 	struct usage first, second;
 	double rest;
-	int rc;
+	int ret;
 
 	/* One arena only, as mappings that glibc keeps for threads would look like a leak. */
 	mallopt(M_ARENA_MAX, 1);
@@ -333,10 +333,10 @@ int torture_run(struct torture *t)
 	have_pins(t);
 	t->brake = brake_probe();
 	t->drilling = true;
-	rc = cycle(t, start, t->opt.seconds);
+	ret = cycle(t, start, t->opt.seconds);
 	t->drilling = false;
 	t->drill_seconds = seconds_since(start);
-	if (!rc && !findings_all() && !t->interrupted) {
+	if (!ret && !findings_all() && !t->interrupted) {
 		usage_measure(&first);
 		/*
 		 * However long the drill took on a busy machine, the second cycle gets a part of
@@ -345,11 +345,11 @@ int torture_run(struct torture *t)
 		rest = t->opt.seconds - seconds_since(start);
 		if (rest < t->opt.seconds * LEAST_FREE)
 			rest = t->opt.seconds * LEAST_FREE;
-		rc = cycle(t, tort_now_ns(), rest);
+		ret = cycle(t, tort_now_ns(), rest);
 		usage_measure(&second);
-		if (!rc && !findings_all() && !t->interrupted)
+		if (!ret && !findings_all() && !t->interrupted)
 			usage_compare(&first, &second);
 	}
 	t->elapsed = seconds_since(start);
-	return rc == 1 ? 0 : rc;
+	return ret == 1 ? 0 : ret;
 }

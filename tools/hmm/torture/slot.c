@@ -246,13 +246,13 @@ static int map_object(struct slot *slot, const struct object *o, uint64_t addr, 
 int slot_map_at(struct slot *slot, uint64_t addr, bool over, bool raw, uint64_t stamp)
 {
 	unsigned int next = (slot->object + 1) % OBJECTS;
-	int rc;
+	int ret;
 
 	fill_object(slot, &slot->objects[next], stamp);
-	rc = map_object(slot, &slot->objects[next], addr, over, raw);
-	if (!rc)
+	ret = map_object(slot, &slot->objects[next], addr, over, raw);
+	if (!ret)
 		slot->object = next;
-	return rc;
+	return ret;
 }
 
 int slot_map(struct slot *slot, bool over, bool raw, uint64_t stamp)
@@ -282,7 +282,7 @@ static int slot_place(struct slot *slot)
 int slot_create(struct slot *slot, unsigned int id, enum kind kind, bool checked)
 {
 	unsigned int i;
-	int rc;
+	int ret;
 
 	memset(slot, 0, sizeof(*slot));
 	slot->id = id;
@@ -294,13 +294,13 @@ int slot_create(struct slot *slot, unsigned int id, enum kind kind, bool checked
 	for (i = 0; i < OBJECTS; i++)
 		slot->objects[i].fd = slot->objects[i].shmid = -1;
 	for (i = 0; i < OBJECTS && (kinds[kind].shared || kind == KIND_PRIVATE); i++) {
-		rc = object_create(slot, &slot->objects[i]);
-		if (rc)
-			return rc;
+		ret = object_create(slot, &slot->objects[i]);
+		if (ret)
+			return ret;
 	}
-	rc = slot_place(slot);
-	if (rc)
-		return rc;
+	ret = slot_place(slot);
+	if (ret)
+		return ret;
 	oracle_stamp(slot, 0, PAGES, 1);
 	return 0;
 }

@@ -68,17 +68,17 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 	uint64_t mem[PAGE_WORDS];
 	enum verdict one;
 	char why[sizeof(v->why)];
-	int rc = hold_read(range, page, 0, mem, words * 8);
+	int ret = hold_read(range, page, 0, mem, words * 8);
 
-	if (rc == -EFAULT) {
+	if (ret == -EFAULT) {
 		one = VERDICT_OK; /* the object was truncated, so the device's read faults */
 		if (oracle_stable(slot, view)) {
 			one = VERDICT_WRONG;
 			snprintf(why, sizeof(why), "finds no page, and nothing is under way");
 		}
-	} else if (rc) {
-		finding(FINDING_ERROR, "hold_read: %d", rc);
-		return rc;
+	} else if (ret) {
+		finding(FINDING_ERROR, "hold_read: %d", ret);
+		return ret;
 	} else {
 		one = oracle_judge(slot, page, view, mem, words, why, sizeof(why));
 		count(&u->t->method_uses[hold_range_page(range, page)->method], 1);
@@ -91,36 +91,37 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 		v->last[1] = atomic_load(&slot->history[(issued - 1) % 4]);
 		snprintf(v->why, sizeof(v->why), "%s", why);
 	}
-	return rc;
+	return ret;
 }
 
 bool user_fault(struct user *u, struct slot *slot, unsigned int page)
 {
 	struct verdicts v = { VERDICT_OK };
 	struct oracle_view view;
-	int rc;
+	int ret;
 
 	oracle_look(slot, page, true, &view);
 	count(&u->n->faults, 1);
 	story(slot->id, "faults: page, method", page, method_of(u, slot, page), 0);
-	rc = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, FAULT_TIMEOUT_NS);
+	ret = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true,
+			 FAULT_TIMEOUT_NS);
 	/* A pin counts against RLIMIT_MEMLOCK, and a huge page counts as a whole. */
-	if (rc == -ENOMEM)
-		rc = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
-	story(slot->id, "answer: page, status, seq", page, (uint64_t)llabs(rc),
+	if (ret == -ENOMEM)
+		ret = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
+	story(slot->id, "answer: page, status, seq", page, (uint64_t)llabs(ret),
 	      hold_range_page(u->range[slot->id], page)->seq);
-	if (rc < 0) {
+	if (ret < 0) {
 		count(&u->n->fault_errors, 1);
-		if (rc != -EFAULT && rc != -EAGAIN && rc != -EBUSY && rc != -EPERM &&
-		    rc != -ETIME && rc != -EOPNOTSUPP)
+		if (ret != -EFAULT && ret != -EAGAIN && ret != -EBUSY && ret != -EPERM &&
+		    ret != -ETIME && ret != -EOPNOTSUPP)
 			finding(FINDING_ERROR, "slot %u (%s): a device fault failed with %d",
-				slot->id, kind_name(slot->kind), rc);
+				slot->id, kind_name(slot->kind), ret);
 		return false;
 	}
 	count(&u->n->accepted, 1);
 	read_and_judge(u, slot, page, &view, &v);
 	report(u, slot, page, "a first use", &v);
-	if (rc == 1) {
+	if (ret == 1) {
 		count(&u->n->transient, 1);
 		hold_drop(u->range[slot->id], page);
 		return false;
@@ -244,22 +245,22 @@ void user_write_section(struct user *u, struct slot *slot, unsigned int page)
 	unsigned int offset = (DEVICE_WORD + u->id) * 8;
 	struct oracle_view view;
 	uint64_t seen;
-	int rc = -EOPNOTSUPP;
+	int ret = -EOPNOTSUPP;
 
 	oracle_look(slot, page, false, &view);
 	u->token++;
 	hmm_engine_enter(u->engine);
 	if (p->held && p->written && p->method != HOLD_REF &&
 	    atomic_load_explicit(&p->installed, memory_order_relaxed))
-		rc = hold_write(u->range[slot->id], page, offset, &u->token, sizeof(u->token));
-	if (!hmm_engine_exit(u->engine) || rc)
+		ret = hold_write(u->range[slot->id], page, offset, &u->token, sizeof(u->token));
+	if (!hmm_engine_exit(u->engine) || ret)
 		return;
 	count(&u->n->writes, 1);
 	count(&u->n->accepted, 1);
-	rc = slot_peek(slot_page(slot, page) + offset, &seen);
-	if (oracle_stable(slot, &view) && (rc || seen != u->token))
+	ret = slot_peek(slot_page(slot, page) + offset, &seen);
+	if (oracle_stable(slot, &view) && (ret || seen != u->token))
 		finding(FINDING_LOST,
 			"slot %u (%s) page %u: the device wrote %llu, the program sees %llu (%d)",
 			slot->id, kind_name(slot->kind), page, (unsigned long long)u->token,
-			(unsigned long long)seen, rc);
+			(unsigned long long)seen, ret);
 }

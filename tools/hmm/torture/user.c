@@ -72,16 +72,16 @@ static void user_free(struct user *u)
 static int user_open(struct user *u)
 {
 	unsigned int i;
-	int rc = hold_device_create(u->t->mm, u->t->nslots * PAGES, find_alias, u->t, &u->dev);
+	int ret = hold_device_create(u->t->mm, u->t->nslots * PAGES, find_alias, u->t, &u->dev);
 
-	if (!rc)
-		rc = hmm_engine_create(u->t->mm, &u->engine);
-	for (i = 0; i < u->t->nslots && !rc; i++) {
+	if (!ret)
+		ret = hmm_engine_create(u->t->mm, &u->engine);
+	for (i = 0; i < u->t->nslots && !ret; i++) {
 		struct slot *slot = &u->t->slots[i];
 
-		rc = hold_range_create(u->dev, slot->base, PAGES, slot->stride, &u->range[i]);
+		ret = hold_range_create(u->dev, slot->base, PAGES, slot->stride, &u->range[i]);
 	}
-	return rc;
+	return ret;
 }
 
 static void user_close(struct user *u)
@@ -122,7 +122,7 @@ void *user_main(void *arg)
 	struct user_arg *a = arg;
 	struct user *u = calloc(1, sizeof(*u));
 	struct torture *t = a->t;
-	int rc;
+	int ret;
 
 	char name[16];
 
@@ -134,9 +134,9 @@ void *user_main(void *arg)
 	u->id = a->id;
 	u->rng.s = t->opt.seed * 104729 + a->id;
 	u->n = &t->counts[a->id];
-	rc = user_open(u);
-	if (rc) {
-		finding(FINDING_ERROR, "a device could not be set up: %d", rc);
+	ret = user_open(u);
+	if (ret) {
+		finding(FINDING_ERROR, "a device could not be set up: %d", ret);
 		atomic_store(&t->stop, true);
 	}
 	work(u);
