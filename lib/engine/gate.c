@@ -354,6 +354,10 @@ static void quiesce_all(struct gate *gate)
 	atomic_store(&gate->quiesced, 1);
 }
 
+/*
+ * The pump may have opened the gate before the thief has gate.lock. Then nobody would let go on
+ * what the thief stops. While the thief has the lock the pump cannot take its closing away.
+ */
 bool gate_try_quiesce(struct hmm_mm *mm)
 {
 	struct gate *gate = &mm->gate;
@@ -362,7 +366,8 @@ bool gate_try_quiesce(struct hmm_mm *mm)
 		return true;
 	if (pthread_mutex_trylock(&gate->lock))
 		return false;
-	quiesce_all(gate);
+	if (gate_has_thieves(mm))
+		quiesce_all(gate);
 	pthread_mutex_unlock(&gate->lock);
 	return true;
 }

@@ -19,7 +19,10 @@ void gate_open(struct hmm_mm *mm);
  * sections.
  */
 void gate_overrun(struct hmm_mm *mm, bool awake_too);
-/* For a thief: has the quiescers stop their devices. False: another thread holds gate.lock. */
+/*
+ * For a thief that has closed the gate: has the quiescers stop their devices, unless the pump has
+ * opened the gate since. False: another thread holds gate.lock.
+ */
 bool gate_try_quiesce(struct hmm_mm *mm);
 
 /*

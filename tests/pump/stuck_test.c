@@ -279,6 +279,72 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	space_close(&s);
 }
 
+/* ---- devices that stop late ------------------------------------------------------------------ */
+
+static void count_stop(void *priv)
+{
+	atomic_fetch_add((_Atomic int *)priv, 1);
+}
+
+static void count_resume(void *priv)
+{
+	atomic_fetch_sub((_Atomic int *)priv, 1);
+}
+
+static void wait_until_open(struct hmm_mm *mm)
+{
+	for (int ms = 0; (mm->gate.closed || mm->gate.quiesced) && ms < GIVE_UP_MS; ms++)
+		sleep_ms(1);
+	assert_false(mm->gate.closed || mm->gate.quiesced);
+}
+
+/*
+ * The pump has taken the thief's closing away and opened the gate. It has no reason to come again,
+ * so it would not let go on what a thief stops now.
+ */
+static void a_thief_that_is_late_stops_no_device(void **state)
+{
+	static const struct hmm_quiescer_ops ops = { sizeof(ops), count_stop, count_resume };
+	_Atomic int stopped = 0;
+	struct hmm_quiescer *q;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	assert_int_equal(hmm_quiescer_add(s.mm, &ops, (void *)&stopped, &q), 0);
+	steal_close(s.mm);
+	while (!gate_try_quiesce(s.mm))
+		sleep_ms(1);
+	assert_int_equal(stopped, 1);
+	pump_kick(s.mm);
+	wait_until_open(s.mm);
+	while (!gate_try_quiesce(s.mm))
+		sleep_ms(1);
+	assert_int_equal(stopped, 0);
+	hmm_quiescer_remove(q);
+	space_close(&s);
+}
+
+/* The watchdog waits until the device has stopped. The pump is through before it looks again. */
+static void a_device_that_stopped_late_goes_on(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		struct space s;
+		struct driver d;
+
+		space_open(&s, 4, 0);
+		driver_open(&d, s.mm, &on_ops, true);
+		driver_hang(&d, by_unmapping);
+		for (int ms = 0; !gate_has_thieves(s.mm) && ms < GIVE_UP_MS; ms++)
+			sleep_ms(1);
+		hang.returned = 1;
+		settle(&s);
+		sleep_ms(20); /* the watchdog looks every millisecond */
+		wait_until_open(s.mm);
+		driver_close(&d);
+		space_close(&s);
+	}
+}
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 static struct {
@@ -540,6 +606,8 @@ int main(void)
 		cmocka_unit_test(a_device_is_not_to_be_stopped),
 		cmocka_unit_test(more_is_read_than_can_be_kept),
 		cmocka_unit_test(what_is_stolen_is_refused_until_the_pump_comes),
+		cmocka_unit_test(a_thief_that_is_late_stops_no_device),
+		cmocka_unit_test(a_device_that_stopped_late_goes_on),
 		cmocka_unit_test(a_signal_handler_unmaps_while_its_thread_holds_a_lock),
 		cmocka_unit_test(a_debugger_stops_all_threads),
 		cmocka_unit_test(the_keeper_is_nobodys_business),
