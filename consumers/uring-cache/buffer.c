@@ -2,9 +2,11 @@
 /*
  * One registration. It pins pages, as a device's translation would hold them:
  *
- *	fault for writing	mirrored from now on, and copied on write now, not by the program's first write
+ *	fault for writing	mirrored from now on, and copied on write now, not by the program's
+ *				first write
  *	register		pins what is mapped
- *	read_retry		false: what was pinned is what is mapped, and whatever changes it calls us back
+ *	read_retry		false: what was pinned is what is mapped, and any change of it calls
+ *				on_invalidate()
  */
 #include <errno.h>
 #include "internal.h"

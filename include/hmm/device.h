@@ -206,9 +206,10 @@ struct hmm_device_stats {
  * @thread_model: enum hmm_thread_model
  * @fault_model: enum hmm_fault_model; a stacked device has that of the device below
  * @page_shifts: sizes of entries as a mask of 1 << shift, with 1 << 12 in it; 0: 4K, 2M and 1G
- * @map: install translations. Called inside a commit section by whoever handles a fault: no event
- *	is read meanwhile, and a munmap of mirrored memory by another thread waits. It must not wait
- *	for such a thread, nor allocate from the program's heap; hmm-pinning(7) says what it may.
+ * @map: install translations. Called inside a commit section by the thread that handles a fault:
+ *	no event is read meanwhile, and a munmap of mirrored memory by another thread waits. It must
+ *	not wait for such a thread, nor allocate from the program's heap; hmm-pinning(7) says what
+ *	it may.
  *	Returns 0; or -errno: then nothing of this map counts as installed, invalidate is called for
  *	the range (if the gate cannot be closed in time, with the next event there), and the fault
  *	is cancelled with that error

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Where a thread goes on when the handler has returned. Nothing is done inside the handler: so the
- * kernel restores the signal mask and the stack, and whoever called the handler sees it return.
+ * kernel restores the signal mask and the stack, and a function that calls the handler sees it
+ * return.
  */
 #ifndef LIB_GUARD_CONTEXT_H
 #define LIB_GUARD_CONTEXT_H

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Runs the functions named test_* of a script as TAP, one behaviour each, in a folder of their own."""
+"""Runs a script's functions named test_* as TAP: one behaviour each, in a folder of its own."""
 import os
 import pathlib
 import shutil
@@ -16,7 +16,8 @@ class Skip(Exception):
     """A feature is missing; says which."""
 
 
-# A build without sanitizers: the memory at fixed addresses that torture works on is theirs, and they need /proc.
+# A build without sanitizers: the memory at fixed addresses that torture works on is theirs, and
+# they need /proc.
 TORTURE = os.environ.get("HMM_SANITIZE", "none") == "none"
 
 
@@ -30,19 +31,22 @@ def hmm(*arguments, nobody=False, timeout=100, before=None, **more):
     command = [HMM, *map(str, arguments)]
     if nobody and os.geteuid() == 0:
         command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, preexec_fn=before, **more)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                          preexec_fn=before, **more)
 
 
 def fine(*arguments, **more):
     result = hmm(*arguments, **more)
-    assert result.returncode == 0, f"{arguments}: status {result.returncode}: {result.stderr}{result.stdout[-500:]}"
+    said = result.stderr + result.stdout[-500:]
+    assert result.returncode == 0, f"{arguments}: status {result.returncode}: {said}"
     return result.stdout
 
 
 def refused(status, sentence, *arguments, **more):
     """The command ends with this status and one line on standard error that holds the sentence."""
     result = hmm(*arguments, **more)
-    assert result.returncode == status, f"{arguments}: status {result.returncode}, not {status}: {result.stderr}"
+    got = result.returncode
+    assert got == status, f"{arguments}: status {got}, not {status}: {result.stderr}"
     lines = result.stderr.splitlines()
     assert len(lines) == 1, f"{arguments}: {len(lines)} lines: {result.stderr}"
     assert sentence in lines[0], f"{arguments}: '{lines[0]}' does not say '{sentence}'"

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""A job on a file of any filesystem ends, and is right: on those too whose files cannot be told apart or watched."""
+"""A job on a file of any filesystem ends, and is right.
+
+That holds on those too whose files cannot be told apart or watched.
+"""
 import contextlib
 import json
 import os
@@ -80,7 +83,7 @@ def test_fuse(folder):
     (folder / "real").mkdir()
     (folder / "fuse").mkdir()
     fill(folder / "real" / "f")
-    server = subprocess.Popen(["bindfs", "-f", folder / "real", folder / "fuse"],  # pylint: disable=consider-using-with
+    server = subprocess.Popen(["bindfs", "-f", folder / "real", folder / "fuse"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):

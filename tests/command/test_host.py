@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Hosts that cannot, or give less: one clear sentence and status 3, or the reduced mode, which still works."""
+"""Hosts that cannot, or give less.
+
+The command says one clear sentence and ends with status 3, or works in the reduced mode.
+"""
 import errno
 import json
 import subprocess
@@ -9,8 +12,8 @@ import deny
 import tap
 
 HOST = 3
-COMMANDS = (["run", "checksum", "f"], ["run", "sort", "f"], ["map"], ["bench", "--rounds", "1", "valid"],
-            ["torture", "--seconds", "1"])
+COMMANDS = (["run", "checksum", "f"], ["run", "sort", "f"], ["map"],
+            ["bench", "--rounds", "1", "valid"], ["torture", "--seconds", "1"])
 
 
 def each_command_refuses(folder, sentence, before):
@@ -35,11 +38,12 @@ def test_no_userfaultfd_at_all(folder):
 
 
 def test_kernel_too_old(folder):
-    each_command_refuses(folder, "this kernel is too old: its userfaultfd does not report unmaps", deny.old_kernel())
+    each_command_refuses(folder, "this kernel is too old: its userfaultfd does not report unmaps",
+                         deny.old_kernel())
 
 
 def test_the_device_node_is_a_way_in(folder):
-    """Where only the system call is denied, whoever may open /dev/userfaultfd goes on."""
+    """Where only the system call is denied, a user that may open /dev/userfaultfd goes on."""
     try:
         open("/dev/userfaultfd", "r+b", buffering=0).close()
     except OSError as error:
@@ -57,13 +61,15 @@ def test_info_reports_a_host_that_cannot_and_is_fine(folder):
         assert got["attached"] is False and got["coherence"] is None and got["features"] is None
         assert got["attach_error"] and got["privilege"]["seccomp"] == "filter"
     text = tap.fine("info", before=deny.old_kernel())
-    assert "attach                 no" in text and "Coherence" not in text and "Devices" in text, text
+    assert "attach                 no" in text, text
+    assert "Coherence" not in text and "Devices" in text, text
 
 
 def test_another_process_can_be_drawn_all_the_same(folder):
     child = subprocess.Popen(["sleep", "100"])
     try:
-        assert f"process {child.pid}:" in tap.fine("map", child.pid, before=deny.userfaultfd(errno.EPERM))
+        text = tap.fine("map", child.pid, before=deny.userfaultfd(errno.EPERM))
+        assert f"process {child.pid}:" in text, text
     finally:
         child.kill()
         child.wait()
@@ -75,14 +81,16 @@ def works(folder, before, **features):
         assert got[name] is value, (name, got)
     (folder / "f").write_bytes(b"".join(b"%d line\n" % (i * 7919 % 100003) for i in range(60000)))
     (folder / "edges").write_text("".join(f"{i} {i // 2}\n{i // 2} {i}\n" for i in range(1, 500)))
-    for command in (["checksum", "f"], ["search", "99 line", "f"], ["sort", "f"], ["sort", "--in-place", "f"], ["graph", "edges"]):
-        result = json.loads(tap.fine("run", command[0], "--verify", "--json", *command[1:], before=before))
+    for job, *arguments in (["checksum", "f"], ["search", "99 line", "f"], ["sort", "f"],
+                            ["sort", "--in-place", "f"], ["graph", "edges"]):
+        result = json.loads(tap.fine("run", job, "--verify", "--json", *arguments, before=before))
         assert result["verified"] is True and result["stale_accesses"] == 0, result
 
 
 def test_without_a_scan_the_mode_is_reduced_and_every_job_right(folder):
     works(folder, deny.without(deny.PAGEMAP_SCAN), pagemap_scan=False, reduced=True)
-    assert "reduced: files are never cached" in tap.fine("info", before=deny.without(deny.PAGEMAP_SCAN))
+    text = tap.fine("info", before=deny.without(deny.PAGEMAP_SCAN))
+    assert "reduced: files are never cached" in text, text
 
 
 def test_without_look_ups_of_mappings_every_job_is_right(folder):
@@ -90,7 +98,8 @@ def test_without_look_ups_of_mappings_every_job_is_right(folder):
 
 
 def test_without_both_every_job_is_right(folder):
-    works(folder, deny.without(deny.PAGEMAP_SCAN, deny.PROCMAP_QUERY), procmap_query=False, reduced=True)
+    works(folder, deny.without(deny.PAGEMAP_SCAN, deny.PROCMAP_QUERY),
+          procmap_query=False, reduced=True)
 
 
 if __name__ == "__main__":

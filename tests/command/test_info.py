@@ -70,7 +70,8 @@ def test_registration_and_its_budget(folder):
     assert got["features"]["max_regions"] == budget
     text = tap.fine("info")
     part = text[text.index("Registration"):text.index("Devices")]
-    for words in ("whole mappings", "mremap", "EFAULT", "fault-around", f"at most {budget}, half of vm.max_map_count"):
+    for words in ("whole mappings", "mremap", "EFAULT", "fault-around",
+                  f"at most {budget}, half of vm.max_map_count"):
         assert words in part, (words, part)
 
 

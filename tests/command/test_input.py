@@ -23,12 +23,14 @@ def test_empty_file(folder):
 
 
 def test_what_the_kernel_makes_up_has_content_and_no_size(folder):
-    for name in ("/proc/version", "/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled"):
+    for name in ("/proc/version", "/proc/sys/kernel/ostype",
+                 "/sys/kernel/mm/transparent_hugepage/enabled"):
         if not os.path.exists(name):
             continue
         data = open(name, "rb").read()
         got = json.loads(tap.fine("run", "checksum", "--verify", "--json", name))
-        assert (got["checksum"], got["bytes"], got["verified"]) == (f"{zlib.crc32(data):08x}", len(data), True), (name, got)
+        assert got["checksum"] == f"{zlib.crc32(data):08x}", (name, got)
+        assert got["bytes"] == len(data) and got["verified"] is True, (name, got)
     tap.fine("run", "sort", "--verify", "--output", "out", "/proc/version")
     assert (folder / "out").read_bytes() == open("/proc/version", "rb").read()
     assert json.loads(tap.fine("run", "search", "--json", "Linux", "/proc/version"))["matches"] >= 1
@@ -36,7 +38,8 @@ def test_what_the_kernel_makes_up_has_content_and_no_size(folder):
 
 def test_what_the_kernel_makes_up_cannot_be_sorted_in_place(folder):
     tap.refused(INPUT, "cannot", "run", "sort", "--in-place", "/proc/self/comm")
-    tap.refused(INPUT, "'/proc/self/mem' cannot be mapped, and reading it fails", "run", "checksum", "/proc/self/mem")
+    tap.refused(INPUT, "'/proc/self/mem' cannot be mapped, and reading it fails",
+                "run", "checksum", "/proc/self/mem")
 
 
 def test_directory(folder):
@@ -111,8 +114,11 @@ def test_more_files_than_a_shell_lets_be_open(folder):
     names = [f"f{i}" for i in range(300)]
     for name in names:
         (folder / name).write_text(name)
-    got = json.loads(tap.fine("run", "checksum", "--json", *names,
-                              before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))))
+
+    def lower():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+
+    got = json.loads(tap.fine("run", "checksum", "--json", *names, before=lower))
     assert len(got["files"]) == 300
 
 
@@ -145,9 +151,13 @@ def test_unknown_option(folder):
 
 def test_a_mistyped_name_is_answered_with_the_nearest(folder):
     (folder / "f").write_text("x")
-    for meant, typed in {"--json": ["info", "--jsno"], "--engines": ["run", "checksum", "--engine_s", "2", "f"], "info": ["inof"],
-                         "checksum": ["run", "cheksum", "f"], "soft": ["map", "--device", "sfot"], "valid": ["bench", "vaild"],
-                         "--seconds": ["torture", "--secnods", "1"]}.items():
+    for meant, *typed in (["--json", "info", "--jsno"],
+                          ["--engines", "run", "checksum", "--engine_s", "2", "f"],
+                          ["info", "inof"],
+                          ["checksum", "run", "cheksum", "f"],
+                          ["soft", "map", "--device", "sfot"],
+                          ["valid", "bench", "vaild"],
+                          ["--seconds", "torture", "--secnods", "1"]):
         tap.refused(INPUT, f"did you mean '{meant}'?", *typed)
     assert "did you mean" not in tap.hmm("run", "--fast", "checksum", "f").stderr
 
@@ -183,7 +193,8 @@ def test_engines_that_are_no_number(folder):
 
 def test_fault_threads_that_are_no_number(folder):
     for value in ("0", "-1", "many", "17", ""):
-        tap.refused(INPUT, "--fault-threads wants a number from 1 to 16", "run", "checksum", "--fault-threads", value, "f")
+        tap.refused(INPUT, "--fault-threads wants a number from 1 to 16",
+                    "run", "checksum", "--fault-threads", value, "f")
 
 
 def test_unknown_device(folder):

@@ -20,7 +20,8 @@ def sparse(path, size=HUGE):
 
 
 def start(*arguments, **more):
-    return subprocess.Popen([tap.HMM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    return subprocess.Popen([tap.HMM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            **more)
 
 
 def interrupt(process, number=signal.SIGINT, after=0.5):
@@ -46,7 +47,8 @@ def test_interrupt_ends_by_the_signal_and_leaves_nothing(folder):
 
 
 def test_interrupted_sort_in_place_leaves_the_file_as_it_was(folder):
-    line = b"".join(b"%08d abcdefghijklmnopqrstuvwxyz\n" % (i * 7919 % 1000003) for i in range(1000000))
+    numbers = (i * 7919 % 1000003 for i in range(1000000))
+    line = b"".join(b"%08d abcdefghijklmnopqrstuvwxyz\n" % number for number in numbers)
     (folder / "f").write_bytes(line)
     process = start("run", "sort", "--in-place", "f")
     time.sleep(0.15)
@@ -65,12 +67,14 @@ def test_a_graph_is_interrupted_while_it_is_read(folder):
             f.write(f"{i * 7919 % 1000003} {i * 31 % 999983}\n")
     process = start("run", "graph", "edges")
     out, err = interrupt(process, after=0.2)
-    assert process.returncode == -signal.SIGINT and out == err == b"", (process.returncode, out, err)
+    assert process.returncode == -signal.SIGINT, (process.returncode, out, err)
+    assert out == err == b"", (out, err)
 
 
 def test_ignored_interrupts_stay_ignored(folder):
     sparse("big", 1 << 30)
-    process = start("run", "checksum", "big", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process = start("run", "checksum", "big",
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
@@ -80,8 +84,8 @@ def test_ignored_interrupts_stay_ignored(folder):
 def test_progress_bar_on_a_terminal(folder):
     sparse("big")
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([tap.HMM, "run", "checksum", "big"], stdout=subprocess.DEVNULL, stderr=theirs,
-                               env=dict(os.environ, TERM="xterm"))
+    process = subprocess.Popen([tap.HMM, "run", "checksum", "big"], stdout=subprocess.DEVNULL,
+                               stderr=theirs, env=dict(os.environ, TERM="xterm"))
     seen = b""
     deadline = time.monotonic() + 20
     while b"%" not in seen and time.monotonic() < deadline:
@@ -121,7 +125,9 @@ def test_file_that_shrinks_under_the_cpu(folder):
     process = start("run", "checksum", "--verify", "--json", "big")
     deadline = time.monotonic() + 60
     # The second mapping of the file is the CPU's.
-    while whole_mappings(process.pid, "big", 8 << 30) < 2 and time.monotonic() < deadline and process.poll() is None:
+    while whole_mappings(process.pid, "big", 8 << 30) < 2:
+        if time.monotonic() >= deadline or process.poll() is not None:
+            break
         time.sleep(0.01)
     os.truncate("big", 4096)
     out, err = process.communicate(timeout=60)
@@ -133,7 +139,8 @@ def test_finished_files_are_told_when_a_later_one_is_interrupted(folder):
     sparse("big")
     process = start("run", "checksum", "small", "big")
     out, err = interrupt(process, after=1)
-    assert process.returncode == -signal.SIGINT and b"352441c2  small" in out and err == b"", (process.returncode, out, err)
+    assert process.returncode == -signal.SIGINT, (process.returncode, out, err)
+    assert b"352441c2  small" in out and err == b"", (out, err)
 
 
 def test_an_interrupted_torture_tells_what_it_saw(folder):
@@ -143,7 +150,8 @@ def test_an_interrupted_torture_tells_what_it_saw(folder):
         out, err = interrupt(process, number, after=3)
         assert process.returncode == -number, (process.returncode, err)
         result = json.loads(out)
-        assert result["interrupted"] is True and result["passed"] is False and not result["findings"], result["findings"]
+        assert not result["findings"], result["findings"]
+        assert result["interrupted"] is True and result["passed"] is False
         assert result["operations"] > 0 and result["seconds"] < 100
     process = start("torture", "--seconds", "600")
     out, err = interrupt(process, after=1)

@@ -16,7 +16,8 @@ def rows(text):
     for line in text.splitlines():
         words = line.split()
         if len(words) > 5 and len(words[0]) == 12 and words[0].isalnum():
-            found.setdefault(words[4] if words[2] in ("B", "KiB", "MiB", "GiB", "TiB") else words[3], []).append(line)
+            kind = words[4] if words[2] in ("B", "KiB", "MiB", "GiB", "TiB") else words[3]
+            found.setdefault(kind, []).append(line)
     return found
 
 
@@ -53,9 +54,10 @@ def test_a_device_is_not_for_another_process(folder):
 
 
 def test_another_process_by_pid(folder):
-    child = subprocess.Popen([sys.executable, "-c",
-                              "import mmap,sys; m = mmap.mmap(-1, 7340032); m[:4096] = b'x' * 4096; print(flush=True); sys.stdin.read()"],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code = ("import mmap,sys; m = mmap.mmap(-1, 7340032); m[:4096] = b'x' * 4096; "
+            "print(flush=True); sys.stdin.read()")
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
     child.stdout.readline()
     text = tap.fine("map", child.pid)
     child.communicate()
@@ -85,8 +87,9 @@ def texts(document):
     """What is written beside each other: the words of each line, by its place."""
     lines = {}
     for text in document.getElementsByTagName("text"):
-        words = "".join(n.data if n.nodeType == n.TEXT_NODE else n.firstChild.data for n in text.childNodes if n.firstChild or n.nodeType == n.TEXT_NODE)
-        lines.setdefault(text.getAttribute("y"), []).append(words)
+        words = (n if n.nodeType == n.TEXT_NODE else n.firstChild for n in text.childNodes)
+        line = "".join(word.data for word in words if word)
+        lines.setdefault(text.getAttribute("y"), []).append(line)
     return list(lines.values())
 
 
@@ -110,7 +113,8 @@ def test_svg_shows_what_is_mirrored_by_kind(folder):
         assert len(line) == 5, line
     assert any(line[3] == "4.0 MiB" for line in lines if line[0] == "shmem"), lines
     bands = rects(document, "#4ade80")
-    assert len(bands) > 8 and any(float(r.getAttribute("width")) > 1000 for r in bands), "no highlight"
+    assert len(bands) > 8, "no highlight"
+    assert any(float(r.getAttribute("width")) > 1000 for r in bands), "no highlight"
 
 
 def test_svg_of_a_process_without_a_mirror_highlights_nothing(folder):
@@ -168,15 +172,20 @@ def test_without_proc_nothing_is_said_of_the_process(folder):
         raise tap.Skip("only root can be without /proc")
     if not tap.TORTURE:
         raise tap.Skip("sanitizers need /proc")
-    hidden = ["unshare", "--mount", "sh", "-c", 'umount -l /proc || exit 77; exec "$0" "$@"', tap.HMM]
+    hide = 'umount -l /proc || exit 77; exec "$0" "$@"'
     # Without /proc the loader does not find what lies beside the program.
     env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(os.path.dirname(tap.HMM), "lib"))
+
+    def run(*command):
+        return subprocess.run(["unshare", "--mount", "sh", "-c", hide, tap.HMM, *command],
+                              capture_output=True, text=True, timeout=60, env=env)
+
     for command in (["map", "1"], ["map"]):
-        result = subprocess.run(hidden + command, capture_output=True, text=True, timeout=60, env=env)
+        result = run(*command)
         if result.returncode == 77 or "unshare" in result.stderr:
             raise tap.Skip("no mount namespace")
         assert result.returncode == 3 and "/proc" in result.stderr, (command, result)
-    assert subprocess.run(hidden + ["info"], capture_output=True, timeout=60, env=env).returncode == 0
+    assert run("info").returncode == 0
 
 
 if __name__ == "__main__":

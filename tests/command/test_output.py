@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Where the output goes: full disks, closed descriptors, broken pipes, terminals of every width, locales, TERM."""
+"""Where the output goes.
+
+Full disks, closed descriptors, broken pipes, terminals of every width, locales, TERM.
+"""
 import fcntl
 import os
 import pty
@@ -13,33 +16,38 @@ import threading
 import tap
 
 FAILED = 4
-QUICK = (["info"], ["info", "--json"], ["map"], ["run", "checksum", "f"], ["run", "checksum", "--json", "f"], ["run", "sort", "f"],
-         ["bench", "--rounds", "1", "valid"], ["--help"], ["--version"], ["info", "--help"], ["run", "--help"], ["map", "--help"],
-         ["bench", "--help"], ["torture", "--help"])
+QUICK = (["info"], ["info", "--json"], ["map"], ["run", "checksum", "f"],
+         ["run", "checksum", "--json", "f"], ["run", "sort", "f"],
+         ["bench", "--rounds", "1", "valid"], ["--help"], ["--version"], ["info", "--help"],
+         ["run", "--help"], ["map", "--help"], ["bench", "--help"], ["torture", "--help"])
 
 
 def start(folder, *arguments, **more):
     (folder / "f").write_bytes(b"b\na\n" * 1000)
-    return subprocess.run([tap.HMM, *arguments], stderr=subprocess.PIPE, text=True, timeout=100, **more)
+    return subprocess.run([tap.HMM, *arguments], stderr=subprocess.PIPE, text=True, timeout=100,
+                          **more)
 
 
 def failed(result, sentence):
     assert result.returncode == FAILED, (result.args, result.returncode, result.stderr)
     lines = result.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("hmm") and sentence in lines[0], (result.args, result.stderr)
+    assert len(lines) == 1, (result.args, result.stderr)
+    assert lines[0].startswith("hmm") and sentence in lines[0], (result.args, result.stderr)
 
 
 def test_a_full_disk_is_told_by_every_command(folder):
     for command in QUICK:
         with open("/dev/full", "wb") as full:
-            failed(start(folder, *command, stdout=full), "cannot write to standard output: No space left on device")
+            failed(start(folder, *command, stdout=full),
+                   "cannot write to standard output: No space left on device")
 
 
 def test_a_full_disk_under_torture(folder):
     tap.needs_torture()
     for json in ([], ["--json"]):
         with open("/dev/full", "wb") as full:
-            failed(start(folder, "torture", "--seconds", "0.5", *json, stdout=full), "No space left on device")
+            failed(start(folder, "torture", "--seconds", "0.5", *json, stdout=full),
+                   "No space left on device")
 
 
 def test_a_full_disk_under_the_output_of_sort(folder):
@@ -49,11 +57,12 @@ def test_a_full_disk_under_the_output_of_sort(folder):
 
 def test_a_closed_standard_output_is_told(folder):
     for command in QUICK:
-        failed(start(folder, *command, preexec_fn=lambda: os.close(1)), "cannot write to standard output: Bad file descriptor")
+        failed(start(folder, *command, preexec_fn=lambda: os.close(1)),
+               "cannot write to standard output: Bad file descriptor")
 
 
 def test_no_file_is_written_in_the_place_of_a_closed_output(folder):
-    """The first file that is opened would get the number 1, and with it what is meant for people."""
+    """The first file that is opened would get the number 1, and what people are to read."""
     result = start(folder, "run", "sort", "--in-place", "f", preexec_fn=lambda: os.closerange(0, 3))
     assert result.returncode == FAILED, result
     assert (folder / "f").read_bytes() == b"a\n" * 1000 + b"b\n" * 1000
@@ -76,7 +85,9 @@ def on_terminal(folder, *arguments, columns=80, **environment):
     (folder / "f").write_bytes(b"b\na\n" * 1000)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    keep = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG", "TERM")}
+    keep = dict(os.environ)
+    for name in ("COLUMNS", "NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG", "TERM"):
+        keep.pop(name, None)
     keep.update({"TERM": "xterm", "LC_ALL": "C.UTF-8"}, **environment)
     process = subprocess.Popen([tap.HMM, *arguments], stdout=theirs, stderr=theirs, env=keep)
     os.close(theirs)
@@ -108,7 +119,8 @@ def test_map_and_info_are_as_wide_as_the_terminal(folder):
             for locale in ("C.UTF-8", "C"):
                 out = on_terminal(folder, command, columns=columns, LC_ALL=locale, NO_COLOR="1")
                 assert widest(out) <= columns, (command, columns, widest(out))
-                out = on_terminal(folder, command, columns=200, COLUMNS=str(columns), LC_ALL=locale, NO_COLOR="1")
+                out = on_terminal(folder, command, columns=200, COLUMNS=str(columns),
+                                  LC_ALL=locale, NO_COLOR="1")
                 assert widest(out) <= columns, (command, "COLUMNS", columns, widest(out))
     # Addresses, of which the highest have 16 digits, are whole on any.
     assert widest(on_terminal(folder, "map", columns=20, NO_COLOR="1")) <= 20
@@ -124,7 +136,8 @@ def test_without_a_terminal_no_name_is_shortened(folder):
     path = folder / deep / "file"
     path.write_bytes(b"x" * 5000)
     with open(path, "rb") as f:
-        code = "import mmap, time; m = mmap.mmap(0, 0, access=mmap.ACCESS_READ); print(flush=True); time.sleep(100)"
+        code = ("import mmap, time; m = mmap.mmap(0, 0, access=mmap.ACCESS_READ); "
+                "print(flush=True); time.sleep(100)")
         child = subprocess.Popen(["python3", "-c", code], stdin=f, stdout=subprocess.PIPE)
         try:
             child.stdout.readline()
@@ -139,7 +152,8 @@ def test_without_a_terminal_no_name_is_shortened(folder):
 
 
 def test_a_locale_without_utf8_gets_ascii(folder):
-    for command in (["map"], ["info"], ["run", "checksum", "-v", "f"], ["bench", "--rounds", "1", "valid"]):
+    for command in (["map"], ["info"], ["run", "checksum", "-v", "f"],
+                    ["bench", "--rounds", "1", "valid"]):
         for locale in ({"LC_ALL": "C"}, {"LC_ALL": "", "LANG": "POSIX"}):
             out = on_terminal(folder, *command, **locale)
             assert out.isascii(), (command, locale, out)
@@ -149,11 +163,15 @@ def test_a_locale_without_utf8_gets_ascii(folder):
 
 
 def test_names_are_shown_as_the_locale_can(folder):
-    (folder / "\u00fc\u4e2d").write_bytes(b"x")
-    assert "\u00fc\u4e2d" in on_terminal(folder, "run", "checksum", "\u00fc\u4e2d").decode()
-    assert b"\\303\\274\\344\\270\\255" in on_terminal(folder, "run", "checksum", "\u00fc\u4e2d", LC_ALL="C")
-    (folder / "a\033[2Jb\nc").write_bytes(b"x")
-    assert b"a\\033[2Jb\\012c" in on_terminal(folder, "run", "checksum", "a\033[2Jb\nc", NO_COLOR="1")
+    name = "\u00fc\u4e2d"
+    (folder / name).write_bytes(b"x")
+    assert name in on_terminal(folder, "run", "checksum", name).decode()
+    shown = on_terminal(folder, "run", "checksum", name, LC_ALL="C")
+    assert b"\\303\\274\\344\\270\\255" in shown, shown
+    name = "a\033[2Jb\nc"
+    (folder / name).write_bytes(b"x")
+    shown = on_terminal(folder, "run", "checksum", name, NO_COLOR="1")
+    assert b"a\\033[2Jb\\012c" in shown, shown
 
 
 def test_escapes_go_to_terminals_that_know_them(folder):

@@ -9,9 +9,9 @@ import tap
 
 PIECE = 1 << 20
 FIELDS = {
-    "bytes": int, "device_faults": int, "fault_batches": int, "cpu_page_faults": int, "pages_4k": int, "pages_2m": int, "invalidations": int,
-    "retries": int, "stale_accesses": int, "seconds": float, "bytes_per_s": float,
-    "cpu_bytes_per_s": float, "verified": bool,
+    "bytes": int, "device_faults": int, "fault_batches": int, "cpu_page_faults": int,
+    "pages_4k": int, "pages_2m": int, "invalidations": int, "retries": int, "stale_accesses": int,
+    "seconds": float, "bytes_per_s": float, "cpu_bytes_per_s": float, "verified": bool,
 }
 
 
@@ -27,8 +27,8 @@ def run(job, *arguments, **more):
 
 def text(seed, lines, longest=60):
     rng = random.Random(seed)
-    return b"".join(
-        bytes(rng.choice(b"abcdefgh ") for _ in range(rng.randrange(longest))) + b"\n" for _ in range(lines))
+    return b"".join(bytes(rng.choice(b"abcdefgh ") for _ in range(rng.randrange(longest))) + b"\n"
+                    for _ in range(lines))
 
 
 def test_checksum_is_the_crc_of_gzip(folder):
@@ -65,7 +65,8 @@ def test_checksum_faults_the_device_and_fills_entries(folder):
 def test_fault_threads_serve_what_waits_as_one_batch(folder):
     (folder / "f").write_bytes(b"x" * 64 * PIECE)
     # While the buffer is fetched once, for 5 ms, the other engines raise their faults.
-    result = run("checksum", "--engines", 16, "--fault-threads", 1, "--device", "delay:us=5000,on=fetch,soft", "f")
+    result = run("checksum", "--engines", 16, "--fault-threads", 1,
+                 "--device", "delay:us=5000,on=fetch,soft", "f")
     assert 1 <= result["fault_batches"] < result["device_faults"], result
 
 
@@ -162,8 +163,9 @@ def test_a_device_without_faults_runs_every_job(folder):
     (folder / "edges").write_text("".join(f"{i} {i // 2}\n{i // 2} {i}\n" for i in range(1, 3000)))
     pages = -(-len(data) // 4096)
     for device in ("soft:faults=none", "delay:us=1,soft:faults=none"):
-        for job in (["checksum", "f"], ["search", "ab", "f"], ["sort", "f"], ["sort", "--in-place", "f"],
-                    ["checksum", "--confine", "f"], ["graph", "edges"]):
+        for job in (["checksum", "f"], ["search", "ab", "f"], ["sort", "f"],
+                    ["sort", "--in-place", "f"], ["checksum", "--confine", "f"],
+                    ["graph", "edges"]):
             result = run(job[0], "--device", device, *job[1:])
             assert result["device_faults"] == 0, (job, result)
             assert result["restores"] >= 1, (job, result)
@@ -196,7 +198,8 @@ def test_graph_begins_where_it_is_told(folder):
 
 def test_graph_of_many_nodes_agrees_with_the_cpu(folder):
     rng = random.Random(5)
-    (folder / "f").write_text("".join(f"{rng.randrange(20000)} {rng.randrange(20000)}\n" for _ in range(60000)))
+    edges = (f"{rng.randrange(20000)} {rng.randrange(20000)}\n" for _ in range(60000))
+    (folder / "f").write_text("".join(edges))
     result = run("graph", "f")
     assert result["edges"] == 60000
     assert result["device_faults"] > 0
@@ -215,7 +218,8 @@ def test_engines_do_not_change_the_result(folder):
 def test_slow_device_gets_the_same(folder):
     data = text(8, 5000)
     (folder / "f").write_bytes(data)
-    assert run("checksum", "--device", "delay:us=100,soft", "f")["checksum"] == f"{zlib.crc32(data):08x}"
+    result = run("checksum", "--device", "delay:us=100,soft", "f")
+    assert result["checksum"] == f"{zlib.crc32(data):08x}"
 
 
 def test_failing_device_fails_the_job_or_gets_the_same(folder):
@@ -230,7 +234,8 @@ def test_failing_device_fails_the_job_or_gets_the_same(folder):
             if result.returncode == 0:
                 assert json.loads(result.stdout)["checksum"] == f"{zlib.crc32(data):08x}"
             else:
-                assert result.returncode == 4 and "failed on 'f'" in result.stderr, (device, result.stderr)
+                assert result.returncode == 4, (device, result.returncode, result.stderr)
+                assert "failed on 'f'" in result.stderr, (device, result.stderr)
                 assert result.stdout == ""
     assert 4 in ends, "no failure was injected"
 

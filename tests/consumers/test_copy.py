@@ -15,7 +15,8 @@ MODES = ("cache", "register", "plain")
 
 
 def copy(*arguments):
-    result = subprocess.run([COPY, *map(str, arguments)], capture_output=True, text=True, timeout=100)
+    result = subprocess.run([COPY, *map(str, arguments)], capture_output=True, text=True,
+                            timeout=100)
     if result.returncode == 3 and "io_uring" in result.stderr:
         raise tap.Skip("no io_uring here")
     return result

@@ -2,8 +2,10 @@
 /*
  * dax-persist-test: what a device wrote and was told is durable survives the machine being killed.
  *
- *	dax-persist-test write KIND:FILE...	writes records to each through the device, says "durable N" when all were persisted
- *	dax-persist-test check N KIND:FILE...	looks for records 0 to N: all there, or, of the kinds that are broken, not all
+ *	dax-persist-test write KIND:FILE...
+ *		writes records to each through the device, says "durable N" when all were persisted
+ *	dax-persist-test check N KIND:FILE...
+ *		looks for records 0 to N: all there, or, of the kinds that are broken, not all
  *
  * An emulator has no cache, so here is one: of a MAP_SYNC mapping the device's writes are held back
  * in memory of this process, and the library's write-back of cache lines (flush_range(), wrapped)

@@ -42,7 +42,7 @@ def readme(root, walk, stale):
 
 
 def printed(text, program, exact):
-    """What stands below "$ build/examples/NAME" is what it prints; if not exact, but for numbers."""
+    """What stands below "$ build/examples/NAME" is what it prints; if not exact, up to numbers."""
     name = os.path.basename(program)
     shown = re.search(r'\t\$ build/examples/%s\n((?:\t.*\n|\n(?=\t))*)' % name, text)
     r = subprocess.run([program], stdout=subprocess.PIPE, text=True, timeout=120)
@@ -60,8 +60,9 @@ def device(root, compiler):
     page = open(os.path.join(root, 'man/hmm-device.7'), encoding='utf-8').read()
     code = plain(re.search(r'\.nf\n(static int map.*?)\.fi', page, re.S).group(1))
     rest = '\nint main(void)\n{\n\treturn ops.size != sizeof(ops);\n}\n'
-    r = subprocess.run(compiler + ['-Wall', '-Wno-unused-parameter', '-Werror', '-x', 'c', '-fsyntax-only', '-I',
-                                   os.path.join(root, 'include'), '-'], input='#include <hmm/hmm.h>\n' + code + rest, text=True)
+    flags = ['-Wall', '-Wno-unused-parameter', '-Werror', '-x', 'c', '-fsyntax-only',
+             '-I', os.path.join(root, 'include'), '-']
+    r = subprocess.run(compiler + flags, input='#include <hmm/hmm.h>\n' + code + rest, text=True)
     return 'hmm-device(7): the example does not compile' if r.returncode else None
 
 
@@ -72,7 +73,8 @@ def command(root, hmm):
     bad = []
     with tempfile.TemporaryDirectory() as d:
         for line in lines:
-            r = subprocess.run(['sh', '-c', line], cwd=d, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120)
+            r = subprocess.run(['sh', '-c', line], cwd=d, env=env, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True, timeout=120)
             print('ok' if r.returncode == 0 else 'not ok', line)
             if r.returncode:
                 bad.append('%s: status %d, %s' % (line, r.returncode, r.stderr.strip()))
@@ -80,8 +82,11 @@ def command(root, hmm):
 
 
 what, root = sys.argv[1:3]
-problem = {'readme': lambda: readme(root, *map(os.path.abspath, sys.argv[3:])), 'device': lambda: device(root, sys.argv[3:]),
-           'command': lambda: command(root, os.path.abspath(sys.argv[3]))}[what]()
+problem = {
+    'readme': lambda: readme(root, *map(os.path.abspath, sys.argv[3:])),
+    'device': lambda: device(root, sys.argv[3:]),
+    'command': lambda: command(root, os.path.abspath(sys.argv[3])),
+}[what]()
 if problem:
     print(problem)
 sys.exit(77 if problem == SKIP else 1 if problem else 0)

@@ -141,7 +141,8 @@ static void unmap_with(enum hmm_point window, void (*act)(void), const char *mut
  * A		pump			C
  * munmap X
  * (blocked)	polled, no more
- *					maps X anew, uses what it held of X: sequence unchanged, pump idle
+ *					maps X anew, uses what it held of X:
+ *					sequence unchanged, pump idle
  */
 static void a_change_in_flight_refuses_everyone(void **state)
 {
@@ -165,7 +166,8 @@ static void wait_returned_and_map(void)
 /*
  * A			pump			C
  * munmap X queued	odd, quiesce, read
- * resumes, maps X	(not yet invalidated)	uses what it held of X: nothing in flight, sequence unchanged
+ * resumes, maps X	(not yet invalidated)	uses what it held of X:
+ *						nothing in flight, sequence unchanged
  *			invalidate, even
  */
 static void between_read_and_invalidation_nothing_is_valid(void **state)

@@ -17,16 +17,19 @@ EXAMPLES = os.environ["EXAMPLES"]
 
 stage = tempfile.TemporaryDirectory(prefix="hmm-install-")
 root = pathlib.Path(stage.name)
-subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", stage.name],
-               check=True, stdout=subprocess.DEVNULL)
+subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet",
+                "--destdir", stage.name], check=True, stdout=subprocess.DEVNULL)
 packages = glob.glob(f"{root}{PREFIX}/lib*/**/pkgconfig", recursive=True)[0]
 library = str(pathlib.Path(packages).parent)
 
 
+def output(*command, env=None):
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
+
+
 def pkg_config(*arguments):
     environment = dict(os.environ, PKG_CONFIG_PATH=packages, PKG_CONFIG_SYSROOT_DIR=stage.name)
-    return subprocess.run(["pkg-config", *arguments, "libhmm"], check=True, capture_output=True, text=True,
-                          env=environment).stdout.split()
+    return output("pkg-config", *arguments, "libhmm", env=environment).split()
 
 
 def build_and_run(compiler, *flags, shared=True, program=PROGRAM):
@@ -34,10 +37,10 @@ def build_and_run(compiler, *flags, shared=True, program=PROGRAM):
     command = [*compiler, *warnings, *pkg_config("--cflags"), program, "-o", "program", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
-    needed = subprocess.run(["objdump", "-p", "program"], capture_output=True, text=True, check=True).stdout
-    assert ("libhmm.so.0" in needed) == shared
+    assert ("libhmm.so.0" in output("objdump", "-p", "program")) == shared
     environment = dict(os.environ, LD_LIBRARY_PATH=library)
-    ran = subprocess.run(["./program"], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    ran = subprocess.run(["./program"], capture_output=True, text=True, timeout=60,
+                         env=environment, check=False)
     assert ran.returncode == 0, (ran.returncode, ran.stdout, ran.stderr)
 
 
@@ -61,7 +64,8 @@ def test_c_program_against_the_static_library(folder):
 def test_the_readmes_driver_as_a_newcomer_builds_it(folder):
     """With the compiler's own language and no macro of ours."""
     for example in ("walk.c", "stale.c"):
-        build_and_run(["cc", "-Wno-unused-parameter"], *pkg_config("--libs"), program=f"{EXAMPLES}/{example}")
+        build_and_run(["cc", "-Wno-unused-parameter"], *pkg_config("--libs"),
+                      program=f"{EXAMPLES}/{example}")
 
 
 def test_a_device_of_ones_own_in_its_own_project(folder):
@@ -86,8 +90,9 @@ def test_every_header_compiles_alone(folder):
     assert "hmm.h" in headers and len(headers) > 8
     for header in headers:
         for compiler in (["gcc", "-std=c17", "-xc"], ["g++", "-std=c++17", "-xc++"]):
-            done = subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", *pkg_config("--cflags"),
-                                   "-fsyntax-only", "-"], input=f"#include <hmm/{header}>\n", text=True,
+            command = [*compiler, "-Wall", "-Wextra", "-Werror", *pkg_config("--cflags"),
+                       "-fsyntax-only", "-"]
+            done = subprocess.run(command, input=f"#include <hmm/{header}>\n", text=True,
                                   capture_output=True, check=False)
             assert done.returncode == 0, f"{header}: {done.stderr}"
 
@@ -100,14 +105,12 @@ def test_hmm_h_includes_every_header(folder):
 
 
 def test_soname(folder):
-    out = subprocess.run(["objdump", "-p", f"{library}/libhmm.so"], capture_output=True, text=True, check=True).stdout
-    assert "SONAME               libhmm.so.0" in out
+    assert "SONAME               libhmm.so.0" in output("objdump", "-p", f"{library}/libhmm.so")
 
 
 def test_the_command_runs_from_where_it_was_installed(folder):
     environment = dict(os.environ, LD_LIBRARY_PATH=library)
-    out = subprocess.run([f"{root}{PREFIX}/bin/hmm", "--version"], capture_output=True, text=True, check=True,
-                         env=environment).stdout
+    out = output(f"{root}{PREFIX}/bin/hmm", "--version", env=environment)
     assert out.split()[1] == pkg_config("--modversion")[0]
 
 

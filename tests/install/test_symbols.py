@@ -23,10 +23,14 @@ def declared():
     return names
 
 
+def nm(*options):
+    return subprocess.run(["nm", "-D", "--defined-only", *options, LIBRARY], capture_output=True,
+                          text=True, check=True).stdout
+
+
 def exported():
-    out = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], capture_output=True, text=True, check=True).stdout
-    symbols = [line.split()[-1].split("@")[0] for line in out.splitlines() if line.split()[-2] != "A"]
-    return set(symbols)
+    lines = map(str.split, nm().splitlines())
+    return {line[-1].split("@")[0] for line in lines if line[-2] != "A"}
 
 
 def test_headers_declare_something(folder):
@@ -44,9 +48,7 @@ def test_nothing_else_is_exported(folder):
 
 
 def test_every_symbol_carries_a_version(folder):
-    out = subprocess.run(["nm", "-D", "--defined-only", "--with-symbol-versions", LIBRARY], capture_output=True,
-                         text=True, check=True).stdout
-    for line in out.splitlines():
+    for line in nm("--with-symbol-versions").splitlines():
         if " A " not in line:
             assert "@@LIBHMM" in line, line
 

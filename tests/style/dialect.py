@@ -1,6 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""One dialect, as HACKING.md says it: width, names, licence lines, the order of includes, plain English."""
+"""One dialect, as HACKING.md says it, in every file that git knows.
+
+Width, names, licence lines, the order of includes, plain English. Exit status 77 without git.
+
+dialect.py [SOURCE_ROOT]
+"""
+import os
 import pathlib
 import re
 import subprocess
@@ -8,16 +14,25 @@ import sys
 
 COLUMNS = 100
 TEXT = (".c", ".h", ".in", ".py", ".md", ".build", ".sh", ".1", ".3", ".5", ".7", ".8", ".map")
-# Tables, and what programs printed, are as wide as they are.
+# Texts without such a suffix; a script is known by its first line.
+NAMES = ("README", "layers", "meson_options.txt", "packages", "Kbuild", "modules")
+# A row of a table cannot be broken, also where a script holds the page that it writes.
+ROW = re.compile(r"^\s*\|.*\|$")
+# In Markdown: tables, addresses, and what programs printed.
 WIDE = re.compile(r"^\s*\||https?://|^\.SH|^\t\S.*\s{3,}\S")
 
 
 def tracked():
-    names = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.split()
-    for name in names:
+    """The project's own texts; others' licences, symbols of Linux and the dump of abidw are not."""
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name in listed.split("\0"):
         path = pathlib.Path(name)
-        if (path.suffix in TEXT or name.startswith("scripts/")) and path.is_file() and "LICENSES" not in path.parts:
-            yield path, path.read_text(errors="replace")
+        if not path.is_file():
+            continue
+        text = path.read_text(errors="replace")
+        if path.suffix in TEXT or path.name in NAMES or text.startswith("#!"):
+            yield path, text
 
 
 def comments(text):
@@ -30,24 +45,28 @@ def wide(path, text):
     fenced = False
     for number, line in enumerate(text.splitlines(), 1):
         fenced ^= line.startswith("```")
-        if len(line.expandtabs(8)) <= COLUMNS:
+        if len(line.expandtabs(8)) <= COLUMNS or ROW.search(line):
             continue
         if path.suffix == ".md" and (WIDE.search(line) or (line.startswith("\t") and not fenced)):
             continue
         yield number, f"{len(line.expandtabs(8))} columns"
 
 
+NO_CODE = re.compile(r"/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", flags=re.S)
+
+
 def names(path, text):
     if path.suffix in (".c", ".h"):
-        code = re.sub(r"/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.S)
+        code = NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
         for found in re.finditer(r"\brc\b", code):
-            yield text.count("\n", 0, found.start()) + 1, "rc: it is err, or ret where it can be more than an error"
+            number = text.count("\n", 0, found.start()) + 1
+            yield number, "rc: it is err, or ret where it can be more than an error"
 
 
 def licence(path, text):
-    wanted = {".c": "// SPDX-License-Identifier: ", ".h": "/* SPDX-License-Identifier: "}.get(path.suffix)
-    if wanted and not text.startswith(wanted):
-        yield 1, f"begins with {wanted}"
+    begin = {".c": "//", ".h": "/*"}.get(path.suffix)
+    if begin and not text.startswith(f"{begin} SPDX-License-Identifier: "):
+        yield 1, f"does not begin with {begin} SPDX-License-Identifier:"
 
 
 def includes(path, text):
@@ -88,17 +107,31 @@ def english(path, text):
 
 
 def main():
-    wrong = []
+    files, wrong = 0, []
     for path, text in tracked():
+        files += 1
         for rule in (wide, names, licence, includes, english):
             wrong += [f"{path}:{number}: {what}" for number, what in rule(path, text)]
+    if not files:
+        print("git knows no file here")
+        sys.exit(77)
     if wrong:
         print("\n".join(wrong))
         sys.exit(f"{len(wrong)} places")
+    print(f"{files} files")
+
+
+def work_tree():
+    command = ["git", "rev-parse", "--is-inside-work-tree"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 if __name__ == "__main__":
-    if subprocess.run(["git", "rev-parse", "--is-inside-work-tree"], capture_output=True).returncode:
+    os.chdir(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
+    if not work_tree():
         print("no git work tree")
         sys.exit(77)
     main()

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""docs/protocol.md lists every mutation, every lock and every rule that the code cites; what it names is there."""
+"""docs/protocol.md lists every mutation, every lock and every rule that the code cites.
+
+What the page names is there.
+"""
 import pathlib
 import re
 import sys

@@ -17,8 +17,10 @@ def names():
 def finds(name, **more):
     def test(folder):
         # The windows are held open, so no luck is needed, and no second seed.
-        result = tap.hmm("torture", "--json", "--break", name, "--seconds", LIMIT, timeout=90, **more)
-        assert result.returncode == 1, f"status {result.returncode}: {result.stderr}{result.stdout[-300:]}"
+        result = tap.hmm("torture", "--json", "--break", name, "--seconds", LIMIT, timeout=90,
+                         **more)
+        said = result.stderr + result.stdout[-300:]
+        assert result.returncode == 1, f"status {result.returncode}: {said}"
         found = json.loads(result.stdout)
         wrong = found["stale_accesses"] + found["lost_updates"] + found["wrong_bytes"]
         assert wrong > 0, f"found something else: {found['findings']}"

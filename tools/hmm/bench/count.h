@@ -5,9 +5,9 @@
  * operations, and the median is taken: threads that do something of their own now and then, as the
  * watchdog does, show in none.
  *
- *	system calls	the child is traced (PTRACE_SYSCALL): the kernel stops each of its threads at
- *			each call, so that none is missed. Needs no privilege; some
- *			containers forbid it
+ *	system calls	the child is traced (PTRACE_SYSCALL): the kernel stops each of its threads
+ *			at each call, so that none is missed. Needs no privilege; some containers
+ *			forbid it
  *	sleeps		what the kernel counts as voluntary switches of each thread. Not traced, as
  *			each stop is one
  *

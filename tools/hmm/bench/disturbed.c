@@ -4,8 +4,8 @@
  * times a second or as fast as the machine can. That memory is one of
  *
  *	bystander	not mirrored, pages never touched: against the job in quiet
- *	registered	registered with the mirror's userfaultfd, likewise untouched: against the job
- *			in quiet
+ *	registered	registered with the mirror's userfaultfd, likewise untouched: against the
+ *			job in quiet
  *	touched		not mirrored, each page present: against CPU threads that do the same work
  *			under the same unmapping, for the kernel interrupts every CPU of the process
  *			to flush its TLB
