@@ -189,7 +189,8 @@ static int take_ops(struct hmm_device_ops *own, const struct hmm_device_ops *ops
 	if (err)
 		return err;
 	if (own->abi != HMM_DEVICE_ABI || !own->name || own->thread_model > HMM_THREADS_PARALLEL ||
-	    own->fault_model > HMM_FAULTS_NONE || own->ignored_events & ~HMM_EVENTS_IGNORABLE)
+	    own->fault_model > HMM_FAULTS_NONE || own->ignored_events & ~HMM_EVENTS_IGNORABLE ||
+	    own->pad)
 		return -EINVAL;
 	if (own->page_shifts && !(own->page_shifts & (1ULL << HMM_PAGE_SHIFT)))
 		return -EINVAL;

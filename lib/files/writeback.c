@@ -58,13 +58,13 @@ int hmm_mm_note_writeback(struct hmm_mm *mm, int fd)
 	HMM_NO_CANCEL;
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st))
+	if (fd != -1 && fstat(fd, &st))
 		return -errno;
 	if (mm && mm_alive(mm))
 		return -ESRCH;
 	if (mm)
-		note(mm, fd < 0 ? NULL : &st);
+		note(mm, fd == -1 ? NULL : &st);
 	else
-		spaces_for_each(note, fd < 0 ? NULL : &st);
+		spaces_for_each(note, fd == -1 ? NULL : &st);
 	return 0;
 }

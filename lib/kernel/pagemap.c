@@ -93,7 +93,7 @@ int pagemap_open(struct pagemap *p, int fd, bool no_scan)
 		    : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = fd < 0 ? -errno : ownfd_take(&p->own, fd);
 	if (err)
-		return err;
+		return err == -EBADF ? -EINVAL : err;
 	p->fd = p->own.fd;
 	probe(p, no_scan);
 	return 0;

@@ -150,6 +150,8 @@ int vma_reader_open(struct vma_reader *r, int maps_fd, bool no_query)
 	/* there is no /proc, or it does not show this process */
 	if (err == -ENOENT)
 		err = -EOPNOTSUPP;
+	if (err == -EBADF)
+		err = -EINVAL;
 	if (!err)
 		err = ownfd_take(&r->maps, fd);
 	if (err)

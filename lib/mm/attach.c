@@ -14,6 +14,7 @@
 #include "provider/provider.h"
 #include "kernel/abi/procmap.h"
 #include "kernel/pagemap.h"
+#include "kernel/abi/pagemap.h"
 #include "base/child.h"
 #include "base/grow.h"
 #include "base/log.h"
@@ -26,6 +27,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +46,38 @@ static uint64_t read_number(const char *path)
 	return n > 0 ? strtoull(buf, NULL, 10) : 0;
 }
 
+static bool sees(struct hmm_mm *mm, const char *page, int prot, bool present)
+{
+	const uint64_t at = (uint64_t)(uintptr_t)page;
+	struct hmm_vma vma;
+	uint64_t word;
+
+	if (vma_peek(&mm->vmas, at, &vma) || vma.start > at || vma.prot != (uint32_t)prot)
+		return false;
+	return !pagemap_words(&mm->pagemap, at, 1, &word) && !(word & PM_WORD_PRESENT) == !present;
+}
+
+/* Do the caller's descriptors show this process? A page of it changes before them. */
+static int check_proc(struct hmm_mm *mm)
+{
+	const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	char *page;
+	bool ours;
+
+	if (mm->options.maps_fd < 0 && mm->options.pagemap_fd < 0)
+		return 0;
+	page = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -ENOMEM;
+	ours = sees(mm, page, PROT_NONE, false) && !mprotect(page, size, PROT_READ | PROT_WRITE);
+	if (ours) {
+		*(volatile char *)page = 1;
+		ours = sees(mm, page, PROT_READ | PROT_WRITE, true);
+	}
+	munmap(page, size);
+	return ours ? 0 : -EINVAL;
+}
+
 static int open_proc(struct hmm_mm *mm)
 {
 	uint32_t flags = mm->options.flags;
@@ -53,8 +87,15 @@ static int open_proc(struct hmm_mm *mm)
 	if (err)
 		return err;
 	err = pagemap_open(&mm->pagemap, mm->options.pagemap_fd, flags & HMM_MM_NO_PAGEMAP_SCAN);
-	if (err)
+	if (err) {
 		vma_reader_close(&mm->vmas);
+		return err;
+	}
+	err = check_proc(mm);
+	if (err) {
+		pagemap_close(&mm->pagemap);
+		vma_reader_close(&mm->vmas);
+	}
 	return err;
 }
 

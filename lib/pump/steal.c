@@ -51,14 +51,28 @@ bool steal_may_read(struct hmm_mm *mm)
 	return true;
 }
 
+/*
+ * What the thief saw, all engines out and the devices stopped, is true for as long as the pump has
+ * not come further: then the gate has been closed since. Else another thief may have closed it,
+ * which still waits for an engine:
+ *
+ *	watchdog		pump			keeper
+ *	closes, engines are out
+ *				a cycle: opens
+ *							an engine enters; closes, waits for it
+ *	begins: pump_seq moved
+ */
 static bool begin(struct hmm_mm *mm, struct thief *t)
 {
 	uint32_t closed = atomic_load(&mm->gate.closed);
 
 	atomic_store(&t->busy, 1);
 	while (closed & GATE_THIEVES && closed < CLOSED_MAX) {
-		if (atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
+		if (!atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
+			continue;
+		if (atomic_load(&mm->pump_seq) == t->last_seq)
 			return true;
+		break;
 	}
 	atomic_store(&t->busy, 0);
 	return false;

@@ -73,9 +73,8 @@ static const char *const text_of[] = {
 	[NO_COMMIT] = "ends a commit section that this thread has not begun. The call is ignored, "
 		      "as the pump would "
 		      "never find the gate empty again: pair it with hmm_mm_commit_begin().",
-	[DETACHED] = "uses a space that was detached. It answers -ESRCH, or crashes without "
-		     "LIBHMM_DEBUG: detach "
-		     "last.",
+	[DETACHED] = "uses a space that was detached. What it answers means nothing, and without "
+		     "LIBHMM_DEBUG it may crash: detach last.",
 	[MIRRORED_ARRAY] =
 		"is given an array that lies in mirrored memory. The call may change, or wait for, "
 		"the memory that it "

@@ -254,6 +254,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 {
 	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
+	const uint64_t first = start;
 	int64_t bytes = 0;
 	uint64_t next;
 
@@ -278,7 +279,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 		if (ret == -ENOMEM || ret == -ESRCH || ret == -ETIME)
 			return ret;
 		if (ret == 0)
-			bytes += (int64_t)((next < end ? next : end) - start);
+			bytes += (int64_t)(min64(next, end) - max64(start, first));
 		if (need.walks)
 			count(&svm->stats.prefetched, 1);
 	}

@@ -31,7 +31,7 @@ static int options_fill(struct hmm_svm_options *to, const struct hmm_svm_options
 	if (err)
 		return err;
 	if (to->prefetch > 64 || to->fault_threads > 16 || to->fault_batch > BATCH_MAX ||
-	    to->chunk_shifts & ~SHIFTS_ALL ||
+	    to->chunk_shifts & ~SHIFTS_ALL || to->pad ||
 	    to->flags & ~(HMM_SVM_EXPLICIT | HMM_SVM_NO_PREFETCH | HMM_SVM_NO_COLLECT))
 		return -EINVAL;
 	if (!to->chunk_shifts)

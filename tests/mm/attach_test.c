@@ -2,8 +2,14 @@
 /* After a space is detached nothing is valid and nothing is left; meanwhile nothing hangs. */
 #include "common/space.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct ending {
 	struct hmm_mm *mm;
@@ -109,12 +115,58 @@ static void attach_and_detach_leak_no_descriptor(void **state)
 	close(after);
 }
 
+static int attach_by(int maps, int pagemap)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm *mm;
+	int err;
+
+	o.maps_fd = maps;
+	o.pagemap_fd = pagemap;
+	err = hmm_mm_attach(&o, &mm);
+	if (!err)
+		hmm_mm_detach(mm);
+	return err;
+}
+
+/* Else another process's mappings would be believed. */
+static void descriptors_that_show_something_else_are_refused(void **state)
+{
+	const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char path[32];
+	pid_t child = fork();
+	int other;
+
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/maps", child);
+	other = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(attach_by(maps, pagemap), 0);
+	assert_int_equal(attach_by(maps, -1), 0);
+	assert_int_equal(attach_by(null, -1), -EINVAL);
+	assert_int_equal(attach_by(-1, null), -EINVAL);
+	assert_int_equal(attach_by(other, -1), -EINVAL);
+	assert_int_equal(attach_by(1000000, -1), -EINVAL);
+	assert_int_equal(attach_by(-1, 1000000), -EINVAL);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(other);
+	close(null);
+	close(pagemap);
+	close(maps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_valid_after_release),
 		cmocka_unit_test(what_is_unmapped_during_the_detach_is_read),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
+		cmocka_unit_test(descriptors_that_show_something_else_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

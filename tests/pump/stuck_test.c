@@ -267,6 +267,7 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	assert_int_equal(hmm_mm_barrier(s.mm, 50000000), -ETIME);
 	assert_int_equal(hmm_mm_barrier(s.mm, 0), -ETIME);
 	assert_false(gate_commit_try(s.mm));
+	s.mm->thieves[THIEF_WATCHDOG].last_seq = s.mm->pump_seq;
 	assert_true(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG]));
 	assert_true(hmm_interval_stale(s.ni, seq));
 	pump_kick(s.mm);
@@ -276,6 +277,25 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	assert_true(gate_commit_try(s.mm));
 	hmm_mm_commit_end(s.mm);
 	assert_false(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG])); /* nothing is closed */
+	space_close(&s);
+}
+
+/* The pump has come by since the thief looked: what it saw of engines is no longer true. */
+static void a_thief_whose_look_is_old_reads_nothing(void **state)
+{
+	struct thief *t;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	t = &s.mm->thieves[THIEF_KEEPER];
+	t->last_seq = s.mm->pump_seq - 2;
+	steal_close(s.mm);
+	assert_false(steal_read(s.mm, t));
+	assert_int_equal(t->busy, 0);
+	t->last_seq = s.mm->pump_seq;
+	assert_true(steal_read(s.mm, t));
+	pump_kick(s.mm);
+	settle(&s);
 	space_close(&s);
 }
 
@@ -606,6 +626,7 @@ int main(void)
 		cmocka_unit_test(a_device_is_not_to_be_stopped),
 		cmocka_unit_test(more_is_read_than_can_be_kept),
 		cmocka_unit_test(what_is_stolen_is_refused_until_the_pump_comes),
+		cmocka_unit_test(a_thief_whose_look_is_old_reads_nothing),
 		cmocka_unit_test(a_thief_that_is_late_stops_no_device),
 		cmocka_unit_test(a_device_that_stopped_late_goes_on),
 		cmocka_unit_test(a_signal_handler_unmaps_while_its_thread_holds_a_lock),

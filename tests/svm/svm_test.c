@@ -292,6 +292,8 @@ static void prefetch_skips_holes(void **state)
 	mprotect(p + M2, PAGE, PROT_NONE);
 	munmap(p + M2 + PAGE, M2 - PAGE);
 	assert_int_equal(hmm_svm_prefetch(m->svm, at(p), at(p) + 3 * M2, PROT_READ), 2 * M2);
+	/* Bytes that were asked for, not those of whole pages. */
+	assert_int_equal(hmm_svm_prefetch(m->svm, at(p) + 4000, at(p) + 4001, PROT_READ), 1);
 	assert_int_equal(entries(m, p, 3 * M2), 1024);
 	assert_int_equal(hmm_svm_fault(m->svm, at(p) + 2 * M2, 1, PROT_READ), 0);
 	assert_int_equal(svm_stats(m).range_faults, 2);
