@@ -54,8 +54,8 @@ static void *closer_thread(void *arg)
 	struct stuck *s = arg;
 
 	/*
-	 * Where a thief has stopped the device already (lib/pump/steal.h) a closing does not stop it
-	 * again, and nothing hangs: then the next one.
+	 * Where a thief has stopped the device already (lib/pump/steal.h) a closing does not stop
+	 * it again, and nothing hangs: then the next one.
 	 */
 	for (s->close(s); !s->entered; s->close(s))
 		usleep(1000);
