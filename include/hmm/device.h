@@ -224,17 +224,20 @@ struct hmm_device_stats {
  *	wait for a fault to be served
  * @resume: go on
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the mirror, outside of
- *	sections. @timeout_ns is how long to wait for the first. Returns how many.
- *	Fewer than @n say that no fault that was raised before the call is left: a device that
+ *	sections. @timeout_ns is how long to wait for the first: 0 asks; else it is at most 20 ms,
+ *	and the driver must wait if nothing is there, as a fault thread calls again at once. Returns
+ *	how many. Fewer than @n say that no fault that was raised before the call is left: a device that
  *	leaves some behind all the same has faults answered twice. -ETIME is taken as 0; -ESHUTDOWN
  *	says that the device is closing
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with
  *	it. Outside of sections; must not block
  * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have
- *	to be answered first. The job is the device's until @wait returned its end. Returns 0;
- *	-EINVAL; -ENOMEM; -EIO
- * @wait: wait for the end of a job. @timeout_ns is how long; 0 asks. Returns 0: it has ended, see
- *	job->status; -ETIME
+ *	to be answered first. The job is the device's until @wait returned its end. job->status and
+ *	job->done are 0; the driver adds to job->done as items end. Returns 0; -EINVAL; -ENOMEM;
+ *	-EIO
+ * @wait: wait for the end of a job. @timeout_ns is how long: 0 asks; HMM_FOREVER has no end, and
+ *	overflows if it is added to a clock. Returns 0: it has ended, and the driver has set
+ *	job->status before; -ETIME
  * @cancel: make a job end soon with -ECANCELED. Must not block
  * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns
  *	bytes freed
@@ -565,10 +568,11 @@ struct hmm_job_range {
  * struct hmm_job - a kernel function for the engines of a device
  * @size: sizeof(struct hmm_job); the structure may grow, see hmm(7)
  * @flags: 0
- * @kernel: called for each item by one of the engines. Returns 0; or -errno, which ends the job
- *	with that status. It runs inside an engine section: it touches the program's memory only
- *	through hmm_access() and its kin, and calls nothing that may block. @arg and what hangs from
- *	it is the job's own memory
+ * @kernel: not NULL; called for each item by one of the engines. A driver whose jobs are no C
+ *	functions does not call it, and its programs give a function that is never called. Returns
+ *	0; or -errno, which ends the job with that status. It runs inside an engine section: it
+ *	touches the program's memory only through hmm_access() and its kin, and calls nothing that
+ *	may block. @arg and what hangs from it is the job's own memory
  * @arg: for @kernel
  * @items: how many; an engine takes the next free one. 0: one for each engine, the item is the
  *	engine's number

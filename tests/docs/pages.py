@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""The manual's pages: what they show compiles, what they refer to exists, and they render without a
-warning.
+"""The manual's pages: what they show compiles, what they refer to exists, no line is joined to a
+tag, the calls of the preload object are named, and they render without a warning.
 
 pages.py check SOURCE_ROOT MAN3    SOURCE_ROOT/man/hmm* and every page of the folder MAN3
 pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT
@@ -14,6 +14,8 @@ import subprocess
 import sys
 
 WIDTH = 100
+# Of a tag that is plain text. A longer one is a sentence that slipped into it.
+TAG_MAX = 50
 OURS = re.compile(r'^(hmm|HMM_|export-audit|dax-mirror-test)')
 
 
@@ -57,6 +59,31 @@ def quoted(text):
         yield from re.sub(r'\\\n', '', plain(block)).splitlines()
 
 
+def misjoined(path, text):
+    """Lines that were joined although troff gives each line its own meaning: text behind the tag
+    of a .TP, which becomes the tag, and text behind "(N)." in a .BR line, which loses its spaces."""
+    lines = text.splitlines()
+    for n, line in enumerate(lines, 1):
+        tag = plain(line)
+        if n > 1 and lines[n - 2] == '.TP' and line[:1] != '.' and (
+                len(tag) > TAG_MAX or tag[-1:] in '.,;:' or re.search(r' [A-Z][a-z]*\b(?!_)', tag)):
+            yield '%s:%d: a sentence in the tag "%s"' % (name(path), n, tag)
+        if re.match(r'\.[BIR]{2} .*\(\d\)[.,;:)]* [^" ]', line):
+            yield '%s:%d: text behind a reference: "%s"' % (name(path), n, tag)
+
+
+def unexplained(root):
+    """Calls that libhmm-preload.so stands in front of and hmm-coherence(7) does not name."""
+    page = read(root + '/man/hmm-coherence.7')
+    section = re.search(r'^\.SH THE PRELOAD OBJECT\n(.*?)^\.SH', page, re.M | re.S)
+    words = set(re.findall(r'\w+', plain(section.group(1)))) if section else set()
+    calls = re.findall(r'^\tFIND\(_*(\w+)\);', read(root + '/preload/preload.c') +
+                       read(root + '/preload/handlers.c'), re.M)
+    bad = ['hmm-coherence(7) does not say that %s() is told of' % c
+           for c in sorted(set(calls) - words)]
+    return bad if len(calls) > 15 else bad + ['preload/: where are the calls?']
+
+
 def render(paths):
     """What mandoc and groff complain about."""
     found = []
@@ -81,10 +108,13 @@ def check(root, man3):
         text = read(path)
         bad += ['%s:%d: %d columns' % (name(path), n, len(line))
                 for n, line in enumerate(text.splitlines(), 1) if len(line) > WIDTH]
+        if not path.endswith('.3'):  # of which scripts/kernel-doc makes the lines
+            bad += misjoined(path, text)
         bad += ['%s refers to %s, which is no page' % (name(path), r)
                 for r in sorted(references(text)) if OURS.match(r) and r not in known]
         bad += ['%s quotes "%s", which nothing says' % (name(path), q)
                 for q in quoted(text) if q.removeprefix('libhmm: ') not in said]
+    bad += unexplained(root)
     bad += render(pages)
     print('\n'.join(bad) if bad else '%d pages' % len(pages))
     if not bad and not (shutil.which('mandoc') or shutil.which('groff')):

@@ -53,7 +53,8 @@ static int open_all(void **state)
 	};
 
 	memset(&t, 0, sizeof(t));
-	pins = (struct pin *)room(PAGE);
+	pins = hmm_memory_alloc(PINS * sizeof(*pins)); /* zeroed */
+	assert_non_null(pins);
 	if (io_uring_queue_init(8, &ring, 0))
 		return 0;
 	assert_int_equal(io_uring_register_buffers_sparse(&ring, PINS), 0);
@@ -78,7 +79,7 @@ static int close_all(void **state)
 			assert_int_equal(pins[i].end, 0);
 		io_uring_queue_exit(&ring);
 	}
-	room_free((char *)pins, PAGE);
+	hmm_memory_free(pins, PINS * sizeof(*pins));
 	return 0;
 }
 
