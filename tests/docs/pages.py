@@ -60,8 +60,8 @@ def quoted(text):
 
 
 def misjoined(path, text):
-    """Lines that were joined although troff gives each line its own meaning: text behind the tag
-    of a .TP, which becomes the tag, and text behind "(N)." in a .BR line, which loses its spaces."""
+    """Lines that were joined although troff gives each its own meaning: text behind the tag of a
+    .TP, which becomes the tag, and text behind "(N)." in a .BR line, which loses its spaces."""
     lines = text.splitlines()
     for n, line in enumerate(lines, 1):
         tag = plain(line)
