@@ -134,14 +134,11 @@ static inline struct pt_node *pt_dir_leaf(const struct hmm_ptable *t, uint64_t a
 		atomic_load_explicit(&t->directory[pt_dir_index(addr)], memory_order_acquire);
 
 	/*
-	 * A slot in use has a bit that no address of the table has, and an address beyond the table
-	 * has further bits.
+	 * A slot in use has a bit that no address of the table has. An address beyond the table may
+	 * have it: then an empty slot fits, and names no leaf.
 	 */
 	if (__builtin_expect(((slot >> 42) ^ (addr >> PT_DIR_SHIFT)) != PT_DIR_USED, 0))
 		return NULL;
-	/* a slot in use names a leaf, so the caller need not test for NULL again */
-	if (!(slot << 22))
-		__builtin_unreachable();
 	return pt_child(slot << 22 >> 16);
 }
 

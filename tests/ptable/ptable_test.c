@@ -108,7 +108,11 @@ static void pages_are_looked_up_together_as_one_by_one(void **state)
 	for (unsigned int n = 0; n < 1100; n += 99)
 		for (uint64_t at = 0; at < 5 * M2; at += 61 * PAGE)
 			check_pages(t, BASE + at, PAGE, n);
-	/* Up to the end, and beyond what the table maps. */
+	/* Up to the end, and beyond what the table maps: each bit that is none of its addresses. */
+	for (unsigned int bit = 57; bit < 64; bit++) {
+		assert_int_equal(hmm_ptable_lookup(t, 1UL << bit, NULL), 0);
+		assert_int_equal(hmm_ptable_lookup(t, (1UL << bit) + 333 * M2, NULL), 0);
+	}
 	check_pages(t, (1UL << 57) - 20 * PAGE, PAGE, 64);
 	check_pages(t, UINT64_MAX - 16 * PAGE + 1, PAGE, 16);
 	assert_int_equal(hmm_ptable_create(&small, &t), 0);
