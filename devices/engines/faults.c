@@ -120,7 +120,7 @@ int runner_op_fetch_faults(struct hmm_device *dev, struct hmm_device_fault *faul
 	unsigned int taken = take(r, faults, n);
 	uint32_t raised;
 
-	if (taken || !timeout_ns)
+	if (taken || timeout_ns == HMM_NO_WAIT)
 		return (int)taken;
 	atomic_fetch_add(&r->fetchers, 1);
 	raised = atomic_load(&r->raised);

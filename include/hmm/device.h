@@ -224,7 +224,7 @@ struct hmm_device_stats {
  *	wait for a fault to be served
  * @resume: go on
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the mirror, outside of
- *	sections. @timeout_ns is how long to wait for the first: 0 asks; else it is at most 20 ms,
+ *	sections. @timeout_ns is how long to wait for the first: HMM_NO_WAIT asks; else it is at most 20 ms,
  *	and the driver must wait if nothing is there, as a fault thread calls again at once. Returns
  *	how many.
  *	Fewer than @n say that no fault that was raised before the call is left: a device that
@@ -236,8 +236,8 @@ struct hmm_device_stats {
  *	to be answered first. The job is the device's until @wait returned its end. job->status and
  *	job->done are 0; the driver adds to job->done as items end. Returns 0; -EINVAL; -ENOMEM;
  *	-EIO
- * @wait: wait for the end of a job. @timeout_ns is how long: 0 asks; HMM_FOREVER has no end, and
- *	overflows if it is added to a clock. Returns 0: it has ended, and the driver has set
+ * @wait: wait for the end of a job. @timeout_ns is how long; HMM_FOREVER, 0, has no end.
+ *	Returns 0: it has ended, and the driver has set
  *	job->status before; -ETIME
  * @cancel: make a job end soon with -ECANCELED. Must not block
  * @collect: free table pages that hold no entry. Called with the gate closed, off the pump. Returns

@@ -10,6 +10,7 @@
 #include <hmm/coherence.h>
 #include <hmm/notifier.h>
 #include <hmm/engine.h>
+#include <hmm/former.h>
 #include <hmm/guard.h>
 #include <hmm/range.h>
 #include <hmm/ptable.h>

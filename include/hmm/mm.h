@@ -179,7 +179,9 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
  * @probes: questions to the kernel whether a change is in flight
  * @probes_busy: how many of those were answered by yes
  * @discards_pending: discards whose end was not proven at once
+ * @doubts: the former name of @discards_pending
  * @discards_settled: how many of those were proven later
+ * @doubts_settled: the former name of @discards_settled
  * @watchdog_reads: cycles that the watchdog took over
  * @overruns: engines that did not leave their section in time
  * @pump_busy_ns: ns with the gate closed
@@ -198,8 +200,14 @@ struct hmm_mm_stats {
 	uint64_t map_entries;
 	uint64_t probes;
 	uint64_t probes_busy;
-	uint64_t discards_pending;
-	uint64_t discards_settled;
+	union {
+		uint64_t discards_pending;
+		uint64_t doubts;
+	};
+	union {
+		uint64_t discards_settled;
+		uint64_t doubts_settled;
+	};
 	uint64_t watchdog_reads;
 	uint64_t overruns;
 	uint64_t pump_busy_ns;
@@ -220,7 +228,7 @@ int hmm_mm_get_stats(struct hmm_mm *mm, struct hmm_mm_stats *stats);
 /**
  * hmm_mm_barrier() - wait until every change made before the call is known to the devices
  * @mm: the space
- * @timeout_ns: how long to wait, in ns; 0 asks whether it is so now; HMM_FOREVER has no end
+ * @timeout_ns: how long to wait, in ns; HMM_NO_WAIT asks whether it is so now
  *
  * At some instant within the call no change was in flight and all events were handled. Translations
  * that are still installed then were true at that instant. A job submission calls it once and needs

@@ -60,8 +60,8 @@ struct hmm_range {
 /**
  * hmm_range_fault() - fault in what is requested, and report what is mapped
  * @range: what to walk
- * @timeout_ns: how long it may come no further, in ns; 0 makes one attempt that waits for nobody,
- *	HMM_FOREVER has no end. Waits for the pump count
+ * @timeout_ns: how long it may come no further, in ns; HMM_NO_WAIT makes one attempt. Waits for
+ *	the pump count
  *
  * The rules of the walk are those of the kernel's function of the same name:
  *

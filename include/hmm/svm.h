@@ -38,8 +38,8 @@ extern "C" {
  * @fault_batch: faults fetched at once, 1 to 256; 0 is the default of 64
  * @notifier_size: bytes of address space under one notifier, a power of two of at least 512 MiB; 0
  *	is 512 MiB
- * @fault_timeout_ns: how long one fault may come no further, in ns; 0 is HMM_FOREVER. Waits for the
- *	gate, the pump and other drivers' callbacks count; what the driver's own callbacks take in
+ * @fault_timeout_ns: how long one fault may come no further, in ns. Waits for the gate,
+ *	 the pump and other drivers' callbacks count; what the driver's own callbacks take in
  *	the thread that faults is not cut
  *
  * Since: 0.1.
@@ -226,7 +226,7 @@ int hmm_svm_submit(struct hmm_svm *svm, struct hmm_job *job);
  * hmm_svm_wait() - wait until a job has ended
  * @svm: the mirror
  * @job: the job; job->status says how it ended
- * @timeout_ns: how long to wait, in ns; 0 asks whether it has ended; HMM_FOREVER has no end
+ * @timeout_ns: how long to wait, in ns; HMM_NO_WAIT asks whether it has ended
  *
  * Context: outside sections and callbacks; may block. A cancellation point when it begins.
  * Return: 0 it has ended, and is the caller's again; -ETIME @timeout_ns passed; -ESRCH a forked

@@ -102,11 +102,17 @@ static inline uint64_t hmm_pfn_to_addr(uint64_t pfn)
 /**
  * define HMM_FOREVER - a timeout that has no end
  *
- * Timeouts are in ns. Of an argument 0 means: do what can be done without waiting for another
- * thread. Of a member of an options structure 0 means the default, as of every other option.
+ * Timeouts are in ns. 0 means this everywhere: as an argument, and as a member of an options
+ * structure that is left out.
  * Since: 0.1.
  */
-#define HMM_FOREVER UINT64_MAX
+#define HMM_FOREVER 0
+
+/**
+ * define HMM_NO_WAIT - a timeout that has passed: do what can be done without waiting
+ * Since: 0.1.
+ */
+#define HMM_NO_WAIT 1
 
 /**
  * enum hmm_event - why a range is invalidated

@@ -35,7 +35,7 @@ uint64_t deadline_left_ns(uint64_t deadline)
 
 	if (!deadline)
 		return HMM_FOREVER;
-	return now < deadline ? deadline - now : 0;
+	return now < deadline ? deadline - now : HMM_NO_WAIT;
 }
 
 #define SLICE_NS 100000000ULL
@@ -44,7 +44,7 @@ uint64_t deadline_slice_ns(uint64_t deadline)
 {
 	uint64_t left = deadline_left_ns(deadline);
 
-	return left < SLICE_NS ? left : SLICE_NS;
+	return left != HMM_FOREVER && left < SLICE_NS ? left : SLICE_NS;
 }
 
 /*

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <hmm/types.h>
 
-/* timeout_ns as everywhere: HMM_FOREVER, or 0 to return at once. */
+/* timeout_ns as everywhere, HMM_FOREVER among them. */
 static inline void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
 	struct timespec ts = { (time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000) };

@@ -188,7 +188,7 @@ int svm_faults_pending(struct hmm_svm *svm)
 	if (svm->n_threads)
 		return 0;
 	do
-		n = svm_batch_serve(svm, 0);
+		n = svm_batch_serve(svm, HMM_NO_WAIT);
 	while (n == (int)svm->options.fault_batch);
 	return n < 0 ? n : 0;
 }

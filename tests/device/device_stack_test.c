@@ -107,7 +107,7 @@ static void missing_ops_are_not_supported(void **state)
 	assert_int_equal(ops->fetch_faults(m->dev, &fault, 1, 0), -EOPNOTSUPP);
 	assert_int_equal(ops->fault_done(m->dev, &fault, 0), -EOPNOTSUPP);
 	assert_int_equal(run(m, no_kernel, NULL, 1), -EOPNOTSUPP);
-	assert_int_equal(svm_batch_serve(m->svm, 0), -EOPNOTSUPP);
+	assert_int_equal(svm_batch_serve(m->svm, HMM_NO_WAIT), -EOPNOTSUPP);
 }
 
 static void wrong_ops_are_refused(void **state)

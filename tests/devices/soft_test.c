@@ -214,7 +214,7 @@ static void cancelled_job_ends(void **state)
 	struct hmm_job job = { .size = sizeof(job), .kernel = kernel_forever, .arg = &s };
 
 	assert_int_equal(hmm_svm_submit(m->svm, &job), 0);
-	assert_int_equal(hmm_svm_wait(m->svm, &job, 0), -ETIME);
+	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_NO_WAIT), -ETIME);
 	assert_int_equal(hmm_svm_wait(m->svm, &job, 20000000), -ETIME);
 	assert_int_equal(hmm_svm_cancel(m->svm, &job), 0);
 	assert_int_equal(hmm_svm_wait(m->svm, &job, HMM_FOREVER), 0);

@@ -265,7 +265,7 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	steal_close(s.mm);
 	assert_true(hmm_interval_stale(s.ni, seq));
 	assert_int_equal(hmm_mm_barrier(s.mm, 50000000), -ETIME);
-	assert_int_equal(hmm_mm_barrier(s.mm, 0), -ETIME);
+	assert_int_equal(hmm_mm_barrier(s.mm, HMM_NO_WAIT), -ETIME);
 	assert_false(gate_commit_try(s.mm));
 	s.mm->thieves[THIEF_WATCHDOG].last_seq = s.mm->pump_seq;
 	assert_true(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG]));
@@ -273,7 +273,7 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	pump_kick(s.mm);
 	settle(&s);
 	assert_false(hmm_interval_stale(s.ni, seq));
-	assert_int_equal(hmm_mm_barrier(s.mm, 0), 0);
+	assert_int_equal(hmm_mm_barrier(s.mm, HMM_NO_WAIT), 0);
 	assert_true(gate_commit_try(s.mm));
 	hmm_mm_commit_end(s.mm);
 	assert_false(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG])); /* nothing is closed */

@@ -98,7 +98,7 @@ static void batch_is_sorted_and_coalesced(void **state)
 	script_fault(&s, p + M2 + 3 * PAGE, PROT_READ);
 	script_fault(&s, p + 7 * PAGE, PROT_READ | PROT_WRITE);
 	script_fault(&s, p + 7 * PAGE, PROT_READ);
-	assert_int_equal(svm_batch_serve(m->svm, 0), 5);
+	assert_int_equal(svm_batch_serve(m->svm, HMM_NO_WAIT), 5);
 	/* One walk a chunk; the write goes first and serves the reads. */
 	assert_int_equal(svm_stats(m).range_faults, 2);
 	assert_int_equal(svm_stats(m).coalesced, 3);
@@ -122,7 +122,7 @@ static void bad_fault_of_a_batch_disturbs_no_other(void **state)
 	script_fault(&s, p, PROT_READ);
 	script_fault(&s, none, PROT_READ);
 	script_fault(&s, p + 100 * PAGE, PROT_READ);
-	assert_int_equal(svm_batch_serve(m->svm, 0), 4);
+	assert_int_equal(svm_batch_serve(m->svm, HMM_NO_WAIT), 4);
 	assert_int_equal(s.error[0], -EPERM);
 	assert_int_equal(s.error[1], 0);
 	assert_int_equal(s.error[2], -EFAULT);
@@ -160,7 +160,7 @@ static void vanished_memory_is_forgotten_first(void **state)
 	assert_int_equal(hmm_svm_fault(m->svm, at(p), 1, PROT_READ), 0);
 	script_fault(&s, p, PROT_READ);
 	s.in[0].flags = HMM_FAULT_VANISHED;
-	assert_int_equal(svm_batch_serve(m->svm, 0), 1);
+	assert_int_equal(svm_batch_serve(m->svm, HMM_NO_WAIT), 1);
 	assert_int_equal(svm_stats(m).range_faults, 2);
 	assert_int_equal(svm_stats(m).coalesced, 0);
 	script_close(m, &s);

@@ -320,7 +320,7 @@ static void a_buffer_that_is_never_empty_starves_nobody(void **state)
 		while (d->n < CROWD)
 			raise_fault(d, 0, PROT_READ);
 		assert_true(faults < 200);
-		assert_int_equal(svm_batch_serve(d->m.svm, 0), CROWD);
+		assert_int_equal(svm_batch_serve(d->m.svm, HMM_NO_WAIT), CROWD);
 	}
 }
 
