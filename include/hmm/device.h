@@ -224,12 +224,11 @@ struct hmm_device_stats {
  *	wait for a fault to be served
  * @resume: go on
  * @fetch_faults: move up to @n entries out of the fault buffer. Called by the mirror, outside of
- *	sections. @timeout_ns is how long to wait for the first: HMM_NO_WAIT asks; else it is at most 20 ms,
- *	and the driver must wait if nothing is there, as a fault thread calls again at once. Returns
- *	how many.
- *	Fewer than @n say that no fault that was raised before the call is left: a device that
- *	leaves some behind all the same has faults answered twice. -ETIME is taken as 0; -ESHUTDOWN
- *	says that the device is closing
+ *	sections. @timeout_ns is how long to wait for the first: HMM_NO_WAIT asks; else it is at
+ *	most 20 ms, and the driver must wait if nothing is there, as a fault thread calls again at
+ *	once. Returns how many. Fewer than @n say that no fault that was raised before the call is
+ *	left: a device that leaves some behind all the same has faults answered twice. -ETIME is
+ *	taken as 0; -ESHUTDOWN says that the device is closing
  * @fault_done: answer a fault that was fetched. @error 0: try again; else cancel the access with
  *	it. Outside of sections; must not block
  * @submit: start a job. Outside of sections; must not wait for another job, whose faults may have

@@ -13,7 +13,9 @@ uint64_t clock_ns(void);
 /* The deadline that is timeout_ns from now: 0, which is never, for HMM_FOREVER. */
 uint64_t deadline_after(uint64_t timeout_ns);
 bool deadline_passed(uint64_t deadline);
-/* What is left of it, as a timeout: HMM_NO_WAIT once it has passed, HMM_FOREVER if it never will. */
+/*
+ * What is left of it, as a timeout: HMM_NO_WAIT once it has passed, HMM_FOREVER if it never will.
+ */
 uint64_t deadline_left_ns(uint64_t deadline);
 /* The longest time to sleep before the caller looks at the deadline again. */
 uint64_t deadline_slice_ns(uint64_t deadline);

@@ -221,14 +221,18 @@ static int close_everything(struct torture *t)
 	struct plot o;
 	uint64_t seq;
 	int null;
+	int err;
 
 	if (hmm_mm_attach(NULL, &mm))
 		return 0;
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)
 		dup2(null, 2); /* the library prints a line there */
-	if (plot_open(&o, mm) || plot_fault(&o))
-		return 1;
+	err = plot_open(&o, mm);
+	if (!err)
+		err = plot_fault(&o);
+	if (err)
+		return 100 - err; /* the status tells which */
 	seq = o.range.notifier_seq;
 	if (syscall(SYS_close_range, 3, ~0U, 0))
 		return 0;
