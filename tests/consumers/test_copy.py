@@ -95,8 +95,10 @@ def test_bench_prints_each_size_beside_its_baseline(folder):
     assert {"hit-4K", "hit-64K-trusted", "hit-16M"} <= {row["name"] for row in rows}
     for row in rows:
         assert row["unit"] == "ns" and row["value"] > 0 and row["baseline"] > 0, row
-    # A hit costs the same for any size, pinning 4,096 pages does not.
-    assert next(row["ratio"] for row in rows if row["name"] == "hit-16M") < 0.5, rows
+    # A hit costs the same for any size, pinning 4,096 pages does not. The build with random delays
+    # sleeps in each hit.
+    if not os.environ.get("HMM_RANDOM_DELAY"):
+        assert next(row["ratio"] for row in rows if row["name"] == "hit-16M") < 0.5, rows
 
 
 if __name__ == "__main__":
