@@ -5,7 +5,7 @@
 
 #include "peer.h"
 
-extern const struct peer peer_none;
+extern const struct peer peer_none, peer_once;
 extern const struct peer peer_hmm, peer_hmm_strict;
 
 #endif

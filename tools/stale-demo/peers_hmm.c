@@ -2,10 +2,9 @@
 #include "peers.h"
 
 const struct peer *const peers[] = {
-	&peer_none,
+	&peer_none, &peer_once,
 #ifdef HAVE_REGCACHE
-	&peer_hmm,
-	&peer_hmm_strict,
+	&peer_hmm,  &peer_hmm_strict,
 #endif
 	NULL,
 };
