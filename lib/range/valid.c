@@ -123,8 +123,8 @@ int hmm_range_check(const struct hmm_range *range, unsigned int checks)
 }
 
 /*
- * Was it refused for its own sake? Once nothing is in flight the sequence tells whether an event was
- * about the range. If none was, a second refusal is that of a check.
+ * Was it refused for its own sake? Once nothing is in flight the sequence tells whether an event
+ * was about the range. If none was, a second refusal is that of a check.
  */
 static int refused(const struct hmm_range *range, unsigned int checks, uint64_t deadline)
 {
