@@ -6,6 +6,7 @@
  */
 #include "deliver.h"
 #include "monitor.h"
+#include "mutation.h"
 #include "record.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ static void deliver_list(struct record *r)
 		/* Once it is delivered the record may be handed over again. */
 		struct record *next = r->link;
 
-		monitor.deliver(r->addr, r->len);
+		if (!r->evict || !broken(KEEP_EVICTED))
+			monitor.deliver(r->addr, r->len);
 		record_delivered(r);
 		r = next;
 	}

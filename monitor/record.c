@@ -18,6 +18,7 @@
 #define CHECK_NS 10000000ULL
 
 static _Atomic bool stalled;
+static _Atomic bool ready; /* record_start() was successful */
 
 static _Atomic uint64_t watches; /* that have begun; a record's stamp */
 /* `watches` at the last call of this thread. */
@@ -45,6 +46,24 @@ static struct hmm_range range_of(const struct record *r)
 		.start = r->addr & ~(HMM_PAGE_SIZE - 1),
 		.end = (r->addr + r->len + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1),
 	};
+}
+
+int record_start(void)
+{
+	int err = libhmm_monitor_attach();
+
+	if (!err && !atomic_load(&ready)) {
+		err = table_init();
+		if (!err)
+			err = deliver_start();
+		atomic_store(&ready, !err);
+	}
+	return err;
+}
+
+static struct hmm_mm *space(void)
+{
+	return atomic_load_explicit(&ready, memory_order_acquire) ? libhmm_monitor_space() : NULL;
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -275,7 +294,7 @@ static void called(int cancel)
 
 int record_watch(uint64_t addr, uint64_t len)
 {
-	struct hmm_mm *mm = libhmm_monitor_space();
+	struct hmm_mm *mm = space();
 	int cancel;
 	int err;
 
@@ -293,7 +312,7 @@ int record_watch(uint64_t addr, uint64_t len)
 
 int record_subscribe(uint64_t addr, uint64_t len)
 {
-	struct hmm_mm *mm = libhmm_monitor_space();
+	struct hmm_mm *mm = space();
 	int err = mm ? -EINVAL : -ESRCH;
 	int cancel;
 
@@ -329,7 +348,7 @@ bool record_valid(uint64_t addr, uint64_t len)
 	int cancel;
 	int err;
 
-	if (!libhmm_monitor_space())
+	if (!space())
 		return false;
 	cancel = no_cancel();
 	table_lock();

@@ -62,8 +62,11 @@ struct record {
 	bool evict;             /* l: to be freed when it has been delivered */
 };
 
-/* Makes the table, once. 0; -ENOMEM. */
-int record_init(void);
+/*
+ * Attaches the space and makes the table and the deliverer, once. 0; -errno, and everything is
+ * refused; it may be called again.
+ */
+int record_start(void);
 
 /*
  * To be called before a pin, where the peer allows that: watches the range unless it is watched.
