@@ -252,6 +252,8 @@ static void publish(struct hmm_regcache *c, const struct miss *all, struct entry
 	struct doomed doomed = { NULL, 0 };
 
 	pthread_mutex_lock(&c->lock);
+	if (e)
+		atomic_store(&e->used, room_tick_locked(c));
 	if (e && (e->r.flags & HMM_REGCACHE_ONCE || !merge_insert(c, e, &doomed))) {
 		e->r.flags |= HMM_REGCACHE_ONCE;
 		count(&c->refused, 1);
