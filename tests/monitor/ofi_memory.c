@@ -108,6 +108,27 @@ static void run_sysv(void)
 	CHECK(stage_use(stage_cache(), at) != USE_STALE);
 }
 
+static void attach_over(uint64_t *at)
+{
+	int id = shmget(IPC_PRIVATE, BUFFER, 0600);
+
+	CHECK(id >= 0 && shmat(id, at, SHM_REMAP) == at);
+	CHECK(!shmctl(id, IPC_RMID, NULL));
+}
+
+/* A segment that is attached over other memory raises no event. */
+static void run_strict(void)
+{
+	uint64_t *at = stage_map();
+
+	setenv(MONITOR_STRICT_ENV, "1", 1);
+	stage_begin();
+	stage_warm(stage_cache(), at);
+	attach_over(at);
+	stage_paint(at);
+	CHECK(stage_use(stage_cache(), at) != USE_STALE);
+}
+
 /* The middle page of a buffer; its neighbour's registration stays. */
 static void run_middle(void)
 {
@@ -311,6 +332,7 @@ const struct scenario memory_scenarios[] = {
 	{ "anonymous", run_anonymous },
 	{ "shared", run_shared },
 	{ "sysv", run_sysv },
+	{ "strict", run_strict },
 	{ "middle", run_middle },
 	{ "in-use", run_in_use },
 	{ "unmap-race", run_unmap_race },

@@ -25,6 +25,7 @@ struct scenario {
 
 /* Each file of scenarios has a table; a NULL name ends it. */
 extern const struct scenario memory_scenarios[];
+extern const struct scenario churn_scenarios[];
 extern const struct scenario lock_scenarios[];
 extern const struct scenario process_scenarios[];
 extern const struct scenario refuse_scenarios[];
