@@ -120,7 +120,9 @@ static int begin(void)
 	if (why[0])
 		printf("# %s: pages are known by their tags\n", why);
 	pin_use_device(device);
+	pin_hook = storm_slow_pin;
 	storm.device = device;
+	storm.strict = strstr(storm.peer->name, "strict");
 	err = storm.peer->start(why, sizeof(why));
 	if (!err)
 		err = storm.peer->open(&storm.cache);
