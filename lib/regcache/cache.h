@@ -87,7 +87,7 @@ struct entry {
 	struct entry *next;               /* of the free ones (L), or of those that a thread ends */
 } __attribute__((aligned(64)));
 
-/* Entries whose last reference is gone. Who has taken that ends them, without the lock. */
+/* Entries whose last reference a thread has taken. That thread ends them, without the lock. */
 struct doomed {
 	struct entry *first;
 	uint64_t ended;
@@ -200,7 +200,7 @@ void entry_unwatch(struct entry *e);
 /* Calls @reg and @dereg. */
 int entry_reg(struct hmm_regcache *c, struct entry *e);
 void entry_dereg(struct hmm_regcache *c, struct entry *e);
-/* Ends all there are, whoever has them. */
+/* Ends all that there are, those in use, too. */
 void entries_end(struct hmm_regcache *c);
 /* Gives back their memory. */
 void entries_fini(struct hmm_regcache *c);

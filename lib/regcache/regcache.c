@@ -47,7 +47,7 @@ static int take_limits(struct hmm_regcache_options *o, const struct hmm_regcache
 	*o = (struct hmm_regcache_options){ .size = sizeof(*o) };
 	if (from)
 		err = grow_take(o, sizeof(*o), from,
-				GROW_LEAST(struct hmm_regcache_options, align));
+				GROW_LEAST(struct hmm_regcache_options, flags));
 	if (err)
 		return err;
 	if (o->flags & ~CREATE_FLAGS || o->align & (o->align - 1))
@@ -293,7 +293,7 @@ int hmm_regcache_get_stats(const struct hmm_regcache *c, struct hmm_regcache_sta
 		.pinned = get(&c->pinned),
 		.dead = get(&c->dead),
 	};
-	int err = grow_room(stats, GROW_LEAST(struct hmm_regcache_stats, dead));
+	int err = grow_room(stats, GROW_LEAST(struct hmm_regcache_stats, hits));
 
 	if (err)
 		return err;

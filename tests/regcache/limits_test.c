@@ -143,7 +143,7 @@ static void the_limit_is_that_of_locked_memory(void **state)
 	r[0] = get(&g, p[0], BYTES);
 	r[1] = get(&g, p[1], BYTES);
 	ret = hmm_regcache_get(g.cache, at(p[2]), BYTES, 0, LONG_NS, &r[2]);
-	/* Whoever has CAP_IPC_LOCK has no limit. */
+	/* A process with CAP_IPC_LOCK has no limit. */
 	assert_true(!ret || ret == -ENOMEM);
 	for (int i = 0; i < (ret ? 2 : 3); i++)
 		hmm_regcache_put(g.cache, r[i]);

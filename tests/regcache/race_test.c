@@ -20,8 +20,8 @@ static unsigned int next(unsigned int *state)
 }
 
 /*
- * Whoever gets holds the buffer's lock for reading, so that the words in memory stay what they are
- * while they are compared. The cache knows nothing of that lock.
+ * A thread that gets holds the buffer's lock for reading, so that the words in memory stay what
+ * they are while they are compared. The cache knows nothing of that lock.
  */
 static void *gets(void *arg)
 {
