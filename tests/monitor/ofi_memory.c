@@ -136,8 +136,8 @@ static void run_middle(void)
 	uint64_t *neighbour;
 
 	stage_begin();
-	at = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(at != MAP_FAILED);
+	at = stage_map();
+	CHECK(stage_map_at(at + BUFFER / sizeof(*at)));
 	neighbour = at + BUFFER / sizeof(*at);
 	stage_paint(at);
 	stage_paint(neighbour);
