@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 /*
  * A peer calls with locks held, so no call may wait for long. While the pump is stalled each call
@@ -18,7 +20,8 @@
 #define CHECK_NS 10000000ULL
 
 static _Atomic bool stalled;
-static _Atomic bool ready; /* record_start() was successful */
+static _Atomic bool ready;                   /* record_start() was successful */
+static unsigned int checks = HMM_CHECK_KIND; /* constant once ready is set */
 
 static _Atomic uint64_t watches; /* that have begun; a record's stamp */
 /* `watches` at the last call of this thread. */
@@ -48,11 +51,20 @@ static struct hmm_range range_of(const struct record *r)
 	};
 }
 
+static bool strict(void)
+{
+	const char *value = getenv(MONITOR_STRICT_ENV);
+
+	return value && *value && strcmp(value, "0");
+}
+
 int record_start(void)
 {
 	int err = libhmm_monitor_attach();
 
 	if (!err && !atomic_load(&ready)) {
+		if (strict())
+			checks = HMM_CHECK_KIND | HMM_CHECK_VMA;
 		err = table_init();
 		if (!err)
 			err = deliver_start();
@@ -194,7 +206,7 @@ static int check(struct record *r)
 	r->used = true;
 	r->users++;
 	table_unlock();
-	err = hmm_range_check_timeout(&range, HMM_CHECK_KIND, patience(CHECK_NS));
+	err = hmm_range_check_timeout(&range, checks, patience(CHECK_NS));
 	learn(err);
 	if (err == -ESTALE)
 		kill_record(r);
