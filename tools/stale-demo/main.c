@@ -11,8 +11,8 @@ enum { EXIT_DONE, EXIT_FINDING, EXIT_INPUT, EXIT_HOST };
 
 static const char usage[] =
 	"Usage: stale-demo [OPTION]...\n"
-	"Which registration caches hand out memory that is gone? Changes memory that each\n"
-	"of them keeps registered, and looks what it hands out afterwards.\n\n"
+	"Which registration caches hand out memory that is gone? Changes memory that\n"
+	"each of them keeps registered, and looks what it hands out afterwards.\n\n"
 	"  -m, --monitor NAME  this one; may be repeated (default: all but hmm-strict)\n"
 	"  -s, --scene NAME    this change alone\n"
 	"  -r, --races N       of each race, 1 to 1000000 (2000)\n"

@@ -63,7 +63,9 @@ static void set_environment(const struct monitor *monitor, const char *allocator
 
 	static const char *const others[] = { "LD_PRELOAD", "FI_MR_CACHE_MONITOR",
 					      "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_EVENTS",
-					      "LIBHMM_MONITOR" };
+					      "LIBHMM_MONITOR",
+					      /* the allocator scene looks at what it gets */
+					      "MALLOC_PERTURB_" };
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		unsetenv(others[i]);

@@ -296,10 +296,10 @@ static enum outcome run_loop(struct stage *s)
 }
 
 /* A page that the allocator has just got from the kernel. What it had before is not judged. */
-static bool fresh(const char *at)
+static bool fresh(char *at)
 {
 	for (unsigned int i = 0; i < BUFFER_PAGES; i++)
-		if (*(const volatile uint64_t *)(const void *)(at + i * PAGE_BYTES))
+		if (*(const volatile uint64_t *)tag_of(at + i * PAGE_BYTES))
 			return false;
 	return true;
 }
