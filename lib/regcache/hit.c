@@ -13,6 +13,7 @@
 #include "range/check.h"
 #include "engine/gate.h"
 #include "space/debug.h"
+#include "provider/quick.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/hooks.h"
@@ -29,6 +30,23 @@ static bool dead(const struct entry *e)
 	return atomic_load(&e->state) & ENTRY_DEAD && !hmm_mutation(HMM_MUTATION_CACHE_UNDEAD);
 }
 
+/* The turn of a probe that looks whose the descriptor is, or something is in flight. */
+static __attribute__((noinline)) bool in_flight_looked(struct hmm_mm *mm)
+{
+	/* The quick ones are counted here. */
+	if (provider_looks())
+		count(&mm->stats.probes, PROBES_A_LOOK - 1);
+	return mm_in_flight(mm);
+}
+
+static inline bool in_flight(struct hmm_mm *mm)
+{
+	if (hmm_mutation(HMM_MUTATION_NO_PROBE) ||
+	    __builtin_expect(provider_idle(&mm->provider), 1))
+		return false;
+	return in_flight_looked(mm);
+}
+
 /* 0; -ESTALE; -EAGAIN: it is not known yet. */
 static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const struct entry *e,
 						     bool ordered)
@@ -37,7 +55,7 @@ static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const st
 
 	if (__builtin_expect(dead(e), 0))
 		return -ESTALE;
-	if (__builtin_expect(pump & 1, 0) || (!ordered && mm_in_flight(mm)))
+	if (__builtin_expect(pump & 1, 0) || (!ordered && in_flight(mm)))
 		return -EAGAIN;
 	hmm_hook(HMM_POINT_PROBED);
 	if (__builtin_expect(gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump, 0))
@@ -129,13 +147,13 @@ static struct hint *hint_of(const struct hmm_regcache *c, uint64_t start)
 	return &c->hints[hash >> (64 - HINT_BITS)];
 }
 
-static uint64_t start_at(const struct hint *hint, unsigned int way)
+static inline uint64_t start_at(const struct hint *hint, unsigned int way)
 {
 	return atomic_load_explicit(&hint->start[way], memory_order_relaxed);
 }
 
 /* The way with that address; 0 if there is none. Which one it is is not guessed by a branch. */
-static unsigned int way_of(const struct hint *hint, uint64_t start)
+static inline unsigned int way_of(const struct hint *hint, uint64_t start)
 {
 	return (start_at(hint, 1) == start) | (start_at(hint, 2) == start) << 1 |
 	       (start_at(hint, 3) == start) * 3;
