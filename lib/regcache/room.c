@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Limits. Where there is no room registrations that nobody uses end, the least recently used one
- * first: of all if they are few, else of a sample that the hand of the cache comes to next. The time
- * goes on with each registration that is made, so all that was used since the last one is of one
- * age, and a hit costs nothing for that but a store.
+ * first: of all if they are few, else of a sample that the hand of the cache comes to next. The
+ * time goes on with each registration that is made. So all that was used since the last one is of
+ * one age, and a hit costs nothing for that but a store.
  */
 #include "regcache/cache.h"
 #include "base/deadline.h"
