@@ -1007,6 +1007,18 @@ static void scene_libc(void)
 		FAIL("libc is patched\n");
 }
 
+/* A UCX that is not served is as it was: its hooks work. The reason was said once, see meson.build. */
+static void scene_unserved(void)
+{
+	const unsigned char *code = dlsym(RTLD_DEFAULT, "munmap");
+	void *buf = cached();
+
+	if (code[0] == 0xb8)
+		FAIL("UCX was kept from hooking\n");
+	munmap(buf, BUF);
+	changed(map_at(buf, MAP_FIXED_NOREPLACE), BUF);
+}
+
 /* ---- section: which ------------------------------------------------------------------------- */
 
 #define SCENE(name)                                                                                \
@@ -1056,6 +1068,7 @@ static const struct {
 	SCENE(exit_busy),
 	SCENE(released),
 	SCENE(libc),
+	SCENE(unserved),
 };
 
 static void run(const char *name)
