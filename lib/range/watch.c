@@ -16,6 +16,7 @@
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
+#include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "kernel/pagemap.h"
@@ -104,6 +105,9 @@ static int attempt(struct hmm_range *r, uint64_t deadline)
 
 	if (!err)
 		err = watch_mappings(r, deadline);
+	/* What other threads have read for the pump is not handled yet, and will change it. */
+	if (!err && gate_has_thieves(mm))
+		return -EAGAIN;
 	if (!err)
 		err = ni_read_begin(r->notifier, deadline, &r->notifier_seq);
 	if (err)
