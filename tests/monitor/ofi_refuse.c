@@ -135,14 +135,25 @@ static void run_active(void)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
+static struct rlimit usual;
+
 static void take_descriptors(void)
 {
-	const struct rlimit few = { .rlim_cur = 64, .rlim_max = 64 };
+	struct rlimit few;
 
+	CHECK(!getrlimit(RLIMIT_NOFILE, &usual));
+	few = usual;
+	few.rlim_cur = 64;
 	CHECK(!setrlimit(RLIMIT_NOFILE, &few));
 	while (open("/dev/null", O_RDONLY) >= 0)
 		;
 	CHECK(errno == EMFILE);
+}
+
+/* What looks for leaks at the end needs some. */
+static void give_descriptors(void)
+{
+	CHECK(!setrlimit(RLIMIT_NOFILE, &usual));
 }
 
 static void uncached(struct ofi_cache *cache, uint64_t *at)
@@ -166,6 +177,7 @@ static void run_no_descriptors(void)
 	CHECK(MONITOR_WHY_REASON(atomic_load(&stage_counters()->why)) == MONITOR_WHY_ATTACH);
 	CHECK(MONITOR_WHY_ERR(atomic_load(&stage_counters()->why)) < 0);
 	CHECK(atomic_load(&stage_counters()->refused) == atomic_load(&stage_counters()->misses));
+	give_descriptors();
 }
 
 static void run_descriptors_later(void)
@@ -180,6 +192,7 @@ static void run_descriptors_later(void)
 		stage_paint(at);
 		CHECK(stage_use(stage_cache(), at) == USE_MISS);
 	}
+	give_descriptors();
 }
 
 /* The program closes what it does not know. */
