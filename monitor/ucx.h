@@ -67,8 +67,8 @@ enum ucx_service {
 enum ucx_service ucx_service(void);
 
 /*
- * With ucx_tell_lock(). Makes the caches queue the events that are raised until ucx_caches_unlock(),
- * where one would otherwise be changed under a lookup that holds no lock.
+ * With ucx_tell_lock(). Makes the caches queue the events that are raised until
+ * ucx_caches_unlock(), where one would otherwise be changed under a lookup that holds no lock.
  */
 void ucx_caches_lock(void);
 void ucx_caches_unlock(void);

@@ -30,7 +30,8 @@ struct served {
 	enum layout layout;
 	size_t tail; /* offset of our pointer in a region */
 	void *cache;
-	bool lock_table; /* lookups of libucp's hold no lock of the cache's, and events may not wait */
+	/* Lookups of libucp's hold no lock of the cache's, which cannot be told to queue events. */
+	bool lock_table;
 	struct served *next;
 };
 
@@ -152,8 +153,8 @@ static void dereg_17(void *context, void *cache, void *region)
 /* ---- making caches --------------------------------------------------------------------------- */
 
 /*
- * The second word is an alignment up to 1.16, and has the events since 1.17. An alignment is a power
- * of two up to the size of a page, and is smaller than the bits of the events.
+ * The second word is an alignment up to 1.16, and has the events since 1.17. An alignment is a
+ * power of two up to the size of a page, and is smaller than the bits of the events.
  */
 static enum layout layout_of(const void *params)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * One scene of a registration cache of UCX's, in a process of its own: ucx_scenes NAME [nobody]. The
- * memory has a fresh tag painted into each page after each change; a registration has the tags that
- * it found. One that comes back with other tags than those of the memory is stale.
+ * One scene of a registration cache of UCX's, in a process of its own: ucx_scenes NAME [nobody].
+ * The memory has a fresh tag painted into each page after each change; a registration has the tags
+ * that it found. One that comes back with other tags than those of the memory is stale.
  *
  * It prints "hits H misses M stale S". The status is 0; 1: there was a stale one, or something that
  * must work did not; 77: the host lacks something, with a reason. What watches the memory is up to
@@ -1041,7 +1041,7 @@ static void scene_libc(void)
 		FAIL("libc is patched\n");
 }
 
-/* A UCX that is not served is as it was: its hooks work. The reason was said once, see meson.build. */
+/* A UCX that is not served is as it was: its hooks work. The reason was said, see meson.build. */
 static void scene_unserved(void)
 {
 	const unsigned char *code = dlsym(RTLD_DEFAULT, "munmap");
