@@ -73,6 +73,10 @@ enum ucx_service ucx_service(void);
 void ucx_caches_lock(void);
 void ucx_caches_unlock(void);
 
+/* Held while a cache is made. It comes before ucx_tell_lock(). */
+void ucx_make_lock(void);
+void ucx_make_unlock(void);
+
 /* ---- ucx_watch.c ---- */
 
 struct ucx_watch;

@@ -11,6 +11,7 @@
 #include "ucx_cache.h"
 
 #include <hmm/hmm.h>
+#include <ucm/api/ucm.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -1041,6 +1042,23 @@ static void scene_libc(void)
 		FAIL("libc is patched\n");
 }
 
+static void on_event(ucm_event_type_t type, ucm_event_t *event, void *arg)
+{
+}
+
+/* Who asks UCX for events of all memory is told that there are none, and not some of ours. */
+static void scene_other_handler(void)
+{
+	cached();
+	if (ucm_set_event_handler(UCM_EVENT_VM_UNMAPPED, 0, on_event, NULL) == UCS_OK)
+		FAIL("a handler was taken that will not be called\n");
+	ucm_set_external_event(UCM_EVENT_VM_UNMAPPED);
+	MUST(!peer->open(&cache));
+	cached();
+	if (ucm_set_event_handler(UCM_EVENT_VM_UNMAPPED, 0, on_event, NULL) != UCS_OK)
+		FAIL("the program's own events are not known any more\n");
+}
+
 /* A UCX that is not served is as it was: its hooks work. The reason was said, see meson.build. */
 static void scene_unserved(void)
 {
@@ -1102,6 +1120,7 @@ static const struct {
 	SCENE(exit_busy),
 	SCENE(released),
 	SCENE(libc),
+	SCENE(other_handler),
 	SCENE(unserved),
 };
 
