@@ -202,14 +202,16 @@ static void run_closed(void)
 
 	stage_begin();
 	stage_warm(stage_cache(), at);
-	said_begin();
-	CHECK(!syscall(SYS_close_range, said_fd + 1, ~0U, 0));
+	CHECK(!syscall(SYS_close_range, 3, ~0U, 0));
 	for (unsigned int n = 0; n < 10; n++) {
 		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
 		stage_paint(at);
 		CHECK(stage_use(stage_cache(), at) != USE_STALE);
 	}
 	uncached(stage_cache(), at);
+	/* The pump has ended, and nobody joins it: ThreadSanitizer would call that a leak. */
+	fflush(stdout);
+	_exit(0);
 }
 
 /* ---- memory that cannot be watched ----------------------------------------------------------- */
