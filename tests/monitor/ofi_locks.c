@@ -333,14 +333,16 @@ static void *busy(void *arg)
 
 	(void)arg;
 	for (;;) {
-		stage_use(stage_cache(), at);
+		/* libfabric cannot be called once its destructor has run. */
+		if (!atomic_load(&done))
+			stage_use(stage_cache(), at);
 		munmap(at, BUFFER);
 		stage_map_at(at);
 	}
 	return NULL;
 }
 
-/* exit() runs while threads register and unmap. */
+/* exit() runs while threads unmap what is watched, and the deliverer tells libfabric. */
 static void run_exit_busy(void)
 {
 	pthread_t thread;
@@ -349,6 +351,8 @@ static void run_exit_busy(void)
 	for (int i = 0; i < 3; i++)
 		CHECK(!pthread_create(&thread, NULL, busy, NULL));
 	sleep_ns(100 * MS);
+	atomic_store(&done, true);
+	sleep_ns(MS);
 	exit(0);
 }
 
