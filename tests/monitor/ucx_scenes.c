@@ -1048,7 +1048,7 @@ static void on_event(ucm_event_type_t type, ucm_event_t *event, void *arg)
 {
 }
 
-/* Who asks UCX for events of all memory is told that there are none, and not some of ours. */
+/* A handler for events of all memory is refused. It would be called for ours alone. */
 static void scene_other_handler(void)
 {
 	cached();
