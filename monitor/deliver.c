@@ -71,7 +71,7 @@ static void deliver_list(struct record *r)
 		/* Once it is delivered the record may be handed over again. */
 		struct record *next = r->link;
 
-		if (!r->evict || !broken(KEEP_EVICTED))
+		if (!broken(KEEP_EVICTED) || !r->evict)
 			monitor.deliver(r->addr, r->len);
 		record_delivered(r);
 		r = next;
