@@ -46,7 +46,8 @@ void deliver_push(struct record *r)
 		r->link = old;
 	while (!atomic_compare_exchange_weak(&top, &old, r));
 	atomic_fetch_add(&pushes, 1);
-	if (atomic_load(&asleep))
+	/* One event may hit thousands of records: the first wakes the deliverer. */
+	if (atomic_load(&asleep) && atomic_exchange(&asleep, 0))
 		futex_wake(&pushes);
 }
 
