@@ -33,8 +33,9 @@ struct monitor {
 	const char *preload;   /* what its executable is started with, or NULL */
 	const char *hook_mode; /* of UCX, or NULL */
 	const char *text;
-	bool ours;   /* libhmm tells the cache */
-	bool wanted; /* runs */
+	bool ours;     /* libhmm tells the cache */
+	bool optional; /* its library may not be there, which is no error */
+	bool wanted;   /* runs */
 	bool missing;
 	bool unlinked; /* it was not built, or it was built without this monitor */
 	char why[160]; /* why it is missing */
@@ -56,6 +57,7 @@ struct demo {
 extern struct monitor monitors[];
 
 void demo_run(const struct demo *demo);
+bool demo_has(const struct monitor *monitor);
 /* Uses of a registration that is gone, or anything but success, where libhmm is to prevent it. */
 unsigned int demo_findings(void);
 /* Monitors that are not there at all. One that this machine refuses is. */

@@ -6,6 +6,10 @@
 #include "ofi_cache.h"
 #include "peers.h"
 
+#ifndef OFI_TITLE
+#define OFI_TITLE "ofi"
+#endif
+
 static int reg(uint64_t addr, uint64_t length, uint64_t *id, void *arg)
 {
 	return pin_make(addr, length, id);
@@ -84,8 +88,8 @@ static void unlock(void)
 		.close = close_cache, .lock = lock, .unlock = unlock                               \
 	}
 
-static const struct peer ofi_memhooks = OFI_PEER("ofi-memhooks", start_memhooks);
-static const struct peer ofi_uffd = OFI_PEER("ofi-uffd", start_uffd);
-static const struct peer ofi_hmm = OFI_PEER("ofi-hmm", start_hmm);
+static const struct peer ofi_memhooks = OFI_PEER(OFI_TITLE "-memhooks", start_memhooks);
+static const struct peer ofi_uffd = OFI_PEER(OFI_TITLE "-uffd", start_uffd);
+static const struct peer ofi_hmm = OFI_PEER(OFI_TITLE "-hmm", start_hmm);
 
 const struct peer *const peers[] = { &ofi_memhooks, &ofi_uffd, &ofi_hmm, NULL };

@@ -55,6 +55,13 @@ static bool find_file(const char *name, const char *installed, char *path)
 	return false;
 }
 
+bool demo_has(const struct monitor *monitor)
+{
+	char path[PATH_MAX];
+
+	return find_file(monitor->program, STALE_DEMO_LIBEXEC, path);
+}
+
 /* Nobody but the monitor under test changes what a peer does. */
 static void set_environment(const struct monitor *monitor, const char *allocator,
 			    const char *preload)
