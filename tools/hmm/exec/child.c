@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The program as a child. Signals that come to the tool are meant for it and are passed on, so that
- * whoever starts and ends the program need not know of the tool.
+ * The program as a child. Signals that come to the tool are meant for it and are passed on: a
+ * caller that ends the program by a signal need not know that there is a tool.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Where the monitors' shared objects are. HMM_BINDIR and HMM_LIBDIR are where they get installed. */
+/* Where the monitors' shared objects are. meson.build says where they get installed. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
