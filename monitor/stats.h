@@ -31,7 +31,7 @@ enum monitor_why {
 };
 
 #define MONITOR_WHY(reason, err) ((uint64_t)(reason) | (uint64_t)(uint32_t)(err) << 32)
-#define MONITOR_WHY_REASON(why) ((enum monitor_why)((why) & 0xffffffffU))
+#define MONITOR_WHY_REASON(why) ((enum monitor_why)((why)&0xffffffffU))
 #define MONITOR_WHY_ERR(why) ((int32_t)((why) >> 32))
 
 /*
