@@ -72,6 +72,9 @@ struct hmm_regcache_ops {
  *	event: mprotect, shmat() with SHM_REMAP over the memory, remap_file_pages()
  * @HMM_REGCACHE_CHILD: create: a forked child may use the cache too: everything is registered
  *	once and nothing is kept. Without it the child gets -ESRCH
+ * @HMM_REGCACHE_FORK: create: a fork of the program invalidates every registration. It is for
+ *	devices whose @reg does not pin: after a fork the program's next write may put another page
+ *	in the place of the one that they know. Pinned pages stay the parent's
  *
  * Since: 0.1.
  */
@@ -81,11 +84,12 @@ struct hmm_regcache_ops {
 #define HMM_REGCACHE_HIT (1U << 3)
 #define HMM_REGCACHE_STRICT (1U << 4)
 #define HMM_REGCACHE_CHILD (1U << 5)
+#define HMM_REGCACHE_FORK (1U << 6)
 
 /**
  * struct hmm_regcache_options - limits
  * @size: sizeof(struct hmm_regcache_options); the structure may grow, see hmm(7)
- * @flags: 0, HMM_REGCACHE_STRICT, HMM_REGCACHE_CHILD
+ * @flags: 0, HMM_REGCACHE_STRICT, HMM_REGCACHE_CHILD, HMM_REGCACHE_FORK
  * @max_entries: most registrations, idle ones and those in use; 0: 4096
  * @max_bytes: most bytes of registrations that are idle; 0: no limit
  * @max_pinned: most bytes of all registrations that have not ended; 0: RLIMIT_MEMLOCK, or no limit

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * A hit: no lock, and at most one system call for memory whose changes raise events. What is asked
+ * is what hmm_interval_stale() asks, with the mark of the dead in the place of the sequence: the
+ * callback sets it before the pump is idle again.
+ *
+ * With HMM_REGCACHE_ORDERED the probe is left out. Each call that changed the memory has returned,
+ * so its event was read, by the pump while pump_seq was odd, or by a thief. If pump_seq is even and
+ * no thief's events wait, the callbacks of all those events have run, and the mark is looked at
+ * after that.
+ */
+#include "regcache/cache.h"
+#include "files/files.h"
+#include "engine/gate.h"
+#include "base/deadline.h"
+#include "base/hooks.h"
+#include "base/mutation.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+
+#include <hmm/range.h>
+
+#include <errno.h>
+
+static bool dead(const struct entry *e)
+{
+	return atomic_load(&e->state) & ENTRY_DEAD && !hmm_mutation(HMM_MUTATION_CACHE_UNDEAD);
+}
+
+/* 0; -ESTALE; -EAGAIN: it is not known yet. */
+static int ask(struct hmm_mm *mm, const struct entry *e, bool ordered)
+{
+	const uint64_t pump = atomic_load(&mm->pump_seq);
+
+	if (__builtin_expect(dead(e), 0))
+		return -ESTALE;
+	if (__builtin_expect(pump & 1, 0) || (!ordered && mm_in_flight(mm)))
+		return -EAGAIN;
+	hmm_hook(HMM_POINT_PROBED);
+	if (__builtin_expect(gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump, 0))
+		return -EAGAIN;
+	return __builtin_expect(dead(e), 0) ? -ESTALE : 0;
+}
+
+/* Asks until it is known. A change that is in flight is handled in microseconds. */
+static __attribute__((noinline)) int settle(struct hmm_mm *mm, const struct entry *e, bool ordered,
+					    uint64_t deadline)
+{
+	HMM_NO_CANCEL;
+	int ret;
+
+	mm_refused_forget();
+	for (unsigned int round = 0; (ret = ask(mm, e, ordered)) == -EAGAIN; round++) {
+		ret = mm_alive(mm);
+		if (!ret)
+			ret = mm_refused();
+		if (ret)
+			return ret;
+		if (deadline_passed(deadline))
+			return -ETIME;
+		deadline_spin(round);
+	}
+	return ret;
+}
+
+/* Memory whose changes do not all raise events. */
+static __attribute__((noinline)) int look(const struct entry *e, unsigned int flags,
+					  uint64_t deadline)
+{
+	HMM_NO_CANCEL;
+	const struct hmm_range range = { .size = sizeof(range),
+					 .notifier = e->ni,
+					 .notifier_seq = e->seq,
+					 .start = e->r.start,
+					 .end = entry_end(e) };
+	unsigned int checks = e->checks;
+
+	if (flags & HMM_REGCACHE_ORDERED)
+		checks |= HMM_CHECK_ORDERED;
+	if (dead(e))
+		return -ESTALE;
+	return hmm_range_check_timeout(&range, checks, deadline_left_ns(deadline));
+}
+
+int stands(struct entry *e, unsigned int flags, uint64_t deadline)
+{
+	struct hmm_mm *mm = e->cache->mm;
+	const bool ordered = flags & HMM_REGCACHE_ORDERED;
+	int ret;
+
+	if (__builtin_expect(e->checks || stale_undelivered(mm), 0))
+		return look(e, flags, deadline);
+	ret = ask(mm, e, ordered);
+	return __builtin_expect(ret == -EAGAIN, 0) ? settle(mm, e, ordered, deadline) : ret;
+}
+
+/* The entry may have become another one before the reference was taken. */
+static bool fits(const struct entry *e, const struct miss *want)
+{
+	return e->r.start <= want->start && entry_end(e) >= want->end &&
+	       !(want->flags & ~e->r.flags);
+}
+
+int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uint64_t deadline,
+	struct entry **out)
+{
+	struct entry *e = index_find(&c->index, want->start);
+	int ret;
+
+	if (!e || !entry_take(c, e))
+		return -ENOENT;
+	if (__builtin_expect(!fits(e, want), 0)) {
+		entry_put(c, e);
+		return -ENOENT;
+	}
+	ret = stands(e, flags, deadline);
+	if (__builtin_expect(ret, 0)) {
+		if (ret == -ESTALE) {
+			count(&c->stale, 1);
+			entry_outdate(c, e);
+		}
+		entry_put(c, e);
+		return ret == -ESTALE ? -ENOENT : ret;
+	}
+	if (!atomic_load_explicit(&e->used, memory_order_relaxed))
+		atomic_store_explicit(&e->used, 1, memory_order_relaxed);
+	*out = e;
+	return 0;
+}
