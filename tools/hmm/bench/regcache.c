@@ -114,7 +114,7 @@ static int measure(struct bench *b, struct hits *h, size_t size, const char *nam
 
 	h->size = size;
 	snprintf(row.name, sizeof(row.name), "regcache-hit-%s", name);
-	snprintf(row.note, sizeof(row.note), "get and put; the probe");
+	snprintf(row.note, sizeof(row.note), "get and put%s; the probe", h->n ? ", at random" : "");
 	if (!h->n)
 		ret = cache_keep(&h->cache, h->base, size);
 	if (!ret)
