@@ -157,12 +157,12 @@ static void *use_stack(void *arg)
 {
 	static const struct spot_kind kind = { .name = "stack" };
 	static _Atomic uint64_t stamps;
-	char buffer[SPOT_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+	/* The upper half is what the C library may leave in place for the next thread. */
+	char buffer[2 * SPOT_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
 	struct spot spot = { .id = SPOTS_MAX - 2, .kind = &kind, .stride = PAGE_BYTES };
 	struct storm *t = arg;
 	struct view view;
 
-	memset(buffer, 0, sizeof(buffer));
 	atomic_store(&spot.at, (uintptr_t)buffer);
 	atomic_store(&spot.last, "the end of a thread");
 	atomic_store(&spot.issued, atomic_fetch_add(&stamps, 1));

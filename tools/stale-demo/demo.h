@@ -30,7 +30,8 @@ struct cell {
 struct monitor {
 	const char *name;
 	const char *program;
-	const char *preload; /* what its executable is started with, or NULL */
+	const char *preload;   /* what its executable is started with, or NULL */
+	const char *hook_mode; /* of UCX, or NULL */
 	const char *text;
 	bool ours;   /* libhmm tells the cache */
 	bool wanted; /* runs */

@@ -74,7 +74,6 @@ static enum outcome run_mremap_onto(struct stage *s)
 
 	if (!at || !other)
 		return outcome;
-	paint(other, BUFFER_PAGES);
 	moved = mremap(other, BUFFER_BYTES, BUFFER_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 	if (moved == MAP_FAILED)
 		return stage_failed(s, "mremap");

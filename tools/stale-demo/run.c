@@ -37,23 +37,26 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* In a folder of build or of installation. False: there is no such file. */
-static bool find_file(const char *name, const char *folder, char *path)
+/* Beside this executable, in another folder of the build, or installed. False: nowhere. */
+static bool find_file(const char *name, const char *installed, char *path)
 {
-	char self[PATH_MAX];
+	char self[PATH_MAX] = ".";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
 	if (n > 0) {
 		self[n] = 0;
 		*strrchr(self, '/') = 0;
-		if (snprintf(path, PATH_MAX, "%s/%s", self, name) < PATH_MAX && !access(path, R_OK))
+	}
+	for (int i = 0; i < 3; i++) {
+		n = snprintf(path, PATH_MAX, "%s%s/%s", i < 2 ? self : installed,
+			     i == 1 ? "/../../monitor" : "", name);
+		if (n < PATH_MAX && !access(path, R_OK))
 			return true;
 	}
-	return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX && !access(path, R_OK);
+	return false;
 }
 
 /* Nobody but the monitor under test changes what a peer does. */
-static void set_environment(const char *preload)
+static void set_environment(const struct monitor *monitor, const char *preload)
 {
 	static const char *const others[] = { "LD_PRELOAD", "FI_MR_CACHE_MONITOR",
 					      "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_EVENTS",
@@ -63,6 +66,8 @@ static void set_environment(const char *preload)
 		unsetenv(others[i]);
 	if (preload)
 		setenv("LD_PRELOAD", preload, 1);
+	if (monitor->hook_mode)
+		setenv("UCX_MEM_MMAP_HOOK_MODE", monitor->hook_mode, 1);
 }
 
 static _Noreturn void exec_scene(const struct demo *demo, const struct monitor *monitor,
@@ -80,7 +85,7 @@ static _Noreturn void exec_scene(const struct demo *demo, const struct monitor *
 		_exit(127);
 	if (monitor->preload && !find_file(monitor->preload, STALE_DEMO_LIB, preload))
 		_exit(127);
-	set_environment(monitor->preload ? preload : NULL);
+	set_environment(monitor, monitor->preload ? preload : NULL);
 	execl(path, path, monitor->name, scene, races, nobody, (char *)NULL);
 	_exit(127);
 }

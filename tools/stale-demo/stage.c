@@ -77,7 +77,10 @@ char *stage_map(void)
 {
 	char *at = stage_place();
 
-	return map_at(at, BUFFER_BYTES) ? at : NULL;
+	if (!map_at(at, BUFFER_BYTES))
+		return NULL;
+	paint(at, BUFFER_PAGES);
+	return at;
 }
 
 void paint(char *at, unsigned int pages)
@@ -111,6 +114,7 @@ bool use_of(struct stage *s, struct peer_cache *cache, char *at, unsigned int pa
 	if (s->peer->get(cache, (uint64_t)(uintptr_t)at, pages * PAGE_BYTES, 0, &held))
 		return false;
 	hit = pin_made() == made;
+	s->cached |= hit;
 	if (hit && !right(&held, at, pages))
 		s->stale++;
 	s->peer->put(cache, &held);
@@ -124,12 +128,8 @@ bool use(struct stage *s, char *at, unsigned int pages)
 
 void warm(struct stage *s, char *at, unsigned int pages)
 {
-	paint(at, pages);
-	for (int i = 0; i < 4; i++)
-		if (use(s, at, pages)) {
-			s->cached = true;
-			return;
-		}
+	for (int i = 0; i < 4 && !use(s, at, pages); i++)
+		;
 }
 
 enum outcome verdict(const struct stage *s)

@@ -154,4 +154,4 @@ static int libhmm_start(char *why, size_t size)
 	}
 
 const struct peer ucx_hooks = UCX_PEER("ucx-hooks", hooks_start);
-const struct peer ucx_libhmm = UCX_PEER("ucx-libhmm", libhmm_start);
+const struct peer ucx_libhmm = UCX_PEER("ucx-hmm", libhmm_start);
