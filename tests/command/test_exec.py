@@ -131,8 +131,8 @@ def test_counts_are_told(folder):
     env = {"STAND_IN_OFI": "served=1 hits=12 misses=3 invalidations=2 refused=1 stale_prevented=4"}
     process = run("true", env=env)
     assert process.returncode == 0
-    assert lines(process) == ["hmm exec: libfabric: 1 process served; 12 hits, 3 misses, "
-                              "2 invalidations, 1 refused, 4 stale prevented"]
+    assert lines(process) == ["hmm exec: libfabric: 1 process, 12 hits, 3 misses, "
+                              "2 invalidated, 1 refused, 4 stale prevented"]
     assert process.stdout_text == ""
 
 
@@ -167,7 +167,7 @@ def test_no_cache_was_used(folder):
     assert got["cache_used"] is False, got
     process = run("true", env={"STAND_IN_OFI": "served=1"})
     assert lines(process)[-1] == "hmm exec: nothing used a registration cache"
-    assert lines(process)[0].startswith("hmm exec: libfabric: 1 process served; 0 hits")
+    assert lines(process)[0].startswith("hmm exec: libfabric: 1 process, 0 hits")
 
 
 def test_why_a_monitor_did_not_serve(folder):
