@@ -100,8 +100,7 @@ def test_nothing_is_preloaded_with_none(folder):
     assert shown("LD_PRELOAD", "--monitor", "none") == "unset"
     assert shown("UCX_MEM_MMAP_HOOK_MODE", "--monitor", "none") == "unset"
     process = run("--monitor", "none", "true")
-    assert lines(process) == [
-        "hmm exec: nothing was served: --monitor none: nothing was preloaded"]
+    assert lines(process) == ["hmm exec: nothing was served: the monitor is 'none'"]
 
 
 def test_what_was_preloaded_stays(folder):
@@ -431,6 +430,17 @@ def test_monitors_that_are_not_installed(folder):
         assert len(lines(process)) == 1
     finally:
         UCX.with_suffix(".away").rename(UCX)
+
+
+def test_a_name_that_cannot_be_preloaded(folder):
+    shutil.copytree(ROOT, folder / "a place", symlinks=True)
+    done = subprocess.run([folder / "a place" / "hmm", "exec", "true"], capture_output=True,
+                          text=True, timeout=60, env=environment())
+    assert done.returncode == 3, done
+    assert "cannot be preloaded: its name has a space or a colon" in done.stderr, done.stderr
+    done = subprocess.run([folder / "a place" / "hmm", "exec", "-m", "none", "true"], timeout=60,
+                          capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done
 
 
 def test_a_report_that_cannot_be_written(folder):

@@ -14,7 +14,7 @@ static const char *why_nothing(const struct run *r)
 	bool loaded = false;
 
 	if (!strcmp(r->monitor, "none"))
-		return "--monitor none: nothing was preloaded";
+		return "the monitor is 'none'";
 	if (r->attach_error)
 		return attach_words(r->attach_error) ?: strerror(-r->attach_error);
 	for (int i = 0; i < N_MONITORS; i++)
