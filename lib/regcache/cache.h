@@ -48,6 +48,19 @@ struct index {
 };
 
 /*
+ * Where a request that began at this address was found last: hits of 10,000 entries then look at
+ * two lines of memory instead of at fourteen. Written by anybody, and a guess only: whether the
+ * entry fits is asked when there is a reference to it.
+ */
+struct hint {
+	_Atomic uint64_t start;
+	struct entry *_Atomic entry;
+};
+
+#define HINT_BITS 14
+#define HINTS (1U << HINT_BITS)
+
+/*
  * The state of an entry. ENTRY_LIVE: it is in the index and may be handed out. ENTRY_WATCHED: an
  * invalidation makes it dead. ENTRY_DEAD: its memory has changed. The rest counts references: one
  * is the index's, one the list's of dead entries, the others are of users.
@@ -61,21 +74,20 @@ struct index {
 struct entry {
 	struct hmm_registration r;        /* C; its first member, as users have the address */
 	_Atomic uint64_t state;           /* A */
-	struct hmm_interval_notifier *ni; /* C: NULL: it is used once */
-	uint64_t seq;                     /* C: the notifier's, when it was registered */
+	_Atomic uint64_t used;            /* A: when, see struct tally */
 	uint32_t checks;                  /* C: HMM_CHECK_* that each hit needs */
-	_Atomic uint32_t used;            /* A: since the hand of room.c came by */
-	/* the first 64 bytes are what a hit needs */
-	struct hmm_regcache *cache;   /* C */
-	struct entry *_Atomic undead; /* A: the next on the list of dead entries */
-	struct entry *next;           /* of the free ones (L), or of those that a thread ends */
-	uint64_t epoch;               /* C: of the process that made it */
-	uint64_t bytes;               /* C: its length, also for a child */
-	bool indexed;                 /* L */
-	bool ended;                   /* L: too early, by a mutation */
+	bool indexed;                     /* L */
+	bool ended;                       /* L: too early, by a mutation */
+	struct hmm_regcache *cache;       /* C */
+	struct hmm_interval_notifier *ni; /* C: NULL: it is used once. Ends what a hit looks at */
+	uint64_t seq;                     /* C: the notifier's, when it was registered */
+	uint64_t bytes;                   /* C: its length */
+	uint64_t epoch;                   /* C: of the process that made it */
+	struct entry *_Atomic undead;     /* A: the next on the list of dead entries */
+	struct entry *next;               /* of the free ones (L), or of those that a thread ends */
 } __attribute__((aligned(64)));
 
-/* Entries whose last reference is gone. Who has taken that ends them, without the lock. */
+/* Entries whose last reference a thread has taken. That thread ends them, without the lock. */
 struct doomed {
 	struct entry *first;
 	uint64_t ended;
@@ -89,12 +101,18 @@ struct miss {
 	struct miss *next; /* L */
 };
 
-/* Each has a line of its own, as hits of different threads count in different ones. */
+/*
+ * Counts hits, and says when one was: its clock goes on with each hit. Threads use different ones,
+ * each in a line of its own. A miss sets the clocks forward to the one that is furthest. So of two
+ * hits by one thread, or with a miss between them, the later one has the larger time.
+ */
 struct tally {
-	_Atomic uint64_t hits;
+	_Atomic uint64_t clock; /* A */
+	_Atomic uint64_t given; /* A: how far misses have set it forward; written under L */
 } __attribute__((aligned(64)));
 
-#define TALLIES 16
+#define TALLY_BITS 4
+#define TALLIES (1U << TALLY_BITS)
 
 struct hmm_regcache {
 	struct hmm_mm *mm;                  /* C */
@@ -103,6 +121,7 @@ struct hmm_regcache {
 	void *priv;                         /* C */
 	uint64_t epoch;                     /* C */
 	struct index index;
+	struct hint *hints; /* C: HINTS of them */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;   /* with lock: a miss is over, or a registration has ended */
@@ -181,7 +200,7 @@ void entry_unwatch(struct entry *e);
 /* Calls @reg and @dereg. */
 int entry_reg(struct hmm_regcache *c, struct entry *e);
 void entry_dereg(struct hmm_regcache *c, struct entry *e);
-/* Ends all there are, whoever has them. */
+/* Ends all that there are, those in use, too. */
 void entries_end(struct hmm_regcache *c);
 /* Gives back their memory. */
 void entries_fini(struct hmm_regcache *c);
@@ -219,6 +238,8 @@ int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline);
 void room_give(struct hmm_regcache *c, uint64_t bytes);
 /* Ends an idle registration, or waits until one has ended. False: there is none. */
 bool room_evict(struct hmm_regcache *c, uint64_t deadline);
+/* The caller has the lock. Sets the clocks forward, and returns the time. */
+uint64_t room_tick_locked(struct hmm_regcache *c);
 /* Ends idle ones until they fit into max_bytes. */
 void room_trim(struct hmm_regcache *c);
 

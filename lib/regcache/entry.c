@@ -64,7 +64,7 @@ struct entry *entry_new(struct hmm_regcache *c, const struct miss *m)
 	e->ni = NULL;
 	e->seq = 0;
 	e->checks = 0;
-	atomic_store_explicit(&e->used, 1, memory_order_relaxed);
+	atomic_store_explicit(&e->used, 0, memory_order_relaxed);
 	e->cache = c;
 	e->next = NULL;
 	e->epoch = c->epoch;

@@ -10,6 +10,7 @@
  * after that.
  */
 #include "regcache/cache.h"
+#include "range/check.h"
 #include "files/files.h"
 #include "engine/gate.h"
 #include "base/deadline.h"
@@ -17,8 +18,6 @@
 #include "base/mutation.h"
 #include "base/nocancel.h"
 #include "base/number.h"
-
-#include <hmm/range.h>
 
 #include <errno.h>
 
@@ -79,7 +78,7 @@ static __attribute__((noinline)) int look(const struct entry *e, unsigned int fl
 		checks |= HMM_CHECK_ORDERED;
 	if (dead(e))
 		return -ESTALE;
-	return hmm_range_check_timeout(&range, checks, deadline_left_ns(deadline));
+	return range_check_until(&range, checks, deadline);
 }
 
 int stands(struct entry *e, unsigned int flags, uint64_t deadline)
@@ -101,18 +100,53 @@ static bool fits(const struct entry *e, const struct miss *want)
 	       !(want->flags & ~e->r.flags);
 }
 
+static bool take_fitting(struct hmm_regcache *c, struct entry *e, const struct miss *want)
+{
+	if (!e || !entry_take(c, e))
+		return false;
+	if (__builtin_expect(fits(e, want), 1))
+		return true;
+	entry_put(c, e);
+	return false;
+}
+
+static struct entry *find(struct hmm_regcache *c, const struct miss *want)
+{
+	struct hint *hint = &c->hints[(want->start >> HMM_PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL >>
+				      (64 - HINT_BITS)];
+	struct entry *e;
+
+	if (atomic_load_explicit(&hint->start, memory_order_relaxed) == want->start) {
+		e = atomic_load_explicit(&hint->entry, memory_order_acquire);
+		if (take_fitting(c, e, want))
+			return e;
+	}
+	e = index_find(&c->index, want->start);
+	if (!take_fitting(c, e, want))
+		return NULL;
+	atomic_store_explicit(&hint->entry, e, memory_order_release);
+	atomic_store_explicit(&hint->start, want->start, memory_order_relaxed);
+	return e;
+}
+
+static void note(struct hmm_regcache *c, struct entry *e)
+{
+	/* Threads have it at different addresses, so few share a tally. */
+	const uint64_t mine = (uint64_t)(uintptr_t)&inside_library >> HMM_PAGE_SHIFT;
+	struct tally *t = &c->tally[mine * 0x9e3779b97f4a7c15ULL >> (64 - TALLY_BITS)];
+	const uint64_t now = atomic_fetch_add_explicit(&t->clock, 1, memory_order_relaxed);
+
+	atomic_store_explicit(&e->used, now + 1, memory_order_relaxed);
+}
+
 int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uint64_t deadline,
 	struct entry **out)
 {
-	struct entry *e = index_find(&c->index, want->start);
+	struct entry *e = find(c, want);
 	int ret;
 
-	if (!e || !entry_take(c, e))
+	if (!e)
 		return -ENOENT;
-	if (__builtin_expect(!fits(e, want), 0)) {
-		entry_put(c, e);
-		return -ENOENT;
-	}
 	ret = stands(e, flags, deadline);
 	if (__builtin_expect(ret, 0)) {
 		if (ret == -ESTALE) {
@@ -122,8 +156,7 @@ int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uin
 		entry_put(c, e);
 		return ret == -ESTALE ? -ENOENT : ret;
 	}
-	if (!atomic_load_explicit(&e->used, memory_order_relaxed))
-		atomic_store_explicit(&e->used, 1, memory_order_relaxed);
+	note(c, e);
 	*out = e;
 	return 0;
 }

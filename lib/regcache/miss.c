@@ -158,7 +158,7 @@ static int commit(struct hmm_regcache *c, struct entry *e, uint64_t deadline)
 		hmm_mm_commit_end(mm);
 		if (!retry)
 			return 0;
-		/* Something is in flight, maybe elsewhere; once it is handled the sequence tells. */
+		/* Something is in flight. Once it is handled the sequence tells whether it was here. */
 		err = mm_alive(mm);
 		if (!err)
 			err = mm_refused();
@@ -252,6 +252,8 @@ static void publish(struct hmm_regcache *c, const struct miss *all, struct entry
 	struct doomed doomed = { NULL, 0 };
 
 	pthread_mutex_lock(&c->lock);
+	if (e)
+		atomic_store(&e->used, room_tick_locked(c));
 	if (e && (e->r.flags & HMM_REGCACHE_ONCE || !merge_insert(c, e, &doomed))) {
 		e->r.flags |= HMM_REGCACHE_ONCE;
 		count(&c->refused, 1);

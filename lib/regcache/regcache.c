@@ -47,7 +47,7 @@ static int take_limits(struct hmm_regcache_options *o, const struct hmm_regcache
 	*o = (struct hmm_regcache_options){ .size = sizeof(*o) };
 	if (from)
 		err = grow_take(o, sizeof(*o), from,
-				GROW_LEAST(struct hmm_regcache_options, align));
+				GROW_LEAST(struct hmm_regcache_options, flags));
 	if (err)
 		return err;
 	if (o->flags & ~CREATE_FLAGS || o->align & (o->align - 1))
@@ -66,6 +66,7 @@ static void cache_free(struct hmm_regcache *c)
 {
 	entries_fini(c);
 	index_fini(&c->index);
+	pool_unmap(c->hints, HINTS * sizeof(struct hint));
 	pool_unmap(c, sizeof(*c));
 }
 
@@ -76,7 +77,8 @@ static int cache_new(struct hmm_regcache **out)
 
 	if (!c)
 		return -ENOMEM;
-	if (index_init(&c->index)) {
+	c->hints = pool_map(HINTS * sizeof(struct hint));
+	if (!c->hints || index_init(&c->index)) {
 		cache_free(c);
 		return -ENOMEM;
 	}
@@ -154,14 +156,6 @@ void hmm_regcache_destroy(struct hmm_regcache *c)
 
 /* ---- get and put ----------------------------------------------------------------------------- */
 
-/* A counter that few other threads use. */
-static struct tally *tally_of(struct hmm_regcache *c)
-{
-	const uint64_t mine = (uint64_t)(uintptr_t)&inside_library;
-
-	return &c->tally[(mine >> 12) * 0x9e3779b97f4a7c15ULL >> 60];
-}
-
 static int take_request(const struct hmm_regcache *c, uint64_t addr, uint64_t length,
 			unsigned int flags, struct miss *want)
 {
@@ -200,8 +194,6 @@ static __attribute__((noinline)) int get_new(struct hmm_regcache *c, const struc
 		return miss_once(c, want, deadline, e);
 	while ((ret = miss(c, want, deadline, e)) > 0) {
 		ret = hit(c, want, flags, deadline, e);
-		if (!ret)
-			count(&tally_of(c)->hits, 1);
 		if (ret != -ENOENT)
 			break;
 	}
@@ -224,9 +216,7 @@ int hmm_regcache_get(struct hmm_regcache *c, uint64_t addr, uint64_t length, uns
 		ret = get_inherited(c, &want, flags, &e);
 	} else {
 		ret = hit(c, &want, flags, deadline, &e);
-		if (__builtin_expect(!ret, 1))
-			count(&tally_of(c)->hits, 1);
-		else if (ret == -ENOENT && !(flags & HMM_REGCACHE_HIT))
+		if (__builtin_expect(ret == -ENOENT, 0) && !(flags & HMM_REGCACHE_HIT))
 			ret = get_new(c, &want, flags, deadline, &e);
 	}
 	if (!ret)
@@ -303,12 +293,12 @@ int hmm_regcache_get_stats(const struct hmm_regcache *c, struct hmm_regcache_sta
 		.pinned = get(&c->pinned),
 		.dead = get(&c->dead),
 	};
-	int err = grow_room(stats, GROW_LEAST(struct hmm_regcache_stats, dead));
+	int err = grow_room(stats, GROW_LEAST(struct hmm_regcache_stats, hits));
 
 	if (err)
 		return err;
-	for (int i = 0; i < TALLIES; i++)
-		s.hits += get(&c->tally[i].hits);
+	for (unsigned int i = 0; i < TALLIES; i++)
+		s.hits += get(&c->tally[i].clock) - get(&c->tally[i].given);
 	grow_give(stats, &s, sizeof(s));
 	return 0;
 }

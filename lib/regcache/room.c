@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Limits. Where there is no room registrations that nobody uses end, those first that were not used
- * for long. A hand goes round over the index: what was used since it came by is passed over once.
- * So a hit has nothing to do but set a mark that is mostly set.
+ * Limits. Where there is no room registrations that nobody uses end, the least recently used one
+ * first: of all if they are few, else of a sample that the hand of the cache comes to next. A hit
+ * costs nothing for that but a store.
  */
 #include "regcache/cache.h"
 #include "base/deadline.h"
@@ -11,28 +11,67 @@
 
 #include <errno.h>
 
+#define SAMPLE 256
+
+uint64_t room_tick_locked(struct hmm_regcache *c)
+{
+	uint64_t latest = 0;
+
+	for (unsigned int i = 0; i < TALLIES; i++)
+		latest = max64(latest, atomic_load(&c->tally[i].clock));
+	latest++;
+	for (unsigned int i = 0; i < TALLIES; i++) {
+		struct tally *t = &c->tally[i];
+		const uint64_t now = atomic_load(&t->clock);
+
+		if (now >= latest)
+			continue;
+		count(&t->given, latest - now);
+		count(&t->clock, latest - now);
+	}
+	return latest;
+}
+
+static bool is_idle(const struct entry *e)
+{
+	const uint64_t state = atomic_load(&e->state);
+
+	return state & ENTRY_LIVE && ENTRY_REFS(state) == 1;
+}
+
+static struct entry *oldest_idle(struct hmm_regcache *c)
+{
+	const size_t n = index_count(&c->index);
+	struct entry *oldest = NULL;
+	uint64_t when = UINT64_MAX;
+
+	for (size_t i = 0; i < n && !(oldest && i >= SAMPLE); i++) {
+		struct entry *e;
+
+		if (++c->hand >= n)
+			c->hand = 0;
+		e = index_at(&c->index, c->hand);
+		if (is_idle(e) && atomic_load(&e->used) < when) {
+			oldest = e;
+			when = atomic_load(&e->used);
+		}
+	}
+	return oldest;
+}
+
 /* The caller has the lock. False: all are in use. */
 static bool evict_locked(struct hmm_regcache *c, struct doomed *doomed)
 {
-	const size_t n = index_count(&c->index);
+	struct entry *e;
 
-	for (size_t steps = 2 * n; steps; steps--, c->hand++) {
-		struct entry *e;
-
-		if (c->hand >= n)
-			c->hand = 0;
-		e = index_at(&c->index, c->hand);
-		if (ENTRY_REFS(atomic_load(&e->state)) != 1)
-			continue;
-		if (atomic_exchange_explicit(&e->used, 0, memory_order_relaxed))
-			continue;
-		if (!entry_retire_idle(c, e))
-			continue;
-		entry_unindex_locked(c, e, doomed);
-		count(&c->evicted, 1);
-		return true;
-	}
-	return false;
+	do
+		e = oldest_idle(c);
+	while (e && !entry_retire_idle(c, e));
+	if (!e)
+		return false;
+	entry_unindex_locked(c, e, doomed);
+	count(&c->evicted, 1);
+	return true;
 }
 
 /* Has no room; ends something, or waits for another thread that does. False: nothing ends. */
