@@ -72,6 +72,8 @@ static void tell(uint64_t addr, uint64_t len)
 
 static void deliver(uint64_t addr, uint64_t len)
 {
+	if (!len)
+		return;
 	pthread_mutex_lock(&recent_lock);
 	recent[recent_count % RECENT].start = addr;
 	recent[recent_count++ % RECENT].end = addr + len;

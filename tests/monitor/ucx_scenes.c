@@ -10,6 +10,8 @@
  */
 #include "ucx_cache.h"
 
+#include <hmm/hmm.h>
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -882,6 +884,79 @@ static void scene_signal(void)
 	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
 }
 
+/* ---- section: a stalled pump ----------------------------------------------------------------- */
+
+#define STALL_NS 2000000000L
+
+static _Atomic bool stalling;
+
+static int stall(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+{
+	atomic_store(&stalling, true);
+	nanosleep(&(struct timespec){ .tv_sec = STALL_NS / 1000000000 }, NULL);
+	atomic_store(&stalling, false);
+	return 0;
+}
+
+static void *unmap(void *buf)
+{
+	munmap(buf, BUF);
+	return NULL;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Every second use is of memory that is new. */
+static uint64_t longest_use(void *buf)
+{
+	uint64_t longest = 0;
+
+	while (atomic_load(&stalling)) {
+		void *other = fresh();
+		const uint64_t begin = now_ns();
+		uint64_t took;
+
+		transfer(buf, BUF);
+		changed(other, BUF);
+		took = now_ns() - begin;
+		longest = took > longest ? took : longest;
+	}
+	return longest;
+}
+
+/* Another driver's callback holds the pump: memory is registered each time meanwhile, and soon. */
+static void scene_stalled(void)
+{
+	static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops),
+							      .invalidate = stall };
+	struct hmm_mm *(*space)(void);
+	struct hmm_interval_notifier *ni;
+	void *buf = cached();
+	void *slow = cached();
+	pthread_t thread;
+	uint64_t longest;
+
+	*(void **)&space = dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
+	MUST(space);
+	MUST(!hmm_interval_notifier_insert(space(), (uintptr_t)slow, BUF, &ops, NULL, &ni));
+	MUST(!pthread_create(&thread, NULL, unmap, slow));
+	while (!atomic_load(&stalling))
+		sched_yield();
+	longest = longest_use(buf);
+	pthread_join(thread, NULL);
+	hmm_interval_notifier_remove(ni);
+	printf("the longest took %lu us\n", (unsigned long)longest / 1000);
+	if (longest > 1000000000) /* two calls of 100 ms, and a busy machine */
+		FAIL("a use took %lu us\n", (unsigned long)longest / 1000);
+	cached();
+}
+
 static void scene_fifo(void)
 {
 	struct sched_param param = { .sched_priority = 1 };
@@ -976,6 +1051,7 @@ static const struct {
 	SCENE(unmap_locked),
 	SCENE(replaced_pin),
 	SCENE(signal),
+	SCENE(stalled),
 	SCENE(fifo),
 	SCENE(exit_busy),
 	SCENE(released),
