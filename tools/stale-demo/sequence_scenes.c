@@ -303,6 +303,8 @@ static void *churn(void *arg)
 		free(got);
 	}
 	__atomic_fetch_add(&((struct stage *)arg)->stale, mine.stale, __ATOMIC_RELAXED);
+	if (mine.cached)
+		__atomic_store_n(&((struct stage *)arg)->cached, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
