@@ -158,7 +158,7 @@ static int commit(struct hmm_regcache *c, struct entry *e, uint64_t deadline)
 		hmm_mm_commit_end(mm);
 		if (!retry)
 			return 0;
-		/* Something is in flight. Once it is handled the sequence tells whether it was here. */
+		/* Something is in flight. Once it is handled the sequence tells if it was here. */
 		err = mm_alive(mm);
 		if (!err)
 			err = mm_refused();

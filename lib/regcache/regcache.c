@@ -95,7 +95,7 @@ int hmm_regcache_create(struct hmm_mm *mm, const struct hmm_regcache_ops *ops,
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_NO_CANCEL;
 	struct hmm_regcache_options limits;
-	struct hmm_regcache_ops own;
+	struct hmm_regcache_ops own = { .size = 0 };
 	struct hmm_regcache *c;
 	int err = mm_alive(mm);
 
