@@ -322,6 +322,27 @@ def test_a_program_that_closes_every_descriptor_is_counted(folder):
     assert got["monitors"]["ofi"]["loaded"] == 2 and got["monitors"]["ofi"]["hits"] == 2, got
 
 
+SPOILER = """
+import errno, mmap, os
+path = os.environ["LIBHMM_MONITOR_STATS"]
+with open(path, "r+b") as f:
+    with mmap.mmap(f.fileno(), 0) as counters:
+        counters[:] = b"\\xff" * len(counters)
+try:
+    os.truncate(path, 0)
+except OSError as error:
+    assert error.errno == errno.EPERM
+else:
+    raise AssertionError("the counters are cut off")
+"""
+
+
+def test_a_program_that_spoils_the_counters_harms_nobody_else(folder):
+    process, got = report(sys.executable, "-c", SPOILER)
+    assert process.returncode == 0, process.stderr_text
+    assert got["monitors"]["ofi"]["why"].startswith("for a reason that this hmm does not know"), got
+
+
 def test_no_descriptor_is_left_to_the_program(folder):
     process = run("sh", "-c", "ls /proc/self/fd")
     # ls has the folder itself open.
