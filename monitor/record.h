@@ -51,9 +51,9 @@ enum record_state {
  * l: written with the table's lock. s: written by the thread that set STARTING, then constant as
  * long as the record has a user.
  *
- * A user looks at the record without the lock: it is not watched anew nor freed meanwhile. Whoever
- * becomes a user adds itself first and looks at the state then; whoever begins a watch sets
- * STARTING first and looks for users then.
+ * A user looks at the record without the lock: it is not watched anew nor freed meanwhile. A thread
+ * that becomes a user adds itself first and looks at the state then. A thread that begins a watch
+ * sets STARTING first and looks for users then.
  */
 struct record {
 	struct hmm_interval_notifier *ni; /* s */

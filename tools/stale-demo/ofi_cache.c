@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The structures below are libfabric 1.17's, which has no public header for them. Members that
- * nothing here reads are left as room of the same size. ofi_cache_open() finds out whether they fit.
+ * nothing here reads are left as room of the same size. ofi_cache_open() finds out whether they
+ * fit.
  */
 #include "ofi_cache.h"
 
