@@ -70,7 +70,7 @@ static void tell(uint64_t addr, uint64_t len)
 	ucx_caches_unlock();
 }
 
-static void deliver(uint64_t addr, uint64_t len)
+void ucx_tell(uint64_t addr, uint64_t len)
 {
 	if (!len)
 		return;
@@ -84,7 +84,7 @@ static void deliver(uint64_t addr, uint64_t len)
 	pthread_mutex_unlock(&telling);
 }
 
-const struct monitor monitor = { .name = "libhmm-ucx", .deliver = deliver };
+const struct monitor monitor = { .name = "libhmm-ucx", .deliver = ucx_tell };
 
 void ucx_count_stale(uint64_t start, uint64_t end)
 {
