@@ -141,12 +141,12 @@ static int begin(void)
 /* However long it runs. A sanitizer keeps more. */
 static bool grows(void)
 {
-	struct rusage usage;
+	struct rusage used;
 
-	getrusage(RUSAGE_SELF, &usage);
-	if (usage.ru_maxrss < RESIDENT_MIB << 10)
+	getrusage(RUSAGE_SELF, &used);
+	if (used.ru_maxrss < RESIDENT_MIB << 10)
 		return false;
-	printf("%ld MiB are resident\n", usage.ru_maxrss >> 10);
+	printf("%ld MiB are resident\n", used.ru_maxrss >> 10);
 	return !SANITIZED;
 }
 

@@ -67,7 +67,7 @@ void spot_paint(struct spot *spot, unsigned int lo, unsigned int hi, uint64_t st
 	for (unsigned int i = lo; i < hi; i++)
 		atomic_store(&spot->page[i].floor, stamp);
 	for (unsigned int i = lo; i < hi; i++) {
-		__atomic_store_n((uint64_t *)(void *)spot_page(spot, i), word_of(spot, i, stamp),
+		__atomic_store_n(tag_of(spot_page(spot, i)), word_of(spot, i, stamp),
 				 __ATOMIC_SEQ_CST);
 		atomic_store(&spot->page[i].current, stamp);
 	}

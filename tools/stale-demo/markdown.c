@@ -84,8 +84,9 @@ void show_markdown(FILE *to, const struct demo *demo)
 	struct utsname uts;
 
 	uname(&uts);
-	fprintf(to, "Linux %s %s, as %s, %u races each.\n\n", uts.release, uts.machine,
-		geteuid() ? "a user" : "root", demo->races);
+	fprintf(to, "Measured on Linux %s, %s, as %s; libfabric %s, UCX %s; %u races each.\n\n",
+		uts.release, uts.machine, geteuid() ? "a user" : "root", STALE_DEMO_LIBFABRIC,
+		STALE_DEMO_UCX, demo->races);
 	for (const struct monitor *m = monitors; m->name; m++)
 		if (shown(m))
 			fprintf(to, "- `%s`: %s\n", m->name, m->text);

@@ -100,11 +100,11 @@ unsigned int demo_findings(void)
 	return findings;
 }
 
-unsigned int demo_missing(void)
+unsigned int demo_unlinked(void)
 {
-	unsigned int missing = 0;
+	unsigned int unlinked = 0;
 
 	for (const struct monitor *m = monitors; m->name; m++)
-		missing += m->wanted && m->missing;
-	return missing;
+		unlinked += m->wanted && m->unlinked;
+	return unlinked;
 }

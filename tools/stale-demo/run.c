@@ -56,16 +56,23 @@ static bool find_file(const char *name, const char *installed, char *path)
 }
 
 /* Nobody but the monitor under test changes what a peer does. */
-static void set_environment(const struct monitor *monitor, const char *preload)
+static void set_environment(const struct monitor *monitor, const char *allocator,
+			    const char *preload)
 {
+	char both[2 * PATH_MAX];
+
 	static const char *const others[] = { "LD_PRELOAD", "FI_MR_CACHE_MONITOR",
 					      "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_EVENTS",
-					      "LIBHMM_MONITOR" };
+					      "LIBHMM_MONITOR",
+					      /* the allocator scene looks at what it gets */
+					      "MALLOC_PERTURB_" };
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		unsetenv(others[i]);
-	if (preload)
-		setenv("LD_PRELOAD", preload, 1);
+	snprintf(both, sizeof(both), "%s%s%s", allocator ? allocator : "",
+		 allocator && preload ? ":" : "", preload ? preload : "");
+	if (both[0])
+		setenv("LD_PRELOAD", both, 1);
 	if (monitor->hook_mode)
 		setenv("UCX_MEM_MMAP_HOOK_MODE", monitor->hook_mode, 1);
 }
@@ -85,7 +92,7 @@ static _Noreturn void exec_scene(const struct demo *demo, const struct monitor *
 		_exit(127);
 	if (monitor->preload && !find_file(monitor->preload, STALE_DEMO_LIB, preload))
 		_exit(127);
-	set_environment(monitor, monitor->preload ? preload : NULL);
+	set_environment(monitor, demo->preload, monitor->preload ? preload : NULL);
 	execl(path, path, monitor->name, scene, races, nobody, (char *)NULL);
 	_exit(127);
 }
@@ -131,6 +138,7 @@ static void end(struct job *job, int status, bool hung)
 		take_line(cell, line);
 	if (WIFEXITED(status) && WEXITSTATUS(status)) {
 		cell->result = RESULT_NO;
+		job->monitor->unlinked = true;
 		snprintf(cell->why, sizeof(cell->why), "%s",
 			 WEXITSTATUS(status) == 127 ? "not built" : "not linked");
 	}

@@ -211,6 +211,21 @@ static enum outcome run_own_uffd(struct stage *s)
 	return look(s, at);
 }
 
+/* The program wants to watch what is cached. */
+static enum outcome run_uffd_after(struct stage *s)
+{
+	char *at = stage_map();
+
+	if (!at)
+		return stage_failed(s, "mmap");
+	warm(s, at, BUFFER_PAGES);
+	if (!own_uffd(at, BUFFER_BYTES))
+		return stage_failed(s, "the program's userfaultfd");
+	if (!remap(at, BUFFER_BYTES))
+		return stage_failed(s, "munmap");
+	return look(s, at);
+}
+
 static enum outcome remapped(struct stage *s)
 {
 	char *at = stage_map();
@@ -226,12 +241,22 @@ static enum outcome remapped(struct stage *s)
 /* The process becomes a daemon: it goes on in a child. */
 static enum outcome go_on_in_child(struct stage *s, enum outcome (*run)(struct stage *s))
 {
-	pid_t pid = fork();
+	bool *cached =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
+	pid_t pid;
 
-	if (!pid)
-		_exit(run(s));
+	if (cached == MAP_FAILED)
+		return stage_failed(s, "mmap");
+	pid = fork();
+	if (!pid) {
+		enum outcome outcome = run(s);
+
+		*cached = s->cached;
+		_exit(outcome);
+	}
 	status = ended(pid);
+	s->cached |= *cached;
 	return status < 0 ? stage_broken(s, "the child was killed by a signal")
 			  : (enum outcome)status;
 }
@@ -271,10 +296,10 @@ static enum outcome run_loop(struct stage *s)
 }
 
 /* A page that the allocator has just got from the kernel. What it had before is not judged. */
-static bool fresh(const char *at)
+static bool fresh(char *at)
 {
 	for (unsigned int i = 0; i < BUFFER_PAGES; i++)
-		if (*(const volatile uint64_t *)(const void *)(at + i * PAGE_BYTES))
+		if (*(const volatile uint64_t *)tag_of(at + i * PAGE_BYTES))
 			return false;
 	return true;
 }
@@ -331,6 +356,8 @@ const struct scene sequence_scenes[] = {
 	{ "stack", "stacks of threads that ended", run_stack, SCENE_SEQUENCE },
 	{ "spawn", "children of posix_spawn and vfork, which unmap", run_spawn, SCENE_SEQUENCE },
 	{ "own-uffd", "the program has a userfaultfd on the memory", run_own_uffd, SCENE_SEQUENCE },
+	{ "uffd-after", "the program registers a userfaultfd on cached memory", run_uffd_after,
+	  SCENE_SEQUENCE },
 	{ "daemon-before", "daemon() before the first cache", run_daemon_before,
 	  SCENE_SEQUENCE | SCENE_EARLY },
 	{ "daemon-after", "daemon() after the first cache", run_daemon_after, SCENE_SEQUENCE },

@@ -88,18 +88,22 @@ void paint(char *at, unsigned int pages)
 	static uint64_t tag;
 
 	for (unsigned int i = 0; i < pages; i++)
-		__atomic_store_n((uint64_t *)(void *)(at + i * PAGE_BYTES),
+		__atomic_store_n(tag_of(at + i * PAGE_BYTES),
 				 __atomic_add_fetch(&tag, 1, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
-static bool right(const struct peer_use *held, const char *at, unsigned int pages)
+/*
+ * A page without a tag at its registration was registered with others, before it was painted. It
+ * cannot be judged.
+ */
+static bool right(const struct peer_use *held, char *at, unsigned int pages)
 {
 	uint64_t words[PIN_PAGES];
 
 	if (pin_words(held->id, (uint64_t)(uintptr_t)at, pages, words))
 		return false;
 	for (unsigned int i = 0; i < pages; i++)
-		if (words[i] != *(const uint64_t *)(const void *)(at + i * PAGE_BYTES))
+		if (words[i] && words[i] != *tag_of(at + i * PAGE_BYTES))
 			return false;
 	return true;
 }
