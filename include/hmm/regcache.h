@@ -101,7 +101,8 @@ struct hmm_regcache_ops {
  *	whomever, the cache makes it register no more; 0: no limit but @max_regions of struct
  *	hmm_mm_options. Beyond it memory is registered once
  * @max_merge: most bytes of a registration that is made larger than what was asked for, as it
- *	overlaps others, or touches others that are not larger than itself; 0: 64 MiB; 1: never
+ *	overlaps others, or touches others that are not larger than itself; 0: 64 MiB; 1: never.
+ *	Where registrations that touched others die early, no more are made larger for that
  * @align: a power of two: registrations begin and end at multiples of it; 0, or less than the page
  *	size: the page size. All up to there has to be mapped
  *

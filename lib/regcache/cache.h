@@ -77,6 +77,7 @@ struct entry {
 	_Atomic uint64_t used;            /* A: when, see struct tally */
 	uint32_t checks;                  /* C: HMM_CHECK_* that each hit needs */
 	bool indexed;                     /* L */
+	bool joined;                      /* L: it was made larger, as it touched others */
 	bool ended;                       /* L: too early, by a mutation */
 	struct hmm_regcache *cache;       /* C */
 	struct hmm_interval_notifier *ni; /* C: NULL: it is used once. Ends what a hit looks at */
@@ -98,6 +99,7 @@ struct miss {
 	uint64_t start; /* C */
 	uint64_t end;
 	uint32_t flags;
+	bool joined;       /* it is larger, as it touches others */
 	struct miss *next; /* L */
 };
 
@@ -124,10 +126,12 @@ struct hmm_regcache {
 	struct hint *hints; /* C: HINTS of them */
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed;   /* with lock: a miss is over, or a registration has ended */
-	struct miss *misses;      /* L */
-	struct entry *free;       /* L */
-	struct slab *slabs;       /* L */
+	pthread_cond_t changed; /* with lock: a miss is over, or a registration has ended */
+	struct miss *misses;    /* L */
+	struct entry *free;     /* L */
+	struct slab *slabs;     /* L */
+	/* L: larger registrations that were made of what touched; that died; that were not made */
+	uint64_t joins, joins_lost, joins_refused;
 	size_t hand;              /* L: of room.c: a place in the index */
 	uint64_t registered;      /* L: registrations that have not ended, and those being made */
 	_Atomic uint64_t entries; /* A: in the index; written under L */

@@ -70,6 +70,7 @@ struct entry *entry_new(struct hmm_regcache *c, const struct miss *m)
 	e->epoch = c->epoch;
 	e->bytes = e->r.length;
 	e->indexed = false;
+	e->joined = m->joined;
 	e->ended = false;
 	atomic_store(&e->state, ENTRY_REF);
 	return e;
@@ -338,6 +339,7 @@ void entry_reap_locked(struct hmm_regcache *c, struct doomed *doomed)
 		index_sweep(&c->index);
 	for (struct entry *e = list; e; e = next) {
 		next = atomic_load(&e->undead);
+		c->joins_lost += e->joined;
 		entry_unindex_locked(c, e, doomed);
 		if (hmm_mutation(HMM_MUTATION_CACHE_EARLY_FREE) && !e->ended) {
 			e->ended = true;

@@ -19,8 +19,24 @@ static bool is_live(const struct entry *e)
 	return atomic_load(&e->state) & ENTRY_LIVE;
 }
 
+/*
+ * Joining pays where buffers stay. Where each is a mapping of its own, which comes and goes, one
+ * that goes takes its neighbours with it. So there are no more joins while many of those that were
+ * made have died. From time to time one is forgotten.
+ */
+#define FORGET 64
+
+static bool may_touch(struct hmm_regcache *c)
+{
+	if (c->joins_lost <= 4 + c->joins / 4)
+		return true;
+	if (!(++c->joins_refused % FORGET))
+		c->joins_lost--;
+	return false;
+}
+
 /* Is the entry to be part of the registration of *all? */
-static bool joins(const struct hmm_regcache *c, const struct miss *want, const struct miss *all,
+static bool joins(struct hmm_regcache *c, const struct miss *want, const struct miss *all,
 		  const struct entry *e)
 {
 	const uint64_t end = entry_end(e);
@@ -29,12 +45,14 @@ static bool joins(const struct hmm_regcache *c, const struct miss *want, const s
 		return false;
 	if (max64(end, all->end) - min64(e->r.start, all->start) > c->limits.max_merge)
 		return false;
-	return (end > want->start && e->r.start < want->end) ||
-	       e->r.length <= all->end - all->start;
+	if (end > want->start && e->r.start < want->end)
+		return true;
+	return e->r.length <= all->end - all->start && may_touch(c);
 }
 
-static void join(struct miss *all, const struct entry *e)
+static void join(const struct miss *want, struct miss *all, const struct entry *e)
 {
+	all->joined |= entry_end(e) <= want->start || e->r.start >= want->end;
 	all->start = min64(all->start, e->r.start);
 	all->end = max64(all->end, entry_end(e));
 	all->flags |= e->r.flags;
@@ -56,9 +74,9 @@ void merge_choose(struct hmm_regcache *c, const struct miss *want, struct miss *
 
 	*all = *want;
 	for (size_t i = at; i < n && joins(c, want, all, index_at(&c->index, i)); i++)
-		join(all, index_at(&c->index, i));
+		join(want, all, index_at(&c->index, i));
 	for (; at && joins(c, want, all, index_at(&c->index, at - 1)); at--)
-		join(all, index_at(&c->index, at - 1));
+		join(want, all, index_at(&c->index, at - 1));
 	if (is_taken(c, all))
 		*all = *want;
 }
@@ -87,6 +105,7 @@ bool merge_insert(struct hmm_regcache *c, struct entry *e, struct doomed *doomed
 		return false;
 	}
 	e->indexed = true;
+	c->joins += e->joined;
 	atomic_fetch_add(&c->entries, 1);
 	atomic_fetch_add(&c->bytes, e->bytes);
 	return true;

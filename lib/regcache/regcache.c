@@ -167,6 +167,7 @@ static int take_request(const struct hmm_regcache *c, uint64_t addr, uint64_t le
 	want->start = addr & ~rest;
 	want->end = (addr + length + rest) & ~rest;
 	want->flags = flags & HMM_REGCACHE_WRITE;
+	want->joined = false;
 	want->next = NULL;
 	return 0;
 }

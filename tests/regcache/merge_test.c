@@ -79,6 +79,23 @@ static void pieces_are_registered_a_few_times(void **state)
 	munmap(p, N * PAGE);
 }
 
+/* One of two neighbours comes and goes, and takes the other with it, a few times. */
+static void joins_that_die_are_made_no_more(void **state)
+{
+	char *p = buffer(8 * PAGE);
+	int missed = 0;
+
+	registrar_open(&g, NULL);
+	for (int i = 0; i < 50; i++) {
+		missed += !hits(&g, p, 4 * PAGE);
+		assert_false(hits(&g, p + 4 * PAGE, 4 * PAGE));
+		replace(p + 4 * PAGE, 4 * PAGE);
+	}
+	assert_in_range(missed, 2, 10);
+	registrar_close(&g);
+	munmap(p, 8 * PAGE);
+}
+
 static void one_in_use_is_replaced_and_lives(void **state)
 {
 	char *p = buffer(16 * PAGE);
@@ -200,6 +217,7 @@ int main(void)
 		cmocka_unit_test(what_lies_inside_becomes_part),
 		cmocka_unit_test(what_touches_becomes_one),
 		cmocka_unit_test(pieces_are_registered_a_few_times),
+		cmocka_unit_test(joins_that_die_are_made_no_more),
 		cmocka_unit_test(one_in_use_is_replaced_and_lives),
 		cmocka_unit_test(nothing_merges_where_it_is_forbidden),
 		cmocka_unit_test(merging_has_a_limit),
