@@ -36,7 +36,7 @@ struct spot_page {
 struct spot {
 	unsigned int id;
 	const struct spot_kind *kind;
-	pthread_mutex_t lock; /* held by who changes it */
+	pthread_mutex_t lock; /* held by the thread that changes it */
 	_Atomic uintptr_t at; /* 0: it cannot be used here */
 	uint64_t stride;      /* bytes from page to page */
 	_Atomic uint64_t epoch, issued;

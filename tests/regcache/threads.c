@@ -27,7 +27,7 @@ static bool over(const struct storm *t)
 	return atomic_load(&t->stop) || atomic_load(&t->gets) >= t->rounds;
 }
 
-/* Who waits leaves the processor to the others, and to the library. */
+/* A thread that waits leaves the processor to the others, and to the library. */
 static void rest(void)
 {
 	const struct timespec pause = { 0, 20000 };
@@ -35,7 +35,7 @@ static void rest(void)
 	nanosleep(&pause, NULL);
 }
 
-/* Users and changers keep pace: so many gets for each change, whoever the kernel lets run. */
+/* Users and changers keep pace: so many gets for each change, however the kernel schedules. */
 static bool wait_users(const struct storm *t)
 {
 	while (!over(t) && atomic_load(&t->gets) < atomic_load(&t->changes) * t->calm)

@@ -19,14 +19,13 @@ static const char usage[] =
 	"      --limit MS      for a change that hangs, 100 to 600000 (3000)\n"
 	"      --sequences     longer sequences, too\n"
 	"      --preload LIB   every process with this allocator\n"
-	"      --all           every monitor and sequence; one that was not built is an error\n"
+	"      --all           every monitor and sequence; status 3 if one was not built\n"
 	"  -j, --json          JSON\n"
 	"      --markdown      the tables of docs/monitors.md; implies --sequences\n"
 	"      --list          the monitors and the changes\n"
 	"  -v, --verbose       what the peers say\n"
 	"  -h, --help          this text\n\n"
-	"Status: 1 if libhmm was to prevent it and did not, 2 bad options, 3 with --all if\n"
-	"one was not built.\n";
+	"Status: 1 if libhmm was to prevent it and did not, 2 bad options, 3 see --all.\n";
 
 enum {
 	OPTION_LIMIT = 256,

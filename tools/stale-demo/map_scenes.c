@@ -127,7 +127,7 @@ static int other_madvise(void *at, size_t bytes, int advice)
 int uring_madvise(void *at, size_t bytes, int advice)
 {
 	struct io_uring ring;
-	struct io_uring_cqe *cqe;
+	struct io_uring_cqe *cqe = NULL;
 	int ret = io_uring_queue_init(2, &ring, 0);
 
 	if (ret)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Pins: what the stub device knows of each registration, a word of each page. That word is the
- * page's tag. It lies where no allocator keeps anything, and whoever changes a mapping paints one
- * there that was never used before. A pin with another tag than the page is of a page that is no
- * longer mapped.
+ * page's tag. It lies where no allocator keeps anything, and a scene that changes a mapping paints
+ * one there that was never used before. A pin with another tag than the page is of a page that is
+ * no longer mapped.
  *
  * pin_words() tells what the device sees now. With tags alone that is what was there when the
  * registration was made. With io_uring the registration is a registered buffer, and the device's

@@ -69,8 +69,8 @@ char *stage_map(void);
 bool map_at(char *at, size_t bytes);
 
 /*
- * A tag that was never used, in each page. Only in new pages: the tag that a registration saw counts
- * as the page.
+ * A tag that was never used, in each page. Only in new pages: the tag that a registration saw
+ * counts as the page.
  */
 void paint(char *at, unsigned int pages);
 /*
