@@ -75,7 +75,8 @@ static void *use_stack(void *arg)
 /* The stack of a thread that has ended is mapped anew for the next one. */
 static void stacks_that_come_and_go(void **state)
 {
-	const size_t bytes = 64 * PAGE;
+	/* Sanitizers need as much. */
+	const size_t bytes = 2 * MIB;
 	char *stack = map_anon(bytes, RW);
 	pthread_attr_t attr;
 
