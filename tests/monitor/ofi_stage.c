@@ -107,6 +107,15 @@ struct monitor_counters *stage_counters(void)
 	return &stats->ofi;
 }
 
+struct hmm_mm *stage_space(void)
+{
+	struct hmm_mm *(*entry)(void) =
+		(struct hmm_mm * (*)(void)) dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
+
+	CHECK(entry && entry());
+	return entry();
+}
+
 struct ofi_cache *stage_cache(void)
 {
 	return first;

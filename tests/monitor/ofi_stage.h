@@ -48,7 +48,11 @@ void stage_begin(void);
 int stage_import(void);
 struct ofi_cache *stage_open(void);
 
+struct hmm_mm;
+
 struct monitor_counters *stage_counters(void);
+/* The space that the monitor has attached. */
+struct hmm_mm *stage_space(void);
 struct ofi_cache *stage_cache(void);
 
 /* Registrations that were made in this process; each called the function, if one is set. */
