@@ -192,9 +192,11 @@ static void *cached(void)
 
 	paint(buf, BUF);
 	transfer(buf, BUF);
-	for (int i = 0; i < TRIES; i++)
+	for (int i = 0; i < TRIES; i++) {
 		if (found_again(buf))
 			return buf;
+		usleep(10000);
+	}
 	FAIL("nothing is cached\n");
 }
 
