@@ -23,6 +23,7 @@
 #define LIB_REGCACHE_CACHE_H
 
 #include "space/space.h"
+#include "base/deadline.h"
 
 #include <hmm/regcache.h>
 
@@ -48,16 +49,18 @@ struct index {
 };
 
 /*
- * Where a request that began at this address was found last: hits of 10,000 entries then look at
- * two lines of memory instead of at fourteen. Written by anybody, and a guess only: whether the
+ * Where requests that began at these addresses were found last: hits of 10,000 entries then look at
+ * two lines of memory instead of at fourteen. Written by anybody, and guesses only: whether the
  * entry fits is asked when there is a reference to it.
  */
-struct hint {
-	_Atomic uint64_t start;
-	struct entry *_Atomic entry;
-};
+#define HINT_WAYS 4
 
-#define HINT_BITS 14
+struct hint {
+	_Atomic uint64_t start[HINT_WAYS];
+	struct entry *_Atomic entry[HINT_WAYS];
+} __attribute__((aligned(64)));
+
+#define HINT_BITS 12
 #define HINTS (1U << HINT_BITS)
 
 /*
@@ -123,7 +126,8 @@ struct hmm_regcache {
 	void *priv;                         /* C */
 	uint64_t epoch;                     /* C */
 	struct index index;
-	struct hint *hints; /* C: HINTS of them */
+	struct hint *hints;         /* C: HINTS of them */
+	_Atomic uint32_t hint_turn; /* A: which way is overwritten next */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* with lock: a miss is over, or a registration has ended */
@@ -209,13 +213,28 @@ void entries_end(struct hmm_regcache *c);
 /* Gives back their memory. */
 void entries_fini(struct hmm_regcache *c);
 
+/* How long a call may wait. The clock is read when it has to wait, as a hit has not. */
+struct wait {
+	uint64_t timeout_ns;
+	uint64_t deadline;
+	bool begun;
+};
+
+static inline uint64_t wait_until(struct wait *w)
+{
+	if (!w->begun)
+		w->deadline = deadline_after(w->timeout_ns);
+	w->begun = true;
+	return w->deadline;
+}
+
 /* ---- hit.c ---------------------------------------------------------------------------------- */
 
 /* 0; -ENOENT; -ETIME; -ESRCH; -errno of a seccomp filter. */
-int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uint64_t deadline,
+int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, struct wait *wait,
 	struct entry **e);
 /* Is it still what is mapped? 0; -ESTALE; -ETIME; -ESRCH; -errno of a seccomp filter. */
-int stands(struct entry *e, unsigned int flags, uint64_t deadline);
+int stands(struct entry *e, unsigned int flags, struct wait *wait);
 
 /* ---- miss.c --------------------------------------------------------------------------------- */
 

@@ -81,16 +81,16 @@ static __attribute__((noinline)) int look(const struct entry *e, unsigned int fl
 	return range_check_until(&range, checks, deadline);
 }
 
-int stands(struct entry *e, unsigned int flags, uint64_t deadline)
+int stands(struct entry *e, unsigned int flags, struct wait *wait)
 {
 	struct hmm_mm *mm = e->cache->mm;
 	const bool ordered = flags & HMM_REGCACHE_ORDERED;
 	int ret;
 
 	if (__builtin_expect(e->checks || stale_undelivered(mm), 0))
-		return look(e, flags, deadline);
+		return look(e, flags, wait_until(wait));
 	ret = ask(mm, e, ordered);
-	return __builtin_expect(ret == -EAGAIN, 0) ? settle(mm, e, ordered, deadline) : ret;
+	return __builtin_expect(ret == -EAGAIN, 0) ? settle(mm, e, ordered, wait_until(wait)) : ret;
 }
 
 /* The entry may have become another one before the reference was taken. */
@@ -110,23 +110,54 @@ static bool take_fitting(struct hmm_regcache *c, struct entry *e, const struct m
 	return false;
 }
 
-static struct entry *find(struct hmm_regcache *c, const struct miss *want)
+static struct hint *hint_of(const struct hmm_regcache *c, uint64_t start)
 {
-	struct hint *hint = &c->hints[(want->start >> HMM_PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL >>
-				      (64 - HINT_BITS)];
-	struct entry *e;
+	uint64_t hash = (start >> HMM_PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL;
 
-	if (atomic_load_explicit(&hint->start, memory_order_relaxed) == want->start) {
-		e = atomic_load_explicit(&hint->entry, memory_order_acquire);
-		if (take_fitting(c, e, want))
-			return e;
-	}
-	e = index_find(&c->index, want->start);
+	/* Twice, as buffers may be at multiples of a power of two. */
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;
+	return &c->hints[hash >> (64 - HINT_BITS)];
+}
+
+static uint64_t start_at(const struct hint *hint, unsigned int way)
+{
+	return atomic_load_explicit(&hint->start[way], memory_order_relaxed);
+}
+
+/* The way with that address; 0 if there is none. Which one it is is not guessed by a branch. */
+static unsigned int way_of(const struct hint *hint, uint64_t start)
+{
+	return (start_at(hint, 1) == start) | (start_at(hint, 2) == start) << 1 |
+	       (start_at(hint, 3) == start) * 3;
+}
+
+static __attribute__((noinline)) struct entry *search(struct hmm_regcache *c, struct hint *hint,
+						      const struct miss *want)
+{
+	struct entry *e = index_find(&c->index, want->start);
+	unsigned int way = way_of(hint, want->start) % HINT_WAYS;
+
 	if (!take_fitting(c, e, want))
 		return NULL;
-	atomic_store_explicit(&hint->entry, e, memory_order_release);
-	atomic_store_explicit(&hint->start, want->start, memory_order_relaxed);
+	if (start_at(hint, way) != want->start)
+		way = atomic_fetch_add_explicit(&c->hint_turn, 1, memory_order_relaxed) % HINT_WAYS;
+	atomic_store_explicit(&hint->entry[way], e, memory_order_release);
+	atomic_store_explicit(&hint->start[way], want->start, memory_order_relaxed);
 	return e;
+}
+
+static struct entry *find(struct hmm_regcache *c, const struct miss *want)
+{
+	struct hint *hint = hint_of(c, want->start);
+	const unsigned int way = way_of(hint, want->start) % HINT_WAYS;
+	struct entry *e;
+
+	if (__builtin_expect(start_at(hint, way) == want->start, 1)) {
+		e = atomic_load_explicit(&hint->entry[way], memory_order_acquire);
+		if (__builtin_expect(take_fitting(c, e, want), 1))
+			return e;
+	}
+	return search(c, hint, want);
 }
 
 static void note(struct hmm_regcache *c, struct entry *e)
@@ -139,7 +170,7 @@ static void note(struct hmm_regcache *c, struct entry *e)
 	atomic_store_explicit(&e->used, now + 1, memory_order_relaxed);
 }
 
-int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uint64_t deadline,
+int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, struct wait *wait,
 	struct entry **out)
 {
 	struct entry *e = find(c, want);
@@ -147,7 +178,7 @@ int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, uin
 
 	if (!e)
 		return -ENOENT;
-	ret = stands(e, flags, deadline);
+	ret = stands(e, flags, wait);
 	if (__builtin_expect(ret, 0)) {
 		if (ret == -ESTALE) {
 			count(&c->stale, 1);

@@ -185,16 +185,16 @@ static __attribute__((noinline)) int get_inherited(struct hmm_regcache *c, const
 }
 
 static __attribute__((noinline)) int get_new(struct hmm_regcache *c, const struct miss *want,
-					     unsigned int flags, uint64_t deadline,
+					     unsigned int flags, struct wait *wait,
 					     struct entry **e)
 {
 	HMM_CANCEL_POINT;
 	int ret;
 
 	if (flags & HMM_REGCACHE_ONCE)
-		return miss_once(c, want, deadline, e);
-	while ((ret = miss(c, want, deadline, e)) > 0) {
-		ret = hit(c, want, flags, deadline, e);
+		return miss_once(c, want, wait_until(wait), e);
+	while ((ret = miss(c, want, wait_until(wait), e)) > 0) {
+		ret = hit(c, want, flags, wait, e);
 		if (ret != -ENOENT)
 			break;
 	}
@@ -207,18 +207,17 @@ int hmm_regcache_get(struct hmm_regcache *c, uint64_t addr, uint64_t length, uns
 	DEBUG_CALL(c->mm, DEBUG_BLOCKS);
 	struct entry *e = NULL;
 	struct miss want;
-	uint64_t deadline;
+	struct wait wait = { .timeout_ns = timeout_ns };
 	int ret = take_request(c, addr, length, flags, &want);
 
 	if (ret)
 		return ret;
-	deadline = timeout_ns ? deadline_after(timeout_ns) : 0;
 	if (__builtin_expect(mm_alive(c->mm), 0)) {
 		ret = get_inherited(c, &want, flags, &e);
 	} else {
-		ret = hit(c, &want, flags, deadline, &e);
+		ret = hit(c, &want, flags, &wait, &e);
 		if (__builtin_expect(ret == -ENOENT, 0) && !(flags & HMM_REGCACHE_HIT))
-			ret = get_new(c, &want, flags, deadline, &e);
+			ret = get_new(c, &want, flags, &wait, &e);
 	}
 	if (!ret)
 		*r = &e->r;
@@ -243,6 +242,7 @@ int hmm_regcache_check(struct hmm_regcache *c, const struct hmm_registration *r,
 	DEBUG_CALL(c->mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
 	struct entry *e = (struct entry *)(uintptr_t)r;
+	struct wait wait = { .timeout_ns = HMM_FOREVER };
 	int ret = mm_alive(c->mm);
 
 	if (!r || flags & ~HMM_REGCACHE_ORDERED)
@@ -251,7 +251,7 @@ int hmm_regcache_check(struct hmm_regcache *c, const struct hmm_registration *r,
 		return ret;
 	if (!e->ni)
 		return -ESTALE;
-	ret = stands(e, flags, 0);
+	ret = stands(e, flags, &wait);
 	if (ret == -ESTALE)
 		entry_outdate(c, e);
 	return !ret || ret == -ESRCH ? ret : -ESTALE;

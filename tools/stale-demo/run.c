@@ -37,22 +37,30 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Beside this executable, in another folder of the build, or installed. False: nowhere. */
+/*
+ * Beside this executable, in another folder of the build, or installed, below another root perhaps.
+ * False: nowhere.
+ */
 static bool find_file(const char *name, const char *installed, char *path)
 {
+	const size_t bin = strlen(STALE_DEMO_BIN);
 	char self[PATH_MAX] = ".";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t length;
+
 	if (n > 0) {
 		self[n] = 0;
 		*strrchr(self, '/') = 0;
 	}
-	for (int i = 0; i < 3; i++) {
-		n = snprintf(path, PATH_MAX, "%s%s/%s", i < 2 ? self : installed,
-			     i == 1 ? "/../../monitor" : "", name);
+	for (int i = 0; i < 2; i++) {
+		n = snprintf(path, PATH_MAX, "%s%s/%s", self, i ? "/../../monitor" : "", name);
 		if (n < PATH_MAX && !access(path, R_OK))
 			return true;
 	}
-	return false;
+	length = strlen(self);
+	length = length < bin || strcmp(self + length - bin, STALE_DEMO_BIN) ? 0 : length - bin;
+	n = snprintf(path, PATH_MAX, "%.*s%s/%s", (int)length, self, installed, name);
+	return n < PATH_MAX && !access(path, R_OK);
 }
 
 /* Nobody but the monitor under test changes what a peer does. */
