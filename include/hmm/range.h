@@ -113,8 +113,9 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * hmm_interval_read_retry() with range->notifier_seq. If that is false, what was pinned is what is
  * mapped, and every later change is told.
  *
- * The cost does not depend on the size of the range: it is a few system calls for each mapping that
- * is not registered yet, and one for each that is.
+ * The cost of anonymous memory does not depend on the size of the range: it is a few system calls
+ * for each mapping. Of a file's mapping that is not registered yet the pages in the page cache are
+ * mapped first, as hmm_range_fault() does, so that the program's own faults stay few.
  *
  * Context: as hmm_range_fault().
  * Return: 0; -EOPNOTSUPP a part cannot be watched (special mappings, memory of another userfaultfd,

@@ -126,7 +126,7 @@ def test_each_package_holds_its_files(folder):
         "libhmm-dev": headers | {"usr/lib/*/libhmm.so", "usr/lib/*/libhmm.a",
                                  "usr/lib/*/pkgconfig/libhmm.pc"},
         "hmm-tools": {"usr/bin/hmm", "usr/lib/*/libhmm-debug.so", "usr/lib/*/libhmm-preload.so",
-                      "usr/share/man/man1/hmm.1.gz"},
+                      "usr/share/man/man1/hmm.1.gz", "usr/share/man/man1/hmm-exec.1.gz"},
         "export-audit": {"usr/bin/export-audit", "usr/share/man/man1/export-audit.1.gz"},
     }
     for name, expected in whole.items():
