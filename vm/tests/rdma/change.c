@@ -87,8 +87,9 @@ static void remap_mremap_onto(struct buffer *buffer)
 
 static void remap_mremap_away(struct buffer *buffer)
 {
-	char *away =
-		mremap(buffer->addr, buffer->len, buffer->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	/* libc passes a fifth argument whether there is one or not, and the kernel looks at it. */
+	char *away = mremap(buffer->addr, buffer->len, buffer->len,
+			    MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 
 	if (away == MAP_FAILED)
 		die("mremap away: %s", strerror(errno));

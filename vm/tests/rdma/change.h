@@ -31,6 +31,9 @@ extern const struct change changes[];
 /* Whether the list, names with commas between them or "all", has this change. */
 bool change_is_wanted(const struct change *change, const char *list);
 
+/* Rounds between two changes: a monitor may let a cache keep memory only after its second use. */
+#define CHANGE_USES 4
+
 /* Fills the buffer with the data of a round. */
 void buffer_fill(const struct buffer *buffer, uint64_t round);
 /* How many bytes are not those of this round. */

@@ -34,7 +34,7 @@ static unsigned try_change(int rank, const struct change *change, size_t len, un
 
 	own->make(&buffer);
 	for (round = 0; round < rounds; round++) {
-		if (round && !rank)
+		if (!rank && round && round % CHANGE_USES == 0)
 			own->remap(&buffer);
 		wrong += !one_round(rank, &buffer, round);
 	}
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 	const char *wanted = "all";
 	const struct change *change;
 	size_t len = 256 << 10;
-	unsigned rounds = 8, wrong = 0;
+	unsigned rounds = 3 * CHANGE_USES, wrong = 0;
 	int i, rank, ranks;
 
 	MPI_Init(&argc, &argv);

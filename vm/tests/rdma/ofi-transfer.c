@@ -154,7 +154,7 @@ static unsigned try_change(struct side sides[2], const struct change *change, si
 	changes[0].make(&lasting);
 	change->make(&changing);
 	for (round = 0; round < rounds; round++) {
-		if (round)
+		if (round && round % CHANGE_USES == 0)
 			change->remap(&changing);
 		wrong += !one_round(sides, &changing, &lasting, round);
 	}
@@ -171,7 +171,7 @@ int main(int argc, char **argv)
 	const struct change *change;
 	struct side sides[2] = { 0 };
 	size_t len = 256 << 10;
-	unsigned rounds = 8, wrong = 0;
+	unsigned rounds = 3 * CHANGE_USES, wrong = 0;
 	int i;
 
 	for (i = 1; i + 1 < argc; i += 2) {
