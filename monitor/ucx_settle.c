@@ -113,9 +113,10 @@ static bool settled(void)
 
 	if (!mm)
 		return false;
+	/* A number above 0: so many had changed, and are being delivered. */
 	if (ucx_watch_has_files())
 		err = hmm_mm_check_files(mm);
-	if (!err)
+	if (err >= 0)
 		err = hmm_mm_barrier(mm, ucx_patience());
 	ucx_learn(err);
 	return !err && deliver_wait(WAIT_NS);

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Nothing hangs: memory is unmapped under libfabric's locks, forks, and a pump that is stalled. */
+#include "ofi_stage.h"
+
+#include <hmm/hmm.h>
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS 1000000ULL
+
+extern pthread_rwlock_t mm_list_rwlock;
+extern pthread_mutex_t mm_state_lock;
+
+static struct hmm_mm *monitored_space(void)
+{
+	struct hmm_mm *(*entry)(void) =
+		(struct hmm_mm * (*)(void)) dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
+
+	CHECK(entry && entry());
+	return entry();
+}
+
+/* A thread that frees under a lock that the deliverer needs is released at once. */
+static void run_unmap_under_locks(void)
+{
+	uint64_t *at = stage_map();
+
+	stage_begin();
+	for (unsigned int n = 0; n < 200; n++) {
+		uint64_t begin;
+
+		stage_warm(stage_cache(), at);
+		pthread_rwlock_wrlock(&mm_list_rwlock);
+		pthread_mutex_lock(&mm_state_lock);
+		pthread_mutex_lock(ofi_cache_lock());
+		begin = stage_now_ns();
+		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
+		CHECK(stage_now_ns() - begin < 5000 * MS);
+		pthread_mutex_unlock(ofi_cache_lock());
+		pthread_mutex_unlock(&mm_state_lock);
+		pthread_rwlock_unlock(&mm_list_rwlock);
+		stage_paint(at);
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+	}
+}
+
+/* ---- a stalled pump -------------------------------------------------------------------------- */
+
+#define STALL_NS (2000 * MS)
+
+static _Atomic bool stalling;
+
+static void sleep_ns(uint64_t ns)
+{
+	const struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000ULL),
+				     .tv_nsec = (long)(ns % 1000000000ULL) };
+
+	nanosleep(&ts, NULL);
+}
+
+static int stall(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+{
+	(void)ni;
+	(void)inv;
+	(void)priv;
+	atomic_store(&stalling, true);
+	sleep_ns(STALL_NS);
+	atomic_store(&stalling, false);
+	return 0;
+}
+
+static void *unmap(void *at)
+{
+	munmap(at, BUFFER);
+	return NULL;
+}
+
+static uint64_t longest_use(uint64_t *at)
+{
+	uint64_t longest = 0;
+
+	while (atomic_load(&stalling)) {
+		const uint64_t begin = stage_now_ns();
+		uint64_t took;
+
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+		took = stage_now_ns() - begin;
+		longest = took > longest ? took : longest;
+	}
+	return longest;
+}
+
+/* A driver's callback holds the pump: registrations are made each time meanwhile, soon. */
+static void run_stalled(void)
+{
+	static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops),
+							      .invalidate = stall };
+	uint64_t *at = stage_map();
+	uint64_t *slow = stage_map();
+	struct hmm_interval_notifier *ni;
+	pthread_t thread;
+	uint64_t longest;
+
+	stage_begin();
+	CHECK(!mprotect((char *)slow + BUFFER - 4096, 4096, PROT_READ));
+	stage_warm(stage_cache(), at);
+	stage_warm(stage_cache(), slow);
+	CHECK(!hmm_interval_notifier_insert(monitored_space(), (uintptr_t)slow, BUFFER, &ops, NULL,
+					    &ni));
+	CHECK(!pthread_create(&thread, NULL, unmap, slow));
+	while (!atomic_load(&stalling))
+		sched_yield();
+	longest = longest_use(at);
+	printf("the longest use took %llu us\n", (unsigned long long)longest / 1000);
+	CHECK(longest < 500 * MS); /* 100 ms, and a busy machine */
+	pthread_join(thread, NULL);
+	hmm_interval_notifier_remove(ni);
+	stage_warm(stage_cache(), at);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void lock_cache(void)
+{
+	pthread_mutex_lock(ofi_cache_lock());
+}
+
+static void unlock_cache(void)
+{
+	pthread_mutex_unlock(ofi_cache_lock());
+}
+
+static _Atomic bool done;
+
+static void *remap_all_the_time(void *arg)
+{
+	uint64_t *at = stage_map();
+
+	(void)arg;
+	while (!atomic_load(&done)) {
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+		stage_use(stage_cache(), at);
+		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
+		stage_paint(at);
+	}
+	return NULL;
+}
+
+static void child_uses(uint64_t *at)
+{
+	for (unsigned int n = 0; n < 4; n++)
+		if (stage_use(stage_cache(), at) != USE_MISS)
+			_exit(1);
+	if (munmap(at, BUFFER) || !stage_map_at(at))
+		_exit(2);
+	stage_paint(at);
+	_exit(stage_use(stage_cache(), at) == USE_MISS ? 0 : 3);
+}
+
+/*
+ * A handler that was registered before the library's takes libfabric's lock after them, while
+ * another thread may hold it and ask the library.
+ */
+static void run_forks(void)
+{
+	uint64_t *at = stage_map();
+	pthread_t thread;
+	int status;
+
+	CHECK(!pthread_atfork(lock_cache, unlock_cache, unlock_cache));
+	stage_begin();
+	stage_warm(stage_cache(), at);
+	CHECK(!pthread_create(&thread, NULL, remap_all_the_time, NULL));
+	for (unsigned int n = 0; n < 100; n++) {
+		const uint64_t begin = stage_now_ns();
+		pid_t pid = fork();
+
+		CHECK(pid >= 0);
+		if (!pid)
+			child_uses(at);
+		CHECK(stage_now_ns() - begin < 5000 * MS);
+		CHECK(waitpid(pid, &status, 0) == pid && !status);
+	}
+	atomic_store(&done, true);
+	pthread_join(thread, NULL);
+	stage_warm(stage_cache(), at);
+	CHECK(!atomic_load(&stage_counters()->stale_prevented) ||
+	      atomic_load(&stage_counters()->invalidations));
+}
+
+/* A fork takes nothing from the parent's cache: pinned pages stay the parent's. */
+static void run_fork_keeps(void)
+{
+	uint64_t *at = stage_map();
+	int status;
+
+	stage_begin();
+	stage_warm(stage_cache(), at);
+	for (unsigned int n = 0; n < 10; n++) {
+		pid_t pid = fork();
+
+		CHECK(pid >= 0);
+		if (!pid)
+			_exit(0);
+		CHECK(waitpid(pid, &status, 0) == pid && !status);
+		CHECK(stage_use(stage_cache(), at) == USE_HIT);
+	}
+}
+
+/* ---- signals, end of the process ------------------------------------------------------------- */
+
+static uint64_t *handled;
+
+static void remap_in_handler(int sig)
+{
+	(void)sig;
+	if (munmap(handled, BUFFER) || !stage_map_at(handled))
+		_exit(4);
+	stage_paint(handled);
+}
+
+static void run_signal_unmaps(void)
+{
+	uint64_t *at = stage_map();
+	const struct itimerspec often = { .it_interval.tv_nsec = 500000,
+					  .it_value.tv_nsec = 500000 };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	timer_t timer;
+
+	handled = stage_map();
+	stage_begin();
+	CHECK(signal(SIGUSR1, remap_in_handler) != SIG_ERR);
+	CHECK(!timer_create(CLOCK_MONOTONIC, &event, &timer));
+	CHECK(!timer_settime(timer, 0, &often, NULL));
+	for (uint64_t end = stage_now_ns() + 500 * MS; stage_now_ns() < end;) {
+		struct ofi_held *held;
+		uint64_t id;
+
+		CHECK(!ofi_cache_get(stage_cache(), (uintptr_t)handled, BUFFER, &id, &held));
+		ofi_cache_put(stage_cache(), held);
+		stage_use(stage_cache(), at);
+	}
+	timer_delete(timer);
+	signal(SIGUSR1, SIG_IGN);
+	CHECK(stage_use(stage_cache(), handled) != USE_STALE);
+}
+
+static void *busy(void *arg)
+{
+	uint64_t *at = stage_map();
+
+	(void)arg;
+	for (;;) {
+		stage_use(stage_cache(), at);
+		munmap(at, BUFFER);
+		stage_map_at(at);
+	}
+	return NULL;
+}
+
+/* exit() runs while threads register and unmap. */
+static void run_exit_busy(void)
+{
+	pthread_t thread;
+
+	stage_begin();
+	for (int i = 0; i < 3; i++)
+		CHECK(!pthread_create(&thread, NULL, busy, NULL));
+	sleep_ns(100 * MS);
+	exit(0);
+}
+
+/* ---- the thread that asks is cancelled ------------------------------------------------------- */
+
+static void *used_until_cancelled(void *at)
+{
+	for (;;) {
+		stage_use(stage_cache(), at);
+		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
+		stage_paint(at);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+static void run_cancelled(void)
+{
+	uint64_t *at = stage_map();
+
+	stage_begin();
+	for (int i = 0; i < 100; i++) {
+		pthread_t thread;
+
+		CHECK(!pthread_create(&thread, NULL, used_until_cancelled, at));
+		sleep_ns(MS);
+		pthread_cancel(thread);
+		pthread_join(thread, NULL);
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+	}
+	stage_warm(stage_cache(), at);
+}
+
+const struct scenario lock_scenarios[] = {
+	{ "unmap-under-locks", run_unmap_under_locks },
+	{ "stalled", run_stalled },
+	{ "forks", run_forks },
+	{ "fork-keeps", run_fork_keeps },
+	{ "signal-unmaps", run_signal_unmaps },
+	{ "exit-busy", run_exit_busy },
+	{ "cancelled", run_cancelled },
+	{ NULL, NULL },
+};
