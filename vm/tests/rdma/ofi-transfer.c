@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LIMIT_S 20
+#define LIMIT_S 40
 
 struct side {
 	struct fi_info *info;
