@@ -95,10 +95,21 @@ static unsigned int checks_of(const struct hmm_range *range, unsigned int checks
 	return checks & HMM_CHECK_ALL;
 }
 
-int range_check(const struct hmm_range *range, unsigned int checks)
+/* Has nothing happened to the range, and is nothing in flight? */
+static bool quiet(const struct hmm_range *range, unsigned int checks)
 {
 	struct hmm_interval_notifier *ni = range->notifier;
-	struct hmm_mm *mm = ni_mm(ni);
+
+	if (stale_undelivered(ni_mm(ni)))
+		return false;
+	if (checks & HMM_CHECK_ORDERED)
+		return !ni_stale_ordered(ni, range->notifier_seq);
+	return !hmm_interval_stale(ni, range->notifier_seq);
+}
+
+int range_check(const struct hmm_range *range, unsigned int checks)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
 	const unsigned int all = checks_of(range, checks);
 	int err = mm_alive(mm);
 
@@ -106,11 +117,7 @@ int range_check(const struct hmm_range *range, unsigned int checks)
 		return err;
 	if (all && !stands(mm, range, all))
 		return -ESTALE;
-	if (stale_undelivered(mm))
-		return -ESTALE;
-	if (checks & HMM_CHECK_ORDERED)
-		return ni_stale_ordered(ni, range->notifier_seq) ? -ESTALE : 0;
-	return hmm_interval_stale(ni, range->notifier_seq) ? -ESTALE : 0;
+	return quiet(range, checks) ? 0 : -ESTALE;
 }
 
 int hmm_range_check(const struct hmm_range *range, unsigned int checks)
@@ -123,42 +130,37 @@ int hmm_range_check(const struct hmm_range *range, unsigned int checks)
 }
 
 /*
- * Was it refused for its own sake? Once nothing is in flight the sequence tells whether an event
- * was about the range. If none was, a second refusal is that of a check.
+ * A check may say no because a change of other memory is in flight. If it was quiet before and
+ * after, the check has said no for the range's own sake.
  */
-static int refused(const struct hmm_range *range, unsigned int checks, uint64_t deadline)
-{
-	struct hmm_interval_notifier *ni = range->notifier;
-	uint64_t seq;
-	int err = ni_read_begin(ni, deadline, &seq);
-
-	if (err)
-		return err;
-	if (ni_told(ni, range->notifier_seq))
-		return -ESTALE;
-	if (stale_undelivered(ni_mm(ni)) || hmm_interval_stale(ni, range->notifier_seq))
-		return -EAGAIN;
-	err = range_check(range, checks);
-	if (err != -ESTALE || stale_undelivered(ni_mm(ni)) ||
-	    hmm_interval_stale(ni, range->notifier_seq))
-		return err == -ESTALE ? -EAGAIN : err;
-	return -ESTALE;
-}
-
 int range_check_until(const struct hmm_range *range, unsigned int checks, uint64_t deadline)
 {
-	int err = range_check(range, checks);
+	struct hmm_mm *mm = ni_mm(range->notifier);
+	const unsigned int all = checks_of(range, checks);
+	bool was_quiet = false;
 
-	for (unsigned int round = 0; err == -ESTALE; round++) {
-		err = refused(range, checks, deadline);
-		if (err != -EAGAIN)
-			break;
-		if (deadline_passed(deadline))
+	mm_refused_forget();
+	for (unsigned int round = 0;; round++) {
+		const bool looked = !all || stands(mm, range, all);
+		const bool is_quiet = quiet(range, checks);
+		int err = mm_alive(mm);
+
+		if (!err && looked && is_quiet)
+			return 0;
+		if (!err &&
+		    (ni_told(range->notifier, range->notifier_seq) || (was_quiet && is_quiet)))
+			return -ESTALE;
+		if (!err)
+			err = mm_refused();
+		if (err)
+			return err;
+		/* When it has just become quiet the next look tells. */
+		if (!(is_quiet && !was_quiet) && deadline_passed(deadline))
 			return -ETIME;
-		deadline_spin(round);
-		err = range_check(range, checks);
+		if (!is_quiet)
+			deadline_spin(round);
+		was_quiet = is_quiet;
 	}
-	return err;
 }
 
 int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks, uint64_t timeout_ns)

@@ -4,10 +4,11 @@
  *
  *	registers and tracks each mapping
  *	reads the sequence
- *	looks whether each mapping is still the same and really registered
+ *	looks whether each mapping is still the same and really registered, and for discards
  *
- * A change before the sequence was read has unregistered memory or replaced a mapping, which the
- * last step finds. A change after it raises an event, as the memory is registered.
+ * A change before the sequence was read has unregistered memory, replaced a mapping, or is a
+ * discard that may not have ended. The last step finds these. A change after it raises an event, as
+ * the memory is registered.
  */
 #include "range/check.h"
 #include "files/files.h"
@@ -15,6 +16,7 @@
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
+#include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "kernel/pagemap.h"
@@ -103,17 +105,19 @@ static int attempt(struct hmm_range *r, uint64_t deadline)
 
 	if (!err)
 		err = watch_mappings(r, deadline);
-	if (err)
-		return err;
-	if (discard_pending(mm, r->start, r->end))
-		return -EINPROGRESS;
-	err = ni_read_begin(r->notifier, deadline, &r->notifier_seq);
+	/* What other threads have read for the pump is not handled yet, and will change it. */
+	if (!err && gate_has_thieves(mm))
+		return -EAGAIN;
+	if (!err)
+		err = ni_read_begin(r->notifier, deadline, &r->notifier_seq);
 	if (err)
 		return err;
 	hmm_hook(HMM_POINT_SNAPSHOT);
 	err = all_watched(r, deadline);
-	/* A discard that was announced meanwhile has changed the sequence, or is about to. */
-	return err;
+	if (err)
+		return err;
+	/* After the sequence: a discard that is announced from now on changes it. */
+	return discard_pending_fault(mm, r->start, r->end, r) ? -EINPROGRESS : 0;
 }
 
 int range_watch(struct hmm_range *range, uint64_t timeout_ns)

@@ -157,6 +157,50 @@ static void a_pending_discard_is_waited_for_and_then_refused(void **state)
 	hmm_mm_detach(mm);
 }
 
+/* Linked in the place of the library's: what happens just before the sequence is read. */
+int __real_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
+
+static char *discarded_before_the_sequence;
+
+int __wrap_ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
+{
+	char *p = discarded_before_the_sequence;
+
+	discarded_before_the_sequence = NULL;
+	if (p)
+		assert_int_equal(madvise(p, PAGE, MADV_DONTNEED), 0);
+	return __real_ni_read_begin(ni, deadline, seq);
+}
+
+/*
+ * watch			program
+ * registers
+ *				a discard is announced
+ * reads the sequence
+ * looks: pending
+ *				discards
+ */
+static void a_discard_that_begins_during_the_watch_is_seen(void **state)
+{
+	struct hmm_mm *mm = attach();
+	char *p = map_anon(4 * PAGE, RW);
+	struct held_discard held;
+	struct watched w;
+
+	assert_int_equal(watch(&w, mm, p, 4 * PAGE), 0);
+	memset(p, 1, 4 * PAGE);
+	held_discard_begin(&held);
+	discarded_before_the_sequence = p;
+	assert_int_equal(hmm_range_watch(&w.range, 5 * SECOND), -EAGAIN);
+	assert_null(discarded_before_the_sequence);
+	held_discard_end(&held);
+	assert_int_equal(hmm_range_watch(&w.range, 5 * SECOND), 0);
+	unwatch_range(&w);
+	munmap(p, 4 * PAGE);
+	hmm_mm_detach(mm);
+}
+
 static void the_kind_says_which_checks_are_made(void **state)
 {
 	struct hmm_mm *mm = attach();
@@ -325,6 +369,7 @@ int main(void)
 		cmocka_unit_test(no_page_comes_in_and_changes_are_told),
 		cmocka_unit_test(what_cannot_be_watched_is_refused),
 		cmocka_unit_test(a_pending_discard_is_waited_for_and_then_refused),
+		cmocka_unit_test(a_discard_that_begins_during_the_watch_is_seen),
 		cmocka_unit_test(the_kind_says_which_checks_are_made),
 		cmocka_unit_test(a_change_that_returned_is_seen_without_a_call),
 		cmocka_unit_test(changes_of_other_memory_refuse_nothing),
