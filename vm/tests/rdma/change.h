@@ -20,7 +20,7 @@ struct change {
 	const char *name;
 	/* Makes the buffer, of buffer->len bytes. */
 	void (*make)(struct buffer *buffer);
-	/* Puts other pages at the buffer's address; a program's malloc may choose another address. */
+	/* Puts other pages at the buffer's address; malloc may choose another address. */
 	void (*remap)(struct buffer *buffer);
 	void (*drop)(struct buffer *buffer);
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * mpi-transfer [--changes LIST] [--rounds N] [--bytes N]: two ranks of MPI send each other messages.
- * Rank 0's buffer comes and goes (change.h), rank 1's stays. In even rounds rank 0 sends, in odd
- * ones rank 1. Rank 0 prints a line a change: how many messages had arrived with other data than
- * was sent. Exit status 0 when all went.
+ * mpi-transfer [--changes LIST] [--rounds N] [--bytes N]: two ranks of MPI send each other
+ * messages. Rank 0's buffer comes and goes (change.h), rank 1's stays. In even rounds rank 0 sends,
+ * in odd ones rank 1. Rank 0 prints a line a change: how many messages had arrived with other data
+ * than was sent. Exit status 0 when all went.
  */
 #include "change.h"
 
