@@ -69,6 +69,9 @@ static void fault(char *page)
 			done = true;
 		}
 		hmm_mm_commit_end(mm);
+		/* A change is in flight, maybe elsewhere: wait until it is handled. */
+		if (!done)
+			hmm_interval_read_begin(ni);
 	}
 }
 

@@ -17,6 +17,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +167,28 @@ static getinfo_fn *find(void *object, const char *node)
 	return (getinfo_fn *)(fn ? fn : dlsym(object, "fi_getinfo"));
 }
 
+static getinfo_fn *find_in(const char *object, const char *node)
+{
+	void *handle = dlopen(object, RTLD_LAZY | RTLD_NOLOAD);
+	getinfo_fn *fn = handle ? find(handle, node) : NULL;
+
+	if (handle)
+		dlclose(handle);
+	return fn;
+}
+
+/* Packages that bring libfabric along give it another name that contains this one. */
+static int named_fabric(struct dl_phdr_info *object, size_t size, void *path)
+{
+	const char *name = object->dlpi_name ? strrchr(object->dlpi_name, '/') : NULL;
+
+	(void)size;
+	if (!name || !strstr(name, "libfabric") || strlen(object->dlpi_name) >= PATH_MAX)
+		return 0;
+	strcpy(path, object->dlpi_name);
+	return 1;
+}
+
 /*
  * A plug-in may have loaded libfabric for itself alone (RTLD_LOCAL), as those of Open MPI do. Then
  * it is not among the next objects, but is found by its name. A program that looks the function up
@@ -173,12 +197,12 @@ static getinfo_fn *find(void *object, const char *node)
 static getinfo_fn *next_getinfo(const char *node)
 {
 	getinfo_fn *fn = find(RTLD_NEXT, node);
-	void *handle = fn ? NULL : dlopen("libfabric.so.1", RTLD_LAZY | RTLD_NOLOAD);
+	char path[PATH_MAX] = "";
 
-	if (handle) {
-		fn = find(handle, node);
-		dlclose(handle);
-	}
+	if (!fn)
+		fn = find_in("libfabric.so.1", node);
+	if (!fn && dl_iterate_phdr(named_fabric, path))
+		fn = find_in(path, node);
 	return fn;
 }
 

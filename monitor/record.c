@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 /*
  * A peer calls with locks held, so no call may wait for long. While the pump is stalled each call
@@ -18,7 +20,8 @@
 #define CHECK_NS 10000000ULL
 
 static _Atomic bool stalled;
-static _Atomic bool ready; /* record_start() was successful */
+static _Atomic bool ready;                   /* record_start() was successful */
+static unsigned int checks = HMM_CHECK_KIND; /* constant once ready is set */
 
 static _Atomic uint64_t watches; /* that have begun; a record's stamp */
 /* `watches` at the last call of this thread. */
@@ -48,11 +51,20 @@ static struct hmm_range range_of(const struct record *r)
 	};
 }
 
+static bool strict(void)
+{
+	const char *value = getenv(MONITOR_STRICT_ENV);
+
+	return value && *value && strcmp(value, "0");
+}
+
 int record_start(void)
 {
 	int err = libhmm_monitor_attach();
 
 	if (!err && !atomic_load(&ready)) {
+		if (strict())
+			checks = HMM_CHECK_KIND | HMM_CHECK_VMA;
 		err = table_init();
 		if (!err)
 			err = deliver_start();
@@ -119,10 +131,8 @@ void record_delivered(struct record *r)
 	bool gone;
 
 	table_lock();
-	gone = r->evict && !r->users;
-	if (gone)
-		table_unlink(r);
-	else
+	gone = r->evict && table_unlink_unused(r);
+	if (!gone)
 		atomic_store(&r->state, RECORD_DELIVERED);
 	r->evict = false;
 	table_unlock();
@@ -166,40 +176,41 @@ static int start(struct record *r, struct hmm_mm *mm)
 	return err;
 }
 
-/* With the lock, which it gives up meanwhile. The record is FREE (new) or DELIVERED. */
+/*
+ * With the lock, which it gives up meanwhile. The record is FREE (new) or DELIVERED: the peer keeps
+ * nothing of it.
+ */
 static int watch(struct record *r, struct hmm_mm *mm)
 {
-	int err;
+	int err = -EAGAIN;
 
-	if (r->users)
-		return -EAGAIN;
 	atomic_store(&r->state, RECORD_STARTING);
-	r->users++;
-	table_unlock();
-	err = start(r, mm);
-	table_lock();
-	r->users--;
+	if (!atomic_load(&r->users)) {
+		table_use(r);
+		table_unlock();
+		err = start(r, mm);
+		table_lock();
+		table_unuse(r);
+	}
 	if (!err)
 		r->stamp = atomic_fetch_add(&watches, 1) + 1;
 	atomic_store(&r->state, err ? RECORD_DELIVERED : RECORD_WATCHED);
 	return err;
 }
 
-/* With the lock, which it gives up meanwhile. */
+/* By a user of the record. Most often the first answer is the one, and no clock is read. */
 static int check(struct record *r)
 {
 	struct hmm_range range = range_of(r);
-	int err;
+	int err = hmm_range_check(&range, checks);
 
-	r->used = true;
-	r->users++;
-	table_unlock();
-	err = hmm_range_check_timeout(&range, HMM_CHECK_KIND, patience(CHECK_NS));
+	if (!atomic_load_explicit(&r->used, memory_order_relaxed))
+		atomic_store(&r->used, true);
+	if (err == -ESTALE)
+		err = hmm_range_check_timeout(&range, checks, patience(CHECK_NS));
 	learn(err);
 	if (err == -ESTALE)
 		kill_record(r);
-	table_lock();
-	r->users--;
 	return err;
 }
 
@@ -243,6 +254,7 @@ static bool pinned_before(const struct record *r)
 	return r->stamp > seen && !broken(ANY_THREAD);
 }
 
+/* With the lock, which it gives up meanwhile. */
 static int keep(struct record *r)
 {
 	uint32_t state = RECORD_WATCHED;
@@ -250,7 +262,11 @@ static int keep(struct record *r)
 
 	if (pinned_before(r))
 		return -EAGAIN;
+	table_use(r);
+	table_unlock();
 	err = check(r);
+	table_lock();
+	table_unuse(r);
 	if (err)
 		return err == -ESTALE ? -EAGAIN : err;
 	if (atomic_compare_exchange_strong(&r->state, &state, RECORD_ARMED))
@@ -329,32 +345,24 @@ int record_subscribe(uint64_t addr, uint64_t len)
 	return err;
 }
 
-/* With the lock. */
-static int valid(uint64_t addr, uint64_t len)
+/* By a user of the record. */
+static int valid(struct record *r)
 {
-	struct record *r = table_find(addr, len);
-
-	if (!r)
-		return -ENOENT;
 	if (broken(TRUSTING))
 		return 0;
-	if (atomic_load(&r->state) != RECORD_ARMED)
-		return -ESTALE;
-	return check(r);
+	return atomic_load(&r->state) == RECORD_ARMED ? check(r) : -ESTALE;
 }
 
 bool record_valid(uint64_t addr, uint64_t len)
 {
-	int cancel;
+	struct record *r = space() ? table_get(addr, len) : NULL;
 	int err;
 
-	if (!space())
+	if (!r)
 		return false;
-	cancel = no_cancel();
-	table_lock();
-	err = valid(addr, len);
-	table_unlock();
-	called(cancel);
+	err = valid(r);
+	table_unuse(r);
+	seen = atomic_load(&watches);
 	if (!err)
 		stats_add(&monitor_counters()->hits);
 	else if (err == -ESTALE)

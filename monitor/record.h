@@ -47,18 +47,25 @@ enum record_state {
 	RECORD_DELIVERED,
 };
 
-/* l: the table's lock. s: the thread that set STARTING, then constant until DELIVERED. */
+/*
+ * l: written with the table's lock. s: written by the thread that set STARTING, then constant as
+ * long as the record has a user.
+ *
+ * A user looks at the record without the lock: it is not watched anew nor freed meanwhile. A thread
+ * that becomes a user adds itself first and looks at the state then. A thread that begins a watch
+ * sets STARTING first and looks for users then.
+ */
 struct record {
 	struct hmm_interval_notifier *ni; /* s */
-	uint64_t addr;                    /* constant until FREE */
-	uint64_t len;
-	uint64_t seq;           /* s */
-	uint64_t stamp;         /* s */
-	struct record *link;    /* the deliverer's list */
-	uint32_t next;          /* l: in the bucket or the free list, see table.c */
-	uint32_t users;         /* l: threads that look at it without the lock */
+	_Atomic uint64_t addr;            /* l, constant until FREE */
+	_Atomic uint64_t len;             /* l, constant until FREE */
+	uint64_t seq;                     /* s */
+	uint64_t stamp;                   /* s */
+	struct record *link;              /* the deliverer's list */
+	_Atomic uint32_t next;            /* l: in the bucket or the free list, see table.c */
+	_Atomic uint32_t users;
 	_Atomic uint32_t state; /* l, but the callback makes DEAD of WATCHED and ARMED */
-	bool used;              /* l: since the table last looked for a victim */
+	_Atomic bool used;      /* since the table last looked for a victim */
 	bool evict;             /* l: to be freed when it has been delivered */
 };
 

@@ -15,6 +15,8 @@
 #define MONITOR_STATS_ENV "LIBHMM_MONITOR_STATS"
 /* Which monitors serve: ofi, ucx, auto (each its own library; the default), none. */
 #define MONITOR_ENV "LIBHMM_MONITOR"
+/* Not empty and not 0: each lookup looks at the mapping, too, which sees what raises no event. */
+#define MONITOR_STRICT_ENV "LIBHMM_MONITOR_STRICT"
 
 #define MONITOR_STATS_MAGIC 0x4d4d4d48U /* "HMMM" */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * table: the records of a monitor by address and length, in memory that is never mirrored. Its size
- * is bounded. All but table_init() and table_lock() need the lock.
+ * is bounded. A lookup that finds a record takes no lock.
  */
 #ifndef MONITOR_TABLE_H
 #define MONITOR_TABLE_H
@@ -19,11 +19,17 @@ int table_init(void);
 void table_lock(void);
 void table_unlock(void);
 
+/* The record of the range, which has a user more then; NULL: none. Not with the lock. */
+struct record *table_get(uint64_t addr, uint64_t len);
+void table_use(struct record *r);
+void table_unuse(struct record *r);
+
+/* The rest is called with the lock. */
 struct record *table_find(uint64_t addr, uint64_t len);
 /* A new record, FREE, in the table. NULL: it is full. */
 struct record *table_make(uint64_t addr, uint64_t len);
-/* Takes it out, so that it is not found. */
-void table_unlink(struct record *r);
+/* Takes it out, so that it is not found. False: it has users, and stays. */
+bool table_unlink_unused(struct record *r);
 /* It may be made again. */
 void table_free(struct record *r);
 

@@ -92,6 +92,8 @@ bool ucx_watch_has_files(void);
 
 /* Rule 2. */
 void ucx_settle(void);
+/* Tells the caches that a range has changed. */
+void ucx_tell(uint64_t addr, uint64_t len);
 /* A range is registered: was it the lookup of one that had changed? */
 void ucx_count_stale(uint64_t start, uint64_t end);
 /* Held while UCX is told of changes. The list of caches changes under it. */

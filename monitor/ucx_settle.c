@@ -70,8 +70,10 @@ static void tell(uint64_t addr, uint64_t len)
 	ucx_caches_unlock();
 }
 
-static void deliver(uint64_t addr, uint64_t len)
+void ucx_tell(uint64_t addr, uint64_t len)
 {
+	if (!len)
+		return;
 	pthread_mutex_lock(&recent_lock);
 	recent[recent_count % RECENT].start = addr;
 	recent[recent_count++ % RECENT].end = addr + len;
@@ -82,7 +84,7 @@ static void deliver(uint64_t addr, uint64_t len)
 	pthread_mutex_unlock(&telling);
 }
 
-const struct monitor monitor = { .name = "libhmm-ucx", .deliver = deliver };
+const struct monitor monitor = { .name = "libhmm-ucx", .deliver = ucx_tell };
 
 void ucx_count_stale(uint64_t start, uint64_t end)
 {

@@ -79,12 +79,20 @@ static int invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalid
 	return 0;
 }
 
+static void let_go(struct ucx_watch *w)
+{
+	hmm_interval_notifier_remove(w->record.ni);
+	if (w->files)
+		atomic_fetch_sub(&with_files, 1);
+	give(w);
+}
+
 void record_delivered(struct record *r)
 {
 	uint32_t state = RECORD_DEAD;
 
 	if (!atomic_compare_exchange_strong(&r->state, &state, RECORD_DELIVERED))
-		give((struct ucx_watch *)r);
+		let_go((struct ucx_watch *)r);
 }
 
 /* A fork leaves pinned pages to the parent. */
@@ -142,6 +150,9 @@ int ucx_watch_begin(uint64_t start, uint64_t end, struct ucx_watch **watch)
 
 	if (!mm)
 		return -ESRCH;
+	/* While a callback hangs on the pump, nobody else gets the lock of the notifiers. */
+	if (ucx_patience() == HMM_NO_WAIT)
+		return -ETIME;
 	w = take();
 	if (!w)
 		return -ENOMEM;
@@ -174,11 +185,14 @@ void ucx_watch_end(struct ucx_watch *w)
 	/* A child leaves the records as they are: the lock may be that of a thread it lacks. */
 	if (!w || !libhmm_monitor_space())
 		return;
-	hmm_interval_notifier_remove(w->record.ni);
-	if (w->files)
-		atomic_fetch_sub(&with_files, 1);
-	if (atomic_exchange(&w->record.state, RECORD_FREE) != RECORD_DEAD)
-		give(w);
+	if (atomic_exchange(&w->record.state, RECORD_FREE) == RECORD_DEAD)
+		return; /* the deliverer has it */
+	if (ucx_patience() != HMM_NO_WAIT) {
+		let_go(w);
+		return;
+	}
+	w->record.len = 0; /* there is nothing to tell */
+	deliver_push(&w->record);
 }
 
 bool ucx_watch_has_files(void)

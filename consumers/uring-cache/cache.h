@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A registration cache: buffers of a program as io_uring's fixed buffers, registered at their first
- * use and then kept, for as long as the memory behind them is what was registered.
+ * Fixed buffers of io_uring from any memory of the program: registered at their first use and then
+ * kept, for as long as the memory behind them is what was registered. The cache is libhmm's
+ * (hmm_regcache_create()); here is how io_uring registers.
  *
- *	uring_cache_begin(cache);			once before each batch
  *	slot = uring_cache_get(cache, buf, len);
  *	if (slot >= 0)
  *		io_uring_prep_read_fixed(sqe, fd, buf, len, offset, slot);
@@ -15,9 +15,8 @@
  * Without a cache like this a registration outlives its memory: after munmap and mmap at the same
  * address a fixed read lands in the old page, and reports success.
  *
- * A cache belongs to one thread, as a ring does; other threads may map, unmap and fork as they
- * like, but not unmap a buffer with an operation in flight (that one goes where the buffer was, as
- * any I/O would).
+ * Any thread may call it. Other threads may map, unmap and fork as they like, but not unmap a
+ * buffer with an operation in flight (that one goes where the buffer was, as any I/O would).
  */
 #ifndef URING_CACHE_H
 #define URING_CACHE_H
@@ -30,7 +29,7 @@ struct uring_cache;
 /*
  * The program never lowers the permission of a buffer (mprotect), nor puts another mapping in its
  * place without an event (shmat with SHM_REMAP, remap_file_pages): a hit then costs one system call
- * instead of three.
+ * instead of several.
  */
 #define URING_CACHE_TRUSTED (1U << 0)
 
@@ -50,32 +49,30 @@ int uring_cache_create(struct hmm_mm *mm, struct io_uring *ring, unsigned int sl
 void uring_cache_destroy(struct uring_cache *cache);
 
 /**
- * uring_cache_begin() - before the gets of a batch
- *
- * Looks at what changes without an event (truncated and punched memory files, if there are any),
- * and lets go of buffers whose memory has gone.
- * Return: 0 or -errno of hmm_mm_check_files().
- */
-int uring_cache_begin(struct uring_cache *cache);
-
-/**
  * uring_cache_get() - the fixed buffer that [addr, addr + len) lies in
  *
  * True when it returns: the buffer is the memory that is mapped there now. It stays registered
- * until uring_cache_put(); get and put may nest.
+ * until uring_cache_put(); get and put may nest. Memory that cannot be watched is registered for
+ * this use alone.
  *
  * But for one thing that neither an event nor a check shows once the page has been touched again:
  * guard pages put in the place of the buffer and taken away (MADV_GUARD_INSTALL, Linux 6.13). A
  * program that does so tells of it with hmm_mm_note(HMM_NOTE_OWN_DISCARD), or runs with the preload
  * object, which does so for it; then it holds for this, too.
  *
- * Return: the slot; -EOPNOTSUPP memory of a kind that cannot be registered or watched: use the
- * plain operation; -EBUSY every slot is in use: likewise; -EFAULT nothing is mapped there; -EPERM
- * it is read-only; -EINVAL; -ESRCH in a forked child, to which neither the cache nor the ring
- * belong.
+ * Return: the slot; -EOPNOTSUPP io_uring cannot pin it for writing (files, read-only memory), or
+ * RLIMIT_MEMLOCK is used up: use the plain operation; -EBUSY every slot is in use: likewise;
+ * -EFAULT nothing is mapped there; -EINVAL; -ESRCH in a forked child, to which neither the cache
+ * nor the ring belong.
  */
 int uring_cache_get(struct uring_cache *cache, const void *addr, size_t len);
 void uring_cache_put(struct uring_cache *cache, int slot);
+/* Is a buffer that is held still the memory that is mapped? 0; -ESTALE; -ESRCH. */
+int uring_cache_check(struct uring_cache *cache, int slot);
+/* Unregisters buffers whose memory has gone, which the next registration does as well. */
+void uring_cache_reap(struct uring_cache *cache);
+/* Unregisters all that are not in use. */
+void uring_cache_flush(struct uring_cache *cache);
 
 struct uring_cache_stats {
 	uint64_t hits;
@@ -88,6 +85,6 @@ struct uring_cache_stats {
 	uint64_t registered_bytes; /* now */
 };
 
-void uring_cache_get_stats(const struct uring_cache *cache, struct uring_cache_stats *stats);
+void uring_cache_get_stats(struct uring_cache *cache, struct uring_cache_stats *stats);
 
 #endif

@@ -15,6 +15,7 @@
 #include <hmm/range.h>
 #include <hmm/ptable.h>
 #include <hmm/persist.h>
+#include <hmm/regcache.h>
 #include <hmm/device.h>
 #include <hmm/software.h>
 #include <hmm/svm.h>

@@ -44,9 +44,11 @@ struct hmm_registration {
  * @size: sizeof(struct hmm_regcache_ops); the structure may grow, see hmm(7)
  * @pad: 0
  * @reg: register @start and @length of @r for reading by the device, with HMM_REGCACHE_WRITE in
- *	@flags for writing, too, and set @device. It pins or maps what is mapped at that moment.
- *	Returns 0 or -errno. -ENOMEM and -ENOBUFS say that the device or RLIMIT_MEMLOCK has no room:
- *	the cache ends registrations that are idle and asks again
+ *	@flags for writing, too, and set @device. It pins or maps what is mapped at that moment, so
+ *	that the program's own writes, reclaim and migration put no other page in its place: as
+ *	FOLL_LONGTERM does, on kernels before 6.2 with FOLL_WRITE. Returns 0 or -errno. -ENOMEM and
+ *	-ENOBUFS say that the device or RLIMIT_MEMLOCK has no room: the cache ends registrations
+ *	that are idle and asks again
  * @dereg: end it. It is called once for each that @reg made
  *
  * Both are called by threads that call the cache, never by a thread that unmaps memory, and with no
@@ -66,12 +68,16 @@ struct hmm_regcache_ops {
  * @HMM_REGCACHE_WRITE: get: the device writes the memory
  * @HMM_REGCACHE_ORDERED: get: the caller knows that every call that changed the memory has returned
  *	before, see HMM_CHECK_ORDERED. A hit makes no system call
- * @HMM_REGCACHE_ONCE: get: do not keep it
+ * @HMM_REGCACHE_ONCE: get: what is made for it is not kept, nor watched. What is cached is handed
+ *	out all the same
  * @HMM_REGCACHE_HIT: get: only what is cached, -ENOENT if nothing is; @reg is not called
  * @HMM_REGCACHE_STRICT: create: every hit asks for HMM_CHECK_VMA as well, which sees what raises no
  *	event: mprotect, shmat() with SHM_REMAP over the memory, remap_file_pages()
  * @HMM_REGCACHE_CHILD: create: a forked child may use the cache too: everything is registered
  *	once and nothing is kept. Without it the child gets -ESRCH
+ * @HMM_REGCACHE_FORK: create: a fork of the program invalidates every registration. It is for
+ *	devices whose @reg does not pin: after a fork the program's next write may put another page
+ *	in the place of the one that they know. Pinned pages stay the parent's
  *
  * Since: 0.1.
  */
@@ -81,21 +87,24 @@ struct hmm_regcache_ops {
 #define HMM_REGCACHE_HIT (1U << 3)
 #define HMM_REGCACHE_STRICT (1U << 4)
 #define HMM_REGCACHE_CHILD (1U << 5)
+#define HMM_REGCACHE_FORK (1U << 6)
 
 /**
  * struct hmm_regcache_options - limits
  * @size: sizeof(struct hmm_regcache_options); the structure may grow, see hmm(7)
- * @flags: 0, HMM_REGCACHE_STRICT, HMM_REGCACHE_CHILD
- * @max_entries: most registrations, idle ones and those in use; 0: 4096
+ * @flags: 0, HMM_REGCACHE_STRICT, HMM_REGCACHE_CHILD, HMM_REGCACHE_FORK
+ * @max_entries: most registrations that have not ended, idle ones and those in use; 0: 4096
  * @max_bytes: most bytes of registrations that are idle; 0: no limit
  * @max_pinned: most bytes of all registrations that have not ended; 0: RLIMIT_MEMLOCK, or no limit
  *	with CAP_IPC_LOCK
- * @max_map_entries: most map entries (vm.max_map_count) that the cache may make the library
- *	register; 0: no limit but @max_regions of struct hmm_mm_options. Beyond it memory is
- *	registered once
+ * @max_map_entries: as long as the space has so many map entries (vm.max_map_count) registered, for
+ *	whomever, the cache makes it register no more; 0: no limit but @max_regions of struct
+ *	hmm_mm_options. Beyond it memory is registered once
  * @max_merge: most bytes of a registration that is made larger than what was asked for, as it
- *	overlaps or touches others; 0: 64 MiB; 1: never
- * @align: a power of two: registrations begin and end at multiples of it; 0: the page size
+ *	overlaps others, or touches others that are not larger than itself; 0: 64 MiB; 1: never.
+ *	Where registrations that touched others die early, no more are made larger for that
+ * @align: a power of two: registrations begin and end at multiples of it; 0, or less than the page
+ *	size: the page size. All up to there has to be mapped
  *
  * Since: 0.1.
  */
@@ -120,12 +129,14 @@ struct hmm_regcache_options {
  *	while it was registered, or a limit
  * @invalidated: registrations whose memory changed
  * @stale: gets that found a registration and did not use it, as a check said no
- * @evicted: registrations that ended for want of room
+ * @evicted: registrations that left the cache for want of room, or for one that overlaps them
  * @merged: registrations that became part of a larger one
  * @entries: registrations in the cache now
  * @bytes: their bytes
  * @pinned: bytes of all registrations that have not ended
  * @dead: registrations that are invalidated and have not ended: in use, or not reaped
+ *
+ * The members are read one after the other, so they may be of different moments.
  *
  * Since: 0.1.
  */
@@ -166,7 +177,7 @@ int hmm_regcache_create(struct hmm_mm *mm, const struct hmm_regcache_ops *ops,
 
 /**
  * hmm_regcache_destroy() - end every registration, and the cache
- * @cache: NULL is legal. Every registration has been put
+ * @cache: NULL is legal. Every registration has been put: what was not put ends all the same
  *
  * Context: may block; not from a callback. In a forked child it frees memory only: the
  * registrations are the parent's.
@@ -180,26 +191,33 @@ void hmm_regcache_destroy(struct hmm_regcache *cache);
  * @addr: first address
  * @length: bytes, not 0
  * @flags: HMM_REGCACHE_WRITE, HMM_REGCACHE_ORDERED, HMM_REGCACHE_ONCE, HMM_REGCACHE_HIT
- * @timeout_ns: how long to wait for changes in flight, in ns. Time in @reg does not count
+ * @timeout_ns: how long to wait, in ns: for changes in flight, and for another thread that
+ *	registers the same memory. Time in @reg does not count
  * @r: out
  *
- * What it returns registers the pages that were mapped at an instant within the call. A cached
- * registration that was invalidated is never returned again.
+ * What it returns registers the pages that were mapped at an instant within the call; if it is used
+ * once, each page at an instant of its own. A cached registration that was invalidated is never
+ * returned again.
+ *
+ * A miss registers what was asked for together with what it overlaps and touches in the cache, see
+ * @max_merge. What cannot be watched, and what changes each time that it is registered, is used
+ * once: HMM_REGCACHE_ONCE is in its @flags.
  *
  * A hit takes no lock. With memory whose changes raise events it costs one system call, with
  * HMM_REGCACHE_ORDERED none.
  *
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL an empty or wrapping range or an unknown flag; -ENOENT with HMM_REGCACHE_HIT:
- * nothing is cached; -ETIME @timeout_ns passed; -ENOMEM no memory, or @max_pinned, or the device has
- * no room, with nothing idle left to end; -ENOSPC @max_entries are in use; -EFAULT the range is not
- * mapped; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
- * Another -errno if @reg answers it.
+ * nothing is cached; -ETIME @timeout_ns passed; -ENOMEM no memory, or @max_pinned, or the device
+ * has no room, with nothing idle left to end; -ENOSPC @max_entries are in use; -EFAULT the range is
+ * not mapped; -ESRCH a forked child, the process has ended, or it closed the library's descriptors;
+ * -EDEADLK called by a handler of pthread_atfork() that runs after the library's. Another -errno if
+ * @reg answers it, or a seccomp filter of the calling thread.
  * Ownership: *r is to be put, once.
  * Since: 0.1.
  */
-int hmm_regcache_get(struct hmm_regcache *cache, uint64_t addr, uint64_t length,
-		     unsigned int flags, uint64_t timeout_ns, struct hmm_registration **r);
+int hmm_regcache_get(struct hmm_regcache *cache, uint64_t addr, uint64_t length, unsigned int flags,
+		     uint64_t timeout_ns, struct hmm_registration **r);
 
 /**
  * hmm_regcache_put() - the device no longer uses it
@@ -219,8 +237,8 @@ void hmm_regcache_put(struct hmm_regcache *cache, struct hmm_registration *r);
  * @flags: 0 or HMM_REGCACHE_ORDERED
  *
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0 it does; -ESTALE it does not, or cannot be known: get it anew; -EINVAL an unknown flag;
- * -ESRCH as hmm_regcache_get().
+ * Return: 0 it does; -ESTALE it does not, or cannot be known, as of what is used once: get it anew;
+ * -EINVAL no @r, or an unknown flag; -ESRCH as hmm_regcache_get().
  * Since: 0.1.
  */
 int hmm_regcache_check(struct hmm_regcache *cache, const struct hmm_registration *r,
@@ -233,7 +251,7 @@ int hmm_regcache_check(struct hmm_regcache *cache, const struct hmm_registration
  * A miss does that as well. A program that gets nothing for long calls this, so that memory which
  * it has unmapped does not stay pinned. hmm_regcache_stats.dead says how many wait.
  * Context: any thread outside sections and callbacks; may block in @dereg.
- * Return: how many ended.
+ * Return: how many ended; 0 in a forked child.
  * Since: 0.1.
  */
 uint64_t hmm_regcache_reap(struct hmm_regcache *cache);

@@ -46,7 +46,13 @@
 	X(CUT_PROGRESS, "cut-progress", "the deadline does not move while a walk comes further")   \
 	X(NO_DEADLINE, "no-deadline", "a fault waits for the pump, whatever its deadline is")      \
 	X(LOSE_STORE, "lose-store", "a store that did not stand is not made again")                \
-	X(TOLD_EARLY, "told-early", "a file's change counts as told when another begins to tell it")
+	X(TOLD_EARLY, "told-early",                                                                \
+	  "a file's change counts as told when another begins to tell it")                         \
+	X(CACHE_UNDEAD, "cache-undead", "a registration whose memory has changed is handed out")   \
+	X(CACHE_KEEP, "cache-keep",                                                                \
+	  "a registration is kept whose memory changed while it was made")                         \
+	X(CACHE_EARLY_FREE, "cache-early-free",                                                    \
+	  "a registration ends when its memory changes, although it is in use")
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,

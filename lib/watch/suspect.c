@@ -138,7 +138,9 @@ static size_t list_threads(struct suspect_list *l, size_t *threads)
 	if (make_room((void **)&l->names, &l->names_bytes, 1))
 		len = syscall(SYS_getdents64, fd, l->names, l->names_bytes);
 	if (len > 0 && syscall(SYS_getdents64, fd, more, sizeof(more))) {
-		make_room((void **)&l->names, &l->names_bytes, 2 * l->names_bytes);
+		/* There was no room for them all, or a thread began meanwhile. */
+		if ((size_t)len + sizeof(more) > l->names_bytes)
+			make_room((void **)&l->names, &l->names_bytes, 2 * l->names_bytes);
 		len = 0;
 	}
 	if (fstat(fd, &st))

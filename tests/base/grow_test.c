@@ -196,6 +196,54 @@ static int create_software(void *structure)
 	return ret;
 }
 
+static int cache_reg(struct hmm_registration *r, void *priv)
+{
+	return -ENOTSUP;
+}
+
+static void cache_dereg(struct hmm_registration *r, void *priv)
+{
+}
+
+static const struct hmm_regcache_ops regcache_ops = { sizeof(regcache_ops), 0, cache_reg,
+						      cache_dereg };
+
+static int create_cache(void *structure)
+{
+	struct hmm_regcache *cache;
+	struct hmm_registration *r;
+	int ret = hmm_regcache_create(with.m.mm, structure, NULL, NULL, &cache);
+
+	if (ret)
+		return ret;
+	assert_int_equal(hmm_regcache_get(cache, at(with.p), PAGE, 0, 0, &r), -ENOTSUP);
+	hmm_regcache_destroy(cache);
+	return 0;
+}
+
+static int limit_cache(void *structure)
+{
+	struct hmm_regcache *cache;
+	int ret = hmm_regcache_create(with.m.mm, &regcache_ops, structure, NULL, &cache);
+
+	if (!ret)
+		hmm_regcache_destroy(cache);
+	return ret;
+}
+
+static int get_cache_stats(void *structure)
+{
+	struct hmm_regcache *cache;
+	int ret;
+
+	assert_int_equal(hmm_regcache_create(with.m.mm, &regcache_ops, NULL, NULL, &cache), 0);
+	ret = hmm_regcache_get_stats(cache, structure);
+	hmm_regcache_destroy(cache);
+	return ret;
+}
+
+static const struct hmm_regcache_options regcache_options;
+static const struct hmm_regcache_stats regcache_stats_none;
 static const struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
 static const struct hmm_mm_info info;
 static const struct hmm_mm_stats stats;
@@ -231,6 +279,9 @@ static const struct {
 	ROW("hmm_quiescer_ops", add_quiescer, quiescer_ops, resume, IN),
 	ROW("hmm_range of hmm_range_fault()", fault, range, hmm_pfns, IN),
 	ROW("hmm_range of hmm_range_check()", check, range, end, IN),
+	ROW("hmm_regcache_ops", create_cache, regcache_ops, dereg, IN),
+	ROW("hmm_regcache_options", limit_cache, regcache_options, flags, IN),
+	ROW("hmm_regcache_stats", get_cache_stats, regcache_stats_none, hits, OUT),
 	ROW("hmm_device_ops", create_device, device_ops, page_shifts, IN),
 	ROW("hmm_device_stats", get_device_stats, device_stats_none, engines, OUT),
 	ROW("hmm_svm_options", create_svm, svm_options, flags, IN),

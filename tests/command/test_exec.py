@@ -100,8 +100,7 @@ def test_nothing_is_preloaded_with_none(folder):
     assert shown("LD_PRELOAD", "--monitor", "none") == "unset"
     assert shown("UCX_MEM_MMAP_HOOK_MODE", "--monitor", "none") == "unset"
     process = run("--monitor", "none", "true")
-    assert lines(process) == [
-        "hmm exec: nothing was served: --monitor none: nothing was preloaded"]
+    assert lines(process) == ["hmm exec: nothing was served: the monitor is 'none'"]
 
 
 def test_what_was_preloaded_stays(folder):
@@ -131,8 +130,8 @@ def test_counts_are_told(folder):
     env = {"STAND_IN_OFI": "served=1 hits=12 misses=3 invalidations=2 refused=1 stale_prevented=4"}
     process = run("true", env=env)
     assert process.returncode == 0
-    assert lines(process) == ["hmm exec: libfabric: 1 process served; 12 hits, 3 misses, "
-                              "2 invalidations, 1 refused, 4 stale prevented"]
+    assert lines(process) == ["hmm exec: libfabric: 1 process, 12 hits, 3 misses, "
+                              "2 invalidated, 1 refused, 4 stale prevented"]
     assert process.stdout_text == ""
 
 
@@ -167,7 +166,7 @@ def test_no_cache_was_used(folder):
     assert got["cache_used"] is False, got
     process = run("true", env={"STAND_IN_OFI": "served=1"})
     assert lines(process)[-1] == "hmm exec: nothing used a registration cache"
-    assert lines(process)[0].startswith("hmm exec: libfabric: 1 process served; 0 hits")
+    assert lines(process)[0].startswith("hmm exec: libfabric: 1 process, 0 hits")
 
 
 def test_why_a_monitor_did_not_serve(folder):
@@ -323,6 +322,27 @@ def test_a_program_that_closes_every_descriptor_is_counted(folder):
     assert got["monitors"]["ofi"]["loaded"] == 2 and got["monitors"]["ofi"]["hits"] == 2, got
 
 
+SPOILER = """
+import errno, mmap, os
+path = os.environ["LIBHMM_MONITOR_STATS"]
+with open(path, "r+b") as f:
+    with mmap.mmap(f.fileno(), 0) as counters:
+        counters[:] = b"\\xff" * len(counters)
+try:
+    os.truncate(path, 0)
+except OSError as error:
+    assert error.errno == errno.EPERM
+else:
+    raise AssertionError("the counters are cut off")
+"""
+
+
+def test_a_program_that_spoils_the_counters_harms_nobody_else(folder):
+    process, got = report(sys.executable, "-c", SPOILER)
+    assert process.returncode == 0, process.stderr_text
+    assert got["monitors"]["ofi"]["why"].startswith("for a reason that this hmm does not know"), got
+
+
 def test_no_descriptor_is_left_to_the_program(folder):
     process = run("sh", "-c", "ls /proc/self/fd")
     # ls has the folder itself open.
@@ -431,6 +451,17 @@ def test_monitors_that_are_not_installed(folder):
         assert len(lines(process)) == 1
     finally:
         UCX.with_suffix(".away").rename(UCX)
+
+
+def test_a_name_that_cannot_be_preloaded(folder):
+    shutil.copytree(ROOT, folder / "a place", symlinks=True)
+    done = subprocess.run([folder / "a place" / "hmm", "exec", "true"], capture_output=True,
+                          text=True, timeout=60, env=environment())
+    assert done.returncode == 3, done
+    assert "cannot be preloaded: its name has a space or a colon" in done.stderr, done.stderr
+    done = subprocess.run([folder / "a place" / "hmm", "exec", "-m", "none", "true"], timeout=60,
+                          capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done
 
 
 def test_a_report_that_cannot_be_written(folder):

@@ -55,7 +55,8 @@ def test_buffers_that_are_used_again_are_registered_once(folder):
 def test_fresh_buffers_are_registered_anew(folder):
     (folder / "a").write_bytes(bytes(4 << 20))
     result = done("--block", 65536, "--depth", 4, "--fresh", "a", "b")
-    assert result["misses"] == 64 and result["dead"] >= 60, result
+    # A few of the first become one with a neighbour, until the cache sees that this pays nothing.
+    assert result["misses"] == 64 and result["dead"] >= 45, result
 
 
 def test_empty_file(folder):

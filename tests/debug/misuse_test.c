@@ -14,6 +14,7 @@ struct all {
 	struct hmm_device *dev;
 	struct hmm_svm *svm;
 	struct hmm_engine *engine, *other;
+	struct hmm_regcache *cache;
 	char *p;
 };
 
@@ -74,6 +75,17 @@ static void resume(void *priv)
 
 static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), quiesce, resume };
 
+static int reg(struct hmm_registration *r, void *priv)
+{
+	return 0;
+}
+
+static void dereg(struct hmm_registration *r, void *priv)
+{
+}
+
+static const struct hmm_regcache_ops cache_ops = { sizeof(cache_ops), 0, reg, dereg };
+
 static uint64_t at(const void *p)
 {
 	return (uint64_t)(uintptr_t)p;
@@ -103,6 +115,7 @@ static int begin(void **state)
 	assert_int_equal(hmm_ptable_create(NULL, &a.pt), 0);
 	assert_int_equal(hmm_device_create(a.mm, &ops, NULL, NULL, &a.dev), 0);
 	assert_int_equal(hmm_svm_create(a.mm, a.dev, NULL, &a.svm), 0);
+	assert_int_equal(hmm_regcache_create(a.mm, &cache_ops, NULL, NULL, &a.cache), 0);
 	assert_int_equal(hmm_engine_create(a.mm, &a.engine), 0);
 	assert_int_equal(hmm_engine_create(a.mm, &a.other), 0);
 	expect_none();
@@ -113,6 +126,7 @@ static int end(void **state)
 {
 	hmm_engine_destroy(a.other);
 	hmm_engine_destroy(a.engine);
+	hmm_regcache_destroy(a.cache);
 	hmm_svm_destroy(a.svm);
 	hmm_device_destroy(a.dev);
 	hmm_ptable_destroy(a.pt);
@@ -154,6 +168,13 @@ static int end(void **state)
 	X(hmm_vma_find, (a.mm, 0, &(struct hmm_vma){ .start = 0 }))			\
 	X(hmm_vma_walk, (a.mm, 1, 0, NULL, NULL))					\
 	X(hmm_persist, (a.mm, 1, 0, NULL))						\
+	X(hmm_regcache_create, (a.mm, NULL, NULL, NULL, NULL))				\
+	X(hmm_regcache_destroy, (NULL))							\
+	X(hmm_regcache_get, (a.cache, 0, 0, 0, 0, NULL))				\
+	X(hmm_regcache_put, (a.cache, NULL))						\
+	X(hmm_regcache_check, (a.cache, NULL, 0))					\
+	X(hmm_regcache_reap, (a.cache))							\
+	X(hmm_regcache_flush, (a.cache))						\
 	X(hmm_interval_notifier_insert, (a.mm, 0, 0, NULL, NULL, NULL))			\
 	X(hmm_interval_notifier_remove, (NULL))						\
 	X(hmm_interval_read_begin, (a.ni))						\

@@ -100,7 +100,7 @@ def render(paths):
 
 
 def check(root, man3):
-    pages = sorted(glob.glob(root + '/man/hmm*.[1-9]') + glob.glob(man3 + '/*.3'))
+    pages = sorted(glob.glob(root + '/man/*.[1-9]') + glob.glob(man3 + '/*.3'))
     known = {name(p) for p in pages} | {'export-audit(1)'}
     said = sources(root)
     bad = []

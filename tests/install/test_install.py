@@ -128,6 +128,18 @@ def test_hmm_exec_finds_the_monitors_where_they_were_installed(folder):
     assert got["monitors"]["ofi"]["loaded"] == 1, got
 
 
+def test_the_demo_runs_from_where_it_was_installed(folder):
+    tap.needs_preload()
+    if not glob.glob(f"{root}{PREFIX}/lib*/**/stale-demo-ofi", recursive=True):
+        raise tap.Skip("the peer of libfabric is not built")
+    environment = dict(os.environ, LD_LIBRARY_PATH=library)
+    said = output(f"{root}{PREFIX}/bin/hmm", "exec", "--output", "report", "--", "stale-demo",
+                  "--races", "50", "--monitor", "ofi-hmm", "--scene", "raw-munmap",
+                  env=environment)
+    assert "missing" not in said and "0 of 1" in said, said
+    assert "hmm exec: libfabric: 1 process, " in (folder / "report").read_text()
+
+
 def test_manual_pages_are_installed(folder):
     pages = {pathlib.Path(page).name for page in glob.glob(f"{root}{PREFIX}/share/man/man*/*")}
     for page in ("hmm.7", "hmm-device.7", "hmm-pinning.7", "hmm-simulator.7", "hmm-coherence.7",

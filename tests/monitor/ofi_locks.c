@@ -4,7 +4,6 @@
 
 #include <hmm/hmm.h>
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,15 +17,6 @@
 
 extern pthread_rwlock_t mm_list_rwlock;
 extern pthread_mutex_t mm_state_lock;
-
-static struct hmm_mm *monitored_space(void)
-{
-	struct hmm_mm *(*entry)(void) =
-		(struct hmm_mm * (*)(void)) dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
-
-	CHECK(entry && entry());
-	return entry();
-}
 
 /* A thread that frees under a lock that the deliverer needs is released at once. */
 static void run_unmap_under_locks(void)
@@ -113,7 +103,7 @@ static void run_stalled(void)
 	CHECK(!mprotect((char *)slow + BUFFER - 4096, 4096, PROT_READ));
 	stage_warm(stage_cache(), at);
 	stage_warm(stage_cache(), slow);
-	CHECK(!hmm_interval_notifier_insert(monitored_space(), (uintptr_t)slow, BUFFER, &ops, NULL,
+	CHECK(!hmm_interval_notifier_insert(stage_space(), (uintptr_t)slow, BUFFER, &ops, NULL,
 					    &ni));
 	CHECK(!pthread_create(&thread, NULL, unmap, slow));
 	while (!atomic_load(&stalling))

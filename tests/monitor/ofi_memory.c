@@ -108,6 +108,27 @@ static void run_sysv(void)
 	CHECK(stage_use(stage_cache(), at) != USE_STALE);
 }
 
+static void attach_over(uint64_t *at)
+{
+	int id = shmget(IPC_PRIVATE, BUFFER, 0600);
+
+	CHECK(id >= 0 && shmat(id, at, SHM_REMAP) == at);
+	CHECK(!shmctl(id, IPC_RMID, NULL));
+}
+
+/* A segment that is attached over other memory raises no event. */
+static void run_strict(void)
+{
+	uint64_t *at = stage_map();
+
+	setenv(MONITOR_STRICT_ENV, "1", 1);
+	stage_begin();
+	stage_warm(stage_cache(), at);
+	attach_over(at);
+	stage_paint(at);
+	CHECK(stage_use(stage_cache(), at) != USE_STALE);
+}
+
 /* The middle page of a buffer; its neighbour's registration stays. */
 static void run_middle(void)
 {
@@ -115,8 +136,8 @@ static void run_middle(void)
 	uint64_t *neighbour;
 
 	stage_begin();
-	at = mmap(NULL, 2 * BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(at != MAP_FAILED);
+	at = stage_map();
+	CHECK(stage_map_at(at + BUFFER / sizeof(*at)));
 	neighbour = at + BUFFER / sizeof(*at);
 	stage_paint(at);
 	stage_paint(neighbour);
@@ -311,6 +332,7 @@ const struct scenario memory_scenarios[] = {
 	{ "anonymous", run_anonymous },
 	{ "shared", run_shared },
 	{ "sysv", run_sysv },
+	{ "strict", run_strict },
 	{ "middle", run_middle },
 	{ "in-use", run_in_use },
 	{ "unmap-race", run_unmap_race },

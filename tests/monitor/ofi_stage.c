@@ -10,6 +10,12 @@
 #include <unistd.h>
 
 #define TRIES 2000
+/* Far below where the kernel puts what asks for no address; what a sanitizer leaves to programs. */
+#ifdef __SANITIZE_THREAD__
+#define PLACE 0x4000000000UL
+#else
+#define PLACE 0x200000000000UL
+#endif
 
 _Atomic uint64_t stage_pins;
 void (*_Atomic stage_after_pin)(void);
@@ -101,6 +107,15 @@ struct monitor_counters *stage_counters(void)
 	return &stats->ofi;
 }
 
+struct hmm_mm *stage_space(void)
+{
+	struct hmm_mm *(*entry)(void) =
+		(struct hmm_mm * (*)(void)) dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
+
+	CHECK(entry && entry());
+	return entry();
+}
+
 struct ofi_cache *stage_cache(void)
 {
 	return first;
@@ -113,12 +128,18 @@ void stage_paint(uint64_t *at)
 	*(volatile uint64_t *)at = atomic_fetch_add(&tags, 1) + 1;
 }
 
+char *stage_place(void)
+{
+	static _Atomic uint64_t places;
+
+	return (char *)(PLACE + atomic_fetch_add(&places, 1) * 16 * BUFFER);
+}
+
 uint64_t *stage_map(void)
 {
-	uint64_t *at =
-		mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *at = (uint64_t *)stage_place();
 
-	CHECK(at != MAP_FAILED);
+	CHECK(stage_map_at(at));
 	stage_paint(at);
 	return at;
 }

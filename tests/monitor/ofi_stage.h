@@ -25,6 +25,7 @@ struct scenario {
 
 /* Each file of scenarios has a table; a NULL name ends it. */
 extern const struct scenario memory_scenarios[];
+extern const struct scenario churn_scenarios[];
 extern const struct scenario lock_scenarios[];
 extern const struct scenario process_scenarios[];
 extern const struct scenario refuse_scenarios[];
@@ -47,14 +48,23 @@ void stage_begin(void);
 int stage_import(void);
 struct ofi_cache *stage_open(void);
 
+struct hmm_mm;
+
 struct monitor_counters *stage_counters(void);
+/* The space that the monitor has attached. */
+struct hmm_mm *stage_space(void);
 struct ofi_cache *stage_cache(void);
 
 /* Registrations that were made in this process; each called the function, if one is set. */
 extern _Atomic uint64_t stage_pins;
 extern void (*_Atomic stage_after_pin)(void);
 
-/* Anonymous memory with a fresh tag. */
+/*
+ * Address space of 16 buffers in which nobody else maps anything: what is unmapped there is free
+ * until the test maps it again.
+ */
+char *stage_place(void);
+/* Anonymous memory with a fresh tag, in such a place. */
 uint64_t *stage_map(void);
 /* Puts new anonymous memory there. False: something is mapped. */
 bool stage_map_at(uint64_t *at);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static const struct scenario *const tables[] = { memory_scenarios, lock_scenarios,
+static const struct scenario *const tables[] = { memory_scenarios, churn_scenarios, lock_scenarios,
 						 process_scenarios, refuse_scenarios };
 
 int main(int argc, char **argv)

@@ -86,13 +86,13 @@ const struct spot_kind shared_kind = {
 	.changes_nr = sizeof(shared_changes) / sizeof(*shared_changes),
 };
 
-static int attach(const struct spot *spot)
+static int attach(const struct spot *spot, int flags)
 {
 	int id = shmget(IPC_PRIVATE, SIZE, IPC_CREAT | 0600), err = 0;
 
 	if (id < 0)
 		return -errno;
-	if (shmat(id, spot_page(spot, 0), 0) == (void *)-1)
+	if (shmat(id, spot_page(spot, 0), flags) == (void *)-1)
 		err = -errno;
 	shmctl(id, IPC_RMID, NULL);
 	return err;
@@ -102,14 +102,14 @@ static int make_segment(struct spot *spot)
 {
 	spot->stride = PAGE_BYTES;
 	atomic_store(&spot->at, (uintptr_t)spot_place(spot->id));
-	return attach(spot);
+	return attach(spot, 0);
 }
 
 static int do_shmdt(struct spot *spot, unsigned int *lo, unsigned int *hi)
 {
 	*lo = 0;
 	*hi = SPOT_PAGES;
-	return shmdt(spot_page(spot, 0)) ? -errno : attach(spot);
+	return shmdt(spot_page(spot, 0)) ? -errno : attach(spot, 0);
 }
 
 static const struct change segment_changes[] = { { "shmdt", do_shmdt } };
@@ -119,6 +119,32 @@ const struct spot_kind segment_kind = {
 	.number = 1,
 	.make = make_segment,
 	.changes = segment_changes,
+	.changes_nr = 1,
+};
+
+static int make_overlaid(struct spot *spot)
+{
+	spot->stride = PAGE_BYTES;
+	atomic_store(&spot->at, (uintptr_t)spot_place(spot->id));
+	return spot_map(spot_page(spot, 0), SIZE);
+}
+
+/* A new segment comes over what is there. */
+static int do_overlay(struct spot *spot, unsigned int *lo, unsigned int *hi)
+{
+	*lo = 0;
+	*hi = SPOT_PAGES;
+	return attach(spot, SHM_REMAP);
+}
+
+static const struct change overlaid_changes[] = { { "SHM_REMAP", do_overlay } };
+
+const struct spot_kind overlaid_kind = {
+	.name = "overlaid",
+	.number = 2,
+	.strict = true,
+	.make = make_overlaid,
+	.changes = overlaid_changes,
 	.changes_nr = 1,
 };
 
@@ -197,6 +223,6 @@ const struct spot_kind library_kind = {
 	.changes_nr = 1,
 };
 
-const struct spot_kind *const spot_kinds[] = { &anon_kind,    &large_kind, &shared_kind,
-					       &segment_kind, &heap_kind,  &library_kind,
-					       NULL };
+const struct spot_kind *const spot_kinds[] = { &anon_kind,     &large_kind, &shared_kind,
+					       &segment_kind,  &heap_kind,  &library_kind,
+					       &overlaid_kind, NULL };

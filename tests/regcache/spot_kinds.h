@@ -6,7 +6,7 @@
 #include "storm.h"
 
 extern const struct spot_kind anon_kind, large_kind, shared_kind, segment_kind, heap_kind,
-	library_kind;
+	library_kind, overlaid_kind;
 
 /* Addresses that nothing else uses, 16 MiB each. */
 char *spot_place(unsigned int number);

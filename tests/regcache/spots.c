@@ -100,16 +100,26 @@ static int do_mremap_onto(struct spot *spot, unsigned int *lo, unsigned int *hi)
 	return mremap(other, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at ? 0 : -errno;
 }
 
+/*
+ * What was changed in parts may be several mappings, of which the kernel moves none or some at
+ * once.
+ */
+static int in_pieces(struct spot *spot, unsigned int *lo, unsigned int *hi)
+{
+	if (errno != EFAULT || munmap(spot_place(SPOTS_MAX + spot->id), bytes(spot, *lo, *hi)))
+		return -errno;
+	return do_munmap(spot, lo, hi);
+}
+
 /* Away, and to where it was not before. */
 static int do_mremap_away(struct spot *spot, unsigned int *lo, unsigned int *hi)
 {
 	char *other = spot_place(SPOTS_MAX + spot->id), *at = from(spot, *lo);
 	size_t size = bytes(spot, *lo, *hi);
 
-	if (mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, other) != other ||
-	    munmap(other, size))
-		return -errno;
-	return spot_map(at, size);
+	if (mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, other) != other)
+		return in_pieces(spot, lo, hi);
+	return munmap(other, size) ? -errno : spot_map(at, size);
 }
 
 static int do_mremap_dontunmap(struct spot *spot, unsigned int *lo, unsigned int *hi)
@@ -119,7 +129,7 @@ static int do_mremap_dontunmap(struct spot *spot, unsigned int *lo, unsigned int
 
 	if (mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, other) !=
 	    other)
-		return -errno;
+		return in_pieces(spot, lo, hi);
 	return munmap(other, size) ? -errno : 0;
 }
 

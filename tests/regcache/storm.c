@@ -4,7 +4,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "spot_kinds.h"
+
+/*
+ * At the end of some registrations: time for a change of what was just registered, before the cache
+ * has it.
+ */
+void storm_slow_pin(void)
+{
+	static _Thread_local unsigned int pins;
+	const struct timespec pause = { 0, 50000 };
+
+	if (++pins % 8 == 0)
+		for (int i = 0; i < 4; i++)
+			nanosleep(&pause, NULL);
+}
 
 uint64_t storm_random(uint64_t *state)
 {
@@ -24,7 +39,8 @@ static uint64_t word_of(const struct spot *spot, unsigned int page, uint64_t sta
 int spots_make(struct storm *t)
 {
 	for (const struct spot_kind *const *kind = spot_kinds; *kind; kind++)
-		for (unsigned int i = 0; i < (*kind)->number; i++) {
+		for (unsigned int i = 0; i < (*kind)->number && (!(*kind)->strict || t->strict);
+		     i++) {
 			struct spot *spot = &t->spot[t->spots];
 			int err;
 
@@ -51,7 +67,7 @@ void spot_paint(struct spot *spot, unsigned int lo, unsigned int hi, uint64_t st
 	for (unsigned int i = lo; i < hi; i++)
 		atomic_store(&spot->page[i].floor, stamp);
 	for (unsigned int i = lo; i < hi; i++) {
-		__atomic_store_n((uint64_t *)(void *)spot_page(spot, i), word_of(spot, i, stamp),
+		__atomic_store_n(tag_of(spot_page(spot, i)), word_of(spot, i, stamp),
 				 __ATOMIC_SEQ_CST);
 		atomic_store(&spot->page[i].current, stamp);
 	}

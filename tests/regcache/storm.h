@@ -36,7 +36,7 @@ struct spot_page {
 struct spot {
 	unsigned int id;
 	const struct spot_kind *kind;
-	pthread_mutex_t lock; /* held by who changes it */
+	pthread_mutex_t lock; /* held by the thread that changes it */
 	_Atomic uintptr_t at; /* 0: it cannot be used here */
 	uint64_t stride;      /* bytes from page to page */
 	_Atomic uint64_t epoch, issued;
@@ -56,6 +56,7 @@ struct change {
 struct spot_kind {
 	const char *name;
 	unsigned int number; /* of such spots */
+	bool strict;         /* its changes raise no event */
 	int (*make)(struct spot *spot);
 	const struct change *changes;
 	unsigned int changes_nr;
@@ -70,6 +71,7 @@ struct storm {
 	uint64_t seed, rounds;
 	unsigned int calm; /* gets for each change */
 	bool device;       /* pins are real */
+	bool strict;       /* the cache sees what raises no event */
 	struct spot spot[SPOTS_MAX];
 	unsigned int spots;
 	atomic_bool stop;
@@ -85,6 +87,7 @@ struct view {
 };
 
 uint64_t storm_random(uint64_t *state);
+void storm_slow_pin(void);
 static inline char *spot_page(const struct spot *spot, unsigned int page)
 {
 	return (char *)(atomic_load(&spot->at) + page * spot->stride);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -26,18 +27,26 @@ static bool over(const struct storm *t)
 	return atomic_load(&t->stop) || atomic_load(&t->gets) >= t->rounds;
 }
 
-/* Users and changers keep pace: so many gets for each change, whoever the kernel lets run. */
+/* A thread that waits leaves the processor to the others, and to the library. */
+static void rest(void)
+{
+	const struct timespec pause = { 0, 20000 };
+
+	nanosleep(&pause, NULL);
+}
+
+/* Users and changers keep pace: so many gets for each change, however the kernel schedules. */
 static bool wait_users(const struct storm *t)
 {
 	while (!over(t) && atomic_load(&t->gets) < atomic_load(&t->changes) * t->calm)
-		sched_yield();
+		rest();
 	return !over(t);
 }
 
 static bool wait_changers(const struct storm *t)
 {
 	while (!over(t) && atomic_load(&t->gets) >= (atomic_load(&t->changes) + AHEAD) * t->calm)
-		sched_yield();
+		rest();
 	return !over(t);
 }
 
@@ -45,7 +54,7 @@ static bool wait_changers(const struct storm *t)
 static bool wait_gets(const struct storm *t, uint64_t *until, uint64_t gets)
 {
 	while (!over(t) && atomic_load(&t->gets) < *until)
-		sched_yield();
+		rest();
 	*until = atomic_load(&t->gets) + gets;
 	return !over(t);
 }
@@ -81,8 +90,8 @@ static void *change_spots(void *arg)
 	return NULL;
 }
 
-/* What the racing pair has between them: rounds that were asked for, and that are done. */
-static atomic_uint race_asked, race_done;
+/* What the racing pair has between them. */
+static sem_t race_asked, race_done;
 
 /* Its address is that of a spot of its own. */
 static struct spot race_spot = { .id = SPOTS_MAX - 1, .stride = PAGE_BYTES };
@@ -93,28 +102,25 @@ static void *unmap_when_asked(void *arg)
 	struct worker *w = arg;
 	const size_t size = SPOT_PAGES * PAGE_BYTES;
 
-	for (unsigned int round = 1; !over(w->storm); round++) {
-		while (atomic_load(&race_asked) < round) {
-			if (over(w->storm))
-				return NULL;
-			sched_yield();
-		}
+	for (;;) {
+		sem_wait(&race_asked);
+		if (over(w->storm))
+			return NULL;
 		if (storm_random(&w->random) % 2)
 			syscall(SYS_munmap, spot_page(&race_spot, 0), size);
 		else
 			munmap(spot_page(&race_spot, 0), size);
-		atomic_store(&race_done, round);
+		sem_post(&race_done);
 	}
-	return NULL;
 }
 
 /* The address is free, so what was there is gone, though munmap may not have returned. */
-static bool take_address(struct worker *w, unsigned int round)
+static bool take_address(struct worker *w)
 {
 	char *at = spot_page(&race_spot, 0);
 	int err;
 
-	atomic_store(&race_asked, round);
+	sem_post(&race_asked);
 	while ((err = spot_map(at, SPOT_PAGES * PAGE_BYTES)) == -EEXIST) {
 		if (over(w->storm))
 			return false;
@@ -132,23 +138,24 @@ static void *race(void *arg)
 	struct view view;
 	uint64_t until = 0;
 
-	for (unsigned int round = 1; wait_gets(t, &until, RACE_GETS); round++) {
+	while (wait_gets(t, &until, RACE_GETS)) {
 		uint64_t stamp;
 
 		spot_look(&race_spot, &view);
 		storm_use(t, &race_spot, 0, SPOT_PAGES, 0, &view, true);
 		storm_use(t, &race_spot, 0, SPOT_PAGES, 0, &view, true);
 		stamp = spot_begin(&race_spot);
-		if (!take_address(w, round))
+		if (!take_address(w))
 			break;
 		spot_paint(&race_spot, 0, SPOT_PAGES, stamp);
 		spot_end(&race_spot);
 		atomic_fetch_add(&t->races, 1);
 		spot_look(&race_spot, &view);
 		storm_use(t, &race_spot, 0, SPOT_PAGES, 0, &view, true);
-		while (atomic_load(&race_done) < round && !over(t))
-			sched_yield();
+		sem_wait(&race_done);
 	}
+	/* The other ends, too. */
+	sem_post(&race_asked);
 	return NULL;
 }
 
@@ -157,12 +164,12 @@ static void *use_stack(void *arg)
 {
 	static const struct spot_kind kind = { .name = "stack" };
 	static _Atomic uint64_t stamps;
-	char buffer[SPOT_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+	/* The upper half is what the C library may leave in place for the next thread. */
+	char buffer[2 * SPOT_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
 	struct spot spot = { .id = SPOTS_MAX - 2, .kind = &kind, .stride = PAGE_BYTES };
 	struct storm *t = arg;
 	struct view view;
 
-	memset(buffer, 0, sizeof(buffer));
 	atomic_store(&spot.at, (uintptr_t)buffer);
 	atomic_store(&spot.last, "the end of a thread");
 	atomic_store(&spot.issued, atomic_fetch_add(&stamps, 1));
@@ -223,6 +230,8 @@ static int make_race(void)
 {
 	int err;
 
+	sem_init(&race_asked, 0, 0);
+	sem_init(&race_done, 0, 0);
 	race_spot.kind = &race_kind;
 	atomic_store(&race_spot.at, (uintptr_t)spot_place(race_spot.id));
 	atomic_store(&race_spot.last, "munmap by another thread");

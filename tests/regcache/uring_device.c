@@ -41,8 +41,9 @@ static int read_word(unsigned int slot, uint64_t addr, uint64_t *word)
 	int ret;
 
 	pthread_mutex_lock(&lock);
-	io_uring_prep_write_fixed(io_uring_get_sqe(&ring), ends[1], (void *)(uintptr_t)addr,
-				  sizeof(*word), 0, (int)slot);
+	io_uring_prep_write_fixed(io_uring_get_sqe(&ring), ends[1],
+				  (void *)(uintptr_t)(addr + TAG_OFFSET), sizeof(*word), 0,
+				  (int)slot);
 	do
 		ret = io_uring_submit_and_wait(&ring, 1);
 	while (ret == -EINTR);

@@ -30,11 +30,13 @@ struct cell {
 struct monitor {
 	const char *name;
 	const char *program;
-	const char *preload; /* what its executable is started with, or NULL */
+	const char *preload;   /* what its executable is started with, or NULL */
+	const char *hook_mode; /* of UCX, or NULL */
 	const char *text;
 	bool ours;   /* libhmm tells the cache */
 	bool wanted; /* runs */
 	bool missing;
+	bool unlinked; /* it was not built, or it was built without this monitor */
 	char why[160]; /* why it is missing */
 	struct cell cell[SCENES_MAX];
 	/* the two races once more, without privilege */
@@ -46,6 +48,7 @@ struct demo {
 	unsigned int limit_ms; /* of one scene */
 	unsigned int kinds;    /* SCENE_* that run */
 	const char *only;      /* this scene alone, or NULL */
+	const char *preload;   /* an allocator that the executables are started with, or NULL */
 	bool verbose, nobody;
 };
 
@@ -55,7 +58,8 @@ extern struct monitor monitors[];
 void demo_run(const struct demo *demo);
 /* Uses of a registration that is gone, or anything but success, where libhmm is to prevent it. */
 unsigned int demo_findings(void);
-unsigned int demo_missing(void);
+/* Monitors that are not there at all. One that this machine refuses is. */
+unsigned int demo_unlinked(void);
 
 /* Changes that a monitor missed, ways to change memory that hang with it, and that it was shown. */
 struct count {

@@ -25,6 +25,7 @@ static char *begin_shared(struct stage *s, int *fd, enum outcome *outcome)
 		*outcome = stage_failed(s, "memfd");
 		return NULL;
 	}
+	paint(at, BUFFER_PAGES);
 	warm(s, at, BUFFER_PAGES);
 	return at;
 }
@@ -74,6 +75,7 @@ static enum outcome run_shmdt(struct stage *s)
 
 	if (!attach(at, 0))
 		return stage_failed(s, "shmat");
+	paint(at, BUFFER_PAGES);
 	warm(s, at, BUFFER_PAGES);
 	if (shmdt(at) || !attach(at, 0))
 		return stage_failed(s, "shmdt");
@@ -115,6 +117,7 @@ static enum outcome run_dlclose(struct stage *s)
 
 	if (!library)
 		return stage_skip(s, dlerror());
+	paint(at, BUFFER_PAGES);
 	warm(s, at, BUFFER_PAGES);
 	dlclose(library);
 	library = open_library(&again);

@@ -74,7 +74,6 @@ static enum outcome run_mremap_onto(struct stage *s)
 
 	if (!at || !other)
 		return outcome;
-	paint(other, BUFFER_PAGES);
 	moved = mremap(other, BUFFER_BYTES, BUFFER_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 	if (moved == MAP_FAILED)
 		return stage_failed(s, "mremap");
@@ -128,7 +127,7 @@ static int other_madvise(void *at, size_t bytes, int advice)
 int uring_madvise(void *at, size_t bytes, int advice)
 {
 	struct io_uring ring;
-	struct io_uring_cqe *cqe;
+	struct io_uring_cqe *cqe = NULL;
 	int ret = io_uring_queue_init(2, &ring, 0);
 
 	if (ret)

@@ -64,19 +64,36 @@ static void print_nobody(FILE *to)
 	}
 }
 
+/* Once for all monitors that say the same; those before this one have said it. */
+static void print_note(FILE *to, const struct monitor *first, const struct scene *scene,
+		       unsigned int i)
+{
+	const char *why = first->cell[i].why, *comma = "";
+
+	for (const struct monitor *m = monitors; m < first; m++)
+		if (shown(m) && !strcmp(m->cell[i].why, why))
+			return;
+	fprintf(to, "- %s:\n  ", scene->text);
+	for (const struct monitor *m = first; m->name; m++)
+		if (shown(m) && !strcmp(m->cell[i].why, why)) {
+			fprintf(to, "%s`%s`", comma, m->name);
+			comma = ", ";
+		}
+	fprintf(to, ":\n  %s\n", why);
+}
+
 static void print_notes(FILE *to)
 {
 	const struct scene *scene;
 
 	fputc('\n', to);
-	for (const struct monitor *m = monitors; m->name; m++) {
+	for (const struct monitor *m = monitors; m->name; m++)
 		if (m->wanted && m->missing)
 			fprintf(to, "- `%s` is missing: %s\n", m->name, m->why);
-		for (unsigned int i = 0; shown(m) && (scene = scene_at(i)); i++)
-			if (m->cell[i].why[0])
-				fprintf(to, "- `%s`, %s: %s\n", m->name, scene->text,
-					m->cell[i].why);
-	}
+	for (unsigned int i = 0; (scene = scene_at(i)); i++)
+		for (const struct monitor *m = monitors; m->name; m++)
+			if (shown(m) && m->cell[i].why[0])
+				print_note(to, m, scene, i);
 }
 
 void show_markdown(FILE *to, const struct demo *demo)
@@ -84,8 +101,9 @@ void show_markdown(FILE *to, const struct demo *demo)
 	struct utsname uts;
 
 	uname(&uts);
-	fprintf(to, "Linux %s %s, as %s, %u races each.\n\n", uts.release, uts.machine,
-		geteuid() ? "a user" : "root", demo->races);
+	fprintf(to, "Measured on Linux %s, %s, as %s; libfabric %s, UCX %s; %u races each.\n\n",
+		uts.release, uts.machine, geteuid() ? "a user" : "root", STALE_DEMO_LIBFABRIC,
+		STALE_DEMO_UCX, demo->races);
 	for (const struct monitor *m = monitors; m->name; m++)
 		if (shown(m))
 			fprintf(to, "- `%s`: %s\n", m->name, m->text);

@@ -14,6 +14,7 @@ struct monitor monitors[] = {
 	{ .name = "ofi-hmm",
 	  .program = "stale-demo-ofi",
 	  .text = "libfabric's cache, libhmm-ofi.so",
+	  .preload = "libhmm-ofi.so",
 	  .ours = true },
 	{ .name = "ucx-hooks",
 	  .program = "stale-demo-ucx",
@@ -21,6 +22,8 @@ struct monitor monitors[] = {
 	{ .name = "ucx-hmm",
 	  .program = "stale-demo-ucx",
 	  .text = "UCX's cache, libhmm-ucx.so",
+	  .preload = "libhmm-ucx.so",
+	  .hook_mode = "none",
 	  .ours = true },
 	{ .name = "hmm", .program = "stale-demo-hmm", .text = "hmm_regcache", .ours = true },
 	{ .name = "hmm-strict",
@@ -97,11 +100,11 @@ unsigned int demo_findings(void)
 	return findings;
 }
 
-unsigned int demo_missing(void)
+unsigned int demo_unlinked(void)
 {
-	unsigned int missing = 0;
+	unsigned int unlinked = 0;
 
 	for (const struct monitor *m = monitors; m->name; m++)
-		missing += m->wanted && m->missing;
-	return missing;
+		unlinked += m->wanted && m->unlinked;
+	return unlinked;
 }

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The structures below are libfabric 1.17's, which has no public header for them. Members that
- * nothing here reads are left as room of the same size. ofi_cache_open() finds out whether they fit.
+ * The structures below are those of libfabric 1.17, or of 2.x with OFI_CACHE_MAJOR 2; there is no
+ * public header for them. Members that nothing here reads are left as room of the same size.
+ * ofi_cache_begin() and ofi_cache_open() find out whether they fit.
  */
 #include "ofi_cache.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <rdma/fi_domain.h>
 #include <rdma/fi_ext.h>
+
+#ifndef OFI_CACHE_MAJOR
+#define OFI_CACHE_MAJOR 1
+#endif
 
 #define INTERFACES 6 /* kinds of memory, the host's is the first */
 
@@ -26,6 +33,10 @@ struct info {
 	struct iovec iov;
 	enum fi_hmem_iface iface;
 	uint64_t device;
+#if OFI_CACHE_MAJOR > 1
+	uint64_t flags;
+	uint64_t peer;
+#endif
 	void *mapped;
 	uint8_t handle[64];
 };
@@ -48,6 +59,9 @@ struct tree {
 
 struct cache {
 	void *domain;
+#if OFI_CACHE_MAJOR > 1
+	void *provider;
+#endif
 	void *monitors[INTERFACES];
 	struct list notify[INTERFACES];
 	size_t data_size;
@@ -57,6 +71,10 @@ struct cache {
 	pthread_mutex_t lock;
 	size_t cached_count;
 	size_t cached_size;
+#if OFI_CACHE_MAJOR > 1
+	size_t most_count;
+	size_t most_size;
+#endif
 	size_t uncached_count;
 	size_t uncached_size;
 	size_t searches;
@@ -87,6 +105,42 @@ struct ofi_cache {
 	struct ofi_cache_ops ops;
 	void *arg;
 };
+
+#if OFI_CACHE_MAJOR > 1 && !__GLIBC_PREREQ(2, 38)
+/* A libfabric that was built with a newer C library asks for these names. */
+long __isoc23_strtol(const char *text, char **end, int base);
+unsigned long __isoc23_strtoul(const char *text, char **end, int base);
+int __isoc23_sscanf(const char *text, const char *format, ...);
+
+long __isoc23_strtol(const char *text, char **end, int base)
+{
+	return strtol(text, end, base);
+}
+
+unsigned long __isoc23_strtoul(const char *text, char **end, int base)
+{
+	return strtoul(text, end, base);
+}
+
+int __isoc23_sscanf(const char *text, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsscanf(text, format, args);
+	va_end(args);
+	return n;
+}
+
+/* So it asks for a function of a newer libefa. No device of that kind is opened. */
+__attribute__((weak)) int efadv_query_mr(void);
+
+__attribute__((weak)) int efadv_query_mr(void)
+{
+	return EOPNOTSUPP;
+}
+#endif
 
 static int add_region(struct cache *cache, struct ofi_held *held)
 {
@@ -125,6 +179,8 @@ int ofi_cache_begin(const char *monitor, const char *path)
 {
 	const bool libhmm = !strcmp(monitor, "libhmm");
 
+	if (FI_MAJOR(fi_version()) != OFI_CACHE_MAJOR)
+		abort();
 	if (libhmm)
 		unsetenv("FI_MR_CACHE_MONITOR");
 	else
@@ -159,7 +215,7 @@ int ofi_cache_open(const struct ofi_cache_ops *ops, void *arg, struct ofi_cache 
 	err = fill(c);
 	/* Another libfabric, whose structures differ. */
 	if (!err && (c->cache.domain != c->domain || c->cache.searches || !c->cache.pool ||
-		     c->cache.notify[0].next == NULL))
+		     !c->cache.notify[0].next))
 		abort();
 	if (err) {
 		free(c);

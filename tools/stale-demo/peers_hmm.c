@@ -2,9 +2,5 @@
 #include "peers.h"
 
 const struct peer *const peers[] = {
-	&peer_none, &peer_once,
-#ifdef HAVE_REGCACHE
-	&peer_hmm,  &peer_hmm_strict,
-#endif
-	NULL,
+	&peer_none, &peer_once, &peer_hmm, &peer_hmm_strict, NULL,
 };

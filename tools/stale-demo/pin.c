@@ -40,8 +40,8 @@ static int read_tags(uint64_t addr, uint64_t pages, uint64_t *tags)
 	ssize_t got;
 
 	for (uint64_t i = 0; i < pages; i++)
-		from[i] =
-			(struct iovec){ (void *)(uintptr_t)(addr + i * PAGE_BYTES), sizeof(*tags) };
+		from[i] = (struct iovec){ (void *)(uintptr_t)(addr + i * PAGE_BYTES + TAG_OFFSET),
+					  sizeof(*tags) };
 	got = process_vm_readv(getpid(), &to, 1, from, pages, 0);
 	return got == (ssize_t)to.iov_len ? 0 : -EFAULT;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Pins: what the stub device knows of each registration, a word of each page. The first word of a
- * page is its tag: whoever changes a mapping paints a tag there that was never used before. A pin
- * whose word is not the page's tag is of a page that is no longer mapped.
+ * Pins: what the stub device knows of each registration, a word of each page. That word is the
+ * page's tag. It lies where no allocator keeps anything, and a scene that changes a mapping paints
+ * one there that was never used before. A pin with another tag than the page is of a page that is
+ * no longer mapped.
  *
  * pin_words() tells what the device sees now. With tags alone that is what was there when the
  * registration was made. With io_uring the registration is a registered buffer, and the device's
@@ -14,6 +15,7 @@
 #include "peer.h"
 
 #define PAGE_BYTES 4096UL
+#define TAG_OFFSET 2048UL
 #define PIN_PAGES 64 /* most pages of a registration that are known */
 
 struct pin {
@@ -23,11 +25,17 @@ struct pin {
 	uint64_t tag[PIN_PAGES];
 };
 
+/* The tag of a page. */
+static inline uint64_t *tag_of(char *page)
+{
+	return (uint64_t *)(void *)(page + TAG_OFFSET);
+}
+
 /* What a pin is, beside the tags. NULL: nothing. */
 struct pin_device {
 	int (*pin)(unsigned int slot, uint64_t addr, uint64_t length);
 	void (*unpin)(unsigned int slot);
-	/* The first word of a page, as the device sees it. */
+	/* The tag of the page at @addr, as the device sees it. */
 	int (*read)(unsigned int slot, uint64_t addr, uint64_t *word);
 };
 

@@ -19,6 +19,7 @@ static enum outcome run_brk(struct stage *s)
 	at = sbrk(BUFFER_BYTES);
 	if (at == (void *)-1)
 		return stage_failed(s, "sbrk");
+	paint(at, BUFFER_PAGES);
 	warm(s, at, BUFFER_PAGES);
 	if (sbrk(0) != at + BUFFER_BYTES)
 		return stage_skip(s, "the peer's own memory came behind it");
@@ -74,12 +75,11 @@ static enum outcome run_while_registering(struct stage *s)
 
 	if (!at)
 		return stage_failed(s, "mmap");
-	paint(at, BUFFER_PAGES);
 	hooked = at;
 	hook_left = 2;
 	pin_hook = remap_hooked;
 	for (int i = 0; i < 4; i++)
-		s->cached |= use(s, at, BUFFER_PAGES);
+		use(s, at, BUFFER_PAGES);
 	pin_hook = NULL;
 	return verdict(s);
 }

@@ -37,32 +37,52 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* In a folder of build or of installation. False: there is no such file. */
-static bool find_file(const char *name, const char *folder, char *path)
+/*
+ * Beside this executable, in another folder of the build, or installed, below another root perhaps.
+ * False: nowhere.
+ */
+static bool find_file(const char *name, const char *installed, char *path)
 {
-	char self[PATH_MAX];
+	const size_t bin = strlen(STALE_DEMO_BIN);
+	char self[PATH_MAX] = ".";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t length;
 
 	if (n > 0) {
 		self[n] = 0;
 		*strrchr(self, '/') = 0;
-		if (snprintf(path, PATH_MAX, "%s/%s", self, name) < PATH_MAX && !access(path, R_OK))
+	}
+	for (int i = 0; i < 2; i++) {
+		n = snprintf(path, PATH_MAX, "%s%s/%s", self, i ? "/../../monitor" : "", name);
+		if (n < PATH_MAX && !access(path, R_OK))
 			return true;
 	}
-	return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX && !access(path, R_OK);
+	length = strlen(self);
+	length = length < bin || strcmp(self + length - bin, STALE_DEMO_BIN) ? 0 : length - bin;
+	n = snprintf(path, PATH_MAX, "%.*s%s/%s", (int)length, self, installed, name);
+	return n < PATH_MAX && !access(path, R_OK);
 }
 
 /* Nobody but the monitor under test changes what a peer does. */
-static void set_environment(const char *preload)
+static void set_environment(const struct monitor *monitor, const char *allocator,
+			    const char *preload)
 {
+	char both[2 * PATH_MAX];
+
 	static const char *const others[] = { "LD_PRELOAD", "FI_MR_CACHE_MONITOR",
 					      "UCX_MEM_MMAP_HOOK_MODE", "UCX_MEM_EVENTS",
-					      "LIBHMM_MONITOR" };
+					      "LIBHMM_MONITOR",
+					      /* the allocator scene looks at what it gets */
+					      "MALLOC_PERTURB_" };
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		unsetenv(others[i]);
-	if (preload)
-		setenv("LD_PRELOAD", preload, 1);
+	snprintf(both, sizeof(both), "%s%s%s", allocator ? allocator : "",
+		 allocator && preload ? ":" : "", preload ? preload : "");
+	if (both[0])
+		setenv("LD_PRELOAD", both, 1);
+	if (monitor->hook_mode)
+		setenv("UCX_MEM_MMAP_HOOK_MODE", monitor->hook_mode, 1);
 }
 
 static _Noreturn void exec_scene(const struct demo *demo, const struct monitor *monitor,
@@ -80,7 +100,7 @@ static _Noreturn void exec_scene(const struct demo *demo, const struct monitor *
 		_exit(127);
 	if (monitor->preload && !find_file(monitor->preload, STALE_DEMO_LIB, preload))
 		_exit(127);
-	set_environment(monitor->preload ? preload : NULL);
+	set_environment(monitor, demo->preload, monitor->preload ? preload : NULL);
 	execl(path, path, monitor->name, scene, races, nobody, (char *)NULL);
 	_exit(127);
 }
@@ -126,6 +146,7 @@ static void end(struct job *job, int status, bool hung)
 		take_line(cell, line);
 	if (WIFEXITED(status) && WEXITSTATUS(status)) {
 		cell->result = RESULT_NO;
+		job->monitor->unlinked = true;
 		snprintf(cell->why, sizeof(cell->why), "%s",
 			 WEXITSTATUS(status) == 127 ? "not built" : "not linked");
 	}

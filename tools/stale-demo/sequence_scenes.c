@@ -2,6 +2,7 @@
 /* Sequences that every cache must survive, beside the ways to change a mapping. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static enum outcome run_larger(struct stage *s)
 
 	if (!map_at(at, LARGE_PAGES * PAGE_BYTES))
 		return stage_failed(s, "mmap");
+	paint(at, LARGE_PAGES);
 	warm(s, at, LARGE_PAGES);
 	use(s, at + BUFFER_BYTES, BUFFER_PAGES);
 	if (!remap(at, LARGE_PAGES * PAGE_BYTES))
@@ -48,6 +50,7 @@ static enum outcome run_middle(struct stage *s)
 
 	if (!map_at(at, LARGE_PAGES * PAGE_BYTES))
 		return stage_failed(s, "mmap");
+	paint(at, LARGE_PAGES);
 	warm(s, at + 8 * PAGE_BYTES, 1);
 	warm(s, at, 3);
 	if (!remap(at + PAGE_BYTES, PAGE_BYTES))
@@ -112,7 +115,7 @@ static enum outcome run_in_use(struct stage *s)
 	if (!remap(at, BUFFER_BYTES))
 		return stage_failed(s, "munmap");
 	look(s, at);
-	look(s, at);
+	use(s, at, BUFFER_PAGES);
 	alive = !pin_words(first.id, start, BUFFER_PAGES, is) && !memcmp(was, is, sizeof(was));
 	s->peer->put(s->cache, &first);
 	if (!alive)
@@ -123,9 +126,10 @@ static enum outcome run_in_use(struct stage *s)
 
 static void *use_stack(void *arg)
 {
-	char buffer[BUFFER_BYTES] __attribute__((aligned(4096)));
+	/* The upper half is what the C library may leave in place for the next thread. */
+	char buffer[2 * BUFFER_BYTES] __attribute__((aligned(4096)));
 
-	memset(buffer, 0, sizeof(buffer));
+	paint(buffer, BUFFER_PAGES);
 	warm(arg, buffer, BUFFER_PAGES);
 	return NULL;
 }
@@ -199,10 +203,24 @@ static enum outcome run_own_uffd(struct stage *s)
 
 	if (!at)
 		return stage_failed(s, "mmap");
-	paint(at, BUFFER_PAGES);
 	if (!own_uffd(at, BUFFER_BYTES))
 		return stage_failed(s, "userfaultfd");
 	warm(s, at, BUFFER_PAGES);
+	if (!remap(at, BUFFER_BYTES))
+		return stage_failed(s, "munmap");
+	return look(s, at);
+}
+
+/* The program wants to watch what is cached. */
+static enum outcome run_uffd_after(struct stage *s)
+{
+	char *at = stage_map();
+
+	if (!at)
+		return stage_failed(s, "mmap");
+	warm(s, at, BUFFER_PAGES);
+	if (!own_uffd(at, BUFFER_BYTES))
+		return stage_failed(s, "the program's userfaultfd");
 	if (!remap(at, BUFFER_BYTES))
 		return stage_failed(s, "munmap");
 	return look(s, at);
@@ -223,12 +241,22 @@ static enum outcome remapped(struct stage *s)
 /* The process becomes a daemon: it goes on in a child. */
 static enum outcome go_on_in_child(struct stage *s, enum outcome (*run)(struct stage *s))
 {
-	pid_t pid = fork();
+	bool *cached =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
+	pid_t pid;
 
-	if (!pid)
-		_exit(run(s));
+	if (cached == MAP_FAILED)
+		return stage_failed(s, "mmap");
+	pid = fork();
+	if (!pid) {
+		enum outcome outcome = run(s);
+
+		*cached = s->cached;
+		_exit(outcome);
+	}
 	status = ended(pid);
+	s->cached |= *cached;
 	return status < 0 ? stage_broken(s, "the child was killed by a signal")
 			  : (enum outcome)status;
 }
@@ -267,6 +295,15 @@ static enum outcome run_loop(struct stage *s)
 	return verdict(s);
 }
 
+/* A page that the allocator has just got from the kernel. What it had before is not judged. */
+static bool fresh(char *at)
+{
+	for (unsigned int i = 0; i < BUFFER_PAGES; i++)
+		if (*(const volatile uint64_t *)tag_of(at + i * PAGE_BYTES))
+			return false;
+	return true;
+}
+
 /* Reallocation of what the allocator maps and unmaps, in several threads. */
 static void *churn(void *arg)
 {
@@ -279,12 +316,20 @@ static void *churn(void *arg)
 
 		if (!got)
 			break;
-		paint(at, BUFFER_PAGES);
-		use(&mine, at, BUFFER_PAGES);
-		use(&mine, at, BUFFER_PAGES);
+		if (fresh(at)) {
+			paint(at, BUFFER_PAGES);
+			use(&mine, at, BUFFER_PAGES);
+			use(&mine, at, BUFFER_PAGES);
+		} else {
+			struct stage unjudged = mine;
+
+			use(&unjudged, at, BUFFER_PAGES);
+		}
 		free(got);
 	}
 	__atomic_fetch_add(&((struct stage *)arg)->stale, mine.stale, __ATOMIC_RELAXED);
+	if (mine.cached)
+		__atomic_store_n(&((struct stage *)arg)->cached, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -293,6 +338,8 @@ static enum outcome run_allocator(struct stage *s)
 	pthread_t threads[3];
 	int n = 0;
 
+	/* else the C library's maps less and less */
+	mallopt(M_MMAP_THRESHOLD, 4 * BUFFER_BYTES);
 	while (n < 3 && !pthread_create(&threads[n], NULL, churn, s))
 		n++;
 	while (n--)
@@ -309,6 +356,8 @@ const struct scene sequence_scenes[] = {
 	{ "stack", "stacks of threads that ended", run_stack, SCENE_SEQUENCE },
 	{ "spawn", "children of posix_spawn and vfork, which unmap", run_spawn, SCENE_SEQUENCE },
 	{ "own-uffd", "the program has a userfaultfd on the memory", run_own_uffd, SCENE_SEQUENCE },
+	{ "uffd-after", "the program registers a userfaultfd on cached memory", run_uffd_after,
+	  SCENE_SEQUENCE },
 	{ "daemon-before", "daemon() before the first cache", run_daemon_before,
 	  SCENE_SEQUENCE | SCENE_EARLY },
 	{ "daemon-after", "daemon() after the first cache", run_daemon_after, SCENE_SEQUENCE },

@@ -48,6 +48,25 @@ static void print_monitor(FILE *to, const struct monitor *m)
 	fputc('\n', to);
 }
 
+/* What a monitor of ours misses has a reason. */
+static void show_missed(FILE *to)
+{
+	const struct scene *scene;
+
+	for (unsigned int i = 0; (scene = scene_at(i)); i++) {
+		bool missed = false;
+
+		for (const struct monitor *m = monitors; m->name; m++)
+			missed |= m->ours && m->cell[i].result == RESULT_STALE;
+		if (missed)
+			fprintf(to, "\nMissed with libhmm: %s%s\n", scene->text,
+				scene->flags & SCENE_NO_EVENT
+					? ",\nof which the kernel tells nobody. "
+					  "HMM_REGCACHE_STRICT looks for it."
+					: ".");
+	}
+}
+
 void show_table(FILE *to, const struct demo *demo)
 {
 	fprintf(to,
@@ -64,6 +83,7 @@ void show_table(FILE *to, const struct demo *demo)
 	for (const struct monitor *m = monitors; m->name; m++)
 		if (m->wanted && !m->missing)
 			fprintf(to, "%-14s%s\n", m->name, m->text);
+	show_missed(to);
 }
 
 static void json_string(FILE *to, const char *text)

@@ -77,7 +77,10 @@ char *stage_map(void)
 {
 	char *at = stage_place();
 
-	return map_at(at, BUFFER_BYTES) ? at : NULL;
+	if (!map_at(at, BUFFER_BYTES))
+		return NULL;
+	paint(at, BUFFER_PAGES);
+	return at;
 }
 
 void paint(char *at, unsigned int pages)
@@ -85,18 +88,22 @@ void paint(char *at, unsigned int pages)
 	static uint64_t tag;
 
 	for (unsigned int i = 0; i < pages; i++)
-		__atomic_store_n((uint64_t *)(void *)(at + i * PAGE_BYTES),
+		__atomic_store_n(tag_of(at + i * PAGE_BYTES),
 				 __atomic_add_fetch(&tag, 1, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
-static bool right(const struct peer_use *held, const char *at, unsigned int pages)
+/*
+ * A page without a tag at its registration was registered with others, before it was painted. It
+ * cannot be judged.
+ */
+static bool right(const struct peer_use *held, char *at, unsigned int pages)
 {
 	uint64_t words[PIN_PAGES];
 
 	if (pin_words(held->id, (uint64_t)(uintptr_t)at, pages, words))
 		return false;
 	for (unsigned int i = 0; i < pages; i++)
-		if (words[i] != *(const uint64_t *)(const void *)(at + i * PAGE_BYTES))
+		if (words[i] && words[i] != *tag_of(at + i * PAGE_BYTES))
 			return false;
 	return true;
 }
@@ -111,6 +118,7 @@ bool use_of(struct stage *s, struct peer_cache *cache, char *at, unsigned int pa
 	if (s->peer->get(cache, (uint64_t)(uintptr_t)at, pages * PAGE_BYTES, 0, &held))
 		return false;
 	hit = pin_made() == made;
+	s->cached |= hit;
 	if (hit && !right(&held, at, pages))
 		s->stale++;
 	s->peer->put(cache, &held);
@@ -124,12 +132,8 @@ bool use(struct stage *s, char *at, unsigned int pages)
 
 void warm(struct stage *s, char *at, unsigned int pages)
 {
-	paint(at, pages);
-	for (int i = 0; i < 4; i++)
-		if (use(s, at, pages)) {
-			s->cached = true;
-			return;
-		}
+	for (int i = 0; i < 4 && !use(s, at, pages); i++)
+		;
 }
 
 enum outcome verdict(const struct stage *s)

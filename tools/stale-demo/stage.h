@@ -64,11 +64,14 @@ enum outcome stage_failed(struct stage *s, const char *what);
 
 /* Address space that nothing else uses. */
 char *stage_place(void);
-/* Anonymous memory there. NULL: no memory. */
+/* Anonymous memory there, painted. NULL: no memory. */
 char *stage_map(void);
 bool map_at(char *at, size_t bytes);
 
-/* A tag that was never used, in each page. */
+/*
+ * A tag that was never used, in each page. Only in new pages: the tag that a registration saw
+ * counts as the page.
+ */
 void paint(char *at, unsigned int pages);
 /*
  * Registers, compares what the device sees with what is mapped, releases. True: it is a
@@ -78,7 +81,7 @@ bool use(struct stage *s, char *at, unsigned int pages);
 bool use_of(struct stage *s, struct peer_cache *cache, char *at, unsigned int pages);
 /* Uses it until the cache keeps it, or it is clear that it does not. */
 void warm(struct stage *s, char *at, unsigned int pages);
-/* Paints, uses. */
+/* Paints what the change has brought, uses it. */
 enum outcome look(struct stage *s, char *at);
 enum outcome verdict(const struct stage *s);
 

@@ -11,6 +11,16 @@
 #include <ucm/api/ucm.h>
 #include <ucs/memory/rcache.h>
 
+/*
+ * UCX_CACHE_17: the headers are of UCX 1.17 or newer. An alignment is an argument of each lookup.
+ * UCX_CACHE_MERGES: of 1.18 or newer. There is one more callback.
+ */
+#ifdef UCX_CACHE_17
+#define GET_ALIGNMENT UCS_RCACHE_MIN_ALIGNMENT,
+#else
+#define GET_ALIGNMENT
+#endif
+
 struct peer_cache {
 	ucs_rcache_t *rcache;
 };
@@ -43,7 +53,20 @@ static void dump(void *context, ucs_rcache_t *rcache, ucs_rcache_region_t *super
 	snprintf(buf, max, "id %llu", (unsigned long long)((struct region *)super)->id);
 }
 
-static const ucs_rcache_ops_t ops = { .mem_reg = reg, .mem_dereg = dereg, .dump_region = dump };
+#ifdef UCX_CACHE_MERGES
+static void merge(void *context, ucs_rcache_t *rcache, void *arg, ucs_rcache_region_t *super)
+{
+}
+#endif
+
+static const ucs_rcache_ops_t ops = {
+	.mem_reg = reg,
+	.mem_dereg = dereg,
+#ifdef UCX_CACHE_MERGES
+	.merge = merge,
+#endif
+	.dump_region = dump,
+};
 
 static int error_of(ucs_status_t status)
 {
@@ -63,8 +86,10 @@ static int ucx_open(struct peer_cache **cache)
 {
 	ucs_rcache_params_t params = {
 		.region_struct_size = sizeof(struct region),
+#ifndef UCX_CACHE_17
 		.alignment = UCS_RCACHE_MIN_ALIGNMENT,
 		.max_alignment = 4096,
+#endif
 		.ucm_events = UCM_EVENT_VM_UNMAPPED,
 		.ucm_event_priority = 1000,
 		.ops = &ops,
@@ -94,7 +119,7 @@ static int ucx_get(struct peer_cache *cache, uint64_t addr, uint64_t length, uns
 
 	reg_err = 0;
 	status = ucs_rcache_get(cache->rcache, (void *)(uintptr_t)addr, length,
-				PROT_READ | PROT_WRITE, NULL, &region);
+				GET_ALIGNMENT PROT_READ | PROT_WRITE, NULL, &region);
 	if (status != UCS_OK)
 		return reg_err ? reg_err : error_of(status);
 	use->entry = region;
@@ -138,12 +163,9 @@ static int hooks_start(char *why, size_t size)
 
 static int libhmm_start(char *why, size_t size)
 {
-	const char *mode = getenv("UCX_MEM_MMAP_HOOK_MODE");
-
-	if (has_monitor() && mode && !strcmp(mode, "none"))
+	if (has_monitor())
 		return 0;
-	snprintf(why, size,
-		 "the process was started without libhmm-ucx.so or UCX_MEM_MMAP_HOOK_MODE=none");
+	snprintf(why, size, "the process was started without LD_PRELOAD=libhmm-ucx.so");
 	return -ENOENT;
 }
 
@@ -154,4 +176,4 @@ static int libhmm_start(char *why, size_t size)
 	}
 
 const struct peer ucx_hooks = UCX_PEER("ucx-hooks", hooks_start);
-const struct peer ucx_libhmm = UCX_PEER("ucx-libhmm", libhmm_start);
+const struct peer ucx_libhmm = UCX_PEER("ucx-hmm", libhmm_start);

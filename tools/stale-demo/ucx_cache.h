@@ -10,9 +10,7 @@
 
 /* UCX's own: it patches libc. The process must have neither libhmm-ucx.so nor a hook mode. */
 extern const struct peer ucx_hooks;
-/*
- * libhmm's: the process was started with LD_PRELOAD=libhmm-ucx.so and UCX_MEM_MMAP_HOOK_MODE=none.
- */
+/* libhmm's: the process was started with LD_PRELOAD=libhmm-ucx.so, which keeps UCX from hooking. */
 extern const struct peer ucx_libhmm;
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,13 +15,16 @@
 
 int counters_open(struct counters *c)
 {
+	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	struct monitor_stats *stats;
 
 	/* Some hosts want the flag (vm.memfd_noexec), kernels before 6.3 do not know it. */
-	c->fd = memfd_create("hmm-monitors", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	c->fd = memfd_create("hmm-monitors", flags | MFD_NOEXEC_SEAL);
 	if (c->fd < 0 && errno == EINVAL)
-		c->fd = memfd_create("hmm-monitors", MFD_CLOEXEC);
-	if (c->fd < 0 || ftruncate(c->fd, sizeof(*stats)))
+		c->fd = memfd_create("hmm-monitors", flags);
+	/* The program may write what it likes there. It may not cut off what we read. */
+	if (c->fd < 0 || ftruncate(c->fd, sizeof(*stats)) ||
+	    fcntl(c->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -errno;
 	stats = mmap(NULL, sizeof(*stats), PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
 	if (stats == MAP_FAILED)

@@ -14,7 +14,7 @@ static const char *why_nothing(const struct run *r)
 	bool loaded = false;
 
 	if (!strcmp(r->monitor, "none"))
-		return "--monitor none: nothing was preloaded";
+		return "the monitor is 'none'";
 	if (r->attach_error)
 		return attach_words(r->attach_error) ?: strerror(-r->attach_error);
 	for (int i = 0; i < N_MONITORS; i++)
@@ -40,14 +40,12 @@ static void tell(const struct module *m, const struct counts *c, FILE *to)
 {
 	fprintf(to, "hmm exec: %s: ", m->library);
 	put_count(to, c->served, "process", "es");
-	fputs(" served; ", to);
+	fputs(", ", to);
 	put_count(to, c->hits, "hit", "s");
 	fputs(", ", to);
 	put_count(to, c->misses, "miss", "es");
-	fputs(", ", to);
-	put_count(to, c->invalidations, "invalidation", "s");
-	fprintf(to, ", %" PRIu64 " refused, %" PRIu64 " stale prevented\n", c->refused,
-		c->stale_prevented);
+	fprintf(to, ", %" PRIu64 " invalidated, %" PRIu64 " refused, %" PRIu64 " stale prevented\n",
+		c->invalidations, c->refused, c->stale_prevented);
 }
 
 /* Why a monitor did not serve, where that is not plain from the rest. */

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * One registration, from the moment it is watched to its end. The callback, which the pump runs,
+ * only changes the state and puts the entry on a list. Registrations end on threads that call the
+ * cache:
+ *
+ *	pump				a thread that calls the cache
+ *	munmap: DEAD, no longer LIVE,
+ *	the list has a reference
+ *					reaps: out of the index, off the list
+ *					the last reference is gone: removes the notifier,
+ *					calls @dereg, frees the entry
+ */
+#include "regcache/cache.h"
+#include "notifier/notifier.h"
+#include "space/debug.h"
+#include "base/mutation.h"
+#include "base/nocancel.h"
+#include "base/number.h"
+
+#include <string.h>
+
+#define SLAB_BYTES (64 * 1024UL)
+
+struct slab {
+	struct slab *next;
+	size_t n;
+	struct entry entry[];
+};
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static bool add_slab(struct hmm_regcache *c)
+{
+	struct slab *slab = pool_map(SLAB_BYTES);
+
+	if (!slab)
+		return false;
+	slab->next = c->slabs;
+	slab->n = (SLAB_BYTES - sizeof(*slab)) / sizeof(struct entry);
+	c->slabs = slab;
+	for (size_t i = 0; i < slab->n; i++) {
+		slab->entry[i].next = c->free;
+		c->free = &slab->entry[i];
+	}
+	return true;
+}
+
+struct entry *entry_new(struct hmm_regcache *c, const struct miss *m)
+{
+	struct entry *e = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->free || add_slab(c)) {
+		e = c->free;
+		c->free = e->next;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (!e)
+		return NULL;
+	e->r = (struct hmm_registration){ .start = m->start,
+					  .length = m->end - m->start,
+					  .flags = m->flags & HMM_REGCACHE_WRITE };
+	e->ni = NULL;
+	e->seq = 0;
+	e->checks = 0;
+	atomic_store_explicit(&e->used, 0, memory_order_relaxed);
+	e->cache = c;
+	e->next = NULL;
+	e->epoch = c->epoch;
+	e->bytes = e->r.length;
+	e->indexed = false;
+	e->joined = m->joined;
+	e->ended = false;
+	atomic_store(&e->state, ENTRY_REF);
+	return e;
+}
+
+static void free_locked(struct hmm_regcache *c, struct entry *e)
+{
+	atomic_store(&e->state, 0);
+	e->next = c->free;
+	c->free = e;
+}
+
+/* ---- death ----------------------------------------------------------------------------------- */
+
+/* An entry that nobody used, and that could be handed out, is one no longer. */
+static void count_out(struct hmm_regcache *c, const struct entry *e, uint64_t was)
+{
+	if (c->limits.max_bytes && was & ENTRY_LIVE && ENTRY_REFS(was) == 1)
+		atomic_fetch_sub(&c->idle, e->bytes);
+}
+
+static void put_on_list(struct hmm_regcache *c, struct entry *e)
+{
+	struct entry *first = atomic_load(&c->undead);
+
+	do
+		atomic_store(&e->undead, first);
+	while (!atomic_compare_exchange_weak(&c->undead, &first, e));
+}
+
+/* Restricted as a signal handler: the caller of munmap may hold any lock of the program. */
+static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			 void *priv)
+{
+	struct entry *e = priv;
+	struct hmm_regcache *c = e->cache;
+	uint64_t was = atomic_load(&e->state);
+
+	(void)ni;
+	(void)inv;
+	do {
+		if (!(was & ENTRY_WATCHED) || was & ENTRY_DEAD || !ENTRY_REFS(was))
+			return 0;
+	} while (!atomic_compare_exchange_weak(&e->state, &was,
+					       ((was & ~ENTRY_LIVE) | ENTRY_DEAD) + ENTRY_REF));
+	count_out(c, e, was);
+	count(&c->invalidated, 1);
+	count(&c->dead, 1);
+	put_on_list(c, e);
+	return 0;
+}
+
+/* Does the driver hold a translation of the range? */
+static bool holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv)
+{
+	const struct entry *e = priv;
+
+	(void)ni;
+	(void)start;
+	(void)end;
+	return (atomic_load(&e->state) & (ENTRY_WATCHED | ENTRY_DEAD)) == ENTRY_WATCHED;
+}
+
+int entry_watch(struct entry *e, uint64_t deadline)
+{
+	struct hmm_regcache *c = e->cache;
+	const struct hmm_interval_notifier_ops ops = {
+		.size = sizeof(ops),
+		.invalidate = on_invalidate,
+		.holds = holds,
+		.ignored_events =
+			c->limits.flags & HMM_REGCACHE_FORK ? 0 : HMM_EVENT_BIT(HMM_EVENT_FORK),
+	};
+
+	return ni_insert(c->mm, e->r.start, e->r.length, &ops, e, &e->ni, deadline);
+}
+
+void entry_commit(struct entry *e)
+{
+	atomic_fetch_or(&e->state, ENTRY_WATCHED);
+}
+
+bool entry_enliven(struct entry *e)
+{
+	uint64_t was = atomic_load(&e->state);
+
+	do {
+		if (was & ENTRY_DEAD)
+			return false;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, (was | ENTRY_LIVE) + ENTRY_REF));
+	return true;
+}
+
+bool entry_retire(struct hmm_regcache *c, struct entry *e)
+{
+	const uint64_t was = atomic_fetch_and(&e->state, ~ENTRY_LIVE);
+
+	count_out(c, e, was);
+	return was & ENTRY_LIVE;
+}
+
+bool entry_retire_idle(struct hmm_regcache *c, struct entry *e)
+{
+	uint64_t was = atomic_load(&e->state);
+
+	do {
+		if (!(was & ENTRY_LIVE) || ENTRY_REFS(was) != 1)
+			return false;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, was & ~ENTRY_LIVE));
+	count_out(c, e, was);
+	return true;
+}
+
+static void die(struct hmm_regcache *c, struct entry *e)
+{
+	uint64_t was = atomic_load(&e->state);
+
+	do {
+		if (was & ENTRY_DEAD)
+			return;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, (was & ~ENTRY_LIVE) | ENTRY_DEAD));
+	count_out(c, e, was);
+	count(&c->invalidated, 1);
+	count(&c->dead, 1);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+int entry_reg(struct hmm_regcache *c, struct entry *e)
+{
+	DEBUG_PROGRAM;
+
+	return c->ops.reg(&e->r, c->priv);
+}
+
+void entry_dereg(struct hmm_regcache *c, struct entry *e)
+{
+	DEBUG_PROGRAM;
+
+	c->ops.dereg(&e->r, c->priv);
+}
+
+void entry_unwatch(struct entry *e)
+{
+	struct hmm_interval_notifier *ni = e->ni;
+
+	e->ni = NULL;
+	if (ni)
+		ni_remove(ni, 0);
+}
+
+/* Nobody has a reference, so nobody gets one, and the callback leaves the entry alone. */
+static void end(struct hmm_regcache *c, struct entry *e)
+{
+	HMM_NO_CANCEL;
+
+	atomic_fetch_add(&c->ending, 1);
+	entry_unwatch(e);
+	if (!e->ended)
+		entry_dereg(c, e);
+	pthread_mutex_lock(&c->lock);
+	if (atomic_load(&e->state) & ENTRY_DEAD)
+		atomic_fetch_sub(&c->dead, 1);
+	c->registered--;
+	atomic_fetch_sub(&c->pinned, e->bytes);
+	free_locked(c, e);
+	atomic_fetch_sub(&c->ending, 1);
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void entry_drop(struct hmm_regcache *c, struct entry *e)
+{
+	entry_unwatch(e);
+	pthread_mutex_lock(&c->lock);
+	free_locked(c, e);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void entry_end_all(struct hmm_regcache *c, struct doomed *doomed)
+{
+	struct entry *next;
+
+	for (struct entry *e = doomed->first; e; e = next) {
+		next = e->next;
+		end(c, e);
+		doomed->ended++;
+	}
+	doomed->first = NULL;
+}
+
+/* ---- references ------------------------------------------------------------------------------ */
+
+bool entry_take(struct hmm_regcache *c, struct entry *e)
+{
+	uint64_t was = atomic_load_explicit(&e->state, memory_order_relaxed);
+
+	do {
+		if (!(was & ENTRY_LIVE) && !(hmm_mutation(HMM_MUTATION_CACHE_UNDEAD) &&
+					     was & ENTRY_DEAD && ENTRY_REFS(was)))
+			return false;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, was + ENTRY_REF));
+	count_out(c, e, was);
+	return true;
+}
+
+bool entry_put(struct hmm_regcache *c, struct entry *e)
+{
+	const uint64_t bytes = e->bytes;
+	const uint64_t was = atomic_fetch_sub(&e->state, ENTRY_REF);
+
+	if (ENTRY_REFS(was) == 1) {
+		end(c, e);
+		return false;
+	}
+	if (__builtin_expect(was & ENTRY_DEAD, 0) && atomic_load(&c->undead))
+		entry_reap(c);
+	return c->limits.max_bytes && was & ENTRY_LIVE && ENTRY_REFS(was) == 2 &&
+	       atomic_fetch_add(&c->idle, bytes) + bytes > c->limits.max_bytes;
+}
+
+void entry_put_locked(struct entry *e, struct doomed *doomed)
+{
+	if (ENTRY_REFS(atomic_fetch_sub(&e->state, ENTRY_REF)) != 1)
+		return;
+	e->next = doomed->first;
+	doomed->first = e;
+}
+
+void entry_unindexed_locked(struct hmm_regcache *c, struct entry *e, struct doomed *doomed)
+{
+	e->indexed = false;
+	atomic_fetch_sub(&c->entries, 1);
+	atomic_fetch_sub(&c->bytes, e->bytes);
+	entry_retire(c, e);
+	entry_put_locked(e, doomed);
+}
+
+void entry_unindex_locked(struct hmm_regcache *c, struct entry *e, struct doomed *doomed)
+{
+	size_t i;
+
+	if (!e->indexed)
+		return;
+	i = index_place(&c->index, e->r.start);
+	index_splice(&c->index, i, i + 1, NULL);
+	entry_unindexed_locked(c, e, doomed);
+}
+
+/* From that many on the whole index is written anew, once. */
+#define MANY 8
+
+void entry_reap_locked(struct hmm_regcache *c, struct doomed *doomed)
+{
+	struct entry *list = atomic_exchange(&c->undead, NULL);
+	struct entry *next;
+	unsigned int n = 0;
+
+	for (struct entry *e = list; e; e = atomic_load(&e->undead))
+		n += e->indexed;
+	for (struct entry *e = list; n >= MANY && e; e = atomic_load(&e->undead)) {
+		if (e->indexed)
+			entry_unindexed_locked(c, e, doomed);
+	}
+	if (n >= MANY)
+		index_sweep(&c->index);
+	for (struct entry *e = list; e; e = next) {
+		next = atomic_load(&e->undead);
+		c->joins_lost += e->joined;
+		entry_unindex_locked(c, e, doomed);
+		if (hmm_mutation(HMM_MUTATION_CACHE_EARLY_FREE) && !e->ended) {
+			e->ended = true;
+			entry_dereg(c, e);
+		}
+		entry_put_locked(e, doomed);
+	}
+}
+
+void entry_outdate(struct hmm_regcache *c, struct entry *e)
+{
+	struct doomed doomed = { NULL, 0 };
+
+	die(c, e);
+	pthread_mutex_lock(&c->lock);
+	entry_unindex_locked(c, e, &doomed);
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t entry_reap(struct hmm_regcache *c)
+{
+	HMM_NO_CANCEL;
+	struct doomed doomed = { NULL, 0 };
+
+	pthread_mutex_lock(&c->lock);
+	entry_reap_locked(c, &doomed);
+	pthread_mutex_unlock(&c->lock);
+	entry_end_all(c, &doomed);
+	return doomed.ended;
+}
+
+void entries_end(struct hmm_regcache *c)
+{
+	for (struct slab *s = c->slabs; s; s = s->next) {
+		for (size_t i = 0; i < s->n; i++) {
+			struct entry *e = &s->entry[i];
+
+			if (atomic_exchange(&e->state, 0))
+				end(c, e);
+		}
+	}
+}
+
+void entries_fini(struct hmm_regcache *c)
+{
+	struct slab *next;
+
+	for (struct slab *s = c->slabs; s; s = next) {
+		next = s->next;
+		pool_unmap(s, SLAB_BYTES);
+	}
+}

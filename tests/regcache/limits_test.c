@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Limits, and who ends for them. */
+#include "common/registrar.h"
+
+#include <sys/resource.h>
+
+#define BYTES (4 * PAGE)
+
+static struct registrar g;
+static char *p[8];
+
+static void buffers_open(const struct hmm_regcache_options *o)
+{
+	registrar_open(&g, o);
+	for (int i = 0; i < 8; i++)
+		p[i] = buffer(BYTES);
+}
+
+static void buffers_close(void)
+{
+	registrar_close(&g);
+	for (int i = 0; i < 8; i++)
+		munmap(p[i], BYTES);
+}
+
+static void the_least_recently_used_one_ends(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_entries = 4 };
+
+	buffers_open(&o);
+	for (int i = 0; i < 4; i++)
+		assert_false(hits(&g, p[i], BYTES));
+	assert_true(hits(&g, p[0], BYTES));
+	assert_true(hits(&g, p[2], BYTES));
+	assert_false(hits(&g, p[4], BYTES));
+	assert_false(is_cached(&g, p[1], BYTES));
+	assert_false(hits(&g, p[5], BYTES));
+	assert_false(is_cached(&g, p[3], BYTES));
+	assert_true(is_cached(&g, p[0], BYTES));
+	assert_true(is_cached(&g, p[2], BYTES));
+	assert_true(is_cached(&g, p[4], BYTES));
+	assert_true(is_cached(&g, p[5], BYTES));
+	assert_int_equal(stats_of(&g).evicted, 2);
+	assert_int_equal(stats_of(&g).entries, 4);
+	assert_int_equal(g.ended, 2);
+	buffers_close();
+}
+
+static void those_in_use_do_not_end(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_entries = 2 };
+	struct hmm_registration *a;
+	struct hmm_registration *b;
+	struct hmm_registration *r;
+
+	buffers_open(&o);
+	a = get(&g, p[0], BYTES);
+	b = get(&g, p[1], BYTES);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[2]), BYTES, 0, LONG_NS, &r), -ENOSPC);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[2]), BYTES, HMM_REGCACHE_ONCE, 0, &r),
+			 -ENOSPC);
+	assert_true(hits(&g, p[0], BYTES));
+	hmm_regcache_put(g.cache, b);
+	assert_false(hits(&g, p[2], BYTES));
+	assert_false(is_cached(&g, p[1], BYTES));
+	hmm_regcache_put(g.cache, a);
+	assert_int_equal(stats_of(&g).entries, 2);
+	buffers_close();
+}
+
+static void idle_bytes_have_a_limit(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_bytes = 2 * BYTES };
+	struct hmm_registration *r[4];
+
+	buffers_open(&o);
+	for (int i = 0; i < 4; i++)
+		r[i] = get(&g, p[i], BYTES);
+	assert_int_equal(stats_of(&g).bytes, 4 * BYTES);
+	hmm_regcache_put(g.cache, r[0]);
+	hmm_regcache_put(g.cache, r[1]);
+	assert_int_equal(g.ended, 0);
+	assert_ptr_equal(get(&g, p[0], BYTES), r[0]);
+	hmm_regcache_put(g.cache, r[2]);
+	assert_int_equal(g.ended, 0);
+	hmm_regcache_put(g.cache, r[3]);
+	assert_int_equal(g.ended, 1);
+	assert_false(is_cached(&g, p[1], BYTES));
+	/* What dies while it is idle does not count. */
+	replace(p[2], BYTES);
+	replace(p[3], BYTES);
+	settle_mm(&g);
+	hmm_regcache_reap(g.cache);
+	assert_false(hits(&g, p[2], BYTES));
+	hmm_regcache_put(g.cache, r[0]);
+	assert_true(is_cached(&g, p[0], BYTES));
+	assert_true(is_cached(&g, p[2], BYTES));
+	assert_int_equal(stats_of(&g).evicted, 1);
+	buffers_close();
+}
+
+static void pinned_bytes_have_a_limit(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_pinned = 2 * BYTES };
+	char *large = buffer(3 * BYTES);
+	struct hmm_registration *a;
+	struct hmm_registration *b;
+	struct hmm_registration *r;
+
+	buffers_open(&o);
+	a = get(&g, p[0], BYTES);
+	assert_false(hits(&g, p[1], BYTES));
+	b = get(&g, p[2], BYTES);
+	assert_int_equal(stats_of(&g).evicted, 1);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[3]), BYTES, 0, LONG_NS, &r), -ENOMEM);
+	/* A dead one is pinned until it is put. */
+	replace(p[0], BYTES);
+	settle_mm(&g);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[3]), BYTES, 0, LONG_NS, &r), -ENOMEM);
+	hmm_regcache_put(g.cache, a);
+	assert_false(hits(&g, p[3], BYTES));
+	hmm_regcache_put(g.cache, b);
+	/* What never fits costs nobody else anything. */
+	assert_int_equal(hmm_regcache_get(g.cache, at(large), 3 * BYTES, 0, LONG_NS, &r), -ENOMEM);
+	assert_true(is_cached(&g, p[3], BYTES));
+	assert_true(is_cached(&g, p[2], BYTES));
+	buffers_close();
+	munmap(large, 3 * BYTES);
+}
+
+static void the_limit_is_that_of_locked_memory(void **state)
+{
+	struct rlimit was;
+	struct rlimit few = { 2 * BYTES, 2 * BYTES };
+	struct hmm_registration *r[3];
+	int ret;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &was), 0);
+	few.rlim_max = was.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &few), 0);
+	buffers_open(NULL);
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &was), 0);
+	r[0] = get(&g, p[0], BYTES);
+	r[1] = get(&g, p[1], BYTES);
+	ret = hmm_regcache_get(g.cache, at(p[2]), BYTES, 0, LONG_NS, &r[2]);
+	/* A process with CAP_IPC_LOCK has no limit. */
+	assert_true(!ret || ret == -ENOMEM);
+	for (int i = 0; i < (ret ? 2 : 3); i++)
+		hmm_regcache_put(g.cache, r[i]);
+	buffers_close();
+}
+
+static void the_device_has_a_limit(void **state)
+{
+	struct hmm_registration *r;
+
+	buffers_open(NULL);
+	g.limit = 3 * BYTES;
+	for (int i = 0; i < 8; i++)
+		assert_false(hits(&g, p[i], BYTES));
+	assert_int_equal(stats_of(&g).evicted, 5);
+	assert_int_equal(stats_of(&g).entries, 3);
+	r = get(&g, p[0], BYTES);
+	g.limit = BYTES;
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[1]), BYTES, 0, LONG_NS,
+					  &(struct hmm_registration *){ NULL }),
+			 -ENOMEM);
+	assert_int_equal(stats_of(&g).entries, 1);
+	hmm_regcache_put(g.cache, r);
+	buffers_close();
+}
+
+/* Memory that the library has registered already costs no map entry. */
+static void map_entries_have_a_limit(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_map_entries = 1 };
+	struct hmm_registration *r;
+
+	buffers_open(&o);
+	assert_false(hits(&g, p[0], PAGE));
+	r = get(&g, p[1], BYTES);
+	assert_true(r->flags & HMM_REGCACHE_ONCE);
+	hmm_regcache_put(g.cache, r);
+	assert_int_equal(stats_of(&g).refused, 1);
+	assert_false(hits(&g, p[0] + 2 * PAGE, PAGE));
+	assert_true(hits(&g, p[0] + 2 * PAGE, PAGE));
+	buffers_close();
+}
+
+/* Half of a cycle later each has been used once, in the order of its address. */
+static void a_cache_of_many_ends_old_ones(void **state)
+{
+	enum { N = 1000, LEFT = 600 };
+	const struct hmm_regcache_options o = { .size = sizeof(o),
+						.max_entries = LEFT,
+						.max_merge = 1 };
+	char *q = buffer(N * PAGE);
+	int young = 0;
+
+	registrar_open(&g, &o);
+	for (int i = 0; i < N; i++)
+		assert_false(hits(&g, q + i * PAGE, PAGE));
+	assert_int_equal(stats_of(&g).entries, LEFT);
+	for (int i = N - LEFT; i < N; i++)
+		young += is_cached(&g, q + i * PAGE, PAGE);
+	assert_true(young > LEFT / 2);
+	registrar_close(&g);
+	munmap(q, N * PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_least_recently_used_one_ends),
+		cmocka_unit_test(those_in_use_do_not_end),
+		cmocka_unit_test(idle_bytes_have_a_limit),
+		cmocka_unit_test(pinned_bytes_have_a_limit),
+		cmocka_unit_test(the_limit_is_that_of_locked_memory),
+		cmocka_unit_test(the_device_has_a_limit),
+		cmocka_unit_test(map_entries_have_a_limit),
+		cmocka_unit_test(a_cache_of_many_ends_old_ones),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
