@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Is a range that we know to be registered still registered, and with us? */
+/* Is a range that we believe to be registered really registered, and with us? */
 #include "watch/region.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -8,6 +8,10 @@
 #include "base/itree.h"
 #include "base/mutation.h"
 #include "base/number.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
 
 #define STANDS_NS 200000ULL /* how long a use waits for the lock before it is refused */
 
@@ -87,4 +91,66 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	}
 	pthread_mutex_unlock(&mm->region_lock);
 	return stands;
+}
+
+static int ask(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
+{
+	int answer;
+
+	while ((answer = mm->provider.ops->is_watched(&mm->provider, start, end)) == -EAGAIN) {
+		const int err = mm_alive(mm);
+
+		if (err)
+			return err;
+		if (deadline_passed(deadline))
+			return -ETIME;
+		sched_yield();
+	}
+	if (answer == -EBADF) {
+		mm_lost(mm);
+		return -ESRCH;
+	}
+	return answer;
+}
+
+/* The same for what may be several VMAs by now. */
+static int ask_each(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
+{
+	struct hmm_vma vma;
+	int answer = 1;
+
+	for (uint64_t at = start; at < end && answer == 1; at = vma.end) {
+		if (vma_peek(&mm->vmas, at, &vma) || vma.start > at)
+			return 0;
+		answer = ask(mm, at, min64(vma.end, end), deadline);
+	}
+	return answer;
+}
+
+/*
+ * Asks about one piece after the other, each at an instant of its own. That is enough: what is
+ * registered at that instant cannot change later without an event.
+ *
+ * A huge page of hugetlbfs lies in one VMA as a whole, so its last small page need not be asked
+ * about. A question that ends within a huge page is answered without an attempt to allocate one.
+ */
+int region_ask(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+	       uint64_t deadline)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int answer = 1;
+	uint64_t to;
+
+	start &= ~(page - 1);
+	end = (end + page - 1) & ~(page - 1);
+	for (uint64_t at = start; at < end && answer == 1; at = to) {
+		uint64_t until = to = min64(end, at + PROVIDER_ASK_MAX);
+
+		if (vma->kind == HMM_VMA_HUGETLB && until - at > page)
+			until -= page;
+		answer = ask(mm, at, until, deadline);
+		if (!answer)
+			answer = ask_each(mm, at, until, deadline);
+	}
+	return answer;
 }
