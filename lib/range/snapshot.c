@@ -116,9 +116,9 @@ static unsigned int order_of(uint64_t bytes)
 }
 
 /*
- * The tree of regions has what was registered. A VMA can come and go between its look-up and its
- * registration. Registering says nothing about holes, and no event tells of a VMA that was never
- * registered:
+ * Rule 16 in docs/protocol.md. The tree of regions has what was registered. A VMA can come and go
+ * between its look-up and its registration. Registering says nothing about holes, and no event
+ * tells of a VMA that was never registered:
  *
  *	fault of X (head, tail)			program
  *	look-up: one VMA
@@ -149,15 +149,16 @@ static bool lies(const struct walk *w, const struct span_state *s, const struct 
 }
 
 /*
- * The tree says that the range is registered, and the kernel that it is not. Invalidates what was
- * cached while it was believed, whether it can be registered again or not.
+ * The tree says that a part of the VMA is registered, and the kernel that it is not. Then none of
+ * the VMA is. Invalidates what was cached while it was believed, whether it can be registered again
+ * or not.
  */
-static int deny(const struct walk *w, uint64_t start, uint64_t end)
+static int deny(const struct walk *w, const struct hmm_vma *vma)
 {
-	const struct hmm_invalidation inv = { .start = start,
-					      .end = end,
+	const struct hmm_invalidation inv = { .start = vma->start,
+					      .end = vma->end,
 					      .event = HMM_EVENT_CLEAR };
-	int err = region_deny(w->mm, start, end, w->deadline);
+	int err = region_deny(w->mm, vma->start, vma->end, w->deadline);
 
 	if (!err)
 		err = mm_invalidate(w->mm, &inv, w->deadline);
@@ -176,7 +177,7 @@ static int believe(const struct walk *w, const struct hmm_vma *vma, uint64_t sta
 	if (covered != 1 || !region_needs_asking(w->mm) || hmm_mutation(HMM_MUTATION_TRUST_TREE))
 		return covered;
 	covered = region_ask(w->mm, vma, start, end, w->deadline);
-	return covered ? covered : deny(w, start, end);
+	return covered ? covered : deny(w, vma);
 }
 
 /* Writes the entries of present pages of a writable VMA that all have the same request. */
@@ -218,7 +219,7 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	int err = 0;
 
 	if (lies(w, s, run))
-		return deny(w, run->start, run->end);
+		return deny(w, s->vma);
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {
 		fill_same(w, run->start, run->end, flags);
 		return 0;
@@ -312,11 +313,11 @@ static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 
 /*
  * Entries may not be cached if the memory is not registered (`covered` is false), if it is of a
- * file whose changes are unseen, or if a discard is pending. In the last case pages are armed before
- * they are looked at, so that HMM_CHECK_PRESENT can prove later that they are still the same. Never
- * arm what a file or a memfd backs: where such a page goes the kernel leaves a marker, which makes
- * the next touch of DAX fault for ever (6.12), and MADV_GUARD_INSTALL of the program never return
- * (seen on 6.18).
+ * file whose changes are unseen, or if a discard is pending. In the last case pages are armed
+ * before they are looked at, so that HMM_CHECK_PRESENT can prove later that they are still the
+ * same. Never arm what a file or a memfd backs: where such a page goes the kernel leaves a marker,
+ * which makes the next touch of DAX fault for ever (6.12), and MADV_GUARD_INSTALL of the program
+ * never return (seen on 6.18).
  */
 static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 			 bool covered)

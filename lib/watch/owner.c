@@ -15,12 +15,23 @@
 
 #define STANDS_NS 200000ULL /* how long a use waits for the lock before it is refused */
 
+/* With any userfaultfd. A change in flight counts as no. */
+static bool is_registered(struct hmm_mm *mm, uint64_t at)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	at &= ~(page - 1);
+	if (!region_needs_asking(mm))
+		return pagemap_is_registered(&mm->pagemap, at) == 1;
+	return mm->provider.ops->is_watched(&mm->provider, at, at + page) == 1;
+}
+
 /*
- * The page table says that a VMA is registered, but not with which userfaultfd. Our tree of regions
+ * The kernel says that a VMA is registered, but not with which userfaultfd. Our tree of regions
  * may be out of date, as not every change raises an event. The kernel tells whose a VMA is when it
  * is registered again: that fails with EBUSY if it is somebody else's, and changes nothing if it is
- * ours. It would register a VMA that is nobody's, so the page table is asked first. The caller
- * holds region_lock, and the library registers nothing without that lock:
+ * ours. It would register a VMA that is nobody's, so is_registered() comes first. The caller holds
+ * region_lock, and the library registers nothing without that lock:
  *
  *	ours			in the tree and registered, and registering succeeds
  *	somebody else's		registering fails
@@ -31,11 +42,10 @@
  */
 static bool is_ours(struct hmm_mm *mm, uint64_t at, uint64_t start, uint64_t end)
 {
-	const int registered = pagemap_is_registered(&mm->pagemap, at);
-
-	if (registered <= 0 || hmm_mutation(HMM_MUTATION_ANYBODYS))
-		return registered; /* an error counts as registered: this kernel cannot say */
-	return !mm->provider.ops->watch(&mm->provider, start, end);
+	if (!is_registered(mm, at))
+		return false;
+	return hmm_mutation(HMM_MUTATION_ANYBODYS) ||
+	       !mm->provider.ops->watch(&mm->provider, start, end);
 }
 
 /*
@@ -72,11 +82,7 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	const struct itree_node *r;
 	bool stands = false;
 
-	/*
-	 * Without asynchronous write-protection most kinds of memory cannot be registered. Their
-	 * translations are TRANSIENT, and the page table says whether they still hold.
-	 */
-	if (!mm_wp_async(mm) || !mm_registers(mm))
+	if (!mm_registers(mm))
 		return !vma_peek(&mm->vmas, start, vma);
 	/* Only the pump holds the lock for longer, and nothing is valid while the pump works. */
 	if (deadline_lock(&mm->region_lock, clock_ns() + STANDS_NS))
@@ -85,9 +91,19 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	if (r && region_first_gap(mm, start, end) == end) {
 		stands = part_is_ours(mm, start, max64(r->start, around->start),
 				      min64(r->end, around->end), vma);
-		/* The next fault registers the range anew, or finds that it cannot. */
-		if (!stands)
+		/*
+		 * The next fault registers the range anew, or finds that it cannot. A change in
+		 * flight may be all that was wrong.
+		 */
+		if (!stands && !(region_needs_asking(mm) && mm_in_flight(mm)))
 			region_forget(mm, start, end);
+	} else if (!mm_wp_async(mm)) {
+		/*
+		 * Without asynchronous write-protection most kinds of memory cannot be registered.
+		 * Their translations are TRANSIENT, and the page table says whether they still
+		 * hold.
+		 */
+		stands = !vma_peek(&mm->vmas, start, vma);
 	}
 	pthread_mutex_unlock(&mm->region_lock);
 	return stands;

@@ -34,7 +34,8 @@ static inline bool region_needs_asking(struct hmm_mm *mm)
 /*
  * For a fault where region_needs_asking(): was all of [start, end), which lies in `vma`, registered
  * at some instant of this call? 1; 0; -ETIME; -ESRCH; -ENOMEM; other errors are a seccomp filter's.
- * Waits while a change is in flight, so the caller has no lock. Makes a system call for every 2 MiB.
+ * Waits while a change is in flight, so the caller has no lock. Makes a system call for every
+ * 2 MiB.
  */
 int region_ask(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 	       uint64_t deadline);
@@ -42,8 +43,9 @@ int region_ask(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
 /*
  * Is the VMA at `start` registered with us, and do we know it to be registered up to `end`? *vma
  * becomes that VMA. `around` is the mapping (lib/files) that was remembered there. False, too, when
- * the pump is at work. Makes three system calls: for the page table, which knows only that some
- * userfaultfd has the VMA, for the VMA, and to register it again, which fails if that is not ours.
+ * the pump is at work. Makes three system calls: to ask whether some userfaultfd has the VMA, for
+ * the VMA, and to register it again, which fails if it is not ours. Without asynchronous
+ * write-protection memory that is not registered stands if a VMA is there.
  */
 bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
 		   struct hmm_vma *vma);

@@ -149,6 +149,35 @@ static void much_memory_is_asked_about_piece_by_piece(void **state)
 	munmap(p, bytes);
 }
 
+/* Kernels before 6.17 let any userfaultfd of the process unregister what is ours. */
+static void what_is_registered_no_more_does_not_stand(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LESSER; i++) {
+		char *p = map_anon(PAGES * PAGE, RW);
+		struct mirror m;
+		uint64_t seq;
+
+		mirror_open(&m, lesser[i]);
+		assert_int_equal(fault(&m, p, PAGES, REQ_WRITE), 0);
+		assert_false(transient(&m, 0));
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), 0);
+		m.mm->provider.ops->unwatch(&m.mm->provider, at(p), at(p) + PAGES * PAGE);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), -ESTALE);
+		assert_int_equal(fault(&m, p, PAGES, REQ_WRITE), 0);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), 0);
+		/* A fault notices it as well, for all translations. */
+		seq = m.range.notifier_seq;
+		m.mm->provider.ops->unwatch(&m.mm->provider, at(p), at(p) + PAGES * PAGE);
+		assert_int_equal(fault(&m, p, 1, REQ_WRITE), 0);
+		assert_true(hmm_interval_stale(m.ni, seq));
+		assert_int_equal(ask(&m, p, PAGES), 1);
+		assert_int_equal(hmm_range_check(&m.range, HMM_CHECK_VMA), 0);
+		mirror_close(&m);
+		munmap(p, PAGES * PAGE);
+	}
+}
+
 /* ---- what happens while it is registered ----------------------------------------------------- */
 
 /*
@@ -297,6 +326,7 @@ int main(void)
 		cmocka_unit_test(huge_pages_are_asked_about),
 		cmocka_unit_test(a_part_that_is_not_registered_is_noticed),
 		cmocka_unit_test(much_memory_is_asked_about_piece_by_piece),
+		cmocka_unit_test(what_is_registered_no_more_does_not_stand),
 		cmocka_unit_test(what_made_room_for_another_meanwhile_is_not_believed),
 		cmocka_unit_test(what_was_registered_in_part_meanwhile_is_not_believed),
 	};
