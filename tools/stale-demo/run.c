@@ -18,6 +18,7 @@
 
 #define JOBS 4
 #define POLL_MS 2
+#define SCENE_ALONE (SCENE_RACE | SCENE_COST | SCENE_HIT)
 
 struct job {
 	pid_t pid; /* 0: none */
@@ -111,7 +112,7 @@ static void start(const struct demo *demo, struct job *job, struct monitor *moni
 	unsigned int limit = demo->limit_ms;
 	int pipes[2];
 
-	if (scene->flags & (SCENE_RACE | SCENE_COST))
+	if (scene->flags & SCENE_ALONE)
 		limit *= 4;
 	if (pipe2(pipes, O_CLOEXEC))
 		return;
@@ -206,7 +207,7 @@ static void run_monitor(const struct demo *demo, struct monitor *monitor)
 	const struct scene *scene;
 
 	for (unsigned int i = 0; (scene = scene_at(i)) && !monitor->missing; i++) {
-		const bool alone = scene->flags & (SCENE_RACE | SCENE_COST);
+		const bool alone = scene->flags & SCENE_ALONE;
 
 		if (!wants(demo, scene))
 			continue;

@@ -103,5 +103,6 @@ int bench_checksum(struct bench *b);
 int bench_disturbed(struct bench *b);
 int bench_calls(struct bench *b);
 int bench_regcache(struct bench *b);
+int bench_peers(struct bench *b);
 
 #endif
