@@ -103,6 +103,31 @@ struct hmm_range {
 int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 
 /**
+ * hmm_range_watch() - be told of changes of a range, without populating it
+ * @range: what to watch. Only @flags (0), @start, @end and @notifier are read; @hmm_pfns may be
+ *	NULL
+ * @timeout_ns: how long it may come no further, in ns; HMM_NO_WAIT makes one attempt
+ *
+ * Registers the mappings of the range as hmm_range_fault() does, but brings no page in and reports
+ * none. It is for devices that pin pages by themselves: watch, pin, then ask
+ * hmm_interval_read_retry() with range->notifier_seq. If that is false, what was pinned is what is
+ * mapped, and every later change is told.
+ *
+ * The cost of anonymous memory does not depend on the size of the range: it is a few system calls
+ * for each mapping. Of a file's mapping that is not registered yet the pages in the page cache are
+ * mapped first, as hmm_range_fault() does, so that the program's own faults stay few.
+ *
+ * Context: as hmm_range_fault().
+ * Return: 0; -EOPNOTSUPP a part cannot be watched (special mappings, memory of another userfaultfd,
+ * files of which the kernel gives no descriptor): what is pinned there may be used once; -EAGAIN a
+ * discard of the range is pending, so it cannot be told yet what its pages will be; -EFAULT the
+ * range has a hole or memory that may not be read; and -EINVAL, -E2BIG, -EBUSY, -ETIME, -ENOMEM,
+ * -ENOSPC, -ESRCH, -EDEADLK as hmm_range_fault().
+ * Since: 0.1.
+ */
+int hmm_range_watch(struct hmm_range *range, uint64_t timeout_ns);
+
+/**
  * flags HMM_CHECK_* - what hmm_range_check() looks at beside the sequence
  * @HMM_CHECK_VMA: the same mapping is there, its permissions were not reduced and it is still
  *	registered. Finds mprotect, shmdt, shmat with SHM_REMAP, remap_file_pages
@@ -112,6 +137,13 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  *	pages without a file must also be unwritten since the fault. Finds guard pages, MADV_FREE
  *	and reclaim, until the page is touched again
  * @HMM_CHECK_ALL: all of them
+ * @HMM_CHECK_KIND: what each mapping of the range needs by its kind, as it was watched or faulted:
+ *	nothing for anonymous memory, HMM_CHECK_FILE for files and shared memory, HMM_CHECK_VMA for
+ *	System V segments
+ * @HMM_CHECK_ORDERED: no system call asks whether a change is in flight. The caller knows that
+ *	every call that changed the range has returned before this one began: it made the call
+ *	itself, or has synchronised with the thread that did. Changes that race with the check may
+ *	be missed
  *
  * hmm-coherence(7) says which operation needs which check.
  * Since: 0.1.
@@ -120,6 +152,8 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
 #define HMM_CHECK_FILE (1U << 1)
 #define HMM_CHECK_PRESENT (1U << 2)
 #define HMM_CHECK_ALL (HMM_CHECK_VMA | HMM_CHECK_FILE | HMM_CHECK_PRESENT)
+#define HMM_CHECK_KIND (1U << 3)
+#define HMM_CHECK_ORDERED (1U << 4)
 
 /**
  * hmm_range_check() - is what a fault reported still true?
@@ -140,6 +174,22 @@ int hmm_range_fault(struct hmm_range *range, uint64_t timeout_ns);
  * Since: 0.1.
  */
 int hmm_range_check(const struct hmm_range *range, unsigned int checks);
+
+/**
+ * hmm_range_check_timeout() - the same, and waits until the answer is known
+ * @range: as for hmm_range_check()
+ * @checks: HMM_CHECK_*
+ * @timeout_ns: how long to wait while changes of other memory are in flight, in ns
+ *
+ * hmm_range_check() refuses while any change is in flight. This waits until it has been handled, by
+ * when the sequence tells whether it was about the range.
+ * Context: any thread outside sections and callbacks; may block.
+ * Return: 0 it is true; -ESTALE it is not; -ETIME @timeout_ns passed and it is not known; -EINVAL,
+ * -E2BIG, -ESRCH as hmm_range_check().
+ * Since: 0.1.
+ */
+int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks,
+			    uint64_t timeout_ns);
 
 #ifdef __cplusplus
 }

@@ -422,3 +422,16 @@ bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	return every_mapping(mm, start, end, is_tracked);
 }
+
+bool file_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	switch (vma->kind) {
+	case HMM_VMA_ANON:
+		return true;
+	case HMM_VMA_FILE:
+	case HMM_VMA_DAX:
+		return file_watched(mm, start, end);
+	default:
+		return file_tracked(mm, start, end);
+	}
+}

@@ -40,6 +40,8 @@ bool file_watched(struct hmm_mm *mm, uint64_t start, uint64_t end);
  * removed them since. Then the next change of the file would not be known to be about the range.
  */
 bool file_tracked(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Will changes of the memory behind the mapping be seen as changes of this mapping? */
+bool file_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 
 /* close.c. The pump notes that a range was unmapped. */
 void files_unmapped(struct hmm_mm *mm, uint64_t start, uint64_t end);

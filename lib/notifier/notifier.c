@@ -118,6 +118,7 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	recent_note(mm, ++mm->invalidate_seq, 0, 0);
 	atomic_store(&ni->seq, mm->invalidate_seq);
 	atomic_store(&ni->told, mm->invalidate_seq);
+	atomic_store(&ni->kinds, 0);
 	itree_insert(&mm->notifiers, &ni->node);
 	unlock(mm);
 	*out = ni;

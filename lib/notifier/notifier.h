@@ -21,6 +21,14 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline);
  */
 bool ni_unchanged(const struct hmm_interval_notifier *ni, uint64_t start, uint64_t end,
 		  uint64_t *seq);
+/* Memory of this kind was faulted or watched under the notifier: which checks will it need? */
+void ni_note_kind(struct hmm_interval_notifier *ni, enum hmm_vma_kind kind);
+/* valid.c: the checks that HMM_CHECK_KIND stands for. */
+uint32_t ni_kinds(const struct hmm_interval_notifier *ni);
+/* Has an event that its driver is told of hit it since? Asks nothing about changes in flight. */
+bool ni_told(const struct hmm_interval_notifier *ni, uint64_t seq);
+/* hmm_interval_stale() without the probe, see HMM_CHECK_ORDERED. */
+bool ni_stale_ordered(struct hmm_interval_notifier *ni, uint64_t seq);
 /* valid.c: hmm_interval_read_begin() that gives up at the deadline. 0; -ETIME. */
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq);
 

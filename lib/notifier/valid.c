@@ -36,14 +36,19 @@ static bool made_changed(const struct hmm_interval_notifier *ni, uint64_t seq)
 	return atomic_load(&ni->told) > seq || atomic_load(&ni->seq) < seq;
 }
 
+bool ni_told(const struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	return made_changed(ni, seq);
+}
+
 static inline __attribute__((always_inline)) bool
 disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
-	  bool (*changed)(const struct hmm_interval_notifier *ni, uint64_t seq))
+	  bool (*changed)(const struct hmm_interval_notifier *ni, uint64_t seq), bool probe)
 {
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
 
-	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || mm_in_flight(mm))
+	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || (probe && mm_in_flight(mm)))
 		return true;
 	hmm_hook(HMM_POINT_PROBED);
 	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump || changed(ni, seq);
@@ -52,13 +57,49 @@ disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
 bool hmm_interval_stale(struct hmm_interval_notifier *ni, uint64_t seq)
 {
 	DEBUG_CALL(NULL, DEBUG_QUICK);
-	return disturbed(ni, seq, made_changed);
+	return disturbed(ni, seq, made_changed, true);
 }
 
 bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 {
 	DEBUG_CALL(NULL, DEBUG_QUICK);
-	return disturbed(ni, seq, making_changed);
+	return disturbed(ni, seq, making_changed, true);
+}
+
+/*
+ * A change whose call has returned is not in flight: its caller was blocked until the event was
+ * read. The pump makes pump_seq odd before it reads; another thread that reads counts as a thief.
+ * So the reader has either invalidated the range already, or is seen at work:
+ *
+ *	unmapping thread	pump				user
+ *	munmap
+ *				pump_seq odd
+ *				reads the event
+ *	returns
+ *								pump_seq is odd: refused
+ *				invalidates, pump_seq even
+ *								the sequence has changed
+ */
+bool ni_stale_ordered(struct hmm_interval_notifier *ni, uint64_t seq)
+{
+	return disturbed(ni, seq, made_changed, false);
+}
+
+void ni_note_kind(struct hmm_interval_notifier *ni, enum hmm_vma_kind kind)
+{
+	uint32_t checks = HMM_CHECK_FILE;
+
+	if (kind == HMM_VMA_ANON)
+		return;
+	if (kind == HMM_VMA_SYSV)
+		checks = HMM_CHECK_VMA;
+	if (checks & ~atomic_load(&ni->kinds))
+		atomic_fetch_or(&ni->kinds, checks);
+}
+
+uint32_t ni_kinds(const struct hmm_interval_notifier *ni)
+{
+	return atomic_load(&ni->kinds);
 }
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)

@@ -8,6 +8,7 @@
 #include "range/walk.h"
 #include "files/files.h"
 #include "watch/region.h"
+#include "notifier/notifier.h"
 #include "space/space.h"
 #include "kernel/abi/madvise.h"
 #include "kernel/abi/pagemap.h"
@@ -135,6 +136,7 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 	/* Anonymous memory that cannot be registered has no file that could be tracked. */
 	if (err && vma->kind == HMM_VMA_ANON)
 		return 0;
+	ni_note_kind(w->range->notifier, vma->kind);
 	err = file_track(w->mm, vma, w->deadline);
 	return err == -EOPNOTSUPP ? 0 : err;
 }

@@ -269,20 +269,6 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 	return 0;
 }
 
-/* Will changes of the memory behind the mapping be seen as changes of this mapping? */
-static bool is_told_of(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
-{
-	switch (vma->kind) {
-	case HMM_VMA_ANON:
-		return true;
-	case HMM_VMA_FILE:
-	case HMM_VMA_DAX:
-		return file_watched(mm, start, end);
-	default:
-		return file_tracked(mm, start, end);
-	}
-}
-
 /*
  * Arms the range: write-protects its pages, so that a later check sees whether they are still the
  * same. Pages that are armed already stay armed, and prove the same for older translations. A page
@@ -326,7 +312,7 @@ static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t sta
 	 * A System V segment may be detached and attached without an event. Without a scan it is
 	 * used once.
 	 */
-	if (!covered || !is_told_of(w->mm, vma, start, end) ||
+	if (!covered || !file_told_of(w->mm, vma, start, end) ||
 	    (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)) {
 		w->once = true;
 		return true;

@@ -4,6 +4,7 @@
  * checks found was true at an instant at which, as the sequence and the probe show afterwards,
  * nothing had been invalidated or was in flight.
  */
+#include "range/check.h"
 #include "range/once.h"
 #include "files/files.h"
 #include "watch/discard.h"
@@ -12,6 +13,7 @@
 #include "space/debug.h"
 #include "space/space.h"
 #include "kernel/pagemap.h"
+#include "base/deadline.h"
 #include "base/grow.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
@@ -69,34 +71,107 @@ static bool stands(struct hmm_mm *mm, const struct hmm_range *range, unsigned in
 	return !(checks & HMM_CHECK_PRESENT) || pages_stand(mm, start, end);
 }
 
-int hmm_range_check(const struct hmm_range *range, unsigned int checks)
+static int check_call(const struct hmm_range *range, unsigned int checks)
 {
-	DEBUG_CALL(NULL, DEBUG_QUICK);
-	HMM_NO_CANCEL;
-	struct hmm_mm *mm;
-	uint64_t start;
-	uint64_t end;
+	const unsigned int known = HMM_CHECK_ALL | HMM_CHECK_KIND | HMM_CHECK_ORDERED;
 	int err = grow_check(range, sizeof(*range), GROW_LEAST(struct hmm_range, end));
 
-	if (err)
-		return err;
-	mm = ni_mm(range->notifier);
-	start = range->start;
-	end = range->end;
-	err = mm_alive(mm);
-	if (err)
-		return err;
+	return err ? err : checks & ~known || !range->notifier ? -EINVAL : 0;
+}
+
+/* Which checks are made in the end, HMM_CHECK_ORDERED left aside. */
+static unsigned int checks_of(const struct hmm_range *range, unsigned int checks)
+{
+	if (checks & HMM_CHECK_KIND)
+		checks |= ni_kinds(range->notifier);
 	if (hmm_mutation(HMM_MUTATION_FILE_BLIND))
 		checks &= ~HMM_CHECK_FILE;
 	if (hmm_mutation(HMM_MUTATION_PRESENT_BLIND))
 		checks &= ~HMM_CHECK_PRESENT;
 	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
 		checks &= ~HMM_CHECK_VMA;
-	if (mapping_has_sysv(mm, start, end))
+	if (mapping_has_sysv(ni_mm(range->notifier), range->start, range->end))
 		checks |= HMM_CHECK_VMA;
-	if (checks && !stands(mm, range, checks))
+	return checks & HMM_CHECK_ALL;
+}
+
+/* Has nothing happened to the range, and is nothing in flight? */
+static bool quiet(const struct hmm_range *range, unsigned int checks)
+{
+	struct hmm_interval_notifier *ni = range->notifier;
+
+	if (stale_undelivered(ni_mm(ni)))
+		return false;
+	if (checks & HMM_CHECK_ORDERED)
+		return !ni_stale_ordered(ni, range->notifier_seq);
+	return !hmm_interval_stale(ni, range->notifier_seq);
+}
+
+int range_check(const struct hmm_range *range, unsigned int checks)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+	const unsigned int all = checks_of(range, checks);
+	int err = mm_alive(mm);
+
+	if (err)
+		return err;
+	if (all && !stands(mm, range, all))
 		return -ESTALE;
-	if (stale_undelivered(mm))
-		return -ESTALE;
-	return hmm_interval_stale(range->notifier, range->notifier_seq) ? -ESTALE : 0;
+	return quiet(range, checks) ? 0 : -ESTALE;
+}
+
+int hmm_range_check(const struct hmm_range *range, unsigned int checks)
+{
+	DEBUG_CALL(NULL, DEBUG_QUICK);
+	HMM_NO_CANCEL;
+	int err = check_call(range, checks);
+
+	return err ? err : range_check(range, checks);
+}
+
+/*
+ * A check may say no because a change of other memory is in flight. If it was quiet before and
+ * after, the check has said no for the range's own sake.
+ */
+int range_check_until(const struct hmm_range *range, unsigned int checks, uint64_t deadline)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+	const unsigned int all = checks_of(range, checks);
+	bool was_quiet = false;
+
+	mm_refused_forget();
+	for (unsigned int round = 0;; round++) {
+		const bool looked = !all || stands(mm, range, all);
+		const bool is_quiet = quiet(range, checks);
+		int err = mm_alive(mm);
+
+		if (!err && looked && is_quiet)
+			return 0;
+		if (!err &&
+		    (ni_told(range->notifier, range->notifier_seq) || (was_quiet && is_quiet)))
+			return -ESTALE;
+		if (!err)
+			err = mm_refused();
+		if (err)
+			return err;
+		/* When it has just become quiet the next look tells. */
+		if (!(is_quiet && !was_quiet) && deadline_passed(deadline))
+			return -ETIME;
+		if (!is_quiet)
+			deadline_spin(round);
+		was_quiet = is_quiet;
+	}
+}
+
+int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks, uint64_t timeout_ns)
+{
+	DEBUG_CALL(NULL, DEBUG_BLOCKS);
+	HMM_NO_CANCEL;
+	int err = check_call(range, checks);
+
+	if (err)
+		return err;
+	/* Mostly it is known at once, and the clock need not be read. */
+	err = range_check(range, checks);
+	return err == -ESTALE ? range_check_until(range, checks, deadline_after(timeout_ns)) : err;
 }

@@ -91,6 +91,8 @@ struct hmm_interval_notifier {
 	void *priv;
 	_Atomic uint64_t seq;  /* A: the last event that hit it; written under N */
 	_Atomic uint64_t told; /* A: the last that its driver does not ignore; written under N */
+	/* A: HMM_CHECK_* that what was faulted or watched under it needs by its kind */
+	_Atomic uint32_t kinds;
 };
 
 /* One of the latest invalidations, see notifier/recent.h. Written under N. */

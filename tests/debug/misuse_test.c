@@ -128,6 +128,8 @@ static int end(void **state)
 /* clang-format off */
 #define BLOCKING(X)									\
 	X(hmm_range_fault, (&(struct hmm_range){ .size = 0 }, 0))			\
+	X(hmm_range_watch, (&(struct hmm_range){ .size = 0 }, 0))			\
+	X(hmm_range_check_timeout, (&(struct hmm_range){ .size = 0 }, 0, 1))		\
 	X(hmm_svm_fault, (a.svm, 0, 0, PROT_READ))					\
 	X(hmm_svm_prefetch, (a.svm, 1, 0, PROT_READ))					\
 	X(hmm_svm_drop, (a.svm, 1, 0))							\
