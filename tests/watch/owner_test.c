@@ -254,34 +254,31 @@ static int replaced_twice(const struct provider *p, uint64_t start, uint64_t end
 /* Is a translation of the last page found valid after all was mapped anew? */
 static bool stays_valid(struct mirror *m)
 {
-	struct provider_ops ops = *m->mm->provider.ops;
-	bool valid;
-
-	program.ops = m->mm->provider.ops;
-	program.times = 1;
-	ops.watch = watch_meanwhile;
-	m->mm->provider.ops = &ops;
 	assert_int_equal(fault(m, program.p + (PAGES - 1) * PAGE, 1, REQ_WRITE), 0);
 	assert_int_equal(program.times, 0);
 	assert_false(transient(m, 0));
 	munmap(program.p, PAGES * PAGE);
 	map_there(program.p, PAGES);
-	valid = !hmm_interval_stale(m->ni, m->range.notifier_seq);
-	m->mm->provider.ops = program.ops;
-	return valid;
+	return !hmm_interval_stale(m->ni, m->range.notifier_seq);
 }
 
 static bool stays_valid_on(uint32_t flags, const char *mutation)
 {
 	char *room =
 		mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct provider_ops ops;
 	struct mirror m;
 	bool valid;
 
 	assert_ptr_not_equal(room, MAP_FAILED);
 	munmap(room, ROOM);
 	program.p = map_there(room + ROOM / 2, PAGES);
+	program.times = 1;
 	mirror_open(&m, flags);
+	program.ops = m.mm->provider.ops;
+	ops = *program.ops;
+	ops.watch = watch_meanwhile;
+	m.mm->provider.ops = &ops;
 	if (mutation)
 		break_rule(mutation);
 	valid = stays_valid(&m);
