@@ -47,6 +47,7 @@ struct provider {
 	bool wp_async;
 	bool event_fork;
 	char *blank; /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
+	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
 	 * The thread that reads sets this before: when poll() last answered as only a userfaultfd,
 	 * a timerfd or a signalfd does, readable and nothing else of PROVIDER_POLL. 0: it did not.
