@@ -59,7 +59,7 @@ static int do_other_file(struct spot *spot, unsigned int *lo, unsigned int *hi)
 	if (spot->fd < 0 || ftruncate(spot->fd, SIZE))
 		return -errno;
 	err = map_shared(spot, 0, SPOT_PAGES, MAP_FIXED);
-	close(old);
+	spot_close(old);
 	return err;
 }
 

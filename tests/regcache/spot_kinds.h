@@ -10,6 +10,11 @@ extern const struct spot_kind anon_kind, large_kind, shared_kind, segment_kind, 
 
 /* Addresses that nothing else uses, 16 MiB each. */
 char *spot_place(unsigned int number);
+/*
+ * By number: ThreadSanitizer does not see the library's calls on descriptors, and takes the same
+ * number for the same descriptor.
+ */
+void spot_close(int fd);
 /* Anonymous memory where nothing is mapped; -errno. */
 int spot_map(char *at, size_t size);
 

@@ -15,12 +15,22 @@
 #endif
 
 /* Below where the kernel puts mappings by itself: nobody takes an address that was unmapped. */
+#ifdef __SANITIZE_THREAD__
+#define PLACE 0x7e9000000000ULL /* what it lets a program map */
+#else
 #define PLACE 0x210000000000ULL
+#endif
 #define STEP (16UL << 20)
 
 char *spot_place(unsigned int number)
 {
 	return (char *)(uintptr_t)(PLACE + number * STEP);
+}
+
+void spot_close(int fd)
+{
+	if (fd >= 0)
+		syscall(SYS_close, fd);
 }
 
 static char *from(const struct spot *spot, unsigned int lo)
@@ -158,8 +168,7 @@ static int do_process_madvise(struct spot *spot, unsigned int *lo, unsigned int 
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	long done = syscall(SYS_process_madvise, pidfd, &iov, 1UL, MADV_DONTNEED, 0U);
 
-	if (pidfd >= 0)
-		close(pidfd);
+	spot_close(pidfd);
 	return done == (long)iov.iov_len ? 0 : do_dontneed(spot, lo, hi);
 }
 
