@@ -411,7 +411,12 @@ if not pid:
 seen = b""
 while b"ready" not in seen:
     seen += os.read(fd, 1000)
+# The tool sleeps until the program has got it: a second one would be a second one.
+os.kill(pid, signal.SIGSTOP)
 os.write(fd, b"\\x03")
+while b"got" not in seen:
+    seen += os.read(fd, 1000)
+os.kill(pid, signal.SIGCONT)
 try:
     while True:
         part = os.read(fd, 1000)
