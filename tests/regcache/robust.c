@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* robust SCENARIO: nothing hangs, nothing crashes. A scenario that does not end is killed. */
+/* robust SCENARIO [MUTATION]: nothing hangs, nothing crashes. A scenario that does not end is killed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 #include "robust.h"
+#ifdef HMM_MUTATIONS
+#include "base/mutation.h"
+#endif
 
 #define LIMIT_S 50
 
@@ -106,13 +109,24 @@ static const struct {
 	{ "exit", run_exit },
 };
 
+static bool break_rule(const char *name)
+{
+#ifdef HMM_MUTATIONS
+	return !hmm_mutation_set(name);
+#else
+	return false;
+#endif
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 3 && break_rule(argv[2]))
+		argc = 2;
 	for (size_t i = 0; argc == 2 && i < sizeof(scenarios) / sizeof(*scenarios); i++)
 		if (!strcmp(argv[1], scenarios[i].name)) {
 			alarm(LIMIT_S);
 			return scenarios[i].run();
 		}
-	fputs("Usage: robust SCENARIO\n", stderr);
+	fputs("Usage: robust SCENARIO [MUTATION]\n", stderr);
 	return 2;
 }
