@@ -426,19 +426,62 @@ static void two_caches_know_nothing_of_each_other(void **state)
 	munmap(p, BYTES);
 }
 
-/* Nothing is in flight once the pump has handled it, and the pump is held in a callback. */
+static _Atomic bool hangs;
+static _Atomic int hung;
+
+static int hang(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+{
+	hung++;
+	while (hangs)
+		usleep(1000);
+	return 0;
+}
+
+static void *unmap_page(void *arg)
+{
+	munmap(arg, PAGE);
+	return NULL;
+}
+
+/* While the pump hangs in another driver's callback nothing can be known. */
 static void a_get_gives_up_at_its_timeout(void **state)
 {
+	static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops),
+							      .invalidate = hang };
+	const uint64_t soon = 3000000;
 	char *p = buffer(BYTES);
+	char *other = buffer(BYTES);
+	char *third = buffer(BYTES);
+	struct hmm_interval_notifier *ni;
 	struct hmm_registration *r;
+	pthread_t thread;
 
 	registrar_open(&g, NULL);
 	assert_false(hits(&g, p, BYTES));
-	assert_int_equal(hmm_regcache_get(g.cache, at(p), BYTES, HMM_REGCACHE_HIT, HMM_NO_WAIT, &r),
+	assert_false(hits(&g, other, BYTES));
+	assert_int_equal(hmm_interval_notifier_insert(g.mm, at(other), PAGE, &ops, NULL, &ni), 0);
+	hangs = true;
+	hung = 0;
+	assert_int_equal(pthread_create(&thread, NULL, unmap_page, other), 0);
+	while (!hung)
+		usleep(1000);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p), BYTES, 0, soon, &r), -ETIME);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p), BYTES, 0, HMM_NO_WAIT, &r), -ETIME);
+	assert_int_equal(hmm_regcache_get(g.cache, at(p), BYTES, HMM_REGCACHE_ORDERED, soon, &r),
+			 -ETIME);
+	assert_int_equal(hmm_regcache_get(g.cache, at(other + PAGE), PAGE, 0, soon, &r), -ETIME);
+	/* Nothing asks what is registered once. */
+	assert_int_equal(hmm_regcache_get(g.cache, at(third), PAGE, HMM_REGCACHE_ONCE, soon, &r),
 			 0);
 	hmm_regcache_put(g.cache, r);
+	hangs = false;
+	pthread_join(thread, NULL);
+	assert_true(hits(&g, p, BYTES));
+	hmm_interval_notifier_remove(ni);
 	registrar_close(&g);
 	munmap(p, BYTES);
+	munmap(other, BYTES);
+	munmap(third, BYTES);
 }
 
 static void after_the_space_is_gone(void **state)
