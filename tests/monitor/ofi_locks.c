@@ -4,7 +4,11 @@
 
 #include <hmm/hmm.h>
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -40,6 +44,86 @@ static void run_unmap_under_locks(void)
 		stage_paint(at);
 		CHECK(stage_use(stage_cache(), at) != USE_STALE);
 	}
+}
+
+/*
+ * The buffers are the allocator's, which gives memory back while it has its own locks, and while
+ * the thread has all of libfabric's. The suite runs it with other allocators, too.
+ */
+static void run_allocator(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+	unsigned int seed = 1;
+
+	if (preloaded && *preloaded && !dlopen(preloaded, RTLD_LAZY | RTLD_NOLOAD))
+		stage_skip("this allocator is not installed");
+	stage_begin();
+	for (unsigned int n = 0; n < 300; n++) {
+		const size_t bytes = BUFFER + (size_t)rand_r(&seed) % (4UL << 20);
+		char *memory = malloc(bytes);
+		uint64_t *at = (uint64_t *)(((uintptr_t)memory + 4095) & ~4095UL);
+
+		CHECK(memory);
+		/* The allocator may write to pages that it keeps: tags say nothing here. */
+		for (unsigned int i = 0; i < 3; i++)
+			stage_use(stage_cache(), at);
+		pthread_rwlock_wrlock(&mm_list_rwlock);
+		pthread_mutex_lock(&mm_state_lock);
+		pthread_mutex_lock(ofi_cache_lock());
+		free(memory);
+		malloc_trim(0);
+		pthread_mutex_unlock(ofi_cache_lock());
+		pthread_mutex_unlock(&mm_state_lock);
+		pthread_rwlock_unlock(&mm_list_rwlock);
+	}
+}
+
+/* ---- threads with a real-time priority ------------------------------------------------------- */
+
+static _Atomic unsigned int turns;
+
+static void *remap_in_real_time(void *arg)
+{
+	const uint64_t end = stage_now_ns() + 1000 * MS;
+	uint64_t *at = stage_map();
+
+	(void)arg;
+	while (stage_now_ns() < end) {
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+		CHECK(stage_use(stage_cache(), at) != USE_STALE);
+		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
+		stage_paint(at);
+		atomic_fetch_add(&turns, 1);
+	}
+	return NULL;
+}
+
+/* More than the machine has processors, and the pump has no such priority. */
+static void run_real_time(void)
+{
+	const struct sched_param priority = { .sched_priority = 1 };
+	pthread_t threads[64];
+	long n = sysconf(_SC_NPROCESSORS_ONLN) + 1;
+	pthread_attr_t attr;
+
+	if (n > 64)
+		n = 64;
+	stage_begin();
+	pthread_attr_init(&attr);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+	pthread_attr_setschedparam(&attr, &priority);
+	for (long i = 0; i < n; i++) {
+		int err = pthread_create(&threads[i], &attr, remap_in_real_time, NULL);
+
+		if (err == EPERM)
+			stage_skip("SCHED_FIFO is denied");
+		CHECK(!err);
+	}
+	for (long i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	printf("%u turns\n", atomic_load(&turns));
+	CHECK(atomic_load(&turns) > 100);
 }
 
 /* ---- a stalled pump -------------------------------------------------------------------------- */
@@ -249,14 +333,16 @@ static void *busy(void *arg)
 
 	(void)arg;
 	for (;;) {
-		stage_use(stage_cache(), at);
+		/* libfabric cannot be called once its destructor has run. */
+		if (!atomic_load(&done))
+			stage_use(stage_cache(), at);
 		munmap(at, BUFFER);
 		stage_map_at(at);
 	}
 	return NULL;
 }
 
-/* exit() runs while threads register and unmap. */
+/* exit() runs while threads unmap what is watched, and the deliverer tells libfabric. */
 static void run_exit_busy(void)
 {
 	pthread_t thread;
@@ -265,6 +351,8 @@ static void run_exit_busy(void)
 	for (int i = 0; i < 3; i++)
 		CHECK(!pthread_create(&thread, NULL, busy, NULL));
 	sleep_ns(100 * MS);
+	atomic_store(&done, true);
+	sleep_ns(MS);
 	exit(0);
 }
 
@@ -300,6 +388,8 @@ static void run_cancelled(void)
 
 const struct scenario lock_scenarios[] = {
 	{ "unmap-under-locks", run_unmap_under_locks },
+	{ "allocator", run_allocator },
+	{ "real-time", run_real_time },
 	{ "stalled", run_stalled },
 	{ "forks", run_forks },
 	{ "fork-keeps", run_fork_keeps },
