@@ -67,11 +67,15 @@ enum ucx_service {
 enum ucx_service ucx_service(void);
 
 /*
- * With ucx_tell_lock(). Makes the caches queue the events that are raised until ucx_caches_unlock(),
- * where one would otherwise be changed under a lookup that holds no lock.
+ * With ucx_tell_lock(). Makes the caches queue the events that are raised until
+ * ucx_caches_unlock(), where one would otherwise be changed under a lookup that holds no lock.
  */
 void ucx_caches_lock(void);
 void ucx_caches_unlock(void);
+
+/* Held while a cache is made. It comes before ucx_tell_lock(). */
+void ucx_make_lock(void);
+void ucx_make_unlock(void);
 
 /* ---- ucx_watch.c ---- */
 

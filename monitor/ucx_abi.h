@@ -17,9 +17,9 @@
 #include <stdint.h>
 #include <pthread.h>
 
-#define UCX_MAJOR 1
-#define UCX_MINOR_FIRST 13
-#define UCX_MINOR_LAST 22
+#define UCX_MAJOR 1U
+#define UCX_MINOR_FIRST 13U
+#define UCX_MINOR_LAST 22U
 
 /* ucs_status_t is a packed enum. */
 typedef signed char ucx_status;

@@ -30,7 +30,8 @@ struct served {
 	enum layout layout;
 	size_t tail; /* offset of our pointer in a region */
 	void *cache;
-	bool lock_table; /* lookups of libucp's hold no lock of the cache's, and events may not wait */
+	/* Lookups of libucp's hold no lock of the cache's, which cannot be told to queue events. */
+	bool lock_table;
 	struct served *next;
 };
 
@@ -152,8 +153,8 @@ static void dereg_17(void *context, void *cache, void *region)
 /* ---- making caches --------------------------------------------------------------------------- */
 
 /*
- * The second word is an alignment up to 1.16, and has the events since 1.17. An alignment is a power
- * of two up to the size of a page, and is smaller than the bits of the events.
+ * The second word is an alignment up to 1.16, and has the events since 1.17. An alignment is a
+ * power of two up to the size of a page, and is smaller than the bits of the events.
  */
 static enum layout layout_of(const void *params)
 {
@@ -248,13 +249,9 @@ static struct served *make(enum layout layout, const void *params, union params 
 	return s;
 }
 
-/*
- * UCX must not hook libc for the events, so it is told that somebody else raises them. If the space
- * cannot be watched the caches are made all the same, and keep nothing.
- */
+/* If the space cannot be watched the caches are made all the same, and keep nothing. */
 static void prepare(void)
 {
-	void (*external)(int);
 	static atomic_flag counted = ATOMIC_FLAG_INIT;
 	int err = libhmm_monitor_attach();
 
@@ -268,8 +265,50 @@ static void prepare(void)
 		monitor_say(MONITOR_WHY_ATTACH, err, "memory is registered each time");
 	else if (!atomic_flag_test_and_set(&counted))
 		stats_add(&monitor_counters()->served);
-	*(void **)&external = UCX_NEXT("libucm", "ucm_set_external_event");
-	external(UCX_EVENT_VM_UNMAPPED);
+}
+
+/*
+ * UCX must not hook libc for the events, so it is told that somebody else raises them. That holds
+ * while our caches are made, not for others who ask for events: they would be told of our memory
+ * alone. The program may have said so for itself (Open MPI does): then it stays.
+ */
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+static int said; /* making: events that the program said are raised */
+
+static void say_external(const char *name, int events)
+{
+	void (*next)(int);
+
+	*(void **)&next = ucx_find("libucm", name);
+	next(events);
+}
+
+UCX_EXPORT void ucm_set_external_event(int events);
+void ucm_set_external_event(int events)
+{
+	pthread_mutex_lock(&making);
+	said |= events;
+	say_external("ucm_set_external_event", events);
+	pthread_mutex_unlock(&making);
+}
+
+UCX_EXPORT void ucm_unset_external_event(int events);
+void ucm_unset_external_event(int events)
+{
+	pthread_mutex_lock(&making);
+	said &= ~events;
+	say_external("ucm_unset_external_event", events);
+	pthread_mutex_unlock(&making);
+}
+
+void ucx_make_lock(void)
+{
+	pthread_mutex_lock(&making);
+}
+
+void ucx_make_unlock(void)
+{
+	pthread_mutex_unlock(&making);
 }
 
 static void add(struct served *s, void *cache)
@@ -294,7 +333,12 @@ static ucx_status create_served(create_fn *next, enum layout layout, const void 
 	if (!s)
 		return UCX_ERR_NO_MEMORY;
 	prepare();
+	ucx_make_lock();
+	say_external("ucm_set_external_event", UCX_EVENT_VM_UNMAPPED);
 	status = next(&own, name, stats, cache);
+	if (!(said & UCX_EVENT_VM_UNMAPPED))
+		say_external("ucm_unset_external_event", UCX_EVENT_VM_UNMAPPED);
+	ucx_make_unlock();
 	if (status == UCX_OK)
 		add(s, *cache);
 	else

@@ -138,12 +138,14 @@ void ucx_settle(void)
 
 static void before_fork(void)
 {
+	ucx_make_lock();
 	pthread_mutex_lock(&telling);
 }
 
 static void after_fork(void)
 {
 	pthread_mutex_unlock(&telling);
+	ucx_make_unlock();
 }
 
 /* It comes after the library's and before UCX's, so that none of those is held by a thread here. */

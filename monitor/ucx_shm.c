@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * shmat() with SHM_REMAP puts a segment in the place of other memory, and raises no event. Where the
- * program calls libc for it UCX is told here.
+ * shmat() with SHM_REMAP puts a segment in the place of other memory, and raises no event. Where
+ * the program calls libc for it UCX is told here.
  */
 #include "ucx.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * One scene of a registration cache of UCX's, in a process of its own: ucx_scenes NAME [nobody]. The
- * memory has a fresh tag painted into each page after each change; a registration has the tags that
- * it found. One that comes back with other tags than those of the memory is stale.
+ * One scene of a registration cache of UCX's, in a process of its own: ucx_scenes NAME [nobody].
+ * The memory has a fresh tag painted into each page after each change; a registration has the tags
+ * that it found. One that comes back with other tags than those of the memory is stale.
  *
  * It prints "hits H misses M stale S". The status is 0; 1: there was a stale one, or something that
  * must work did not; 77: the host lacks something, with a reason. What watches the memory is up to
@@ -11,6 +11,7 @@
 #include "ucx_cache.h"
 
 #include <hmm/hmm.h>
+#include <ucm/api/ucm.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -1041,7 +1042,24 @@ static void scene_libc(void)
 		FAIL("libc is patched\n");
 }
 
-/* A UCX that is not served is as it was: its hooks work. The reason was said once, see meson.build. */
+static void on_event(ucm_event_type_t type, ucm_event_t *event, void *arg)
+{
+}
+
+/* Who asks UCX for events of all memory is told that there are none, and not some of ours. */
+static void scene_other_handler(void)
+{
+	cached();
+	if (ucm_set_event_handler(UCM_EVENT_VM_UNMAPPED, 0, on_event, NULL) == UCS_OK)
+		FAIL("a handler was taken that will not be called\n");
+	ucm_set_external_event(UCM_EVENT_VM_UNMAPPED);
+	MUST(!peer->open(&cache));
+	cached();
+	if (ucm_set_event_handler(UCM_EVENT_VM_UNMAPPED, 0, on_event, NULL) != UCS_OK)
+		FAIL("the program's own events are not known any more\n");
+}
+
+/* A UCX that is not served is as it was: its hooks work. The reason was said, see meson.build. */
 static void scene_unserved(void)
 {
 	const unsigned char *code = dlsym(RTLD_DEFAULT, "munmap");
@@ -1102,6 +1120,7 @@ static const struct {
 	SCENE(exit_busy),
 	SCENE(released),
 	SCENE(libc),
+	SCENE(other_handler),
 	SCENE(unserved),
 };
 
