@@ -32,7 +32,7 @@ static int find_in(const char *folder, size_t length, const char *name, char *pa
 		       : snprintf(path, PATH_MAX, "./%s", name);
 	struct stat st;
 
-	/* A folder that the caller may not search has nothing for him. */
+	/* A folder that may not be searched is one without the program. */
 	return n < PATH_MAX && !stat(path, &st) ? usable(path) : -ENOENT;
 }
 
