@@ -45,6 +45,7 @@ struct provider {
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;
+	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
 	 * The thread that reads sets this before: when poll() last answered as only a userfaultfd,
 	 * a timerfd or a signalfd does, readable and nothing else of PROVIDER_POLL. 0: it did not.

@@ -5,6 +5,7 @@
  */
 #include "watch/region.h"
 #include "provider/provider.h"
+#include "provider/quick.h"
 #include "kernel/abi/uffd.h"
 #include "base/child.h"
 #include "base/deadline.h"
@@ -82,13 +83,7 @@ static int probe_features(uint64_t *available)
 	return err;
 }
 
-/*
- * One in this many probes of a thread also asks whether the descriptor is still ours, which costs
- * more than the probe.
- */
-#define PROBES_A_LOOK 64
-
-static _Thread_local unsigned int probes __attribute__((tls_model("initial-exec")));
+_Thread_local unsigned int provider_probes __attribute__((tls_model("initial-exec")));
 
 /*
  * Write-protects a range of length zero: the kernel looks for changes in flight before it looks at
@@ -100,7 +95,7 @@ static int uffd_in_flight(const struct provider *p)
 	struct uffdio_writeprotect wp = { .range = { 0, 0 }, .mode = 0 };
 	int err = ioctl(p->fd.fd, UFFDIO_WRITEPROTECT, &wp) ? errno : 0;
 
-	if (__builtin_expect(err == EINVAL, 1) && ++probes % PROBES_A_LOOK)
+	if (__builtin_expect(err == EINVAL, 1) && provider_probes++ % PROBES_A_LOOK)
 		return 0;
 	if (err == EAGAIN)
 		return 1;
@@ -309,6 +304,7 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 
 	memset(p, 0, sizeof(*p));
 	p->ops = &uffd_ops;
+	p->zero_wp = true;
 	p->fd = p->spare = p->model = OWNFD_NONE;
 	if (fd < 0) {
 		err = ownfd_take(&p->fd, open_fd(&p->user_mode_only));

@@ -24,6 +24,7 @@
 
 #include "space/space.h"
 #include "base/deadline.h"
+#include "base/mutation.h"
 
 #include <hmm/regcache.h>
 
@@ -65,19 +66,22 @@ struct hint {
 
 /*
  * The state of an entry. ENTRY_LIVE: it is in the index and may be handed out. ENTRY_WATCHED: an
- * invalidation makes it dead. ENTRY_DEAD: its memory has changed. The rest counts references: one
- * is the index's, one the list's of dead entries, the others are of users.
+ * invalidation makes it dead. ENTRY_DEAD: its memory has changed. Then come 24 bits of references:
+ * one is the index's, one the list's of dead entries, the others are of users. The upper half
+ * counts hits, so that a hit changes one word only.
  */
 #define ENTRY_LIVE 1ULL
 #define ENTRY_WATCHED 2ULL
 #define ENTRY_DEAD 4ULL
 #define ENTRY_REF 0x100ULL
-#define ENTRY_REFS(state) ((state) / ENTRY_REF)
+#define ENTRY_REFS(state) ((state) / ENTRY_REF & 0xffffff)
+#define ENTRY_HIT 0x100000000ULL
+#define ENTRY_HITS(state) ((state) / ENTRY_HIT)
 
 struct entry {
 	struct hmm_registration r;        /* C; its first member, as users have the address */
 	_Atomic uint64_t state;           /* A */
-	_Atomic uint64_t used;            /* A: when, see struct tally */
+	_Atomic uint64_t used;            /* A: the cache's time of its last hit */
 	uint32_t checks;                  /* C: HMM_CHECK_* that each hit needs */
 	bool indexed;                     /* L */
 	bool joined;                      /* L: it was made larger, as it touched others */
@@ -106,19 +110,6 @@ struct miss {
 	struct miss *next; /* L */
 };
 
-/*
- * Counts hits, and says when one was: its clock goes on with each hit. Threads use different ones,
- * each in a line of its own. A miss sets the clocks forward to the one that is furthest. So of two
- * hits by one thread, or with a miss between them, the later one has the larger time.
- */
-struct tally {
-	_Atomic uint64_t clock; /* A */
-	_Atomic uint64_t given; /* A: how far misses have set it forward; written under L */
-} __attribute__((aligned(64)));
-
-#define TALLY_BITS 4
-#define TALLIES (1U << TALLY_BITS)
-
 struct hmm_regcache {
 	struct hmm_mm *mm;                  /* C */
 	struct hmm_regcache_ops ops;        /* C */
@@ -130,10 +121,11 @@ struct hmm_regcache {
 	_Atomic uint32_t hint_turn; /* A: which way is overwritten next */
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* with lock: a miss is over, or a registration has ended */
-	struct miss *misses;    /* L */
-	struct entry *free;     /* L */
-	struct slab *slabs;     /* L */
+	pthread_cond_t changed;     /* with lock: a miss is over, or a registration has ended */
+	struct miss *missing;       /* L */
+	struct entry *free;         /* L */
+	struct slab *_Atomic slabs; /* A: written under L */
+	_Atomic uint64_t time;      /* A: how many registrations were made; written under L */
 	/* L: larger registrations that were made of what touched; that died; that were not made */
 	uint64_t joins, joins_lost, joins_refused;
 	size_t hand;              /* L: of room.c: a place in the index */
@@ -144,8 +136,7 @@ struct hmm_regcache {
 	_Atomic uint64_t idle;    /* A: bytes in the index that nobody uses; only with max_bytes */
 	_Atomic uint64_t ending;  /* A: how many threads end entries */
 	struct entry *_Atomic undead; /* A: dead entries that nobody has reaped */
-	_Atomic uint64_t misses_n, refused, invalidated, stale, evicted, merged, dead;
-	struct tally tally[TALLIES];
+	_Atomic uint64_t hits, misses, refused, invalidated, stale, evicted, merged, dead;
 };
 
 static inline uint64_t entry_end(const struct entry *e)
@@ -174,8 +165,33 @@ void index_fini(struct index *ix);
 struct entry *entry_new(struct hmm_regcache *c, const struct miss *m);
 /* Watches the entry's range from now on. 0; -errno of hmm_interval_notifier_insert(). */
 int entry_watch(struct entry *e, uint64_t deadline);
-/* Takes a reference if the entry may be handed out. */
-bool entry_take(struct hmm_regcache *c, struct entry *e);
+/* It is no longer idle: what max_bytes is about. */
+static inline void entry_count_out(struct hmm_regcache *c, const struct entry *e, uint64_t was)
+{
+	if (__builtin_expect(c->limits.max_bytes && was & ENTRY_LIVE && ENTRY_REFS(was) == 1, 0))
+		atomic_fetch_sub(&c->idle, e->bytes);
+}
+
+/* Takes a reference if the entry may be handed out, and counts a hit. */
+static inline bool entry_take(struct hmm_regcache *c, struct entry *e)
+{
+	uint64_t was = atomic_load_explicit(&e->state, memory_order_relaxed);
+
+	do {
+		if (!(was & ENTRY_LIVE) && !(hmm_mutation(HMM_MUTATION_CACHE_UNDEAD) &&
+					     was & ENTRY_DEAD && ENTRY_REFS(was)))
+			return false;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, was + ENTRY_REF + ENTRY_HIT));
+	entry_count_out(c, e, was);
+	return true;
+}
+
+/* It was none: gives the reference back. Takes the lock, maybe. */
+void entry_untake(struct hmm_regcache *c, struct entry *e);
+/* There are so many hits in the state that they have to be counted elsewhere. */
+void entry_move_hits(struct hmm_regcache *c, struct entry *e);
+/* How many hits are in the states of all entries. */
+uint64_t entries_hits(const struct hmm_regcache *c);
 /*
  * Gives a reference back. If it was the last one the entry is ended: its @dereg is called. True:
  * what is idle is more than max_bytes now. Takes the lock only if the entry is dead or ends.
@@ -230,11 +246,11 @@ static inline uint64_t wait_until(struct wait *w)
 
 /* ---- hit.c ---------------------------------------------------------------------------------- */
 
-/* 0; -ENOENT; -ETIME; -ESRCH; -errno of a seccomp filter. */
-int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, struct wait *wait,
-	struct entry **e);
 /* Is it still what is mapped? 0; -ESTALE; -ETIME; -ESRCH; -errno of a seccomp filter. */
-int stands(struct entry *e, unsigned int flags, struct wait *wait);
+int hit_stands(struct entry *e, unsigned int flags, struct wait *wait);
+/* Looks, without a lock. 0; -ENOENT; and as hit_stands(). */
+int hit_again(struct hmm_regcache *c, const struct miss *want, unsigned int flags,
+	      struct wait *wait, struct entry **e);
 
 /* ---- miss.c --------------------------------------------------------------------------------- */
 
@@ -261,8 +277,6 @@ int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline);
 void room_give(struct hmm_regcache *c, uint64_t bytes);
 /* Ends an idle registration, or waits until one has ended. False: there is none. */
 bool room_evict(struct hmm_regcache *c, uint64_t deadline);
-/* The caller has the lock. Sets the clocks forward, and returns the time. */
-uint64_t room_tick_locked(struct hmm_regcache *c);
 /* Ends idle ones until they fit into max_bytes. */
 void room_trim(struct hmm_regcache *c);
 

@@ -36,9 +36,9 @@ static bool add_slab(struct hmm_regcache *c)
 
 	if (!slab)
 		return false;
-	slab->next = c->slabs;
+	slab->next = atomic_load(&c->slabs);
 	slab->n = (SLAB_BYTES - sizeof(*slab)) / sizeof(struct entry);
-	c->slabs = slab;
+	atomic_store(&c->slabs, slab);
 	for (size_t i = 0; i < slab->n; i++) {
 		slab->entry[i].next = c->free;
 		c->free = &slab->entry[i];
@@ -78,19 +78,12 @@ struct entry *entry_new(struct hmm_regcache *c, const struct miss *m)
 
 static void free_locked(struct hmm_regcache *c, struct entry *e)
 {
-	atomic_store(&e->state, 0);
+	count(&c->hits, ENTRY_HITS(atomic_exchange(&e->state, 0)));
 	e->next = c->free;
 	c->free = e;
 }
 
 /* ---- death ----------------------------------------------------------------------------------- */
-
-/* An entry that nobody used, and that could be handed out, is one no longer. */
-static void count_out(struct hmm_regcache *c, const struct entry *e, uint64_t was)
-{
-	if (c->limits.max_bytes && was & ENTRY_LIVE && ENTRY_REFS(was) == 1)
-		atomic_fetch_sub(&c->idle, e->bytes);
-}
 
 static void put_on_list(struct hmm_regcache *c, struct entry *e)
 {
@@ -116,7 +109,7 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 			return 0;
 	} while (!atomic_compare_exchange_weak(&e->state, &was,
 					       ((was & ~ENTRY_LIVE) | ENTRY_DEAD) + ENTRY_REF));
-	count_out(c, e, was);
+	entry_count_out(c, e, was);
 	count(&c->invalidated, 1);
 	count(&c->dead, 1);
 	put_on_list(c, e);
@@ -168,7 +161,7 @@ bool entry_retire(struct hmm_regcache *c, struct entry *e)
 {
 	const uint64_t was = atomic_fetch_and(&e->state, ~ENTRY_LIVE);
 
-	count_out(c, e, was);
+	entry_count_out(c, e, was);
 	return was & ENTRY_LIVE;
 }
 
@@ -180,7 +173,7 @@ bool entry_retire_idle(struct hmm_regcache *c, struct entry *e)
 		if (!(was & ENTRY_LIVE) || ENTRY_REFS(was) != 1)
 			return false;
 	} while (!atomic_compare_exchange_weak(&e->state, &was, was & ~ENTRY_LIVE));
-	count_out(c, e, was);
+	entry_count_out(c, e, was);
 	return true;
 }
 
@@ -192,7 +185,7 @@ static void die(struct hmm_regcache *c, struct entry *e)
 		if (was & ENTRY_DEAD)
 			return;
 	} while (!atomic_compare_exchange_weak(&e->state, &was, (was & ~ENTRY_LIVE) | ENTRY_DEAD));
-	count_out(c, e, was);
+	entry_count_out(c, e, was);
 	count(&c->invalidated, 1);
 	count(&c->dead, 1);
 }
@@ -264,17 +257,34 @@ void entry_end_all(struct hmm_regcache *c, struct doomed *doomed)
 
 /* ---- references ------------------------------------------------------------------------------ */
 
-bool entry_take(struct hmm_regcache *c, struct entry *e)
+void entry_untake(struct hmm_regcache *c, struct entry *e)
 {
-	uint64_t was = atomic_load_explicit(&e->state, memory_order_relaxed);
+	atomic_fetch_sub(&e->state, ENTRY_HIT);
+	entry_put(c, e);
+}
+
+/* Many threads may see that it is time: one of them does it. */
+void entry_move_hits(struct hmm_regcache *c, struct entry *e)
+{
+	const uint64_t half = ENTRY_HIT << 31;
+	uint64_t was = atomic_load(&e->state);
 
 	do {
-		if (!(was & ENTRY_LIVE) && !(hmm_mutation(HMM_MUTATION_CACHE_UNDEAD) &&
-					     was & ENTRY_DEAD && ENTRY_REFS(was)))
-			return false;
-	} while (!atomic_compare_exchange_weak(&e->state, &was, was + ENTRY_REF));
-	count_out(c, e, was);
-	return true;
+		if (!(was & half))
+			return;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, was - half));
+	count(&c->hits, ENTRY_HITS(half));
+}
+
+uint64_t entries_hits(const struct hmm_regcache *c)
+{
+	uint64_t hits = 0;
+
+	for (const struct slab *s = atomic_load(&c->slabs); s; s = s->next)
+		for (size_t i = 0; i < s->n; i++)
+			hits += ENTRY_HITS(
+				atomic_load_explicit(&s->entry[i].state, memory_order_relaxed));
+	return hits;
 }
 
 bool entry_put(struct hmm_regcache *c, struct entry *e)
@@ -373,11 +383,11 @@ uint64_t entry_reap(struct hmm_regcache *c)
 
 void entries_end(struct hmm_regcache *c)
 {
-	for (struct slab *s = c->slabs; s; s = s->next) {
+	for (struct slab *s = atomic_load(&c->slabs); s; s = s->next) {
 		for (size_t i = 0; i < s->n; i++) {
 			struct entry *e = &s->entry[i];
 
-			if (atomic_exchange(&e->state, 0))
+			if (ENTRY_REFS(atomic_load(&e->state)))
 				end(c, e);
 		}
 	}
@@ -387,7 +397,7 @@ void entries_fini(struct hmm_regcache *c)
 {
 	struct slab *next;
 
-	for (struct slab *s = c->slabs; s; s = next) {
+	for (struct slab *s = atomic_load(&c->slabs); s; s = next) {
 		next = s->next;
 		pool_unmap(s, SLAB_BYTES);
 	}

@@ -11,9 +11,11 @@
  */
 #include "regcache/cache.h"
 #include "range/check.h"
-#include "files/files.h"
 #include "engine/gate.h"
+#include "space/debug.h"
+#include "provider/quick.h"
 #include "base/deadline.h"
+#include "base/epoch.h"
 #include "base/hooks.h"
 #include "base/mutation.h"
 #include "base/nocancel.h"
@@ -21,19 +23,39 @@
 
 #include <errno.h>
 
+#define GET_FLAGS (HMM_REGCACHE_WRITE | HMM_REGCACHE_ORDERED | HMM_REGCACHE_ONCE | HMM_REGCACHE_HIT)
+
 static bool dead(const struct entry *e)
 {
 	return atomic_load(&e->state) & ENTRY_DEAD && !hmm_mutation(HMM_MUTATION_CACHE_UNDEAD);
 }
 
+/* The turn of a probe that looks whose the descriptor is, or something is in flight. */
+static __attribute__((noinline)) bool in_flight_looked(struct hmm_mm *mm)
+{
+	/* The quick ones are counted here. */
+	if (provider_looks())
+		count(&mm->stats.probes, PROBES_A_LOOK - 1);
+	return mm_in_flight(mm);
+}
+
+static inline bool in_flight(struct hmm_mm *mm)
+{
+	if (hmm_mutation(HMM_MUTATION_NO_PROBE) ||
+	    __builtin_expect(provider_idle(&mm->provider), 1))
+		return false;
+	return in_flight_looked(mm);
+}
+
 /* 0; -ESTALE; -EAGAIN: it is not known yet. */
-static int ask(struct hmm_mm *mm, const struct entry *e, bool ordered)
+static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const struct entry *e,
+						     bool ordered)
 {
 	const uint64_t pump = atomic_load(&mm->pump_seq);
 
 	if (__builtin_expect(dead(e), 0))
 		return -ESTALE;
-	if (__builtin_expect(pump & 1, 0) || (!ordered && mm_in_flight(mm)))
+	if (__builtin_expect(pump & 1, 0) || (!ordered && in_flight(mm)))
 		return -EAGAIN;
 	hmm_hook(HMM_POINT_PROBED);
 	if (__builtin_expect(gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump, 0))
@@ -81,16 +103,21 @@ static __attribute__((noinline)) int look(const struct entry *e, unsigned int fl
 	return range_check_until(&range, checks, deadline);
 }
 
-int stands(struct entry *e, unsigned int flags, struct wait *wait)
+static inline __attribute__((always_inline)) int stands(struct hmm_mm *mm, const struct entry *e,
+							unsigned int flags, struct wait *wait)
 {
-	struct hmm_mm *mm = e->cache->mm;
 	const bool ordered = flags & HMM_REGCACHE_ORDERED;
 	int ret;
 
-	if (__builtin_expect(e->checks || stale_undelivered(mm), 0))
+	if (__builtin_expect(e->checks, 0))
 		return look(e, flags, wait_until(wait));
 	ret = ask(mm, e, ordered);
 	return __builtin_expect(ret == -EAGAIN, 0) ? settle(mm, e, ordered, wait_until(wait)) : ret;
+}
+
+int hit_stands(struct entry *e, unsigned int flags, struct wait *wait)
+{
+	return stands(e->cache->mm, e, flags, wait);
 }
 
 /* The entry may have become another one before the reference was taken. */
@@ -100,13 +127,14 @@ static bool fits(const struct entry *e, const struct miss *want)
 	       !(want->flags & ~e->r.flags);
 }
 
-static bool take_fitting(struct hmm_regcache *c, struct entry *e, const struct miss *want)
+static inline __attribute__((always_inline)) bool
+take_fitting(struct hmm_regcache *c, struct entry *e, const struct miss *want)
 {
 	if (!e || !entry_take(c, e))
 		return false;
 	if (__builtin_expect(fits(e, want), 1))
 		return true;
-	entry_put(c, e);
+	entry_untake(c, e);
 	return false;
 }
 
@@ -119,13 +147,13 @@ static struct hint *hint_of(const struct hmm_regcache *c, uint64_t start)
 	return &c->hints[hash >> (64 - HINT_BITS)];
 }
 
-static uint64_t start_at(const struct hint *hint, unsigned int way)
+static inline uint64_t start_at(const struct hint *hint, unsigned int way)
 {
 	return atomic_load_explicit(&hint->start[way], memory_order_relaxed);
 }
 
 /* The way with that address; 0 if there is none. Which one it is is not guessed by a branch. */
-static unsigned int way_of(const struct hint *hint, uint64_t start)
+static inline unsigned int way_of(const struct hint *hint, uint64_t start)
 {
 	return (start_at(hint, 1) == start) | (start_at(hint, 2) == start) << 1 |
 	       (start_at(hint, 3) == start) * 3;
@@ -146,7 +174,8 @@ static __attribute__((noinline)) struct entry *search(struct hmm_regcache *c, st
 	return e;
 }
 
-static struct entry *find(struct hmm_regcache *c, const struct miss *want)
+static inline __attribute__((always_inline)) struct entry *find(struct hmm_regcache *c,
+								const struct miss *want)
 {
 	struct hint *hint = hint_of(c, want->start);
 	const unsigned int way = way_of(hint, want->start) % HINT_WAYS;
@@ -160,34 +189,109 @@ static struct entry *find(struct hmm_regcache *c, const struct miss *want)
 	return search(c, hint, want);
 }
 
-static void note(struct hmm_regcache *c, struct entry *e)
+/* It was found, and is not used. */
+static __attribute__((noinline)) int refuse(struct hmm_regcache *c, struct entry *e, int ret)
 {
-	/* Threads have it at different addresses, so few share a tally. */
-	const uint64_t mine = (uint64_t)(uintptr_t)&inside_library >> HMM_PAGE_SHIFT;
-	struct tally *t = &c->tally[mine * 0x9e3779b97f4a7c15ULL >> (64 - TALLY_BITS)];
-	const uint64_t now = atomic_fetch_add_explicit(&t->clock, 1, memory_order_relaxed);
-
-	atomic_store_explicit(&e->used, now + 1, memory_order_relaxed);
+	if (ret == -ESTALE) {
+		count(&c->stale, 1);
+		entry_outdate(c, e);
+	}
+	entry_untake(c, e);
+	return ret == -ESTALE ? -ENOENT : ret;
 }
 
-int hit(struct hmm_regcache *c, const struct miss *want, unsigned int flags, struct wait *wait,
-	struct entry **out)
+static inline __attribute__((always_inline)) int hit(struct hmm_regcache *c,
+						     const struct miss *want, unsigned int flags,
+						     struct wait *wait, struct entry **out)
 {
 	struct entry *e = find(c, want);
 	int ret;
 
-	if (!e)
+	if (__builtin_expect(!e, 0))
 		return -ENOENT;
-	ret = stands(e, flags, wait);
-	if (__builtin_expect(ret, 0)) {
-		if (ret == -ESTALE) {
-			count(&c->stale, 1);
-			entry_outdate(c, e);
-		}
-		entry_put(c, e);
-		return ret == -ESTALE ? -ENOENT : ret;
-	}
-	note(c, e);
+	ret = stands(c->mm, e, flags, wait);
+	if (__builtin_expect(ret, 0))
+		return refuse(c, e, ret);
+	atomic_store_explicit(&e->used, atomic_load_explicit(&c->time, memory_order_relaxed),
+			      memory_order_relaxed);
+	if (__builtin_expect(atomic_load_explicit(&e->state, memory_order_relaxed) >> 63, 0))
+		entry_move_hits(c, e);
 	*out = e;
 	return 0;
+}
+
+int hit_again(struct hmm_regcache *c, const struct miss *want, unsigned int flags,
+	      struct wait *wait, struct entry **e)
+{
+	return hit(c, want, flags, wait, e);
+}
+
+/* ---- get and put ----------------------------------------------------------------------------- */
+
+static int take_request(const struct hmm_regcache *c, uint64_t addr, uint64_t length,
+			unsigned int flags, struct miss *want)
+{
+	const uint64_t rest = c->limits.align - 1;
+
+	if (!length || addr + length - 1 < addr || addr + length - 1 > UINT64_MAX - rest - 1 ||
+	    flags & ~GET_FLAGS)
+		return -EINVAL;
+	want->start = addr & ~rest;
+	want->end = (addr + length + rest) & ~rest;
+	want->flags = flags & HMM_REGCACHE_WRITE;
+	want->joined = false;
+	want->next = NULL;
+	return 0;
+}
+
+static __attribute__((noinline)) int get_inherited(struct hmm_regcache *c, const struct miss *want,
+						   unsigned int flags, struct entry **e)
+{
+	HMM_NO_CANCEL;
+
+	if (!mm_inherited(c->mm))
+		return -ESRCH;
+	if (flags & HMM_REGCACHE_HIT)
+		return c->limits.flags & HMM_REGCACHE_CHILD ? -ENOENT : -ESRCH;
+	return child_get(c, want, e);
+}
+
+static __attribute__((noinline)) int get_new(struct hmm_regcache *c, const struct miss *want,
+					     unsigned int flags, struct wait *wait,
+					     struct entry **e)
+{
+	HMM_CANCEL_POINT;
+	int ret;
+
+	if (flags & HMM_REGCACHE_ONCE)
+		return miss_once(c, want, wait_until(wait), e);
+	while ((ret = miss(c, want, wait_until(wait), e)) > 0) {
+		ret = hit_again(c, want, flags, wait, e);
+		if (ret != -ENOENT)
+			break;
+	}
+	return ret;
+}
+
+int hmm_regcache_get(struct hmm_regcache *c, uint64_t addr, uint64_t length, unsigned int flags,
+		     uint64_t timeout_ns, struct hmm_registration **r)
+{
+	DEBUG_CALL(c->mm, DEBUG_BLOCKS);
+	struct entry *e = NULL;
+	struct miss want;
+	struct wait wait = { .timeout_ns = timeout_ns };
+	int ret = take_request(c, addr, length, flags, &want);
+
+	if (__builtin_expect(ret, 0))
+		return ret;
+	if (__builtin_expect(!epoch_is(c->epoch) || atomic_load(&c->mm->dead), 0)) {
+		ret = get_inherited(c, &want, flags, &e);
+	} else {
+		ret = hit(c, &want, flags, &wait, &e);
+		if (__builtin_expect(ret == -ENOENT, 0) && !(flags & HMM_REGCACHE_HIT))
+			ret = get_new(c, &want, flags, &wait, &e);
+	}
+	if (!ret)
+		*r = &e->r;
+	return ret;
 }

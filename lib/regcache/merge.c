@@ -61,7 +61,7 @@ static void join(const struct miss *want, struct miss *all, const struct entry *
 /* Does another thread register a part of it? */
 static bool is_taken(const struct hmm_regcache *c, const struct miss *m)
 {
-	for (const struct miss *other = c->misses; other; other = other->next)
+	for (const struct miss *other = c->missing; other; other = other->next)
 		if (other->start < m->end && other->end > m->start)
 			return true;
 	return false;

@@ -29,7 +29,7 @@
 
 static bool overlaps(const struct hmm_regcache *c, const struct miss *want)
 {
-	for (const struct miss *m = c->misses; m; m = m->next)
+	for (const struct miss *m = c->missing; m; m = m->next)
 		if (m->start < want->end && m->end > want->start)
 			return true;
 	return false;
@@ -58,8 +58,8 @@ static int begin(struct hmm_regcache *c, const struct miss *want, struct miss *a
 		err = 1;
 	if (!err) {
 		merge_choose(c, want, all);
-		all->next = c->misses;
-		c->misses = all;
+		all->next = c->missing;
+		c->missing = all;
 	}
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);
@@ -68,7 +68,7 @@ static int begin(struct hmm_regcache *c, const struct miss *want, struct miss *a
 
 static void over(struct hmm_regcache *c, const struct miss *all)
 {
-	struct miss **m = &c->misses;
+	struct miss **m = &c->missing;
 
 	while (*m != all)
 		m = &(*m)->next;
@@ -253,7 +253,7 @@ static void publish(struct hmm_regcache *c, const struct miss *all, struct entry
 
 	pthread_mutex_lock(&c->lock);
 	if (e)
-		atomic_store(&e->used, room_tick_locked(c));
+		atomic_store(&e->used, atomic_fetch_add(&c->time, 1));
 	if (e && (e->r.flags & HMM_REGCACHE_ONCE || !merge_insert(c, e, &doomed))) {
 		e->r.flags |= HMM_REGCACHE_ONCE;
 		count(&c->refused, 1);
@@ -278,7 +278,7 @@ int miss(struct hmm_regcache *c, const struct miss *want, uint64_t deadline, str
 	publish(c, &all, e);
 	if (err)
 		return err;
-	count(&c->misses_n, 1);
+	count(&c->misses, 1);
 	*out = e;
 	return 0;
 }
@@ -292,6 +292,6 @@ int miss_once(struct hmm_regcache *c, const struct miss *want, uint64_t deadline
 	if (!err)
 		err = make_counted(c, want, true, false, &deadline, out);
 	if (!err)
-		count(&c->misses_n, 1);
+		count(&c->misses, 1);
 	return err;
 }

@@ -18,7 +18,6 @@
 #define MERGE (64ULL << 20)
 
 #define CREATE_FLAGS (HMM_REGCACHE_STRICT | HMM_REGCACHE_CHILD | HMM_REGCACHE_FORK)
-#define GET_FLAGS (HMM_REGCACHE_WRITE | HMM_REGCACHE_ORDERED | HMM_REGCACHE_ONCE | HMM_REGCACHE_HIT)
 
 /* ---- a cache --------------------------------------------------------------------------------- */
 
@@ -154,75 +153,7 @@ void hmm_regcache_destroy(struct hmm_regcache *c)
 	mm_put(mm);
 }
 
-/* ---- get and put ----------------------------------------------------------------------------- */
-
-static int take_request(const struct hmm_regcache *c, uint64_t addr, uint64_t length,
-			unsigned int flags, struct miss *want)
-{
-	const uint64_t rest = c->limits.align - 1;
-
-	if (!length || addr + length - 1 < addr || addr + length - 1 > UINT64_MAX - rest - 1 ||
-	    flags & ~GET_FLAGS)
-		return -EINVAL;
-	want->start = addr & ~rest;
-	want->end = (addr + length + rest) & ~rest;
-	want->flags = flags & HMM_REGCACHE_WRITE;
-	want->joined = false;
-	want->next = NULL;
-	return 0;
-}
-
-static __attribute__((noinline)) int get_inherited(struct hmm_regcache *c, const struct miss *want,
-						   unsigned int flags, struct entry **e)
-{
-	HMM_NO_CANCEL;
-
-	if (!mm_inherited(c->mm))
-		return -ESRCH;
-	if (flags & HMM_REGCACHE_HIT)
-		return c->limits.flags & HMM_REGCACHE_CHILD ? -ENOENT : -ESRCH;
-	return child_get(c, want, e);
-}
-
-static __attribute__((noinline)) int get_new(struct hmm_regcache *c, const struct miss *want,
-					     unsigned int flags, struct wait *wait,
-					     struct entry **e)
-{
-	HMM_CANCEL_POINT;
-	int ret;
-
-	if (flags & HMM_REGCACHE_ONCE)
-		return miss_once(c, want, wait_until(wait), e);
-	while ((ret = miss(c, want, wait_until(wait), e)) > 0) {
-		ret = hit(c, want, flags, wait, e);
-		if (ret != -ENOENT)
-			break;
-	}
-	return ret;
-}
-
-int hmm_regcache_get(struct hmm_regcache *c, uint64_t addr, uint64_t length, unsigned int flags,
-		     uint64_t timeout_ns, struct hmm_registration **r)
-{
-	DEBUG_CALL(c->mm, DEBUG_BLOCKS);
-	struct entry *e = NULL;
-	struct miss want;
-	struct wait wait = { .timeout_ns = timeout_ns };
-	int ret = take_request(c, addr, length, flags, &want);
-
-	if (ret)
-		return ret;
-	if (__builtin_expect(mm_alive(c->mm), 0)) {
-		ret = get_inherited(c, &want, flags, &e);
-	} else {
-		ret = hit(c, &want, flags, &wait, &e);
-		if (__builtin_expect(ret == -ENOENT, 0) && !(flags & HMM_REGCACHE_HIT))
-			ret = get_new(c, &want, flags, &wait, &e);
-	}
-	if (!ret)
-		*r = &e->r;
-	return ret;
-}
+/* ---- put and check --------------------------------------------------------------------------- */
 
 void hmm_regcache_put(struct hmm_regcache *c, struct hmm_registration *r)
 {
@@ -251,7 +182,7 @@ int hmm_regcache_check(struct hmm_regcache *c, const struct hmm_registration *r,
 		return ret;
 	if (!e->ni)
 		return -ESTALE;
-	ret = stands(e, flags, &wait);
+	ret = hit_stands(e, flags, &wait);
 	if (ret == -ESTALE)
 		entry_outdate(c, e);
 	return !ret || ret == -ESRCH ? ret : -ESTALE;
@@ -283,7 +214,7 @@ int hmm_regcache_get_stats(const struct hmm_regcache *c, struct hmm_regcache_sta
 {
 	struct hmm_regcache_stats s = {
 		.size = sizeof(s),
-		.misses = get(&c->misses_n),
+		.misses = get(&c->misses),
 		.refused = get(&c->refused),
 		.invalidated = get(&c->invalidated),
 		.stale = get(&c->stale),
@@ -298,8 +229,7 @@ int hmm_regcache_get_stats(const struct hmm_regcache *c, struct hmm_regcache_sta
 
 	if (err)
 		return err;
-	for (unsigned int i = 0; i < TALLIES; i++)
-		s.hits += get(&c->tally[i].clock) - get(&c->tally[i].given);
+	s.hits = get(&c->hits) + entries_hits(c);
 	grow_give(stats, &s, sizeof(s));
 	return 0;
 }

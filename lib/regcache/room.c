@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Limits. Where there is no room registrations that nobody uses end, the least recently used one
- * first: of all if they are few, else of a sample that the hand of the cache comes to next. A hit
- * costs nothing for that but a store.
+ * first: of all if they are few, else of a sample that the hand of the cache comes to next. The
+ * time goes on with each registration that is made. So all that was used since the last one is of
+ * one age, and a hit costs nothing for that but a store.
  */
 #include "regcache/cache.h"
 #include "base/deadline.h"
@@ -12,25 +13,6 @@
 #include <errno.h>
 
 #define SAMPLE 256
-
-uint64_t room_tick_locked(struct hmm_regcache *c)
-{
-	uint64_t latest = 0;
-
-	for (unsigned int i = 0; i < TALLIES; i++)
-		latest = max64(latest, atomic_load(&c->tally[i].clock));
-	latest++;
-	for (unsigned int i = 0; i < TALLIES; i++) {
-		struct tally *t = &c->tally[i];
-		const uint64_t now = atomic_load(&t->clock);
-
-		if (now >= latest)
-			continue;
-		count(&t->given, latest - now);
-		count(&t->clock, latest - now);
-	}
-	return latest;
-}
 
 static bool is_idle(const struct entry *e)
 {
