@@ -46,7 +46,8 @@ void deliver_push(struct record *r)
 		r->link = old;
 	while (!atomic_compare_exchange_weak(&top, &old, r));
 	atomic_fetch_add(&pushes, 1);
-	if (atomic_load(&asleep))
+	/* One event may hit thousands of records: the first wakes the deliverer. */
+	if (atomic_load(&asleep) && atomic_exchange(&asleep, 0))
 		futex_wake(&pushes);
 }
 
@@ -71,7 +72,7 @@ static void deliver_list(struct record *r)
 		/* Once it is delivered the record may be handed over again. */
 		struct record *next = r->link;
 
-		if (!r->evict || !broken(KEEP_EVICTED))
+		if (!broken(KEEP_EVICTED) || !r->evict)
 			monitor.deliver(r->addr, r->len);
 		record_delivered(r);
 		r = next;

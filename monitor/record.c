@@ -116,7 +116,7 @@ static const struct hmm_interval_notifier_ops watch_ops = {
 	.ignored_events = HMM_EVENT_BIT(HMM_EVENT_FORK),
 };
 
-/* The notifier of a record that leaves the table. The record is in no list now. */
+/* The record has left the table, and nothing leads to it but its notifier. */
 static void forget(struct record *r)
 {
 	hmm_interval_notifier_remove(r->ni);
@@ -126,15 +126,20 @@ static void forget(struct record *r)
 	table_unlock();
 }
 
+/*
+ * The pump calls back every notifier that an event hits, so those that wait for nothing are removed:
+ * a program may send parts of one buffer in thousands of lengths.
+ */
 void record_delivered(struct record *r)
 {
 	bool gone;
 
 	table_lock();
-	gone = r->evict && table_unlink_unused(r);
-	if (!gone)
+	gone = table_unlink_unused(r);
+	if (!gone) {
+		r->evict = false;
 		atomic_store(&r->state, RECORD_DELIVERED);
-	r->evict = false;
+	}
 	table_unlock();
 	if (gone)
 		forget(r);

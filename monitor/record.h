@@ -5,7 +5,8 @@
  *	WATCHED		changes of the range are seen since `stamp`; the peer keeps nothing
  *	ARMED		the peer keeps registrations that were made after `stamp`
  *	DEAD		the range changed; the deliverer has not told the peer
- *	DELIVERED	the peer was told and keeps nothing of the range
+ *	DELIVERED	the peer was told and keeps nothing of the range; a record without users is
+ *			forgotten then
  *
  * A peer pins memory first and asks the monitor then. A change between the two would go unseen. So
  * the first registration of a range begins the watch and is used once; the next one is kept, as its
@@ -66,7 +67,7 @@ struct record {
 	_Atomic uint32_t users;
 	_Atomic uint32_t state; /* l, but the callback makes DEAD of WATCHED and ARMED */
 	_Atomic bool used;      /* since the table last looked for a victim */
-	bool evict;             /* l: to be freed when it has been delivered */
+	bool evict;             /* l: given up to make room */
 };
 
 /*

@@ -163,6 +163,7 @@ struct record *table_make(uint64_t addr, uint64_t len)
 	*first = number_of(r);
 	atomic_fetch_add(&changes, 1);
 	r->used = true;
+	r->evict = false;
 	return r;
 }
 

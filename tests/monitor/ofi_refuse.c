@@ -210,7 +210,7 @@ static void run_closed(void)
 		CHECK(stage_use(stage_cache(), at) != USE_STALE);
 	}
 	uncached(stage_cache(), at);
-	/* The pump has ended; to be joined, for ThreadSanitizer. Nothing uses the space any more. */
+	/* The pump has ended. ThreadSanitizer wants it joined; nobody uses the space now. */
 	hmm_mm_detach(stage_space());
 }
 
