@@ -6,7 +6,7 @@
  *
  * It prints "hits H misses M stale S". The status is 0; 1: there was a stale one, or something that
  * must work did not; 77: the host lacks something, with a reason. What watches the memory is up to
- * the environment: libhmm-ucx.so, or with UCX_SCENE_HOOKS UCX's own hooks.
+ * the environment: libhmm-ucx.so, or with HMM_SCENE_HOOKS UCX's own hooks.
  */
 #include "ucx_cache.h"
 
@@ -428,11 +428,11 @@ static void scene_sbrk(void)
 /* The address of a library's uninitialised data. */
 static char *library_data(void **handle)
 {
-	const char *path = getenv("UCX_SCENE_LIBRARY");
+	const char *path = getenv("HMM_SCENE_LIBRARY");
 	char *data;
 
 	if (!path)
-		SKIP("UCX_SCENE_LIBRARY names no library\n");
+		SKIP("HMM_SCENE_LIBRARY names no library\n");
 	*handle = dlopen(path, RTLD_NOW);
 	if (!*handle)
 		FAIL("%s\n", dlerror());
@@ -891,14 +891,16 @@ static void scene_replaced_pin(void)
 	}
 }
 
-static void *handler_victim;
+static void *_Atomic handler_victim;
 
 static void unmap_in_handler(int sig)
 {
-	(void)sig;
-	if (handler_victim)
-		syscall(SYS_munmap, handler_victim, BUF);
-	handler_victim = NULL;
+	const int saved = errno;
+	void *victim = atomic_exchange(&handler_victim, NULL);
+
+	if (victim)
+		syscall(SYS_munmap, victim, BUF);
+	errno = saved;
 }
 
 static void scene_signal(void)
@@ -913,7 +915,7 @@ static void scene_signal(void)
 		void *victim = fresh();
 
 		changed(victim, BUF);
-		handler_victim = victim;
+		atomic_store(&handler_victim, victim);
 		transfer(buf, BUF);
 	}
 	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
@@ -1046,7 +1048,7 @@ static void on_event(ucm_event_type_t type, ucm_event_t *event, void *arg)
 {
 }
 
-/* Who asks UCX for events of all memory is told that there are none, and not some of ours. */
+/* A handler for events of all memory is refused. It would be called for ours alone. */
 static void scene_other_handler(void)
 {
 	cached();
@@ -1143,7 +1145,7 @@ int main(int argc, char **argv)
 		FAIL("usage: ucx_scenes NAME [nobody]\n");
 	if (argc > 2 && !getuid())
 		MUST(!setgroups(0, NULL) && !setgid(65534) && !setuid(65534));
-	peer = getenv("UCX_SCENE_HOOKS") ? &ucx_hooks : &ucx_libhmm;
+	peer = getenv("HMM_SCENE_HOOKS") ? &ucx_hooks : &ucx_libhmm;
 	prctl(PR_SET_DUMPABLE, 1); /* as nobody */
 	if (peer->start(why, sizeof(why)))
 		FAIL("%s\n", why);
