@@ -225,6 +225,13 @@ def test_the_path_is_searched_as_a_shell_does(folder):
     assert run("tool-of-this-test", env={"PATH": ":/usr/bin:/bin"}).stdout_text == "second\n"
 
 
+def test_a_folder_of_the_path_that_may_not_be_searched(folder):
+    (folder / "closed").mkdir(mode=0)
+    path = f"{folder}/closed:{os.environ['PATH']}"
+    assert run("true", env={"PATH": path}, nobody=True).returncode == 0
+    assert run("no-such-program", env={"PATH": path}, nobody=True).returncode == 127
+
+
 def test_a_program_beside_the_tool_is_found(folder):
     beside = ROOT / "program-beside"
     beside.write_text('#!/bin/sh\necho "beside $1"\n')
@@ -404,7 +411,12 @@ if not pid:
 seen = b""
 while b"ready" not in seen:
     seen += os.read(fd, 1000)
+# The tool sleeps until the program has got it: a second one would be a second one.
+os.kill(pid, signal.SIGSTOP)
 os.write(fd, b"\\x03")
+while b"got" not in seen:
+    seen += os.read(fd, 1000)
+os.kill(pid, signal.SIGCONT)
 try:
     while True:
         part = os.read(fd, 1000)

@@ -30,8 +30,10 @@ static int find_in(const char *folder, size_t length, const char *name, char *pa
 {
 	int n = length ? snprintf(path, PATH_MAX, "%.*s/%s", (int)length, folder, name)
 		       : snprintf(path, PATH_MAX, "./%s", name);
+	struct stat st;
 
-	return n < PATH_MAX ? usable(path) : -ENOENT;
+	/* A folder that may not be searched is one without the program. */
+	return n < PATH_MAX && !stat(path, &st) ? usable(path) : -ENOENT;
 }
 
 static int find_in_path(const char *name, char *path)
@@ -66,7 +68,7 @@ int program_find(const char *name, char *path)
 		return strlen(name) < PATH_MAX ? usable(name) : -ENOENT;
 	}
 	ret = *name ? find_in_path(name, path) : -ENOENT;
-	if (ret != -ENOENT || !*name || own_folder(own, sizeof(own)))
+	if (!ret || !*name || own_folder(own, sizeof(own)))
 		return ret;
 	for (size_t i = 0; i < sizeof(besides) / sizeof(besides[0]); i++) {
 		snprintf(folder, sizeof(folder), "%s%s", own, besides[i]);
