@@ -31,8 +31,17 @@ extern const struct change changes[];
 /* Whether the list, names with commas between them or "all", has this change. */
 bool change_is_wanted(const struct change *change, const char *list);
 
-/* Rounds between two changes: a monitor may let a cache keep memory only after its second use. */
-#define CHANGE_USES 4
+/*
+ * Rounds between two changes. Several, because a monitor may let a cache keep memory only after its
+ * second use; an odd number, because even rounds send from the memory and odd ones receive into it.
+ */
+#define CHANGE_USES 5
+
+/* A change where it is due. What comes next uses the memory at once. */
+static inline bool change_is_due(unsigned round)
+{
+	return round && round % CHANGE_USES == 0;
+}
 
 /* Fills the buffer with the data of a round. */
 void buffer_fill(const struct buffer *buffer, uint64_t round);

@@ -20,7 +20,6 @@ static bool one_round(int rank, const struct buffer *buffer, unsigned round)
 		MPI_Send(buffer->addr, (int)buffer->len, MPI_BYTE, !rank, 0, MPI_COMM_WORLD);
 		return true;
 	}
-	memset(buffer->addr, 0, buffer->len);
 	MPI_Recv(buffer->addr, (int)buffer->len, MPI_BYTE, !rank, 0, MPI_COMM_WORLD,
 		 MPI_STATUS_IGNORE);
 	return !buffer_differs(buffer, round);
@@ -34,7 +33,7 @@ static void try_change(int rank, const struct change *change, size_t len, unsign
 
 	own->make(&buffer);
 	for (round = 0; round < rounds; round++) {
-		if (!rank && round && round % CHANGE_USES == 0)
+		if (!rank && change_is_due(round))
 			own->remap(&buffer);
 		wrong += !one_round(rank, &buffer, round);
 	}

@@ -133,14 +133,18 @@ static void transfer(struct side *from, const struct buffer *source, struct side
 }
 
 /* Whether the message arrived as it was sent. */
-static bool one_round(struct side sides[2], const struct buffer *changing,
-		      const struct buffer *lasting, unsigned round)
+static bool one_round(struct side sides[2], const struct change *change, struct buffer *changing,
+		      struct buffer *lasting, unsigned round)
 {
 	const struct buffer *source = round & 1 ? lasting : changing;
 	const struct buffer *target = round & 1 ? changing : lasting;
 
-	buffer_fill(source, round);
-	memset(target->addr, 0, target->len);
+	if (source == lasting)
+		buffer_fill(source, round);
+	if (change_is_due(round))
+		change->remap(changing);
+	if (source == changing)
+		buffer_fill(source, round);
 	transfer(&sides[round & 1], source, &sides[!(round & 1)], target);
 	return !buffer_differs(target, round);
 }
@@ -153,11 +157,8 @@ static void try_change(struct side sides[2], const struct change *change, size_t
 
 	changes[0].make(&lasting);
 	change->make(&changing);
-	for (round = 0; round < rounds; round++) {
-		if (round && round % CHANGE_USES == 0)
-			change->remap(&changing);
-		wrong += !one_round(sides, &changing, &lasting, round);
-	}
+	for (round = 0; round < rounds; round++)
+		wrong += !one_round(sides, change, &changing, &lasting, round);
 	change->drop(&changing);
 	changes[0].drop(&lasting);
 	printf("%s: %u of %u wrong\n", change->name, wrong, rounds);
