@@ -103,6 +103,8 @@ void ucx_count_stale(uint64_t start, uint64_t end);
 /* Held while UCX is told of changes. The list of caches changes under it. */
 void ucx_tell_lock(void);
 void ucx_tell_unlock(void);
+/* Did the last wait end without an answer? */
+bool ucx_stalled(void);
 /* How long to wait, and what came of it. */
 uint64_t ucx_patience(void);
 void ucx_learn(int err);

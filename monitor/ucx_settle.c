@@ -8,18 +8,20 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <time.h>
 
 /*
  * A peer calls with locks held, so no call may wait for long. While the pump is stalled each call
- * would wait for its whole time: after the first that did so, the others do not wait, until one
- * gets an answer.
+ * would wait for its whole time: after one that did so, the others do not wait for a while, until
+ * one gets an answer.
  */
 #define WAIT_NS 20000000ULL
+#define NO_WAIT_NS 50000000ULL
 
 /* All addresses that a program can have. Twice as much would wrap UCX's sums of sizes. */
 #define ALL_BYTES (1ULL << 56)
 
-static _Atomic bool stalled;
+static _Atomic uint64_t stalled_until; /* 0: it is not */
 
 /*
  * Held while UCX is told, and across fork(), as the child could not leave UCX's locks if the
@@ -46,17 +48,36 @@ void ucx_tell_unlock(void)
 	pthread_mutex_unlock(&telling);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t ucx_patience(void)
 {
-	return atomic_load_explicit(&stalled, memory_order_relaxed) ? HMM_NO_WAIT : WAIT_NS;
+	const uint64_t until = atomic_load_explicit(&stalled_until, memory_order_relaxed);
+
+	return until && now_ns() < until ? HMM_NO_WAIT : WAIT_NS;
+}
+
+bool ucx_stalled(void)
+{
+	return atomic_load_explicit(&stalled_until, memory_order_relaxed);
 }
 
 void ucx_learn(int err)
 {
-	const bool timed_out = err == -ETIME || err == -EBUSY;
+	const uint64_t until = atomic_load_explicit(&stalled_until, memory_order_relaxed);
 
-	if (atomic_load_explicit(&stalled, memory_order_relaxed) != timed_out)
-		atomic_store(&stalled, timed_out);
+	if (err != -ETIME && err != -EBUSY) {
+		if (until)
+			atomic_store(&stalled_until, 0);
+	} else if (!until || now_ns() >= until) {
+		atomic_store(&stalled_until, now_ns() + NO_WAIT_NS);
+	}
 }
 
 /* With telling. Goes through all caches, as munmap() would with UCX's hooks. */

@@ -151,7 +151,7 @@ int ucx_watch_begin(uint64_t start, uint64_t end, struct ucx_watch **watch)
 	if (!mm)
 		return -ESRCH;
 	/* While a callback hangs on the pump, nobody else gets the lock of the notifiers. */
-	if (ucx_patience() == HMM_NO_WAIT)
+	if (ucx_stalled())
 		return -ETIME;
 	w = take();
 	if (!w)
@@ -187,7 +187,7 @@ void ucx_watch_end(struct ucx_watch *w)
 		return;
 	if (atomic_exchange(&w->record.state, RECORD_FREE) == RECORD_DEAD)
 		return; /* the deliverer has it */
-	if (ucx_patience() != HMM_NO_WAIT) {
+	if (!ucx_stalled()) {
 		let_go(w);
 		return;
 	}
