@@ -106,7 +106,7 @@ struct sight {
 	const struct view *view;
 	uint64_t current[SPOT_PAGES], words[SPOT_PAGES];
 	bool exact; /* nothing changed from before the get until after the look */
-	bool hit;
+	bool hit, ordered;
 };
 
 static void judge(struct storm *t, struct spot *spot, unsigned int page, const struct sight *s,
@@ -114,7 +114,7 @@ static void judge(struct storm *t, struct spot *spot, unsigned int page, const s
 {
 	uint64_t word = s->words[i], stamp = word >> 24;
 	bool ours = (word & 0xffffff) == (word_of(spot, page, 0) & 0xffffff);
-	const char *how = s->hit ? "a hit" : "a new registration";
+	const char *how = !s->hit ? "a new registration" : s->ordered ? "an ordered hit" : "a hit";
 
 	/*
 	 * Not painted yet: a page that is just coming, or, without a device, one that was when it
@@ -169,7 +169,7 @@ void storm_use(struct storm *t, struct spot *spot, unsigned int lo, unsigned int
 	       unsigned int flags, const struct view *view, bool alone)
 {
 	uint64_t made = pin_made(), length = (hi - lo - 1) * spot->stride + PAGE_BYTES;
-	struct sight sight = { .view = view };
+	struct sight sight = { .view = view, .ordered = flags & PEER_ORDERED };
 	struct peer_use held = { 0 };
 	int err = t->peer->get(t->cache, view->at + lo * spot->stride, length, flags, &held);
 

@@ -82,6 +82,34 @@ static enum outcome run_shmdt(struct stage *s)
 	return look(s, at);
 }
 
+/*
+ * Another segment comes, and is used by another cache first, long after: whoever keeps a list of
+ * mappings may have dropped the old one meanwhile, as no event told of its end.
+ */
+static enum outcome run_shmdt_late(struct stage *s)
+{
+	char *at = stage_place(), *others[4];
+
+	if (s->peer->open(&s->second))
+		return stage_skip(s, "no second cache");
+	if (!attach(at, 0))
+		return stage_failed(s, "shmat");
+	paint(at, BUFFER_PAGES);
+	warm(s, at, BUFFER_PAGES);
+	if (shmdt(at) || !attach(at, 0))
+		return stage_failed(s, "shmdt");
+	usleep(1200000);
+	for (int i = 0; i < 4; i++) {
+		others[i] = stage_map();
+		if (others[i])
+			warm(s, others[i], BUFFER_PAGES);
+	}
+	paint(at, BUFFER_PAGES);
+	use_of(s, s->second, at, BUFFER_PAGES);
+	use(s, at, BUFFER_PAGES);
+	return verdict(s);
+}
+
 static enum outcome run_shm_remap(struct stage *s)
 {
 	char *at = stage_map();
@@ -132,6 +160,8 @@ const struct scene file_scenes[] = {
 	{ "punch-hole", "memfd, shared: FALLOC_FL_PUNCH_HOLE, touch", run_punch, SCENE_ROW },
 	{ "ftruncate", "memfd, shared: ftruncate to 0 and back, touch", run_truncate, SCENE_ROW },
 	{ "shmdt", "shmdt, shmat of another segment there", run_shmdt, SCENE_ROW },
+	{ "shmdt-late", "the same, and another cache uses it first, a second later", run_shmdt_late,
+	  SCENE_ROW },
 	{ "shm-remap", "shmat(SHM_REMAP) over anonymous memory", run_shm_remap,
 	  SCENE_ROW | SCENE_NO_EVENT },
 	{ "dlclose", "dlclose, dlopen: .bss of the library", run_dlclose, SCENE_ROW },
