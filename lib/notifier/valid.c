@@ -68,8 +68,8 @@ bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
 
 /*
  * A change whose call has returned is not in flight: its caller was blocked until the event was
- * read. The pump makes pump_seq odd before it reads; another thread that reads counts as a thief. So
- * the reader has either invalidated the range already, or is seen at work:
+ * read. The pump makes pump_seq odd before it reads; another thread that reads counts as a thief.
+ * So the reader has either invalidated the range already, or is seen at work:
  *
  *	unmapping thread	pump				user
  *	munmap

@@ -169,5 +169,9 @@ int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks, 
 	HMM_NO_CANCEL;
 	int err = check_call(range, checks);
 
-	return err ? err : range_check_until(range, checks, deadline_after(timeout_ns));
+	if (err)
+		return err;
+	/* Mostly it is known at once, and the clock need not be read. */
+	err = range_check(range, checks);
+	return err == -ESTALE ? range_check_until(range, checks, deadline_after(timeout_ns)) : err;
 }
