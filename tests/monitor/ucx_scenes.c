@@ -963,6 +963,8 @@ static uint64_t longest_use(void *buf)
 		changed(other, BUF);
 		took = now_ns() - begin;
 		longest = took > longest ? took : longest;
+		munmap(other, BUF);
+		usleep(100);
 	}
 	return longest;
 }
