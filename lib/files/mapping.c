@@ -290,7 +290,8 @@ void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappin
 		struct mapping *after = next(t, s, *at, UINT64_MAX);
 
 		*at = s->node.end;
-		if (!partly_mapped(mm, s))
+		if (!partly_mapped(mm, s) &&
+		    stale_range_defer_locked(t, s->node.start, s->node.end))
 			mapping_delete_locked(t, s);
 		s = after;
 	}

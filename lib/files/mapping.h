@@ -141,6 +141,8 @@ int mapping_put_locked(struct file_table *t, const struct hmm_vma *vma, struct f
 bool mapping_sweep_locked(struct file_table *t, struct stale_ranges *dead);
 /*
  * Looks at `mappings` mappings at most, from *at on, and forgets those that are no longer mapped.
+ * No event may have told of their end, and what comes there next is not compared with them any
+ * more. So they are stale ranges from then on.
  * Sets *at to where to go on, or to 0 when all were seen.
  */
 void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappings);
@@ -158,6 +160,11 @@ void stale_ranges_fini(struct file_table *t);
 /* False: `dead` is full. */
 bool stale_ranges_add(struct stale_ranges *dead, uint64_t start, uint64_t end,
 		      enum hmm_event event);
+/*
+ * Puts a stale range into the `late` list. False: there is no memory. The caller sweeps, or leaves
+ * that to the next one who does: `unswept` says so.
+ */
+bool stale_range_defer_locked(struct file_table *t, uint64_t start, uint64_t end);
 /*
  * Takes stale ranges that earlier callers could not invalidate before their deadlines, as many as
  * fit. True: there are more.

@@ -75,17 +75,37 @@ bool stale_ranges_deferred_locked(struct file_table *t, struct stale_ranges *dea
 	return t->late;
 }
 
-static bool keep_late(struct file_table *t, const struct stale_range *range)
+static bool keep_late_locked(struct file_table *t, const struct stale_range *range)
 {
 	struct deferred_range *l = objpool_get(&t->late_pool);
 
 	if (!l)
 		return false;
 	l->range = *range;
-	pthread_mutex_lock(&t->lock);
 	l->next = t->late;
 	t->late = l;
+	return true;
+}
+
+static bool keep_late(struct file_table *t, const struct stale_range *range)
+{
+	bool kept;
+
+	pthread_mutex_lock(&t->lock);
+	kept = keep_late_locked(t, range);
 	pthread_mutex_unlock(&t->lock);
+	return kept;
+}
+
+bool stale_range_defer_locked(struct file_table *t, uint64_t start, uint64_t end)
+{
+	const struct stale_range range = { start, end, HMM_EVENT_CLEAR };
+
+	if (!keep_late_locked(t, &range))
+		return false;
+	atomic_fetch_add(&t->undelivered, 1);
+	t->unswept = true;
+	pthread_cond_broadcast(&t->told);
 	return true;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* robust SCENARIO [MUTATION]: nothing hangs, nothing crashes. A scenario that does not end is killed. */
+/*
+ * robust SCENARIO [MUTATION]: nothing hangs, nothing crashes. A scenario that does not end is
+ * killed.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -82,31 +83,63 @@ static enum outcome run_shmdt(struct stage *s)
 	return look(s, at);
 }
 
-/*
- * Another segment comes, and is used by another cache first, long after: whoever keeps a list of
- * mappings may have dropped the old one meanwhile, as no event told of its end.
- */
-static enum outcome run_shmdt_late(struct stage *s)
+static struct {
+	struct stage *stage;
+	char *at;
+	bool done;
+} replaced;
+
+static void *use_others(void *arg)
 {
-	char *at = stage_place(), *others[4];
+	struct stage *s = replaced.stage;
+
+	for (int i = 0; i < 4; i++) {
+		char *other = stage_place();
+
+		if (!attach(other, 0))
+			continue;
+		paint(other, BUFFER_PAGES);
+		use_of(s, s->second, other, BUFFER_PAGES);
+	}
+	paint(replaced.at, BUFFER_PAGES);
+	use_of(s, s->second, replaced.at, BUFFER_PAGES);
+	return arg;
+}
+
+/*
+ * Long after, so that a list of mappings that are looked after may have dropped the old one, as no
+ * event told of its end.
+ */
+static void replace_segment(void)
+{
+	pthread_t thread;
+
+	if (replaced.done)
+		return;
+	replaced.done = true;
+	if (shmdt(replaced.at) || !attach(replaced.at, 0))
+		return;
+	usleep(1200000);
+	if (!pthread_create(&thread, NULL, use_others, NULL))
+		pthread_join(thread, NULL);
+}
+
+static enum outcome run_shm_registering(struct stage *s)
+{
+	char *at = stage_place();
 
 	if (s->peer->open(&s->second))
 		return stage_skip(s, "no second cache");
 	if (!attach(at, 0))
 		return stage_failed(s, "shmat");
 	paint(at, BUFFER_PAGES);
-	warm(s, at, BUFFER_PAGES);
-	if (shmdt(at) || !attach(at, 0))
-		return stage_failed(s, "shmdt");
-	usleep(1200000);
-	for (int i = 0; i < 4; i++) {
-		others[i] = stage_map();
-		if (others[i])
-			warm(s, others[i], BUFFER_PAGES);
-	}
-	paint(at, BUFFER_PAGES);
-	use_of(s, s->second, at, BUFFER_PAGES);
+	replaced.stage = s;
+	replaced.at = at;
+	pin_hook = replace_segment;
 	use(s, at, BUFFER_PAGES);
+	pin_hook = NULL;
+	for (int i = 0; i < 3; i++)
+		use(s, at, BUFFER_PAGES);
 	return verdict(s);
 }
 
@@ -160,8 +193,8 @@ const struct scene file_scenes[] = {
 	{ "punch-hole", "memfd, shared: FALLOC_FL_PUNCH_HOLE, touch", run_punch, SCENE_ROW },
 	{ "ftruncate", "memfd, shared: ftruncate to 0 and back, touch", run_truncate, SCENE_ROW },
 	{ "shmdt", "shmdt, shmat of another segment there", run_shmdt, SCENE_ROW },
-	{ "shmdt-late", "the same, and another cache uses it first, a second later", run_shmdt_late,
-	  SCENE_ROW },
+	{ "shm-registering", "another segment comes while the first is registered",
+	  run_shm_registering, SCENE_ROW },
 	{ "shm-remap", "shmat(SHM_REMAP) over anonymous memory", run_shm_remap,
 	  SCENE_ROW | SCENE_NO_EVENT },
 	{ "dlclose", "dlclose, dlopen: .bss of the library", run_dlclose, SCENE_ROW },

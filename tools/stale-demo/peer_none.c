@@ -3,7 +3,6 @@
  * A cache that nobody tells anything: whatever was registered once is handed out again. It shows
  * that each scene notices a stale registration.
  */
-#include <errno.h>
 #include <pthread.h>
 #include "peers.h"
 
@@ -40,23 +39,24 @@ static struct entry *find(uint64_t cache, uint64_t addr, uint64_t length)
 static int get(struct peer_cache *cache, uint64_t addr, uint64_t length, unsigned int flags,
 	       struct peer_use *use)
 {
-	struct entry *entry;
+	const struct entry *entry;
 	int err = 0;
 
 	pthread_mutex_lock(&lock);
 	entry = find((uintptr_t)cache, addr, length);
-	if (!entry) {
-		entry = used < ENTRIES ? &entries[used] : NULL;
-		err = entry ? pin_make(addr, length, &entry->id) : -ENOBUFS;
-		if (!err) {
-			*entry = (struct entry){ (uintptr_t)cache, addr, length, entry->id };
-			used++;
-		}
-	}
-	if (!err)
+	if (entry)
 		use->id = entry->id;
 	pthread_mutex_unlock(&lock);
-	return err;
+	if (entry)
+		return 0;
+	err = pin_make(addr, length, &use->id);
+	if (err)
+		return err;
+	pthread_mutex_lock(&lock);
+	if (used < ENTRIES)
+		entries[used++] = (struct entry){ (uintptr_t)cache, addr, length, use->id };
+	pthread_mutex_unlock(&lock);
+	return 0;
 }
 
 static void put(struct peer_cache *cache, struct peer_use *use)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "demo.h"
 
-#define JOBS 4
+#define JOBS 6
 #define POLL_MS 2
 #define SCENE_ALONE (SCENE_RACE | SCENE_COST | SCENE_HIT)
 
