@@ -82,7 +82,7 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 	const struct itree_node *r;
 	bool stands = false;
 
-	if (!mm_registers(mm))
+	if (!mm_registers(mm) || (region_needs_asking(mm) && hmm_mutation(HMM_MUTATION_TRUST_TREE)))
 		return !vma_peek(&mm->vmas, start, vma);
 	/* Only the pump holds the lock for longer, and nothing is valid while the pump works. */
 	if (deadline_lock(&mm->region_lock, clock_ns() + STANDS_NS))

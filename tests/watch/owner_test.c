@@ -251,18 +251,32 @@ static int replaced_twice(const struct provider *p, uint64_t start, uint64_t end
 	return err;
 }
 
-/* Is a translation of the last page found valid after all was mapped anew? */
-static bool stays_valid(struct mirror *m)
+static void watch_page(struct mirror *m, const char *p)
 {
-	assert_int_equal(fault(m, program.p + (PAGES - 1) * PAGE, 1, REQ_WRITE), 0);
-	assert_int_equal(program.times, 0);
+	m->range = (struct hmm_range){
+		.size = sizeof(m->range), .notifier = m->ni, .start = at(p), .end = at(p) + PAGE
+	};
+	assert_int_equal(hmm_range_watch(&m->range, 5000000000ULL), 0);
+}
+
+static void fault_page(struct mirror *m, const char *p)
+{
+	assert_int_equal(fault(m, p, 1, REQ_WRITE), 0);
 	assert_false(transient(m, 0));
+}
+
+/* Is what was taken of the last page found valid after all was mapped anew? */
+static bool stays_valid(struct mirror *m, void (*take)(struct mirror *m, const char *p))
+{
+	take(m, program.p + (PAGES - 1) * PAGE);
+	assert_int_equal(program.times, 0);
 	munmap(program.p, PAGES * PAGE);
 	map_there(program.p, PAGES);
 	return !hmm_interval_stale(m->ni, m->range.notifier_seq);
 }
 
-static bool stays_valid_on(uint32_t flags, const char *mutation)
+static bool stays_valid_on(uint32_t flags, const char *mutation,
+			   void (*take)(struct mirror *m, const char *p))
 {
 	char *room =
 		mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -281,39 +295,39 @@ static bool stays_valid_on(uint32_t flags, const char *mutation)
 	m.mm->provider.ops = &ops;
 	if (mutation)
 		break_rule(mutation);
-	valid = stays_valid(&m);
+	valid = stays_valid(&m, take);
 	mend();
 	mirror_close(&m);
 	munmap(program.p, AWAY + PAGES * PAGE);
 	return valid;
 }
 
-static void what_was_mapped_anew_meanwhile_is_not_believed(int (*watch)(const struct provider *p,
-									uint64_t start,
-									uint64_t end))
+static void what_is_mapped_anew_is_not_believed(void (*take)(struct mirror *m, const char *p))
 {
 	const bool breaks = break_rule("trust-tree");
 
 	mend();
-	program.watch = watch;
-	assert_false(stays_valid_on(0, NULL));
+	assert_false(stays_valid_on(0, NULL, take));
 	for (size_t i = 0; i < LESSER; i++) {
-		assert_false(stays_valid_on(lesser[i], NULL));
+		assert_false(stays_valid_on(lesser[i], NULL, take));
 		if (breaks)
-			assert_true(stays_valid_on(lesser[i], "trust-tree"));
+			assert_true(stays_valid_on(lesser[i], "trust-tree", take));
 	}
 }
 
 static void what_made_room_for_another_meanwhile_is_not_believed(void **state)
 {
 	(void)state;
-	what_was_mapped_anew_meanwhile_is_not_believed(moved_away);
+	program.watch = moved_away;
+	what_is_mapped_anew_is_not_believed(fault_page);
+	what_is_mapped_anew_is_not_believed(watch_page);
 }
 
 static void what_was_registered_in_part_meanwhile_is_not_believed(void **state)
 {
 	(void)state;
-	what_was_mapped_anew_meanwhile_is_not_believed(replaced_twice);
+	program.watch = replaced_twice;
+	what_is_mapped_anew_is_not_believed(fault_page);
 }
 
 int main(void)
