@@ -46,7 +46,7 @@ struct provider {
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;
-	char *blank; /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
+	char *blank;  /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
 	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
 	 * The thread that reads sets this before: when poll() last answered as only a userfaultfd,

@@ -116,7 +116,7 @@ static unsigned int order_of(uint64_t bytes)
 }
 
 /*
- * Rule 16 in docs/protocol.md. The tree of regions has what was registered. A VMA can come and go
+ * Rule 17 in docs/protocol.md. The tree of regions has what was registered. A VMA can come and go
  * between its look-up and its registration. Registering says nothing about holes, and no event
  * tells of a VMA that was never registered:
  *

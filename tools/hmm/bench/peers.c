@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Registration caches of others beside ours, by stale-demo: a process a monitor and a figure, all of
- * them in one run. Rows of peers that were not built are left out.
+ * Registration caches of others beside ours, by stale-demo: a process a monitor and a figure, all
+ * of them in one run. Rows of peers that were not built are left out.
  */
 #include <errno.h>
 #include <math.h>
