@@ -127,8 +127,8 @@ static void forget(struct record *r)
 }
 
 /*
- * The pump calls back every notifier that an event hits, so those that wait for nothing are removed:
- * a program may send parts of one buffer in thousands of lengths.
+ * The pump calls back every notifier that an event hits, so those that wait for nothing are
+ * removed: a program may send parts of one buffer in thousands of lengths.
  */
 void record_delivered(struct record *r)
 {
@@ -203,16 +203,14 @@ static int watch(struct record *r, struct hmm_mm *mm)
 	return err;
 }
 
-/* By a user of the record. Most often the first answer is the one, and no clock is read. */
+/* By a user of the record. */
 static int check(struct record *r)
 {
 	struct hmm_range range = range_of(r);
-	int err = hmm_range_check(&range, checks);
+	int err = hmm_range_check_timeout(&range, checks, patience(CHECK_NS));
 
 	if (!atomic_load_explicit(&r->used, memory_order_relaxed))
 		atomic_store(&r->used, true);
-	if (err == -ESTALE)
-		err = hmm_range_check_timeout(&range, checks, patience(CHECK_NS));
 	learn(err);
 	if (err == -ESTALE)
 		kill_record(r);

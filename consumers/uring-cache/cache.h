@@ -69,8 +69,11 @@ int uring_cache_get(struct uring_cache *cache, const void *addr, size_t len);
 void uring_cache_put(struct uring_cache *cache, int slot);
 /* Is a buffer that is held still the memory that is mapped? 0; -ESTALE; -ESRCH. */
 int uring_cache_check(struct uring_cache *cache, int slot);
-/* Unregisters buffers whose memory has gone, which the next registration does as well. */
-void uring_cache_reap(struct uring_cache *cache);
+/*
+ * Before a batch, if a program likes: unregisters buffers whose memory has gone, which the next
+ * registration does as well. 0.
+ */
+int uring_cache_begin(struct uring_cache *cache);
 /* Unregisters all that are not in use. */
 void uring_cache_flush(struct uring_cache *cache);
 

@@ -166,7 +166,7 @@ static int reap(struct engine *e)
 		return ret;
 	/* Blocks that were unmapped stay pinned until then, or until the next one is registered. */
 	if (e->cache && e->copy->fresh)
-		uring_cache_reap(e->cache);
+		uring_cache_begin(e->cache);
 	ret = 0;
 	while (!ret && !io_uring_peek_cqe(&e->ring, &cqe)) {
 		struct block *b = io_uring_cqe_get_data(cqe);

@@ -38,6 +38,8 @@
 	X(SPLIT_VMA, "split-vma",                                                                  \
 	  "a mapping that took the place of another is registered in part")                        \
 	X(NO_NEIGHBOURS, "no-neighbours", "what moves with a mapping is not registered with it")   \
+	X(TRUST_TREE, "trust-tree",                                                                \
+	  "where no scan tells what is registered, the tree of regions is believed")               \
 	X(ANYBODYS, "anybodys", "registered with any userfaultfd counts as registered with ours")  \
 	X(NO_BUDGET, "no-budget", "registrations are not counted")                                 \
 	X(READ_IS_WRITE, "read-is-write", "a read request faults for writing")                     \

@@ -161,13 +161,21 @@ bool pool_owns(uint64_t addr)
 	return find(addr);
 }
 
-void *pool_map(size_t size)
+void *pool_reserve(size_t size)
 {
 	void *p = map_named(size);
 
-	if (!p)
-		return NULL;
-	if (own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size) && open_up(p, size))
+	if (!p || own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size))
+		return p;
+	pool_unmap(p, size);
+	return NULL;
+}
+
+void *pool_map(size_t size)
+{
+	void *p = pool_reserve(size);
+
+	if (!p || open_up(p, size))
 		return p;
 	pool_unmap(p, size);
 	return NULL;

@@ -16,8 +16,10 @@
  * memory.
  */
 void *pool_map(size_t size);
+/* The same as address space alone: nobody can access it. */
+void *pool_reserve(size_t size);
 void pool_unmap(void *ptr, size_t size);
-/* Is this address in memory from pool_map()? Never blocks. */
+/* Is this address in memory from pool_map() or pool_reserve()? Never blocks. */
 bool pool_owns(uint64_t addr);
 
 /*

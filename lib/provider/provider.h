@@ -4,7 +4,8 @@
  *
  *	events in	fd is readable when events wait; read() hands them over, normalised
  *	validity out	in_flight(): has a change taken effect whose event is not read?
- *	registration	watch() and unwatch(); NULL where the provider sees all that is mapped
+ *	registration	watch(), unwatch() and is_watched(); NULL where the provider sees all that
+ *			is mapped
  *
  * With a provider that registers nothing the program needs no further map entries, and its munmap
  * does not wait for us. The layers above know of a provider only what is here. They ask
@@ -45,6 +46,7 @@ struct provider {
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;
+	char *blank;  /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
 	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
 	 * The thread that reads sets this before: when poll() last answered as only a userfaultfd,
@@ -58,6 +60,9 @@ struct provider {
 /* Readable pipes, sockets, terminals, eventfds and files report one of the others, too. */
 #define PROVIDER_POLL (POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND)
 
+/* how many bytes one call of is_watched() may ask about */
+#define PROVIDER_ASK_MAX (2ULL << 20)
+
 struct provider_ops {
 	const char *name;
 	/*
@@ -70,11 +75,17 @@ struct provider_ops {
 	/*
 	 * Registers a range that lies inside one VMA. -EOPNOTSUPP: this kind of memory cannot be
 	 * registered; -EBUSY: it is registered with another userfaultfd; -ENOMEM: too many
-	 * mappings; -EAGAIN: there is no such VMA (any more). watch and unwatch are both NULL if
-	 * nothing needs to be registered.
+	 * mappings; -EAGAIN: there is no such VMA (any more). watch, unwatch and is_watched are
+	 * NULL if nothing needs to be registered.
 	 */
 	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
 	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);
+	/*
+	 * Does the range lie inside one VMA, and is that registered, with us or with another
+	 * userfaultfd? 1; 0; -EAGAIN: a change is in flight, so this cannot be told; -ENOMEM;
+	 * errors as in_flight(). Makes one system call, and changes nothing.
+	 */
+	int (*is_watched)(const struct provider *p, uint64_t start, uint64_t end);
 	/*
 	 * Reads up to max events without blocking. The calls that raised them go on when they are
 	 * read. Returns how many, or -errno; -EBADF: the program has closed our descriptor, and

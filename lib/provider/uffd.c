@@ -12,6 +12,7 @@
 #include "base/epoch.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +139,35 @@ static int uffd_unwatch(const struct provider *p, uint64_t start, uint64_t end)
 }
 
 /*
+ * UFFDIO_COPY looks at its destination before it copies. So a copy of what nobody can read tells
+ * what is there, and copies nothing:
+ *
+ *	EAGAIN	a change is in flight; this comes first
+ *	ENOENT	not all of the range is in one VMA that is registered
+ *	EEXIST	it is, and its first page is there
+ *	EFAULT	it is, and the copy has failed
+ *	EINVAL	it is, and nothing can be copied to such memory, or not to a part of a huge page
+ *
+ * The ranges themselves are never invalid: the kernel may look whether the source, too, lies in the
+ * process's address space (6.18).
+ */
+static int uffd_is_watched(const struct provider *p, uint64_t start, uint64_t end)
+{
+	struct uffdio_copy copy = { .dst = start,
+				    .src = (uint64_t)(uintptr_t)p->blank,
+				    .len = end - start };
+	const int err = ioctl(p->fd.fd, UFFDIO_COPY, &copy) ? errno : 0;
+
+	if (err == EEXIST || err == EFAULT || err == EINVAL)
+		return 1;
+	if (err == EAGAIN)
+		return -EAGAIN;
+	if (!ownfd_is_ours(&p->fd))
+		return -EBADF;
+	return err == ENOENT ? 0 : err ? -err : -EIO;
+}
+
+/*
  * Opens the spare descriptor if it is missing. It gets the lowest free number, which stays allowed
  * if the limit of descriptors is lowered.
  */
@@ -210,6 +240,7 @@ static void uffd_close(struct provider *p)
 	ownfd_close(&p->fd);
 	ownfd_close(&p->spare);
 	ownfd_close(&p->model);
+	pool_unmap(p->blank, PROVIDER_ASK_MAX);
 }
 
 static const struct provider_ops uffd_ops = {
@@ -217,6 +248,7 @@ static const struct provider_ops uffd_ops = {
 	.in_flight = uffd_in_flight,
 	.watch = uffd_watch,
 	.unwatch = uffd_unwatch,
+	.is_watched = uffd_is_watched,
 	.read = uffd_read,
 	.read_raw = provider_uffd_read_raw,
 	.close = uffd_close,
@@ -326,6 +358,10 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 		err = enable(p, options->flags);
 	if (!err && fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		err = -EINVAL;
+	if (!err) {
+		p->blank = pool_reserve(PROVIDER_ASK_MAX);
+		err = p->blank ? 0 : -ENOMEM;
+	}
 	if (err && fd < 0)
 		uffd_close(p);
 	else if (err)

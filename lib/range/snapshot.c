@@ -32,6 +32,7 @@
 struct span_state {
 	const struct hmm_vma *vma;
 	uint64_t flags;     /* flags of every present page: TRANSIENT or 0 */
+	bool covered;       /* the tree of regions says that it is registered */
 	unsigned int order; /* order of hugetlb pages, 0 for others */
 	bool words_unknown; /* the process has forked since attach, so words prove nothing */
 };
@@ -115,9 +116,9 @@ static unsigned int order_of(uint64_t bytes)
 }
 
 /*
- * The tree of regions has what was registered. A VMA can come and go between its look-up and its
- * registration. Registering says nothing about holes, and no event tells of a VMA that was never
- * registered:
+ * Rule 17 in docs/protocol.md. The tree of regions has what was registered. A VMA can come and go
+ * between its look-up and its registration. Registering says nothing about holes, and no event
+ * tells of a VMA that was never registered:
  *
  *	fault of X (head, tail)			program
  *	look-up: one VMA
@@ -126,15 +127,57 @@ static unsigned int order_of(uint64_t bytes)
  *						maps the tail anew
  *	remembers head and tail
  *
- * So an entry may be cached only if the scan that makes it says that its page is registered. True:
- * the tree says that the run is registered, and the scan that it is not.
+ * A registration reaches over the holes beside the VMA. So X may even be gone as a whole, and
+ * registering succeeds because of another VMA:
+ *
+ *	look-up: one VMA
+ *						moves X into the hole beside it (no event)
+ *	registers what is there: X, elsewhere
+ *						maps X anew
+ *	remembers X where it was
+ *
+ * So the tree counts only if the kernel, too, says that the page is registered: by the scan that
+ * makes the entry, or where a scan does not say it, by an answer that came before (believe()).
+ * True: the tree says that the run is registered, and the scan that it is not.
  */
 static bool lies(const struct walk *w, const struct span_state *s, const struct page_run *run)
 {
 	if (hmm_mutation(HMM_MUTATION_KEEP_REGION))
 		return false;
-	return !(s->flags & HMM_PFN_TRANSIENT) && !(run->categories & PAGE_IS_WPALLOWED) &&
-	       mm_registers(w->mm) && mm_pagemap(w->mm)->scan && mm_wp_async(w->mm);
+	return s->covered && !(run->categories & PAGE_IS_WPALLOWED) && mm_registers(w->mm) &&
+	       !region_needs_asking(w->mm);
+}
+
+/*
+ * The tree says that a part of the VMA is registered, and the kernel that it is not. Then none of
+ * the VMA is. Invalidates what was cached while it was believed, whether it can be registered again
+ * or not.
+ */
+static int deny(const struct walk *w, const struct hmm_vma *vma)
+{
+	const struct hmm_invalidation inv = { .start = vma->start,
+					      .end = vma->end,
+					      .event = HMM_EVENT_CLEAR };
+	int err = region_deny(w->mm, vma->start, vma->end, w->deadline);
+
+	if (!err)
+		err = mm_invalidate(w->mm, &inv, w->deadline);
+	return err < 0 ? err : -EBUSY;
+}
+
+/*
+ * Does the tree say that the range is registered? Where no scan can contradict it the kernel is
+ * asked. That comes before the page table is read: what is registered now cannot change meanwhile
+ * without an event. 1; 0; -EBUSY: the tree was wrong; other errors.
+ */
+static int believe(const struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	int covered = region_covers(w->mm, start, end, w->deadline);
+
+	if (covered != 1 || !region_needs_asking(w->mm) || hmm_mutation(HMM_MUTATION_TRUST_TREE))
+		return covered;
+	covered = region_ask(w->mm, vma, start, end, w->deadline);
+	return covered ? covered : deny(w, vma);
 }
 
 /* Writes the entries of present pages of a writable VMA that all have the same request. */
@@ -175,20 +218,8 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 	const uint64_t flags = HMM_PFN_VALID | s->flags | (uint64_t)order << HMM_PFN_ORDER_SHIFT;
 	int err = 0;
 
-	if (lies(w, s, run)) {
-		/*
-		 * Invalidates what was cached while the range was registered, whether it can be
-		 * registered again or not.
-		 */
-		const struct hmm_invalidation inv = { .start = run->start,
-						      .end = run->end,
-						      .event = HMM_EVENT_CLEAR };
-
-		err = region_deny(w->mm, run->start, run->end, w->deadline);
-		if (!err)
-			err = mm_invalidate(w->mm, &inv, w->deadline);
-		return err < 0 ? err : -EBUSY;
-	}
+	if (lies(w, s, run))
+		return deny(w, s->vma);
 	if (run->categories & PAGE_IS_PFNZERO || !(s->vma->prot & PROT_WRITE)) {
 		fill_same(w, run->start, run->end, flags);
 		return 0;
@@ -267,22 +298,19 @@ static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 }
 
 /*
- * 0: these entries may be cached; 1: they may not; -ETIME. Entries may not be cached if the memory
- * is not registered, if it is of a file whose changes are unseen, or if a discard is pending. In
- * the last case pages are armed before they are looked at, so that HMM_CHECK_PRESENT can prove
- * later that they are still the same. Never arm what a file or a memfd backs: where such a page
- * goes the kernel leaves a marker, which makes the next touch of DAX fault for ever (6.12), and
- * MADV_GUARD_INSTALL of the program never return (seen on 6.18).
+ * Entries may not be cached if the memory is not registered (`covered` is false), if it is of a
+ * file whose changes are unseen, or if a discard is pending. In the last case pages are armed
+ * before they are looked at, so that HMM_CHECK_PRESENT can prove later that they are still the
+ * same. Never arm what a file or a memfd backs: where such a page goes the kernel leaves a marker,
+ * which makes the next touch of DAX fault for ever (6.12), and MADV_GUARD_INSTALL of the program
+ * never return (seen on 6.18).
  */
-static int is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+			 bool covered)
 {
-	int covered = region_covers(w->mm, start, end, w->deadline);
-
-	if (covered < 0)
-		return covered;
 	/*
-	 * Only a scan can tell whether a System V segment is still registered, as it may be
-	 * detached and attached without an event.
+	 * A System V segment may be detached and attached without an event. Without a scan it is
+	 * used once.
 	 */
 	if (!covered || !file_told_of(w->mm, vma, start, end) ||
 	    (vma->kind == HMM_VMA_SYSV && !mm_pagemap(w->mm)->scan)) {
@@ -327,7 +355,7 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	struct span_state s = { .vma = vma,
 				.order = vma->page_size > w->page_size ? order_of(vma->page_size)
 								       : 0 };
-	int transient;
+	int ret;
 	int err;
 
 	if (vma->kind == HMM_VMA_SPECIAL || !(vma->prot & PROT_READ)) {
@@ -335,10 +363,11 @@ static int snapshot_vma(struct walk *w, const struct hmm_vma *vma, uint64_t star
 		*done = end;
 		return still_same(w, vma, start, end) ? 0 : -EBUSY;
 	}
-	transient = is_transient(w, vma, start, end);
-	if (transient < 0)
-		return transient;
-	s.flags = transient ? HMM_PFN_TRANSIENT : 0;
+	ret = believe(w, vma, start, end);
+	if (ret < 0)
+		return ret;
+	s.covered = ret;
+	s.flags = is_transient(w, vma, start, end, s.covered) ? HMM_PFN_TRANSIENT : 0;
 	s.words_unknown = !s.order && w->forks;
 	err = fill_present(w, &s, start, end);
 	if (err)

@@ -21,13 +21,31 @@ int region_ensure(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, 
 		  uint64_t deadline);
 void regions_fini(struct hmm_mm *mm);
 
-/* ---- owner.c, for checks ------------------------------------------------------------------ */
+/* ---- owner.c: what the kernel says -------------------------------------------------------- */
+
+/*
+ * Does the tree say more than a scan of the page table does? A scan says what is registered only
+ * where that is done for asynchronous write-protection.
+ */
+static inline bool region_needs_asking(struct hmm_mm *mm)
+{
+	return mm_registers(mm) && !(mm_pagemap(mm)->scan && mm_wp_async(mm));
+}
+/*
+ * For a fault where region_needs_asking(): was all of [start, end), which lies in `vma`, registered
+ * at some instant of this call? 1; 0; -ETIME; -ESRCH; -ENOMEM; other errors are a seccomp filter's.
+ * Waits while a change is in flight, so the caller has no lock. Makes a system call for every
+ * 2 MiB.
+ */
+int region_ask(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+	       uint64_t deadline);
 
 /*
  * Is the VMA at `start` registered with us, and do we know it to be registered up to `end`? *vma
  * becomes that VMA. `around` is the mapping (lib/files) that was remembered there. False, too, when
- * the pump is at work. Makes three system calls: for the page table, which knows only that some
- * userfaultfd has the VMA, for the VMA, and to register it again, which fails if that is not ours.
+ * the pump is at work. Makes three system calls: to ask whether some userfaultfd has the VMA, for
+ * the VMA, and to register it again, which fails if it is not ours. Without asynchronous
+ * write-protection memory that is not registered stands if a VMA is there.
  */
 bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
 		   struct hmm_vma *vma);
@@ -37,7 +55,7 @@ bool region_stands_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* ---- region.c: the tree ------------------------------------------------------------------- */
 
 /*
- * Forgets the regions of [start, end), as the page table says that it is not registered. 0; -ETIME.
+ * Forgets the regions of [start, end), as the kernel says that it is not registered. 0; -ETIME.
  */
 int region_deny(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
 /* Is all of [start, end) registered as far as we know? 1; 0; -ETIME. */

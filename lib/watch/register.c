@@ -168,7 +168,9 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
  *
  * Memory that came there after the registration is not registered. It is a VMA of its own, as the
  * kernel does not join registered and unregistered VMAs. So if no single VMA reaches over the whole
- * range, the range is not what was looked up, and is forgotten.
+ * range, the range is not what was looked up, and is forgotten. This does not notice all: nothing
+ * of the range may have been there when it was registered, and another VMA came since. So a fault
+ * asks the kernel whether what is remembered is true (range/snapshot.c).
  */
 static int look_again(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {

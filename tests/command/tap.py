@@ -26,6 +26,11 @@ def needs_torture():
         raise Skip("torture is not run under sanitizers")
 
 
+def needs_preload():
+    if not TORTURE and os.environ["HMM_SANITIZE"] != "delay":
+        raise Skip("a sanitizer's library must be loaded first, and what is preloaded comes before")
+
+
 def hmm(*arguments, nobody=False, timeout=100, before=None, **more):
     """Runs the command; its result has returncode, stdout and stderr as text."""
     command = [HMM, *map(str, arguments)]

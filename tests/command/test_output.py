@@ -19,7 +19,8 @@ FAILED = 4
 QUICK = (["info"], ["info", "--json"], ["map"], ["run", "checksum", "f"],
          ["run", "checksum", "--json", "f"], ["run", "sort", "f"],
          ["bench", "--rounds", "1", "valid"], ["--help"], ["--version"], ["info", "--help"],
-         ["run", "--help"], ["map", "--help"], ["bench", "--help"], ["torture", "--help"])
+         ["run", "--help"], ["map", "--help"], ["bench", "--help"], ["torture", "--help"],
+         ["exec", "--help"])
 
 
 def start(folder, *arguments, **more):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """Installs into a folder of its own, and builds C and C++ against what was installed there."""
 import glob
+import json
 import os
 import pathlib
 import shutil
@@ -114,10 +115,36 @@ def test_the_command_runs_from_where_it_was_installed(folder):
     assert out.split()[1] == pkg_config("--modversion")[0]
 
 
+def test_hmm_exec_finds_the_monitors_where_they_were_installed(folder):
+    tap.needs_preload()
+    if not glob.glob(f"{library}/libhmm-ofi.so"):
+        raise tap.Skip("the monitors are not built")
+    environment = dict(os.environ, LD_LIBRARY_PATH=library)
+    command = [f"{root}{PREFIX}/bin/hmm", "exec", "--json", "--output", "report", "--"]
+    shown = output(*command, "sh", "-c", "echo $LD_PRELOAD", env=environment).strip().split(":")
+    assert f"{library}/libhmm-ofi.so" in shown, shown
+    assert all(path.startswith(f"{library}/libhmm-") for path in shown), shown
+    got = json.loads((folder / "report").read_text())
+    assert got["monitors"]["ofi"]["loaded"] == 1, got
+
+
+def test_the_demo_runs_from_where_it_was_installed(folder):
+    tap.needs_preload()
+    if not glob.glob(f"{root}{PREFIX}/lib*/**/stale-demo-ofi", recursive=True):
+        raise tap.Skip("the peer of libfabric is not built")
+    environment = dict(os.environ, LD_LIBRARY_PATH=library)
+    said = output(f"{root}{PREFIX}/bin/hmm", "exec", "--output", "report", "--", "stale-demo",
+                  "--races", "50", "--monitor", "ofi-hmm", "--scene", "raw-munmap",
+                  env=environment)
+    assert "missing" not in said and "0 of 1" in said, said
+    assert "hmm exec: libfabric: 1 process, " in (folder / "report").read_text()
+
+
 def test_manual_pages_are_installed(folder):
     pages = {pathlib.Path(page).name for page in glob.glob(f"{root}{PREFIX}/share/man/man*/*")}
     for page in ("hmm.7", "hmm-device.7", "hmm-pinning.7", "hmm-simulator.7", "hmm-coherence.7",
-                 "hmm-troubleshooting.7", "hmm_range_fault.3", "hmm_pfn_flags.3"):
+                 "hmm-troubleshooting.7", "hmm.1", "hmm-exec.1", "hmm_range_fault.3",
+                 "hmm_pfn_flags.3"):
         assert page in pages or page + ".gz" in pages, page
 
 

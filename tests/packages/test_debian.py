@@ -14,7 +14,7 @@ import tap
 SOURCE = pathlib.Path(os.environ["SOURCE"])
 VERSION = os.environ["VERSION"]
 ENV = dict(os.environ, LC_ALL="C.UTF-8", DEB_BUILD_OPTIONS="nocheck parallel=2 noautodbgsym")
-NAMES = ("libhmm0", "libhmm-dev", "hmm-tools", "export-audit")
+NAMES = ("libhmm0", "libhmm-dev", "hmm-tools", "hmm-demo", "export-audit")
 LICENCES = {
     "LGPL-2.1-or-later OR BSD-2-Clause": "LGPL-2.1+ or BSD-2-clause",
     "GPL-2.0": "GPL-2",
@@ -125,10 +125,12 @@ def test_each_package_holds_its_files(folder):
         "libhmm0": {"usr/lib/*/libhmm.so.0", f"usr/lib/*/libhmm.so.{VERSION}"},
         "libhmm-dev": headers | {"usr/lib/*/libhmm.so", "usr/lib/*/libhmm.a",
                                  "usr/lib/*/pkgconfig/libhmm.pc"},
-        "hmm-tools": {"usr/bin/hmm", "usr/lib/*/libhmm-debug.so", "usr/lib/*/libhmm-ofi.so",
-                      "usr/lib/*/libhmm-preload.so", "usr/lib/*/libhmm-ucx.so",
-                      "usr/share/man/man1/hmm.1.gz", "usr/share/man/man7/libhmm-ofi.7.gz",
-                      "usr/share/man/man7/libhmm-ucx.7.gz"},
+        "hmm-tools": {"usr/bin/hmm", "usr/lib/*/libhmm-debug.so", "usr/lib/*/libhmm-preload.so",
+                      "usr/lib/*/libhmm-ofi.so", "usr/lib/*/libhmm-ucx.so",
+                      "usr/share/man/man1/hmm.1.gz", "usr/share/man/man1/hmm-exec.1.gz",
+                      "usr/share/man/man7/libhmm-ofi.7.gz", "usr/share/man/man7/libhmm-ucx.7.gz"},
+        "hmm-demo": {"usr/bin/stale-demo", "usr/share/man/man1/stale-demo.1.gz"} | {
+            f"usr/libexec/libhmm/stale-demo-{peer}" for peer in ("bss.so", "hmm", "ofi", "ucx")},
         "export-audit": {"usr/bin/export-audit", "usr/share/man/man1/export-audit.1.gz"},
     }
     for name, expected in whole.items():
@@ -154,6 +156,14 @@ def test_the_preload_object_loads(folder):
     needs_packages()
     env = dict(ENV, LD_PRELOAD=f"{library_folder()}/libhmm-preload.so")
     assert run("cat", "/proc/self/maps", env=env).count("libhmm-preload.so") > 1
+
+
+def test_hmm_exec_runs_the_demo_from_the_scratch_root(folder):
+    needs_packages()
+    env = dict(ENV, LD_LIBRARY_PATH=library_folder())
+    said = run(root / "usr/bin/hmm", "exec", "--", "stale-demo", "--races", "50", "--monitor",
+               "ofi-hmm", "--scene", "raw-munmap", env=env)
+    assert "hmm exec: libfabric: 1 process, " in said, said
 
 
 def test_a_program_is_built_against_the_scratch_root_and_runs(folder):

@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "run", "run a job on a device, over a program's own memory", cmd_run },
 	{ "map", "a picture of an address space and what a device holds of it", cmd_map },
 	{ "bench", "measure, each figure beside its baseline", cmd_bench },
+	{ "exec", "run a program whose registration caches cannot be stale", cmd_exec },
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
 };
@@ -55,24 +56,29 @@ int complain(int status, const char *format, ...)
 	return status;
 }
 
-int complain_attach(int error)
+const char *attach_words(int error)
 {
 	switch (error) {
 	case -EPERM:
-		return complain(
-			EXIT_HOST,
-			"no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
-			"/dev/userfaultfd, or the container's seccomp profile)");
+		return "no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
+		       "/dev/userfaultfd, or the container's seccomp profile)";
 	case -ENOSYS:
-		return complain(EXIT_HOST,
-				"this kernel has no userfaultfd, or a seccomp profile denies it");
+		return "this kernel has no userfaultfd, or a seccomp profile denies it";
 	case -EOPNOTSUPP:
 		if (access("/proc/self/maps", F_OK))
-			return complain(EXIT_HOST, "/proc is not mounted here, or hidden");
-		return complain(EXIT_HOST,
-				"this kernel is too old: its userfaultfd does not report unmaps, "
-				"moves and discards");
+			return "/proc is not mounted here, or hidden";
+		return "this kernel is too old: its userfaultfd does not report unmaps, "
+		       "moves and discards";
 	}
+	return NULL;
+}
+
+int complain_attach(int error)
+{
+	const char *words = attach_words(error);
+
+	if (words)
+		return complain(EXIT_HOST, "%s", words);
 	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));
 }
 

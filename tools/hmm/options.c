@@ -77,6 +77,8 @@ static int translate(const struct option_table *table, struct option *longs, cha
 {
 	int n = 0;
 
+	if (table->operands_last)
+		*shorts++ = '+';
 	*shorts++ = ':';
 	for (const struct option_row *row = table->rows; row->name; row++, n++) {
 		longs[n] =
@@ -149,7 +151,7 @@ static void refuse(const struct option_table *table, int value, const char *type
 int options_parse(const struct option_table *table, int argc, char **argv, int *status)
 {
 	struct option longs[MAX_ROWS + 2] = { 0 };
-	char shorts[2 * MAX_ROWS + 4];
+	char shorts[2 * MAX_ROWS + 5];
 	int value;
 
 	translate(table, longs, shorts);

@@ -29,14 +29,15 @@ struct option_table {
 	const char *summary;
 	const struct option_row *rows; /* ends with a row without name */
 	const char *more;              /* printed below the options; may be NULL */
+	bool operands_last;            /* options end where the first operand stands */
 };
 
 #define OPTIONS_EXIT (-1)
 
 /*
- * Parses argv[1...]; options and operands may mix, "--" ends the options. Operands are moved
- * behind. Returns the index of the first operand, or OPTIONS_EXIT with *status: --help was
- * answered, or the options are bad, which has been said.
+ * Parses argv[1...]; "--" ends the options, and so does the first operand with operands_last. Else
+ * they may mix, and operands are moved behind. Returns the index of the first operand, or
+ * OPTIONS_EXIT with *status: --help was answered, or the options are bad, which has been said.
  */
 int options_parse(const struct option_table *table, int argc, char **argv, int *status);
 

@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	if (argc == 5 && !drop_privilege())
 		return usage();
 	outcome = run(&s, scene);
-	printf("%d %u %u %d %.0f %.0f %s\n", outcome, s.stale, s.of, s.cached, s.cost, s.beside,
+	printf("%d %u %u %d %.1f %.1f %s\n", outcome, s.stale, s.of, s.cached, s.cost, s.beside,
 	       s.why);
 	fflush(stdout);
 	/* Some peers cannot end once their memory was changed. */

@@ -125,7 +125,7 @@ static int take_option(struct chosen *c, int option)
 		return -1;
 	case OPTION_MARKDOWN:
 		c->markdown = c->demo.nobody = true;
-		c->demo.kinds |= SCENE_SEQUENCE;
+		c->demo.kinds |= SCENE_SEQUENCE | SCENE_HIT;
 		return -1;
 	case OPTION_LIST:
 		return list();

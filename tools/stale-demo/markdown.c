@@ -25,7 +25,9 @@ static void print_head(FILE *to, const char *what)
 
 static void print_cell(FILE *to, const struct cell *cell, unsigned int kind)
 {
-	if (kind == SCENE_COST && cell->result == RESULT_OK)
+	if (kind == SCENE_HIT && cell->result == RESULT_OK)
+		fprintf(to, " %.0f |", cell->cost);
+	else if (kind == SCENE_COST && cell->result == RESULT_OK)
 		fprintf(to, " %.1f |", cell->beside > 0 ? cell->cost / cell->beside : 0);
 	else if (kind == SCENE_RACE && (cell->result == RESULT_OK || cell->result == RESULT_STALE))
 		fprintf(to, " %u |", cell->stale);
@@ -117,5 +119,7 @@ void show_markdown(FILE *to, const struct demo *demo)
 		print_nobody(to);
 	print_head(to, "time, as a multiple of the time without a cache");
 	print_rows(to, SCENE_COST);
+	print_head(to, "time, in ns");
+	print_rows(to, SCENE_HIT);
 	print_notes(to);
 }

@@ -9,7 +9,6 @@
  *	writes, registers
  *					munmap returns
  *
- * Also what munmap of cached memory costs.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -124,61 +123,10 @@ static enum outcome run_two_caches(struct stage *s)
 	return verdict(s);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-#define TIMED 500
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The median of munmap's time, in ns. */
-static double time_munmap(struct stage *s, char *at)
-{
-	static double took[TIMED];
-
-	for (int i = 0; i < TIMED; i++) {
-		double began;
-
-		if (!map_at(at, BUFFER_BYTES))
-			return 0;
-		paint(at, BUFFER_PAGES);
-		if (s->cache)
-			warm(s, at, BUFFER_PAGES);
-		began = now();
-		munmap(at, BUFFER_BYTES);
-		took[i] = now() - began;
-	}
-	qsort(took, TIMED, sizeof(*took), by_size);
-	return took[TIMED / 2];
-}
-
-static enum outcome run_cost(struct stage *s)
-{
-	char *at = stage_place();
-	enum outcome outcome;
-
-	s->beside = time_munmap(s, at);
-	outcome = stage_begin(s);
-	if (outcome == OUTCOME_OK)
-		s->cost = time_munmap(s, at);
-	return outcome;
-}
-
 const struct scene race_scenes[] = {
 	{ "race", "thread 2 unmaps while thread 1 maps the address", run_race, SCENE_RACE },
 	{ "race-raw", "the same by system calls that no hook sees", run_race_raw, SCENE_RACE },
 	{ "two-caches", "two caches have it, the other registers first", run_two_caches,
 	  SCENE_RACE },
-	{ "munmap-cost", "munmap of cached memory", run_cost, SCENE_COST | SCENE_EARLY },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -18,6 +18,7 @@
 
 #define JOBS 6
 #define POLL_MS 2
+#define SCENE_ALONE (SCENE_RACE | SCENE_COST | SCENE_HIT)
 
 struct job {
 	pid_t pid; /* 0: none */
@@ -37,22 +38,30 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Beside this executable, in another folder of the build, or installed. False: nowhere. */
+/*
+ * Beside this executable, in another folder of the build, or installed, below another root perhaps.
+ * False: nowhere.
+ */
 static bool find_file(const char *name, const char *installed, char *path)
 {
+	const size_t bin = strlen(STALE_DEMO_BIN);
 	char self[PATH_MAX] = ".";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t length;
+
 	if (n > 0) {
 		self[n] = 0;
 		*strrchr(self, '/') = 0;
 	}
-	for (int i = 0; i < 3; i++) {
-		n = snprintf(path, PATH_MAX, "%s%s/%s", i < 2 ? self : installed,
-			     i == 1 ? "/../../monitor" : "", name);
+	for (int i = 0; i < 2; i++) {
+		n = snprintf(path, PATH_MAX, "%s%s/%s", self, i ? "/../../monitor" : "", name);
 		if (n < PATH_MAX && !access(path, R_OK))
 			return true;
 	}
-	return false;
+	length = strlen(self);
+	length = length < bin || strcmp(self + length - bin, STALE_DEMO_BIN) ? 0 : length - bin;
+	n = snprintf(path, PATH_MAX, "%.*s%s/%s", (int)length, self, installed, name);
+	return n < PATH_MAX && !access(path, R_OK);
 }
 
 bool demo_has(const struct monitor *monitor)
@@ -110,7 +119,7 @@ static void start(const struct demo *demo, struct job *job, struct monitor *moni
 	unsigned int limit = demo->limit_ms;
 	int pipes[2];
 
-	if (scene->flags & (SCENE_RACE | SCENE_COST))
+	if (scene->flags & SCENE_ALONE)
 		limit *= 4;
 	if (pipe2(pipes, O_CLOEXEC))
 		return;
@@ -205,7 +214,7 @@ static void run_monitor(const struct demo *demo, struct monitor *monitor)
 	const struct scene *scene;
 
 	for (unsigned int i = 0; (scene = scene_at(i)) && !monitor->missing; i++) {
-		const bool alone = scene->flags & (SCENE_RACE | SCENE_COST);
+		const bool alone = scene->flags & SCENE_ALONE;
 
 		if (!wants(demo, scene))
 			continue;

@@ -105,8 +105,7 @@ static void json_cell(FILE *to, const char *name, const struct cell *cell)
 	fprintf(to, "\"%s\": {\"result\": \"%s\", \"stale\": %u, \"of\": %u, \"cached\": %s", name,
 		result_name(cell->result), cell->stale, cell->of, cell->cached ? "true" : "false");
 	if (cell->beside > 0)
-		fprintf(to, ", \"munmap_ns\": %.0f, \"plain_munmap_ns\": %.0f", cell->cost,
-			cell->beside);
+		fprintf(to, ", \"ns\": %.1f, \"beside_ns\": %.1f", cell->cost, cell->beside);
 	if (cell->why[0]) {
 		fputs(", \"why\": ", to);
 		json_string(to, cell->why);

@@ -9,8 +9,8 @@
 #define PLACE 0x200000000000ULL
 #define STEP (64 * BUFFER_BYTES)
 
-static const struct scene *const lists[] = { map_scenes, file_scenes, process_scenes, race_scenes,
-					     sequence_scenes };
+static const struct scene *const lists[] = { map_scenes,  file_scenes, process_scenes,
+					     race_scenes, cost_scenes, sequence_scenes };
 
 const struct scene *scene_at(unsigned int i)
 {

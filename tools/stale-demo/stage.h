@@ -25,10 +25,11 @@ struct stage {
 	struct peer_cache *cache, *second;
 	unsigned int races;
 	/* what came out */
-	unsigned int stale;  /* uses */
-	unsigned int of;     /* uses that could have been */
-	bool cached;         /* was what was registered handed out again? */
-	double cost, beside; /* ns of a munmap: of cached memory, and without a peer */
+	unsigned int stale; /* uses */
+	unsigned int of;    /* uses that could have been */
+	bool cached;        /* was what was registered handed out again? */
+	/* ns: of a munmap of cached memory, without a peer; or of a hit, and of the bare probe */
+	double cost, beside;
 	char why[160];
 };
 
@@ -46,11 +47,12 @@ enum {
 	SCENE_RACE = 1 << 3,
 	SCENE_COST = 1 << 4,
 	SCENE_NO_EVENT = 1 << 5, /* what no monitor is told of */
+	SCENE_HIT = 1 << 6,      /* the time of a hit */
 };
 
 /* In the order of docs/monitors.md. A NULL name ends each. */
 extern const struct scene map_scenes[], file_scenes[], process_scenes[], sequence_scenes[],
-	race_scenes[];
+	race_scenes[], cost_scenes[];
 /* Scene i of all, or NULL. */
 const struct scene *scene_at(unsigned int i);
 const struct scene *scene_named(const char *name);

@@ -23,6 +23,8 @@ static const struct bench_group groups[] = {
 	{ "device-fault", 128 * MIB, bench_device_fault },
 	{ "checksum", 1100 * MIB, bench_checksum },
 	{ "disturbed", 300 * MIB, bench_disturbed },
+	{ "regcache", 256 * MIB, bench_regcache },
+	{ "peers", 64 * MIB, bench_peers },
 };
 
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -142,9 +144,9 @@ int cmd_bench(int argc, char **argv)
 	const struct option_table table = {
 		"[OPTION]... [NAME]...",
 		"Measures each figure beside its baseline, in turn, and shows medians", rows,
-		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, device-fault, "
-		"checksum,\n"
-		"disturbed.\n"
+		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, guarded, "
+		"device-fault,\n"
+		"checksum, disturbed, regcache, peers.\n"
 		"A target that is missed is 'NO'; 'busy' where the machine did other things as "
 		"well,\n"
 		"'small' where it has too few CPUs for the figure. 'calls' counts and depends on "

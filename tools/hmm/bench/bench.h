@@ -102,5 +102,7 @@ int bench_device_fault(struct bench *b);
 int bench_checksum(struct bench *b);
 int bench_disturbed(struct bench *b);
 int bench_calls(struct bench *b);
+int bench_regcache(struct bench *b);
+int bench_peers(struct bench *b);
 
 #endif

@@ -16,6 +16,7 @@
 #include "bench.h"
 #include "count.h"
 #include "raw.h"
+#include "regcache.h"
 
 #define CHUNK (64UL << 10)
 #define PIECE (16UL << 10)
@@ -235,6 +236,49 @@ static int validated_use(struct count *c)
 }
 
 /*
+ * ---- a cache of registrations
+ * --------------------------------------------------------------------------
+ */
+
+static int cached_hits(struct count *c, unsigned int flags)
+{
+	char *base = raw_map(2 * RAW_MIB, false);
+	struct cache cache = { 0 };
+	int ret = base ? cache_open(&cache) : -ENOMEM;
+
+	if (!ret)
+		ret = cache_keep(&cache, base, CHUNK);
+	for (size_t i = 0; i < COUNT_OPS && !ret; i++) {
+		count_begin(c);
+		ret = cache_use(&cache, base, CHUNK, flags);
+		count_end(c);
+	}
+	count_finish(c);
+	cache_close(&cache);
+	return ret;
+}
+
+static int cached_hit(struct count *c)
+{
+	return cached_hits(c, HMM_REGCACHE_HIT);
+}
+
+static int ordered_hit(struct count *c)
+{
+	return cached_hits(c, HMM_REGCACHE_HIT | HMM_REGCACHE_ORDERED);
+}
+
+static int nothing(struct count *c)
+{
+	for (size_t i = 0; i < COUNT_OPS; i++) {
+		count_begin(c);
+		count_end(c);
+	}
+	count_finish(c);
+	return 0;
+}
+
+/*
  * ---- the program's munmap
  * ---------------------------------------------------------------------------
  */
@@ -334,6 +378,10 @@ static const struct operation {
 	{ "calls-range-fault-cold", "hmm_range_fault() of 64 KiB; populate, scan, words",
 	  range_fault, bare_cold_fault, 0, 5, 0 },
 	{ "calls-valid", "hmm_interval_stale(); the probe", validated_use, bare_probe, 0, 1, 0 },
+	{ "calls-regcache-hit", "hmm_regcache_get() and its put; the probe", cached_hit, bare_probe,
+	  0, 1, 0 },
+	{ "calls-regcache-hit-ordered", "no change can be in flight; nothing", ordered_hit, nothing,
+	  0, 0, 0 },
 	{ "calls-munmap-mirrored", "a pump cycle, beyond munmap itself; a bare reader", pump_cycle,
 	  bare_cycle, 1, 2, 2 },
 	{ "calls-munmap-bystander", "of what is not mirrored, beyond munmap itself",

@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,91 +24,18 @@
 #include "../run/job.h"
 #include "bench.h"
 #include "raw.h"
+#include "unmapper.h"
 
 #define SIZE (256 * RAW_MIB)
-#define RATE 50000
-#define BURST_NS 1000000L /* RATE / 1000 munmaps, then wait for the next millisecond */
-#define PIECES 1024       /* pages mapped at a time */
-#define REPEATS 4         /* of the job in one measurement */
+#define REPEATS 4 /* of the job in one measurement */
 
 struct disturbed {
 	struct run_options options;
 	struct session session;
 	struct input input;
-	enum { BYSTANDER, REGISTERED, TOUCHED } kind;
-	atomic_bool stop;
+	struct unmapper other;
 	_Atomic uint32_t sum; /* what the CPU computes goes somewhere */
-	uint64_t done;        /* munmaps of the last measurement */
-	int error;
-	double reached; /* munmaps a second, the least of all measurements */
 };
-
-static int ignore(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
-{
-	return 0;
-}
-
-static const struct hmm_interval_notifier_ops ops = { sizeof(ops), ignore };
-
-/* Registered by a fault of its first page: anonymous memory is registered a mapping at a time. */
-static char *fresh(struct disturbed *d, struct hmm_interval_notifier **ni)
-{
-	size_t size = PIECES * HMM_PAGE_SIZE;
-	uint64_t pfn = 0;
-	struct hmm_range range = { .size = sizeof(range),
-				   .hmm_pfns = &pfn,
-				   .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
-	char *base = raw_map(size < 2 * RAW_MIB ? 2 * RAW_MIB : size, false);
-
-	if (!base)
-		return NULL;
-	if (d->kind == TOUCHED)
-		madvise(base, size, 23 /* MADV_POPULATE_WRITE */);
-	if (d->kind != REGISTERED)
-		return base;
-	range.start = (uintptr_t)base;
-	range.end = range.start + HMM_PAGE_SIZE;
-	d->error = hmm_interval_notifier_insert(d->session.mm, range.start, size, &ops, NULL, ni);
-	range.notifier = *ni;
-	if (!d->error)
-		d->error = hmm_range_fault(&range, HMM_FOREVER);
-	return d->error ? NULL : base;
-}
-
-static void *unmap(void *arg)
-{
-	struct hmm_interval_notifier *ni = NULL;
-	struct disturbed *d = arg;
-	size_t next = PIECES;
-	struct timespec tick;
-	char *base = NULL;
-
-	clock_gettime(CLOCK_MONOTONIC, &tick);
-	while (!atomic_load_explicit(&d->stop, memory_order_relaxed)) {
-		for (int i = 0; i < RATE / 1000; i++, d->done++) {
-			if (next == PIECES) {
-				hmm_interval_notifier_remove(ni);
-				ni = NULL;
-				base = fresh(d, &ni);
-				next = 0;
-				if (!base)
-					goto out;
-			}
-			munmap(base + next++ * HMM_PAGE_SIZE, HMM_PAGE_SIZE);
-		}
-		tick.tv_nsec += BURST_NS;
-		if (tick.tv_nsec >= 1000000000L) {
-			tick.tv_nsec -= 1000000000L;
-			tick.tv_sec++;
-		}
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &tick, NULL);
-	}
-out:
-	if (base && next < PIECES)
-		munmap(base + next * HMM_PAGE_SIZE, (PIECES - next) * HMM_PAGE_SIZE);
-	hmm_interval_notifier_remove(ni);
-	return NULL;
-}
 
 static double quiet(void *arg)
 {
@@ -149,21 +75,14 @@ static double on_cpu(void *arg)
 
 static double disturb(struct disturbed *d, bench_side side)
 {
-	pthread_t thread;
-	double result, begin, reached;
+	double result;
 
-	atomic_store(&d->stop, false);
-	d->done = 0;
-	begin = bench_now_ns();
-	if (pthread_create(&thread, NULL, unmap, d))
+	d->other.mm = d->session.mm;
+	if (unmapper_start(&d->other))
 		return NAN;
 	result = side(d);
-	atomic_store(&d->stop, true);
-	pthread_join(thread, NULL);
-	reached = (double)d->done / (bench_now_ns() - begin) * 1e9;
-	if (!d->reached || reached < d->reached)
-		d->reached = reached;
-	return d->error ? NAN : result;
+	unmapper_stop(&d->other);
+	return d->other.error ? NAN : result;
 }
 
 static double loud(void *arg)
@@ -183,11 +102,11 @@ static int measure(struct bench *b, struct disturbed *d, const char *name, doubl
 	};
 	int ret;
 
-	d->reached = 0;
+	d->other.reached = 0;
 	snprintf(row.name, sizeof(row.name), "disturbed-munmap-%s", name);
-	ret = bench_interleave(b, loud, d->kind == TOUCHED ? loud_cpu : quiet, d, &row);
-	snprintf(row.note, sizeof(row.note), "%.0f munmaps/s at least, %u engine%s", d->reached,
-		 d->session.engines, d->session.engines == 1 ? "" : "s");
+	ret = bench_interleave(b, loud, d->other.kind == TOUCHED ? loud_cpu : quiet, d, &row);
+	snprintf(row.note, sizeof(row.note), "%.0f munmaps/s at least, %u engine%s",
+		 d->other.reached, d->session.engines, d->session.engines == 1 ? "" : "s");
 	if (!ret)
 		bench_add(b, &row);
 	return ret;
@@ -208,8 +127,8 @@ int bench_disturbed(struct bench *b)
 	/* A CPU is left to the program, else the figure is about time slices. */
 	if (!ret && session_open(&d.session, "soft", cpus > 1 ? (unsigned int)cpus - 1 : 1, false))
 		ret = -EIO;
-	for (d.kind = BYSTANDER; d.kind <= TOUCHED && !ret; d.kind++)
-		ret = measure(b, &d, names[d.kind], targets[d.kind]);
+	for (d.other.kind = BYSTANDER; d.other.kind <= TOUCHED && !ret; d.other.kind++)
+		ret = measure(b, &d, names[d.other.kind], targets[d.other.kind]);
 	session_close(&d.session);
 	if (d.input.base)
 		munmap(d.input.base, SIZE);

@@ -72,10 +72,14 @@ static void on_resume(void *priv)
 static const struct hmm_quiescer_ops quiescer_ops = { sizeof(quiescer_ops), on_quiesce, on_resume };
 #endif
 
+/* One line a change, however many ranges of users are told of it: a fork is told to all. */
 static void tell_story(struct torture *t, const struct hmm_invalidation *inv)
 {
+	static _Atomic uint64_t told;
 	unsigned int i;
 
+	if (atomic_exchange(&told, inv->seq) == inv->seq)
+		return;
 	for (i = 0; i < t->nslots; i++) {
 		const struct slot *slot = &t->slots[i];
 

@@ -1,91 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* How io_uring registers memory, for a cache of libhmm's. A registration is a slot of the ring. */
 #include <errno.h>
-#include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include "cache.h"
+#include "internal.h"
 
 #define SLOTS_MAX 16384
-
-struct uring_cache {
-	struct io_uring *ring;
-	struct hmm_regcache *cache;
-	unsigned int slots;
-	pthread_mutex_t lock;
-	unsigned int hint;             /* lock: no slot below it is free */
-	uint64_t made;                 /* lock */
-	uint64_t refused;              /* lock */
-	uint64_t registered;           /* lock */
-	struct hmm_registration *of[]; /* lock: what is in each slot; NULL: it is free */
-};
-
-static int update(struct uring_cache *c, unsigned int slot, uint64_t start, uint64_t bytes)
-{
-	struct iovec iov = { (void *)(uintptr_t)start, bytes };
-	__u64 tag = 0;
-	int ret = io_uring_register_buffers_update_tag(c->ring, slot, &iov, &tag, 1);
-
-	return ret < 0 ? ret : 0;
-}
-
-/* A free slot becomes this registration's. -1: there is none. */
-static int take_slot(struct uring_cache *c, struct hmm_registration *r)
-{
-	int slot = -1;
-
-	pthread_mutex_lock(&c->lock);
-	while (c->hint < c->slots && c->of[c->hint])
-		c->hint++;
-	if (c->hint < c->slots) {
-		slot = (int)c->hint;
-		c->of[slot] = r;
-		c->registered++;
-	}
-	pthread_mutex_unlock(&c->lock);
-	return slot;
-}
-
-static void give_slot(struct uring_cache *c, unsigned int slot)
-{
-	pthread_mutex_lock(&c->lock);
-	c->of[slot] = NULL;
-	c->registered--;
-	if (slot < c->hint)
-		c->hint = slot;
-	pthread_mutex_unlock(&c->lock);
-}
-
-static int reg(struct hmm_registration *r, void *priv)
-{
-	struct uring_cache *c = priv;
-	int slot = take_slot(c, r);
-	int ret;
-
-	if (slot < 0)
-		return -ENOBUFS;
-	ret = update(c, (unsigned int)slot, r->start, r->length);
-	if (ret) {
-		give_slot(c, (unsigned int)slot);
-		/* That is how io_uring says that it may not pin this memory. */
-		return ret == -EFAULT ? -EOPNOTSUPP : ret;
-	}
-	r->device = (uint64_t)slot;
-	pthread_mutex_lock(&c->lock);
-	c->made++;
-	pthread_mutex_unlock(&c->lock);
-	return 0;
-}
-
-static void dereg(struct hmm_registration *r, void *priv)
-{
-	struct uring_cache *c = priv;
-
-	update(c, (unsigned int)r->device, 0, 0);
-	give_slot(c, (unsigned int)r->device);
-}
-
-static const struct hmm_regcache_ops ops = { .size = sizeof(ops), .reg = reg, .dereg = dereg };
 
 int uring_cache_create(struct hmm_mm *mm, struct io_uring *ring, unsigned int slots,
 		       unsigned int flags, struct uring_cache **cache)
@@ -108,7 +26,7 @@ int uring_cache_create(struct hmm_mm *mm, struct io_uring *ring, unsigned int sl
 	pthread_mutex_init(&c->lock, NULL);
 	ret = io_uring_register_buffers_sparse(ring, slots);
 	if (!ret) {
-		ret = hmm_regcache_create(mm, &ops, &options, c, &c->cache);
+		ret = hmm_regcache_create(mm, &buffer_ops, &options, c, &c->cache);
 		if (ret)
 			io_uring_unregister_buffers(ring);
 	}
@@ -168,9 +86,10 @@ int uring_cache_check(struct uring_cache *c, int slot)
 	return hmm_regcache_check(c->cache, registration(c, slot), 0);
 }
 
-void uring_cache_reap(struct uring_cache *c)
+int uring_cache_begin(struct uring_cache *c)
 {
 	hmm_regcache_reap(c->cache);
+	return 0;
 }
 
 void uring_cache_flush(struct uring_cache *c)

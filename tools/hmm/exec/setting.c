@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The environment that the program gets. The tool changes its own, which it has no more use for. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../command.h"
+#include "exec.h"
+
+#define HOOKS "UCX_MEM_MMAP_HOOK_MODE"
+
+/* Both separate names in LD_PRELOAD. */
+static bool contains(const char *list, const char *name)
+{
+	for (const char *p = list; *(p += strspn(p, ": ")); p += strcspn(p, ": "))
+		if (strcspn(p, ": ") == strlen(name) && !strncmp(p, name, strlen(name)))
+			return true;
+	return false;
+}
+
+/* What is preloaded, the monitors in front of what the user preloads. */
+static int set_preload(const struct run *r)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char list[(N_MONITORS + 1) * PATH_MAX] = "", *all = NULL;
+	size_t n = 0;
+	int err = 0;
+
+	for (int i = 0; i < N_MONITORS; i++) {
+		const struct module *m = &r->modules[i];
+
+		if (!m->wanted || !*m->path || (old && contains(old, m->path)))
+			continue;
+		if (strpbrk(m->path, ": "))
+			return complain(EXIT_HOST,
+					"'%s' cannot be preloaded: its name has a space or a colon",
+					m->path);
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ":" : "", m->path);
+	}
+	if (!n)
+		return 0;
+	if (!old || !*old)
+		err = setenv("LD_PRELOAD", list, 1);
+	else if (asprintf(&all, "%s:%s", list, old) < 0)
+		err = -1;
+	else
+		err = setenv("LD_PRELOAD", all, 1);
+	if (old && *old)
+		free(all);
+	return err ? complain(EXIT_FAILED, "not enough memory") : 0;
+}
+
+/*
+ * Without its hooks UCX has a cache only if the monitor reports to it. So they stay on where none
+ * does.
+ */
+static int set_hooks(struct run *r)
+{
+	const char *hooks = getenv(HOOKS);
+
+	if (hooks && strcmp(hooks, "none")) {
+		r->ucx_hooks = hooks;
+		return 0;
+	}
+	return setenv(HOOKS, "none", 1) ? complain(EXIT_FAILED, "not enough memory") : 0;
+}
+
+int set_environment(struct run *r)
+{
+	const struct module *ucx = &r->modules[MONITOR_UCX];
+	char name[64];
+	int status;
+
+	counters_name(&r->counters, name, sizeof(name));
+	if (setenv("LIBHMM_MONITOR", r->monitor, 1) || setenv("LIBHMM_MONITOR_STATS", name, 1))
+		return complain(EXIT_FAILED, "not enough memory");
+	status = set_preload(r);
+	if (!status && ucx->wanted && *ucx->path)
+		status = set_hooks(r);
+	return status;
+}
