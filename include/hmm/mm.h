@@ -176,8 +176,8 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info);
  * @registrations: UFFDIO_REGISTER calls
  * @regions: registered ranges, now
  * @map_entries: map entries of the process that they take, now
- * @probes: questions to the kernel whether a change is in flight. Those of hits of a cache of
- *	registrations are added 63 at a time
+ * @probes: questions to the kernel whether a change is in flight, added 63 at a time for each
+ *	thread where the answer is no
  * @probes_busy: how many of those were answered by yes
  * @discards_pending: discards whose end was not proven at once
  * @doubts: the former name of @discards_pending

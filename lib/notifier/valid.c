@@ -12,6 +12,7 @@
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/debug.h"
+#include "space/probe.h"
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/hooks.h"
@@ -48,7 +49,7 @@ disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
 
-	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || (probe && mm_in_flight(mm)))
+	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || (probe && mm_in_flight_quick(mm)))
 		return true;
 	hmm_hook(HMM_POINT_PROBED);
 	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump || changed(ni, seq);

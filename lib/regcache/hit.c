@@ -13,7 +13,7 @@
 #include "range/check.h"
 #include "engine/gate.h"
 #include "space/debug.h"
-#include "provider/quick.h"
+#include "space/probe.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/hooks.h"
@@ -30,23 +30,6 @@ static bool dead(const struct entry *e)
 	return atomic_load(&e->state) & ENTRY_DEAD && !hmm_mutation(HMM_MUTATION_CACHE_UNDEAD);
 }
 
-/* The turn of a probe that looks whose the descriptor is, or something is in flight. */
-static __attribute__((noinline)) bool in_flight_looked(struct hmm_mm *mm)
-{
-	/* The quick ones are counted here. */
-	if (provider_looks())
-		count(&mm->stats.probes, PROBES_A_LOOK - 1);
-	return mm_in_flight(mm);
-}
-
-static inline bool in_flight(struct hmm_mm *mm)
-{
-	if (hmm_mutation(HMM_MUTATION_NO_PROBE) ||
-	    __builtin_expect(provider_idle(&mm->provider), 1))
-		return false;
-	return in_flight_looked(mm);
-}
-
 /* 0; -ESTALE; -EAGAIN: it is not known yet. */
 static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const struct entry *e,
 						     bool ordered)
@@ -55,7 +38,7 @@ static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const st
 
 	if (__builtin_expect(dead(e), 0))
 		return -ESTALE;
-	if (__builtin_expect(pump & 1, 0) || (!ordered && in_flight(mm)))
+	if (__builtin_expect(pump & 1, 0) || (!ordered && mm_in_flight_quick(mm)))
 		return -EAGAIN;
 	hmm_hook(HMM_POINT_PROBED);
 	if (__builtin_expect(gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump, 0))

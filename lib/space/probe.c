@@ -2,6 +2,7 @@
 /*
  * The in-flight probe (rule 2 in docs/protocol.md): its answer is about an instant during the call.
  */
+#include "space/probe.h"
 #include "space/space.h"
 #include "provider/provider.h"
 #include "base/epoch.h"
@@ -31,6 +32,14 @@ bool mm_in_flight(struct hmm_mm *mm)
 		mm_lost(mm);
 	refused = busy < 0 ? busy : 0;
 	return true;
+}
+
+bool mm_in_flight_looked(struct hmm_mm *mm)
+{
+	/* The quick ones are counted here. */
+	if (provider_looks())
+		count(&mm->stats.probes, PROBES_A_LOOK - 1);
+	return mm_in_flight(mm);
 }
 
 int mm_refused(void)
