@@ -116,7 +116,10 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 	return 0;
 }
 
-/* Does the driver hold a translation of the range? */
+/*
+ * From the watch on: what is registered anew before the commit may have been replaced without an
+ * event after it was pinned, and then the sequence has to change.
+ */
 static bool holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end, void *priv)
 {
 	const struct entry *e = priv;
@@ -124,7 +127,7 @@ static bool holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end
 	(void)ni;
 	(void)start;
 	(void)end;
-	return (atomic_load(&e->state) & (ENTRY_WATCHED | ENTRY_DEAD)) == ENTRY_WATCHED;
+	return !(atomic_load(&e->state) & ENTRY_DEAD);
 }
 
 int entry_watch(struct entry *e, uint64_t deadline)
