@@ -23,7 +23,7 @@
 /* Why a process is not served. The low half of the word `why`; the high half is a -errno, or 0. */
 enum monitor_why {
 	MONITOR_WHY_NOTHING,  /* nothing is wrong */
-	MONITOR_WHY_DISABLED, /* LIBHMM_MONITOR names another */
+	MONITOR_WHY_DISABLED, /* LIBHMM_MONITOR or FI_MR_CACHE_MONITOR says so */
 	MONITOR_WHY_OLD,      /* the peer's version cannot be served */
 	MONITOR_WHY_BUSY,     /* another monitor is there */
 	MONITOR_WHY_PEER,     /* the peer refused the monitor, with the error */

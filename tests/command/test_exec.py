@@ -98,7 +98,7 @@ def test_the_callers_environment_names_the_monitor_where_no_option_does(folder):
 
 def test_nothing_is_preloaded_with_none(folder):
     assert shown("LD_PRELOAD", "--monitor", "none") == "unset"
-    assert shown("UCX_MEM_MMAP_HOOK_MODE", "--monitor", "none") == "unset"
+    assert shown("LIBHMM_MONITOR", "--monitor", "none") == "unset"
     process = run("--monitor", "none", "true")
     assert lines(process) == ["hmm exec: nothing was served: the monitor is 'none'"]
 
@@ -109,21 +109,11 @@ def test_what_was_preloaded_stays(folder):
     assert shown("LD_PRELOAD", env={"LD_PRELOAD": f"{other} {UCX}"}) == f"{OFI}:{other} {UCX}"
 
 
-def test_hooks_of_ucx_are_off_where_it_is_served(folder):
+def test_hooks_of_ucx_are_left_to_its_monitor(folder):
     hooks = "UCX_MEM_MMAP_HOOK_MODE"
-    assert shown(hooks) == "none"
-    assert shown(hooks, "--monitor", "ofi") == "unset"
+    assert shown(hooks) == "unset"
+    assert shown(hooks, "--monitor", "ucx") == "unset"
     assert shown(hooks, env={hooks: "bistro"}) == "bistro"
-
-
-def test_hooks_that_the_user_wants_are_left_and_told(folder):
-    env = {"UCX_MEM_MMAP_HOOK_MODE": "bistro", "STAND_IN_UCX": "served=1 hits=1"}
-    process, got = report("true", env=env)
-    assert got["ucx_hooks"] == "bistro", got
-    assert "UCX_MEM_MMAP_HOOK_MODE=bistro is yours" in run("true", env=env).stderr_text
-    env["UCX_MEM_MMAP_HOOK_MODE"] = "none"
-    process, got = report("true", env=env)
-    assert got["ucx_hooks"] is None and process.returncode == 0, got
 
 
 def test_counts_are_told(folder):
@@ -161,11 +151,12 @@ def test_the_object_goes_to_standard_error_where_no_file_is_named(folder):
 
 
 def test_no_cache_was_used(folder):
-    assert lines(run("true")) == ["hmm exec: nothing used a registration cache"]
+    sentence = "hmm exec: no process that could be counted used a registration cache"
+    assert lines(run("true")) == [sentence]
     _, got = report("true")
     assert got["cache_used"] is False, got
     process = run("true", env={"STAND_IN_OFI": "served=1"})
-    assert lines(process)[-1] == "hmm exec: nothing used a registration cache"
+    assert lines(process)[-1] == sentence
     assert lines(process)[0].startswith("hmm exec: libfabric: 1 process, 0 hits")
 
 
@@ -178,6 +169,12 @@ def test_why_a_monitor_did_not_serve(folder):
                                  "monitor: Device or resource busy")
     _, got = report("true", env={"STAND_IN_UCX": "why=99"})
     assert got["monitors"]["ucx"]["why"] == "for a reason that this hmm does not know"
+
+
+def test_a_monitor_that_the_environment_turned_off(folder):
+    process = run("true", env={"STAND_IN_OFI": "why=1"})
+    assert lines(process)[0] == ("hmm exec: libfabric: not served: LIBHMM_MONITOR or "
+                                 "FI_MR_CACHE_MONITOR says so")
 
 
 def test_the_status_is_the_programs(folder):
@@ -442,7 +439,7 @@ def test_a_key_of_the_terminal_comes_once(folder):
 
 def test_a_host_without_userfaultfd_runs_the_program_as_it_is(folder):
     before = deny.userfaultfd(errno.EPERM)
-    process = run("sh", "-c", 'echo "${LD_PRELOAD-unset} ${UCX_MEM_MMAP_HOOK_MODE-unset}"; exit 3',
+    process = run("sh", "-c", 'echo "${LD_PRELOAD-unset} ${LIBHMM_MONITOR-unset}"; exit 3',
                   preexec_fn=before)
     assert process.stdout_text == "unset unset\n" and process.returncode == 3
     assert len(lines(process)) == 2 and "no permission to use userfaultfd" in lines(process)[0]
@@ -457,7 +454,6 @@ def test_monitors_that_are_not_installed(folder):
         UCX.rename(UCX.with_suffix(".away"))
         process = run("true", env={"STAND_IN_OFI": "served=1 hits=1"})
         assert "hmm exec: UCX: not served: libhmm-ucx.so is not installed" in lines(process)
-        assert shown("UCX_MEM_MMAP_HOOK_MODE") == "unset"
         process = run("--monitor", "ucx", "true")
         assert process.returncode == 3 and "libhmm-ucx.so is not installed" in lines(process)[0]
         assert len(lines(process)) == 1

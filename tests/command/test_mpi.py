@@ -3,9 +3,10 @@
 """hmm exec with a real MPI program, HPC Challenge (hpcc), over the transports of any host.
 
 hpcc checks its own results. Each transport runs without monitors and with them; what a monitor has
-served is said. TCP and shared memory register nothing, so libfabric's and UCX's caches are not used
-there, and the tests want no hits of them. Copies between processes (CMA) go through UCX's cache of
-registrations if the newer protocols are chosen: these are hits and misses of a real program.
+served is said. libfabric's TCP registers nothing, nor does UCX's with the older protocols, so their
+caches are not used there, and the tests want no hits of them. Copies between processes (CMA) go
+through UCX's cache of registrations if the newer protocols are chosen: these are hits and misses of
+a real program.
 """
 import glob
 import json

@@ -58,7 +58,7 @@ void counters_name(const struct counters *c, char *name, size_t size)
 static const char *in_words(uint64_t why, char *text, size_t size)
 {
 	static const char *const words[] = {
-		[MONITOR_WHY_DISABLED] = "LIBHMM_MONITOR names another monitor",
+		[MONITOR_WHY_DISABLED] = "LIBHMM_MONITOR or FI_MR_CACHE_MONITOR says so",
 		[MONITOR_WHY_OLD] = "its version cannot be served",
 		[MONITOR_WHY_BUSY] = "it has another memory monitor",
 		[MONITOR_WHY_PEER] = "it refused the monitor",

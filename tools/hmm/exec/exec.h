@@ -30,7 +30,6 @@ struct run {
 	const char
 		*not_preloaded; /* why its dynamic linker ignores LD_PRELOAD; NULL: it does not */
 	int attach_error;       /* -errno: no monitor can serve here */
-	const char *ucx_hooks;  /* UCX_MEM_MMAP_HOOK_MODE that the user has set, not "none" */
 	struct counters counters;
 	int status; /* of waitpid() */
 };
@@ -49,7 +48,7 @@ int program_find(const char *name, char *path);
 const char *program_ignores_preload(const char *path);
 
 /* setting.c: the environment that the program gets. 0 or an exit status. */
-int set_environment(struct run *r);
+int set_environment(const struct run *r);
 
 /*
  * child.c: runs it and waits, passing signals on; *status is that of waitpid(). 0; -errno of

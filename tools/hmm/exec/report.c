@@ -76,14 +76,9 @@ void report_text(const struct run *r, FILE *to)
 			tell(m, &c, to);
 		if (m->wanted)
 			tell_why(m, &c, to);
-		if (i == MONITOR_UCX && c.served && r->ucx_hooks)
-			fprintf(to,
-				"hmm exec: UCX: UCX_MEM_MMAP_HOOK_MODE=%s is yours and was left: "
-				"UCX patches libc as well\n",
-				r->ucx_hooks);
 	}
 	if (!any)
-		fputs("hmm exec: nothing used a registration cache\n", to);
+		fputs("hmm exec: no process that could be counted used a registration cache\n", to);
 }
 
 static struct json_object *monitor(const struct run *r, int i)
@@ -122,7 +117,6 @@ void report_json(const struct run *r, char **argv, FILE *to)
 	json_object_object_add(o, "monitors", monitors);
 	put_bool(o, "cache_used", any);
 	put_text(o, "nothing_served", why_nothing(r));
-	put_text(o, "ucx_hooks", r->ucx_hooks);
 	fprintf(to, "%s\n",
 		json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 							  JSON_C_TO_STRING_SPACED |

@@ -7,8 +7,6 @@
 #include "../command.h"
 #include "exec.h"
 
-#define HOOKS "UCX_MEM_MMAP_HOOK_MODE"
-
 /* Both separate names in LD_PRELOAD. */
 static bool contains(const char *list, const char *name)
 {
@@ -50,32 +48,13 @@ static int set_preload(const struct run *r)
 	return err ? complain(EXIT_FAILED, "not enough memory") : 0;
 }
 
-/*
- * Without its hooks UCX has a cache only if the monitor reports to it. So they stay on where none
- * does.
- */
-static int set_hooks(struct run *r)
+/* UCX's hooks are left to libhmm-ucx.so, which turns them off where it serves. */
+int set_environment(const struct run *r)
 {
-	const char *hooks = getenv(HOOKS);
-
-	if (hooks && strcmp(hooks, "none")) {
-		r->ucx_hooks = hooks;
-		return 0;
-	}
-	return setenv(HOOKS, "none", 1) ? complain(EXIT_FAILED, "not enough memory") : 0;
-}
-
-int set_environment(struct run *r)
-{
-	const struct module *ucx = &r->modules[MONITOR_UCX];
 	char name[64];
-	int status;
 
 	counters_name(&r->counters, name, sizeof(name));
 	if (setenv("LIBHMM_MONITOR", r->monitor, 1) || setenv("LIBHMM_MONITOR_STATS", name, 1))
 		return complain(EXIT_FAILED, "not enough memory");
-	status = set_preload(r);
-	if (!status && ucx->wanted && *ucx->path)
-		status = set_hooks(r);
-	return status;
+	return set_preload(r);
 }
