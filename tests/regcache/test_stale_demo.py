@@ -95,6 +95,11 @@ def test_the_table_fits(folder):
         assert text and all(len(line) <= 80 for line in text.splitlines()), text
 
 
+def test_the_table_counts_sequences_that_ran(folder):
+    text = demo("--monitor", "none", "--scene", "middle").stdout
+    assert re.search(r"^none .* 1 of 1 ", text, flags=re.M), text
+
+
 def test_bad_options_are_refused(folder):
     for arguments in (["--monitor", "x"], ["--scene", "x"], ["--races", "0"], ["x"]):
         result = demo(*arguments)

@@ -32,7 +32,7 @@ static void print_cost(FILE *to, const struct cell *cell)
 
 static void print_monitor(FILE *to, const struct monitor *m)
 {
-	struct count count = count_rows(m, SCENE_ROW);
+	struct count count = count_rows(m, SCENE_ROW | SCENE_SEQUENCE); /* those that ran */
 	char text[32];
 
 	fprintf(to, "%-14s", m->name);
