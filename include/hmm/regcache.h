@@ -75,7 +75,8 @@ struct hmm_regcache_ops {
  *	event: mprotect, shmat() with SHM_REMAP over the memory, remap_file_pages()
  * @HMM_REGCACHE_CHILD: create: a forked child may use the cache too: everything is registered
  *	once and nothing is kept. Without it the child gets -ESRCH
- * @HMM_REGCACHE_FORK: create: a fork of the program invalidates every registration. It is for
+ * @HMM_REGCACHE_FORK: create: a fork through libc invalidates every registration. A raw one does
+ *	only where @event_fork of struct hmm_mm_info is true, see hmm-coherence(7). It is for
  *	devices whose @reg does not pin: after a fork the program's next write may put another page
  *	in the place of the one that they know. Pinned pages stay the parent's
  *
@@ -158,11 +159,11 @@ struct hmm_regcache_stats {
 
 /**
  * hmm_regcache_create() - make a cache
- * @mm: the space; it must outlive the cache
+ * @mm: the space, not NULL; it must outlive the cache
  * @ops: copied
  * @options: limits, or NULL for the defaults
  * @priv: handed to the callbacks
- * @cache: out
+ * @cache: out, not NULL
  *
  * Context: may block; not from a callback.
  * Return: 0; -EINVAL a callback is missing, a wrong size, an unknown flag, or @align is no power of
@@ -187,13 +188,13 @@ void hmm_regcache_destroy(struct hmm_regcache *cache);
 
 /**
  * hmm_regcache_get() - a registration that covers a range
- * @cache: the cache
+ * @cache: the cache, not NULL
  * @addr: first address
  * @length: bytes, not 0
  * @flags: HMM_REGCACHE_WRITE, HMM_REGCACHE_ORDERED, HMM_REGCACHE_ONCE, HMM_REGCACHE_HIT
  * @timeout_ns: how long to wait, in ns: for changes in flight, and for another thread that
  *	registers the same memory. Time in @reg does not count
- * @r: out
+ * @r: out, not NULL
  *
  * What it returns registers the pages that were mapped at an instant within the call; if it is used
  * once, each page at an instant of its own. A cached registration that was invalidated is never
@@ -221,7 +222,7 @@ int hmm_regcache_get(struct hmm_regcache *cache, uint64_t addr, uint64_t length,
 
 /**
  * hmm_regcache_put() - the device no longer uses it
- * @cache: the cache
+ * @cache: the cache, not NULL
  * @r: from hmm_regcache_get(); NULL is legal
  *
  * If the memory has changed meanwhile, or the registration was not kept, the last put calls @dereg.
@@ -232,13 +233,14 @@ void hmm_regcache_put(struct hmm_regcache *cache, struct hmm_registration *r);
 
 /**
  * hmm_regcache_check() - does a registration that is held still register what is mapped?
- * @cache: the cache
+ * @cache: the cache, not NULL
  * @r: held
  * @flags: 0 or HMM_REGCACHE_ORDERED
  *
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0 it does; -ESTALE it does not, or cannot be known, as of what is used once: get it anew;
- * -EINVAL no @r, or an unknown flag; -ESRCH as hmm_regcache_get().
+ * -EINVAL no @r, or an unknown flag; -ESRCH in a forked child always, with HMM_REGCACHE_CHILD too,
+ * and else as hmm_regcache_get().
  * Since: 0.1.
  */
 int hmm_regcache_check(struct hmm_regcache *cache, const struct hmm_registration *r,
@@ -246,7 +248,7 @@ int hmm_regcache_check(struct hmm_regcache *cache, const struct hmm_registration
 
 /**
  * hmm_regcache_reap() - end registrations whose memory has changed
- * @cache: the cache
+ * @cache: the cache, not NULL
  *
  * A miss does that as well. A program that gets nothing for long calls this, so that memory which
  * it has unmapped does not stay pinned. hmm_regcache_stats.dead says how many wait.
@@ -258,7 +260,7 @@ uint64_t hmm_regcache_reap(struct hmm_regcache *cache);
 
 /**
  * hmm_regcache_flush() - end every registration that is not in use, and keep none that is
- * @cache: the cache
+ * @cache: the cache, not NULL
  *
  * Context: as hmm_regcache_reap().
  * Return: how many ended.
@@ -268,7 +270,7 @@ uint64_t hmm_regcache_flush(struct hmm_regcache *cache);
 
 /**
  * hmm_regcache_get_stats() - what a cache has done
- * @cache: the cache
+ * @cache: the cache, not NULL
  * @stats: out; @size is set by the caller
  *
  * Context: any thread. Never blocks.
