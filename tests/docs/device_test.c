@@ -91,11 +91,52 @@ static void more_buffers_than_slots(void **state)
 		munmap(p[i], LEN);
 }
 
+/* A read that is not started leaves nothing registered or to be submitted. */
+static void reads_that_cannot_be_started(void **state)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int fd, n = 0;
+	char *p, *q;
+
+	if (!t.mm)
+		skip(); /* no io_uring */
+	p = map(NULL);
+	fd = ring.enter_ring_fd;
+	ring.enter_ring_fd = -1;
+	assert_int_equal(start_read(t.cache, t.fd, p, LEN), -EBADF);
+	ring.enter_ring_fd = fd;
+	hmm_regcache_flush(t.cache);
+	for (int i = 0; i < SLOTS; i++)
+		assert_false(taken[i]);
+	/* The slot is that of other memory now. */
+	q = map(NULL);
+	read_word(q, 7);
+	assert_int_equal(*p, 0);
+
+	while ((sqe = io_uring_get_sqe(&ring))) {
+		io_uring_prep_nop(sqe);
+		n++;
+	}
+	assert_int_equal(start_read(t.cache, t.fd, p, LEN), -EBUSY);
+	assert_int_equal(io_uring_submit(&ring), n);
+	while (n--) {
+		assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	hmm_regcache_flush(t.cache);
+	for (int i = 0; i < SLOTS; i++)
+		assert_false(taken[i]);
+	munmap(p, LEN);
+	munmap(q, LEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_read_arrives_where_memory_is_now),
 		cmocka_unit_test(more_buffers_than_slots),
+		cmocka_unit_test(reads_that_cannot_be_started),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
