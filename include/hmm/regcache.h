@@ -46,9 +46,9 @@ struct hmm_registration {
  * @reg: register @start and @length of @r for reading by the device, with HMM_REGCACHE_WRITE in
  *	@flags for writing, too, and set @device. It pins or maps what is mapped at that moment, so
  *	that the program's own writes, reclaim and migration put no other page in its place: as
- *	FOLL_LONGTERM does, on kernels before 6.2 with FOLL_WRITE. Returns 0 or -errno. -ENOMEM and
- *	-ENOBUFS say that the device or RLIMIT_MEMLOCK has no room: the cache ends registrations
- *	that are idle and asks again
+ *	FOLL_LONGTERM does, on kernels before 6.2 with FOLL_WRITE. Returns 0, or -errno if nothing
+ *	is registered; what is above 0 counts as -EINVAL. -ENOMEM and -ENOBUFS say that the device
+ *	or RLIMIT_MEMLOCK has no room: the cache ends registrations that are idle and asks again
  * @dereg: end it. It is called once for each that @reg made
  *
  * Both are called by threads that call the cache, never by a thread that unmaps memory, and with no

@@ -246,7 +246,7 @@ static int walk(struct hmm_range *range, uint64_t timeout_ns, const struct vma_l
 	walk_finish_output(&w, range->start, range->last);
 	if (!(range->flags & HMM_RANGE_FRESH))
 		walk_restore_input(&w, range->last, range->end);
-	err = err ? err : w.error;
+	err = mm_lost_by(w.mm, err ? err : w.error);
 	hmm_trace(resolve, w.mm, range->start, range->last, err);
 	return err;
 }

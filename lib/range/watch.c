@@ -145,7 +145,7 @@ int range_watch(struct hmm_range *range, uint64_t timeout_ns)
 		deadline_pause(round);
 	}
 	/* The error says where the time went, as that of hmm_range_fault() does. */
-	return err == -ETIME && changed ? -EBUSY : err;
+	return err == -ETIME && changed ? -EBUSY : mm_lost_by(mm, err);
 }
 
 int hmm_range_watch(struct hmm_range *range, uint64_t timeout_ns)

@@ -18,6 +18,7 @@
 #include "base/nocancel.h"
 #include "base/number.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define SLAB_BYTES (64 * 1024UL)
@@ -198,8 +199,9 @@ static void die(struct hmm_regcache *c, struct entry *e)
 int entry_reg(struct hmm_regcache *c, struct entry *e)
 {
 	DEBUG_PROGRAM;
+	const int ret = c->ops.reg(&e->r, c->priv);
 
-	return c->ops.reg(&e->r, c->priv);
+	return ret > 0 ? -EINVAL : ret;
 }
 
 void entry_dereg(struct hmm_regcache *c, struct entry *e)

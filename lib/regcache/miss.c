@@ -87,7 +87,7 @@ static int all_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		int err = vma_lookup_unnamed(mm_vmas(mm), start, &vma);
 
 		if (err && err != -ENOENT)
-			return err;
+			return mm_lost_by(mm, err);
 		if (err || vma.start > start)
 			return -EFAULT;
 	}

@@ -8,6 +8,8 @@
 #include "space/space.h"
 #include "base/log.h"
 
+#include <errno.h>
+
 void mm_lost(struct hmm_mm *mm)
 {
 	if (atomic_exchange(&mm->lost, 1))
@@ -17,4 +19,12 @@ void mm_lost(struct hmm_mm *mm)
 		log_say(HMM_LOG_ERROR, "the program closed descriptors of the library (closefrom, "
 				       "close_range): the "
 				       "address space is let go of. Attach after closing.");
+}
+
+int mm_lost_by(struct hmm_mm *mm, int err)
+{
+	if (err != -EBADF)
+		return err;
+	mm_lost(mm);
+	return -ESRCH;
 }

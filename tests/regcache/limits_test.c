@@ -171,6 +171,16 @@ static void the_device_has_a_limit(void **state)
 }
 
 /* Memory that the library has registered already costs no map entry. */
+static void an_answer_that_is_no_error_is_refused(void **state)
+{
+	struct hmm_registration *r;
+
+	buffers_open(NULL);
+	g.fails = 1; /* as a count of what was done */
+	assert_int_equal(hmm_regcache_get(g.cache, at(p[0]), BYTES, 0, HMM_FOREVER, &r), -EINVAL);
+	buffers_close();
+}
+
 static void map_entries_have_a_limit(void **state)
 {
 	const struct hmm_regcache_options o = { .size = sizeof(o), .max_map_entries = 1 };
@@ -217,6 +227,7 @@ int main(void)
 		cmocka_unit_test(pinned_bytes_have_a_limit),
 		cmocka_unit_test(the_limit_is_that_of_locked_memory),
 		cmocka_unit_test(the_device_has_a_limit),
+		cmocka_unit_test(an_answer_that_is_no_error_is_refused),
 		cmocka_unit_test(map_entries_have_a_limit),
 		cmocka_unit_test(a_cache_of_many_ends_old_ones),
 	};

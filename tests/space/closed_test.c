@@ -224,6 +224,32 @@ static void *fault_for_ever(void *arg)
 	return NULL;
 }
 
+/* Whatever call comes first notices that, not the pump. */
+static int call_at_once(void)
+{
+	uint64_t pfn = 0;
+	struct hmm_range range;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	range = (struct hmm_range){ .size = sizeof(range),
+				    .notifier = s.ni,
+				    .start = (uintptr_t)s.p,
+				    .end = (uintptr_t)s.p + PAGE,
+				    .hmm_pfns = &pfn,
+				    .default_flags = HMM_PFN_REQ_FAULT };
+	REQUIRE(!syscall(SYS_close_range, 3, ~0U, 0));
+	REQUIRE(hmm_range_watch(&range, HMM_FOREVER) == -ESRCH);
+	REQUIRE(hmm_range_fault(&range, HMM_FOREVER) == -ESRCH);
+	return 0;
+}
+
+static void a_call_that_meets_closed_descriptors_says_that_the_space_is_gone(void **state)
+{
+	(void)state;
+	in_child(call_at_once);
+}
+
 static void a_cancelled_thread_leaves_no_lock_held(void **state)
 {
 	struct space s;
@@ -258,6 +284,7 @@ int main(void)
 		cmocka_unit_test(what_is_polled_in_the_place_of_ours_is_not_read),
 		cmocka_unit_test(another_userfaultfd_in_the_place_of_ours_is_recognised),
 		cmocka_unit_test(a_probe_that_says_neither_yes_nor_no_is_not_believed),
+		cmocka_unit_test(a_call_that_meets_closed_descriptors_says_that_the_space_is_gone),
 		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_held),
 	};
 
