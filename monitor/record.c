@@ -154,10 +154,13 @@ static void make_room(void)
 
 		if (!r)
 			return;
+		/* One that an invalidation has made DEAD meanwhile is with the deliverer already. */
 		state = atomic_load(&r->state);
-		r->evict = atomic_compare_exchange_strong(&r->state, &state, RECORD_DEAD);
-		if (r->evict)
-			deliver_push(r);
+		if (state == RECORD_DEAD ||
+		    !atomic_compare_exchange_strong(&r->state, &state, RECORD_DEAD))
+			continue;
+		r->evict = true;
+		deliver_push(r);
 	}
 }
 

@@ -233,6 +233,11 @@ void files_sweep_all(struct hmm_mm *mm)
 	while (stale_ranges_wait(mm->files));
 }
 
+int files_tell(struct hmm_mm *mm, uint64_t deadline)
+{
+	return stale_undelivered(mm) ? sweep(mm, deadline) : 0;
+}
+
 static bool has_file(const struct hmm_vma *vma)
 {
 	return vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX ||

@@ -66,5 +66,7 @@ bool mapping_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end);
  * this after its checks and before it looks at the sequence.
  */
 bool stale_undelivered(struct hmm_mm *mm);
+/* Invalidates those that nobody is about to invalidate. 0; -ETIME. */
+int files_tell(struct hmm_mm *mm, uint64_t deadline);
 
 #endif

@@ -300,14 +300,18 @@ void mapping_gc_some_locked(struct hmm_mm *mm, uint64_t *at, unsigned int mappin
 }
 
 /*
- * Is nothing left of the mapping? `any`: a part of it is registered. Of a file's mapping only
- * chunks may be registered; the unmapping of the rest raises no event, and no translation of the
- * rest exists. So a mapping goes with its last registered part. Other memory is registered in whole
- * VMAs: while any of it is registered it is mapped.
+ * Is nothing left of the mapping, and is that told of? `any`: a part of it is registered. Of a
+ * file's mapping only chunks may be registered; the unmapping of the rest raises no event. Other
+ * memory is registered in whole VMAs: while any of it is registered it is mapped. Where a part
+ * counts as registered and nothing is mapped, the mapping has gone without an event: it is a stale
+ * range from now on, as what comes there next is not compared with it any more.
  */
 static bool has_gone(struct hmm_mm *mm, const struct mapping *s, bool any)
 {
-	return !any || (s->file && !partly_mapped(mm, s));
+	if (!any)
+		return true;
+	return s->file && !partly_mapped(mm, s) &&
+	       stale_range_defer_locked(mm->files, s->node.start, s->node.end);
 }
 
 bool mapping_gc_range_locked(struct hmm_mm *mm, uint64_t start, uint64_t end)

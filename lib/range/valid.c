@@ -154,6 +154,8 @@ int range_check_until(const struct hmm_range *range, unsigned int checks, uint64
 			err = mm_refused();
 		if (err)
 			return err;
+		/* What has been left to the next call is left to this one. */
+		files_tell(mm, deadline);
 		/* When it has just become quiet the next look tells. */
 		if (!(is_quiet && !was_quiet) && deadline_passed(deadline))
 			return -ETIME;

@@ -75,6 +75,7 @@ struct hint {
 #define ENTRY_DEAD 4ULL
 #define ENTRY_REF 0x100ULL
 #define ENTRY_REFS(state) ((state) / ENTRY_REF & 0xffffff)
+#define ENTRY_REFS_MAX 0x800000ULL /* from then on it is handed out no more */
 #define ENTRY_HIT 0x100000000ULL
 #define ENTRY_HITS(state) ((state) / ENTRY_HIT)
 
@@ -181,6 +182,8 @@ static inline bool entry_take(struct hmm_regcache *c, struct entry *e)
 		if (!(was & ENTRY_LIVE) && !(hmm_mutation(HMM_MUTATION_CACHE_UNDEAD) &&
 					     was & ENTRY_DEAD && ENTRY_REFS(was)))
 			return false;
+		if (__builtin_expect(ENTRY_REFS(was) >= ENTRY_REFS_MAX, 0))
+			return false;
 	} while (!atomic_compare_exchange_weak(&e->state, &was, was + ENTRY_REF + ENTRY_HIT));
 	entry_count_out(c, e, was);
 	return true;
@@ -277,6 +280,14 @@ int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline);
 void room_give(struct hmm_regcache *c, uint64_t bytes);
 /* Ends an idle registration, or waits until one has ended. False: there is none. */
 bool room_evict(struct hmm_regcache *c, uint64_t deadline);
+/*
+ * Are more bytes idle than max_bytes? The count may be below 0 for a moment: another thread takes
+ * an entry before the one that has put it counts it.
+ */
+static inline bool room_is_over(const struct hmm_regcache *c)
+{
+	return (int64_t)atomic_load(&c->idle) > (int64_t)c->limits.max_bytes;
+}
 /* Ends idle ones until they fit into max_bytes. */
 void room_trim(struct hmm_regcache *c);
 

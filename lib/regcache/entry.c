@@ -225,7 +225,6 @@ static void end(struct hmm_regcache *c, struct entry *e)
 {
 	HMM_NO_CANCEL;
 
-	atomic_fetch_add(&c->ending, 1);
 	entry_unwatch(e);
 	if (!e->ended)
 		entry_dereg(c, e);
@@ -298,19 +297,23 @@ bool entry_put(struct hmm_regcache *c, struct entry *e)
 	const uint64_t was = atomic_fetch_sub(&e->state, ENTRY_REF);
 
 	if (ENTRY_REFS(was) == 1) {
+		atomic_fetch_add(&c->ending, 1);
 		end(c, e);
 		return false;
 	}
 	if (__builtin_expect(was & ENTRY_DEAD, 0) && atomic_load(&c->undead))
 		entry_reap(c);
-	return c->limits.max_bytes && was & ENTRY_LIVE && ENTRY_REFS(was) == 2 &&
-	       atomic_fetch_add(&c->idle, bytes) + bytes > c->limits.max_bytes;
+	if (!c->limits.max_bytes || !(was & ENTRY_LIVE) || ENTRY_REFS(was) != 2)
+		return false;
+	atomic_fetch_add(&c->idle, bytes);
+	return room_is_over(c);
 }
 
 void entry_put_locked(struct entry *e, struct doomed *doomed)
 {
 	if (ENTRY_REFS(atomic_fetch_sub(&e->state, ENTRY_REF)) != 1)
 		return;
+	atomic_fetch_add(&e->cache->ending, 1);
 	e->next = doomed->first;
 	doomed->first = e;
 }
@@ -392,8 +395,10 @@ void entries_end(struct hmm_regcache *c)
 		for (size_t i = 0; i < s->n; i++) {
 			struct entry *e = &s->entry[i];
 
-			if (ENTRY_REFS(atomic_load(&e->state)))
-				end(c, e);
+			if (!ENTRY_REFS(atomic_load(&e->state)))
+				continue;
+			atomic_fetch_add(&c->ending, 1);
+			end(c, e);
 		}
 	}
 }

@@ -183,8 +183,11 @@ static int reg(struct hmm_regcache *c, struct entry *e, bool evicts, uint64_t *d
 	do
 		ret = entry_reg(c, e);
 	while ((ret == -ENOMEM || ret == -ENOBUFS) && evicts && room_evict(c, *deadline));
-	if (*deadline)
-		*deadline += clock_ns() - began;
+	if (*deadline) {
+		const uint64_t spent = clock_ns() - began;
+
+		*deadline = *deadline > UINT64_MAX - spent ? UINT64_MAX : *deadline + spent;
+	}
 	return ret == -ENOBUFS ? -ENOMEM : ret;
 }
 

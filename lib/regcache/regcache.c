@@ -55,6 +55,7 @@ static int take_limits(struct hmm_regcache_options *o, const struct hmm_regcache
 		o->max_entries = ENTRIES;
 	if (!o->max_pinned)
 		o->max_pinned = most_pinned();
+	o->max_bytes = min64(o->max_bytes, INT64_MAX);
 	if (!o->max_merge)
 		o->max_merge = MERGE;
 	o->align = max64(o->align, page);

@@ -11,8 +11,10 @@
 #include "base/number.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #define SAMPLE 256
+#define TRIES 3
 
 static bool is_idle(const struct entry *e)
 {
@@ -56,24 +58,29 @@ static bool evict_locked(struct hmm_regcache *c, struct doomed *doomed)
 	return true;
 }
 
-/* Has no room; ends something, or waits for another thread that does. False: nothing ends. */
-static bool make_room(struct hmm_regcache *c, uint64_t deadline, struct doomed *doomed)
+/*
+ * Has no room; ends something, or waits for another thread that does. 0; -ENOSPC: nothing ends;
+ * -ETIME.
+ */
+static int make_room(struct hmm_regcache *c, uint64_t deadline, struct doomed *doomed)
 {
 	entry_reap_locked(c, doomed);
 	if (doomed->first || evict_locked(c, doomed))
-		return true;
-	return atomic_load(&c->ending) && !deadline_cond_wait(&c->changed, &c->lock, deadline);
+		return 0;
+	return atomic_load(&c->ending) ? deadline_cond_wait(&c->changed, &c->lock, deadline)
+				       : -ENOSPC;
 }
 
 int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline)
 {
+	unsigned int tries = 0;
 	bool fits = false;
 	bool full = false;
-	bool more = true;
+	int err = 0;
 
 	if (bytes > c->limits.max_pinned)
 		return -ENOMEM;
-	while (!fits && more) {
+	while (!fits && !err) {
 		struct doomed doomed = { NULL, 0 };
 
 		pthread_mutex_lock(&c->lock);
@@ -83,12 +90,17 @@ int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline)
 			c->registered++;
 			atomic_fetch_add(&c->pinned, bytes);
 		} else {
-			more = make_room(c, deadline, &doomed);
+			err = make_room(c, deadline, &doomed);
 		}
 		pthread_mutex_unlock(&c->lock);
 		entry_end_all(c, &doomed);
+		/* A thread that has just put the last reference has not said yet that it ends. */
+		if (err == -ENOSPC && tries++ < TRIES) {
+			sched_yield();
+			err = 0;
+		}
 	}
-	return fits ? 0 : full ? -ENOSPC : -ENOMEM;
+	return err != -ENOSPC ? err : full ? -ENOSPC : -ENOMEM;
 }
 
 void room_give(struct hmm_regcache *c, uint64_t bytes)
@@ -106,7 +118,7 @@ bool room_evict(struct hmm_regcache *c, uint64_t deadline)
 	bool more;
 
 	pthread_mutex_lock(&c->lock);
-	more = make_room(c, deadline, &doomed);
+	more = !make_room(c, deadline, &doomed);
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);
 	return more;
@@ -118,7 +130,7 @@ void room_trim(struct hmm_regcache *c)
 	struct doomed doomed = { NULL, 0 };
 
 	pthread_mutex_lock(&c->lock);
-	while (atomic_load(&c->idle) > c->limits.max_bytes && evict_locked(c, &doomed))
+	while (room_is_over(c) && evict_locked(c, &doomed))
 		;
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);

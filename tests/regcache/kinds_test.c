@@ -292,6 +292,76 @@ static void strict_hits(void **state)
 	registrar_close(&g);
 }
 
+/* Linux's own segment of that many bytes, gone when it is detached. */
+static int segment(size_t bytes)
+{
+	int id = shmget(IPC_PRIVATE, bytes, IPC_CREAT | 0600);
+
+	assert_true(id >= 0);
+	return id;
+}
+
+static void attach_over(char *p, size_t bytes)
+{
+	int id = segment(bytes);
+
+	assert_ptr_equal(shmat(id, p, SHM_REMAP), p);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+/*
+ * The kernel tells nobody of the segment that comes, so nobody of what replaces it. What a check
+ * registers must not be joined with what is registered around it.
+ */
+static void a_page_in_the_middle_that_went_without_an_event(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .flags = HMM_REGCACHE_STRICT };
+	char *p = buffer(64 * PAGE);
+
+	registrar_open(&g, &o);
+	assert_false(hits(&g, p + 23 * PAGE, 9 * PAGE));
+	assert_true(hits(&g, p + 23 * PAGE, 9 * PAGE));
+	attach_over(p + 30 * PAGE, PAGE);
+	assert_ptr_equal(
+		mmap(p + 30 * PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		p + 30 * PAGE);
+	paint(p + 30 * PAGE, PAGE);
+	/* get() compares what is registered with what is mapped */
+	assert_false(hits(&g, p + 23 * PAGE, 9 * PAGE));
+	assert_false(hits(&g, p, 64 * PAGE));
+	registrar_close(&g);
+	munmap(p, 64 * PAGE);
+}
+
+/* The record of a file's mapping is given up while a part of it counts as registered. */
+static void a_file_that_went_without_an_event(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .flags = HMM_REGCACHE_STRICT };
+	int fd = memfd_create("shared", MFD_CLOEXEC);
+	char *p = buffer(64 * PAGE);
+
+	assert_int_equal(ftruncate(fd, 13 * PAGE), 0);
+	assert_ptr_equal(mmap(p, 13 * PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0), p);
+	assert_ptr_equal(
+		mmap(p + 4 * PAGE, 3 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		p + 4 * PAGE);
+	attach_over(p + 11 * PAGE, 2 * PAGE);
+	paint(p, 13 * PAGE);
+	registrar_open(&g, &o);
+	hits(&g, p + 7 * PAGE, 3 * PAGE);
+	attach_over(p + 3 * PAGE, 7 * PAGE);
+	assert_ptr_equal(
+		mmap(p + 10 * PAGE, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		p + 10 * PAGE);
+	paint(p + 3 * PAGE, 8 * PAGE);
+	hits(&g, p + 4 * PAGE, 2 * PAGE);
+	hits(&g, p + 7 * PAGE, 2 * PAGE);
+	hits(&g, p + 7 * PAGE, 2 * PAGE);
+	registrar_close(&g);
+	munmap(p, 64 * PAGE);
+	close(fd);
+}
+
 static void what_another_userfaultfd_has(void **state)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -381,6 +451,8 @@ int main(void)
 		cmocka_unit_test(private_files),
 		cmocka_unit_test(system_v_segments),
 		cmocka_unit_test(strict_hits),
+		cmocka_unit_test(a_page_in_the_middle_that_went_without_an_event),
+		cmocka_unit_test(a_file_that_went_without_an_event),
 		cmocka_unit_test(what_another_userfaultfd_has),
 		cmocka_unit_test(what_the_kernel_has_mapped),
 		cmocka_unit_test(what_may_not_be_read),

@@ -171,6 +171,61 @@ static void the_device_has_a_limit(void **state)
 }
 
 /* Memory that the library has registered already costs no map entry. */
+/* 0: before the first; 1: it waits; 2: none waits any more */
+struct slow {
+	_Atomic int state;
+};
+
+static void slow_dereg(struct hmm_registration *r, void *priv)
+{
+	struct slow *s = priv;
+
+	if (s->state == 2)
+		return;
+	s->state = 1;
+	while (s->state == 1)
+		usleep(1000);
+}
+
+static int any_reg(struct hmm_registration *r, void *priv)
+{
+	return 0;
+}
+
+static void *flush_cache(void *cache)
+{
+	hmm_regcache_flush(cache);
+	return NULL;
+}
+
+/* A registration is ending: the time is what is short, not the room. */
+static void who_waits_for_room_says_so(void **state)
+{
+	const struct hmm_regcache_ops ops = { .size = sizeof(ops),
+					      .reg = any_reg,
+					      .dereg = slow_dereg };
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_entries = 1 };
+	struct slow s = { .state = 0 };
+	struct hmm_regcache *cache;
+	struct hmm_registration *r;
+	pthread_t thread;
+
+	buffers_open(NULL);
+	assert_int_equal(hmm_regcache_create(g.mm, &ops, &o, &s, &cache), 0);
+	assert_int_equal(hmm_regcache_get(cache, at(p[0]), PAGE, 0, LONG_NS, &r), 0);
+	hmm_regcache_put(cache, r);
+	assert_int_equal(pthread_create(&thread, NULL, flush_cache, cache), 0);
+	while (s.state != 1)
+		usleep(1000);
+	assert_int_equal(hmm_regcache_get(cache, at(p[1]), PAGE, 0, 20000000, &r), -ETIME);
+	s.state = 2;
+	pthread_join(thread, NULL);
+	assert_int_equal(hmm_regcache_get(cache, at(p[1]), PAGE, 0, UINT64_MAX, &r), 0);
+	hmm_regcache_put(cache, r);
+	hmm_regcache_destroy(cache);
+	buffers_close();
+}
+
 static void an_answer_that_is_no_error_is_refused(void **state)
 {
 	struct hmm_registration *r;
@@ -227,6 +282,7 @@ int main(void)
 		cmocka_unit_test(pinned_bytes_have_a_limit),
 		cmocka_unit_test(the_limit_is_that_of_locked_memory),
 		cmocka_unit_test(the_device_has_a_limit),
+		cmocka_unit_test(who_waits_for_room_says_so),
 		cmocka_unit_test(an_answer_that_is_no_error_is_refused),
 		cmocka_unit_test(map_entries_have_a_limit),
 		cmocka_unit_test(a_cache_of_many_ends_old_ones),
