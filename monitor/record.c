@@ -154,7 +154,7 @@ static void make_room(void)
 
 		if (!r)
 			return;
-		/* One that an invalidation has made DEAD meanwhile is with the deliverer already. */
+		/* What an invalidation has made DEAD meanwhile, the deliverer has already. */
 		state = atomic_load(&r->state);
 		if (state == RECORD_DEAD ||
 		    !atomic_compare_exchange_strong(&r->state, &state, RECORD_DEAD))
