@@ -53,7 +53,8 @@ struct hmm_registration {
  *
  * Both are called by threads that call the cache, never by a thread that unmaps memory, and with no
  * lock of the library held that an unmapping thread could wait for. They may block, allocate and
- * free memory. They must not call the same cache.
+ * free memory. They must not call the same cache, and must return: no longjmp(), no pthread_exit().
+ * @reg sets @device and changes nothing else of @r.
  * Since: 0.1.
  */
 struct hmm_regcache_ops {
@@ -72,7 +73,8 @@ struct hmm_regcache_ops {
  *	out all the same
  * @HMM_REGCACHE_HIT: get: only what is cached, -ENOENT if nothing is; @reg is not called
  * @HMM_REGCACHE_STRICT: create: every hit asks for HMM_CHECK_VMA as well, which sees what raises no
- *	event: mprotect, shmat() with SHM_REMAP over the memory, remap_file_pages()
+ *	event: mprotect, shmat() with SHM_REMAP over the memory, remap_file_pages(). It does not see
+ *	guard pages that were put there and taken away (MADV_GUARD_INSTALL)
  * @HMM_REGCACHE_CHILD: create: a forked child may use the cache too: everything is registered
  *	once and nothing is kept. Without it the child gets -ESRCH
  * @HMM_REGCACHE_FORK: create: a fork through libc invalidates every registration. A raw one does
