@@ -11,6 +11,7 @@ void lines_init(struct lines *l, int fd)
 	l->at = 0;
 	l->start = 0;
 	l->filled = 0;
+	l->err = 0;
 }
 
 static ssize_t fill(struct lines *l)
@@ -23,6 +24,8 @@ static ssize_t fill(struct lines *l)
 	do {
 		n = pread(l->fd, l->buf + l->filled, sizeof(l->buf) - 1 - l->filled, l->at);
 	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		l->err = -errno;
 	if (n > 0) {
 		l->filled += (size_t)n;
 		l->at += n;

@@ -12,6 +12,7 @@ struct lines {
 	off_t at;     /* where the next read begins; the descriptor's own position is not changed */
 	size_t start; /* where the next line begins in buf */
 	size_t filled;
+	int err; /* -errno of a read that failed */
 	char buf[8192];
 };
 

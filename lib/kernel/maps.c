@@ -76,5 +76,6 @@ int vma_maps_lookup(int maps_fd, uint64_t addr, struct vma_raw *raw)
 		parse(line, raw);
 		return 0;
 	}
-	return -ENOENT;
+	/* A file that cannot be read does not say that nothing is mapped. */
+	return lines.err ? lines.err : -ENOENT;
 }

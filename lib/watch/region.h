@@ -45,7 +45,7 @@ int region_ask(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uin
  * becomes that VMA. `around` is the mapping (lib/files) that was remembered there. False, too, when
  * the pump is at work. Makes three system calls: to ask whether some userfaultfd has the VMA, for
  * the VMA, and to register it again, which fails if it is not ours. Without asynchronous
- * write-protection memory that is not registered stands if a VMA is there.
+ * write-protection a file's mapping cannot be registered, and stands if it is there.
  */
 bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct itree_node *around,
 		   struct hmm_vma *vma);

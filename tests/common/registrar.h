@@ -110,12 +110,22 @@ static const struct hmm_regcache_ops registrar_ops = {
 	.dereg = registrar_dereg,
 };
 
-static inline void registrar_open(struct registrar *g, const struct hmm_regcache_options *o)
+/* flags: HMM_MM_* */
+static inline void registrar_open_with(struct registrar *g, const struct hmm_regcache_options *o,
+				       uint32_t flags)
 {
+	struct hmm_mm_options space = HMM_MM_OPTIONS_INIT;
+
+	space.flags = flags;
 	memset(g, 0, sizeof(*g));
 	pthread_mutex_init(&g->lock, NULL);
-	assert_int_equal(hmm_mm_attach(NULL, &g->mm), 0);
+	assert_int_equal(hmm_mm_attach(&space, &g->mm), 0);
 	assert_int_equal(hmm_regcache_create(g->mm, &registrar_ops, o, g, &g->cache), 0);
+}
+
+static inline void registrar_open(struct registrar *g, const struct hmm_regcache_options *o)
+{
+	registrar_open_with(g, o, 0);
 }
 
 static inline void registrar_close(struct registrar *g)

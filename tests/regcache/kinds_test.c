@@ -313,12 +313,12 @@ static void attach_over(char *p, size_t bytes)
  * The kernel tells nobody of the segment that comes, so nobody of what replaces it. What a check
  * registers must not be joined with what is registered around it.
  */
-static void a_page_in_the_middle_that_went_without_an_event(void **state)
+static void replace_the_middle(uint32_t flags)
 {
 	const struct hmm_regcache_options o = { .size = sizeof(o), .flags = HMM_REGCACHE_STRICT };
 	char *p = buffer(64 * PAGE);
 
-	registrar_open(&g, &o);
+	registrar_open_with(&g, &o, flags);
 	assert_false(hits(&g, p + 23 * PAGE, 9 * PAGE));
 	assert_true(hits(&g, p + 23 * PAGE, 9 * PAGE));
 	attach_over(p + 30 * PAGE, PAGE);
@@ -331,6 +331,12 @@ static void a_page_in_the_middle_that_went_without_an_event(void **state)
 	assert_false(hits(&g, p, 64 * PAGE));
 	registrar_close(&g);
 	munmap(p, 64 * PAGE);
+}
+
+static void a_page_in_the_middle_that_went_without_an_event(void **state)
+{
+	replace_the_middle(0);
+	replace_the_middle(HMM_MM_NO_WP_ASYNC | HMM_MM_NO_PAGEMAP_SCAN);
 }
 
 /* The record of a file's mapping is given up while a part of it counts as registered. */

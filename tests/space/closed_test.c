@@ -225,13 +225,13 @@ static void *fault_for_ever(void *arg)
 }
 
 /* Whatever call comes first notices that, not the pump. */
-static int call_at_once(void)
+static int call_at_once_with(uint32_t flags)
 {
 	uint64_t pfn = 0;
 	struct hmm_range range;
 	struct space s;
 
-	space_open(&s, 4, 0);
+	space_open(&s, 4, flags);
 	range = (struct hmm_range){ .size = sizeof(range),
 				    .notifier = s.ni,
 				    .start = (uintptr_t)s.p,
@@ -244,10 +244,23 @@ static int call_at_once(void)
 	return 0;
 }
 
+static int call_at_once(void)
+{
+	return call_at_once_with(0);
+}
+
+/* There the mappings are read as text. */
+static int call_at_once_reduced(void)
+{
+	return call_at_once_with(HMM_MM_NO_WP_ASYNC | HMM_MM_NO_PAGEMAP_SCAN |
+				 HMM_MM_NO_PROCMAP_QUERY);
+}
+
 static void a_call_that_meets_closed_descriptors_says_that_the_space_is_gone(void **state)
 {
 	(void)state;
 	in_child(call_at_once);
+	in_child(call_at_once_reduced);
 }
 
 static void a_cancelled_thread_leaves_no_lock_held(void **state)
