@@ -79,11 +79,13 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 			region_forget(mm, start, end);
 	} else if (!mm_wp_async(mm)) {
 		/*
-		 * Without asynchronous write-protection files cannot be registered. Their
-		 * translations are TRANSIENT, and the page table says whether they still hold.
+		 * Without asynchronous write-protection files cannot be registered, and System V
+		 * segments are used once. Their translations are TRANSIENT, and the page table says
+		 * whether they still hold.
 		 */
 		stands = !vma_lookup_unnamed(&mm->vmas, start, vma) &&
-			 (vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX);
+			 (vma->kind == HMM_VMA_FILE || vma->kind == HMM_VMA_DAX ||
+			  vma->kind == HMM_VMA_SYSV);
 	}
 	pthread_mutex_unlock(&mm->region_lock);
 	return stands;

@@ -64,8 +64,10 @@ int program_find(const char *name, char *path)
 	int ret;
 
 	if (strchr(name, '/')) {
-		snprintf(path, PATH_MAX, "%s", name);
-		return strlen(name) < PATH_MAX ? usable(name) : -ENOENT;
+		if (strlen(name) >= PATH_MAX)
+			return -ENOENT;
+		strcpy(path, name);
+		return usable(path);
 	}
 	ret = *name ? find_in_path(name, path) : -ENOENT;
 	if (!ret || !*name || own_folder(own, sizeof(own)))
