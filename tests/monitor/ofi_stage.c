@@ -70,7 +70,8 @@ static int reg(uint64_t addr, uint64_t len, uint64_t *id, void *arg)
 
 	(void)len;
 	(void)arg;
-	*id = *(volatile uint64_t *)(uintptr_t)addr;
+	/* It may begin anywhere. */
+	memcpy(id, (const void *)(uintptr_t)addr, sizeof(*id));
 	atomic_fetch_add(&stage_pins, 1);
 	if (after)
 		after();

@@ -241,6 +241,8 @@ static int call_at_once_with(uint32_t flags)
 	REQUIRE(!syscall(SYS_close_range, 3, ~0U, 0));
 	REQUIRE(hmm_range_watch(&range, HMM_FOREVER) == -ESRCH);
 	REQUIRE(hmm_range_fault(&range, HMM_FOREVER) == -ESRCH);
+	hmm_interval_notifier_remove(s.ni);
+	hmm_mm_detach(s.mm);
 	return 0;
 }
 
