@@ -20,6 +20,8 @@ extern "C" {
  * @HMM_UNSEEN: nothing tells of it; the program must, by hmm_mm_note() and its kin
  * @HMM_NOT_MIRRORED: memory of this kind is never cached by a device here: each use looks anew
  * @HMM_NOT_APPLICABLE: the operation does not exist for this kind
+ * @HMM_EXACT: the kernel's log has it before it takes effect, and every validity call reads that by
+ *	loads alone; callbacks run soon after. See enum hmm_provider
  *
  * Since: 0.1.
  */
@@ -29,6 +31,7 @@ enum hmm_guarantee {
 	HMM_UNSEEN,
 	HMM_NOT_MIRRORED,
 	HMM_NOT_APPLICABLE,
+	HMM_EXACT,
 };
 
 /**

@@ -13,6 +13,26 @@ extern "C" {
 #endif
 
 /**
+ * enum hmm_provider - what shows changes of an address space
+ * @HMM_PROVIDER_AUTO: what the environment variable LIBHMM_PROVIDER says (uffd, bpf, both); without
+ *	it both where hmm-watchd(8) runs, else uffd
+ * @HMM_PROVIDER_UFFD: userfaultfd. Needs no privilege; mirrored ranges are registered
+ * @HMM_PROVIDER_BPF: tracing programs in the kernel write a log that validity reads by loads alone.
+ *	They see every change that the kernel's own drivers are told of. Nothing is registered: munmap
+ *	does not wait, and callbacks run soon after a change instead of before it
+ * @HMM_PROVIDER_BOTH: userfaultfd for what it shows, the log for all else
+ *
+ * hmm-coherence(7) has the table of each.
+ * Since: 0.1.
+ */
+enum hmm_provider {
+	HMM_PROVIDER_AUTO,
+	HMM_PROVIDER_UFFD,
+	HMM_PROVIDER_BPF,
+	HMM_PROVIDER_BOTH,
+};
+
+/**
  * struct hmm_mm_options - how to attach
  * @size: sizeof(struct hmm_mm_options); the structure may grow, see hmm(7)
  * @flags: HMM_MM_*
@@ -26,6 +46,8 @@ extern "C" {
  * @max_regions: how many map entries of the process registration may take; 0 is half of
  *	vm.max_map_count. A mapping takes one. A run of chunks of a file (HMM_MM_FILE_CHUNKS) cuts
  *	its mapping in up to three and takes two
+ * @provider: enum hmm_provider
+ * @reserved: 0
  *
  * Since: 0.1.
  */
@@ -38,6 +60,8 @@ struct hmm_mm_options {
 	int32_t maps_fd;
 	int32_t pump_priority;
 	uint32_t max_regions;
+	uint32_t provider;
+	uint32_t reserved;
 };
 
 /**
@@ -66,7 +90,7 @@ struct hmm_mm_options {
  */
 #define HMM_MM_OPTIONS_INIT                                                                        \
 	{                                                                                          \
-		sizeof(struct hmm_mm_options), 0, 0, -1, -1, -1, 0, 0                              \
+		sizeof(struct hmm_mm_options), 0, 0, -1, -1, -1, 0, 0, 0, 0                        \
 	}
 
 /**
@@ -134,6 +158,11 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @descriptors: how many are open for mirrored files, by all spaces of the process together
  * @thp_size: bytes of a transparent huge page; 0 for none
  * @max_regions: map entries that registration may take
+ * @provider: enum hmm_provider that is in use, never HMM_PROVIDER_AUTO
+ * @provider_error: 0; or a negative errno: why no log of the kernel's could be had
+ * @anchored: the log comes from the kernel's own notifiers, so each event has the kernel's own range
+ * @log_records: records that were read from the log
+ * @log_resets: how often records may have been lost, and everything was invalidated
  *
  * Since: 0.1.
  */
@@ -154,6 +183,11 @@ struct hmm_mm_info {
 	uint32_t descriptors;
 	uint64_t thp_size;
 	uint64_t max_regions;
+	uint32_t provider;
+	int32_t provider_error;
+	bool anchored;
+	uint64_t log_records;
+	uint64_t log_resets;
 };
 
 /**
