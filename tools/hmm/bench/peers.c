@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../exec/exec.h"
+#include "../program.h"
 #include "../json.h"
 #include "bench.h"
 
