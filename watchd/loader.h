@@ -25,7 +25,11 @@ struct watch_site {
 /*
  * The descriptors of a watched space. All are close-on-exec. `links` is a socket in whose queue the
  * descriptors of all attached programs lie: the programs stay attached while any process holds one
- * of these sockets, whoever loaded them.
+ * of these sockets. Each space has a socket of its own, as a watcher could take out what lies in
+ * the queue.
+ *
+ * A watcher is not trusted. `global` is frozen (BPF_MAP_FREEZE): nobody can write it from user
+ * space, by no descriptor; it would be every other watcher's stale translation.
  */
 struct watch_fds {
 	int log;    /* ring buffer; readable when there are records */
@@ -50,10 +54,17 @@ size_t watch_sites(const struct watch_loader *loader, const struct watch_site **
  * Begins to watch the address space that process `pid` has now. log_bytes: a power of two, at least
  * a page. The caller has checked who asks. -ESRCH: there is no such process, or it has no address
  * space; -ENOSPC: as many spaces are watched as there is room for; -EBUSY: it is watched already
- * and `loader` allows one log a space.
+ * and `loader` allows one log a space; -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in
+ * queues of sockets.
  */
 int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
 	       uint32_t *space);
+/*
+ * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has
+ * another one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has
+ * answered from inside of that space, as the process could have exec'd before watch_open().
+ */
+int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
 /* Ends that; sets `ended` in the space's page. The watcher's descriptors stay legal. */
 void watch_close(struct watch_loader *loader, uint32_t space);
 
