@@ -22,6 +22,8 @@ static const struct command commands[] = {
 	{ "map", "a picture of an address space and what a device holds of it", cmd_map },
 	{ "bench", "measure, each figure beside its baseline", cmd_bench },
 	{ "exec", "run a program whose registration caches cannot be stale", cmd_exec },
+	{ "events", "what becomes invalid in a program's address space, and who does it",
+	  cmd_events },
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
 };
