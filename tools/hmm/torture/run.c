@@ -63,11 +63,14 @@ static int slots_create(struct torture *t)
 /* Finds out what can be forced. Once is enough, as both cycles have the same slots. */
 static void look_around(struct torture *t)
 {
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	struct hmm_coherence_cell cell;
 	unsigned int i, j, w;
 
+	if (!hmm_mm_get_info(t->mm, &info))
+		t->log = info.provider >= HMM_PROVIDER_BPF;
 	t->fork_events = !hmm_coherence(t->mm, HMM_OP_FORK_RAW, HMM_VMA_ANON, &cell) &&
-			 cell.guarantee == HMM_SYNCHRONOUS;
+			 (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_EXACT);
 	for (i = 0; i < t->nslots; i++) {
 		struct hmm_vma vma = { .kind = kind_vma(t->slots[i].kind) };
 
@@ -233,13 +236,21 @@ static void add_stats(struct torture *t)
 	t->stats.overruns += s.overruns;
 }
 
+int torture_attach(const struct torture *t, struct hmm_mm **mm)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+
+	options.provider = t->opt.provider;
+	return hmm_mm_attach(&options, mm);
+}
+
 static int open_space(struct torture *t)
 {
 	int ret = slots_create(t);
 
 	if (ret)
 		return ret;
-	ret = hmm_mm_attach(NULL, &t->mm);
+	ret = torture_attach(t, &t->mm);
 	if (ret) {
 		complain_attach(ret);
 		slots_destroy(t);

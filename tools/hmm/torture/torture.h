@@ -77,6 +77,8 @@ struct options {
 	double seconds; /* 0: the default */
 	uint64_t seed;
 	const char *mutation;
+	const char *provider_name;
+	enum hmm_provider provider;
 	bool json;
 	bool longer;
 };
@@ -110,6 +112,8 @@ struct torture {
 	struct latch latch;
 	enum brake brake;
 	bool fork_events; /* forks raise an event for the library */
+	/* the provider has a log of the kernel's: see OP_EXACT */
+	bool log;
 	bool drilling;
 	_Atomic unsigned int drilled; /* hostile threads that have finished the drill */
 	struct user_counts counts[USERS];
@@ -167,6 +171,8 @@ struct user_arg {
 void *user_main(void *arg);
 void *hostile_main(void *arg);
 
+/* run.c: attaches with the provider that the options name. 0; -errno */
+int torture_attach(const struct torture *t, struct hmm_mm **mm);
 /* run.c: sets up, runs, takes down and looks for leaks. 0; -errno: it could not start. */
 int torture_run(struct torture *t);
 /* watch.c */
