@@ -10,7 +10,8 @@
  *	lost:N, on:N, detached, ended	what the programs say of losses
  *	refuse:N			says -N in the place of a log; first word
  *	garbage				says what makes no sense; first word
- *	go				waits until the tool has read all
+ *	go				waits until the tool has shown all
+ *	unwatched			the third function is there, and cannot be watched; first word
  */
 #include <errno.h>
 #include <poll.h>
@@ -77,6 +78,12 @@ static void put(void)
 	__atomic_store_n(producer(), at + sizeof(record), __ATOMIC_RELEASE);
 }
 
+static void wait_until_read(void)
+{
+	while (__atomic_load_n(consumer(), __ATOMIC_ACQUIRE) != *producer())
+		pause_briefly();
+}
+
 static void unmap(unsigned long start, unsigned long end)
 {
 	last.kind = WATCH_UNMAP;
@@ -130,9 +137,15 @@ static void act(const char *word)
 		global->detached = 1;
 	} else if (!strcmp(word, "ended")) {
 		space->ended = 1;
+	} else if (!strcmp(word, "unwatched")) {
+		/* said already */
 	} else if (!strcmp(word, "go")) {
-		while (__atomic_load_n(consumer(), __ATOMIC_ACQUIRE) != *producer())
-			pause_briefly();
+		wait_until_read();
+		/* The tool takes the second when it has done with what it took before. */
+		last.kind = WATCH_CLEAR;
+		last.flags = WATCH_END;
+		put();
+		wait_until_read();
 	} else {
 		abort();
 	}
@@ -192,6 +205,9 @@ static void fill(struct events_hello *hello, const char *script)
 	for (int i = 0; i < 3; i++) {
 		snprintf(hello->sites[i].name, EVENTS_NAME, "%s", sites[i]);
 		hello->sites[i].attached = i < 2;
+		hello->sites[i].error = i < 2                             ? 0
+					: strncmp(script, "unwatched", 9) ? -ENOENT
+									  : -EINVAL;
 	}
 	ring = share(&fds[0], "log", 2 * PAGE + 2 * BYTES);
 	space = share(&fds[1], "space", PAGE);

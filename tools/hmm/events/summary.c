@@ -70,21 +70,21 @@ static void gaps(const struct watch *w)
 
 	if (t->lost)
 		fprintf(to,
-			"%s%" PRIu64 " more records did not fit in the log and are lost "
-			"(--log-size).%s\n",
+			"%s%" PRIu64 " more records did not fit in the log: lost (--log-size).%s\n",
 			colour(to, RED), t->lost, colour(to, PLAIN));
 	if (t->skipped)
 		fprintf(to,
-			"%" PRIu64 " times the kernel may have skipped a tracing program; "
+			"The kernel may have skipped a tracing program, %" PRIu64 " time%s; "
 			"events may be missing.\n",
-			t->skipped);
+			t->skipped, t->skipped == 1 ? "" : "s");
 	if (t->detached)
 		fprintf(to, "The tracing programs were taken away before the program ended.\n");
 	if (t->unattached)
-		fprintf(to, "%u functions could not be watched; what they change is missing.\n",
-			t->unattached);
+		fprintf(to, "%u function%s could not be watched; what changes there is missing.\n",
+			t->unattached, t->unattached == 1 ? "" : "s");
 	if (t->filtered)
-		fprintf(to, "%" PRIu64 " events are left out as the options ask.\n", t->filtered);
+		fprintf(to, "%" PRIu64 " event%s left out as the options ask.\n", t->filtered,
+			t->filtered == 1 ? " is" : "s are");
 }
 
 static void text(const struct watch *w)
