@@ -11,7 +11,7 @@
  *	refuse:N			says -N in the place of a log; first word
  *	garbage				says what makes no sense; first word
  *	go				waits until the tool has shown all
- *	unwatched			the third function is there, and cannot be watched; first word
+ *	unwatched			the third function cannot be watched; first word
  */
 #include <errno.h>
 #include <poll.h>

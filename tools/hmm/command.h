@@ -45,9 +45,4 @@ extern const char *command_name;
 /* "0.1.0" */
 const char *library_version(char *text, size_t size);
 
-/* Why an address space could not be attached, in words. */
-const char *attach_words(int error);
-/* The same as a complaint. Returns the exit status. */
-int complain_attach(int error);
-
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Which file a program's name stands for, and whether its dynamic linker takes what is preloaded. */
+/* Which file a program's name stands for, and whether its dynamic linker preloads. */
 #ifndef TOOLS_HMM_PROGRAM_H
 #define TOOLS_HMM_PROGRAM_H
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "../child.h"
 #include "../command.h"
 #include "../object.h"
@@ -64,31 +65,11 @@ static int parse_size(const char *text, uint64_t *bytes)
 	return 0;
 }
 
-/* Why a process got no log, in words. */
-static const char *why(int error)
-{
-	switch (error) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-		return "hmm-watchd does not run (see hmm-watchd(8))";
-	case -EPERM:
-	case -EACCES:
-		return "this user may not load tracing programs";
-	case -EOPNOTSUPP:
-		return "this kernel has no BTF or no tracing programs";
-	case -EBUSY:
-		return "the program is watched already";
-	case -EDQUOT:
-		return "this user has as many logs as one may have";
-	}
-	return strerror(-error);
-}
-
 static const char *why_privileged(int error)
 {
 	if (error == -ENOENT)
 		return "libhmm-watch.so is not installed";
-	return error == -ESRCH ? "it has no address space" : why(error);
+	return error == -ESRCH ? "it has no address space" : log_words(error);
 }
 
 /* Where the object listens for is in the environment of the program. 0 or an exit status. */
@@ -174,7 +155,7 @@ static int finish(struct watch *w, const struct asked *asked, char **argv, int s
 
 	if (w->refused)
 		return complain(EXIT_HOST, "'%s' is not run: no log can be had: %s", argv[0],
-				why(w->no_log));
+				log_words(w->no_log));
 	if (w->out.summary)
 		print_summary(w, argv[0], status);
 	if (!w->out.error && (fflush(w->out.to) || ferror(w->out.to)))
@@ -184,7 +165,7 @@ static int finish(struct watch *w, const struct asked *asked, char **argv, int s
 		return shown ?: EXIT_FAILED;
 	}
 	if (w->no_log)
-		complain(EXIT_HOST, "a process was not watched: %s", why(w->no_log));
+		complain(EXIT_HOST, "a process was not watched: %s", log_words(w->no_log));
 	else if (!w->totals.spaces)
 		complain(EXIT_HOST, "'%s' ended before it could be watched", argv[0]);
 	return w->totals.spaces ? shown : shown ?: EXIT_HOST;

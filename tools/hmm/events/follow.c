@@ -34,7 +34,7 @@ static bool fetch(struct source *s)
 	}
 }
 
-/* Who changes memory faster than we read gets no names: what was seen cannot be dated. */
+/* A program that changes memory faster than we read gets no names: a look cannot be dated then. */
 static void look(struct source *s)
 {
 	struct mappings seen = { .pid = s->pid };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Names of mappings. When an event is read the mapping may be gone, and another may be in its place.
- * So the list is what is mapped at the point that the reader of the log has come to:
+ * Names of mappings. When an event is read the mapping may be gone, and another may be in its
+ * place. So the list is what is mapped at the point that the reader of the log has come to:
  *
  *	- An address that is not in it makes us look. The look is of now, which is later: so all
  *	  records that were written until then are fetched, and what they unmap is left out of it.
@@ -52,7 +52,9 @@ static bool insert(struct mappings *m, size_t at, uint64_t start, uint64_t end, 
 	if (!copy)
 		return false;
 	memmove(&m->list[at + 1], &m->list[at], (m->n - at) * sizeof(*m->list));
-	m->list[at] = (struct mapping){ start, end, copy };
+	m->list[at].start = start;
+	m->list[at].end = end;
+	m->list[at].name = copy;
 	m->n++;
 	return true;
 }

@@ -8,6 +8,7 @@
 #include <hmm/hmm.h>
 
 #include "../child.h"
+#include "../attach.h"
 #include "../command.h"
 #include "../object.h"
 #include "../options.h"
@@ -80,7 +81,7 @@ static int find_modules(struct run *r)
 static int attach_error(void)
 {
 	struct hmm_mm *mm = NULL;
-	int ret = hmm_mm_attach(NULL, &mm);
+	int ret = space_attach(&mm);
 
 	hmm_mm_detach(mm);
 	return ret;
@@ -168,6 +169,7 @@ int cmd_exec(int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "report one JSON object", &json },
 		{ "output", 'o', OPTION_STRING, "FILE", "write the report to FILE, not to stderr",
 		  &output },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../child.h"
+#include "../attach.h"
 #include "../command.h"
 #include "../json.h"
 #include "exec.h"

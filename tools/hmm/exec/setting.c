@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../attach.h"
 #include "../command.h"
 #include "../program.h"
 #include "exec.h"
@@ -45,6 +46,9 @@ int set_environment(const struct run *r)
 
 	counters_name(&r->counters, name, sizeof(name));
 	if (setenv("LIBHMM_MONITOR", r->monitor, 1) || setenv("LIBHMM_MONITOR_STATS", name, 1))
+		return complain(EXIT_FAILED, "not enough memory");
+	if (attach_provider != HMM_PROVIDER_AUTO &&
+	    setenv("LIBHMM_PROVIDER", provider_name(attach_provider), 1))
 		return complain(EXIT_FAILED, "not enough memory");
 	return set_preload(r);
 }
