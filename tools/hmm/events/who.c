@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Threads that make changes. Records have numbers of the initial PID namespace: in a container they are
- * shown as they are, as a name that is found by them here would be another's.
+ * Threads that make changes. Records have numbers of the initial PID namespace: in a container they
+ * are shown as they are, as a name that is found by them here would be another's.
  */
 #include "events.h"
 
