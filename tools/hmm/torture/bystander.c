@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include "../attach.h"
 #include "bystander.h"
 
 #include <errno.h>
@@ -157,7 +158,7 @@ static void attach(struct torture *t)
 	struct hmm_mm *mm;
 	struct plot o;
 
-	if (torture_attach(t, &mm))
+	if (space_attach(&mm))
 		return;
 	if (!plot_open(&o, mm)) {
 		plot_fault(&o);
@@ -223,7 +224,7 @@ static int close_everything(struct torture *t)
 	int null;
 	int err;
 
-	if (torture_attach(t, &mm))
+	if (space_attach(&mm))
 		return 0;
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../../../lib/base/mutation.h"
+#include "../attach.h"
 #include "../command.h"
 #include "../options.h"
 #include "../streams.h"
@@ -34,25 +35,6 @@ static char *mutations(void)
 	return fclose(f) ? NULL : text;
 }
 
-static bool take_provider(struct options *opt)
-{
-	static const char *const names[] = {
-		[HMM_PROVIDER_AUTO] = "auto",
-		[HMM_PROVIDER_UFFD] = "uffd",
-		[HMM_PROVIDER_BPF] = "bpf",
-		[HMM_PROVIDER_BOTH] = "both",
-	};
-	unsigned int i;
-
-	for (i = 0; opt->provider_name && i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(opt->provider_name, names[i]))
-			continue;
-		opt->provider = (enum hmm_provider)i;
-		return true;
-	}
-	return !opt->provider_name;
-}
-
 /* 0; -1: the command ends with *status. */
 static int parse(int argc, char **argv, struct options *opt, int *status)
 {
@@ -63,8 +45,7 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 		  &opt->seed, 0, UINT64_MAX },
 		{ "long", 'l', OPTION_FLAG, NULL,
 		  "until 1,000,000 operations and 1,000,000 accepted uses", &opt->longer },
-		{ "provider", 'p', OPTION_STRING, "NAME",
-		  "what shows changes: auto, uffd, bpf or both (auto)", &opt->provider_name },
+		PROVIDER_ROW,
 		{ "break", 'b', OPTION_STRING, "NAME",
 		  "break a rule of the protocol; only in builds with -Dmutations=true",
 		  &opt->mutation },
@@ -81,11 +62,6 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 	free(more);
 	if (first == OPTIONS_EXIT)
 		return -1;
-	if (!take_provider(opt)) {
-		*status = complain(EXIT_INPUT, "no provider '%s': auto, uffd, bpf or both",
-				   opt->provider_name);
-		return -1;
-	}
 	if (first == argc)
 		return 0;
 	*status = complain(EXIT_INPUT, "takes no operand, and '%s' is one", argv[first]);
@@ -102,10 +78,7 @@ static int check_host(void)
 	if (page != HMM_PAGE_SIZE)
 		return complain(EXIT_HOST, "needs pages of 4 KiB, this host's have %ld KiB",
 				page / 1024);
-	ret = torture_attach(&run, &mm);
-	if (ret && run.opt.provider > HMM_PROVIDER_UFFD)
-		return complain(EXIT_HOST, "no provider '%s' here: %s", run.opt.provider_name,
-				strerror(-ret));
+	ret = space_attach(&mm);
 	if (ret)
 		return complain_attach(ret);
 	hmm_mm_detach(mm);

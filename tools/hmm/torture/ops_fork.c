@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../attach.h"
 #include "ops.h"
 #include "peer.h"
 
@@ -40,7 +41,7 @@ static int let_go(const struct op_run *run)
 	/* In the child of a raw clone locks of the C library may be held for ever. */
 	if (run->raw)
 		return CHILD_OK;
-	if (torture_attach(run->t, &anew))
+	if (space_attach(&anew))
 		return CHILD_NOT_ANEW;
 	hmm_mm_detach(anew);
 	return CHILD_OK;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../../../devices/hold/hold.h"
+#include "../attach.h"
 #include "../command.h"
 #include "bystander.h"
 #include "ops.h"
@@ -236,21 +237,13 @@ static void add_stats(struct torture *t)
 	t->stats.overruns += s.overruns;
 }
 
-int torture_attach(const struct torture *t, struct hmm_mm **mm)
-{
-	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
-
-	options.provider = t->opt.provider;
-	return hmm_mm_attach(&options, mm);
-}
-
 static int open_space(struct torture *t)
 {
 	int ret = slots_create(t);
 
 	if (ret)
 		return ret;
-	ret = torture_attach(t, &t->mm);
+	ret = space_attach(&t->mm);
 	if (ret) {
 		complain_attach(ret);
 		slots_destroy(t);

@@ -77,8 +77,6 @@ struct options {
 	double seconds; /* 0: the default */
 	uint64_t seed;
 	const char *mutation;
-	const char *provider_name;
-	enum hmm_provider provider;
 	bool json;
 	bool longer;
 };
@@ -171,8 +169,6 @@ struct user_arg {
 void *user_main(void *arg);
 void *hostile_main(void *arg);
 
-/* run.c: attaches with the provider that the options name. 0; -errno */
-int torture_attach(const struct torture *t, struct hmm_mm **mm);
 /* run.c: sets up, runs, takes down and looks for leaks. 0; -errno: it could not start. */
 int torture_run(struct torture *t);
 /* watch.c */
