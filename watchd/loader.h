@@ -25,8 +25,8 @@ struct watch_site {
 /*
  * The descriptors of a watched space. All are close-on-exec. `links` is a socket in whose queue the
  * descriptors of all attached programs lie: the programs stay attached while any process holds one
- * of these sockets, whoever loaded them. Each space has a socket of its own, as a watcher could take
- * out what lies in the queue.
+ * of these sockets. Each space has a socket of its own, as a watcher could take out what lies in
+ * the queue.
  *
  * A watcher is not trusted. `global` is frozen (BPF_MAP_FREEZE): nobody can write it from user
  * space, by no descriptor; it would be every other watcher's stale translation.
@@ -60,8 +60,8 @@ size_t watch_sites(const struct watch_loader *loader, const struct watch_site **
 int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
 	       uint32_t *space);
 /*
- * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has another
- * one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has
+ * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has
+ * another one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has
  * answered from inside of that space, as the process could have exec'd before watch_open().
  */
 int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
