@@ -616,8 +616,8 @@ int watch_spare(struct watch_loader *l, size_t log_bytes)
 	return find_slot(l, log_bytes, &slot);
 }
 
-/* Runs the program that looks for the process's address space. */
-static int enter(struct watch_loader *l, pid_t pid, uint32_t slot)
+/* Runs the program that looks for the process's address space; asks: and does not enter it. */
+static int look(struct watch_loader *l, pid_t pid, uint32_t slot, bool asks)
 {
 	union bpf_iter_link_info which = { .task.pid = pid };
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &which,
@@ -627,6 +627,7 @@ static int enter(struct watch_loader *l, pid_t pid, uint32_t slot)
 	int fd;
 
 	l->state->open_slot = slot;
+	l->state->open_asks = asks;
 	__atomic_store_n(&l->state->open_result, 0, __ATOMIC_SEQ_CST);
 	link = bpf_program__attach_iter(program(l, "watch_task", 0), &options);
 	if (!link)
@@ -732,7 +733,7 @@ int watch_open(struct watch_loader *l, pid_t pid, size_t log_bytes, struct watch
 	err = make_fds(l, slot, fds);
 	if (err)
 		return err;
-	err = enter(l, pid, slot);
+	err = look(l, pid, slot, false);
 	if (err) {
 		close_fds(fds);
 		/* it was in the tables for a moment: the next must not read what is in it */
@@ -742,6 +743,18 @@ int watch_open(struct watch_loader *l, pid_t pid, size_t log_bytes, struct watch
 	l->slots[slot].use = SLOT_WATCHED;
 	*space = slot;
 	return 0;
+}
+
+int watch_is(struct watch_loader *l, pid_t pid, uint32_t space)
+{
+	int err;
+
+	if (space >= WATCH_SPACES || l->slots[space].use != SLOT_WATCHED)
+		return -EINVAL;
+	err = look(l, pid, space, true);
+	if (err == -ENOENT || err == -ESRCH)
+		return 0;
+	return err ? err : 1;
 }
 
 void watch_close(struct watch_loader *l, uint32_t space)

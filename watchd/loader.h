@@ -30,7 +30,11 @@ struct watch_site {
 /*
  * The descriptors of a watched space. All are close-on-exec. `links` is a socket in whose queue the
  * descriptors of all attached programs lie: the programs stay attached while any process holds one
- * of these sockets; the process that loaded them may be gone.
+ * of these sockets; the process that loaded them may be gone. Each space has a socket of its own, a
+ * watcher could take out what lies in the queue.
+ *
+ * A watcher is not trusted. `global` and `space` are frozen (BPF_MAP_FREEZE): nobody can write them
+ * from user space, by no descriptor; it would be every other watcher's stale translation.
  */
 struct watch_fds {
 	int log;    /* ring buffer; readable when there are records */
@@ -67,10 +71,17 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * the end of a change whose beginning it has not seen as a change of its range.
  *
  * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
- * as there is room for; -EBUSY: it is watched already, and a loader has one log a space.
+ * as there is room for; -EBUSY: it is watched already, and a loader has one log a space;
+ * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
 int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
 	       uint32_t *space);
+/*
+ * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has
+ * another one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has
+ * answered from inside of that space, as the process could have exec'd before watch_open().
+ */
+int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
 /*
  * Ends that, also after the space itself has ended, which frees what it took here. Sets `ended` in
  * the space's page, and writes a record of everything, whose site is WATCH_SITE_NONE (bpf/sites.h).

@@ -21,7 +21,8 @@ struct watch_state {
 	__u32 switch_base;
 	__u32 switch_armed; /* 1: switch_base is known */
 	__u32 open_slot;    /* the request to program watch_task */
-	__s32 open_result;  /* 0: no such thread yet; 1: done; or -errno */
+	__u32 open_asks;    /* 1: only whether the slot's owner is the space of the process */
+	__s32 open_result;  /* 0: no such thread yet; 1: done, or yes; or -errno */
 };
 
 /* The request to program watch_command. */

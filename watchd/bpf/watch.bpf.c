@@ -702,7 +702,7 @@ int watch_task(struct task_iterator *it)
 	__u32 slot = state.open_slot, place;
 	struct task_struct *task = it->task;
 	struct mm_struct *mm;
-	__u64 key, value;
+	__u64 key, value, *owner;
 
 	if (!task || !g || state.open_result || (task->flags & PF_KTHREAD))
 		return 0;
@@ -710,6 +710,11 @@ int watch_task(struct task_iterator *it)
 	if (!mm)
 		return 0;
 	key = (__u64)mm;
+	if (state.open_asks) {
+		owner = bpf_map_lookup_elem(&owners, &slot);
+		state.open_result = owner && *owner == key ? 1 : -ENOENT;
+		return 0;
+	}
 	place = hashed(mm);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
 	bpf_map_update_elem(&owners, &slot, &key, BPF_ANY);

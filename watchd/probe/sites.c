@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("opened in %.1f ms\n", ms() - began);
+	printf("is %d, another's %d\n", watch_is(loader, getpid(), log.slot),
+	       watch_is(loader, getppid(), log.slot));
 	p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(p, 1, 1 << 16);
 	munmap(p, 1 << 16);

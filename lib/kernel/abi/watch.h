@@ -48,12 +48,22 @@ struct watch_record {
 	__u32 flags;
 };
 
-/* A reader that has seen `trouble` at a value knows that no record was lost while it stays. */
+/*
+ * A reader that has seen `trouble` at a value knows that no record was lost while it stays. When it
+ * has grown a change may be under way of which the reader knows nothing, and which takes effect
+ * later. So the reader then trusts nothing before it has found `inside` 0 once.
+ */
 struct watch_space {
 	__u64 trouble; /* grows before a change whose record did not fit, and when the space ends */
 	__u64 dropped; /* records that did not fit */
 	__u64 ended; /* 1: the space has ended, or is no longer watched; nothing is told any more */
 	__u64 records; /* how many were written */
+	/*
+	 * How many changes have begun and are not over, those without a record included. Grows
+	 * before the record of the beginning is written, or before `trouble` does in its place, and
+	 * falls when the change is over.
+	 */
+	__u64 inside;
 };
 
 /*
@@ -61,6 +71,12 @@ struct watch_space {
  * would go unseen. WATCH_OUT counts the threads that are switched out and may be inside a program.
  * When one goes on, the number above grows first. So a reader that finds the same word again, with
  * no such thread, knows that no program was skipped in between.
+ *
+ * What was skipped may be the beginning of a change that is still under way when that thread goes
+ * on. The thread that makes the change has been switched out on that CPU meanwhile, or is over with
+ * it. So it counts in WATCH_OUT, too, while it may be inside a change whose beginning was skipped.
+ *
+ * Before the programs go `detached` is set, and then the number grows.
  */
 struct watch_global {
 	__u64 word;     /* WATCH_OUT: such threads now; above: how many have gone on */
