@@ -99,7 +99,7 @@ static int lacks_memory(struct walk *w, const struct hmm_vma *vma, uint64_t star
 	ret = -EOPNOTSUPP;
 	if (!(w->range->flags & HMM_RANGE_LOOK))
 		ret = region_ensure(w->mm, vma, start, end, w->deadline);
-	/* No event tells of this memory. The pauses between the attempts end any taking of turns. */
+	/* No event tells of this memory. Pauses between the attempts end any taking of turns. */
 	if (ret == -EOPNOTSUPP)
 		return w->unclear < 4 * STUBBORN ? -EBUSY : -ENOMEM;
 	if (!ret && mm_registers(w->mm))
