@@ -31,14 +31,17 @@ int identity_of(int conn, struct identity *identity)
 {
 	struct ucred cred;
 	socklen_t size = sizeof(cred);
-	int fd;
 
 	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &cred, &size))
 		return -errno;
 	*identity = (struct identity){ cred.pid, cred.uid, -1 };
-	if (cred.pid <= 0)
-		return -EACCES;
-	fd = open_pidfd(conn, cred.pid);
+	return cred.pid > 0 ? 0 : -EACCES;
+}
+
+int identity_pin(int conn, struct identity *identity)
+{
+	const int fd = open_pidfd(conn, identity->pid);
+
 	if (fd < 0)
 		return fd;
 	identity->pidfd = fd;

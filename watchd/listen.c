@@ -53,16 +53,21 @@ static int fill_address(struct sockaddr_un *address, const char *path)
 	return 0;
 }
 
-/* Is there a socket that nobody listens at? */
+/* Is there a socket that nobody listens at? What is no socket refuses to be connected to, too. */
 static bool is_left_over(const struct sockaddr_un *address)
 {
-	const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const bool refused = fd >= 0 &&
-			     connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
-			     errno == ECONNREFUSED;
+	struct stat st;
+	bool refused;
+	int fd;
 
-	if (fd >= 0)
-		close(fd);
+	if (lstat(address->sun_path, &st) || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	refused = connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
+		  errno == ECONNREFUSED;
+	close(fd);
 	return refused;
 }
 

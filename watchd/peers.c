@@ -233,11 +233,16 @@ static int on_mine(struct peers *peers, struct peer *peer, const struct heard *h
 	return err;
 }
 
+static void say_refusal(const struct identity *identity, int error)
+{
+	say_seldom(LOG_INFO, "process %d of user %u: %s", (int)identity->pid,
+		   (unsigned int)identity->uid, strerror(-error));
+}
+
 static void refuse(struct peers *peers, struct peer *peer, int error)
 {
 	if (error != -ECONNRESET) {
-		say_seldom(LOG_INFO, "process %d of user %u: %s", (int)peer->identity.pid,
-			   (unsigned int)peer->identity.uid, strerror(-error));
+		say_refusal(&peer->identity, error);
 		talk_refuse(peer->conn, peer->version, error);
 	}
 	drop(peers, peer);
@@ -288,21 +293,34 @@ static struct peer *find_free(struct peers *peers)
 	return peer;
 }
 
+/* What can be said before there is a place: all is in order, and the user has entered. */
+static int greet(struct peers *peers, int conn, struct identity *identity)
+{
+	int err = identity_of(conn, identity);
+
+	if (!err)
+		err = enter(peers, identity->uid);
+	if (err)
+		return err;
+	err = identity_pin(conn, identity);
+	if (!err)
+		err = talk_prepare(conn);
+	if (err) {
+		accounts_leave(&peers->accounts, identity->uid, 0);
+		close_fd(&identity->pidfd);
+	}
+	return err;
+}
+
 void peers_accept(struct peers *peers, int conn)
 {
 	struct identity identity = { .pidfd = -1 };
 	struct peer *peer;
-	int err = talk_prepare(conn);
+	int err = greet(peers, conn, &identity);
 
-	if (!err)
-		err = identity_of(conn, &identity);
-	if (!err)
-		err = enter(peers, identity.uid);
 	if (err) {
-		say_seldom(LOG_INFO, "process %d of user %u: %s", (int)identity.pid,
-			   (unsigned int)identity.uid, strerror(-err));
+		say_refusal(&identity, err);
 		talk_refuse(conn, WATCHD_VERSION_MAX, err);
-		close_fd(&identity.pidfd);
 		close(conn);
 		return;
 	}

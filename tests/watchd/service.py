@@ -14,6 +14,7 @@ import tempfile
 import time
 
 MAGIC = 0x77686D6D
+WATCHD_GLOBAL = "WATCHD_FAKE_GLOBAL"
 HELLO, CHALLENGE, MINE, REPLY, LINKS = 1, 2, 3, 4, 5
 HEAD = struct.Struct("=IHH")
 HELLO_REST = struct.Struct("=IIQ")
@@ -59,6 +60,7 @@ class Service:
         return self
 
     def start(self):
+        self.fake.opens = self.fake.closes = 0
         self.spawn()
         wait_for(self.answers, "nobody listens")
         # what trying it has opened does not count
@@ -99,8 +101,16 @@ class Peer:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENT)
-        self.socket.connect(path)
         self.fds = []
+        # many may wait to be let in
+        wait_for(lambda: self.connects(path), "nobody is let in")
+
+    def connects(self, path):
+        try:
+            self.socket.connect(path)
+        except BlockingIOError:
+            return False
+        return True
 
     @staticmethod
     def head(kind, version=1, magic=MAGIC):
@@ -194,5 +204,5 @@ def serving(program, *options, env=None, start=True):
         try:
             yield service
         finally:
-            if service.process:
-                service.stop(signal.SIGKILL if service.process.poll() is None else signal.SIGTERM)
+            if service.process and service.process.poll() is None:
+                service.stop(signal.SIGKILL)
