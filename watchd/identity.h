@@ -15,9 +15,9 @@ struct identity {
 /* Which process, and whose. 0; -EACCES: it is not in this PID namespace. */
 int identity_of(int conn, struct identity *identity);
 /*
- * Opens pidfd. 0; -ESRCH: the process has ended; -errno. Before Linux 6.5 the pidfd may be that of a
- * process which got the number later. It does not help that process: what is opened for it is given
- * to a process that has the number while `pidfd` lives and has answered.
+ * Opens pidfd. 0; -ESRCH: the process has ended; -errno. Before Linux 6.5 the pidfd may be that of
+ * a process which got the number later. It does not help that process: what is opened for it is
+ * given to a process that has the number while `pidfd` lives and has answered.
  */
 int identity_pin(int conn, struct identity *identity);
 /* Has the process, as far as it is known, not ended? */

@@ -49,7 +49,7 @@ static int caps_keep(uint64_t mask)
 	return syscall(SYS_capset, &head, data) ? -errno : 0;
 }
 
-/* What no program that is executed can get back. Needs CAP_SETPCAP; without it no_new_privs does. */
+/* What is executed cannot get others back. Needs CAP_SETPCAP; without it no_new_privs does. */
 static void bound_caps(uint64_t mask)
 {
 	for (int cap = 0; cap < 64; cap++) {

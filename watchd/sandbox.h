@@ -12,7 +12,8 @@ int sandbox_drop(const char *user);
 
 /*
  * After the programs are loaded: CAP_PERFMON goes, and a filter refuses all system calls but those
- * that serve peers. Nothing can be opened by a name, nothing executed, no program loaded. 0; -errno.
+ * that serve peers. Nothing can be opened by a name, nothing executed, no program loaded. 0;
+ * -errno.
  */
 int sandbox_enter(void);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * hmm-watchd: loads the tracing programs, and gives each process that asks the log of its own
- * address space. See protocol.h for what is said, SECURITY.md for who may learn what.
+ * address space. protocol.h has what is said; SECURITY.md says who may learn what.
  */
 #include "watchd/clock.h"
 #include "watchd/listen.h"

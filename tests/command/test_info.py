@@ -7,7 +7,7 @@ import os
 import tap
 
 KINDS = {"anon", "hugetlb", "shmem", "sysv", "file", "dax"}
-GUARANTEES = {"synchronous", "validated", "unseen", "not mirrored", "-"}
+GUARANTEES = {"synchronous", "validated", "unseen", "not mirrored", "-", "exact"}
 
 
 def info(**more):
@@ -48,6 +48,31 @@ def test_unprivileged_says_what_is_missing(folder):
     assert got["privilege"]["uid"] == (tap.NOBODY if not os.geteuid() else os.geteuid())
     assert got["features"]["user_mode_only"] is True
     assert got["features"]["event_fork"] is False
+
+
+def test_the_provider_is_named_and_how_to_get_more(folder):
+    got = info()["features"]
+    text = tap.fine("info")
+    assert f"provider               {got['provider']}" in text, text
+    if got["better_provider"]:
+        # The terminal's width may break it.
+        assert got["better_provider"].split()[0] in text, text
+    assert (got["provider"] == "both") == (got["better_provider"] is None), got
+
+
+def test_uffd_can_be_asked_for_everywhere(folder):
+    assert info()["attached"]
+    for name in ("uffd", "auto"):
+        got = json.loads(tap.fine("info", "--json", "--provider", name))
+        assert got["attached"] is True, got
+    for command in (("run", "checksum", tap.HMM), ("map",), ("bench", "no-figure")):
+        got = tap.hmm(*command, "--provider", "uffd")
+        assert "provider" not in got.stderr, got.stderr
+
+
+def test_no_such_provider(folder):
+    for command in ("info", "run", "map", "bench", "exec", "torture"):
+        tap.refused(2, "no provider 'ufd' (did you mean 'uffd'?)", command, "--provider", "ufd")
 
 
 def test_devices_are_listed(folder):

@@ -4,12 +4,17 @@
  * is what a held translation experiences. A cell is untrue, and its test fails, when
  *
  *	synchronous	the device still has the translation when the call has returned
+ *	exact		a use after it is accepted without any check, or asking makes a system call,
+ *			or the device still has the translation when the news was delivered
  *	validated	a checked use after it is accepted, or one before it is refused
  *	unseen		... is refused after all: the table says too little
  *	not applicable	the kernel does it
  *	noted		telling the library does not take the translation away
  *
- * usage: cells_test [--unprivileged] [--flags N]
+ * With a log of the kernel's (--provider bpf, both) and --exact no cell may be less than exact or
+ * synchronous.
+ *
+ * usage: cells_test [--unprivileged] [--flags N] [--provider uffd|bpf|both] [--exact]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +27,7 @@
 #include <cmocka.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include "common/calls.h"
 #include "held.h"
 #include "memory.h"
 #include "operation.h"
@@ -35,6 +41,8 @@ struct cell {
 #define HUGE_PAGES 6
 
 static unsigned int flags;
+static enum hmm_provider provider;
+static bool all_exact;
 
 /*
  * Pages that are held otherwise cannot be reclaimed or collapsed, and a filesystem with DAX waits
@@ -96,6 +104,37 @@ static void check_refused_by_kernel(const struct cell *c, struct memory *m)
 		fail_msg("%s: the table says there is no such thing, the kernel did it", c->name);
 }
 
+/* Loads alone tell, and the callback comes soon. */
+static void check_exact(const struct cell *c, const struct held *h)
+{
+	bool counted = calls_begin();
+	bool valid = held_valid(h);
+	int call = calls_end();
+
+	if (valid)
+		fail_msg("%s: the table says exact, and the translation is found valid", c->name);
+	if (counted && call >= 0)
+		fail_msg("%s: the question made system call %d", c->name, call);
+	assert_int_equal(hmm_mm_barrier(h->mm, 5000000000ULL), 0);
+	assert_false(held_installed(h));
+}
+
+/* What is valid is so by loads alone, too. Somebody else's change makes it be asked again. */
+static bool valid_by_loads(const struct held *h)
+{
+	for (int i = 0; i < 1000; i++) {
+		bool counted = calls_begin();
+		bool valid = held_valid(h);
+		int call = calls_end();
+
+		assert_false(counted && call >= 0);
+		if (valid)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static void check_guarantee(const struct cell *c, const struct hmm_coherence_cell *said,
 			    struct held *h, bool before)
 {
@@ -103,6 +142,10 @@ static void check_guarantee(const struct cell *c, const struct hmm_coherence_cel
 	case HMM_SYNCHRONOUS:
 		assert_false(held_installed(h));
 		assert_false(held_valid(h));
+		break;
+	case HMM_EXACT:
+		assert_true(before);
+		check_exact(c, h);
 		break;
 	case HMM_VALIDATED:
 		assert_true(before);
@@ -168,6 +211,8 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	make(&h, mm, c, &m, offset);
 	byte = holds_nothing(c) ? 0 : held_byte(&h);
 	before = !h.transient && held_valid_checked(&h);
+	if (said->guarantee == HMM_EXACT && !noted)
+		before = !h.transient && valid_by_loads(&h);
 	ret = o->run(&m, &ignored);
 	if (ret == -ENOSYS) {
 		held_drop(&h);
@@ -196,15 +241,20 @@ static void cell(void **state)
 	struct hmm_mm *mm;
 	struct memory m;
 	const char *why = memory_map(&m, c->kind);
+	int ret;
 
 	if (why) {
 		print_message("%s: %s\n", c->name, why);
 		skip();
 	}
-	mm = held_attach(flags);
+	mm = held_attach_by(provider, flags, &ret);
 	assert_non_null(mm);
 	assert_int_equal(hmm_coherence(mm, c->op, memory_vma_kind(c->kind), &said), 0);
 	assert_non_null(said.why);
+	if (all_exact && said.guarantee != HMM_EXACT && said.guarantee != HMM_NOT_APPLICABLE &&
+	    said.guarantee != HMM_SYNCHRONOUS)
+		fail_msg("%s is %s: %s", c->name,
+			 hmm_guarantee_name((enum hmm_guarantee)said.guarantee), said.why);
 	if (said.guarantee == HMM_NOT_APPLICABLE) {
 		check_refused_by_kernel(c, &m);
 		memory_unmap(&m);
@@ -276,6 +326,13 @@ static void drop_privilege(void)
 	prctl(PR_SET_DUMPABLE, 1);
 }
 
+static enum hmm_provider provider_of(const char *name)
+{
+	return !strcmp(name, "bpf")    ? HMM_PROVIDER_BPF
+	       : !strcmp(name, "both") ? HMM_PROVIDER_BOTH
+				       : HMM_PROVIDER_UFFD;
+}
+
 static void parse(int argc, char **argv)
 {
 	int i;
@@ -285,6 +342,10 @@ static void parse(int argc, char **argv)
 			drop_privilege();
 		else if (!strcmp(argv[i], "--flags") && i + 1 < argc)
 			flags = (unsigned int)strtoul(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--provider") && i + 1 < argc)
+			provider = provider_of(argv[++i]);
+		else if (!strcmp(argv[i], "--exact"))
+			all_exact = true;
 	}
 }
 
@@ -292,10 +353,17 @@ int main(int argc, char **argv)
 {
 	static struct cell cells[HMM_OP_NR * MEMORY_NR];
 	static struct CMUnitTest tests[HMM_OP_NR * MEMORY_NR];
+	struct hmm_mm *mm;
 	size_t n = 0;
-	int op, kind;
+	int op, kind, ret;
 
 	parse(argc, argv);
+	mm = held_attach_by(provider, flags, &ret);
+	if (!mm && provider != HMM_PROVIDER_AUTO) {
+		print_message("no such provider here: %s\n", strerror(-ret));
+		return 77;
+	}
+	hmm_mm_detach(mm);
 	huge_pages_get();
 	for (op = 0; op < HMM_OP_NR; op++) {
 		for (kind = 0; kind < MEMORY_NR; kind++) {

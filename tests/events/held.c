@@ -5,13 +5,22 @@
 
 #define FAULT_TIMEOUT_NS 5000000000ULL
 
-struct hmm_mm *held_attach(unsigned int flags)
+struct hmm_mm *held_attach_by(enum hmm_provider provider, unsigned int flags, int *ret)
 {
 	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
 	struct hmm_mm *mm = NULL;
 
 	options.flags = flags;
-	return hmm_mm_attach(&options, &mm) ? NULL : mm;
+	options.provider = provider;
+	*ret = hmm_mm_attach(&options, &mm);
+	return *ret ? NULL : mm;
+}
+
+struct hmm_mm *held_attach(unsigned int flags)
+{
+	int ret;
+
+	return held_attach_by(HMM_PROVIDER_AUTO, flags, &ret);
 }
 
 static int make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method,

@@ -20,6 +20,8 @@ struct held {
 
 /* The space of a test; flags are HMM_MM_NO_*. */
 struct hmm_mm *held_attach(unsigned int flags);
+/* NULL, and the reason in *ret: this provider cannot be had. */
+struct hmm_mm *held_attach_by(enum hmm_provider provider, unsigned int flags, int *ret);
 int held_make(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method);
 /* The same for reading only. */
 int held_make_read(struct held *h, struct hmm_mm *mm, uint64_t addr, enum hold_method method);

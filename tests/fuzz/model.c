@@ -75,9 +75,12 @@ int model_protect(struct model *m, unsigned int lo, unsigned int hi, int prot)
 			return 0;
 	if (mprotect((void *)model_addr(m, lo), (hi - lo) * PAGE, prot))
 		return -errno;
-	/* No version: nothing tells of it, and the fuzzer does not either. */
-	for (i = lo; i < hi; i++)
+	/* Where nothing tells of it the fuzzer does not either. */
+	for (i = lo; i < hi; i++) {
+		if (m->exact && m->page[i].prot & ~prot)
+			changed(m, i);
 		m->page[i].prot = prot;
+	}
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct model_page {
 struct model {
 	uint64_t base;
 	int fd;
+	bool exact; /* what takes permission away is told, too */
 	uint64_t clock;
 	uint64_t in_file[MODEL_PAGES];
 	struct model_page page[MODEL_PAGES];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A loader without BPF, for hosts that allow no tracing programs: logs and pages are memfds, in
- * which nothing is written. A file, WATCHD_FAKE in the environment, tells what it should do and what
- * was done (struct fake in fake_loader.h).
+ * which nothing is written. A file, WATCHD_FAKE in the environment, tells what it should do and
+ * what was done (struct fake in fake_loader.h).
  */
 #include "watchd/loader.h"
 #include "watchd/fake_loader.h"

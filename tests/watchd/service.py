@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""hmm-watchd with a loader without BPF, and the messages that it understands (watchd/protocol.h)."""
+"""hmm-watchd with a loader without BPF, and the messages of watchd/protocol.h."""
 import array
 import contextlib
 import ctypes

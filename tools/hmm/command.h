@@ -31,6 +31,7 @@ int cmd_map(int argc, char **argv);
 int cmd_torture(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 
 /*
  * "hmm COMMAND: ..." as one line on standard error, whatever is in the names that it cites;
@@ -43,10 +44,5 @@ extern const char *command_name;
 
 /* "0.1.0" */
 const char *library_version(char *text, size_t size);
-
-/* Why an address space could not be attached, in words. */
-const char *attach_words(int error);
-/* The same as a complaint. Returns the exit status. */
-int complain_attach(int error);
 
 #endif

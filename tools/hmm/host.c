@@ -61,6 +61,7 @@ static void read_status(struct host *host)
 		if (sscanf(line, "CapEff: %llx", &value) == 1) {
 			host->cap_sys_ptrace = value >> CAP_SYS_PTRACE & 1;
 			host->cap_sys_admin = value >> CAP_SYS_ADMIN & 1;
+			host->cap_bpf = value >> CAP_BPF & value >> CAP_PERFMON & 1;
 		} else if (sscanf(line, "NoNewPrivs: %llu", &value) == 1) {
 			host->no_new_privs = value;
 		} else if (sscanf(line, "Seccomp: %llu", &value) == 1 && value < 3) {

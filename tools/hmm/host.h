@@ -16,6 +16,7 @@ struct host {
 	uint32_t uid;
 	bool cap_sys_ptrace;
 	bool cap_sys_admin;
+	bool cap_bpf; /* and CAP_PERFMON: may load tracing programs */
 	bool no_new_privs;
 	int64_t seccomp_filters; /* -1: the kernel does not tell */
 	int64_t max_map_count;   /* -1: unreadable, like the others */

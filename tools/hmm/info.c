@@ -7,6 +7,7 @@
 
 #include <hmm/hmm.h>
 
+#include "attach.h"
 #include "command.h"
 #include "info.h"
 #include "options.h"
@@ -35,6 +36,18 @@ static const struct {
 	{ 1ULL << 16, "MOVE" },
 	{ 0, NULL },
 };
+
+const char *info_better(const struct hmm_mm_info *mm)
+{
+	if (mm->provider == HMM_PROVIDER_BPF)
+		return "callbacks run before munmap returns with --provider both, or "
+		       "LIBHMM_PROVIDER=both";
+	if (mm->provider == HMM_PROVIDER_BOTH)
+		return NULL;
+	if (!mm->provider_error)
+		return "every change is seen with --provider both, or LIBHMM_PROVIDER=both";
+	return log_words(mm->provider_error);
+}
 
 #define NARROW 60 /* columns, below which names have no column of their own */
 
@@ -89,8 +102,9 @@ static void show_host(const struct host *host)
 	line("kernel", "%s, %s, %u CPUs, %s", host->kernel, host->machine, host->cpus,
 	     bytes_in_words(text, (uint64_t)host->memory));
 	line("transparent huge pages", "%s", *host->thp ? host->thp : "none");
-	line("user", "%u%s%s%s", host->uid, host->cap_sys_ptrace ? ", CAP_SYS_PTRACE" : "",
+	line("user", "%u%s%s%s%s", host->uid, host->cap_sys_ptrace ? ", CAP_SYS_PTRACE" : "",
 	     host->cap_sys_admin ? ", CAP_SYS_ADMIN" : "",
+	     host->cap_bpf ? ", CAP_BPF and CAP_PERFMON" : "",
 	     host->no_new_privs ? ", no new privileges" : "");
 	if (host->seccomp_filters >= 0)
 		line("seccomp", "%s, %lld filters", host->seccomp,
@@ -113,6 +127,29 @@ static void show_limits(const struct host *host)
 	line("open files", "%s", number(text, host->open_files, "unlimited"));
 }
 
+/* What shows changes, and how to get more. */
+static void show_provider(const struct hmm_mm_info *mm)
+{
+	const char *better = info_better(mm);
+
+	switch (mm->provider) {
+	case HMM_PROVIDER_BPF:
+		line("provider", "bpf: the kernel's log alone; nothing is registered");
+		break;
+	case HMM_PROVIDER_BOTH:
+		line("provider", "both: userfaultfd, and the kernel's log beside it");
+		break;
+	default:
+		line("provider", "%s: userfaultfd alone", provider_name(mm->provider));
+	}
+	if (mm->provider >= HMM_PROVIDER_BPF)
+		line("log", "%s",
+		     mm->anchored ? "from the kernel's own notifiers, with their ranges"
+				  : "from the functions that change page tables");
+	if (better)
+		line("more", "%s", better);
+}
+
 static void show_features(const struct info *info)
 {
 	const struct hmm_mm_info *mm = &info->mm;
@@ -123,9 +160,12 @@ static void show_features(const struct info *info)
 
 	title("Address space");
 	if (info->attach_error) {
-		line("attach", "no: %s", strerror(-info->attach_error));
+		const char *words = attach_words(info->attach_error);
+
+		line("attach", "no: %s", words ? words : strerror(-info->attach_error));
 		return;
 	}
+	show_provider(mm);
 	line("mode", "%s", mm->reduced ? "reduced: files are never cached" : "full");
 	line("kernel-mode faults", "%s",
 	     mm->user_mode_only ? "not delivered (no privilege)" : "delivered");
@@ -145,13 +185,18 @@ static void show_features(const struct info *info)
 		if (mm->uffd_available & bit)
 			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s ", name,
 					      mm->uffd_features & bit ? "*" : "");
-	line("userfaultfd", "%s (* in use)", names);
+	if (mm->provider != HMM_PROVIDER_BPF)
+		line("userfaultfd", "%s (* in use)", names);
 }
 
 /* What mirroring changes for the program. */
 static void show_registration(const struct hmm_mm_info *mm)
 {
 	title("Registration");
+	if (mm->provider == HMM_PROVIDER_BPF) {
+		line("memory", "nothing: munmap does not wait, and no map entries are taken");
+		return;
+	}
 	line("memory", "whole mappings (munmap there waits for the devices)");
 	if (mm->wp_async) {
 		line("files",
@@ -181,13 +226,15 @@ static const struct {
 } marks[] = {
 	[HMM_SYNCHRONOUS] = { 'S', GREEN },  [HMM_VALIDATED] = { 'V', CYAN },
 	[HMM_UNSEEN] = { 'u', YELLOW },      [HMM_NOT_MIRRORED] = { 'n', DIM },
-	[HMM_NOT_APPLICABLE] = { '.', DIM },
+	[HMM_NOT_APPLICABLE] = { '.', DIM }, [HMM_EXACT] = { 'E', GREEN },
 };
+
+#define N_MARKS (sizeof(marks) / sizeof(marks[0]))
 
 /* A guarantee, and behind it what it becomes if the program tells. */
 static void cell(const struct hmm_coherence_cell *cell, int width)
 {
-	uint32_t guarantee = cell->guarantee > HMM_NOT_APPLICABLE ? HMM_UNSEEN : cell->guarantee;
+	uint32_t guarantee = cell->guarantee >= N_MARKS ? HMM_UNSEEN : cell->guarantee;
 	bool told = guarantee == HMM_UNSEEN && cell->noted < HMM_UNSEEN;
 
 	printf("%s%c%s%-*s", colour(stdout, marks[guarantee].colour), marks[guarantee].letter,
@@ -214,6 +261,15 @@ static void coherence_of(const struct info *info, int from, int to, int first, i
 	}
 }
 
+static bool has_exact(const struct info *info)
+{
+	for (int op = 0; op < HMM_OP_NR; op++)
+		for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX; kind++)
+			if (info->cells[op][kind].guarantee == HMM_EXACT)
+				return true;
+	return false;
+}
+
 /* As many kinds side by side as the terminal is wide. */
 static void show_coherence(const struct info *info)
 {
@@ -233,6 +289,9 @@ static void show_coherence(const struct info *info)
 	put_paragraph(
 		4,
 		"  S synchronous: no device has access any more when the program's call returns");
+	if (has_exact(info))
+		put_paragraph(4, "  E exact: the kernel's log has it before it takes effect; a use "
+				 "after that is refused");
 	put_paragraph(4, "  V validated: a use after the change is refused");
 	put_paragraph(4, "  u unseen, (S) synchronous if the program tells (hmm_mm_note)");
 	put_paragraph(4, "  n never cached by a device   . does not exist");
@@ -245,7 +304,7 @@ static int collect(struct info *info)
 
 	host_read(&info->host);
 	info->mm.size = sizeof(info->mm);
-	info->attach_error = hmm_mm_attach(NULL, &mm);
+	info->attach_error = space_attach(&mm);
 	if (info->attach_error)
 		return 0;
 	ret = hmm_mm_get_info(mm, &info->mm);
@@ -261,10 +320,12 @@ int cmd_info(int argc, char **argv)
 	bool json = false;
 	const struct option_row rows[] = {
 		{ "json", 'j', OPTION_FLAG, NULL, "one JSON object", &json },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {
-		"[--json]", "What this kernel, privilege, seccomp profile and limits give", rows,
+		"[--json] [--provider NAME]",
+		"What this kernel, privilege, seccomp profile and limits give", rows,
 		"A host where nothing can be attached is reported as such; the exit status is "
 		"still 0.\n"
 	};

@@ -17,6 +17,9 @@ struct info {
 /* The i-th known userfaultfd feature; NULL past the last. */
 const char *info_feature(unsigned int i, uint64_t *bit);
 
+/* How to get a provider that shows more, in a sentence; NULL: there is none. */
+const char *info_better(const struct hmm_mm_info *mm);
+
 int info_print_json(const struct info *info);
 
 #endif

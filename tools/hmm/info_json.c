@@ -5,6 +5,7 @@
 
 #include <hmm/hmm.h>
 
+#include "attach.h"
 #include "command.h"
 #include "info.h"
 #include "json.h"
@@ -54,6 +55,7 @@ static struct json_object *privilege_json(const struct host *host)
 	put_number(o, "uid", host->uid);
 	put_bool(o, "cap_sys_ptrace", host->cap_sys_ptrace);
 	put_bool(o, "cap_sys_admin", host->cap_sys_admin);
+	put_bool(o, "cap_bpf_and_perfmon", host->cap_bpf);
 	put_bool(o, "no_new_privs", host->no_new_privs);
 	put_text(o, "seccomp", host->seccomp);
 	if (host->seccomp_filters >= 0)
@@ -82,6 +84,12 @@ static struct json_object *features_json(const struct hmm_mm_info *mm)
 	const char *name;
 	uint64_t bit;
 
+	put_text(o, "provider", provider_name(mm->provider));
+	put_text(o, "provider_error", mm->provider_error ? strerror(-mm->provider_error) : NULL);
+	put_text(o, "better_provider", info_better(mm));
+	put_bool(o, "anchored", mm->anchored);
+	put_number(o, "log_records", (int64_t)mm->log_records);
+	put_number(o, "log_resets", (int64_t)mm->log_resets);
 	put_bool(o, "reduced", mm->reduced);
 	put_bool(o, "user_mode_only", mm->user_mode_only);
 	put_bool(o, "wp_async", mm->wp_async);

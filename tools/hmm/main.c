@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm: picks the subcommand. */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <hmm/version.h>
 
 #include "command.h"
@@ -22,6 +20,8 @@ static const struct command commands[] = {
 	{ "map", "a picture of an address space and what a device holds of it", cmd_map },
 	{ "bench", "measure, each figure beside its baseline", cmd_bench },
 	{ "exec", "run a program whose registration caches cannot be stale", cmd_exec },
+	{ "events", "what becomes invalid in a program's address space, and who does it",
+	  cmd_events },
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
 };
@@ -54,32 +54,6 @@ int complain(int status, const char *format, ...)
 	free(shown);
 	free(text);
 	return status;
-}
-
-const char *attach_words(int error)
-{
-	switch (error) {
-	case -EPERM:
-		return "no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
-		       "/dev/userfaultfd, or the container's seccomp profile)";
-	case -ENOSYS:
-		return "this kernel has no userfaultfd, or a seccomp profile denies it";
-	case -EOPNOTSUPP:
-		if (access("/proc/self/maps", F_OK))
-			return "/proc is not mounted here, or hidden";
-		return "this kernel is too old: its userfaultfd does not report unmaps, "
-		       "moves and discards";
-	}
-	return NULL;
-}
-
-int complain_attach(int error)
-{
-	const char *words = attach_words(error);
-
-	if (words)
-		return complain(EXIT_HOST, "%s", words);
-	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));
 }
 
 static int usage(FILE *to)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach.h"
 #include "command.h"
 #include "options.h"
 #include "suggest.h"
@@ -68,6 +69,8 @@ static int take(const struct option_row *row, const char *text)
 		return 0;
 	case OPTION_REAL:
 		return take_real(row, text);
+	case OPTION_PROVIDER:
+		return provider_parse(text, row->value) ? 0 : -EINVAL;
 	}
 	return -EINVAL;
 }

@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 enum option_kind {
-	OPTION_FLAG,   /* bool */
-	OPTION_STRING, /* const char * */
-	OPTION_NUMBER, /* uint64_t, min to max */
-	OPTION_REAL,   /* double, above 0, to max */
+	OPTION_FLAG,     /* bool */
+	OPTION_STRING,   /* const char * */
+	OPTION_NUMBER,   /* uint64_t, min to max */
+	OPTION_REAL,     /* double, above 0, to max */
+	OPTION_PROVIDER, /* enum hmm_provider */
 };
 
 struct option_row {

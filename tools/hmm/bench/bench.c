@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../attach.h"
 #include "../command.h"
 #include "../options.h"
 #include "../suggest.h"
@@ -105,7 +106,7 @@ static int check_names(int n, char **names)
 static int check_host(void)
 {
 	struct hmm_mm *mm = NULL;
-	int ret = hmm_mm_attach(NULL, &mm);
+	int ret = space_attach(&mm);
 
 	hmm_mm_detach(mm);
 	return ret ? complain_attach(ret) : EXIT_DONE;
@@ -139,6 +140,7 @@ int cmd_bench(int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "one array of records", &json },
 		{ "rounds", 'r', OPTION_NUMBER, "N", "measure each side so many times (7)", &rounds,
 		  1, 1000 },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {

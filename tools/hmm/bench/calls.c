@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "count.h"
 #include "raw.h"
@@ -69,7 +70,7 @@ static int faults_open(struct faults *f, struct count *c)
 	options.flags = HMM_SVM_NO_PREFETCH;
 	options.chunk_shifts = 1 << 16 | 1 << 12;
 	f->base = raw_map((WARM + COUNT_OPS) * CHUNK, false);
-	ret = f->base ? hmm_mm_attach(NULL, &f->mm) : -ENOMEM;
+	ret = f->base ? space_attach(&f->mm) : -ENOMEM;
 	if (!ret)
 		ret = hmm_device_open(f->mm, "soft", 1, &f->device);
 	if (!ret)
@@ -174,7 +175,7 @@ static int mirrored_open(struct mirrored *m, size_t size)
 	int ret;
 
 	*m = (struct mirrored){ .base = raw_map(size, false) };
-	ret = m->base ? hmm_mm_attach(NULL, &m->mm) : -ENOMEM;
+	ret = m->base ? space_attach(&m->mm) : -ENOMEM;
 	if (!ret)
 		ret = hmm_interval_notifier_insert(m->mm, (uintptr_t)m->base, size, &ops, NULL,
 						   &m->ni);

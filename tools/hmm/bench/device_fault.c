@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "raw.h"
 
@@ -117,7 +118,7 @@ int bench_device_fault(struct bench *b)
 	struct hmm_device *device = NULL;
 	struct hmm_svm *svm = NULL;
 	struct hmm_mm *mm = NULL;
-	int ret = d.pagemap < 0 ? d.pagemap : hmm_mm_attach(NULL, &mm);
+	int ret = d.pagemap < 0 ? d.pagemap : space_attach(&mm);
 
 	options.flags = HMM_SVM_NO_PREFETCH;
 	options.chunk_shifts = 1 << 16 | 1 << 12;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "raw.h"
 
@@ -77,7 +78,7 @@ static double theirs(void *arg)
 int bench_fault_in(struct bench *b)
 {
 	struct fault_in f = { 0 };
-	int ret = hmm_mm_attach(NULL, &f.mm);
+	int ret = space_attach(&f.mm);
 
 	if (ret)
 		return ret;

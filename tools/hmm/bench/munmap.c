@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "raw.h"
 
@@ -151,7 +152,7 @@ static int measure(struct bench *b)
 	struct unmap u = { 0 };
 	size_t n = (size_t)b->rounds * SAMPLES;
 	char *hole = mmap(NULL, 16 * RAW_MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int ret = hole == MAP_FAILED ? -ENOMEM : hmm_mm_attach(NULL, &u.mm);
+	int ret = hole == MAP_FAILED ? -ENOMEM : space_attach(&u.mm);
 
 	if (ret)
 		return ret;

@@ -4,13 +4,14 @@
  * of them in one run. Rows of peers that were not built are left out.
  */
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../exec/exec.h"
 #include "../json.h"
+#include "../program.h"
 #include "bench.h"
 
 #define OUTPUT_MAX (256UL << 10)

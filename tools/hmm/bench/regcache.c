@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "raw.h"
 #include "regcache.h"
 #include "unmapper.h"
@@ -35,7 +36,7 @@ int cache_open(struct cache *c)
 						      .max_entries = 2 * MANY,
 						      .max_pinned = UINT64_MAX,
 						      .max_merge = 1 };
-	int ret = hmm_mm_attach(NULL, &c->mm);
+	int ret = space_attach(&c->mm);
 
 	return ret ? ret : hmm_regcache_create(c->mm, &ops, &options, c, &c->cache);
 }

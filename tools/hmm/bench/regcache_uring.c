@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <liburing.h>
 
+#include "../attach.h"
 #include "raw.h"
 #include "regcache.h"
 
@@ -78,7 +79,7 @@ static int open_cache(struct fixed *f)
 	static const struct hmm_regcache_ops ops = { .size = sizeof(ops),
 						     .reg = register_buffer,
 						     .dereg = deregister_buffer };
-	int ret = hmm_mm_attach(NULL, &f->cache.mm);
+	int ret = space_attach(&f->cache.mm);
 
 	if (!ret)
 		ret = hmm_regcache_create(f->cache.mm, &ops, NULL, f, &f->cache.cache);

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "raw.h"
 
@@ -130,7 +131,7 @@ int bench_snapshot(struct bench *b)
 {
 	struct snapshot s = { .pagemap = raw_pagemap_open() };
 	struct hmm_mm *mm = NULL;
-	int ret = s.pagemap < 0 ? s.pagemap : hmm_mm_attach(NULL, &mm);
+	int ret = s.pagemap < 0 ? s.pagemap : space_attach(&mm);
 
 	s.pfns = mmap(NULL, PAGES * sizeof(*s.pfns), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "bench.h"
 #include "raw.h"
 
@@ -85,7 +86,7 @@ int bench_valid(struct bench *b)
 {
 	struct valid v = { .uffd = raw_uffd() };
 	struct hmm_mm *mm = NULL;
-	int ret = v.uffd < 0 ? v.uffd : hmm_mm_attach(NULL, &mm);
+	int ret = v.uffd < 0 ? v.uffd : space_attach(&mm);
 
 	if (!ret)
 		ret = measure(b, mm, &v, HMM_PAGE_SIZE, "4KiB");

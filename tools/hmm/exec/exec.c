@@ -4,23 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <hmm/hmm.h>
 
+#include "../child.h"
+#include "../attach.h"
 #include "../command.h"
+#include "../object.h"
 #include "../options.h"
+#include "../program.h"
 #include "../suggest.h"
 #include "exec.h"
 
 static const char *const monitors[] = { "auto", "ofi", "ucx", "none" };
 
 #define N_NAMES (sizeof(monitors) / sizeof(monitors[0]))
-
-int status_in_shell(int status)
-{
-	return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 static bool is_monitor(const char *name)
 {
@@ -64,10 +62,10 @@ static int find_modules(struct run *r)
 	bool found = false;
 
 	memcpy(r->modules, modules, sizeof(modules));
-	modules_find(r->modules);
 	for (int i = 0; i < N_MONITORS; i++) {
 		struct module *m = &r->modules[i];
 
+		object_find("/monitor", m->file, m->path);
 		m->wanted = !strcmp(r->monitor, "auto") || !strcmp(r->monitor, m->monitor);
 		if (m->wanted && !*m->path)
 			missing = m;
@@ -83,23 +81,10 @@ static int find_modules(struct run *r)
 static int attach_error(void)
 {
 	struct hmm_mm *mm = NULL;
-	int ret = hmm_mm_attach(NULL, &mm);
+	int ret = space_attach(&mm);
 
 	hmm_mm_detach(mm);
 	return ret;
-}
-
-static int find_program(struct run *r, const char *name)
-{
-	switch (program_find(name, r->path)) {
-	case 0:
-		return 0;
-	case -ENOENT:
-		return complain(EXIT_NO_FILE, "'%s': no such program", name);
-	default:
-		return complain(EXIT_NO_EXEC, "'%s' cannot be executed: %s", name,
-				strerror(EACCES));
-	}
 }
 
 /* What the program is to have; where nothing can serve it, nothing is changed. */
@@ -123,13 +108,16 @@ static int prepare(struct run *r, bool json)
 
 static int run(struct run *r, char **argv)
 {
-	int ret = run_child(r->path, argv, &r->status);
+	struct child child;
+	int ret = child_start(&child, r->path, argv);
 
 	if (!ret)
-		return 0;
-	if (ret == -ENOENT)
-		return complain(EXIT_NO_EXEC, "'%s': its interpreter is not there", argv[0]);
-	return complain(EXIT_NO_EXEC, "'%s' cannot be executed: %s", argv[0], strerror(-ret));
+		ret = child_executed(&child);
+	if (ret)
+		return program_not_executed(argv[0], ret);
+	child_wait(&child);
+	r->status = child.status;
+	return 0;
 }
 
 /* The program's status unless that is 0 and the report could not be written. */
@@ -155,7 +143,7 @@ static int exec_program(struct run *r, char **argv, bool json, const char *outpu
 		to ? 0 : complain(EXIT_INPUT, "cannot write '%s': %s", output, strerror(errno));
 
 	if (!status)
-		status = find_program(r, argv[0]);
+		status = program_resolve(argv[0], r->path);
 	if (!status)
 		status = find_modules(r);
 	if (!status)
@@ -181,6 +169,7 @@ int cmd_exec(int argc, char **argv)
 		{ "json", 'j', OPTION_FLAG, NULL, "report one JSON object", &json },
 		{ "output", 'o', OPTION_STRING, "FILE", "write the report to FILE, not to stderr",
 		  &output },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {

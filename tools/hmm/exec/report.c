@@ -2,8 +2,9 @@
 /* What the monitors did while the program ran: lines for people, or one object. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/wait.h>
 
+#include "../child.h"
+#include "../attach.h"
 #include "../command.h"
 #include "../json.h"
 #include "exec.h"

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../attach.h"
 #include "../command.h"
+#include "../program.h"
 #include "exec.h"
 
 /* Both separate names in LD_PRELOAD. */
@@ -20,9 +22,8 @@ static bool contains(const char *list, const char *name)
 static int set_preload(const struct run *r)
 {
 	const char *old = getenv("LD_PRELOAD");
-	char list[(N_MONITORS + 1) * PATH_MAX] = "", *all = NULL;
+	char list[(N_MONITORS + 1) * PATH_MAX] = "";
 	size_t n = 0;
-	int err = 0;
 
 	for (int i = 0; i < N_MONITORS; i++) {
 		const struct module *m = &r->modules[i];
@@ -35,17 +36,7 @@ static int set_preload(const struct run *r)
 					m->path);
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ":" : "", m->path);
 	}
-	if (!n)
-		return 0;
-	if (!old || !*old)
-		err = setenv("LD_PRELOAD", list, 1);
-	else if (asprintf(&all, "%s:%s", list, old) < 0)
-		err = -1;
-	else
-		err = setenv("LD_PRELOAD", all, 1);
-	if (old && *old)
-		free(all);
-	return err ? complain(EXIT_FAILED, "not enough memory") : 0;
+	return n ? program_preload(list) : 0;
 }
 
 /* UCX's hooks are left to libhmm-ucx.so, which turns them off where it serves. */
@@ -55,6 +46,9 @@ int set_environment(const struct run *r)
 
 	counters_name(&r->counters, name, sizeof(name));
 	if (setenv("LIBHMM_MONITOR", r->monitor, 1) || setenv("LIBHMM_MONITOR_STATS", name, 1))
+		return complain(EXIT_FAILED, "not enough memory");
+	if (attach_provider != HMM_PROVIDER_AUTO &&
+	    setenv("LIBHMM_PROVIDER", provider_name(attach_provider), 1))
 		return complain(EXIT_FAILED, "not enough memory");
 	return set_preload(r);
 }

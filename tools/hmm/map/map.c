@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "../command.h"
 #include "../options.h"
 #include "../run/session.h"
@@ -113,6 +114,7 @@ int cmd_map(int argc, char **argv)
 		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
 		{ "device", 'd', OPTION_STRING, "NAME",
 		  "without PID: the device that mirrors (soft)", &device },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "../command.h"
 #include "../map/map.h"
 #include "../options.h"
@@ -280,6 +281,7 @@ int cmd_run(int argc, char **argv)
 		  &o.from },
 		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended",
 		  &o.svg },
+		PROVIDER_ROW,
 		{ NULL },
 	};
 	const struct option_table table = {

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../attach.h"
 #include "../command.h"
 #include "../term.h"
 #include "session.h"
@@ -37,7 +38,7 @@ int session_open_served(struct session *s, const char *device, unsigned int engi
 	int ret;
 
 	memset(s, 0, sizeof(*s));
-	ret = hmm_mm_attach(NULL, &s->mm);
+	ret = space_attach(&s->mm);
 	if (ret)
 		return complain_attach(ret);
 	ret = hmm_device_open(s->mm, device, engines, &s->device);

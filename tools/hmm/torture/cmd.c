@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../../../lib/base/mutation.h"
+#include "../attach.h"
 #include "../command.h"
 #include "../options.h"
 #include "../streams.h"
@@ -44,6 +45,7 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 		  &opt->seed, 0, UINT64_MAX },
 		{ "long", 'l', OPTION_FLAG, NULL,
 		  "until 1,000,000 operations and 1,000,000 accepted uses", &opt->longer },
+		PROVIDER_ROW,
 		{ "break", 'b', OPTION_STRING, "NAME",
 		  "break a rule of the protocol; only in builds with -Dmutations=true",
 		  &opt->mutation },
@@ -76,7 +78,7 @@ static int check_host(void)
 	if (page != HMM_PAGE_SIZE)
 		return complain(EXIT_HOST, "needs pages of 4 KiB, this host's have %ld KiB",
 				page / 1024);
-	ret = hmm_mm_attach(NULL, &mm);
+	ret = space_attach(&mm);
 	if (ret)
 		return complain_attach(ret);
 	hmm_mm_detach(mm);

@@ -10,9 +10,18 @@
 
 const char force_excluded[] = "not here";
 
+static const char *window_why_not(enum window w)
+{
+	if (w == WINDOW_ANNOUNCED)
+		return "changed when it is announced";
+	return window_available(w) ? NULL : "needs a build with -Dmutations=true";
+}
+
 static const char *why_no_event(const struct torture *t, unsigned int op, const struct slot *slot,
 				enum window w)
 {
+	if (t->policy[slot->id][op] == OP_EXACT)
+		return window_why_not(w);
 	if (w != WINDOW_CHANGED)
 		return "no event";
 	if (!slot->checked)
@@ -71,7 +80,7 @@ const char *force_why_not(const struct torture *t, unsigned int i, const struct 
 		return why_not_changed(t, op, slot);
 	if (w == WINDOW_ANNOUNCED)
 		return why_not_announced(t, op, slot);
-	return window_available(w) ? NULL : "needs a build with -Dmutations=true";
+	return window_why_not(w);
 }
 
 /* Do uses count only once the change has taken effect? */

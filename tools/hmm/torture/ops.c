@@ -69,6 +69,8 @@ enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const stru
 
 	if (hmm_coherence(t->mm, op, slot->vma, &cell) || cell.guarantee == HMM_NOT_APPLICABLE)
 		return OP_NEVER;
+	if (cell.guarantee == HMM_EXACT)
+		return OP_EXACT;
 	if (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_NOT_MIRRORED)
 		return OP_PLAIN;
 	if (cell.guarantee == HMM_VALIDATED && (is_discard(op) || slot->checked))
@@ -87,4 +89,9 @@ enum op_policy op_policy(struct torture *t, const struct op *op, const struct sl
 	if (!(op->kinds & 1U << slot->kind))
 		return OP_NEVER;
 	return op->operation == HMM_OP_NR ? OP_PLAIN : op_policy_of(t, op->operation, slot);
+}
+
+bool op_exact(const struct op_run *run)
+{
+	return run->t->policy[run->slot->id][run->op] == OP_EXACT;
 }

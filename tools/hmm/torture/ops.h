@@ -98,7 +98,10 @@ enum op_policy {
 	OP_EXCLUDED, /* the coherence table says that it is unseen, even if the program tells */
 	OP_PLAIN,
 	OP_NOTED, /* it is unseen unless the program tells, which it does */
+	OP_EXACT, /* the kernel's log has it before it takes effect; the program tells nothing */
 };
+/* The operation of a run is in the log. */
+bool op_exact(const struct op_run *run);
 /* What the library claims about an operation on a slot. */
 enum op_policy op_policy(struct torture *t, const struct op *op, const struct slot *slot);
 enum op_policy op_policy_of(struct torture *t, enum hmm_operation op, const struct slot *slot);

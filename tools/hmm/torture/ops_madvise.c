@@ -33,11 +33,11 @@ static uint64_t length(const struct op_run *run)
 /*
  * Tells the library of seven discards of eight, as the preload object does, which settles them. The
  * eighth stays pending until the library itself proves its end. Half of these times the thread goes
- * on computing.
+ * on computing. Of a discard whose end is in the log it tells nothing.
  */
 static int tell(struct op_run *run)
 {
-	if (!run->slot->checked && !rng_below(run->rng, 8)) {
+	if (op_exact(run) || (!run->slot->checked && !rng_below(run->rng, 8))) {
 		if (rng_below(run->rng, 2))
 			tort_spin(rng_below(run->rng, SPIN_AFTER_NS));
 		return 0;
@@ -140,7 +140,8 @@ static enum brake_look has_begun(void *arg)
 	}
 	if (pump_cycles(t) == c->cycles)
 		return BRAKE_WAIT;
-	return hmm_mm_barrier(t->mm, 1) || !page_is_there(c) ? BRAKE_NEAR : BRAKE_HERE;
+	/* With a log the change counts as in flight until its end is there. */
+	return (!t->log && hmm_mm_barrier(t->mm, 1)) || !page_is_there(c) ? BRAKE_NEAR : BRAKE_HERE;
 }
 
 static bool have_faulted(void *arg)
@@ -291,7 +292,8 @@ static int remove_unmirrored(struct op_run *run)
 
 int op_remove(struct op_run *run)
 {
-	return is_mirrored(run) ? discard(run, make_remove, true) : remove_unmirrored(run);
+	return op_exact(run) || is_mirrored(run) ? discard(run, make_remove, true)
+						 : remove_unmirrored(run);
 }
 
 /*
@@ -332,17 +334,19 @@ int op_guard(struct op_run *run)
 
 	if (ret)
 		return -EOPNOTSUPP;
-	if (run->slot->checked) {
+	if (run->slot->checked || op_exact(run)) {
 		/*
 		 * While the guard is there a use with checks is refused, although the library is
-		 * not told.
+		 * not told. So is every use if the log has it.
 		 */
 		atomic_fetch_add(&run->slot->denied, 1);
 		op_hold_changed(run);
 		tort_pause(rng_below(run->rng, 100000));
 		atomic_fetch_add(&run->slot->denied, 1);
 	}
-	ret = hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
+	ret = op_exact(run)
+		      ? 0
+		      : hmm_mm_note(run->t->mm, HMM_NOTE_DISCARD, at(run), at(run) + length(run));
 	if (ret)
 		return ret;
 	op_returned(run);

@@ -113,10 +113,9 @@ static int remap_first(struct op_run *run, uint64_t page)
 	while (syscall(SYS_remap_file_pages, slot_page(run->slot, 0), HMM_PAGE_SIZE, 0, page, 0))
 		if (errno != EINVAL || --tries < 0)
 			return -errno;
-	return run->slot->checked
-		       ? 0
-		       : hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, slot_page(run->slot, 0),
-				     slot_page(run->slot, 0) + HMM_PAGE_SIZE);
+	return !run->note ? 0
+			  : hmm_mm_note(run->t->mm, HMM_NOTE_DETACH, slot_page(run->slot, 0),
+					slot_page(run->slot, 0) + HMM_PAGE_SIZE);
 }
 
 /*

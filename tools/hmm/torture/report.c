@@ -2,6 +2,7 @@
 /* The report of a run, as text and as JSON. */
 #include <stdio.h>
 #include <json-c/json.h>
+#include "../attach.h"
 #include "bystander.h"
 #include "ops.h"
 #include "story.h"
@@ -323,6 +324,8 @@ void torture_report_json(const struct torture *t)
 				json_object_array_add(excluded, json_object_new_string(text));
 			}
 	add(o, "seed", t->opt.seed);
+	json_object_object_add(o, "provider",
+			       json_object_new_string(provider_name(attach_provider)));
 	json_object_object_add(o, "seconds", json_object_new_double(t->elapsed));
 	json_object_object_add(o, "mutation",
 			       t->opt.mutation ? json_object_new_string(t->opt.mutation) : NULL);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../../../devices/hold/hold.h"
+#include "../attach.h"
 #include "../command.h"
 #include "bystander.h"
 #include "ops.h"
@@ -63,11 +64,14 @@ static int slots_create(struct torture *t)
 /* Finds out what can be forced. Once is enough, as both cycles have the same slots. */
 static void look_around(struct torture *t)
 {
+	struct hmm_mm_info info = { .size = sizeof(info) };
 	struct hmm_coherence_cell cell;
 	unsigned int i, j, w;
 
+	if (!hmm_mm_get_info(t->mm, &info))
+		t->log = info.provider >= HMM_PROVIDER_BPF;
 	t->fork_events = !hmm_coherence(t->mm, HMM_OP_FORK_RAW, HMM_VMA_ANON, &cell) &&
-			 cell.guarantee == HMM_SYNCHRONOUS;
+			 (cell.guarantee == HMM_SYNCHRONOUS || cell.guarantee == HMM_EXACT);
 	for (i = 0; i < t->nslots; i++) {
 		struct hmm_vma vma = { .kind = kind_vma(t->slots[i].kind) };
 
@@ -239,7 +243,7 @@ static int open_space(struct torture *t)
 
 	if (ret)
 		return ret;
-	ret = hmm_mm_attach(NULL, &t->mm);
+	ret = space_attach(&t->mm);
 	if (ret) {
 		complain_attach(ret);
 		slots_destroy(t);

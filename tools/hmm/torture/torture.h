@@ -110,6 +110,8 @@ struct torture {
 	struct latch latch;
 	enum brake brake;
 	bool fork_events; /* forks raise an event for the library */
+	/* the provider has a log of the kernel's: see OP_EXACT */
+	bool log;
 	bool drilling;
 	_Atomic unsigned int drilled; /* hostile threads that have finished the drill */
 	struct user_counts counts[USERS];

@@ -8,6 +8,7 @@
 #include "user.h"
 
 #define FAULT_TIMEOUT_NS 5000000000ULL
+#define SOON_NS 50000000ULL
 #define GRACE_NS 200000ULL /* how long a section goes on when the gate wants to close */
 #define PATIENT_TICKS 10   /* the same if the program must have a chance to run meanwhile */
 
@@ -94,7 +95,7 @@ static int read_and_judge(struct user *u, struct slot *slot, unsigned int page,
 	return ret;
 }
 
-bool user_fault(struct user *u, struct slot *slot, unsigned int page)
+static bool fault(struct user *u, struct slot *slot, unsigned int page, uint64_t timeout_ns)
 {
 	struct verdicts v = { VERDICT_OK };
 	struct oracle_view view;
@@ -103,11 +104,10 @@ bool user_fault(struct user *u, struct slot *slot, unsigned int page)
 	oracle_look(slot, page, true, &view);
 	count(&u->n->faults, 1);
 	story(slot->id, "faults: page, method", page, method_of(u, slot, page), 0);
-	ret = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true,
-			 FAULT_TIMEOUT_NS);
+	ret = hold_fault(u->range[slot->id], page, method_of(u, slot, page), true, timeout_ns);
 	/* A pin counts against RLIMIT_MEMLOCK, and a huge page counts as a whole. */
 	if (ret == -ENOMEM)
-		ret = hold_fault(u->range[slot->id], page, HOLD_REF, true, FAULT_TIMEOUT_NS);
+		ret = hold_fault(u->range[slot->id], page, HOLD_REF, true, timeout_ns);
 	story(slot->id, "answer: page, status, seq", page, (uint64_t)llabs(ret),
 	      hold_range_page(u->range[slot->id], page)->seq);
 	if (ret < 0) {
@@ -128,6 +128,16 @@ bool user_fault(struct user *u, struct slot *slot, unsigned int page)
 	}
 	atomic_fetch_or(&slot->held, slot_held_bit(u->id, page));
 	return true;
+}
+
+bool user_fault(struct user *u, struct slot *slot, unsigned int page)
+{
+	return fault(u, slot, page, FAULT_TIMEOUT_NS);
+}
+
+bool user_fault_soon(struct user *u, struct slot *slot, unsigned int page)
+{
+	return fault(u, slot, page, SOON_NS);
 }
 
 bool user_use_validated(struct user *u, struct slot *slot, unsigned int page)

@@ -30,6 +30,8 @@ struct user {
 bool user_has(struct user *u, const struct slot *slot, unsigned int page);
 /* Faults the page and uses the translation once. True: the translation may be used again. */
 bool user_fault(struct user *u, struct slot *slot, unsigned int page);
+/* The same while a change is under way: a fault that waits for its end gives up soon. */
+bool user_fault_soon(struct user *u, struct slot *slot, unsigned int page);
 /* Makes one validated use. True: it was accepted. */
 bool user_use_validated(struct user *u, struct slot *slot, unsigned int page);
 /* Makes a burst of uses in a section. True: the translation was there. */

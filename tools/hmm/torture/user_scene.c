@@ -45,7 +45,10 @@ static void fault_again(struct user *u, struct slot *slot, unsigned int page)
 
 	if (!(atomic_load(&u->t->scene.held) & 1U << u->id))
 		return;
-	user_fault(u, slot, page);
+	if (u->t->log)
+		user_fault_soon(u, slot, page);
+	else
+		user_fault(u, slot, page);
 	window_use_end(u->t, window, u->id);
 }
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Which file a name stands for, and whether its dynamic linker takes what is preloaded. */
+#include "program.h"
+#include "child.h"
+#include "command.h"
+#include "object.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +16,6 @@
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#include "exec.h"
 
 #define SCRIPTS 4 /* interpreters of interpreters that are looked at */
 
@@ -78,6 +81,26 @@ int program_find(const char *name, char *path)
 			return 0;
 	}
 	return ret;
+}
+
+int program_resolve(const char *name, char *path)
+{
+	switch (program_find(name, path)) {
+	case 0:
+		return 0;
+	case -ENOENT:
+		return complain(EXIT_NO_FILE, "'%s': no such program", name);
+	default:
+		return complain(EXIT_NO_EXEC, "'%s' cannot be executed: %s", name,
+				strerror(EACCES));
+	}
+}
+
+int program_not_executed(const char *name, int error)
+{
+	if (error == -ENOENT)
+		return complain(EXIT_NO_EXEC, "'%s': its interpreter is not there", name);
+	return complain(EXIT_NO_EXEC, "'%s' cannot be executed: %s", name, strerror(-error));
 }
 
 /* The kernel gives it other rights than its caller has: the dynamic linker distrusts the caller. */
@@ -176,4 +199,21 @@ const char *program_ignores_preload(const char *path)
 		path = script;
 	}
 	return NULL;
+}
+
+int program_preload(const char *list)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char *all = NULL;
+	int err;
+
+	if (!old || !*old)
+		err = setenv("LD_PRELOAD", list, 1);
+	else if (asprintf(&all, "%s:%s", list, old) < 0)
+		err = -1;
+	else
+		err = setenv("LD_PRELOAD", all, 1);
+	if (old && *old)
+		free(all);
+	return err ? complain(EXIT_FAILED, "not enough memory") : 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Where the monitors' shared objects are. meson.build says where they get installed. */
+#include "object.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "exec.h"
 
 int own_folder(char *folder, size_t size)
 {
@@ -22,13 +22,13 @@ int own_folder(char *folder, size_t size)
 	return 0;
 }
 
-static bool find(struct module *m, const char *root, const char *folder)
+static bool find(const char *root, const char *folder, const char *file, char *path)
 {
-	int n = snprintf(m->path, sizeof(m->path), "%s%s/%s", root, folder, m->file);
+	int n = snprintf(path, PATH_MAX, "%s%s/%s", root, folder, file);
 
-	if (n > 0 && (size_t)n < sizeof(m->path) && !access(m->path, R_OK))
+	if (n > 0 && n < PATH_MAX && !access(path, R_OK))
 		return true;
-	*m->path = 0;
+	*path = 0;
 	return false;
 }
 
@@ -43,17 +43,12 @@ static void root_of(char *own)
 		*own = 0;
 }
 
-void modules_find(struct module *modules)
+bool object_find(const char *folder, const char *file, char *path)
 {
 	char own[PATH_MAX] = "";
-	bool built;
 
-	for (int i = 0; i < N_MONITORS; i++) {
-		built = !own_folder(own, sizeof(own)) && find(&modules[i], own, "/monitor");
-		if (built)
-			continue;
-		root_of(own);
-		if (!find(&modules[i], own, HMM_LIBDIR) && *own)
-			find(&modules[i], "", HMM_LIBDIR);
-	}
+	if (!own_folder(own, sizeof(own)) && find(own, folder, file, path))
+		return true;
+	root_of(own);
+	return find(own, HMM_LIBDIR, file, path) || (*own && find("", HMM_LIBDIR, file, path));
 }

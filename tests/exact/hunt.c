@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Hunts stale translations. Each cell has a thread or a process that changes its memory without
+ * end, and a user that holds a translation and asks again and again whether it may be used. A use is
+ * stale if the answer is yes although the user had seen before it asked that the memory changed.
+ *
+ * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
+ * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
+ * cell; 1: not so; 77: the provider cannot be had.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <hmm/hmm.h>
+#include "../../lib/base/mutation.h"
+#include "programs.h"
+
+#define RW (PROT_READ | PROT_WRITE)
+#define CELL_PAGES 16
+#define CELL_BYTES (CELL_PAGES * HMM_PAGE_SIZE)
+#define CELLS_MAX 64
+/* Far below what the kernel chooses itself, so that no other mapping takes a hole in a cell. */
+#define ARENA 0x100000000000ULL
+#define SPAN (16ULL << 20)
+#define ASKS 200
+#define FAULT_NS 2000000000ULL
+
+enum kind {
+	KIND_UNMAP,
+	KIND_PROTECT,
+	KIND_MOVE,
+	KIND_FORK,
+	KIND_DISCARD, /* the word in the last page is 0 as soon as the discard has come there */
+	KIND_PUNCH,   /* another process punches a hole and writes a new word */
+	KIND_NR,
+};
+
+struct cell {
+	enum kind kind;
+	char *p, *away;
+	int fd;
+	/* changes that have begun, and of these how many have returned */
+	_Atomic uint64_t begun, ended;
+	uint64_t accepted, refused, stale, errors;
+};
+
+static struct {
+	struct hmm_mm *mm;
+	struct cell *cells; /* shared with the processes that change files */
+	unsigned int n;
+	double seconds;
+	uint32_t provider;
+	bool misses;
+	_Atomic bool *stop;
+} hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
+
+static const char *const kind_names[KIND_NR] = { "unmap", "protect", "move",
+						 "fork",  "discard", "punch" };
+
+static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			 void *priv)
+{
+	return 0;
+}
+
+static const struct hmm_interval_notifier_ops ops = { sizeof(ops), on_invalidate, NULL };
+
+static bool stopped(void)
+{
+	return atomic_load_explicit(hunt.stop, memory_order_relaxed);
+}
+
+static _Atomic uint64_t *word(const struct cell *c)
+{
+	return (_Atomic uint64_t *)(void *)(c->p + CELL_BYTES - HMM_PAGE_SIZE);
+}
+
+static bool stamped(const struct cell *c)
+{
+	return c->kind == KIND_DISCARD || c->kind == KIND_PUNCH;
+}
+
+/* ---- those who change -------------------------------------------------------------------------- */
+
+static void map(char *at)
+{
+	while (mmap(at, CELL_BYTES, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+	       MAP_FAILED)
+		if (errno == EEXIST)
+			return;
+}
+
+static void fork_once(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void change(struct cell *c)
+{
+	atomic_fetch_add(&c->begun, 1);
+	switch (c->kind) {
+	case KIND_UNMAP:
+		munmap(c->p, CELL_BYTES);
+		break;
+	case KIND_PROTECT:
+		mprotect(c->p, CELL_BYTES, PROT_READ);
+		break;
+	case KIND_MOVE:
+		mremap(c->p, CELL_BYTES, CELL_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, c->away);
+		break;
+	default:
+		fork_once();
+		break;
+	}
+	atomic_fetch_add(&c->ended, 1);
+}
+
+static void put_back(struct cell *c)
+{
+	switch (c->kind) {
+	case KIND_UNMAP:
+		map(c->p);
+		break;
+	case KIND_PROTECT:
+		mprotect(c->p, CELL_BYTES, RW);
+		break;
+	case KIND_MOVE:
+		mremap(c->away, CELL_BYTES, CELL_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, c->p);
+		break;
+	default:
+		break;
+	}
+}
+
+static void discard(struct cell *c, uint64_t stamp)
+{
+	for (size_t i = 0; i < CELL_PAGES - 1; i++)
+		c->p[i * HMM_PAGE_SIZE] = 1;
+	atomic_store(word(c), stamp);
+	sched_yield();
+	madvise(c->p, CELL_BYTES, MADV_DONTNEED);
+}
+
+static void punch(struct cell *c, uint64_t stamp)
+{
+	if (pwrite(c->fd, &stamp, sizeof(stamp), CELL_BYTES - HMM_PAGE_SIZE) != sizeof(stamp) ||
+	    fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, CELL_BYTES))
+		c->errors++;
+}
+
+static void *changer(void *arg)
+{
+	struct cell *c = arg;
+
+	while (!stopped()) {
+		if (c->kind == KIND_PUNCH) {
+			punch(c, ++c->begun);
+		} else if (c->kind == KIND_DISCARD) {
+			discard(c, ++c->begun);
+		} else {
+			change(c);
+			put_back(c);
+			/* So that a user has time to make a translation. */
+			sched_yield();
+		}
+		if (c->kind == KIND_FORK)
+			usleep(20000);
+	}
+	return NULL;
+}
+
+/* ---- those who use ----------------------------------------------------------------------------- */
+
+struct translation {
+	struct hmm_range range;
+	uint64_t pfn;
+	uint64_t seen; /* what tells that the memory has changed since */
+};
+
+static int fault(struct cell *c, struct translation *t)
+{
+	uint64_t at = (uint64_t)(uintptr_t)word(c);
+	struct hmm_interval_notifier *ni = t->range.notifier;
+
+	t->pfn = 0;
+	t->range = (struct hmm_range){
+		.size = sizeof(t->range),
+		.notifier = ni,
+		.start = at,
+		.end = at + HMM_PAGE_SIZE,
+		.hmm_pfns = &t->pfn,
+		.default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
+	};
+	return hmm_range_fault(&t->range, FAULT_NS);
+}
+
+/* What a user sees of the changes. Of stamped memory it sees a change before the call returns. */
+static uint64_t see(const struct cell *c)
+{
+	return atomic_load(stamped(c) ? word(c) : &c->ended);
+}
+
+/* True: a translation of what is seen. It was certainly made before the next change ended. */
+static bool take(struct cell *c, struct translation *t)
+{
+	int ret;
+
+	t->seen = see(c);
+	if (stamped(c) ? !t->seen : atomic_load(&c->begun) != t->seen)
+		return false;
+	ret = fault(c, t);
+	if (ret && ret != -EFAULT && ret != -EBUSY && ret != -EPERM && ret != -ETIME &&
+	    ret != -EAGAIN)
+		c->errors++;
+	if (ret || t->pfn & HMM_PFN_TRANSIENT)
+		return false;
+	return (stamped(c) ? see(c) : atomic_load(&c->begun)) == t->seen;
+}
+
+static void use(struct cell *c, const struct translation *t)
+{
+	for (unsigned int i = 0; i < ASKS && !stopped(); i++) {
+		uint64_t now = see(c);
+
+		if (hmm_interval_stale(t->range.notifier, t->range.notifier_seq)) {
+			c->refused++;
+			return;
+		}
+		c->accepted++;
+		c->stale += now != t->seen;
+	}
+}
+
+static void *user(void *arg)
+{
+	struct translation t = { 0 };
+	struct cell *c = arg;
+
+	if (hmm_interval_notifier_insert(hunt.mm, (uint64_t)(uintptr_t)c->p, CELL_BYTES, &ops, NULL,
+					 &t.range.notifier)) {
+		c->errors++;
+		return NULL;
+	}
+	while (!stopped())
+		if (take(c, &t))
+			use(c, &t);
+	hmm_interval_notifier_remove(t.range.notifier);
+	return NULL;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------- */
+
+static void *shared(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	return p;
+}
+
+static void cell_open(struct cell *c, enum kind kind)
+{
+	char *at = (char *)(uintptr_t)(ARENA + (uint64_t)(c - hunt.cells) * SPAN);
+
+	c->kind = kind;
+	c->fd = kind == KIND_PUNCH ? memfd_create("hunt", MFD_CLOEXEC) : -1;
+	c->away = at + SPAN / 2;
+	c->p = mmap(at, CELL_BYTES, RW,
+		    MAP_FIXED_NOREPLACE |
+			    (kind == KIND_PUNCH ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
+		    c->fd, 0);
+	if (c->p == MAP_FAILED || (c->fd >= 0 && ftruncate(c->fd, CELL_BYTES))) {
+		perror("cell");
+		exit(1);
+	}
+}
+
+static bool has(enum kind kind)
+{
+	/* Without the log these two are seen by checks only. */
+	return hunt.provider != HMM_PROVIDER_UFFD || (kind != KIND_PROTECT && kind != KIND_PUNCH);
+}
+
+static void cells_open(unsigned int times)
+{
+	hunt.cells = shared(CELLS_MAX * sizeof(*hunt.cells));
+	hunt.stop = shared(sizeof(*hunt.stop));
+	for (unsigned int i = 0; i < times; i++)
+		for (unsigned int k = 0; k < KIND_NR && hunt.n < CELLS_MAX; k++)
+			if (has((enum kind)k) && (k != KIND_FORK || !i))
+				cell_open(&hunt.cells[hunt.n++], (enum kind)k);
+}
+
+static pid_t start_puncher(struct cell *c)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	changer(c);
+	_exit(0);
+}
+
+static void run(void)
+{
+	pthread_t threads[2 * CELLS_MAX];
+	pid_t children[CELLS_MAX] = { 0 };
+	struct timespec ts = { (time_t)hunt.seconds,
+			       (long)((hunt.seconds - (double)(time_t)hunt.seconds) * 1e9) };
+	unsigned int i, n = 0;
+
+	for (i = 0; i < hunt.n; i++)
+		if (hunt.cells[i].kind == KIND_PUNCH)
+			children[i] = start_puncher(&hunt.cells[i]);
+	for (i = 0; i < hunt.n; i++) {
+		if (!children[i])
+			pthread_create(&threads[n++], NULL, changer, &hunt.cells[i]);
+		pthread_create(&threads[n++], NULL, user, &hunt.cells[i]);
+	}
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+	atomic_store(hunt.stop, true);
+	for (i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	for (i = 0; i < hunt.n; i++)
+		if (children[i] > 0)
+			waitpid(children[i], NULL, 0);
+}
+
+static int report(void)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	struct cell sum[KIND_NR + 1] = { 0 };
+	bool idle = false;
+
+	for (unsigned int i = 0; i < hunt.n; i++) {
+		const struct cell *c = &hunt.cells[i];
+
+		for (unsigned int k = c->kind;; k = KIND_NR) {
+			sum[k].begun += c->begun;
+			sum[k].accepted += c->accepted;
+			sum[k].refused += c->refused;
+			sum[k].stale += c->stale;
+			sum[k].errors += c->errors;
+			if (k == KIND_NR)
+				break;
+		}
+	}
+	for (unsigned int k = 0; k <= KIND_NR; k++) {
+		if (k < KIND_NR && !has((enum kind)k))
+			continue;
+		idle |= !sum[k].accepted || !sum[k].begun;
+		printf("%s: changes %llu accepted %llu refused %llu stale %llu errors %llu\n",
+		       k < KIND_NR ? kind_names[k] : "all",
+		       (unsigned long long)atomic_load(&sum[k].begun),
+		       (unsigned long long)sum[k].accepted, (unsigned long long)sum[k].refused,
+		       (unsigned long long)sum[k].stale, (unsigned long long)sum[k].errors);
+	}
+	if (!hmm_mm_get_info(hunt.mm, &info))
+		printf("log: provider %u records %llu resets %llu\n", info.provider,
+		       (unsigned long long)info.log_records, (unsigned long long)info.log_resets);
+	if (idle)
+		printf("FAILED: a kind of cell did nothing\n");
+	return idle || sum[KIND_NR].stale || sum[KIND_NR].errors;
+}
+
+static int provider_of(const char *name)
+{
+	static const char *const names[] = { "auto", "uffd", "bpf", "both" };
+
+	for (int i = 0; i < 4; i++)
+		if (!strcmp(name, names[i]))
+			return i;
+	fprintf(stderr, "exact_hunt: no provider '%s'\n", name);
+	exit(2);
+}
+
+static unsigned int parse(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
+		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
+		{ "misses", 0, NULL, 'm' },   { NULL }
+	};
+	unsigned int times = 1;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		switch (o) {
+		case 'p':
+			hunt.provider = (uint32_t)provider_of(optarg);
+			break;
+		case 's':
+			hunt.seconds = atof(optarg);
+			break;
+		case 't':
+			times = (unsigned int)atoi(optarg);
+			break;
+		case 'b':
+			if (hmm_mutation_set(optarg)) {
+				fprintf(stderr, "exact_hunt: no mutation '%s'\n", optarg);
+				exit(2);
+			}
+			break;
+		case 'm':
+			hunt.misses = true;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	return times;
+}
+
+int main(int argc, char **argv)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	unsigned int times = parse(argc, argv);
+	struct programs before, after;
+	int ret;
+
+	options.provider = hunt.provider;
+	ret = hmm_mm_attach(&options, &hunt.mm);
+	if (ret) {
+		printf("no such provider here: %s\n", strerror(-ret));
+		return 77;
+	}
+	cells_open(times);
+	if (hunt.misses && programs_count(&before))
+		hunt.misses = false;
+	run();
+	ret = report();
+	if (hunt.misses && !programs_count(&after))
+		printf("programs: loaded %u missed %llu\n", after.loaded,
+		       (unsigned long long)(after.missed - before.missed));
+	hmm_mm_detach(hunt.mm);
+	return ret;
+}
