@@ -51,8 +51,10 @@ int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 	int err;
 
 	mm_refused_forget();
-	for (unsigned int round = 0; !(err = mm_alive(mm)) && !(at_rest(mm, &upto) && files_closed(mm));
-	     round++) {
+	for (unsigned int round = 0;; round++) {
+		err = mm_alive(mm);
+		if (err || (at_rest(mm, &upto) && files_closed(mm)))
+			return err;
 		err = mm_refused();
 		if (err)
 			return err;
@@ -60,5 +62,4 @@ int hmm_mm_barrier(struct hmm_mm *mm, uint64_t timeout_ns)
 			return -ETIME;
 		deadline_spin(round);
 	}
-	return err;
 }

@@ -3,8 +3,8 @@
  * The test at attaching. Names of the kernel's functions change, and a function may be inlined. So
  * what counts is whether a change that was made is in the log, with its beginning and its end.
  *
- * An operation is tried on anonymous memory or on a memfd; other kinds of memory go through the same
- * functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here (a fork
+ * An operation is tried on anonymous memory or on a memfd. Other kinds of memory go through the
+ * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here (a fork
  * copies the whole space, write-back needs a file on a disk, reclaim may need swap) counts if the
  * programs are attached to its function.
  *

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-/* How many records a call handles, so that a check ends although others change memory all the time. */
+/* How many records a call handles, so that it ends although memory changes all the time. */
 #define RECORDS_MAX 8192
 /* How often a check tries for the lock. Its holder handles records, at some 100 ns each. */
 #define TRIES 500
@@ -146,8 +146,8 @@ bool log_drain(struct hmm_mm *mm)
 }
 
 /*
- * The pump, which has slept until now, looks at the queue when it is awake: whoever adds to an
- * empty queue wakes it, and it looks again after it has told what it took.
+ * A thread that adds to a queue of which all is told wakes the pump. The pump looks at the queue
+ * again after it has told what it took.
  */
 bool log_look(struct hmm_mm *mm)
 {

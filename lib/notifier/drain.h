@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Handling what a log tells (provider/log.h). Whoever finds something new first does it: a thread
- * that checks a translation, a fault, the pump. Each record is handled once:
+ * Handling what a log tells (provider/log.h). The first thread that finds something new does it:
+ * one that checks a translation, a fault, the pump. Each record is handled once:
  *
  *	beginning	the sequences of the notifiers that overlap change; the change is under way;
  *			the pump is to run the callbacks

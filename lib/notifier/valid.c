@@ -9,7 +9,7 @@
  * begun. Either that cycle is over, and the sequence has changed, or pump_seq is odd or has
  * changed.
  *
- * With a log the question "is it quiet?" takes the probe's place (provider/log.h). If it is not, the
+ * With a log the question "is it quiet?" takes the probe's place (provider/log.h). If it is not the
  * thread that asks handles what is new (drain.h), and then looks at the sequence.
  */
 #include "notifier/drain.h"

@@ -85,6 +85,16 @@ static int map_all(const struct watch_fds *fds, size_t page, struct log_memory *
 	return 0;
 }
 
+/* All are taken, or else closed. */
+static int take_all(struct log *log, const struct watch_fds *fds, int conn)
+{
+	const int no_log = ownfd_take(&log->fd, fds->log);
+	const int no_links = ownfd_take(&log->links, fds->links);
+	const int no_conn = conn >= 0 ? ownfd_take(&log->conn, conn) : 0;
+
+	return no_log ? no_log : no_links ? no_links : no_conn;
+}
+
 int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **out)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -97,11 +107,7 @@ int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **ou
 	if (!err) {
 		log->mapped = true;
 		atomic_store(&log->alone, true);
-		/* No short cut: what is not taken stays open. */
-		err = ownfd_take(&log->fd, fds->log);
-		err = ownfd_take(&log->links, fds->links) ?: err;
-		if (conn >= 0)
-			err = ownfd_take(&log->conn, conn) ?: err;
+		err = take_all(log, fds, conn);
 	} else {
 		unmap_all(&m, page);
 		close(fds->log);
@@ -152,7 +158,7 @@ static const void *at(const struct log *log, uint64_t pos)
 /* A record may go on at the other end of the data, but no word of eight bytes does. */
 static void copy(const struct log *log, uint64_t pos, struct watch_record *r)
 {
-	uint64_t word[sizeof(*r) / 8];
+	uint64_t word[sizeof(*r) / 8] = { 0 };
 
 	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
 		word[i] = log_load(at(log, pos + 8 * i));

@@ -15,8 +15,8 @@
  * Why that is enough. Take a change that began before the first of the three loads. Either its
  * record is in the log, and then the log has grown, as records below `pos` are handled. Or it did
  * not fit, and then `trouble` had grown before the change. Or the program that writes it was
- * skipped, and then a thread was out, or the number in `word` has grown since. So the answer "quiet"
- * is about the instant of the first load. `pos` is written after the sequences of the notifiers
+ * skipped, and then a thread was out, or the number in `word` has grown since. So the answer
+ * "quiet" is about the instant of the first load. `pos` is written after the sequences of the notifiers
  * have changed, and a reader looks at them after it has looked at `pos`.
  *
  * After records were lost a change may be under way that nobody knows. Then nothing is trusted

@@ -7,8 +7,8 @@
  *
  * From its first moment it has a table of descriptors of its own, with the userfaultfd, what keeps
  * the kernel's programs attached, an end of the pipe that wakes the pump and an end of the lifeline
- * in it: it keeps none of the program's descriptors open. It keeps the credentials that the program had when the keeper started, so a
- * seccomp filter allows it only to read, write and sleep.
+ * in it: it keeps none of the program's descriptors open. It keeps the credentials that the program
+ * had when the keeper started, so a seccomp filter allows it only to read, write and sleep.
  *
  * It runs on the watchdog's thread-local storage, which the watchdog goes on using. So its code
  * uses no errno, no lock and no sanitizer.

@@ -26,7 +26,7 @@ struct fake_log {
 	struct watch_space space;
 	struct watch_global global;
 	struct log_memory memory;
-	pthread_mutex_t lock; /* of the ring buffer: who reserves */
+	pthread_mutex_t lock; /* of the ring buffer */
 	char data[FAKE_LOG_BYTES] __attribute__((aligned(8)));
 };
 

@@ -331,11 +331,12 @@ static void a_full_queue_is_joined(void **state)
 	(void)state;
 	scene_open(&s);
 	pthread_mutex_lock(&s.mm->notifier_lock); /* no callback runs */
-	for (int i = 0; i < 3 * LOG_QUEUE_MAX; i++) {
+	pthread_mutex_lock(&s.mm->log->lock);     /* and nothing is read */
+	for (int i = 0; i < 3 * LOG_QUEUE_MAX; i++)
 		fake_change(s.log, A + (uint64_t)(i % 16) * PAGE,
 			    A + (uint64_t)(i % 16 + 1) * PAGE, WATCH_CLEAR);
-		assert_true(hmm_interval_stale(s.ni, s.seq));
-	}
+	pthread_mutex_unlock(&s.mm->log->lock);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
 	upto = atomic_load(&s.mm->log->queued);
 	pthread_mutex_unlock(&s.mm->notifier_lock);
 	told(&s);
