@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A program whose memory is changed in known ways: `hmm events` is run on it in guests. The mapping
- * is one of a file "victim". With "again" it does so until it is ended.
+ * is one of a file "victim".
+ *
+ *	victim			once
+ *	victim again [SECONDS]	until it is ended, or until then
+ *	victim descriptors	prints what it has open instead
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,8 +70,26 @@ static void once(void)
 	close(fd);
 }
 
+static int descriptors(void)
+{
+	char path[64], to[256];
+	ssize_t n;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, to, sizeof(to));
+		if (n > 0)
+			printf("%d %.*s\n", fd, (int)n, to);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "descriptors"))
+		return descriptors();
+	if (argc > 2)
+		alarm((unsigned int)atoi(argv[2]));
 	do {
 		once();
 		usleep(argc > 1 ? 10000 : 0);
