@@ -3,14 +3,14 @@
  * What hmm-watchd and a process that wants to be watched say to each other, over a Unix socket of
  * type SOCK_SEQPACKET. Each message begins with struct watchd_head. Numbers are the host's.
  *
- *	process					hmm-watchd
- *	HELLO: versions, bytes of the log	whose socket is it? may that user have one more?
- *						opens a log of the space that this process has
- *						CHALLENGE: a number that nobody can guess
- *	MINE: that number, and a descriptor	has the process still the space that is watched?
- *						REPLY: log, space, global; the table of sites
- *						LINKS: a socket, see struct watch_fds
- *	holds the connection			ends the watch when the connection or the process ends
+ *	process				hmm-watchd
+ *	HELLO: versions, bytes of log	whose socket is it? may that user have one more?
+ *					opens a log of the space that this process has
+ *					CHALLENGE: a number that nobody can guess
+ *	MINE: that number, a descriptor	has the process still the space that is watched?
+ *					REPLY: log, space, global; the table of sites
+ *					LINKS: a socket, see struct watch_fds
+ *	holds the connection		ends the watch when the connection or the process ends
  *
  * Why it is asked twice: a process can send HELLO and then exec, say a program that is setuid. What
  * is opened would be that program's log, and a child that shares the socket would get it. The

@@ -14,14 +14,14 @@
 const char *watchd_path(void);
 
 /*
- * Asks hmm-watchd to watch the calling process's address space. *log_bytes: how large the log should
- * be, a power of two, or 0; then how large it is. All that hmm-watchd sends is doubted: wrong
- * descriptors are closed.
+ * Asks hmm-watchd to watch the calling process's address space. *log_bytes: how large the log
+ * should be, a power of two, or 0; then how large it is. All that hmm-watchd sends is doubted:
+ * wrong descriptors are closed.
  *
  * On success *conn is the connection, which the caller holds while it wants to be watched, and
- * `sites` a table that is valid for ever. All five descriptors are close-on-exec. The
- * caller is between opening_begin() and opening_end(), and takes them with ownfd_take() there; maps
- * of BPF have no inode of their own. On failure nothing is open.
+ * `sites` a table that is valid for ever. All five descriptors are close-on-exec. The caller is
+ * between opening_begin() and opening_end(), and takes them with ownfd_take() there; maps of BPF
+ * have no inode of their own. On failure nothing is open.
  *
  * Uses no heap, raises no signal, and does not change errno. Takes at most WATCHD_WAIT_NS. The
  * caller has held off cancellation.
@@ -37,9 +37,9 @@ int watchd_connect(const char *path, size_t *log_bytes, struct watch_fds *fds, i
 		   const struct watch_site **sites, size_t *n);
 
 /*
- * Has the connection ended: has hmm-watchd died, or ended the watch? The log stays right either way:
- * in the first case the programs stay attached, in the second `ended` is set before. One system
- * call. A poll() of several descriptors sees POLLHUP.
+ * Has the connection ended: has hmm-watchd died, or ended the watch? The log stays right either
+ * way: in the first case the programs stay attached, in the second `ended` is set before. One
+ * system call. A poll() of several descriptors sees POLLHUP.
  */
 bool watchd_gone(int conn);
 
