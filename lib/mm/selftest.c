@@ -4,9 +4,9 @@
  * what counts is whether a change that was made is in the log, with its beginning and its end.
  *
  * An operation is tried on anonymous memory or on a memfd. Other kinds of memory go through the
- * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here counts
- * if the programs are attached to its function: a fork copies the whole space, write-back needs a
- * file on a disk, reclaim may need swap.
+ * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here
+ * counts if the programs are attached to its function: a fork copies the whole space, write-back
+ * needs a file on a disk, reclaim may need swap.
  *
  * The system calls are made directly: the preload object stands in for libc's functions and notes
  * what they do.
