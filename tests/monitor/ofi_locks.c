@@ -394,7 +394,7 @@ static void unmap_at_exit(void)
 	CHECK(stage_use(stage_cache(), gone[0]) == USE_MISS);
 }
 
-/* Once exit() has begun libfabric is told nothing, as its locks may be gone, and nothing is stale. */
+/* Once exit() has begun libfabric is told nothing: its locks may be gone. Nothing is stale. */
 static void run_exit_tells(void)
 {
 	atexit(unmap_at_exit);

@@ -6,8 +6,8 @@
  *	plugin	libfabric comes with a plug-in that is loaded for itself alone, and goes with it
  *	global	it comes with a library that everybody sees; each version of fi_getinfo()
  *	absent	there is none: the function says so
- *	handle	the program takes the function out of libfabric's handle, and libfabric's layers call
- *		it by its name
+ *	handle	the program takes the function out of libfabric's handle, and libfabric's layers
+ *		call it by its name
  *	old, unwanted, disabled
  */
 #include "../../monitor/stats.h"
