@@ -75,8 +75,8 @@ struct provider_ops {
 	/*
 	 * Registers a range that lies inside one VMA. -EOPNOTSUPP: this kind of memory cannot be
 	 * registered; -EBUSY: it is registered with another userfaultfd; -ENOMEM: too many
-	 * mappings; -EAGAIN: there is no such VMA (any more). watch, unwatch and is_watched are
-	 * NULL if nothing needs to be registered.
+	 * mappings, or on 6.1 none at `start` or above; -EAGAIN: there is no such VMA (any more).
+	 * watch, unwatch and is_watched are NULL if nothing needs to be registered.
 	 */
 	int (*watch)(const struct provider *p, uint64_t start, uint64_t end);
 	int (*unwatch)(const struct provider *p, uint64_t start, uint64_t end);

@@ -65,9 +65,57 @@ static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request
 	return request == REQUEST_WRITE ? 0 : find_absent(w, start, end, from);
 }
 
+static int try_populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+			bool write)
+{
+	int error;
+
+	if (write)
+		file_write_begin(w->mm, vma, w->deadline);
+	error = madvise((void *)(uintptr_t)start, end - start,
+			write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	if (error)
+		error = errno;
+	if (write)
+		file_write_end(w->mm, vma, w->deadline);
+	return error;
+}
+
+/*
+ * Populating has said ENOMEM again and again, and each look-up found the mapping. There may have
+ * been a hole each time nevertheless: a thread that unmaps and maps, and this one, take the lock of
+ * the address space in turns. Once the memory is registered its unmapping has an event. So if
+ * nothing has changed from before the registration until populating has failed once more there was
+ * no hole. -ENOMEM: there is no memory; -EBUSY: that is not certain; -ETIME, -ESRCH, -ENOSPC.
+ */
+static int lacks_memory(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+			bool write)
+{
+	uint64_t seq;
+	int ret = ni_read_begin(w->range->notifier, w->deadline, &seq);
+
+	if (ret)
+		return ret;
+	ret = -EOPNOTSUPP;
+	if (!(w->range->flags & HMM_RANGE_LOOK))
+		ret = region_ensure(w->mm, vma, start, end, w->deadline);
+	/* No event tells of this memory. Pauses between the attempts end any taking of turns. */
+	if (ret == -EOPNOTSUPP)
+		return w->unclear < 4 * STUBBORN ? -EBUSY : -ENOMEM;
+	if (!ret && mm_registers(w->mm))
+		ret = region_ask(w->mm, vma, start, end, w->deadline) == 1 ? 0 : -EBUSY;
+	if (ret == -ETIME || ret == -ESRCH || ret == -ENOSPC || ret == -ENOMEM)
+		return ret;
+	if (ret)
+		return -EBUSY;
+	if (try_populate(w, vma, start, end, write) != ENOMEM)
+		return -EBUSY;
+	return hmm_interval_read_retry(w->range->notifier, seq) ? -EBUSY : -ENOMEM;
+}
+
 /* Populating has failed: was that because of the mapping, or has the mapping changed? */
 static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
-		   int error)
+		   bool write, int error)
 {
 	struct hmm_vma now;
 	uint64_t at = start;
@@ -77,17 +125,22 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 			return -EBUSY;
 	}
 	/*
-	 * ENOMEM may be a hole or want of memory, EINVAL may be PROT_NONE or VM_PFNMAP. Another
-	 * thread may have unmapped and mapped again in between. So the error is believed only if it
-	 * comes again and again.
+	 * ENOMEM may be a hole or want of memory, EINVAL may be a lack of permission or VM_PFNMAP.
+	 * Another thread may have changed the mapping and changed it back in between. So the error
+	 * is believed only if it comes again and again.
 	 */
-	if ((error == ENOMEM || error == EINVAL) && w->stuck < STUBBORN)
+	if ((error == ENOMEM || error == EINVAL) && ++w->unclear < STUBBORN)
 		return -EBUSY;
+	if (error == ENOMEM)
+		return lacks_memory(w, vma, start, end, write);
 	/* Anonymous memory that may be accessed never causes EINVAL. */
 	if (error == EINVAL && !vma->inode && !vma->dev_major && !vma->dev_minor)
 		return -EBUSY;
+	/* VM_PFNMAP cannot be populated for reading either. */
+	if (error == EINVAL && write && try_populate(w, vma, start, end, false) != EINVAL)
+		return -EBUSY;
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
-		return error == ENOMEM ? -ENOMEM : -EBUSY;
+		return -EBUSY;
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);
@@ -102,23 +155,16 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 {
 	const bool write = request == REQUEST_WRITE || hmm_mutation(HMM_MUTATION_READ_IS_WRITE);
 	uint64_t from;
+	int error;
 	int err;
-	int r;
 
 	start &= ~(w->page_size - 1);
 	end = (end + w->page_size - 1) & ~(w->page_size - 1);
 	err = find_first(w, start, end, write ? REQUEST_WRITE : request, &from);
 	if (err || from == end)
 		return err;
-	if (write)
-		file_write_begin(w->mm, vma, w->deadline);
-	r = madvise((void *)(uintptr_t)from, end - from,
-		    write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	if (r)
-		r = errno;
-	if (write)
-		file_write_end(w->mm, vma, w->deadline);
-	return r ? explain(w, vma, from, end, r) : 0;
+	error = try_populate(w, vma, from, end, write);
+	return error ? explain(w, vma, from, end, write, error) : 0;
 }
 
 /* Registers and remembers the range from the first to the last page with a request. */
@@ -226,11 +272,14 @@ static int fault_at(struct walk *w, uint64_t *addr)
 
 int walk_fault(struct walk *w)
 {
+	const unsigned int unclear = w->unclear;
 	int err = 0;
 
 	w->error = 0;
 	w->have_vma = false;
 	for (uint64_t a = w->range->start; !err && !w->error && a < w->range->end;)
 		err = fault_at(w, &a);
+	if (w->unclear == unclear)
+		w->unclear = 0;
 	return err;
 }

@@ -36,12 +36,14 @@ struct walk {
 	uint64_t written;
 	uint64_t furthest;  /* progress: entries below this address were right once */
 	unsigned int stuck; /* attempts without progress */
-	bool begun;         /* the attempt has taken a sequence */
-	uint64_t forks;     /* how many forks were seen when the attempt began */
-	bool once;          /* a part cannot be watched and is used once, see once.c */
-	uint64_t seen;      /* the note's content; 0: no note is left */
-	uint64_t timeout;   /* ns without progress */
-	uint64_t deadline;  /* moves with progress */
+	/* attempts in a row in which populating failed by an error that says too little */
+	unsigned int unclear;
+	bool begun;        /* the attempt has taken a sequence */
+	uint64_t forks;    /* how many forks were seen when the attempt began */
+	bool once;         /* a part cannot be watched and is used once, see once.c */
+	uint64_t seen;     /* the note's content; 0: no note is left */
+	uint64_t timeout;  /* ns without progress */
+	uint64_t deadline; /* moves with progress */
 	/* An error of one page, at error_at. Entries below it are still output. */
 	int error;
 	uint64_t error_at;

@@ -210,17 +210,18 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 	if (whole && !still_there(mm, vma))
 		return -EAGAIN;
 	err = watch(mm, low, high);
-	/*
-	 * Either the VMA had gone at that instant, or memory has come into a hole that cannot be
-	 * registered.
-	 */
-	if (err && whole && !still_there(mm, vma))
-		return -EAGAIN;
-	if (err && (low < start || high > end)) {
+	/* memory may have come into a hole that cannot be registered */
+	if (err && (low < start || high > end) && (!whole || still_there(mm, vma))) {
 		low = start;
 		high = end;
 		err = watch(mm, low, high);
 	}
+	/*
+	 * The VMA had gone at that instant. Kernel 6.1 says ENOMEM then, as for too many mappings,
+	 * if nothing is mapped above it either.
+	 */
+	if (err && whole && !still_there(mm, vma))
+		return -EAGAIN;
 	if (err)
 		return err;
 	err = region_remember(mm, start, end, cost);

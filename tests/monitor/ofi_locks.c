@@ -202,13 +202,16 @@ static void run_stalled(void)
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
+/* All locks that another thread may hold in libfabric: the child uses the cache, too. */
 static void lock_cache(void)
 {
 	pthread_mutex_lock(ofi_cache_lock());
+	pthread_mutex_lock(ofi_cache_own_lock(stage_cache()));
 }
 
 static void unlock_cache(void)
 {
+	pthread_mutex_unlock(ofi_cache_own_lock(stage_cache()));
 	pthread_mutex_unlock(ofi_cache_lock());
 }
 

@@ -3,6 +3,7 @@
 #include "common/mirror.h"
 #include "common/held_discard.h"
 
+#include "kernel/abi/madvise.h"
 #include "kernel/abi/pagemap.h"
 #include "base/deadline.h"
 #include "watch/discard.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PAGES 64
 
@@ -284,6 +286,119 @@ static void hole_made_before_the_snapshot_is_seen(void **state)
 	assert_int_equal(r->m.range.last, at(r->p) + 10 * PAGE);
 }
 
+/*
+ * Linked in the place of madvise(): while it is set, the memory is changed right before populating
+ * and changed back right after it, as by a thread that takes turns with the fault.
+ */
+static void (*around)(struct race *r, bool before);
+static struct race *around_of;
+static int around_left;
+static bool no_memory;
+int __real_madvise(void *start, size_t bytes, int advice);
+int __wrap_madvise(void *start, size_t bytes, int advice);
+
+int __wrap_madvise(void *start, size_t bytes, int advice)
+{
+	const bool populates = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE;
+	int err;
+	int ret;
+
+	if (populates && no_memory) {
+		errno = ENOMEM;
+		return -1;
+	}
+	if (!populates || !around || !around_left)
+		return __real_madvise(start, bytes, advice);
+	around_left--;
+	around(around_of, true);
+	ret = __real_madvise(start, bytes, advice);
+	err = errno;
+	around(around_of, false);
+	errno = err;
+	return ret;
+}
+
+#define TURNS 100 /* more than an error needs to be believed */
+
+static int fault_in_turns(struct race *r, void (*fn)(struct race *r, bool before), uint64_t request)
+{
+	int err;
+
+	around_of = r;
+	around = fn;
+	around_left = TURNS;
+	r->m.range = (struct hmm_range){ .size = sizeof(r->m.range),
+					 .notifier = r->m.ni,
+					 .start = at(r->p),
+					 .end = at(r->p) + PAGES * PAGE,
+					 .hmm_pfns = r->m.pfns,
+					 .default_flags = request };
+	/* a turn may take long on an emulated machine */
+	err = hmm_range_fault(&r->m.range, HMM_FOREVER);
+	around = NULL;
+	assert_int_equal(around_left, 0);
+	return err;
+}
+
+static void hole_while_populating(struct race *r, bool before)
+{
+	char *page = r->p + 10 * PAGE;
+
+	if (before)
+		munmap(page, PAGE);
+	else
+		assert_ptr_equal(
+			mmap(page, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), page);
+}
+
+/* Populating says ENOMEM, and each look-up finds the mapping. */
+static void hole_that_no_look_up_sees_is_no_want_of_memory(void **state)
+{
+	struct race *r = *state;
+
+	assert_int_equal(fault_in_turns(r, hole_while_populating, REQ_WRITE), 0);
+	assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+	mirror_close(&r->m);
+	mirror_open(&r->m, HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_WP_ASYNC);
+	assert_int_equal(fault_in_turns(r, hole_while_populating, REQ_WRITE), 0);
+	assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+}
+
+static void forbid_while_populating(struct race *r, bool before)
+{
+	mprotect(r->p + 10 * PAGE, PAGE, before ? PROT_READ : RW);
+}
+
+/* Populating a file's page says EINVAL, as for memory that can never be populated. */
+static void denial_that_no_look_up_sees_is_none(void **state)
+{
+	struct race *r = *state;
+	char path[32];
+	int fd = make_file(path, PAGES * PAGE);
+
+	unlink(path);
+	munmap(r->p, PAGES * PAGE);
+	r->p = map_fd(PAGES * PAGE, RW, MAP_SHARED, fd, 0);
+	assert_non_null(r->p);
+	assert_int_equal(fault_in_turns(r, forbid_while_populating, REQ_WRITE), 0);
+	assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
+	close(fd);
+}
+
+static void want_of_memory_is_told(void **state)
+{
+	struct race *r = *state;
+
+	no_memory = true;
+	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), -ENOMEM);
+	mirror_close(&r->m);
+	mirror_open(&r->m, HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_WP_ASYNC);
+	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), -ENOMEM);
+	no_memory = false;
+	assert_int_equal(r->m.range.last, at(r->p));
+	assert_int_equal(fault(&r->m, r->p, PAGES, REQ_WRITE), 0);
+}
+
 static int fault_alternate_pages(struct race *r, uint64_t timeout_ns)
 {
 	for (int i = 0; i < PAGES; i++)
@@ -463,6 +578,9 @@ int main(void)
 		T(zero_page_in_the_place_of_a_written_one_is_seen),
 		T(zero_page_is_seen_without_a_scan_as_well),
 		T(hole_made_before_the_snapshot_is_seen),
+		T(hole_that_no_look_up_sees_is_no_want_of_memory),
+		T(denial_that_no_look_up_sees_is_none),
+		T(want_of_memory_is_told),
 		T(discarded_and_pending_is_transient),
 		T(transient_does_not_outlive_the_discard),
 		T(dead_in_a_forked_child),

@@ -7,6 +7,7 @@
 #include "notifier/notifier.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <time.h>
 
@@ -252,8 +253,10 @@ static void *remap_when_asked(void *arg)
 	struct order *o = arg;
 
 	while (!o->stop) {
-		if (o->turn != 1)
+		if (o->turn != 1) {
+			sched_yield(); /* the pump may want this processor */
 			continue;
+		}
 		if (mmap(o->p, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != o->p)
 			abort();
 		o->turn = 2;
@@ -274,7 +277,7 @@ static void a_change_that_returned_is_seen_without_a_call(void **state)
 		assert_int_equal(hmm_range_check_timeout(&w.range, HMM_CHECK_ORDERED, SECOND), 0);
 		o.turn = 1;
 		while (o.turn != 2)
-			;
+			sched_yield();
 		/* the first word is enough: the other thread's call has returned */
 		assert_int_equal(hmm_range_check(&w.range, HMM_CHECK_ORDERED), -ESTALE);
 		assert_int_equal(hmm_range_watch(&w.range, 5 * SECOND), 0);

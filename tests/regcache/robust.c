@@ -27,6 +27,16 @@ int __lsan_is_turned_off(void)
 	return 1;
 }
 
+/*
+ * ThreadSanitizer waits a second at the exit of a process that has other threads. A child counts
+ * those of its parent among them.
+ */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "atexit_sleep_ms=0";
+}
+
 void must_failed(const char *what, const char *file, int line)
 {
 	printf("%s:%d: not so: %s (errno %s)\n", file, line, what, strerror(errno));

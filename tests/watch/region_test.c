@@ -158,6 +158,39 @@ static void what_was_nothing_at_that_instant_is_looked_up_again(void **state)
 	hmm_mm_detach(mm);
 }
 
+/*
+ * What is beside it cannot be registered, and then it has gone. The answer is that of kernel 6.1 if
+ * nothing is mapped above it.
+ */
+static int watch_gone(const struct provider *p, uint64_t start, uint64_t end)
+{
+	if (swap.times++ == 0)
+		return -EOPNOTSUPP;
+	munmap(swap.old, swap.old_pages * PAGE);
+	return -ENOMEM;
+}
+
+static void what_has_gone_does_not_use_up_the_budget(void **state)
+{
+	struct provider_ops ops;
+	struct hmm_mm *mm;
+	struct hmm_vma vma;
+	char *p;
+
+	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	p = room();
+	swap.old = map_fixed(p + 16 * PAGE, 4, RW);
+	swap.old_pages = 4;
+	vma = anon_vma(swap.old, 4 * PAGE);
+	swap_in(mm, &ops);
+	ops.watch = watch_gone;
+	swap.times = 0;
+	assert_int_equal(region_ensure(mm, &vma, vma.start, vma.end, 0), -EAGAIN);
+	assert_int_equal(swap.times, 2);
+	assert_false(region_any(mm, vma.start, vma.end));
+	hmm_mm_detach(mm);
+}
+
 /* ---- what moves together --------------------------------------------------------------------- */
 
 /* One call moves all of it, or none. */
@@ -464,6 +497,7 @@ int main(void)
 		cmocka_unit_test(what_grew_at_its_end_meanwhile_is_not_split),
 		cmocka_unit_test(what_grew_at_its_beginning_meanwhile_is_not_split),
 		cmocka_unit_test(what_was_nothing_at_that_instant_is_looked_up_again),
+		cmocka_unit_test(what_has_gone_does_not_use_up_the_budget),
 		cmocka_unit_test(a_move_of_several_mappings_is_whole_or_refused),
 		cmocka_unit_test(what_was_mapped_beside_joins_when_it_is_registered),
 		cmocka_unit_test(parts_of_what_is_registered_stay_registered),

@@ -262,3 +262,8 @@ pthread_mutex_t *ofi_cache_lock(void)
 {
 	return &mm_lock;
 }
+
+pthread_mutex_t *ofi_cache_own_lock(struct ofi_cache *cache)
+{
+	return &cache->cache.lock;
+}

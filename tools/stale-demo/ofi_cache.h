@@ -47,5 +47,7 @@ void ofi_cache_get_stats(const struct ofi_cache *cache, struct ofi_cache_stats *
 
 /* The lock that all caches and monitors of libfabric share. */
 pthread_mutex_t *ofi_cache_lock(void);
+/* The lock of this cache's memory. It is taken after ofi_cache_lock(). */
+pthread_mutex_t *ofi_cache_own_lock(struct ofi_cache *cache);
 
 #endif
