@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The program as a child. Signals that come to the tool are meant for it and are passed on: a
- * caller that ends the program by a signal need not know that there is a tool.
+ * caller that ends the program by a signal need not know that there is a tool. SIGKILL cannot be
+ * passed on; the kernel sends it to the program if the tool ends before it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,12 +23,12 @@ struct signals {
 
 /*
  * All but those that stop and continue: the terminal sends them to both. Blocked, and not handled:
- * what the tool's caller ignores (nohup) stays ignored.
+ * what the tool's caller ignores (nohup) stays ignored. A fault of the tool itself ends it all the
+ * same: the kernel does not let that be blocked, nor abort() of libc.
  */
 static void take_signals(struct signals *s)
 {
-	static const int left[] = { SIGSTOP, SIGKILL, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV,
-				    SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS,  SIGABRT, SIGPIPE };
+	static const int left[] = { SIGSTOP, SIGKILL, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT };
 	struct sigaction child = { .sa_handler = SIG_DFL };
 
 	sigfillset(&s->taken);
@@ -80,8 +82,17 @@ static int exec_error(int fd)
 	return n == sizeof(error) ? -error : 0;
 }
 
+/* In the child: it ends with the tool. */
+static void end_with(pid_t tool)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != tool)
+		raise(SIGKILL);
+}
+
 int run_child(const char *path, char **argv, int *status)
 {
+	const pid_t tool = getpid();
 	struct signals signals;
 	int ends[2], ret;
 	pid_t child;
@@ -91,6 +102,7 @@ int run_child(const char *path, char **argv, int *status)
 	take_signals(&signals);
 	child = fork();
 	if (!child) {
+		end_with(tool);
 		give_back(&signals);
 		/* A script without "#!" is the shell's, as in a shell. */
 		execvp(path, argv);
