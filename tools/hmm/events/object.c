@@ -130,16 +130,17 @@ __attribute__((constructor)) static void begin(void)
 	if (!understand(&asked))
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	hello.version = EVENTS_VERSION;
+	hello.pid = getpid();
+	/* That may take long. Then the tool is not kept waiting. */
+	n = open_log(&asked, &hello, fds);
 	fd = reach(asked.name);
 	if (fd >= 0) {
-		hello.version = EVENTS_VERSION;
-		hello.pid = getpid();
-		n = open_log(&asked, &hello, fds);
 		say(fd, &hello, fds, n);
-		while (n)
-			close(fds[--n]);
 		close(fd);
 	}
+	while (n)
+		close(fds[--n]);
 	pthread_setcancelstate(state, NULL);
 	errno = error;
 }

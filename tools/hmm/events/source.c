@@ -154,21 +154,24 @@ static int hear(struct watch *w, int fd)
 	const struct timeval patience = PATIENCE;
 	const pid_t peer = peer_of(fd);
 	size_t n_fds = 0;
+	int asked, err;
 	ssize_t n;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	n = peer ? receive(fd, &hello, fds, &n_fds) : -EPERM;
 	if (n <= 0)
-		return 0;
+		return n == -EAGAIN ? -ETIME : 0;
 	if (!makes_sense(&hello, n, n_fds)) {
 		for (size_t i = 0; i < n_fds; i++)
 			close(fds[i]);
 		return -EPROTO;
 	}
-	if (!hello.error)
+	asked = hello.error;
+	if (!asked)
 		return take_or_close(w, &hello, fds, n_fds);
 	/* What hmm-watchd does not do, this process may be allowed to. */
-	return source_open(w, peer) ? hello.error : 0;
+	err = source_open(w, peer);
+	return err == -ENOENT || err == -EPERM ? asked : err;
 }
 
 void source_accept(struct watch *w, int listener)
