@@ -94,6 +94,38 @@ static pid_t peer_of(int fd)
 	return peer.pid;
 }
 
+/* Another kernel's form of a function has a row of its own. */
+static bool is_watched(const struct source *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n_sites; i++)
+		if (s->sites[i].attached && !strcmp(s->sites[i].name, name))
+			return true;
+	return false;
+}
+
+/*
+ * -ENOENT: there is no such function; -EALREADY: another one that is watched stands for it;
+ * -ENODATA: it is not needed.
+ */
+static void count_unattached(struct totals *t, const struct source *s)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < s->n_sites; i++) {
+		const struct events_site *site = &s->sites[i];
+
+		if (site->attached || site->error == -ENOENT || site->error == -EALREADY ||
+		    site->error == -ENODATA || is_watched(s, site->name))
+			continue;
+		if (!n)
+			snprintf(t->unattached_first, sizeof(t->unattached_first), "%s",
+				 site->name);
+		n++;
+	}
+	/* The same in each space. */
+	t->unattached = n > t->unattached ? n : t->unattached;
+}
+
 static int take(struct watch *w, const struct events_hello *hello, const int *fds, size_t n_fds)
 {
 	struct source *s = &w->sources[w->n_sources];
@@ -115,9 +147,8 @@ static int take(struct watch *w, const struct events_hello *hello, const int *fd
 		s->sites[i] = hello->sites[i];
 		s->sites[i].name[EVENTS_NAME - 1] = 0;
 		s->n_attached += s->sites[i].attached != 0;
-		if (!s->sites[i].attached && s->sites[i].error != -ENOENT)
-			w->totals.unattached++;
 	}
+	count_unattached(&w->totals, s);
 	s->word = s->log.global->word & ~(uint64_t)WATCH_OUT;
 	s->dropped = s->log.space->dropped;
 	w->n_sources++;
