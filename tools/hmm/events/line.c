@@ -173,7 +173,9 @@ void print_source(const struct output *out, const struct source *s, double secon
 		put_number(o, "functions", s->n_attached);
 		put_line(out, o);
 	} else {
-		fprintf(out->to, "%10.6f %sprocess %d is watched at %u functions, through %s%s\n",
+		fprintf(out->to,
+			"%10.6f %sprocess %d is watched at %u functions, "
+			"through %s%s\n",
 			seconds, colour(out->to, DIM), (int)s->pid, s->n_attached,
 			s->helper ? "hmm-watchd" : "programs of this command",
 			colour(out->to, PLAIN));
