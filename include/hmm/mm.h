@@ -18,8 +18,8 @@ extern "C" {
  *	is not set both where hmm-watchd(8) runs, else uffd
  * @HMM_PROVIDER_UFFD: userfaultfd. Needs no privilege; mirrored ranges are registered
  * @HMM_PROVIDER_BPF: tracing programs in the kernel write a log that validity reads by loads alone.
- *	They see every change that the kernel's own drivers are told of. Nothing is registered: munmap
- *	does not wait, and callbacks run soon after a change instead of before it
+ *	They see every change that the kernel's own drivers are told of. Nothing is registered:
+ *	munmap does not wait, and callbacks run soon after a change instead of before it
  * @HMM_PROVIDER_BOTH: userfaultfd for what it shows, the log for all else
  *
  * hmm-coherence(7) has the table of each.

@@ -150,8 +150,8 @@ static bool log_stands(const struct hmm_engine *e)
 	struct hmm_mm *mm = e->mm;
 	const struct log *log = mm->log;
 
-	return mm_alive(mm) || ((log_is_quiet(log) || mm->drain(mm)) &&
-				atomic_load(&log->queued) == e->queued);
+	return mm_alive(mm) ||
+	       ((log_is_quiet(log) || mm->drain(mm)) && atomic_load(&log->queued) == e->queued);
 }
 
 static bool leave(struct hmm_engine *e)

@@ -151,8 +151,8 @@ static bool is_exact(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vm
 static void exact_cell(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind,
 		       const struct row *row, struct hmm_coherence_cell *cell)
 {
-	const bool waits = mm_registers(mm) && is_mirrored(mm, kind) &&
-			   row->guarantee == HMM_SYNCHRONOUS;
+	const bool waits =
+		mm_registers(mm) && is_mirrored(mm, kind) && row->guarantee == HMM_SYNCHRONOUS;
 
 	*cell = (struct hmm_coherence_cell){
 		HMM_EXACT, HMM_SYNCHRONOUS,

@@ -4,9 +4,9 @@
  * what counts is whether a change that was made is in the log, with its beginning and its end.
  *
  * An operation is tried on anonymous memory or on a memfd. Other kinds of memory go through the
- * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here (a fork
- * copies the whole space, write-back needs a file on a disk, reclaim may need swap) counts if the
- * programs are attached to its function.
+ * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here
+ * counts if the programs are attached to its function: a fork copies the whole space, write-back
+ * needs a file on a disk, reclaim may need swap.
  *
  * The system calls are made directly: the preload object stands in for libc's functions and notes
  * what they do.
@@ -199,8 +199,14 @@ static bool make_first_write(struct trial *t)
 	return true;
 }
 
-#define HUGE_ZAP { "__unmap_hugepage_range", "unmap_hugepage_range", "zap_page_range_single" }
-#define TRUNCATION { "zap_page_range_single", "zap_page_range_single_batched" }
+#define HUGE_ZAP                                                                                   \
+	{                                                                                          \
+		"__unmap_hugepage_range", "unmap_hugepage_range", "zap_page_range_single"          \
+	}
+#define TRUNCATION                                                                                 \
+	{                                                                                          \
+		"zap_page_range_single", "zap_page_range_single_batched"                           \
+	}
 
 static const struct attempt attempts[HMM_OP_NR] = {
 	[HMM_OP_MUNMAP] = { make_munmap, false, true },
@@ -224,7 +230,10 @@ static const struct attempt attempts[HMM_OP_NR] = {
 	[HMM_OP_GUARD_INSTALL] = { make_guard, false, false, TRUNCATION },
 	[HMM_OP_RECLAIM] = { make_reclaim, false, false, { "try_to_unmap_one" } },
 	[HMM_OP_COLLAPSE] = { make_collapse, false, false, { "collapse_huge_page" } },
-	[HMM_OP_FIRST_WRITE] = { make_first_write, true, false, { "wp_page_copy" },
+	[HMM_OP_FIRST_WRITE] = { make_first_write,
+				 true,
+				 false,
+				 { "wp_page_copy" },
 				 { "hugetlb_wp" } },
 	[HMM_OP_OTHER_TRUNCATE] = { make_truncate, true, true, TRUNCATION, HUGE_ZAP },
 	[HMM_OP_WRITEBACK] = { NULL, true, false, { "page_vma_mkclean_one" } },

@@ -247,8 +247,7 @@ bool log_trusted(struct log *log)
 
 static bool is_begun_by(const struct log_open *o, const struct watch_record *r)
 {
-	return o->task == r->task && o->site == r->site && o->start == r->start &&
-	       o->end == r->end;
+	return o->task == r->task && o->site == r->site && o->start == r->start && o->end == r->end;
 }
 
 /* Removes the change and all that its thread began later. */

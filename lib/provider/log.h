@@ -16,8 +16,8 @@
  * record is in the log, and then the log has grown, as records below `pos` are handled. Or it did
  * not fit, and then `trouble` had grown before the change. Or the program that writes it was
  * skipped, and then a thread was out, or the number in `word` has grown since. So the answer
- * "quiet" is about the instant of the first load. `pos` is written after the sequences of the notifiers
- * have changed, and a reader looks at them after it has looked at `pos`.
+ * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
+ * notifiers have changed, and a reader looks at them after it has looked at `pos`.
  *
  * After records were lost a change may be under way that nobody knows. Then nothing is trusted
  * before the kernel has said that no change is under way (`inside` of struct watch_space).
@@ -83,9 +83,9 @@ struct log {
 	_Atomic uint64_t word;
 
 	pthread_mutex_t lock;
-	uint64_t read;  /* L: the next record */
-	bool unsure;    /* L: records were lost: `inside` has to be 0 once */
-	bool distrusts; /* L: a program may be skipped now */
+	uint64_t read;    /* L: the next record */
+	bool unsure;      /* L: records were lost: `inside` has to be 0 once */
+	bool distrusts;   /* L: a program may be skipped now */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
@@ -96,7 +96,7 @@ struct log {
 	/* A: how many were queued, written under L; of how many the callbacks have run */
 	_Atomic uint64_t queued;
 	_Atomic uint64_t delivered;
-	struct log_probe probe; /* L */
+	struct log_probe probe;   /* L */
 	_Atomic uint64_t records; /* A: how many were read */
 	_Atomic uint64_t resets;  /* A: how often everything was invalidated */
 

@@ -213,10 +213,10 @@ struct hmm_mm {
 	/* C: which kinds of mapping the log tells of, for each operation: bits of 1 << kind */
 	uint8_t exact[HMM_OP_NR];
 	uint32_t tried; /* C: which operations were tried when the space was attached: 1 << op */
-	int provider_error; /* C: why there is no log; 0: there is, or nobody asked */
-	struct vma_reader vmas;             /* C */
-	struct pagemap pagemap;             /* C */
-	struct file_table *files;           /* of lib/files */
+	int provider_error;       /* C: why there is no log; 0: there is, or nobody asked */
+	struct vma_reader vmas;   /* C */
+	struct pagemap pagemap;   /* C */
+	struct file_table *files; /* of lib/files */
 	struct once_table once;
 	/*
 	 * lib/persist, a layer above, sets these at the first hmm_persist(), in this order; both
@@ -247,7 +247,7 @@ struct hmm_mm {
 	_Atomic uint32_t lost; /* A: the program has closed our descriptors (lost.c) */
 	/* the pump's own: the process has ended, so there is nothing to read */
 	bool gone;
-	bool told_by_log; /* the pump's own: drivers are told of these events by the log */
+	bool told_by_log;          /* the pump's own: drivers are told of these events by the log */
 	_Atomic uint32_t stopping; /* A, futex */
 	pthread_t pump;
 	pthread_t watchdog;

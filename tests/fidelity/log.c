@@ -429,8 +429,17 @@ static void preface(bool anchored)
 	struct utsname u;
 
 	uname(&u);
-	printf("The kernel's events beside the log's records, Linux %s, %s. Ranges are in pages "
-	       "from\nthe mapping's start.\n\n"
+	printf("## The log beside the kernel's own events\n\n"
+	       "What the kernel tells its drivers through MMU notifiers, as the test module "
+	       "`vm/oracle` hears it,\nbeside the record that the tracing programs (`watchd/bpf`) "
+	       "had in the log by then. Linux\n%s, %s. Ranges are in pages from the start of\nthe "
+	       "mapping.\n\n"
+	       "- **equal**: kind and range agree.\n- **wider**: the record's range holds the "
+	       "event's.\n- **another kind**: the range agrees.\n"
+	       "- **in pieces**: the kernel tells once of the whole space. The log has each piece "
+	       "before it changes.\n- **MISSING**: no record was written before the driver was "
+	       "told, or the change was over by then; the\n  run fails.\n\n"
+	       "Of events that are alike the first is shown, and of many in a cell four.\n\n"
 	       "| operation | memory | the kernel's event | the log's record | |\n"
 	       "|---|---|---|---|---|\n",
 	       u.release, anchored ? "with an anchor" : "without an anchor");

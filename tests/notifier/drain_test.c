@@ -333,8 +333,8 @@ static void a_full_queue_is_joined(void **state)
 	pthread_mutex_lock(&s.mm->notifier_lock); /* no callback runs */
 	pthread_mutex_lock(&s.mm->log->lock);     /* and nothing is read */
 	for (int i = 0; i < 3 * LOG_QUEUE_MAX; i++)
-		fake_change(s.log, A + (uint64_t)(i % 16) * PAGE,
-			    A + (uint64_t)(i % 16 + 1) * PAGE, WATCH_CLEAR);
+		fake_change(s.log, A + (uint64_t)(i % 16) * PAGE, A + (uint64_t)(i % 16 + 1) * PAGE,
+			    WATCH_CLEAR);
 	pthread_mutex_unlock(&s.mm->log->lock);
 	assert_true(hmm_interval_stale(s.ni, s.seq));
 	upto = atomic_load(&s.mm->log->queued);
@@ -438,8 +438,7 @@ static void a_child_has_no_log(void **state)
 	scene_open(&s);
 	pid = fork();
 	if (!pid)
-		_exit(hmm_interval_stale(s.ni, s.seq) &&
-				      hmm_mm_barrier(s.mm, WAIT_NS) == -ESRCH
+		_exit(hmm_interval_stale(s.ni, s.seq) && hmm_mm_barrier(s.mm, WAIT_NS) == -ESRCH
 			      ? 0
 			      : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
