@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Hunts stale translations. Each cell has a thread or a process that changes its memory without
- * end, and a user that holds a translation and asks again and again whether it may be used. A use is
- * stale if the answer is yes although the user had seen before it asked that the memory changed.
+ * end, and a user that holds a translation and asks again and again whether it may be used. A use
+ * is stale if the answer is yes although the user had seen before it asked that the memory changed.
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
@@ -93,7 +93,7 @@ static bool stamped(const struct cell *c)
 	return c->kind == KIND_DISCARD || c->kind == KIND_PUNCH;
 }
 
-/* ---- those who change -------------------------------------------------------------------------- */
+/* ---- those who change ------------------------------------------------------------------------ */
 
 static void map(char *at)
 {
@@ -189,7 +189,7 @@ static void *changer(void *arg)
 	return NULL;
 }
 
-/* ---- those who use ----------------------------------------------------------------------------- */
+/* ---- those who use --------------------------------------------------------------------------- */
 
 struct translation {
 	struct hmm_range range;
@@ -268,7 +268,7 @@ static void *user(void *arg)
 	return NULL;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void *shared(size_t bytes)
 {

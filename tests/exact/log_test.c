@@ -122,7 +122,7 @@ static bool stands(const struct place *o)
 	return false;
 }
 
-/* fd -1: anonymous memory. 0: the page is faulted, and stands. For children, which assert nothing. */
+/* fd -1: anonymous memory. 0: the page is faulted, and stands. Children assert nothing. */
 static int place_try(struct place *o, struct hmm_mm *mm, int fd)
 {
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
@@ -199,7 +199,7 @@ static unsigned int descriptors(const char *text)
 	return n;
 }
 
-/* ---- what a log gives -------------------------------------------------------------------------- */
+/* ---- what a log gives ------------------------------------------------------------------------ */
 
 static void test_no_userfaultfd_is_opened(void **state)
 {
@@ -270,7 +270,7 @@ static void test_a_discard_has_an_end(void **state)
 	hmm_mm_detach(mm);
 }
 
-/* ---- a full log -------------------------------------------------------------------------------- */
+/* ---- a full log ------------------------------------------------------------------------------ */
 
 static int burst(int fd, pid_t parent)
 {
@@ -316,7 +316,7 @@ static void test_a_full_log_invalidates_everything(void **state)
 	hmm_mm_detach(mm);
 }
 
-/* ---- fork, vfork, exec, closefrom -------------------------------------------------------------- */
+/* ---- fork, vfork, exec, closefrom ------------------------------------------------------------ */
 
 static unsigned int logs_mapped(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Whose changes a log has: those of the space that is watched, by whoever makes them, and of no
- * other. A space ends with exec and exit, and one that the kernel makes in its place has no log.
+ * Whose changes a log has: those of the space that is watched, whatever process makes them, and no
+ * other's. A space ends with exec and exit, and one that the kernel makes in its place has no log.
  * Uses the loader, as root.
  */
 #include <setjmp.h>
