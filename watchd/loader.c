@@ -253,8 +253,8 @@ static void choose_notifier(struct watch_loader *l)
 	bpf_program__set_autoload(program(l, "notifier_end", 0), wanted);
 }
 
-/* Decides which rows this kernel has, and names their functions to libbpf. */
-static int choose_rows(struct watch_loader *l)
+/* Decides which rows this kernel has, and names their functions to libbpf. errors: by row. */
+static int choose_rows(struct watch_loader *l, const int *errors)
 {
 	unsigned int taken = 0;
 	size_t i;
@@ -273,6 +273,9 @@ static int choose_rows(struct watch_loader *l)
 		struct bpf_program *begin = program(l, "begin_%zu", i);
 		struct bpf_program *end = program(l, "end_%zu", i);
 
+		/* Another row of its group stands for one that this kernel refused. */
+		if (!l->sites[i].error)
+			l->sites[i].error = errors[i];
 		if (!l->sites[i].error && rows[i].group && (taken & (1U << rows[i].group)))
 			l->sites[i].error = -EALREADY;
 		bpf_program__set_autoload(begin, !l->sites[i].error);
@@ -352,14 +355,7 @@ static int load_object(struct watch_loader *l)
 		open_object(l);
 		if (!l->object)
 			return -errno;
-		err = choose_rows(l);
-		for (i = 0; i < WATCH_SITE_NR; i++) {
-			if (!errors[i])
-				continue;
-			l->sites[i].error = errors[i];
-			bpf_program__set_autoload(program(l, "begin_%zu", i), false);
-			bpf_program__set_autoload(program(l, "end_%zu", i), false);
-		}
+		err = choose_rows(l, errors);
 		refused[0] = 0;
 		if (!err)
 			err = bpf_object__load(l->object);
