@@ -15,7 +15,7 @@
 #include "watchd/probe/log.h"
 
 #define BYTES 16384
-#define TIMES 1001
+#define TIMES 3000
 
 static int compare(const void *a, const void *b)
 {
