@@ -127,7 +127,9 @@ def test_each_package_holds_its_files(folder):
                                  "usr/lib/*/pkgconfig/libhmm.pc"},
         "hmm-tools": {"usr/bin/hmm", "usr/lib/*/libhmm-debug.so", "usr/lib/*/libhmm-preload.so",
                       "usr/lib/*/libhmm-ofi.so", "usr/lib/*/libhmm-ucx.so",
+                      "usr/lib/*/libhmm-events.so",
                       "usr/share/man/man1/hmm.1.gz", "usr/share/man/man1/hmm-exec.1.gz",
+                      "usr/share/man/man1/hmm-events.1.gz",
                       "usr/share/man/man7/libhmm-ofi.7.gz", "usr/share/man/man7/libhmm-ucx.7.gz"},
         "hmm-demo": {"usr/bin/stale-demo", "usr/share/man/man1/stale-demo.1.gz"} | {
             f"usr/libexec/libhmm/stale-demo-{peer}" for peer in ("bss.so", "hmm", "ofi", "ucx")},
