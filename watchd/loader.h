@@ -19,17 +19,22 @@ struct watch_site {
 	const char *name; /* of the function */
 	uint32_t kind;    /* enum watch_kind that its records have, if it has but one */
 	bool attached;
-	int error; /* why it is not: -ENOENT: this kernel has no such function */
+	/*
+	 * Why it is not. -ENOENT: this kernel has no such function; -EPROTO: its parameters are
+	 * others; -ENOTUNIQ: several have the name; -EALREADY: another row stands for it;
+	 * -ENODATA: not wanted in this form (anchored or not); else why the kernel refused.
+	 */
+	int error;
 };
 
 /*
  * The descriptors of a watched space. All are close-on-exec. `links` is a socket in whose queue the
  * descriptors of all attached programs lie: the programs stay attached while any process holds one
- * of these sockets. Each space has a socket of its own, as a watcher could take out what lies in
- * the queue.
+ * of these sockets; the process that loaded them may be gone. Each space has a socket of its own, a
+ * watcher could take out what lies in the queue.
  *
- * A watcher is not trusted. `global` is frozen (BPF_MAP_FREEZE): nobody can write it from user
- * space, by no descriptor; it would be every other watcher's stale translation.
+ * A watcher is not trusted. `global` and `space` are frozen (BPF_MAP_FREEZE): nobody can write them
+ * from user space, by no descriptor; it would be every other watcher's stale translation.
  */
 struct watch_fds {
 	int log;    /* ring buffer; readable when there are records */
@@ -42,20 +47,32 @@ struct watch_fds {
 #define WATCH_LOAD_ANCHORED (1U << 0)
 
 /*
- * Loads and attaches. 0; -EPERM: no privilege, or tracing programs are refused (lockdown);
- * -EOPNOTSUPP: no BTF, or no function at which they could be attached; other errors of libbpf.
+ * A loader is used by one thread at a time.
+ *
+ * Loads and attaches, which takes a second or more. 0; -EPERM: no privilege, or tracing programs
+ * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, or a
+ * kernel in which a skipped program would go unnoticed; other errors of libbpf.
  */
 int watch_load(unsigned int flags, struct watch_loader **loader);
 void watch_unload(struct watch_loader *loader);
 /* Which sites there are, in the numbering of records. */
 size_t watch_sites(const struct watch_loader *loader, const struct watch_site **sites);
 
+/* Makes the next watch_open() with this size quick: it then waits for no grace period. */
+int watch_spare(struct watch_loader *loader, size_t log_bytes);
+
 /*
- * Begins to watch the address space that process `pid` has now. log_bytes: a power of two, at least
- * a page. The caller has checked who asks. -ESRCH: there is no such process, or it has no address
- * space; -ENOSPC: as many spaces are watched as there is room for; -EBUSY: it is watched already
- * and `loader` allows one log a space; -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in
- * queues of sockets.
+ * Begins to watch the address space that process `pid` has now; pid is a number of the caller's PID
+ * namespace. log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who
+ * asks, and finds by a pidfd after this call that the process has not ended meanwhile: then its
+ * number has not become another's.
+ *
+ * A change that had begun before this call may be without a beginning in the log. A reader takes
+ * the end of a change whose beginning it has not seen as a change of its range.
+ *
+ * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
+ * as there is room for; -EBUSY: it is watched already, and a loader has one log a space;
+ * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
 int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
 	       uint32_t *space);
@@ -65,7 +82,11 @@ int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct 
  * answered from inside of that space, as the process could have exec'd before watch_open().
  */
 int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
-/* Ends that; sets `ended` in the space's page. The watcher's descriptors stay legal. */
+/*
+ * Ends that, also after the space itself has ended, which frees what it took here. Sets `ended` in
+ * the space's page, and writes a record of everything, whose site is WATCH_SITE_NONE (bpf/sites.h).
+ * The watcher's descriptors stay legal.
+ */
 void watch_close(struct watch_loader *loader, uint32_t space);
 
 /* The plug-in's entry: loads, and watches the calling process. sites: valid for ever. */
