@@ -172,6 +172,7 @@ static int begin(struct service *s, const struct options *options)
 	if (err)
 		return complain("cannot begin", err);
 	err = load(s, options);
+	listen_ready();
 	if (err) {
 		complain("cannot load", err);
 		if (options->foreground)
@@ -184,9 +185,12 @@ static int begin(struct service *s, const struct options *options)
 		err = add(s, s->listener, KEY_LISTENER);
 	if (err)
 		return complain("cannot begin", err);
-	listen_ready();
 	err = sandbox_enter();
-	return err ? complain("cannot enter the sandbox", err) : 0;
+	if (err)
+		return complain("cannot enter the sandbox", err);
+	if (s->peers.loader)
+		say(LOG_INFO, "ready");
+	return 0;
 }
 
 int main(int argc, char **argv)
