@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-#include "loader.h"
+#include "watchd/loader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "bpf/sites.h"
-#include "bpf/state.h"
+#include "watchd/bpf/sites.h"
+#include "watchd/bpf/state.h"
 #include "kernel/abi/watch.h"
 #include "watch_object.h" /* the build's: where the compiled programs are */
 

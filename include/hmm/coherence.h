@@ -132,7 +132,7 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 const char *hmm_operation_name(enum hmm_operation op);
 
 /**
- * hmm_guarantee_name() - "synchronous", "validated", "unseen", "not mirrored", "-"
+ * hmm_guarantee_name() - "synchronous", "validated", "unseen", "not mirrored", "-", "exact"
  * @guarantee: the guarantee
  *
  * Context: any.

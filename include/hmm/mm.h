@@ -14,12 +14,12 @@ extern "C" {
 
 /**
  * enum hmm_provider - what shows changes of an address space
- * @HMM_PROVIDER_AUTO: what the environment variable LIBHMM_PROVIDER says (uffd, bpf, both); without
- *	it both where hmm-watchd(8) runs, else uffd
+ * @HMM_PROVIDER_AUTO: what the environment variable LIBHMM_PROVIDER says (uffd, bpf, both); if it
+ *	is not set both where hmm-watchd(8) runs, else uffd
  * @HMM_PROVIDER_UFFD: userfaultfd. Needs no privilege; mirrored ranges are registered
  * @HMM_PROVIDER_BPF: tracing programs in the kernel write a log that validity reads by loads alone.
- *	They see every change that the kernel's own drivers are told of. Nothing is registered: munmap
- *	does not wait, and callbacks run soon after a change instead of before it
+ *	They see every change that the kernel's own drivers are told of. Nothing is registered:
+ *	munmap does not wait, and callbacks run soon after a change instead of before it
  * @HMM_PROVIDER_BOTH: userfaultfd for what it shows, the log for all else
  *
  * hmm-coherence(7) has the table of each.
@@ -160,7 +160,7 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @max_regions: map entries that registration may take
  * @provider: enum hmm_provider that is in use, never HMM_PROVIDER_AUTO
  * @provider_error: 0; or a negative errno: why no log of the kernel's could be had
- * @anchored: the log comes from the kernel's own notifiers, so each event has the kernel's own range
+ * @anchored: the log comes from the kernel's own notifiers: each event has the kernel's own range
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated
  *

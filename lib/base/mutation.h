@@ -54,7 +54,12 @@
 	X(CACHE_KEEP, "cache-keep",                                                                \
 	  "a registration is kept whose memory changed while it was made")                         \
 	X(CACHE_EARLY_FREE, "cache-early-free",                                                    \
-	  "a registration ends when its memory changes, although it is in use")
+	  "a registration ends when its memory changes, although it is in use")                    \
+	X(NO_START, "no-start", "the beginning of a change in the log is not handled")             \
+	X(NO_END, "no-end", "a change in the log counts as over when it begins")                   \
+	X(LOST_RECORD, "lost-record", "that records of the log were lost is not noticed")          \
+	X(EARLY_READ, "early-read", "records count as handled before sequences change")            \
+	X(TRUST_WORD, "trust-word", "that a program in the kernel was skipped is not noticed")
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,

@@ -13,6 +13,7 @@
 #include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "kernel/thread.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -126,6 +127,33 @@ static int wait_open(struct gate *gate, uint64_t deadline)
 	return ret;
 }
 
+/*
+ * Where a log tells of changes no caller waits for the gate. So an engine is let in when nothing
+ * has begun that drivers were not told of, and its section stands if nothing was read until it
+ * ended. What begins after that finds no translation in use.
+ */
+static bool log_lets_in(struct hmm_engine *e)
+{
+	struct hmm_mm *mm = e->mm;
+	struct log *log = mm->log;
+
+	if (mm_alive(mm))
+		return true; /* what devices had was taken from them */
+	if (!log_is_quiet(log) && !mm->drain(mm))
+		return false;
+	e->queued = atomic_load(&log->queued);
+	return atomic_load(&log->delivered) == e->queued;
+}
+
+static bool log_stands(const struct hmm_engine *e)
+{
+	struct hmm_mm *mm = e->mm;
+	const struct log *log = mm->log;
+
+	return mm_alive(mm) ||
+	       ((log_is_quiet(log) || mm->drain(mm)) && atomic_load(&log->queued) == e->queued);
+}
+
 static bool leave(struct hmm_engine *e)
 {
 	uint32_t was = atomic_exchange(&e->state, ENGINE_OUT);
@@ -134,21 +162,36 @@ static bool leave(struct hmm_engine *e)
 	return was != ENGINE_OVERRUN && !mm_inherited(e->mm);
 }
 
+static bool leave_section(struct hmm_engine *e)
+{
+	const bool stands = leave(e);
+
+	if (!e->mm->log || !stands)
+		return stands;
+	if (log_stands(e))
+		return true;
+	count(&e->mm->stats.overruns, 1);
+	return false;
+}
+
 void hmm_engine_enter(struct hmm_engine *e)
 {
 	if (debug_is_on())
 		debug_enter(e, __builtin_return_address(0));
 	atomic_store_explicit(&e->tid, thread_self(), memory_order_relaxed);
 	atomic_store_explicit(&e->cpu, sched_getcpu(), memory_order_relaxed);
-	for (;;) {
+	for (unsigned int round = 0;; round++) {
 		atomic_exchange(&e->state, ENGINE_IN);
-		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1))
+		if (__builtin_expect(!atomic_load(&e->mm->gate.closed), 1) &&
+		    (!e->mm->log || log_lets_in(e)))
 			return;
 		/* A forked child does not have the thread that closed the gate. */
 		if (mm_inherited(e->mm))
 			return;
 		leave(e);
 		wait_open(&e->mm->gate, 0);
+		if (e->mm->log)
+			deadline_spin(round);
 	}
 }
 
@@ -156,14 +199,14 @@ void hmm_engine_enter(struct hmm_engine *e)
 static __attribute__((noinline, cold)) bool exit_checked(struct hmm_engine *e, const void *site)
 {
 	debug_exit(e, site);
-	return leave(e);
+	return leave_section(e);
 }
 
 bool hmm_engine_exit(struct hmm_engine *e)
 {
 	if (debug_is_on())
 		return exit_checked(e, __builtin_return_address(0));
-	return leave(e);
+	return leave_section(e);
 }
 
 bool hmm_engine_poll(const struct hmm_engine *e)

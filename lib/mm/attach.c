@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Attaching and detaching an address space; what it tells about itself. */
+#include "mm/choose.h"
 #include "mm/fork.h"
 #include "mm/note.h"
 #include "pump/pump.h"
@@ -11,6 +12,7 @@
 #include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "kernel/abi/procmap.h"
 #include "kernel/pagemap.h"
@@ -108,6 +110,7 @@ static void close_proc(struct hmm_mm *mm)
 static void free_memory(struct hmm_mm *mm)
 {
 	gate_fini(&mm->gate);
+	log_free(mm->log);
 	discards_fini(mm);
 	pool_unmap(mm->thieves, THIEVES * sizeof(*mm->thieves));
 	objpool_fini(&mm->regions_pool);
@@ -161,7 +164,8 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 			GROW_LEAST(struct hmm_mm_options, maps_fd));
 	if (err)
 		return err;
-	if (mm->options.flags > 31 || mm->options.pid < 0 || mm->options.pump_priority < 0)
+	if (mm->options.flags > 31 || mm->options.pid < 0 || mm->options.pump_priority < 0 ||
+	    mm->options.provider > HMM_PROVIDER_BOTH || mm->options.reserved)
 		return -EINVAL;
 	mm->pid = getpid();
 	log_init();
@@ -183,7 +187,7 @@ static int bring_up(struct hmm_mm *mm)
 	err = open_proc(mm);
 	if (err)
 		return err;
-	err = provider_uffd_open(&mm->options, &mm->provider);
+	err = provider_choose(mm);
 	if (err)
 		goto no_provider;
 	err = files_init(mm);
@@ -204,11 +208,11 @@ static int bring_up(struct hmm_mm *mm)
 no_fork:
 	files_fini(mm);
 no_files:
-	if (mm->options.uffd >= 0) { /* the descriptor stays the caller's */
+	if (mm->options.uffd >= 0 && mm_registers(mm)) { /* the descriptor stays the caller's */
 		child_keeps(mm->provider.fd.fd);
 		mm->provider.fd = OWNFD_NONE;
 	}
-	mm->provider.ops->close(&mm->provider);
+	provider_close(mm);
 no_provider:
 	close_proc(mm);
 	return err;
@@ -262,7 +266,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	regions_fini(mm);
 	pump_stop(mm);
 	pump_drain(mm);
-	mm->provider.ops->close(&mm->provider);
+	provider_close(mm);
 	files_fini(mm);
 	close_proc(mm);
 	atomic_store(&mm->detached, true);
@@ -288,13 +292,18 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.pagemap_scan = mm->pagemap.scan,
 		.procmap_query = mm->vmas.procmap_query,
 		.event_fork = mm->provider.event_fork,
-		.reduced = !mm->provider.wp_async || !mm->pagemap.scan,
+		.reduced = !mm->log && (!mm->provider.wp_async || !mm->pagemap.scan),
 		.dumpable = prctl(PR_GET_DUMPABLE) == 1,
 		.keeper = atomic_load(&mm->keeper),
 		.lost = atomic_load(&mm->lost),
 		.descriptors = files_descriptors(),
 		.thp_size = mm->thp_size,
 		.max_regions = mm->regions_max,
+		.provider = provider_chosen(mm),
+		.provider_error = mm->provider_error,
+		.anchored = mm->log && mm->log->anchored,
+		.log_records = mm->log ? mm->log->records : 0,
+		.log_resets = mm->log ? mm->log->resets : 0,
 	};
 	grow_give(info, &now, sizeof(now));
 	return 0;

@@ -138,6 +138,42 @@ static bool is_mirrored(const struct hmm_mm *mm, enum hmm_vma_kind kind)
 	return mm->provider.features & UFFD_FEATURE_WP_HUGETLBFS_SHMEM;
 }
 
+static bool is_exact(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind)
+{
+	return mm->log && mm->exact[op] & 1U << kind;
+}
+
+/*
+ * What the kernel's log tells of. A caller waits where userfaultfd tells of the operation as well,
+ * and in the handlers of fork(). A cell whose operation was not tried rests on the function at
+ * which a program is attached.
+ */
+static void exact_cell(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind,
+		       const struct row *row, struct hmm_coherence_cell *cell)
+{
+	const bool waits =
+		mm_registers(mm) && is_mirrored(mm, kind) && row->guarantee == HMM_SYNCHRONOUS;
+
+	*cell = (struct hmm_coherence_cell){
+		HMM_EXACT, HMM_SYNCHRONOUS,
+		mm->tried & 1U << op
+			? "in the kernel's log before it takes effect, and when it is over"
+			: "in the kernel's log before it takes effect, as a program is attached to "
+			  "its function; not tried here"
+	};
+	if (op == HMM_OP_FORK || (waits && op != HMM_OP_FORK_RAW))
+		*cell = (struct hmm_coherence_cell){ row->guarantee, row->noted, row->why };
+	if (waits && op == HMM_OP_FORK_RAW && mm->provider.event_fork)
+		*cell = (struct hmm_coherence_cell){ row->guarantee, row->noted, row->why };
+}
+
+/* A log that does not tell of it. Checks at use are not made where there is a log. */
+static void unseen_cell(struct hmm_coherence_cell *cell)
+{
+	*cell = (struct hmm_coherence_cell){ HMM_UNSEEN, HMM_SYNCHRONOUS,
+					     "the kernel's log does not tell of it on this host" };
+}
+
 static bool punches(enum hmm_operation op)
 {
 	return op == HMM_OP_PUNCH_HOLE || op == HMM_OP_MADV_REMOVE_BEGUN;
@@ -154,6 +190,10 @@ int hmm_coherence(struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind ki
 	if (!(row->kinds & 1U << kind)) {
 		*cell = (struct hmm_coherence_cell){ HMM_NOT_APPLICABLE, HMM_NOT_APPLICABLE,
 						     row->else_why };
+	} else if (is_exact(mm, op, kind)) {
+		exact_cell(mm, op, kind, row, cell);
+	} else if (mm->log) {
+		unseen_cell(cell);
 	} else if (!is_mirrored(mm, kind)) {
 		*cell = (struct hmm_coherence_cell){
 			HMM_NOT_MIRRORED, HMM_NOT_MIRRORED,
@@ -194,8 +234,8 @@ const char *hmm_guarantee_name(enum hmm_guarantee guarantee)
 	static const char *const names[] = {
 		[HMM_SYNCHRONOUS] = "synchronous", [HMM_VALIDATED] = "validated",
 		[HMM_UNSEEN] = "unseen",           [HMM_NOT_MIRRORED] = "not mirrored",
-		[HMM_NOT_APPLICABLE] = "-",
+		[HMM_NOT_APPLICABLE] = "-",        [HMM_EXACT] = "exact",
 	};
 
-	return (unsigned int)guarantee <= HMM_NOT_APPLICABLE ? names[guarantee] : "?";
+	return (unsigned int)guarantee <= HMM_EXACT ? names[guarantee] : "?";
 }

@@ -2,13 +2,14 @@
 /*
  * Interval notifiers. A notifier's sequence is the number of the last invalidation that hit it.
  * Invalidations write it with the gate closed, so it does not change during a commit section;
- * notifiers_outdate() is the exception.
+ * notifiers_outdate() and changes that a log tells of (drain.h) are the exceptions.
  */
 #include "notifier/notifier.h"
 #include "notifier/recent.h"
 #include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "base/deadline.h"
 #include "base/epoch.h"
 #include "base/grow.h"
@@ -79,6 +80,19 @@ static void unlock(struct hmm_mm *mm)
 	held_end(mm);
 }
 
+/* The caller has the notifiers' lock. A log has a lock for sequences, see drain.h. */
+static void numbers_lock(struct hmm_mm *mm)
+{
+	if (mm->log)
+		pthread_mutex_lock(&mm->log->lock);
+}
+
+static void numbers_unlock(struct hmm_mm *mm)
+{
+	if (mm->log)
+		pthread_mutex_unlock(&mm->log->lock);
+}
+
 int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	      const struct hmm_interval_notifier_ops *ops, void *priv,
 	      struct hmm_interval_notifier **out, uint64_t deadline)
@@ -115,11 +129,14 @@ int ni_insert(struct hmm_mm *mm, uint64_t start, uint64_t length,
 	 * The notifier begins with a new number, so that no sequence of a former notifier in the
 	 * same memory is valid.
 	 */
+	numbers_lock(mm);
 	recent_note(mm, ++mm->invalidate_seq, 0, 0);
+	ni->born = mm->invalidate_seq;
 	atomic_store(&ni->seq, mm->invalidate_seq);
 	atomic_store(&ni->told, mm->invalidate_seq);
 	atomic_store(&ni->kinds, 0);
 	itree_insert(&mm->notifiers, &ni->node);
+	numbers_unlock(mm);
 	unlock(mm);
 	*out = ni;
 	return 0;
@@ -147,7 +164,9 @@ int ni_remove(struct hmm_interval_notifier *ni, uint64_t deadline)
 	err = lock_until(mm, deadline);
 	if (err)
 		return err;
+	numbers_lock(mm);
 	itree_remove(&mm->notifiers, &ni->node);
+	numbers_unlock(mm);
 	objpool_put(&mm->notifiers_pool, ni);
 	unlock(mm);
 	mm_put(mm);
@@ -177,17 +196,18 @@ static bool holds(struct hmm_interval_notifier *ni, uint64_t start, uint64_t end
 	return !ni->ops.holds || ni->ops.holds(ni, start, end, ni->priv);
 }
 
+static bool ignores(const struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv)
+{
+	return ni->ops.ignored_events & (1U << inv->event);
+}
+
 static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 		 const struct hmm_invalidation *inv)
 {
-	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
-		atomic_store(&ni->seq, inv->seq);
-	if (ni->ops.ignored_events & (1U << inv->event)) {
+	if (ignores(ni, inv)) {
 		count(&mm->stats.ignored, 1);
 		return;
 	}
-	if (!hmm_mutation(HMM_MUTATION_NO_GENERATION))
-		atomic_store(&ni->told, inv->seq);
 	if (hmm_mutation(HMM_MUTATION_NO_CALLBACK))
 		return;
 	in_callback = true;
@@ -197,22 +217,71 @@ static void call(struct hmm_mm *mm, struct hmm_interval_notifier *ni,
 	count(&mm->stats.callbacks, 1);
 }
 
-uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
+bool notifiers_number(struct hmm_mm *mm, struct hmm_invalidation *inv)
 {
-	uint64_t start = inv->start;
-	uint64_t end = inv->end;
-	uint64_t n = 0;
+	const uint64_t start = inv->start;
+	const uint64_t end = inv->end;
+	bool told = false;
 
-	if (hmm_mutation(HMM_MUTATION_HALF_INVALIDATE) && end - start > HMM_PAGE_SIZE)
-		inv->end = end = start + HMM_PAGE_SIZE;
-	lock_until(mm, 0);
 	inv->seq = ++mm->invalidate_seq;
 	recent_note(mm, inv->seq, start, end);
 	hmm_trace(invalidate, mm, start, end, inv->event, inv->seq);
-	count(&mm->stats.events[inv->event], 1);
 	for (struct itree_node *node = itree_first(&mm->notifiers, start, end); node;
-	     node = itree_next(&mm->notifiers, node, start, end), n++)
+	     node = itree_next(&mm->notifiers, node, start, end)) {
+		struct hmm_interval_notifier *ni = to_ni(node);
+
+		told |= !ignores(ni, inv);
+		if (hmm_mutation(HMM_MUTATION_NO_GENERATION))
+			continue;
+		atomic_store(&ni->seq, inv->seq);
+		if (!ignores(ni, inv))
+			atomic_store(&ni->told, inv->seq);
+	}
+	return told;
+}
+
+bool notifiers_overlap(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	return itree_first(&mm->notifiers, start, end);
+}
+
+static uint64_t call_all(struct hmm_mm *mm, const struct hmm_invalidation *inv)
+{
+	uint64_t n = 0;
+
+	for (struct itree_node *node = itree_first(&mm->notifiers, inv->start, inv->end); node;
+	     node = itree_next(&mm->notifiers, node, inv->start, inv->end)) {
+		/* A notifier that was inserted since the change was read is not told. */
+		if (to_ni(node)->born >= inv->seq)
+			continue;
 		call(mm, to_ni(node), inv);
+		n++;
+	}
+	return n;
+}
+
+uint64_t notifiers_tell(struct hmm_mm *mm, const struct hmm_invalidation *inv)
+{
+	uint64_t n;
+
+	lock_until(mm, 0);
+	n = call_all(mm, inv);
+	unlock(mm);
+	return n;
+}
+
+uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv)
+{
+	uint64_t n;
+
+	if (hmm_mutation(HMM_MUTATION_HALF_INVALIDATE) && inv->end - inv->start > HMM_PAGE_SIZE)
+		inv->end = inv->start + HMM_PAGE_SIZE;
+	lock_until(mm, 0);
+	numbers_lock(mm);
+	notifiers_number(mm, inv);
+	numbers_unlock(mm);
+	count(&mm->stats.events[inv->event], 1);
+	n = call_all(mm, inv);
 	unlock(mm);
 	return n;
 }
@@ -231,6 +300,7 @@ int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hm
 
 	if (err)
 		return err;
+	numbers_lock(mm);
 	stood = own && ni_unchanged(own->notifier, own->start, own->end, &own->notifier_seq);
 	now = ++mm->invalidate_seq;
 	recent_note(mm, now, start, end);
@@ -241,6 +311,7 @@ int notifiers_outdate(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hm
 		if (stood && to_ni(node) == own->notifier)
 			own->notifier_seq = now;
 	}
+	numbers_unlock(mm);
 	unlock(mm);
 	return 0;
 }

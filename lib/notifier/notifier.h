@@ -43,6 +43,15 @@ int notifiers_hold(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t dea
  */
 uint64_t notifiers_invalidate(struct hmm_mm *mm, struct hmm_invalidation *inv);
 /*
+ * The same in two steps, for changes that a log tells of. The caller of the first two has the log's
+ * lock: is there a notifier to tell? gives the invalidation its number, and all notifiers that
+ * overlap a new sequence; true: a driver is to be told.
+ */
+bool notifiers_overlap(struct hmm_mm *mm, uint64_t start, uint64_t end);
+bool notifiers_number(struct hmm_mm *mm, struct hmm_invalidation *inv);
+/* Runs the callbacks. The caller has the gate closed. */
+uint64_t notifiers_tell(struct hmm_mm *mm, const struct hmm_invalidation *inv);
+/*
  * Makes all TRANSIENT translations of [start, end) invalid, as what proves that their pages are the
  * same is about to go. own: the range of a fault that is under way, or NULL; if its sequence was
  * valid until now it becomes the new one. 0; -ETIME: nothing was done.

@@ -8,7 +8,11 @@
  * a change took effect before that instant its event was read before it, so a cycle of the pump has
  * begun. Either that cycle is over, and the sequence has changed, or pump_seq is odd or has
  * changed.
+ *
+ * With a log the question "is it quiet?" takes the probe's place (provider/log.h). If it is not the
+ * thread that asks handles what is new (drain.h), and then looks at the sequence.
  */
+#include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/debug.h"
@@ -49,7 +53,8 @@ disturbed(struct hmm_interval_notifier *ni, uint64_t seq,
 	struct hmm_mm *mm = ni->mm;
 	uint64_t pump = atomic_load(&mm->pump_seq);
 
-	if (pump & 1 || changed(ni, seq) || mm_alive(mm) || (probe && mm_in_flight_quick(mm)))
+	if (pump & 1 || changed(ni, seq) || mm_alive(mm) ||
+	    ((probe || mm->log) && mm_in_flight_quick(mm)))
 		return true;
 	hmm_hook(HMM_POINT_PROBED);
 	return gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump || changed(ni, seq);
@@ -80,6 +85,8 @@ bool hmm_interval_read_retry(struct hmm_interval_notifier *ni, uint64_t seq)
  *								pump_seq is odd: refused
  *				invalidates, pump_seq even
  *								the sequence has changed
+ *
+ * No caller waits for a log, so there the question is always asked. It costs loads only.
  */
 bool ni_stale_ordered(struct hmm_interval_notifier *ni, uint64_t seq)
 {
@@ -105,8 +112,11 @@ uint32_t ni_kinds(const struct hmm_interval_notifier *ni)
 
 int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t *seq)
 {
-	for (unsigned int round = 0; atomic_load(&ni->mm->pump_seq) & 1; round++) {
-		if (mm_alive(ni->mm))
+	struct hmm_mm *mm = ni->mm;
+
+	for (unsigned int round = 0;; round++) {
+		if (mm_alive(mm) ||
+		    (!(atomic_load(&mm->pump_seq) & 1) && !(mm->log && mm_in_flight(mm))))
 			break;
 		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;
@@ -122,5 +132,6 @@ uint64_t hmm_interval_read_begin(struct hmm_interval_notifier *ni)
 	uint64_t seq = 0;
 
 	ni_read_begin(ni, 0, &seq);
+	log_wait(ni->mm, ni->node.start, ni->node.end, 0);
 	return seq;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * A provider sees changes of an address space. Each implementation has a file of its own.
+ * A provider sees changes of an address space. Each implementation has a file of its own. What the
+ * kernel's tracing programs tell is beside it, see log.h.
  *
  *	events in	fd is readable when events wait; read() hands them over, normalised
  *	validity out	in_flight(): has a change taken effect whose event is not read?
@@ -102,6 +103,9 @@ struct provider_ops {
 
 /* Opens a userfaultfd, or adopts options->uffd. Errors as hmm_mm_attach(). */
 int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p);
+
+/* bpf.c: registers nothing; a log tells of all changes. */
+void provider_bpf_open(struct provider *p);
 
 /* uffd_read.c: read_raw of struct provider_ops */
 int provider_uffd_read_raw(int fd, struct provider_event *events, int max);

@@ -5,10 +5,10 @@
  * not follow it, raises no signal at its end and is not found by wait(2). It is a child of the
  * watchdog's thread and ends with that: at the program's end and at its exec.
  *
- * From its first moment it has a table of descriptors of its own, with the userfaultfd, an end of
- * the pipe that wakes the pump and an end of the lifeline in it: it keeps none of the program's
- * descriptors open. It keeps the credentials that the program had when the keeper started, so a
- * seccomp filter allows it only to read, write and sleep.
+ * From its first moment it has a table of descriptors of its own, with the userfaultfd, what keeps
+ * the kernel's programs attached, an end of the pipe that wakes the pump and an end of the lifeline
+ * in it: it keeps none of the program's descriptors open. It keeps the credentials that the program
+ * had when the keeper started, so a seccomp filter allows it only to read, write and sleep.
  *
  * It runs on the watchdog's thread-local storage, which the watchdog goes on using. So its code
  * uses no errno, no lock and no sanitizer.
@@ -17,6 +17,7 @@
 #include "pump/kick.h"
 #include "pump/steal.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "base/futex.h"
 #include "base/opening.h"
@@ -81,11 +82,13 @@ static bool sleep_ms(const struct keeper *k, int ms)
 	return raw5(SYS_ppoll, (long)&p, 1, (long)&ts, 0, 0) > 0;
 }
 
-/* Sorts the three descriptors, and makes a table of descriptors with only these in it. */
-static bool keep_only(int fds[3])
+#define KEPT_MAX 4
+
+/* Sorts the descriptors, and makes a table of descriptors with only these in it. */
+static bool keep_only(int fds[], int n)
 {
-	for (int i = 0; i < 2; i++) {
-		for (int j = 0; j < 2; j++) {
+	for (int i = 0; i < n - 1; i++) {
+		for (int j = 0; j < n - 1; j++) {
 			const int fd = fds[j];
 
 			if (fd > fds[j + 1]) {
@@ -96,14 +99,32 @@ static bool keep_only(int fds[3])
 	}
 	if (raw3(SYS_close_range, 0, fds[0] - 1, CLOSE_RANGE_UNSHARE))
 		return false;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < n; i++) {
 		const long from = fds[i] + 1L;
-		const long to = i < 2 ? fds[i + 1] - 1L : 0xffffffffL;
+		const long to = i < n - 1 ? fds[i + 1] - 1L : 0xffffffffL;
 
 		if (from <= to)
 			raw3(SYS_close_range, from, to, 0);
 	}
 	return true;
+}
+
+/*
+ * What the keeper keeps. With `links` the kernel's programs stay attached although the program
+ * closes what it does not know, until the pump has seen that.
+ */
+static int choose(const struct keeper *k, int fds[KEPT_MAX])
+{
+	const struct hmm_mm *mm = k->mm;
+	int n = 0;
+
+	if (mm->provider.fd.fd >= 0)
+		fds[n++] = mm->provider.fd.fd;
+	if (mm->log && mm->log->links.fd >= 0)
+		fds[n++] = mm->log->links.fd;
+	fds[n++] = mm->kick[1].fd;
+	fds[n++] = k->fd;
+	return n;
 }
 
 #define ALLOW(name)                                                                                \
@@ -187,12 +208,13 @@ static int keeper_main(void *arg)
 	struct keeper *k = arg;
 	struct hmm_mm *mm = k->mm;
 	struct thief *t = &mm->thieves[THIEF_KEEPER];
-	int fds[3] = { mm->provider.fd.fd, mm->kick[1].fd, k->fd };
+	int fds[KEPT_MAX];
+	const int n = choose(k, fds);
 	int due = 0;
 
 	raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	raw5(SYS_prctl, PR_SET_NAME, (long)"hmm-keeper", 0, 0, 0);
-	if (raw3(SYS_getppid, 0, 0, 0) != mm->pid || !keep_only(fds)) {
+	if (raw3(SYS_getppid, 0, 0, 0) != mm->pid || !keep_only(fds, n)) {
 		report(k, 2);
 		return 0;
 	}
@@ -304,6 +326,8 @@ void keeper_start(struct hmm_mm *mm)
 		return;
 	runs = start(k);
 	ownfd_close(&k->end);
+	if (runs && mm->log)
+		atomic_store(&mm->log->alone, false);
 	if (runs)
 		atomic_store(&mm->keeper, k);
 	else
@@ -319,6 +343,8 @@ void keeper_look(struct hmm_mm *mm)
 		return;
 	atomic_store(&mm->keeper, NULL);
 	keeper_free(k);
+	if (mm->log)
+		atomic_store(&mm->log->alone, mm->log->links.fd >= 0);
 	if (atomic_load(&t->busy)) {
 		atomic_store(&t->overflow, 1);
 		atomic_store(&t->busy, 0);

@@ -17,9 +17,11 @@
 #include "files/files.h"
 #include "watch/discard.h"
 #include "watch/region.h"
+#include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -39,6 +41,7 @@
 #define BATCH 32
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
+#define LOG_WAIT_MS 1
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
@@ -55,7 +58,7 @@ static void move(struct hmm_mm *mm, const struct provider_event *e)
 	 */
 	region_forget(mm, from.start, from.end);
 	region_forget(mm, to.start, to.end);
-	if (hmm_mutation(HMM_MUTATION_NO_MOVE))
+	if (hmm_mutation(HMM_MUTATION_NO_MOVE) || mm->told_by_log)
 		return;
 	notifiers_invalidate(mm, &from);
 	notifiers_invalidate(mm, &to);
@@ -75,7 +78,9 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		move(mm, e);
 		return;
 	case PROVIDER_REMOVE:
-		discard_add(mm, e->start, e->end);
+		/* A log tells when it begins and when it ends. */
+		if (!mm->log)
+			discard_add(mm, e->start, e->end);
 		inv.event = HMM_EVENT_CLEAR;
 		break;
 	case PROVIDER_FORK:
@@ -84,7 +89,45 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		inv.event = HMM_EVENT_FORK;
 		break;
 	}
-	notifiers_invalidate(mm, &inv);
+	/* A discard's event comes before its beginning, all others after it. */
+	if (!mm->told_by_log || e->type == PROVIDER_REMOVE)
+		notifiers_invalidate(mm, &inv);
+}
+
+/* How often callbacks are run before the gate opens, so that engines come further. */
+#define DELIVERIES 8
+
+/*
+ * Tells drivers what the log told. Changes of everybody's memory wake the pump; if nothing is to be
+ * told it closes no gate.
+ */
+static void look_at_log(struct hmm_mm *mm)
+{
+	uint64_t began;
+
+	hmm_hook(HMM_POINT_POLLED);
+	if (!log_look(mm))
+		return;
+	began = clock_ns();
+	gate_close(mm, 0);
+	for (int i = 0; i < DELIVERIES && log_deliver(mm); i++)
+		;
+	hmm_hook(HMM_POINT_INVALIDATED);
+	gate_open(mm);
+	count(&mm->stats.pump_busy_ns, clock_ns() - began);
+	count(&mm->stats.pump_cycles, 1);
+}
+
+/*
+ * Has the log told of all changes whose events were read? Their records came before their events.
+ * Then drivers are told of them once, before the cycle is over.
+ */
+static bool log_has_all(struct hmm_mm *mm)
+{
+	if (!mm->log)
+		return false;
+	log_look(mm);
+	return log_is_quiet(mm->log);
 }
 
 static int read_events(struct hmm_mm *mm, struct provider_event *events)
@@ -123,10 +166,14 @@ static void cycle(struct hmm_mm *mm)
 		n = read_events(mm, events);
 	hmm_hook(HMM_POINT_READ);
 	for (; n > 0; n = n == BATCH ? read_events(mm, events) : 0) {
+		mm->told_by_log = log_has_all(mm);
 		for (int i = 0; i < n; i++)
 			handle(mm, &events[i]);
+		mm->told_by_log = false;
 		handled += n;
 	}
+	while (mm->log && log_deliver(mm))
+		;
 	/* This comes before anything can be found valid again. */
 	if (atomic_load(&mm->fork_late))
 		mm->tell_fork(mm, true);
@@ -175,12 +222,26 @@ static void look_at_answer(struct hmm_mm *mm, short revents)
 		mm_lost(mm);
 }
 
+/* In how many ms the pump has something to do although nothing wakes it, -1: never. */
+static int wait_ms(struct hmm_mm *mm)
+{
+	if (!files_closed(mm))
+		return FILES_WAIT_MS;
+	if (mm->log && !log_is_delivered(mm->log))
+		return 0;
+	/* It is being written, or a thread is out: that is over in a moment. */
+	if (mm->log && !log_is_quiet(mm->log))
+		return LOG_WAIT_MS;
+	return discards_wait_ms(mm);
+}
+
 static void *pump_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
-	struct pollfd p[2] = {
+	struct pollfd p[3] = {
 		{ .fd = mm->provider.fd.fd, .events = PROVIDER_POLL },
 		{ .fd = mm->kick[0].fd, .events = POLLIN },
+		{ .fd = mm->log ? mm->log->fd.fd : -1, .events = POLLIN },
 	};
 
 	mm->pump_tid = (pid_t)syscall(SYS_gettid);
@@ -192,15 +253,16 @@ static void *pump_main(void *arg)
 	 */
 	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
 	       !mm_inherited(mm)) {
-		bool closed = files_closed(mm);
-		int n = poll(p, 2, closed ? discards_wait_ms(mm) : FILES_WAIT_MS);
+		int n = poll(p, 3, wait_ms(mm));
 
+		if (mm->log && n >= 0)
+			look_at_log(mm);
 		if (n <= 0) {
-			if (!n && closed)
+			if (!n && files_closed(mm))
 				discards_look(mm);
 			continue;
 		}
-		if ((p[0].revents | p[1].revents) & POLLNVAL)
+		if ((p[0].revents | p[1].revents | p[2].revents) & POLLNVAL)
 			mm_lost(mm);
 		look_at_answer(mm, p[0].revents);
 		if (p[1].revents & POLLIN)
@@ -221,11 +283,14 @@ void pump_drain(struct hmm_mm *mm)
 {
 	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
 
+	/* Nothing is registered where only a log tells of changes. */
+	if (!mm_registers(mm))
+		return;
 	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone; quiet++) {
 		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
 			cycle(mm);
 			quiet = -1;
-		} else if (mm_in_flight(mm)) {
+		} else if (mm_event_waits(mm)) {
 			sched_yield();
 			quiet = -1;
 		}

@@ -11,6 +11,7 @@
 #include "pump/steal.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "kernel/pagemap.h"
 #include "base/deadline.h"
@@ -71,13 +72,19 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 	pump_kick(mm);
 }
 
+/* A provider, or a log of a test, may have none. */
+static bool is_lost(const struct ownfd *own)
+{
+	return own->fd >= 0 && !ownfd_is_ours(own);
+}
+
 static void look_at_descriptors(struct hmm_mm *mm)
 {
 	if (atomic_load(&mm->lost))
 		return;
-	if (!ownfd_is_ours(&mm->provider.fd) || !ownfd_is_ours(&mm->kick[0]) ||
-	    !ownfd_is_ours(&mm->kick[1]) || !ownfd_is_ours(&mm->vmas.maps) ||
-	    !ownfd_is_ours(&mm->pagemap.own))
+	if (is_lost(&mm->provider.fd) || is_lost(&mm->kick[0]) || is_lost(&mm->kick[1]) ||
+	    is_lost(&mm->vmas.maps) || is_lost(&mm->pagemap.own) ||
+	    (mm->log && is_lost(&mm->log->links)))
 		mm_lost(mm);
 }
 

@@ -175,6 +175,9 @@ static int mirror(struct walk *w, const struct hmm_vma *vma, uint64_t start, uin
 	if (w->range->flags & HMM_RANGE_LOOK)
 		return 0;
 	err = region_ensure(w->mm, vma, start, end, w->deadline);
+	/* A log tells of all that a use would look for, and of what cannot be registered. */
+	if (w->mm->log && (!err || err == -EOPNOTSUPP))
+		return 0;
 	if (err == -EAGAIN || err == -ENOENT || err == -EFAULT || err == -EINVAL)
 		return -EBUSY; /* the VMA has changed */
 	if (err && err != -EOPNOTSUPP)

@@ -7,7 +7,7 @@
 int vma_look(struct hmm_mm *mm, uint64_t addr, struct vma_look *look)
 {
 	look->taken = regions_taken(mm);
-	look->watched = region_any(mm, addr, addr + 1) == 1;
+	look->watched = mm->log || region_any(mm, addr, addr + 1) == 1;
 	return vma_lookup_unnamed(mm_vmas(mm), addr, &look->vma);
 }
 

@@ -8,6 +8,7 @@
 #include "range/walk.h"
 #include "mm/fork.h"
 #include "watch/region.h"
+#include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "space/debug.h"
 #include "space/space.h"
@@ -110,6 +111,9 @@ static int fault_and_look(struct walk *w, uint64_t *end, uint64_t *done)
 		return err;
 	*end = w->error ? w->error_at : r->end;
 	err = ni_read_begin(r->notifier, w->deadline, &seq);
+	/* What is under way now is over before the page table is read. */
+	if (!err)
+		err = log_wait(w->mm, r->start, r->end, w->deadline);
 	if (err)
 		return err;
 	if (!w->begun || !hmm_mutation(HMM_MUTATION_OLD_SEQUENCE))

@@ -308,6 +308,9 @@ static bool is_told_apart(const struct walk *w, const struct hmm_vma *vma)
 static bool is_transient(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 			 bool covered)
 {
+	/* A log tells of every change, and of the end of a discard. */
+	if (w->mm->log)
+		return false;
 	/*
 	 * A System V segment may be detached and attached without an event. Without a scan it is
 	 * used once.

@@ -82,6 +82,9 @@ static int check_call(const struct hmm_range *range, unsigned int checks)
 /* Which checks are made in the end, HMM_CHECK_ORDERED left aside. */
 static unsigned int checks_of(const struct hmm_range *range, unsigned int checks)
 {
+	/* What a log tells of changes the sequence. */
+	if (ni_mm(range->notifier)->log)
+		return 0;
 	if (checks & HMM_CHECK_KIND)
 		checks |= ni_kinds(range->notifier);
 	if (hmm_mutation(HMM_MUTATION_FILE_BLIND))

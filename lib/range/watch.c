@@ -15,6 +15,7 @@
 #include "mm/fork.h"
 #include "watch/discard.h"
 #include "watch/region.h"
+#include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/debug.h"
@@ -51,9 +52,11 @@ static int watch_mapping(struct hmm_range *r, const struct hmm_vma *vma, uint64_
 	if (!(vma->prot & PROT_READ))
 		return -EFAULT;
 	/* Only a scan tells whether a System V segment that was attached anew is registered. */
-	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(mm)->scan)
+	if (vma->kind == HMM_VMA_SYSV && !mm_pagemap(mm)->scan && !mm->log)
 		return -EOPNOTSUPP;
 	err = region_ensure(mm, vma, start, end, deadline);
+	if (mm->log && (!err || err == -EOPNOTSUPP))
+		return 0;
 	if (err == -ENOENT || err == -EFAULT || err == -EINVAL)
 		return -EAGAIN;
 	if (err)
@@ -84,17 +87,17 @@ static int all_watched(struct hmm_range *r, uint64_t deadline)
 {
 	struct hmm_mm *mm = ni_mm(r->notifier);
 	struct hmm_vma vma;
-	int covered = region_covers(mm, r->start, r->end, deadline);
+	int covered = mm->log ? 1 : region_covers(mm, r->start, r->end, deadline);
 
 	if (covered <= 0)
 		return covered ? covered : -EAGAIN;
 	for (uint64_t at = r->start; at < r->end; at = vma.end) {
 		if (vma_lookup_unnamed(mm_vmas(mm), at, &vma) || vma.start > at)
 			return -EAGAIN;
-		if (!file_told_of(mm, &vma, at, min64(vma.end, r->end)))
+		if (!mm->log && !file_told_of(mm, &vma, at, min64(vma.end, r->end)))
 			return -EOPNOTSUPP;
 	}
-	return mapping_stands(mm, r->start, r->end) ? 0 : -EAGAIN;
+	return mm->log || mapping_stands(mm, r->start, r->end) ? 0 : -EAGAIN;
 }
 
 static int attempt(struct hmm_range *r, uint64_t deadline)
@@ -110,6 +113,8 @@ static int attempt(struct hmm_range *r, uint64_t deadline)
 		return -EAGAIN;
 	if (!err)
 		err = ni_read_begin(r->notifier, deadline, &r->notifier_seq);
+	if (!err)
+		err = log_wait(mm, r->start, r->end, deadline);
 	if (err)
 		return err;
 	hmm_hook(HMM_POINT_SNAPSHOT);

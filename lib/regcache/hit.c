@@ -11,6 +11,7 @@
  */
 #include "regcache/cache.h"
 #include "range/check.h"
+#include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/debug.h"
 #include "space/probe.h"
@@ -38,9 +39,12 @@ static inline __attribute__((always_inline)) int ask(struct hmm_mm *mm, const st
 
 	if (__builtin_expect(dead(e), 0))
 		return -ESTALE;
-	if (__builtin_expect(pump & 1, 0) || (!ordered && mm_in_flight_quick(mm)))
+	if (__builtin_expect(pump & 1, 0) || ((!ordered || mm->log) && mm_in_flight_quick(mm)))
 		return -EAGAIN;
 	hmm_hook(HMM_POINT_PROBED);
+	/* Where a log tells of changes the mark is set later than the sequence. */
+	if (mm->log && ni_told(e->ni, e->seq) && !hmm_mutation(HMM_MUTATION_CACHE_UNDEAD))
+		return -ESTALE;
 	if (__builtin_expect(gate_has_thieves(mm) || atomic_load(&mm->pump_seq) != pump, 0))
 		return -EAGAIN;
 	return __builtin_expect(dead(e), 0) ? -ESTALE : 0;

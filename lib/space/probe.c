@@ -4,6 +4,7 @@
  */
 #include "space/probe.h"
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "base/epoch.h"
 #include "base/mutation.h"
@@ -17,7 +18,7 @@
  */
 static _Thread_local int refused __attribute__((tls_model("initial-exec")));
 
-bool mm_in_flight(struct hmm_mm *mm)
+bool mm_event_waits(struct hmm_mm *mm)
 {
 	int busy;
 
@@ -34,12 +35,41 @@ bool mm_in_flight(struct hmm_mm *mm)
 	return true;
 }
 
+bool mm_in_flight(struct hmm_mm *mm)
+{
+	if (!mm->log)
+		return mm_event_waits(mm);
+	if (hmm_mutation(HMM_MUTATION_NO_PROBE))
+		return false;
+	return mm_in_flight_log(mm);
+}
+
+/* One in this many checks of a thread looks whether the log is still ours, if nobody else does. */
+#define CHECKS_A_LOOK 64
+
+static _Thread_local unsigned int checks __attribute__((tls_model("initial-exec")));
+
+bool mm_in_flight_log(struct hmm_mm *mm)
+{
+	struct log *log = mm->log;
+
+	if (atomic_load(&log->alone) && !(checks++ % CHECKS_A_LOOK) &&
+	    !ownfd_is_ours(&log->links)) {
+		mm_lost(mm);
+		return true;
+	}
+	if (log_is_quiet(log))
+		return false;
+	count(&mm->stats.probes_busy, 1);
+	return !mm->drain(mm);
+}
+
 bool mm_in_flight_looked(struct hmm_mm *mm)
 {
 	/* The quick ones are counted here. */
 	if (provider_looks())
 		count(&mm->stats.probes, PROBES_A_LOOK - 1);
-	return mm_in_flight(mm);
+	return mm_event_waits(mm);
 }
 
 int mm_refused(void)

@@ -7,6 +7,7 @@
  *	R  region_lock
  *	G  gate.lock
  *	N  notifier_lock
+ *	M  the lock of the log (provider/log.h) if there is one, else notifier_lock
  *	D  discards.lock
  *	S  suspects.lock, which is taken before discards.lock
  *	A  atomic
@@ -20,6 +21,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <hmm/coherence.h>
 #include <hmm/engine.h>
 #include <hmm/mm.h>
 #include <hmm/notifier.h>
@@ -34,6 +36,7 @@ struct file_table;
 struct thief;
 struct keeper;
 struct persist_cache;
+struct log;
 
 #define ENGINES_MAX 1024
 #define DISCARDS_MAX 4096
@@ -51,7 +54,8 @@ struct hmm_engine {
 	struct hmm_mm *mm;      /* C */
 	_Atomic int32_t tid;    /* A: the thread that is inside */
 	_Atomic int cpu;        /* A: a hint: the CPU on which it entered */
-	char pad[64 - 4 * sizeof(uint32_t) - sizeof(void *)];
+	uint64_t queued;        /* its thread's own: changes that were told when it entered */
+	char pad[64 - 4 * sizeof(uint32_t) - sizeof(uint64_t) - sizeof(void *)];
 };
 _Static_assert(sizeof(struct hmm_engine) == 64, "an engine has a cache line of its own");
 
@@ -85,24 +89,25 @@ struct hmm_quiescer {
 };
 
 struct hmm_interval_notifier {
-	struct itree_node node;               /* N */
+	struct itree_node node;               /* written under N and M, read under one of them */
 	struct hmm_mm *mm;                    /* C */
 	struct hmm_interval_notifier_ops ops; /* C */
 	void *priv;
-	_Atomic uint64_t seq;  /* A: the last event that hit it; written under N */
-	_Atomic uint64_t told; /* A: the last that its driver does not ignore; written under N */
+	_Atomic uint64_t seq;  /* A: the last event that hit it; written under M */
+	_Atomic uint64_t told; /* A: the last that its driver does not ignore; written under M */
+	uint64_t born;         /* C: the number that it began with */
 	/* A: HMM_CHECK_* that what was faulted or watched under it needs by its kind */
 	_Atomic uint32_t kinds;
 };
 
-/* One of the latest invalidations, see notifier/recent.h. Written under N. */
+/* One of the latest invalidations, see notifier/recent.h. Written under M. */
 struct recent {
 	_Atomic uint64_t seq; /* A: 0 while it is written */
 	_Atomic uint64_t start;
 	_Atomic uint64_t end;
 };
 
-#define RECENT_MAX 64
+#define RECENT_MAX 256
 
 struct region {
 	struct itree_node node; /* R */
@@ -198,9 +203,20 @@ struct hmm_mm {
 	void (*tell_fork)(struct hmm_mm *mm, bool closed);
 	void (*release)(struct hmm_mm *mm); /* C: frees the space when refs is 0 */
 	struct provider provider;           /* C */
-	struct vma_reader vmas;             /* C */
-	struct pagemap pagemap;             /* C */
-	struct file_table *files;           /* of lib/files */
+	struct log *log;                    /* C: what the kernel tells of the space, or NULL */
+	/*
+	 * C: handles what is new in the log. True: all of it, at some instant of the call. wake:
+	 * the pump has work.
+	 */
+	bool (*drain)(struct hmm_mm *mm);
+	void (*wake)(struct hmm_mm *mm);
+	/* C: which kinds of mapping the log tells of, for each operation: bits of 1 << kind */
+	uint8_t exact[HMM_OP_NR];
+	uint32_t tried; /* C: which operations were tried when the space was attached: 1 << op */
+	int provider_error;       /* C: why there is no log; 0: there is, or nobody asked */
+	struct vma_reader vmas;   /* C */
+	struct pagemap pagemap;   /* C */
+	struct file_table *files; /* of lib/files */
 	struct once_table once;
 	/*
 	 * lib/persist, a layer above, sets these at the first hmm_persist(), in this order; both
@@ -214,12 +230,13 @@ struct hmm_mm {
 	struct itree regions; /* R */
 	/* C: the budget: how many map entries all regions together may take */
 	uint32_t regions_max;
-	_Atomic uint64_t taken;        /* A: how often a region was removed; written under R */
+	/* A: how often a region was removed, or the log told that a mapping has changed */
+	_Atomic uint64_t taken;
 	struct resident_work resident; /* R */
 	struct gate gate;
 	pthread_mutex_t notifier_lock;
-	struct itree notifiers;           /* N */
-	uint64_t invalidate_seq;          /* N */
+	struct itree notifiers;           /* written under N and M, read under one of them */
+	uint64_t invalidate_seq;          /* M */
 	struct recent recent[RECENT_MAX]; /* number n at n % RECENT_MAX */
 	struct discard_list discards;
 
@@ -230,6 +247,7 @@ struct hmm_mm {
 	_Atomic uint32_t lost; /* A: the program has closed our descriptors (lost.c) */
 	/* the pump's own: the process has ended, so there is nothing to read */
 	bool gone;
+	bool told_by_log;          /* the pump's own: drivers are told of these events by the log */
 	_Atomic uint32_t stopping; /* A, futex */
 	pthread_t pump;
 	pthread_t watchdog;
@@ -275,6 +293,8 @@ void mm_put(struct hmm_mm *mm);
  * once.
  */
 void mm_lost(struct hmm_mm *mm);
+/* The log (provider/log.h) has ended: the same. -EPROTO: it makes no sense. */
+void mm_lost_log(struct hmm_mm *mm, int err);
 /* What a call of ours answered: -EBADF says that it has, and becomes -ESRCH. */
 int mm_lost_by(struct hmm_mm *mm, int err);
 
@@ -309,6 +329,8 @@ static inline bool mm_wp_async(const struct hmm_mm *mm)
 
 /* True while a change is in flight. */
 bool mm_in_flight(struct hmm_mm *mm);
+/* The same for changes of which an event tells. Without a log it is the same question. */
+bool mm_event_waits(struct hmm_mm *mm);
 /*
  * -errno if this thread's last probe that was not answered "no" failed, and mm_refused_forget() was
  * not called since; 0 otherwise. A probe fails if a seccomp filter of the program answers it, so

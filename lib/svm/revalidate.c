@@ -8,6 +8,7 @@
 #include "svm/svm.h"
 #include "ptable/ptable.h"
 #include "files/files.h"
+#include "space/space.h"
 #include "base/pool.h"
 
 #include <errno.h>
@@ -153,7 +154,12 @@ static int check_chunk(uint64_t addr, uint32_t shift, uint64_t word, void *arg)
 uint64_t svm_revalidate(struct hmm_svm *svm)
 {
 	struct checking c = { .svm = svm };
-	uint64_t n = check_segments(svm);
+	uint64_t n;
+
+	/* A log tells of all of this. */
+	if (svm->mm->log)
+		return 0;
+	n = check_segments(svm);
 
 	hmm_ptable_walk(svm->chunks, 0, UINT64_MAX, check_chunk, &c);
 	check_run(&c);

@@ -75,7 +75,7 @@ bool region_stands(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct
 		 * The next fault registers the range anew, or finds that it cannot. A change in
 		 * flight may be all that was wrong.
 		 */
-		if (!stands && !(region_needs_asking(mm) && mm_in_flight(mm)))
+		if (!stands && !(region_needs_asking(mm) && mm_event_waits(mm)))
 			region_forget(mm, start, end);
 	} else if (!mm_wp_async(mm)) {
 		/*

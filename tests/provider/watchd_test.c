@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * watchd_connect() and a service that is broken or hostile: it is refused, in time, and nothing that
- * it sent stays open. tests/watchd has the service itself.
+ * watchd_connect() and a service that is broken or hostile: it is refused, in time, and nothing
+ * that it sent stays open. tests/watchd has the service itself.
  */
 #include "provider/watchd.h"
 #include "provider/watch_fds.h"
@@ -339,8 +339,10 @@ static void test_tables_without_an_end(void **state)
 	int full = 0;
 
 	for (int i = 0; i < 12; i++) {
-		const int err = (service.script.message.sites[2].kind = 100U + (uint32_t)i, attempt());
+		int err;
 
+		service.script.message.sites[2].kind = 100U + (uint32_t)i;
+		err = attempt();
 		assert_true(err == 0 || err == -EPROTO);
 		full += err == -EPROTO;
 	}

@@ -318,7 +318,7 @@ int __wrap_madvise(void *start, size_t bytes, int advice)
 	return ret;
 }
 
-#define TURNS 300 /* more than an error needs to be believed */
+#define TURNS 100 /* more than an error needs to be believed */
 
 static int fault_in_turns(struct race *r, void (*fn)(struct race *r, bool before), uint64_t request)
 {
@@ -327,7 +327,14 @@ static int fault_in_turns(struct race *r, void (*fn)(struct race *r, bool before
 	around_of = r;
 	around = fn;
 	around_left = TURNS;
-	err = fault(&r->m, r->p, PAGES, request);
+	r->m.range = (struct hmm_range){ .size = sizeof(r->m.range),
+					 .notifier = r->m.ni,
+					 .start = at(r->p),
+					 .end = at(r->p) + PAGES * PAGE,
+					 .hmm_pfns = r->m.pfns,
+					 .default_flags = request };
+	/* a turn may take long on an emulated machine */
+	err = hmm_range_fault(&r->m.range, HMM_FOREVER);
 	around = NULL;
 	assert_int_equal(around_left, 0);
 	return err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Where shared objects and programs are that are built with the tool. meson.build says where they go. */
+/* Where objects and programs are that are built with the tool; meson.build says where they go. */
 #ifndef TOOLS_HMM_OBJECT_H
 #define TOOLS_HMM_OBJECT_H
 

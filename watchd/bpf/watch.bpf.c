@@ -16,9 +16,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/kernel.h"
-#include "bpf/sites.h"
-#include "bpf/state.h"
+#include "watchd/bpf/kernel.h"
+#include "watchd/bpf/sites.h"
+#include "watchd/bpf/state.h"
 #include "kernel/abi/watch.h"
 
 #define ENTRY_BITS 32

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "kernel/abi/watch.h"
-#include "loader.h"
+#include "watchd/loader.h"
 
 struct probe_log {
 	struct watch_fds fds;

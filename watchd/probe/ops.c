@@ -30,8 +30,8 @@
 
 #include "kernel/abi/madvise.h"
 #include "kernel/abi/pagemap.h"
-#include "log.h"
-#include "bpf/sites.h"
+#include "watchd/probe/log.h"
+#include "watchd/bpf/sites.h"
 
 #define HUGE (2UL << 20)
 #define AREA (2 * HUGE)

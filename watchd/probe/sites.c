@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "watchd/probe/log.h"
 
 static double ms(void)
 {

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The provider, and the log beside it or in its place. A log comes from hmm-watchd, which loads the
+ * kernel's programs once for everybody, or from programs that this process loads itself, by a
+ * plug-in, as libhmm must not depend on what loads them.
+ */
+#include "mm/choose.h"
+#include "mm/selftest.h"
+#include "notifier/drain.h"
+#include "pump/kick.h"
+#include "provider/log.h"
+#include "provider/provider.h"
+#include "provider/watchd.h"
+#include "watchd/loader.h"
+#include "base/log.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLUG_IN "libhmm-watch.so.0"
+
+/* ---- what is asked for ----------------------------------------------------------------------- */
+
+static int asked(const struct hmm_mm *mm, enum hmm_provider *want)
+{
+	static const char *const names[] = { [HMM_PROVIDER_UFFD] = "uffd",
+					     [HMM_PROVIDER_BPF] = "bpf",
+					     [HMM_PROVIDER_BOTH] = "both" };
+	const char *name = secure_getenv("LIBHMM_PROVIDER");
+
+	*want = (enum hmm_provider)mm->options.provider;
+	if (*want != HMM_PROVIDER_AUTO || !name || !*name)
+		return 0;
+	for (int i = HMM_PROVIDER_UFFD; i <= HMM_PROVIDER_BOTH; i++) {
+		if (!strcmp(name, names[i])) {
+			*want = (enum hmm_provider)i;
+			return 0;
+		}
+	}
+	log_say(HMM_LOG_ERROR, "LIBHMM_PROVIDER is none of uffd, bpf and both.");
+	return -EINVAL;
+}
+
+/* ---- where the log comes from ---------------------------------------------------------------- */
+
+static int from_watchd(struct log **log)
+{
+	const struct watch_site *sites = NULL;
+	size_t bytes = WATCH_LOG_BYTES;
+	struct watch_fds fds;
+	size_t n = 0;
+	int conn = -1;
+	int err = watchd_connect(watchd_path(), &bytes, &fds, &conn, &sites, &n);
+
+	if (!err)
+		err = log_map(&fds, conn, bytes, log);
+	if (err)
+		return err;
+	(*log)->sites = sites;
+	(*log)->n_sites = n;
+	return 0;
+}
+
+/* The plug-in stays loaded: its table of sites is valid for ever. */
+static int from_plug_in(struct log **log)
+{
+	const struct watch_site *sites = NULL;
+	struct watch_fds fds;
+	size_t n = 0;
+	int (*open_self)(unsigned int flags, size_t log_bytes, struct watch_fds *fds,
+			 const struct watch_site **sites, size_t *n);
+	void *plug_in = dlopen(PLUG_IN, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	int err;
+
+	if (!plug_in)
+		return -ENOENT;
+	*(void **)&open_self = dlsym(plug_in, "watch_open_self");
+	if (!open_self)
+		return -ENOENT;
+	err = open_self(0, WATCH_LOG_BYTES, &fds, &sites, &n);
+	if (!err)
+		err = log_map(&fds, -1, WATCH_LOG_BYTES, log);
+	if (err)
+		return err;
+	(*log)->sites = sites;
+	(*log)->n_sites = n;
+	return 0;
+}
+
+/* own: this process may load the programs itself. */
+static int find_log(bool own, struct log **log)
+{
+	int err;
+
+	if (log_of_test)
+		return log_new(log_of_test, log);
+	err = from_watchd(log);
+	if (!err || !own)
+		return err;
+	return from_plug_in(log) ? err : 0;
+}
+
+/* The log counts only if it tells of what it must. */
+static int open_log(struct hmm_mm *mm, bool own)
+{
+	int err = find_log(own, &mm->log);
+
+	if (err)
+		return err;
+	mm->drain = log_drain;
+	mm->wake = pump_kick;
+	if (log_of_test)
+		selftest_assume(mm);
+	else
+		err = selftest(mm);
+	if (err) {
+		log_free(mm->log);
+		mm->log = NULL;
+	}
+	return err;
+}
+
+static void say_why(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		log_say(HMM_LOG_ERROR, "no log of the kernel's: hmm-watchd does not run, and this "
+				       "process cannot load the programs.");
+		break;
+	case -EACCES:
+	case -EPERM:
+		log_say(HMM_LOG_ERROR, "no log of the kernel's: it is not permitted.");
+		break;
+	case -EOPNOTSUPP:
+		log_say(HMM_LOG_ERROR, "no log of the kernel's: it does not tell of everything on "
+				       "this host.");
+		break;
+	default:
+		log_say(HMM_LOG_ERROR, "no log of the kernel's could be had.");
+	}
+}
+
+int provider_choose(struct hmm_mm *mm)
+{
+	enum hmm_provider want;
+	int err = asked(mm, &want);
+
+	if (err)
+		return err;
+	if (want != HMM_PROVIDER_UFFD)
+		mm->provider_error = open_log(mm, want != HMM_PROVIDER_AUTO);
+	if (mm->provider_error && want != HMM_PROVIDER_AUTO) {
+		say_why(mm->provider_error);
+		return -EOPNOTSUPP;
+	}
+	if (want == HMM_PROVIDER_BPF)
+		provider_bpf_open(&mm->provider);
+	else
+		err = provider_uffd_open(&mm->options, &mm->provider);
+	if (err && mm->log) {
+		log_free(mm->log);
+		mm->log = NULL;
+	}
+	return err;
+}
+
+void provider_close(struct hmm_mm *mm)
+{
+	mm->provider.ops->close(&mm->provider);
+	if (mm->log)
+		log_close(mm->log);
+}
+
+enum hmm_provider provider_chosen(const struct hmm_mm *mm)
+{
+	if (!mm->log)
+		return HMM_PROVIDER_UFFD;
+	return mm_registers(mm) ? HMM_PROVIDER_BOTH : HMM_PROVIDER_BPF;
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Reading a log. The kernel's BPF ring buffer: two pages with the positions of its reader and its
+ * writer, then the data. A record has a head of eight bytes, of which the first four are its length
+ * and two flags: it is being written, or it is to be left out.
+ *
+ * The log is the kernel's, and still nothing in it is believed that could lead outside of it.
+ */
+#include "provider/log.h"
+#include "watchd/loader.h"
+#include "base/number.h"
+#include "base/pool.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define BUSY (1U << 31)
+#define LEFT_OUT (1U << 30)
+#define HEAD 8
+
+/* ---- mapping --------------------------------------------------------------------------------- */
+
+const struct log_memory *log_of_test;
+
+int log_new(const struct log_memory *m, struct log **out)
+{
+	struct log *log;
+
+	if (m->bytes & (m->bytes - 1) || m->bytes < WATCH_PAGE)
+		return -EINVAL;
+	log = pool_map(sizeof(*log));
+	if (!log)
+		return -ENOMEM;
+	pthread_mutex_init(&log->lock, NULL);
+	log->m = *m;
+	log->fd = log->links = log->conn = OWNFD_NONE;
+	log->read = atomic_load(m->producer);
+	atomic_store(&log->trouble, log_load(&m->space->trouble));
+	/* The first drain looks whether the log may be trusted. */
+	atomic_store(&log->pos, LOG_NOT_QUIET);
+	atomic_store(&log->word, log_load(&m->global->word) & ~WATCH_OUT);
+	*out = log;
+	return 0;
+}
+
+/* Maps a part of the file. A forked child has no log. */
+static void *map(int fd, size_t bytes, off_t offset, int prot)
+{
+	void *p = mmap(NULL, bytes, prot, MAP_SHARED, fd, offset);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, bytes, MADV_DONTFORK)) {
+		munmap(p, bytes);
+		return NULL;
+	}
+	return p;
+}
+
+static void unmap(const void *p, size_t bytes)
+{
+	if (p)
+		munmap((void *)(uintptr_t)p, bytes);
+}
+
+static void unmap_all(const struct log_memory *m, size_t page)
+{
+	unmap(m->consumer, page);
+	unmap(m->producer, page + m->bytes);
+	unmap(m->space, page);
+	unmap(m->global, page);
+}
+
+static int map_all(const struct watch_fds *fds, size_t page, struct log_memory *m)
+{
+	m->consumer = map(fds->log, page, 0, PROT_READ | PROT_WRITE);
+	m->producer = map(fds->log, page + m->bytes, (off_t)page, PROT_READ);
+	m->space = map(fds->space, page, 0, PROT_READ);
+	m->global = map(fds->global, page, 0, PROT_READ);
+	if (!m->consumer || !m->producer || !m->space || !m->global)
+		return -EINVAL;
+	m->data = (const char *)m->producer + page;
+	return 0;
+}
+
+/* All are taken, or else closed. */
+static int take_all(struct log *log, const struct watch_fds *fds, int conn)
+{
+	const int no_log = ownfd_take(&log->fd, fds->log);
+	const int no_links = ownfd_take(&log->links, fds->links);
+	const int no_conn = conn >= 0 ? ownfd_take(&log->conn, conn) : 0;
+
+	return no_log ? no_log : no_links ? no_links : no_conn;
+}
+
+int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **out)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct log_memory m = { .bytes = bytes };
+	struct log *log = NULL;
+	int err = map_all(fds, page, &m);
+
+	if (!err)
+		err = log_new(&m, &log);
+	if (!err) {
+		log->mapped = true;
+		atomic_store(&log->alone, true);
+		err = take_all(log, fds, conn);
+	} else {
+		unmap_all(&m, page);
+		close(fds->log);
+		close(fds->links);
+		if (conn >= 0)
+			close(conn);
+	}
+	/* The mappings keep these. */
+	close(fds->space);
+	close(fds->global);
+	if (err && log)
+		log_free(log);
+	else if (!err)
+		*out = log;
+	return err;
+}
+
+void log_close(struct log *log)
+{
+	/*
+	 * A map of BPF has no inode of its own. While the socket is still ours the program has not
+	 * closed what it does not know, and this is the map.
+	 */
+	if (ownfd_is_ours(&log->links))
+		ownfd_close(&log->fd);
+	ownfd_close(&log->links);
+	ownfd_close(&log->conn);
+}
+
+void log_free(struct log *log)
+{
+	if (!log)
+		return;
+	log_close(log);
+	if (log->mapped)
+		unmap_all(&log->m, (size_t)sysconf(_SC_PAGESIZE));
+	pthread_mutex_destroy(&log->lock);
+	pool_unmap(log, sizeof(*log));
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static const void *at(const struct log *log, uint64_t pos)
+{
+	return log->m.data + (pos & (log->m.bytes - 1));
+}
+
+/* A record may go on at the other end of the data, but no word of eight bytes does. */
+static void copy(const struct log *log, uint64_t pos, struct watch_record *r)
+{
+	uint64_t word[sizeof(*r) / 8] = { 0 };
+
+	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
+		word[i] = log_load(at(log, pos + 8 * i));
+	memcpy(r, word, sizeof(word));
+}
+
+int log_take(struct log *log, struct watch_record *r)
+{
+	const uint64_t end = atomic_load_explicit(log->m.producer, memory_order_acquire);
+
+	while (log->read != end) {
+		const uint64_t pos = log->read;
+		uint64_t bytes;
+		uint32_t head;
+
+		if (end - pos > log->m.bytes || (end | pos) & 7)
+			return -EPROTO;
+		head = __atomic_load_n((const uint32_t *)at(log, pos), __ATOMIC_ACQUIRE);
+		if (head & BUSY)
+			return -EAGAIN;
+		bytes = ((head & ~LEFT_OUT) + HEAD + 7ULL) & ~7ULL;
+		if (bytes > end - pos)
+			return -EPROTO;
+		log->read += bytes;
+		if (head & LEFT_OUT)
+			continue;
+		if (head < sizeof(*r))
+			return -EPROTO;
+		copy(log, pos + HEAD, r);
+		if (r->start >= r->end || r->kind >= WATCH_KIND_NR)
+			return -EPROTO;
+		count(&log->records, 1);
+		return 1;
+	}
+	return 0;
+}
+
+void log_handled(struct log *log, bool trust)
+{
+	atomic_store_explicit(&log->pos, trust ? log->read : LOG_NOT_QUIET, memory_order_release);
+	atomic_store_explicit(log->m.consumer, log->read, memory_order_release);
+}
+
+/*
+ * While a thread is out the word is not taken over, so the log is not quiet whatever else is read
+ * there.
+ */
+bool log_lost(struct log *log)
+{
+	const uint64_t trouble = log_load(&log->m.space->trouble);
+	const uint64_t word = log_load(&log->m.global->word);
+	bool lost = false;
+
+	if (trouble != atomic_load(&log->trouble) && !hmm_mutation(HMM_MUTATION_LOST_RECORD)) {
+		/* Not quiet, before the new value is taken over. */
+		atomic_store(&log->pos, LOG_NOT_QUIET);
+		atomic_store(&log->trouble, trouble);
+		log->unsure = lost = true;
+	}
+	log->distrusts = word & WATCH_OUT;
+	if (word / WATCH_ON != atomic_load(&log->word) / WATCH_ON &&
+	    !hmm_mutation(HMM_MUTATION_TRUST_WORD)) {
+		atomic_store(&log->pos, LOG_NOT_QUIET);
+		atomic_store(&log->word, word & ~WATCH_OUT);
+		log->unsure = lost = true;
+	}
+	if (lost)
+		count(&log->resets, 1);
+	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
+		atomic_store(&log->over, -ESRCH);
+	return lost;
+}
+
+bool log_trusted(struct log *log)
+{
+	if (atomic_load(&log->over))
+		return false;
+	if (log->unsure && !log_load(&log->m.space->inside)) {
+		log->unsure = false;
+		log->n_open = 0;
+	}
+	return !log->unsure && (!log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD));
+}
+
+/* ---- changes that are under way -------------------------------------------------------------- */
+
+static bool is_begun_by(const struct log_open *o, const struct watch_record *r)
+{
+	return o->task == r->task && o->site == r->site && o->start == r->start && o->end == r->end;
+}
+
+/* Removes the change and all that its thread began later. */
+static void close_from(struct log *log, unsigned int from, uint32_t task)
+{
+	unsigned int n = from;
+
+	for (unsigned int i = from; i < log->n_open; i++) {
+		if (log->open[i].task != task)
+			log->open[n++] = log->open[i];
+	}
+	log->n_open = n;
+}
+
+bool log_changes(struct log *log, const struct watch_record *r)
+{
+	if (!(r->flags & WATCH_END)) {
+		if (hmm_mutation(HMM_MUTATION_NO_END))
+			return true;
+		/* No room: as if records had been lost. */
+		if (log->n_open == LOG_OPEN_MAX)
+			log->unsure = true;
+		else
+			log->open[log->n_open++] =
+				(struct log_open){ r->start, r->end, r->task, r->site };
+		return true;
+	}
+	for (unsigned int i = log->n_open; i--;) {
+		if (is_begun_by(&log->open[i], r)) {
+			close_from(log, i, r->task);
+			return true;
+		}
+	}
+	return hmm_mutation(HMM_MUTATION_NO_END);
+}
+
+bool log_is_open(const struct log *log, uint64_t start, uint64_t end)
+{
+	for (unsigned int i = 0; i < log->n_open; i++) {
+		if (log->open[i].start < end && log->open[i].end > start)
+			return true;
+	}
+	return false;
+}
+
+/* ---- what the pump has to tell --------------------------------------------------------------- */
+
+void log_queue(struct log *log, const struct hmm_invalidation *inv)
+{
+	struct hmm_invalidation *last;
+
+	if (log->queue_n < LOG_QUEUE_MAX) {
+		log->queue[(log->queue_first + log->queue_n++) % LOG_QUEUE_MAX] = *inv;
+		atomic_fetch_add(&log->queued, 1);
+		return;
+	}
+	last = &log->queue[(log->queue_first + log->queue_n - 1) % LOG_QUEUE_MAX];
+	last->start = min64(last->start, inv->start);
+	last->end = max64(last->end, inv->end);
+	last->seq = inv->seq;
+	if (last->event != inv->event)
+		last->event = HMM_EVENT_CLEAR;
+}
+
+unsigned int log_unqueue(struct log *log, struct hmm_invalidation *inv, unsigned int max,
+			 uint64_t *queued)
+{
+	unsigned int n = 0;
+
+	while (n < max && log->queue_n) {
+		inv[n++] = log->queue[log->queue_first];
+		log->queue_first = (log->queue_first + 1) % LOG_QUEUE_MAX;
+		log->queue_n--;
+	}
+	*queued = atomic_load(&log->queued) - log->queue_n;
+	return n;
+}

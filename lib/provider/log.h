@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * A log of an address space: what tracing programs in the kernel tell of it (kernel/abi/watch.h).
+ * The beginning of each change is in the log before the change takes effect. So if the log has
+ * nothing that was not handled, nothing has changed that was not handled: that is *quiet*, and
+ * loads alone tell it.
+ *
+ *	changing thread			reader
+ *	record of the beginning
+ *	the page table changes
+ *	record of the end
+ *					has the log grown? did records not fit? was a program
+ *					skipped? three loads
+ *
+ * Why that is enough. Take a change that began before the first of the three loads. Either its
+ * record is in the log, and then the log has grown, as records below `pos` are handled. Or it did
+ * not fit, and then `trouble` had grown before the change. Or the program that writes it was
+ * skipped, and then a thread was out, or the number in `word` has grown since. So the answer
+ * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
+ * notifiers have changed, and a reader looks at them after it has looked at `pos`.
+ *
+ * After records were lost a change may be under way that nobody knows. Then nothing is trusted
+ * before the kernel has said that no change is under way (`inside` of struct watch_space).
+ *
+ * This file knows no notifiers: notifier/drain.c handles the records.
+ */
+#ifndef LIB_PROVIDER_LOG_H
+#define LIB_PROVIDER_LOG_H
+
+#include "kernel/abi/watch.h"
+#include "base/mutation.h"
+#include "base/ownfd.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <hmm/notifier.h>
+
+struct watch_fds;
+struct watch_site;
+
+/* What a log consists of, wherever that lies. */
+struct log_memory {
+	_Atomic uint64_t *consumer; /* up to here the kernel may write again */
+	const _Atomic uint64_t *producer;
+	const char *data;
+	uint64_t bytes; /* of data, a power of two */
+	const struct watch_space *space;
+	const struct watch_global *global;
+};
+
+/* A change that has begun and is not over. */
+struct log_open {
+	uint64_t start;
+	uint64_t end;
+	uint32_t task;
+	uint16_t site;
+};
+
+#define LOG_OPEN_MAX 256
+#define LOG_QUEUE_MAX 256
+/* `pos` while the log must not be trusted: no position of a producer */
+#define LOG_NOT_QUIET UINT64_MAX
+
+/* What the test at attaching waits for. */
+struct log_probe {
+	uint64_t start;
+	uint64_t end;
+	uint32_t begun; /* bits of enum watch_kind: beginnings that were seen there */
+	uint32_t over;  /* ends */
+};
+
+/*
+ * Key letters as in space/space.h, and
+ *	L  lock
+ */
+struct log {
+	struct log_memory m; /* C */
+	/* What quiet is compared with, in a line of its own. A: written under L. */
+	_Atomic uint64_t pos __attribute__((aligned(64)));
+	_Atomic uint64_t trouble;
+	_Atomic uint64_t word;
+
+	pthread_mutex_t lock;
+	uint64_t read;    /* L: the next record */
+	bool unsure;      /* L: records were lost: `inside` has to be 0 once */
+	bool distrusts;   /* L: a program may be skipped now */
+	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
+	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
+	unsigned int n_open;                /* L */
+	/* L: changes that the pump has not told drivers of, the oldest first */
+	struct hmm_invalidation queue[LOG_QUEUE_MAX];
+	unsigned int queue_first; /* L */
+	unsigned int queue_n;     /* L */
+	/* A: how many were queued, written under L; of how many the callbacks have run */
+	_Atomic uint64_t queued;
+	_Atomic uint64_t delivered;
+	struct log_probe probe;   /* L */
+	_Atomic uint64_t records; /* A: how many were read */
+	_Atomic uint64_t resets;  /* A: how often everything was invalidated */
+
+	struct ownfd fd;    /* C: readable when there are records */
+	struct ownfd links; /* C: keeps the programs attached */
+	struct ownfd conn;  /* C: to hmm-watchd, or none */
+	/* A: nobody else keeps the programs attached, so uses look whether `links` is still ours */
+	_Atomic bool alone;
+	bool mapped;                    /* C */
+	bool anchored;                  /* C */
+	const struct watch_site *sites; /* C: as numbered in records, or NULL */
+	size_t n_sites;                 /* C */
+};
+
+static inline uint64_t log_load(const __u64 *p)
+{
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+/* Is there nothing new? */
+static inline bool log_is_quiet(const struct log *log)
+{
+	if (atomic_load_explicit(log->m.producer, memory_order_acquire) !=
+	    atomic_load_explicit(&log->pos, memory_order_acquire))
+		return false;
+	if (log_load(&log->m.space->trouble) !=
+		    atomic_load_explicit(&log->trouble, memory_order_acquire) &&
+	    !hmm_mutation(HMM_MUTATION_LOST_RECORD))
+		return false;
+	return log_load(&log->m.global->word) ==
+		       atomic_load_explicit(&log->word, memory_order_acquire) ||
+	       hmm_mutation(HMM_MUTATION_TRUST_WORD);
+}
+
+/* Have all changes that were read been told to drivers? */
+static inline bool log_is_delivered(const struct log *log)
+{
+	return atomic_load(&log->delivered) == atomic_load(&log->queued);
+}
+
+/*
+ * A log in memory that the caller keeps. It begins where the log is now: what is read there counts
+ * as handled. -ENOMEM; -EINVAL: this is no log.
+ */
+int log_new(const struct log_memory *m, struct log **log);
+/* A test sets this: spaces that are attached then have a log in its memory. */
+extern const struct log_memory *log_of_test;
+/*
+ * A log of descriptors, which are taken over whether it works or not; conn may be -1. The caller is
+ * between opening_begin() and opening_end(). -EINVAL: they are not what they should be; -ENOMEM.
+ */
+int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **log);
+/* Closes the descriptors. What is mapped stays until log_free(). */
+void log_close(struct log *log);
+void log_free(struct log *log);
+
+/* The caller has the lock in all of these. */
+
+/*
+ * Takes the next record. 1; 0: there is none; -EAGAIN: the next one is being written; -EPROTO: the
+ * log makes no sense.
+ */
+int log_take(struct log *log, struct watch_record *r);
+/*
+ * What was taken is handled: the kernel may write over it. trust: the log is quiet if it has not
+ * grown.
+ */
+void log_handled(struct log *log, bool trust);
+/*
+ * Has something been lost since the last call? If so everything has to be invalidated, and then
+ * log_handled() called.
+ */
+bool log_lost(struct log *log);
+/* May the log be trusted? Changes whose end was lost are over when it can be again. */
+bool log_trusted(struct log *log);
+/* A beginning or an end. False: an end whose beginning was not seen. */
+bool log_changes(struct log *log, const struct watch_record *r);
+/* Is a change of any part of the range under way? */
+bool log_is_open(const struct log *log, uint64_t start, uint64_t end);
+/* For the pump. If there is no room it is joined with the youngest. */
+void log_queue(struct log *log, const struct hmm_invalidation *inv);
+/* Takes up to max of them; *n is how many, whose sum with `delivered` the caller stores there. */
+unsigned int log_unqueue(struct log *log, struct hmm_invalidation *inv, unsigned int max,
+			 uint64_t *queued);
+
+#endif

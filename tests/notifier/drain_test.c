@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What a log tells, in every order in which a check, a fault and the pump may come to it. */
+#include "common/space.h"
+#include "common/fake_log.h"
+#include "notifier/drain.h"
+#include "notifier/notifier.h"
+#include "base/deadline.h"
+
+#include <errno.h>
+#include <hmm/range.h>
+
+#define WAIT_NS 5000000000ULL
+#define A 0x10000000ULL
+#define B (A + 16 * PAGE)
+
+/* A space whose pump sleeps unless the test wakes it: nothing but kicks does. */
+struct scene {
+	struct fake_log *log;
+	struct hmm_mm *mm;
+	struct hmm_interval_notifier *ni;
+	struct seen seen;
+	uint64_t seq;
+};
+
+static void scene_open_with(struct scene *s, enum hmm_provider provider)
+{
+	struct hmm_mm_options o;
+
+	memset(s, 0, sizeof(*s));
+	s->log = fake_log_open();
+	fake_options(&o, provider);
+	assert_int_equal(hmm_mm_attach(&o, &s->mm), 0);
+	assert_int_equal(hmm_interval_notifier_insert(s->mm, A, B - A, &on_ops, &s->seen, &s->ni),
+			 0);
+	s->seq = hmm_interval_read_begin(s->ni);
+	assert_false(hmm_interval_stale(s->ni, s->seq));
+}
+
+static void scene_open(struct scene *s)
+{
+	scene_open_with(s, HMM_PROVIDER_BPF);
+}
+
+static void scene_close(struct scene *s)
+{
+	hmm_interval_notifier_remove(s->ni);
+	hmm_mm_detach(s->mm);
+	fake_log_close(s->log);
+}
+
+static void told(struct scene *s)
+{
+	assert_int_equal(hmm_mm_barrier(s->mm, WAIT_NS), 0);
+}
+
+static struct hmm_mm_info info_of(const struct scene *s)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+
+	assert_int_equal(hmm_mm_get_info(s->mm, &info), 0);
+	return info;
+}
+
+static void nothing_is_registered(void **state)
+{
+	struct scene s;
+	struct hmm_mm_info info;
+
+	(void)state;
+	scene_open(&s);
+	info = info_of(&s);
+	assert_int_equal(info.provider, HMM_PROVIDER_BPF);
+	assert_int_equal(info.provider_error, 0);
+	assert_false(mm_registers(s.mm));
+	assert_int_equal(s.mm->provider.fd.fd, -1);
+	scene_close(&s);
+	scene_open_with(&s, HMM_PROVIDER_BOTH);
+	assert_int_equal(info_of(&s).provider, HMM_PROVIDER_BOTH);
+	assert_true(mm_registers(s.mm));
+	scene_close(&s);
+}
+
+static void a_beginning_makes_stale_before_the_change(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A + PAGE, A + 2 * PAGE, WATCH_UNMAP);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	told(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
+	assert_int_equal(s.seen.last.start, A + PAGE);
+	assert_int_equal(s.seen.last.end, A + 2 * PAGE);
+	fake_end(s.log, A + PAGE, A + 2 * PAGE, WATCH_UNMAP);
+	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
+	told(&s);
+	assert_int_equal(s.seen.calls, 1);
+	scene_close(&s);
+}
+
+/* The check reads the record, the pump runs the callback: once. */
+static void each_change_is_told_once(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	for (int i = 1; i <= 100; i++) {
+		fake_change(s.log, A, A + PAGE, i & 1 ? WATCH_CLEAR : WATCH_PROTECT);
+		if (i % 3)
+			assert_true(hmm_interval_stale(s.ni, s.seq));
+		s.seq = hmm_interval_read_begin(s.ni);
+		if (i % 7 == 0)
+			told(&s);
+	}
+	told(&s);
+	assert_int_equal(s.seen.calls, 100);
+	assert_int_equal(s.seen.events[HMM_EVENT_CLEAR], 50);
+	assert_int_equal(s.seen.events[HMM_EVENT_PROTECT], 50);
+	assert_int_equal(info_of(&s).log_records, 200);
+	assert_int_equal(info_of(&s).log_resets, 0);
+	scene_close(&s);
+}
+
+static void other_memory_disturbs_nothing(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	for (int i = 0; i < 1000; i++) {
+		fake_change(s.log, B, B + PAGE, WATCH_UNMAP);
+		assert_false(hmm_interval_stale(s.ni, s.seq));
+	}
+	told(&s);
+	assert_int_equal(s.seen.calls, 0);
+	/* not even a fault, which looks at the last few numbers */
+	assert_true(ni_unchanged(s.ni, A, B, &s.seq));
+	scene_close(&s);
+}
+
+static void *tell_later(void *arg)
+{
+	struct scene *s = arg;
+
+	sleep_ms(20);
+	fake_end(s->log, A, B, WATCH_CLEAR);
+	return NULL;
+}
+
+/* Until it is over a fault may read the page table as it was. */
+static void a_sequence_waits_for_the_end(void **state)
+{
+	struct watch_record end;
+	struct scene s;
+	pthread_t t;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A, B, WATCH_CLEAR);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
+	assert_int_equal(log_wait(s.mm, B, B + PAGE, clock_ns() + WAIT_NS), 0);
+	/* the end of another thread's change ends nothing */
+	assert_int_equal(pthread_create(&t, NULL, tell_later, &s), 0);
+	pthread_join(t, NULL);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
+	end = fake_record(A, B, WATCH_CLEAR);
+	end.flags = WATCH_END;
+	fake_commit(s.log, fake_reserve(s.log, &end));
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + WAIT_NS), 0);
+	scene_close(&s);
+}
+
+static void the_end_of_an_outer_change_ends_the_inner(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A, B, WATCH_MIGRATE);
+	fake_begin(s.log, A, A + PAGE, WATCH_CLEAR);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
+	fake_end(s.log, A, B, WATCH_MIGRATE);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + WAIT_NS), 0);
+	scene_close(&s);
+}
+
+/* It took effect at some time before. */
+static void an_end_without_a_beginning_is_a_change(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_end(s.log, A, A + PAGE, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	told(&s);
+	assert_int_equal(s.seen.calls, 1);
+	scene_close(&s);
+}
+
+/* Between seq and commit: a record that is being written is news, though nobody can read it. */
+static void a_record_that_is_being_written_is_not_quiet(void **state)
+{
+	const struct watch_record r = { .start = A, .end = B, .kind = WATCH_UNMAP };
+	struct scene s;
+	uint64_t at;
+
+	(void)state;
+	scene_open(&s);
+	at = fake_reserve(s.log, &r);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_equal(atomic_load(&s.ni->seq), s.seq);
+	assert_int_equal(hmm_mm_barrier(s.mm, 5000000), -ETIME);
+	assert_int_equal(s.seen.calls, 0);
+	fake_commit(s.log, at);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_not_equal(atomic_load(&s.ni->seq), s.seq);
+	told(&s);
+	assert_int_equal(s.seen.calls, 1);
+	scene_close(&s);
+}
+
+static void a_full_log_invalidates_everything(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	pthread_mutex_lock(&s.mm->log->lock); /* nobody reads */
+	while (!s.log->space.dropped)
+		fake_begin(s.log, B, B + PAGE, WATCH_UNMAP);
+	pthread_mutex_unlock(&s.mm->log->lock);
+	/* changes may be under way that nobody knows */
+	for (int i = 0; i < 100; i++)
+		assert_true(hmm_interval_stale(s.ni, atomic_load(&s.ni->seq)));
+	assert_int_not_equal(atomic_load(&s.ni->told), s.seq);
+	assert_int_equal(hmm_mm_barrier(s.mm, 5000000), -ETIME);
+	__atomic_store_n(&s.log->space.inside, 0, __ATOMIC_SEQ_CST);
+	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
+	told(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_CLEAR], 1);
+	assert_int_equal(s.seen.last.start, 0);
+	assert_int_equal(s.seen.last.end, UINT64_MAX);
+	assert_int_equal(info_of(&s).log_resets, 1);
+	/* all ends were lost, and all those changes are over */
+	assert_int_equal(log_wait(s.mm, 0, UINT64_MAX, clock_ns() + WAIT_NS), 0);
+	scene_close(&s);
+}
+
+static void a_skipped_program_invalidates_everything(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_add(&s.log->global.word, 1); /* a thread is out */
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_equal(atomic_load(&s.ni->seq), s.seq);
+	fake_add(&s.log->global.word, WATCH_ON - 1); /* it goes on */
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_not_equal(atomic_load(&s.ni->seq), s.seq);
+	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
+	told(&s);
+	assert_int_equal(s.seen.calls, 1);
+	assert_int_equal(info_of(&s).log_resets, 1);
+	scene_close(&s);
+}
+
+static void the_space_ends(struct scene *s)
+{
+	assert_true(hmm_interval_stale(s->ni, s->seq));
+	for (int i = 0; i < 5000 && !s->seen.events[HMM_EVENT_RELEASE]; i++)
+		sleep_ms(1);
+	assert_int_equal(s->seen.events[HMM_EVENT_RELEASE], 1);
+	assert_int_equal(hmm_mm_barrier(s->mm, WAIT_NS), -ESRCH);
+	assert_true(info_of(s).lost);
+}
+
+static void what_ends_is_never_valid(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	s.log->space.ended = 1;
+	fake_add(&s.log->space.trouble, 1);
+	the_space_ends(&s);
+	scene_close(&s);
+	scene_open(&s);
+	s.log->global.detached = 1;
+	fake_add(&s.log->global.word, WATCH_ON);
+	the_space_ends(&s);
+	scene_close(&s);
+}
+
+/* Nothing that a log says leads out of it. */
+static void a_log_without_sense_ends_the_space(void **state)
+{
+	struct watch_record r = { .start = A, .end = A, .kind = WATCH_UNMAP };
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	atomic_fetch_add(&s.log->producer, 8 * FAKE_LOG_BYTES);
+	the_space_ends(&s);
+	scene_close(&s);
+	scene_open(&s);
+	fake_head(s.log, s.log->producer, 1U << 20);
+	atomic_fetch_add(&s.log->producer, 40);
+	the_space_ends(&s);
+	scene_close(&s);
+	scene_open(&s);
+	fake_commit(s.log, fake_reserve(s.log, &r));
+	the_space_ends(&s);
+	scene_close(&s);
+	scene_open(&s);
+	r = fake_record(A, B, WATCH_KIND_NR);
+	fake_commit(s.log, fake_reserve(s.log, &r));
+	the_space_ends(&s);
+	scene_close(&s);
+}
+
+/* The queue to the pump is full: what is joined is told together. */
+static void a_full_queue_is_joined(void **state)
+{
+	struct scene s;
+	uint64_t upto;
+
+	(void)state;
+	scene_open(&s);
+	pthread_mutex_lock(&s.mm->notifier_lock); /* no callback runs */
+	pthread_mutex_lock(&s.mm->log->lock);     /* and nothing is read */
+	for (int i = 0; i < 3 * LOG_QUEUE_MAX; i++)
+		fake_change(s.log, A + (uint64_t)(i % 16) * PAGE, A + (uint64_t)(i % 16 + 1) * PAGE,
+			    WATCH_CLEAR);
+	pthread_mutex_unlock(&s.mm->log->lock);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	upto = atomic_load(&s.mm->log->queued);
+	pthread_mutex_unlock(&s.mm->notifier_lock);
+	told(&s);
+	assert_true(atomic_load(&s.mm->log->delivered) >= upto);
+	assert_int_equal((uint64_t)s.seen.calls, atomic_load(&s.mm->log->queued));
+	assert_true(s.seen.calls < 3 * LOG_QUEUE_MAX);
+	assert_int_equal(s.seen.last.start, A);
+	assert_int_equal(s.seen.last.end, B);
+	scene_close(&s);
+}
+
+/* A callback that takes long keeps no check from its answer. */
+static void a_slow_callback_delays_no_check(void **state)
+{
+	struct scene s;
+	struct hmm_interval_notifier *other;
+	struct seen seen = { 0 };
+	uint64_t seq;
+
+	(void)state;
+	scene_open(&s);
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, B, PAGE, &on_ops, &seen, &other), 0);
+	seq = hmm_interval_read_begin(other);
+	s.seen.sleep_ms = 200;
+	fake_change(s.log, A, B, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	while (!s.seen.calls)
+		sched_yield();
+	assert_false(hmm_interval_stale(other, seq));
+	fake_change(s.log, B, B + PAGE, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(other, seq));
+	assert_int_equal(seen.calls, 0);
+	assert_false(hmm_interval_stale(other, hmm_interval_read_begin(other)));
+	s.seen.sleep_ms = 0;
+	told(&s);
+	assert_int_equal(seen.calls, 1);
+	hmm_interval_notifier_remove(other);
+	scene_close(&s);
+}
+
+/* What was read before a notifier was inserted is not told to it. */
+static void a_new_notifier_hears_nothing_old(void **state)
+{
+	struct scene s;
+	struct hmm_interval_notifier *young;
+	struct seen seen = { 0 };
+
+	(void)state;
+	scene_open(&s);
+	s.seen.sleep_ms = 100;
+	fake_change(s.log, A, B, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	while (!s.seen.calls) /* the pump holds the notifiers' lock: further changes wait */
+		sched_yield();
+	s.seq = hmm_interval_read_begin(s.ni);
+	fake_change(s.log, A, B, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_equal(hmm_interval_notifier_insert(s.mm, A, B - A, &on_ops, &seen, &young), 0);
+	s.seen.sleep_ms = 0;
+	told(&s);
+	assert_int_equal(s.seen.calls, 2);
+	assert_int_equal(seen.calls, 0);
+	hmm_interval_notifier_remove(young);
+	scene_close(&s);
+}
+
+/* No engine gets in before drivers are told, and a section with a change in it does not count. */
+static void sections_count_if_nothing_began(void **state)
+{
+	struct scene s;
+	struct hmm_engine *e;
+
+	(void)state;
+	scene_open(&s);
+	assert_int_equal(hmm_engine_create(s.mm, &e), 0);
+	hmm_engine_enter(e);
+	assert_true(hmm_engine_exit(e));
+	hmm_engine_enter(e);
+	fake_change(s.log, B, B + PAGE, WATCH_UNMAP); /* of nobody */
+	assert_true(hmm_engine_exit(e));
+	hmm_engine_enter(e);
+	fake_begin(s.log, A, B, WATCH_UNMAP);
+	assert_false(hmm_engine_exit(e));
+	fake_end(s.log, A, B, WATCH_UNMAP);
+	hmm_engine_enter(e);
+	assert_int_equal(s.seen.calls, 1);
+	assert_true(hmm_engine_exit(e));
+	hmm_engine_destroy(e);
+	scene_close(&s);
+}
+
+static void a_child_has_no_log(void **state)
+{
+	struct scene s;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	scene_open(&s);
+	pid = fork();
+	if (!pid)
+		_exit(hmm_interval_stale(s.ni, s.seq) && hmm_mm_barrier(s.mm, WAIT_NS) == -ESRCH
+			      ? 0
+			      : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	scene_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_registered),
+		cmocka_unit_test(a_beginning_makes_stale_before_the_change),
+		cmocka_unit_test(each_change_is_told_once),
+		cmocka_unit_test(other_memory_disturbs_nothing),
+		cmocka_unit_test(a_sequence_waits_for_the_end),
+		cmocka_unit_test(the_end_of_an_outer_change_ends_the_inner),
+		cmocka_unit_test(an_end_without_a_beginning_is_a_change),
+		cmocka_unit_test(a_record_that_is_being_written_is_not_quiet),
+		cmocka_unit_test(a_full_log_invalidates_everything),
+		cmocka_unit_test(a_skipped_program_invalidates_everything),
+		cmocka_unit_test(what_ends_is_never_valid),
+		cmocka_unit_test(a_log_without_sense_ends_the_space),
+		cmocka_unit_test(a_full_queue_is_joined),
+		cmocka_unit_test(a_slow_callback_delays_no_check),
+		cmocka_unit_test(a_new_notifier_hears_nothing_old),
+		cmocka_unit_test(sections_count_if_nothing_began),
+		cmocka_unit_test(a_child_has_no_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
