@@ -87,10 +87,13 @@ static bool serve_once(struct service *s)
 	struct epoll_event events[64];
 	const int tick_ms = peers_tick(&s->peers);
 	const bool may_end = s->idle_ns && !s->peers.n;
-	const int wait_ms = s->deaf || may_end ? 1000 : tick_ms;
+	const bool spare = s->peers.wants_spare;
+	const int wait_ms = spare ? 0 : s->deaf || may_end ? 1000 : tick_ms;
 	const int n = epoll_wait(s->peers.epoll, events, 64, wait_ms);
 	bool accepts = false;
 
+	if (!n && spare)
+		peers_spare(&s->peers);
 	be_deaf(s, false);
 	if (s->peers.n || n > 0)
 		s->busy_ns = now_ns();
