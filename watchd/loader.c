@@ -545,6 +545,24 @@ size_t watch_sites(const struct watch_loader *l, const struct watch_site **sites
 	return SITES;
 }
 
+uint64_t watch_misses(const struct watch_loader *l)
+{
+	struct bpf_prog_info info;
+	struct bpf_program *p;
+	uint64_t n = 0;
+
+	bpf_object__for_each_program(p, l->object)
+	{
+		uint32_t bytes = sizeof(info);
+
+		memset(&info, 0, sizeof(info));
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &bytes))
+			n += info.recursion_misses;
+	}
+	return n;
+}
+
 /* Takes a slot out of the tables; waits until no program looks at it any more. */
 static void empty_slot(struct watch_loader *l, uint32_t i)
 {

@@ -58,6 +58,12 @@ void watch_unload(struct watch_loader *loader);
 /* Which sites there are, in the numbering of records. */
 size_t watch_sites(const struct watch_loader *loader, const struct watch_site **sites);
 
+/*
+ * How often the kernel skipped a program, as another thread was inside of it: watch_global's word
+ * has made everything invalid meanwhile.
+ */
+uint64_t watch_misses(const struct watch_loader *loader);
+
 /* Makes the next watch_open() with this size quick: it then waits for no grace period. */
 int watch_spare(struct watch_loader *loader, size_t log_bytes);
 
