@@ -140,6 +140,7 @@ static int load(struct service *s, const struct options *options)
 		s->peers.loader = NULL;
 		return err;
 	}
+	peers_spare(&s->peers);
 	n = watch_sites(s->peers.loader, &sites);
 	for (size_t i = 0; i < n; i++)
 		attached += sites[i].attached;
