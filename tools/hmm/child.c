@@ -92,8 +92,8 @@ int child_executed(struct child *c)
 }
 
 /*
- * A key of the terminal reaches the child as well, if it is not a group of its own. A SIGPIPE of the
- * tool's own says that nobody reads its report.
+ * A key of the terminal reaches the child as well, if it is not a group of its own. A SIGPIPE of
+ * the tool's own says that nobody reads its report.
  */
 static bool is_not_for_child(const struct signalfd_siginfo *info)
 {
