@@ -164,6 +164,10 @@ static void exact_cell(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_
 			: "in the kernel's log before it takes effect, as a program is attached to "
 			  "its function; not tried here"
 	};
+	if (op == HMM_OP_FORK_RAW)
+		cell->why =
+			"in the kernel's log before the copy; memory that is mapped shared is not "
+			"copied, and its translations stand";
 	if (op == HMM_OP_FORK || (waits && op != HMM_OP_FORK_RAW))
 		*cell = (struct hmm_coherence_cell){ row->guarantee, row->noted, row->why };
 	if (waits && op == HMM_OP_FORK_RAW && mm->provider.event_fork)
