@@ -8,6 +8,7 @@
 #include "monitor.h"
 #include "mutation.h"
 #include "record.h"
+#include "space.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,11 +16,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STACK_BYTES (256UL << 10)
+#define EXIT_NS 100000000ULL
 
 static _Atomic(struct record *) top;
 static _Atomic uint32_t pushes;  /* the deliverer sleeps on it */
@@ -27,6 +30,7 @@ static _Atomic uint32_t asleep;  /* 1: it does, or is about to */
 static _Atomic uint32_t rounds;  /* that have ended; deliver_wait() sleeps on it */
 static _Atomic uint32_t waiters; /* threads in deliver_wait() */
 static _Atomic bool busy;        /* a list was taken and is not delivered yet */
+static _Atomic bool over;        /* the process ends: the peer is told no more */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
@@ -68,7 +72,7 @@ static struct record *reversed(struct record *r)
 
 static void deliver_list(struct record *r)
 {
-	while (r) {
+	while (r && !atomic_load(&over)) {
 		/* Once it is delivered the record may be handed over again. */
 		struct record *next = r->link;
 
@@ -105,13 +109,57 @@ static void sleep_until_pushed(uint32_t seen)
 static void *run(void *arg)
 {
 	(void)arg;
-	for (;;) {
+	while (!atomic_load(&over)) {
 		const uint32_t seen = atomic_load(&pushes);
 
 		if (!round_of_delivery())
 			sleep_until_pushed(seen);
 	}
 	return NULL;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+/* Waits until a round of delivery ends. False: the time is over. */
+static bool wait_round(uint32_t round, uint64_t end)
+{
+	const uint64_t now = now_ns();
+	struct timespec left;
+
+	if (now >= end)
+		return false;
+	left.tv_sec = (time_t)((end - now) / 1000000000ULL);
+	left.tv_nsec = (long)((end - now) % 1000000000ULL);
+	futex_wait(&rounds, round, &left);
+	return true;
+}
+
+/*
+ * exit() calls this before the peer's destructors, after which the peer must not be called. What is
+ * not delivered stays DEAD: it is not used any more. The peer may hold a lock that the deliverer
+ * waits for, and not give it back.
+ */
+static void at_exit(void)
+{
+	const uint64_t end = now_ns() + EXIT_NS;
+
+	if (!libhmm_monitor_space()) /* a child has no deliverer */
+		return;
+	atomic_store(&over, true);
+	atomic_fetch_add(&waiters, 1);
+	for (;;) {
+		const uint32_t round = atomic_load(&rounds);
+
+		if (!atomic_load(&busy) || !wait_round(round, end))
+			break;
+	}
+	atomic_fetch_sub(&waiters, 1);
 }
 
 static int make_thread(void)
@@ -144,17 +192,11 @@ int deliver_start(void)
 	pthread_mutex_lock(&lock);
 	if (!made)
 		err = make_thread();
+	if (!made && !err)
+		atexit(at_exit);
 	made |= !err;
 	pthread_mutex_unlock(&lock);
 	return err;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
 /*
@@ -168,17 +210,13 @@ static bool wait_rounds(uint64_t timeout_ns)
 
 	for (;;) {
 		const uint32_t round = atomic_load(&rounds);
-		struct timespec left;
-		uint64_t now;
 
+		if (atomic_load(&over))
+			return false;
 		if (round - first >= 2 || (!atomic_load(&top) && !atomic_load(&busy)))
 			return true;
-		now = now_ns();
-		if (now >= end)
+		if (!wait_round(round, end))
 			return false;
-		left.tv_sec = (time_t)((end - now) / 1000000000ULL);
-		left.tv_nsec = (long)((end - now) % 1000000000ULL);
-		futex_wait(&rounds, round, &left);
 	}
 }
 

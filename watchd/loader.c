@@ -253,10 +253,9 @@ static void choose_notifier(struct watch_loader *l)
 	bpf_program__set_autoload(program(l, "notifier_end", 0), wanted);
 }
 
-/* Decides which rows this kernel has, and names their functions to libbpf. */
-static int choose_rows(struct watch_loader *l)
+/* Decides which rows this kernel has, and names their functions to libbpf. errors: by row. */
+static int choose_rows(struct watch_loader *l, const int *errors)
 {
-	unsigned int taken = 0;
 	size_t i;
 	int err;
 
@@ -273,13 +272,12 @@ static int choose_rows(struct watch_loader *l)
 		struct bpf_program *begin = program(l, "begin_%zu", i);
 		struct bpf_program *end = program(l, "end_%zu", i);
 
-		if (!l->sites[i].error && rows[i].group && (taken & (1U << rows[i].group)))
-			l->sites[i].error = -EALREADY;
+		if (!l->sites[i].error)
+			l->sites[i].error = errors[i];
 		bpf_program__set_autoload(begin, !l->sites[i].error);
 		bpf_program__set_autoload(end, !l->sites[i].error);
 		if (l->sites[i].error)
 			continue;
-		taken |= 1U << rows[i].group;
 		err = bpf_program__set_attach_target(begin, 0, rows[i].function);
 		if (!err)
 			err = bpf_program__set_attach_target(end, 0, rows[i].function);
@@ -352,14 +350,7 @@ static int load_object(struct watch_loader *l)
 		open_object(l);
 		if (!l->object)
 			return -errno;
-		err = choose_rows(l);
-		for (i = 0; i < WATCH_SITE_NR; i++) {
-			if (!errors[i])
-				continue;
-			l->sites[i].error = errors[i];
-			bpf_program__set_autoload(program(l, "begin_%zu", i), false);
-			bpf_program__set_autoload(program(l, "end_%zu", i), false);
-		}
+		err = choose_rows(l, errors);
 		refused[0] = 0;
 		if (!err)
 			err = bpf_object__load(l->object);
@@ -440,6 +431,7 @@ static void measure_switches(struct watch_loader *l)
 
 static int attach_all(struct watch_loader *l)
 {
+	unsigned int taken = 0;
 	bool any = false;
 	size_t i;
 	int err;
@@ -456,8 +448,15 @@ static int attach_all(struct watch_loader *l)
 		return l->sites[WATCH_SITE_NOTIFIER].error;
 	}
 	for (i = 0; i < WATCH_SITE_NR; i++) {
+		const unsigned int group = rows[i].group ? 1U << rows[i].group : 0;
+
+		/* Of a group the first that this kernel lets a program be at. */
+		if (!l->sites[i].error && taken & group)
+			l->sites[i].error = -EALREADY;
 		if (!l->sites[i].error)
 			attach_site(l, i);
+		if (l->sites[i].attached)
+			taken |= group;
 		any |= l->sites[i].attached;
 	}
 	return any ? 0 : -EOPNOTSUPP;
@@ -543,6 +542,24 @@ size_t watch_sites(const struct watch_loader *l, const struct watch_site **sites
 {
 	*sites = l->sites;
 	return SITES;
+}
+
+uint64_t watch_misses(const struct watch_loader *l)
+{
+	struct bpf_prog_info info;
+	struct bpf_program *p;
+	uint64_t n = 0;
+
+	bpf_object__for_each_program(p, l->object)
+	{
+		uint32_t bytes = sizeof(info);
+
+		memset(&info, 0, sizeof(info));
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &bytes))
+			n += info.recursion_misses;
+	}
+	return n;
 }
 
 /* Takes a slot out of the tables; waits until no program looks at it any more. */

@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* libhmm-watch.so exports these: hmm events loads by them what a privileged user asks for. */
+#define WATCH_EXPORT __attribute__((visibility("default")))
+
 struct watch_loader;
 
 /* A kernel function at which programs are attached. */
@@ -53,10 +56,16 @@ struct watch_fds {
  * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, or a
  * kernel in which a skipped program would go unnoticed; other errors of libbpf.
  */
-int watch_load(unsigned int flags, struct watch_loader **loader);
+WATCH_EXPORT int watch_load(unsigned int flags, struct watch_loader **loader);
 void watch_unload(struct watch_loader *loader);
 /* Which sites there are, in the numbering of records. */
-size_t watch_sites(const struct watch_loader *loader, const struct watch_site **sites);
+WATCH_EXPORT size_t watch_sites(const struct watch_loader *loader, const struct watch_site **sites);
+
+/*
+ * How often the kernel skipped a program, as another thread was inside of it: watch_global's word
+ * has made everything invalid meanwhile.
+ */
+uint64_t watch_misses(const struct watch_loader *loader);
 
 /* Makes the next watch_open() with this size quick: it then waits for no grace period. */
 int watch_spare(struct watch_loader *loader, size_t log_bytes);
@@ -68,14 +77,20 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * number has not become another's.
  *
  * A change that had begun before this call may be without a beginning in the log. A reader takes
- * the end of a change whose beginning it has not seen as a change of its range.
+ * the end of a change whose beginning it has not seen as a change of its range. System calls that
+ * change mappings hold the lock of the space: a caller that maps something once after this call has
+ * waited for those that had begun before.
+ *
+ * The end of a change says that the page tables have changed, as the kernel's own notifiers do: the
+ * processors' translations (TLB) may be flushed a moment later. A reader looks at the page tables
+ * (pagemap), and does not conclude from a touch that a page is still there.
  *
  * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
  * as there is room for; -EBUSY: it is watched already, and a loader has one log a space;
  * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
-int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
-	       uint32_t *space);
+WATCH_EXPORT int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes,
+			    struct watch_fds *fds, uint32_t *space);
 /*
  * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has
  * another one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has

@@ -66,13 +66,15 @@ struct hint {
 
 /*
  * The state of an entry. ENTRY_LIVE: it is in the index and may be handed out. ENTRY_WATCHED: an
- * invalidation makes it dead. ENTRY_DEAD: its memory has changed. Then come 24 bits of references:
- * one is the index's, one the list's of dead entries, the others are of users. The upper half
- * counts hits, so that a hit changes one word only.
+ * invalidation makes it dead. ENTRY_DEAD: its memory has changed. ENTRY_MADE: it is not free;
+ * without references it is ending. Then come 24 bits of references: one is the index's, one the
+ * list's of dead entries, the others are of users. The upper half counts hits, so that a hit
+ * changes one word only.
  */
 #define ENTRY_LIVE 1ULL
 #define ENTRY_WATCHED 2ULL
 #define ENTRY_DEAD 4ULL
+#define ENTRY_MADE 8ULL
 #define ENTRY_REF 0x100ULL
 #define ENTRY_REFS(state) ((state) / ENTRY_REF & 0xffffff)
 #define ENTRY_REFS_MAX 0x800000ULL /* from then on it is handed out no more */
@@ -135,7 +137,6 @@ struct hmm_regcache {
 	_Atomic uint64_t bytes;   /* A: of these; written under L */
 	_Atomic uint64_t pinned;  /* A: bytes of `registered`; written under L */
 	_Atomic uint64_t idle;    /* A: bytes in the index that nobody uses; only with max_bytes */
-	_Atomic uint64_t ending;  /* A: how many threads end entries */
 	struct entry *_Atomic undead; /* A: dead entries that nobody has reaped */
 	_Atomic uint64_t hits, misses, refused, invalidated, stale, evicted, merged, dead;
 };
@@ -227,6 +228,8 @@ void entry_unwatch(struct entry *e);
 /* Calls @reg and @dereg. */
 int entry_reg(struct hmm_regcache *c, struct entry *e);
 void entry_dereg(struct hmm_regcache *c, struct entry *e);
+/* The caller has the lock. Does another thread end one? It says when it is done: `changed`. */
+bool entries_ending(const struct hmm_regcache *c);
 /* Ends all that there are, those in use, too. */
 void entries_end(struct hmm_regcache *c);
 /* Gives back their memory. */

@@ -73,7 +73,7 @@ struct entry *entry_new(struct hmm_regcache *c, const struct miss *m)
 	e->indexed = false;
 	e->joined = m->joined;
 	e->ended = false;
-	atomic_store(&e->state, ENTRY_REF);
+	atomic_store(&e->state, ENTRY_MADE | ENTRY_REF);
 	return e;
 }
 
@@ -220,21 +220,14 @@ void entry_unwatch(struct entry *e)
 		ni_remove(ni, 0);
 }
 
-/* Nobody has a reference, so nobody gets one, and the callback leaves the entry alone. */
-static void end(struct hmm_regcache *c, struct entry *e)
+static void ended(struct hmm_regcache *c, struct entry *e)
 {
-	HMM_NO_CANCEL;
-
-	entry_unwatch(e);
-	if (!e->ended)
-		entry_dereg(c, e);
 	pthread_mutex_lock(&c->lock);
 	if (atomic_load(&e->state) & ENTRY_DEAD)
 		atomic_fetch_sub(&c->dead, 1);
 	c->registered--;
 	atomic_fetch_sub(&c->pinned, e->bytes);
 	free_locked(c, e);
-	atomic_fetch_sub(&c->ending, 1);
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 }
@@ -247,16 +240,41 @@ void entry_drop(struct hmm_regcache *c, struct entry *e)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/*
+ * @dereg ends its thread, which it must not do: the rest of the list ends all the same. If it does
+ * so in here, too, this is called once more.
+ */
+static void end_abandoned(void *arg)
+{
+	struct doomed *doomed = arg;
+	struct entry *e = doomed->first;
+	struct hmm_regcache *c;
+
+	if (!e)
+		return;
+	c = e->cache;
+	doomed->first = e->next;
+	ended(c, e);
+	entry_end_all(c, doomed);
+}
+
+/* Nobody has a reference, so nobody gets one, and the callback leaves the entry alone. */
 void entry_end_all(struct hmm_regcache *c, struct doomed *doomed)
 {
-	struct entry *next;
+	HMM_NO_CANCEL;
 
-	for (struct entry *e = doomed->first; e; e = next) {
-		next = e->next;
-		end(c, e);
+	pthread_cleanup_push(end_abandoned, doomed);
+	while (doomed->first) {
+		struct entry *e = doomed->first;
+
+		entry_unwatch(e);
+		if (!e->ended)
+			entry_dereg(c, e);
+		doomed->first = e->next;
+		ended(c, e);
 		doomed->ended++;
 	}
-	doomed->first = NULL;
+	pthread_cleanup_pop(0);
 }
 
 /* ---- references ------------------------------------------------------------------------------ */
@@ -291,14 +309,21 @@ uint64_t entries_hits(const struct hmm_regcache *c)
 	return hits;
 }
 
+static __attribute__((noinline)) void end_one(struct hmm_regcache *c, struct entry *e)
+{
+	struct doomed doomed = { e, 0 };
+
+	e->next = NULL;
+	entry_end_all(c, &doomed);
+}
+
 bool entry_put(struct hmm_regcache *c, struct entry *e)
 {
 	const uint64_t bytes = e->bytes;
 	const uint64_t was = atomic_fetch_sub(&e->state, ENTRY_REF);
 
 	if (ENTRY_REFS(was) == 1) {
-		atomic_fetch_add(&c->ending, 1);
-		end(c, e);
+		end_one(c, e);
 		return false;
 	}
 	if (__builtin_expect(was & ENTRY_DEAD, 0) && atomic_load(&c->undead))
@@ -313,7 +338,6 @@ void entry_put_locked(struct entry *e, struct doomed *doomed)
 {
 	if (ENTRY_REFS(atomic_fetch_sub(&e->state, ENTRY_REF)) != 1)
 		return;
-	atomic_fetch_add(&e->cache->ending, 1);
 	e->next = doomed->first;
 	doomed->first = e;
 }
@@ -389,18 +413,34 @@ uint64_t entry_reap(struct hmm_regcache *c)
 	return doomed.ended;
 }
 
+bool entries_ending(const struct hmm_regcache *c)
+{
+	for (const struct slab *s = atomic_load(&c->slabs); s; s = s->next) {
+		for (size_t i = 0; i < s->n; i++) {
+			const uint64_t state = atomic_load(&s->entry[i].state);
+
+			if (state & ENTRY_MADE && !ENTRY_REFS(state))
+				return true;
+		}
+	}
+	return false;
+}
+
 void entries_end(struct hmm_regcache *c)
 {
+	struct doomed doomed = { NULL, 0 };
+
 	for (struct slab *s = atomic_load(&c->slabs); s; s = s->next) {
 		for (size_t i = 0; i < s->n; i++) {
 			struct entry *e = &s->entry[i];
 
 			if (!ENTRY_REFS(atomic_load(&e->state)))
 				continue;
-			atomic_fetch_add(&c->ending, 1);
-			end(c, e);
+			e->next = doomed.first;
+			doomed.first = e;
 		}
 	}
+	entry_end_all(c, &doomed);
 }
 
 void entries_fini(struct hmm_regcache *c)

@@ -38,22 +38,23 @@ static bool overlaps(const struct hmm_regcache *c, const struct miss *want)
 static bool is_there(struct hmm_regcache *c, const struct miss *want)
 {
 	const struct entry *e = index_find(&c->index, want->start);
+	const uint64_t state = e ? atomic_load(&e->state) : 0;
 
-	return e && atomic_load(&e->state) & ENTRY_LIVE && e->r.start <= want->start &&
-	       entry_end(e) >= want->end && !(want->flags & ~e->r.flags);
+	return state & ENTRY_LIVE && ENTRY_REFS(state) < ENTRY_REFS_MAX &&
+	       e->r.start <= want->start && entry_end(e) >= want->end &&
+	       !(want->flags & ~e->r.flags);
 }
 
 /* 0: *all is ours to register; 1: the request is in the index by now; -ETIME. */
 static int begin(struct hmm_regcache *c, const struct miss *want, struct miss *all,
-		 uint64_t deadline)
+		 uint64_t deadline, struct doomed *doomed)
 {
-	struct doomed doomed = { NULL, 0 };
 	int err = 0;
 
 	pthread_mutex_lock(&c->lock);
 	while (!err && overlaps(c, want))
 		err = deadline_cond_wait(&c->changed, &c->lock, deadline);
-	entry_reap_locked(c, &doomed);
+	entry_reap_locked(c, doomed);
 	if (!err && is_there(c, want))
 		err = 1;
 	if (!err) {
@@ -62,7 +63,6 @@ static int begin(struct hmm_regcache *c, const struct miss *want, struct miss *a
 		c->missing = all;
 	}
 	pthread_mutex_unlock(&c->lock);
-	entry_end_all(c, &doomed);
 	return err;
 }
 
@@ -223,25 +223,41 @@ static int make(struct hmm_regcache *c, struct entry *e, bool part, uint64_t *de
 	return part ? -EOPNOTSUPP : reg_once(c, e, deadline);
 }
 
+struct making {
+	struct hmm_regcache *c;
+	struct entry *e; /* NULL: not yet */
+	uint64_t bytes;
+};
+
+static void not_made(void *arg)
+{
+	const struct making *m = arg;
+
+	if (m->e)
+		entry_drop(m->c, m->e);
+	room_give(m->c, m->bytes);
+}
+
 /* Counts it, makes it. *e is not in the index. */
 static int make_counted(struct hmm_regcache *c, const struct miss *m, bool once, bool part,
 			uint64_t *deadline, struct entry **out)
 {
-	int err = room_take(c, m->end - m->start, *deadline);
-	struct entry *e;
+	struct making making = { c, NULL, m->end - m->start };
+	int err = room_take(c, making.bytes, *deadline);
 
 	if (err)
 		return err;
-	e = entry_new(c, m);
-	err = !e ? -ENOMEM : once ? reg_once(c, e, deadline) : make(c, e, part, deadline);
-	if (err) {
-		if (e)
-			entry_drop(c, e);
-		room_give(c, m->end - m->start);
-		return err;
-	}
-	*out = e;
-	return 0;
+	/* @reg ends its thread, which it must not do: nobody waits for what it was to make. */
+	pthread_cleanup_push(not_made, &making);
+	making.e = entry_new(c, m);
+	if (!making.e)
+		err = -ENOMEM;
+	else
+		err = once ? reg_once(c, making.e, deadline) : make(c, making.e, part, deadline);
+	pthread_cleanup_pop(err != 0);
+	if (!err)
+		*out = making.e;
+	return err;
 }
 
 static bool is_larger(const struct miss *all, const struct miss *want)
@@ -249,11 +265,27 @@ static bool is_larger(const struct miss *all, const struct miss *want)
 	return all->start != want->start || all->end != want->end || all->flags != want->flags;
 }
 
-/* Puts it where others find it, unless it is for once. */
-static void publish(struct hmm_regcache *c, const struct miss *all, struct entry *e)
+struct missing {
+	struct hmm_regcache *c;
+	struct miss all; /* on the list of the missing ones */
+	struct entry *e; /* what was made for it, or NULL */
+	bool over;
+};
+
+/*
+ * Puts what was made where others find it, unless it is for once. A @dereg that ends its thread,
+ * which it must not do, may bring it here a second time.
+ */
+static void publish(void *arg)
 {
+	struct missing *m = arg;
+	struct hmm_regcache *c = m->c;
+	struct entry *e = m->e;
 	struct doomed doomed = { NULL, 0 };
 
+	if (m->over)
+		return;
+	m->over = true;
 	pthread_mutex_lock(&c->lock);
 	if (e)
 		atomic_store(&e->used, atomic_fetch_add(&c->time, 1));
@@ -261,28 +293,41 @@ static void publish(struct hmm_regcache *c, const struct miss *all, struct entry
 		e->r.flags |= HMM_REGCACHE_ONCE;
 		count(&c->refused, 1);
 	}
-	over(c, all);
+	over(c, &m->all);
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);
 }
 
+static int make_missing(struct missing *m, const struct miss *want, uint64_t deadline)
+{
+	int err = 0;
+
+	if (is_larger(&m->all, want))
+		err = make_counted(m->c, &m->all, false, true, &deadline, &m->e);
+	if (!m->e && err != -ETIME && err != -ESRCH)
+		err = make_counted(m->c, want, false, false, &deadline, &m->e);
+	return err;
+}
+
 int miss(struct hmm_regcache *c, const struct miss *want, uint64_t deadline, struct entry **out)
 {
-	struct entry *e = NULL;
-	struct miss all;
-	int err = begin(c, want, &all, deadline);
+	struct doomed doomed = { NULL, 0 };
+	struct missing m = { .c = c };
+	int err = begin(c, want, &m.all, deadline, &doomed);
 
-	if (err)
+	if (err) {
+		entry_end_all(c, &doomed);
 		return err;
-	if (is_larger(&all, want))
-		err = make_counted(c, &all, false, true, &deadline, &e);
-	if (!e && err != -ETIME && err != -ESRCH)
-		err = make_counted(c, want, false, false, &deadline, &e);
-	publish(c, &all, e);
+	}
+	/* Also where a callback ends its thread, which it must not do. */
+	pthread_cleanup_push(publish, &m);
+	entry_end_all(c, &doomed);
+	err = make_missing(&m, want, deadline);
+	pthread_cleanup_pop(1);
 	if (err)
 		return err;
 	count(&c->misses, 1);
-	*out = e;
+	*out = m.e;
 	return 0;
 }
 

@@ -11,10 +11,8 @@
 #include "base/number.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #define SAMPLE 256
-#define TRIES 3
 
 static bool is_idle(const struct entry *e)
 {
@@ -67,13 +65,11 @@ static int make_room(struct hmm_regcache *c, uint64_t deadline, struct doomed *d
 	entry_reap_locked(c, doomed);
 	if (doomed->first || evict_locked(c, doomed))
 		return 0;
-	return atomic_load(&c->ending) ? deadline_cond_wait(&c->changed, &c->lock, deadline)
-				       : -ENOSPC;
+	return entries_ending(c) ? deadline_cond_wait(&c->changed, &c->lock, deadline) : -ENOSPC;
 }
 
 int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline)
 {
-	unsigned int tries = 0;
 	bool fits = false;
 	bool full = false;
 	int err = 0;
@@ -94,11 +90,6 @@ int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline)
 		}
 		pthread_mutex_unlock(&c->lock);
 		entry_end_all(c, &doomed);
-		/* A thread that has just put the last reference has not said yet that it ends. */
-		if (err == -ENOSPC && tries++ < TRIES) {
-			sched_yield();
-			err = 0;
-		}
 	}
 	return err != -ENOSPC ? err : full ? -ENOSPC : -ENOMEM;
 }

@@ -358,7 +358,7 @@ import signal, sys, time
 def note(number, frame):
     print("got", number, flush=True)
     sys.exit(7)
-for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGRTMIN + 1):
+for number in map(int, sys.argv[1:]):
     signal.signal(number, note)
 print("ready", flush=True)
 time.sleep(60)
@@ -366,13 +366,30 @@ time.sleep(60)
 
 
 def test_signals_are_passed_on(folder):
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT,
-                   signal.SIGRTMIN + 1):
-        process = start(sys.executable, "-c", SLEEPER)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGABRT,
+                   signal.SIGPIPE, signal.SIGSEGV, signal.SIGSYS, signal.SIGRTMIN + 1):
+        process = start(sys.executable, "-c", SLEEPER, str(int(number)))
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
         assert out == f"got {int(number)}\n" and process.returncode == 7, (number, out, err)
+
+
+def test_the_program_ends_with_the_tool(folder):
+    # SIGKILL cannot be passed on. A pipe is closed once nobody has it any more.
+    process = start("sh", "-c", "echo ready; exec sleep 60")
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    out, _ = process.communicate(timeout=30)
+    assert out == "" and process.returncode == -signal.SIGKILL
+
+
+def test_a_report_that_nobody_reads_changes_no_status(folder):
+    process = start("sh", "-c", "read line; exit 5", stdin=subprocess.PIPE)
+    process.stderr.close()
+    process.stdin.write("\n")
+    process.stdin.close()
+    assert process.wait(timeout=30) == 5
 
 
 def test_what_the_caller_ignores_stays_ignored(folder):

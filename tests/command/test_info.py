@@ -75,6 +75,16 @@ def test_no_such_provider(folder):
         tap.refused(2, "no provider 'ufd' (did you mean 'uffd'?)", command, "--provider", "ufd")
 
 
+def test_a_log_that_cannot_be_had_is_refused_and_why(folder):
+    more = {"env": dict(os.environ, HMM_WATCHD="/no/such/socket"), "nobody": True}
+    got = json.loads(tap.fine("info", "--json", "--provider", "bpf", **more))
+    if os.geteuid() and got["attached"]:
+        raise tap.Skip("this user may load tracing programs")
+    assert got["attached"] is False and got["attach_error"], got["attach_error"]
+    tap.refused(3, "no log of the kernel's: ", "run", "checksum", tap.HMM,
+                "--provider", "both", **more)
+
+
 def test_devices_are_listed(folder):
     names = {device["name"] for device in info()["devices"]}
     assert {"soft", "null", "error", "delay"} <= names, names

@@ -217,7 +217,10 @@ void expect_gone(struct run *r, unsigned int must, unsigned int may, size_t page
 void expect_drop_or_unseen(struct run *r, unsigned int must, unsigned int may, size_t page,
 			   size_t n)
 {
-	drop(r, must, may, page, n);
+	if (r->ops->sees_all && r->ops->sees_all())
+		expect_drop(r, must, may, page, n);
+	else
+		drop(r, must, may, page, n);
 }
 
 void expect_keep(struct run *r, size_t page, size_t n)

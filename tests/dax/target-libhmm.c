@@ -37,7 +37,17 @@ static pid_t space_pid;
 static _Thread_local sigjmp_buf job_fault;
 static _Thread_local volatile sig_atomic_t in_job;
 
-static bool is_reduced; /* found by the probe */
+static bool is_reduced, has_log; /* found by the probe */
+
+/* With a log of the kernel's the coherence table must claim even writeback. */
+static bool claims_all(struct hmm_mm *mm, const struct hmm_mm_info *info)
+{
+	struct hmm_coherence_cell cell;
+
+	return info->provider >= HMM_PROVIDER_BPF &&
+	       !hmm_coherence(mm, HMM_OP_WRITEBACK, HMM_VMA_DAX, &cell) &&
+	       cell.guarantee == HMM_EXACT;
+}
 
 static const char *libhmm_probe(void)
 {
@@ -45,11 +55,15 @@ static const char *libhmm_probe(void)
 	struct hmm_mm *mm;
 	int ret = hmm_mm_attach(NULL, &mm);
 
+	if (ret && getenv("LIBHMM_PROVIDER"))
+		return "the provider that LIBHMM_PROVIDER names is not to be had here";
 	if (ret == -EPERM || ret == -ENOSYS || ret == -EOPNOTSUPP)
 		return "userfaultfd is not to be had here";
 	if (ret)
 		return "hmm_mm_attach() failed";
-	is_reduced = !hmm_mm_get_info(mm, &info) && info.reduced;
+	ret = hmm_mm_get_info(mm, &info);
+	is_reduced = !ret && info.reduced;
+	has_log = !ret && claims_all(mm, &info);
 	hmm_mm_detach(mm);
 	return NULL;
 }
@@ -57,6 +71,11 @@ static const char *libhmm_probe(void)
 static bool libhmm_reduced(void)
 {
 	return is_reduced;
+}
+
+static bool libhmm_sees_all(void)
+{
+	return has_log;
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context)
@@ -468,6 +487,7 @@ const struct target_ops target_libhmm = {
 	.name = "libhmm",
 	.probe = libhmm_probe,
 	.reduced = libhmm_reduced,
+	.sees_all = libhmm_sees_all,
 	.mirror = libhmm_mirror,
 	.unmirror = libhmm_unmirror,
 	.range = libhmm_range,

@@ -63,6 +63,11 @@ struct target_ops {
 	const char *(*probe)(void);
 	/* Does this host offer less: no orders, and files are never cached? NULL: never. */
 	bool (*reduced)(void);
+	/*
+	 * Does this host show it everything that the kernel tells its drivers? Then nothing may be
+	 * unseen. NULL: as `synchronous` says.
+	 */
+	bool (*sees_all)(void);
 	/* Mirrors [addr, addr + len). */
 	int (*mirror)(uint64_t addr, size_t len, struct target **out);
 	void (*unmirror)(struct target *t);

@@ -330,14 +330,21 @@ static void run_signal_unmaps(void)
 	CHECK(stage_use(stage_cache(), handled) != USE_STALE);
 }
 
+static _Atomic unsigned int without; /* busy threads that do not call libfabric any more */
+
 static void *busy(void *arg)
 {
 	uint64_t *at = stage_map();
+	bool calls = true;
 
 	(void)arg;
 	for (;;) {
 		/* libfabric cannot be called once its destructor has run. */
-		if (!atomic_load(&done))
+		if (calls && atomic_load(&done)) {
+			calls = false;
+			atomic_fetch_add(&without, 1);
+		}
+		if (calls)
 			stage_use(stage_cache(), at);
 		munmap(at, BUFFER);
 		stage_map_at(at);
@@ -345,17 +352,60 @@ static void *busy(void *arg)
 	return NULL;
 }
 
+#define BUSY 3
+
 /* exit() runs while threads unmap what is watched, and the deliverer tells libfabric. */
 static void run_exit_busy(void)
 {
 	pthread_t thread;
 
 	stage_begin();
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < BUSY; i++)
 		CHECK(!pthread_create(&thread, NULL, busy, NULL));
 	sleep_ns(100 * MS);
 	atomic_store(&done, true);
-	sleep_ns(MS);
+	while (atomic_load(&without) < BUSY)
+		sched_yield();
+	exit(0);
+}
+
+static uint64_t *gone[16];
+
+static uint64_t notified(void)
+{
+	struct ofi_cache_stats stats;
+
+	ofi_cache_get_stats(stage_cache(), &stats);
+	return stats.notified;
+}
+
+/* Runs after the monitor's handler, as libfabric's destructor does. */
+static void unmap_at_exit(void)
+{
+	const uint64_t before = notified();
+	const uint64_t invalidated = atomic_load(&stage_counters()->invalidations);
+
+	for (int i = 0; i < 16; i++)
+		CHECK(!munmap(gone[i], BUFFER));
+	while (atomic_load(&stage_counters()->invalidations) < invalidated + 16)
+		sched_yield();
+	sleep_ns(50 * MS);
+	CHECK(notified() == before);
+	CHECK(stage_map_at(gone[0]));
+	stage_paint(gone[0]);
+	CHECK(stage_use(stage_cache(), gone[0]) == USE_MISS);
+	CHECK(stage_use(stage_cache(), gone[0]) == USE_MISS);
+}
+
+/* Once exit() has begun libfabric is told nothing: its locks may be gone. Nothing is stale. */
+static void run_exit_tells(void)
+{
+	atexit(unmap_at_exit);
+	stage_begin();
+	for (int i = 0; i < 16; i++) {
+		gone[i] = stage_map();
+		stage_warm(stage_cache(), gone[i]);
+	}
 	exit(0);
 }
 
@@ -398,6 +448,7 @@ const struct scenario lock_scenarios[] = {
 	{ "fork-keeps", run_fork_keeps },
 	{ "signal-unmaps", run_signal_unmaps },
 	{ "exit-busy", run_exit_busy },
+	{ "exit-tells", run_exit_tells },
 	{ "cancelled", run_cancelled },
 	{ NULL, NULL },
 };

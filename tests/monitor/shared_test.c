@@ -5,6 +5,9 @@
  *
  *	plugin	libfabric comes with a plug-in that is loaded for itself alone, and goes with it
  *	global	it comes with a library that everybody sees; each version of fi_getinfo()
+ *	absent	there is none: the function says so
+ *	handle	the program takes the function out of libfabric's handle, and libfabric's layers
+ *		call it by its name
  *	old, unwanted, disabled
  */
 #include "../../monitor/stats.h"
@@ -112,6 +115,29 @@ static void run_global(const char *path)
 	check(atomic_load(&stats->ofi.served) == 1, "the monitor was imported, once");
 }
 
+typedef int getinfo_fn(unsigned int, const char *, const char *, uint64_t, const void *, void **);
+
+static void run_absent(void)
+{
+	getinfo_fn *getinfo = (getinfo_fn *)dlsym(RTLD_DEFAULT, "fi_getinfo");
+	void *info = NULL;
+
+	check(!fabric_is_loaded(), "libfabric is not there");
+	check(getinfo && getinfo(1U << 16 | 14, NULL, NULL, 0, NULL, &info) == -ENOSYS && !info,
+	      "and is not made up");
+}
+
+static void run_handle(void)
+{
+	void *handle = dlopen("libfabric.so.1", RTLD_NOW);
+	getinfo_fn *getinfo = (getinfo_fn *)(handle ? dlsym(handle, "fi_getinfo") : NULL);
+	void *info = NULL;
+
+	check(getinfo && (!getinfo(1U << 16 | 14, NULL, NULL, 0, NULL, &info) || !info),
+	      "libfabric answers");
+	check(atomic_load(&stats->ofi.served) == 1, "the monitor was imported, once");
+}
+
 static void run_refused(const char *path, enum monitor_why why)
 {
 	int (*ask)(void);
@@ -135,6 +161,10 @@ int main(int argc, char **argv)
 		run_plugin(argv[2]);
 	else if (!strcmp(argv[1], "global"))
 		run_global(argv[2]);
+	else if (!strcmp(argv[1], "absent"))
+		run_absent();
+	else if (!strcmp(argv[1], "handle"))
+		run_handle();
 	else
 		run_refused(argv[2],
 			    !strcmp(argv[1], "old") ? MONITOR_WHY_OLD : MONITOR_WHY_DISABLED);

@@ -2,6 +2,7 @@
 /* Limits, and who ends for them. */
 #include "common/registrar.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 #define BYTES (4 * PAGE)
@@ -170,7 +171,6 @@ static void the_device_has_a_limit(void **state)
 	buffers_close();
 }
 
-/* Memory that the library has registered already costs no map entry. */
 /* 0: before the first; 1: it waits; 2: none waits any more */
 struct slow {
 	_Atomic int state;
@@ -226,6 +226,103 @@ static void who_waits_for_room_says_so(void **state)
 	buffers_close();
 }
 
+/*
+ * Each thread has one at a time, so of as many as there are threads one is always idle or ends.
+ * Threads are held up by signals, wherever they are, while the others go on.
+ */
+#define ONE_EACH 3
+
+static _Atomic bool enough;
+
+static void hold_up(int sig)
+{
+	usleep(200);
+}
+
+static void *gets_one_at_a_time(void *arg)
+{
+	struct hmm_regcache *cache = arg;
+	static _Atomic unsigned int threads;
+	const unsigned int first = threads++;
+	struct hmm_registration *r;
+	intptr_t failed = 0;
+
+	for (unsigned int i = first; !enough; i++) {
+		const int ret = hmm_regcache_get(cache, at(p[i % 8]), PAGE, 0, HMM_FOREVER, &r);
+
+		failed += ret != 0;
+		if (i % 3 == 0)
+			hmm_regcache_flush(cache);
+		if (!ret)
+			hmm_regcache_put(cache, r);
+	}
+	return (void *)failed;
+}
+
+static void no_dereg(struct hmm_registration *r, void *priv)
+{
+}
+
+static void room_that_is_about_to_come_is_waited_for(void **state)
+{
+	const struct hmm_regcache_ops ops = { .size = sizeof(ops),
+					      .reg = any_reg,
+					      .dereg = no_dereg };
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_entries = ONE_EACH };
+	const struct sigaction act = { .sa_handler = hold_up, .sa_flags = SA_RESTART };
+	pthread_t thread[ONE_EACH];
+	struct hmm_regcache *cache;
+	struct sigaction was;
+	void *failed;
+
+	buffers_open(NULL);
+	assert_int_equal(sigaction(SIGUSR1, &act, &was), 0);
+	assert_int_equal(hmm_regcache_create(g.mm, &ops, &o, NULL, &cache), 0);
+	for (int i = 0; i < ONE_EACH; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, gets_one_at_a_time, cache), 0);
+	for (int n = 0; n < 6000; n++) {
+		pthread_kill(thread[n % ONE_EACH], SIGUSR1);
+		usleep(50);
+	}
+	enough = true;
+	for (int i = 0; i < ONE_EACH; i++) {
+		pthread_join(thread[i], &failed);
+		assert_null(failed);
+	}
+	sigaction(SIGUSR1, &was, NULL);
+	hmm_regcache_destroy(cache);
+	buffers_close();
+}
+
+/* How many users an entry has is a number of 24 bits: from half of it on there is another entry. */
+static void an_entry_has_a_limit_of_users(void **state)
+{
+	enum { MOST = 0x800000 };
+	struct hmm_registration *first;
+	struct hmm_registration *r;
+
+	buffers_open(NULL);
+	first = get(&g, p[0], PAGE);
+	for (unsigned int i = 0; i < MOST - 2; i++) {
+		assert_int_equal(hmm_regcache_get(g.cache, at(p[0]), PAGE, HMM_REGCACHE_ORDERED,
+						  LONG_NS, &r),
+				 0);
+		if (r != first)
+			fail_msg("another one after %u", i);
+	}
+	r = get(&g, p[0], PAGE);
+	assert_ptr_not_equal(r, first);
+	assert_true(hits(&g, p[0], PAGE));
+	hmm_regcache_put(g.cache, r);
+	for (unsigned int i = 0; i < MOST - 1; i++) {
+		assert_int_equal(g.ended, 0);
+		hmm_regcache_put(g.cache, first);
+	}
+	assert_int_equal(g.ended, 1);
+	assert_true(is_cached(&g, p[0], PAGE));
+	buffers_close();
+}
+
 static void an_answer_that_is_no_error_is_refused(void **state)
 {
 	struct hmm_registration *r;
@@ -236,6 +333,7 @@ static void an_answer_that_is_no_error_is_refused(void **state)
 	buffers_close();
 }
 
+/* Memory that the library has registered already costs no map entry. */
 static void map_entries_have_a_limit(void **state)
 {
 	const struct hmm_regcache_options o = { .size = sizeof(o), .max_map_entries = 1 };
@@ -283,6 +381,8 @@ int main(void)
 		cmocka_unit_test(the_limit_is_that_of_locked_memory),
 		cmocka_unit_test(the_device_has_a_limit),
 		cmocka_unit_test(who_waits_for_room_says_so),
+		cmocka_unit_test(room_that_is_about_to_come_is_waited_for),
+		cmocka_unit_test(an_entry_has_a_limit_of_users),
 		cmocka_unit_test(an_answer_that_is_no_error_is_refused),
 		cmocka_unit_test(map_entries_have_a_limit),
 		cmocka_unit_test(a_cache_of_many_ends_old_ones),

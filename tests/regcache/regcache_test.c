@@ -500,6 +500,115 @@ static void after_the_space_is_gone(void **state)
 	munmap(p, BYTES);
 }
 
+/* ---- a callback that ends its thread, which is forbidden ------------------------------------- */
+
+static void end_thread(void *arg)
+{
+	struct registrar *own = arg;
+
+	own->within = NULL;
+	pthread_exit(NULL);
+}
+
+static void *gets_both(void *p)
+{
+	struct hmm_registration *r;
+
+	hmm_regcache_get(g.cache, at(p), 2 * PAGE, 0, LONG_NS, &r);
+	return p;
+}
+
+static void in_a_thread(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+	void *got;
+
+	assert_int_equal(pthread_create(&thread, NULL, run, arg), 0);
+	pthread_join(thread, &got);
+	assert_null(got);
+}
+
+static void a_reg_that_ends_its_thread_leaves_nobody_waiting(void **state)
+{
+	const struct hmm_regcache_options o = { .size = sizeof(o), .max_entries = 1 };
+	char *p = buffer(2 * PAGE);
+
+	registrar_open(&g, &o);
+	g.within = end_thread;
+	g.arg = &g;
+	in_a_thread(gets_both, p);
+	assert_int_equal(stats_of(&g).pinned, 0);
+	assert_false(hits(&g, p, PAGE));
+	/* A larger one, for what overlaps. */
+	g.within = end_thread;
+	in_a_thread(gets_both, p);
+	assert_int_equal(stats_of(&g).pinned, stats_of(&g).bytes);
+	assert_false(hits(&g, p, 2 * PAGE));
+	assert_true(hits(&g, p, 2 * PAGE));
+	/* Those that the threads have registered and not told of. */
+	g.ended += 2;
+	registrar_close(&g);
+	munmap(p, 2 * PAGE);
+}
+
+static bool dereg_exits;
+
+static void exiting_dereg(struct hmm_registration *r, void *priv)
+{
+	registrar_dereg(r, priv);
+	if (dereg_exits)
+		end_thread(priv);
+}
+
+static void *flushes(void *p)
+{
+	hmm_regcache_flush(g.cache);
+	return p;
+}
+
+static void *gets_one(void *p)
+{
+	struct hmm_registration *r;
+
+	if (!hmm_regcache_get(g.cache, at(p), PAGE, 0, LONG_NS, &r))
+		hmm_regcache_put(g.cache, r);
+	return p;
+}
+
+static void a_dereg_that_ends_its_thread_leaves_nobody_waiting(void **state)
+{
+	const struct hmm_regcache_ops ops = { .size = sizeof(ops),
+					      .reg = registrar_reg,
+					      .dereg = exiting_dereg };
+	const struct hmm_regcache_options o = { .size = sizeof(o),
+						.max_entries = 3,
+						.max_merge = 1 };
+	char *p = buffer(4 * PAGE);
+
+	registrar_open(&g, NULL);
+	hmm_regcache_destroy(g.cache);
+	assert_int_equal(hmm_regcache_create(g.mm, &ops, &o, &g, &g.cache), 0);
+	for (int i = 0; i < 3; i++)
+		assert_false(hits(&g, p + i * PAGE, PAGE));
+	dereg_exits = true;
+	in_a_thread(flushes, p);
+	assert_int_equal(g.ended, 3);
+	assert_int_equal(stats_of(&g).pinned, 0);
+	dereg_exits = false;
+	for (int i = 0; i < 3; i++)
+		assert_false(hits(&g, p + i * PAGE, PAGE));
+	/* A miss that makes room. */
+	dereg_exits = true;
+	in_a_thread(gets_one, p + 3 * PAGE);
+	dereg_exits = false;
+	assert_int_equal(stats_of(&g).pinned, 2 * PAGE);
+	for (int i = 0; i < 4; i++)
+		hits(&g, p + i * PAGE, PAGE);
+	assert_int_equal(stats_of(&g).pinned, 3 * PAGE);
+	registrar_close(&g);
+	munmap(p, 4 * PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +632,8 @@ int main(void)
 		cmocka_unit_test(two_caches_know_nothing_of_each_other),
 		cmocka_unit_test(a_get_gives_up_at_its_timeout),
 		cmocka_unit_test(after_the_space_is_gone),
+		cmocka_unit_test(a_reg_that_ends_its_thread_leaves_nobody_waiting),
+		cmocka_unit_test(a_dereg_that_ends_its_thread_leaves_nobody_waiting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

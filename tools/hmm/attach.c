@@ -87,8 +87,8 @@ static bool wants_log(void)
 
 const char *attach_words(int error)
 {
-	if (wants_log())
-		return log_words(error);
+	if (error == -EOPNOTSUPP && wants_log())
+		return "no log of the kernel's changes can be had";
 	switch (error) {
 	case -EPERM:
 		return "no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "
@@ -108,8 +108,9 @@ int complain_attach(int error)
 {
 	const char *words = attach_words(error);
 
-	if (words && wants_log())
-		return complain(EXIT_HOST, "no log of the kernel's changes: %s", words);
+	/* The library has said why. */
+	if (error == -EOPNOTSUPP && wants_log())
+		return EXIT_HOST;
 	if (words)
 		return complain(EXIT_HOST, "%s", words);
 	return complain(EXIT_HOST, "cannot attach to the address space: %s", strerror(-error));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * A program as a child. Signals that come to the tool are meant for it and are passed on: a caller
- * that ends the program by a signal need not know that there is a tool.
+ * that ends the program by a signal need not know that there is a tool. SIGKILL cannot be passed
+ * on; the kernel sends it to the program if the tool ends before it.
  */
 #ifndef TOOLS_HMM_CHILD_H
 #define TOOLS_HMM_CHILD_H
@@ -22,12 +23,11 @@ struct child {
 	sigset_t taken; /* signals that are read from signal_fd */
 	sigset_t before;
 	struct sigaction child_before;
-	struct sigaction pipe_before;
 };
 
 /*
- * Starts it, and takes the signals of this process until it has ended: they stay taken, and SIGPIPE
- * is ignored. 0 or -errno of fork(). Whether it could be executed says child_executed().
+ * Starts it, and takes the signals of this process until it has ended: they stay taken. 0 or
+ * -errno of fork(). Whether it could be executed says child_executed().
  */
 int child_start(struct child *c, const char *path, char **argv);
 /* 0: it runs; -errno of execve(): it has ended. Waits until one of both is known. */

@@ -154,14 +154,17 @@ static struct json_object *devices_json(void)
 int info_print_json(const struct info *info)
 {
 	struct json_object *o = json_object_new_object();
+	const char *why = info->attach_error ? attach_words(info->attach_error) : NULL;
 	char version[16];
 
+	if (info->attach_error && !why)
+		why = strerror(-info->attach_error);
 	put_text(o, "version", library_version(version, sizeof(version)));
 	json_object_object_add(o, "host", host_json(&info->host));
 	json_object_object_add(o, "privilege", privilege_json(&info->host));
 	json_object_object_add(o, "limits", limits_json(&info->host));
 	put_bool(o, "attached", !info->attach_error);
-	put_text(o, "attach_error", info->attach_error ? strerror(-info->attach_error) : NULL);
+	put_text(o, "attach_error", why);
 	json_object_object_add(o, "features", info->attach_error ? NULL : features_json(&info->mm));
 	json_object_object_add(o, "devices", devices_json());
 	json_object_object_add(o, "coherence", info->attach_error ? NULL : coherence_json(info));

@@ -91,6 +91,15 @@ static int uhmm_do_held(struct uhmm_file *uf, void __user *uarg)
 	return uhmm_mirror_held(uf->mirror, &arg);
 }
 
+static int uhmm_do_stamp(struct uhmm_file *uf, void __user *uarg)
+{
+	u64 addr;
+
+	if (copy_from_user(&addr, uarg, sizeof(addr)))
+		return -EFAULT;
+	return uhmm_mirror_stamp(uf->mirror, addr);
+}
+
 static int uhmm_do_migrate(void __user *uarg)
 {
 	struct uhmm_oracle_migrate arg;
@@ -122,6 +131,8 @@ static int uhmm_mirror_ioctl(struct uhmm_file *uf, unsigned int cmd, void __user
 		return uhmm_do_access(uf, uarg);
 	case UHMM_ORACLE_HELD:
 		return uhmm_do_held(uf, uarg);
+	case UHMM_ORACLE_STAMP:
+		return uhmm_do_stamp(uf, uarg);
 	}
 	return -ENOTTY;
 }

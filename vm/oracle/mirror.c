@@ -3,6 +3,7 @@
  * A device's page table for a range of the caller, and the log of everything that took entries out
  * of it.
  */
+#include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -48,6 +49,19 @@ static u32 drop_entries(struct uhmm_mirror *mirror, unsigned long start, unsigne
 	return dropped;
 }
 
+static u64 read_stamp(const struct uhmm_mirror *mirror)
+{
+	const char *page;
+	u64 stamp;
+
+	if (!mirror->stamp_page)
+		return 0;
+	page = kmap_local_page(mirror->stamp_page);
+	stamp = READ_ONCE(*(const u64 *)(page + mirror->stamp_offset));
+	kunmap_local(page);
+	return stamp;
+}
+
 /* A spinlock alone, so this never has to say that it could not. */
 static bool mirror_invalidate(struct mmu_interval_notifier *notifier,
 			      const struct mmu_notifier_range *range, unsigned long seq)
@@ -63,6 +77,7 @@ static bool mirror_invalidate(struct mmu_interval_notifier *notifier,
 
 	spin_lock(&mirror->device_lock);
 	mmu_interval_set_seq(notifier, seq);
+	event.stamp = read_stamp(mirror);
 	event.dropped = drop_entries(mirror, event.start, event.end);
 	mirror->counts[event.event]++;
 	if (mirror->log_count < UHMM_LOG_SIZE)
@@ -113,6 +128,8 @@ void uhmm_mirror_destroy(struct uhmm_mirror *mirror)
 	if (!mirror)
 		return;
 	mmu_interval_notifier_remove(&mirror->notifier);
+	if (mirror->stamp_page)
+		put_page(mirror->stamp_page);
 	mirror_free(mirror);
 }
 
@@ -142,6 +159,26 @@ int uhmm_mirror_log(struct uhmm_mirror *mirror, struct uhmm_oracle_log *arg)
 	i = copy_to_user(events, copy, arg->count * sizeof(*copy)) ? -EFAULT : 0;
 	kvfree(copy);
 	return i;
+}
+
+int uhmm_mirror_stamp(struct uhmm_mirror *mirror, u64 addr)
+{
+	struct page *page, *before;
+	int ret;
+
+	if (addr % sizeof(u64))
+		return -EINVAL;
+	ret = get_user_pages_fast(addr, 1, 0, &page);
+	if (ret != 1)
+		return ret < 0 ? ret : -EFAULT;
+	spin_lock(&mirror->device_lock);
+	before = mirror->stamp_page;
+	mirror->stamp_page = page;
+	mirror->stamp_offset = offset_in_page(addr);
+	spin_unlock(&mirror->device_lock);
+	if (before)
+		put_page(before);
+	return 0;
 }
 
 int uhmm_mirror_held(struct uhmm_mirror *mirror, const struct uhmm_oracle_held *arg)

@@ -33,6 +33,8 @@ struct uhmm_mirror {
 	struct uhmm_oracle_event *log; /* (D) UHMM_LOG_SIZE of them */
 	u32 log_count, log_lost;       /* (D) */
 	u64 counts[UHMM_EVENT_NR];     /* (D) */
+	struct page *stamp_page;       /* (D) NULL: events carry no word */
+	unsigned int stamp_offset;     /* (D) of the word in its page */
 };
 
 struct uhmm_file {
@@ -49,6 +51,7 @@ void uhmm_entry_fill(struct uhmm_oracle_entry *entry, unsigned long hmm_pfn);
 int uhmm_mirror_create(const struct uhmm_oracle_mirror *arg, struct uhmm_mirror **out);
 void uhmm_mirror_destroy(struct uhmm_mirror *mirror);
 int uhmm_mirror_log(struct uhmm_mirror *mirror, struct uhmm_oracle_log *arg);
+int uhmm_mirror_stamp(struct uhmm_mirror *mirror, u64 addr);
 int uhmm_mirror_held(struct uhmm_mirror *mirror, const struct uhmm_oracle_held *arg);
 
 /* migrate.c */

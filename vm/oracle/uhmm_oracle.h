@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 #define UHMM_ORACLE_PATH "/dev/uhmm_oracle"
-#define UHMM_ORACLE_VERSION 2
+#define UHMM_ORACLE_VERSION 3
 
 /*
  * An entry: flags, then the order of the CPU's mapping, then a cookie that is equal for equal pages
@@ -79,6 +79,7 @@ struct uhmm_oracle_event {
 	__u32 dropped; /* entries that the mirror held and lost to it */
 	__u32 tgid;    /* who was running, in the initial namespace */
 	__u32 pad;
+	__u64 stamp; /* the word of UHMM_ORACLE_STAMP when the notifier was called; 0 without */
 };
 
 /* Reads the log from its oldest event on. */
@@ -132,5 +133,7 @@ struct uhmm_oracle_migrate {
 #define UHMM_ORACLE_ACCESS _IOWR('U', 5, struct uhmm_oracle_access)
 #define UHMM_ORACLE_HELD _IOW('U', 6, struct uhmm_oracle_held)
 #define UHMM_ORACLE_MIGRATE _IOWR('U', 7, struct uhmm_oracle_migrate)
+/* The user address, aligned, of a word that each event is to carry; of a mirror that is there. */
+#define UHMM_ORACLE_STAMP _IOW('U', 8, __u64)
 
 #endif

@@ -4,7 +4,7 @@
  * is a pair of programs: NAME_begin runs before the function, NAME_end after it. The kernel's
  * versions have the same function in several forms, and a compiler may have put one into its
  * caller: rows of one `group` stand for each other, and the first whose function is there, with
- * these parameters, is taken. Group 0 stands alone.
+ * these parameters, and lets a program be attached, is taken. Group 0 stands alone.
  *
  * Parameters: their names in order, those that a program does not read as "-", what is behind the
  * last that it reads left out. "vma:vm_area_struct" is a pointer to that structure; names
@@ -23,6 +23,8 @@
 #define GROUP_PTE_MAPPED 5
 #define GROUP_UNMAP 6
 #define GROUP_MOVE 7
+/* Where hugetlb_wp() has more parameters than a program may see, each fault is told (6.1). */
+#define GROUP_GIANT 8
 
 #define VMA "vm_area_struct"
 #define MM "mm_struct"
@@ -102,9 +104,9 @@
 	  "vma:" VMA " - old_addr - len")                                                          \
 	X(35, zap_huge, "unmap_hugepage_range", GROUP_ALONE, WATCH_CLEAR,                          \
 	  "vma:" VMA " start end")                                                                 \
-	X(36, copy_huge, "hugetlb_wp", GROUP_ALONE, WATCH_CLEAR,                                   \
+	X(36, copy_huge, "hugetlb_wp", GROUP_GIANT, WATCH_CLEAR,                                   \
 	  "vmf:" VMF)                                                                              \
-	X(37, copy_huge_page, "hugetlb_wp", GROUP_ALONE, WATCH_CLEAR,                              \
+	X(37, copy_huge_page, "hugetlb_wp", GROUP_GIANT, WATCH_CLEAR,                              \
 	  "mm:" MM " vma:" VMA " address|haddr")                                                   \
 	X(38, zap_huge, "hugetlb_unshare_pmds", GROUP_ALONE, WATCH_CLEAR,                          \
 	  "vma:" VMA " start end")                                                                 \
@@ -133,10 +135,12 @@
 	X(50, replace, "__replace_page", GROUP_ALONE, WATCH_CLEAR,                                 \
 	  "vma:" VMA " addr")                                                                      \
 	X(51, uprobe, "uprobe_write", GROUP_ALONE, WATCH_CLEAR,                                    \
-	  "- vma:" VMA " insn_vaddr|vaddr")
+	  "- vma:" VMA " insn_vaddr|vaddr")                                                        \
+	X(52, copy_huge_page, "hugetlb_fault", GROUP_GIANT, WATCH_CLEAR,                           \
+	  "mm:" MM " vma:" VMA " address")
 /* clang-format on */
 
-#define WATCH_SITE_NR 52
+#define WATCH_SITE_NR 53
 /* The kernel's notifiers themselves; in the record of a watch that is closed no function at all */
 #define WATCH_SITE_NOTIFIER WATCH_SITE_NR
 #define WATCH_SITE_NONE 0xffff

@@ -205,6 +205,8 @@ static int watch_pid(struct watch *w, const struct asked *asked)
 	fd = (int)syscall(SYS_pidfd_open, (pid_t)asked->pid, 0);
 	if (fd < 0)
 		return complain(EXIT_INPUT, "no process %s: %s", name, strerror(errno));
+	interrupts_catch();
+	signal(SIGPIPE, SIG_IGN);
 	w->began = now();
 	err = source_open(w, (pid_t)asked->pid);
 	if (err) {
@@ -214,8 +216,6 @@ static int watch_pid(struct watch *w, const struct asked *asked)
 				"process itself alone, when it starts: hmm events -- PROGRAM",
 				name, why_privileged(err));
 	}
-	interrupts_catch();
-	signal(SIGPIPE, SIG_IGN);
 	for (bool ended = false, busy = false; !ended && !interrupted() && !w->out.error;) {
 		struct pollfd end = { .fd = fd, .events = POLLIN };
 		bool readable = wait_for_more(w, -1, fd, busy);

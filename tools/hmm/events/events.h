@@ -114,6 +114,7 @@ struct totals {
 	bool detached;     /* the programs were taken away before the space ended */
 	unsigned int spaces;
 	unsigned int unattached; /* functions that this kernel has, and no program could be at */
+	char unattached_first[EVENTS_NAME]; /* the name of one of them */
 };
 
 struct filter {

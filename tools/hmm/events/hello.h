@@ -42,7 +42,7 @@ struct events_hello {
 	uint32_t version;
 	int32_t error; /* 0; or -errno: there is no log, and no descriptor */
 	int32_t pid;
-	uint32_t helper; /* 1: the log is hmm-watchd's; 0: the process loaded the programs itself */
+	uint32_t helper; /* 1: the log is hmm-watchd's; 0: hmm events loaded the programs */
 	uint64_t log_bytes;
 	uint32_t n_sites;
 	uint32_t reserved;

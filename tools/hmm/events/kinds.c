@@ -7,34 +7,17 @@
 #include "../command.h"
 #include "../suggest.h"
 
-static const char *const kinds[WATCH_KIND_NR] = {
-	[WATCH_UNMAP] = "unmap",
-	[WATCH_CLEAR] = "clear",
-	[WATCH_PROTECT] = "protect",
-	[WATCH_PROTECT_PAGE] = "protect-page",
-	[WATCH_FORK] = "fork",
-	[WATCH_MOVE] = "move",
-	[WATCH_SOFT_DIRTY] = "soft-dirty",
-	[WATCH_MIGRATE] = "migrate",
-	[WATCH_EXCLUSIVE] = "exclusive",
-};
-
-const char *event_kind_name(unsigned int kind)
-{
-	return kind < WATCH_KIND_NR ? kinds[kind] : "unknown";
-}
-
 static bool parse(const char *name, uint32_t *bits)
 {
 	struct suggestion near = suggest(name);
 	char text[64];
 
 	for (unsigned int i = 0; i < WATCH_KIND_NR; i++) {
-		if (!strcmp(kinds[i], name)) {
+		if (!strcmp(event_kind_name(i), name)) {
 			*bits |= 1U << i;
 			return true;
 		}
-		suggest_one(&near, kinds[i]);
+		suggest_one(&near, event_kind_name(i));
 	}
 	complain(EXIT_INPUT, "no kind '%s'%s; see 'hmm events --help'", name,
 		 did_you_mean(text, &near, ""));

@@ -169,13 +169,16 @@ void print_source(const struct output *out, const struct source *s, double secon
 		put_text(o, "type", "space");
 		put_seconds(o, seconds);
 		put_number(o, "pid", s->pid);
-		put_text(o, "log_of", s->helper ? "hmm-watchd" : "the process");
+		put_text(o, "log_of", s->helper ? "hmm-watchd" : "hmm events");
 		put_number(o, "functions", s->n_attached);
 		put_line(out, o);
 	} else {
-		fprintf(out->to, "%10.6f %sprocess %d is watched at %u functions, through %s%s\n",
+		fprintf(out->to,
+			"%10.6f %sprocess %d is watched at %u functions, "
+			"through %s%s\n",
 			seconds, colour(out->to, DIM), (int)s->pid, s->n_attached,
-			s->helper ? "hmm-watchd" : "programs of its own", colour(out->to, PLAIN));
+			s->helper ? "hmm-watchd" : "programs of this command",
+			colour(out->to, PLAIN));
 	}
 	check(out);
 }

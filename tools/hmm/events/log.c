@@ -14,6 +14,23 @@
 #define DISCARD (1U << 30) /* reserved, then given up */
 #define HEADER 8
 
+static const char *const kinds[WATCH_KIND_NR] = {
+	[WATCH_UNMAP] = "unmap",
+	[WATCH_CLEAR] = "clear",
+	[WATCH_PROTECT] = "protect",
+	[WATCH_PROTECT_PAGE] = "protect-page",
+	[WATCH_FORK] = "fork",
+	[WATCH_MOVE] = "move",
+	[WATCH_SOFT_DIRTY] = "soft-dirty",
+	[WATCH_MIGRATE] = "migrate",
+	[WATCH_EXCLUSIVE] = "exclusive",
+};
+
+const char *event_kind_name(unsigned int kind)
+{
+	return kind < WATCH_KIND_NR ? kinds[kind] : "unknown";
+}
+
 static void *map(int fd, size_t bytes, int protection, off_t at)
 {
 	return mmap(NULL, bytes, protection, MAP_SHARED, fd, at);

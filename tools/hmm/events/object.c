@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000
+#define TRIES 10 /* of WATCHD_WAIT_NS each */
 
 struct asked {
 	char name[96];
@@ -71,7 +71,12 @@ static size_t open_log(const struct asked *a, struct events_hello *hello, int *f
 	size_t bytes = a->log_bytes, n = 0;
 	int keep = -1;
 
-	hello->error = watchd_connect(watchd_path(), &bytes, &log, &keep, &sites, &n);
+	/* It may have been started a moment ago, by this: it loads its programs first. */
+	for (int i = 0; i < TRIES; i++) {
+		hello->error = watchd_connect(watchd_path(), &bytes, &log, &keep, &sites, &n);
+		if (hello->error != -ETIME)
+			break;
+	}
 	if (hello->error)
 		return 0;
 	hello->helper = 1;
@@ -105,8 +110,11 @@ static void say(int fd, const struct events_hello *hello, const int *fds, size_t
 	}
 	if (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
 		return;
-	/* GO: the tool closes its end. What changes from here on is read. */
-	for (struct pollfd p = { .fd = fd, .events = POLLIN }; poll(&p, 1, PATIENCE_MS) < 0;)
+	/*
+	 * GO: the tool closes its end, or has died. What changes from here on is read. Loading the
+	 * programs itself may take it long.
+	 */
+	for (struct pollfd p = { .fd = fd, .events = POLLIN }; poll(&p, 1, -1) < 0;)
 		if (errno != EINTR)
 			break;
 }
@@ -122,16 +130,17 @@ __attribute__((constructor)) static void begin(void)
 	if (!understand(&asked))
 		return;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	hello.version = EVENTS_VERSION;
+	hello.pid = getpid();
+	/* That may take long. Then the tool is not kept waiting. */
+	n = open_log(&asked, &hello, fds);
 	fd = reach(asked.name);
 	if (fd >= 0) {
-		hello.version = EVENTS_VERSION;
-		hello.pid = getpid();
-		n = open_log(&asked, &hello, fds);
 		say(fd, &hello, fds, n);
-		while (n)
-			close(fds[--n]);
 		close(fd);
 	}
+	while (n)
+		close(fds[--n]);
 	pthread_setcancelstate(state, NULL);
 	errno = error;
 }

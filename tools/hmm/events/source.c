@@ -94,6 +94,38 @@ static pid_t peer_of(int fd)
 	return peer.pid;
 }
 
+/* Another kernel's form of a function has a row of its own. */
+static bool is_watched(const struct source *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n_sites; i++)
+		if (s->sites[i].attached && !strcmp(s->sites[i].name, name))
+			return true;
+	return false;
+}
+
+/*
+ * -ENOENT: there is no such function; -EALREADY: another one that is watched stands for it;
+ * -ENODATA: it is not needed.
+ */
+static void count_unattached(struct totals *t, const struct source *s)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < s->n_sites; i++) {
+		const struct events_site *site = &s->sites[i];
+
+		if (site->attached || site->error == -ENOENT || site->error == -EALREADY ||
+		    site->error == -ENODATA || is_watched(s, site->name))
+			continue;
+		if (!n)
+			snprintf(t->unattached_first, sizeof(t->unattached_first), "%s",
+				 site->name);
+		n++;
+	}
+	/* The same in each space. */
+	t->unattached = n > t->unattached ? n : t->unattached;
+}
+
 static int take(struct watch *w, const struct events_hello *hello, const int *fds, size_t n_fds)
 {
 	struct source *s = &w->sources[w->n_sources];
@@ -115,9 +147,8 @@ static int take(struct watch *w, const struct events_hello *hello, const int *fd
 		s->sites[i] = hello->sites[i];
 		s->sites[i].name[EVENTS_NAME - 1] = 0;
 		s->n_attached += s->sites[i].attached != 0;
-		if (!s->sites[i].attached && s->sites[i].error != -ENOENT)
-			w->totals.unattached++;
 	}
+	count_unattached(&w->totals, s);
 	s->word = s->log.global->word & ~(uint64_t)WATCH_OUT;
 	s->dropped = s->log.space->dropped;
 	w->n_sources++;
@@ -154,21 +185,24 @@ static int hear(struct watch *w, int fd)
 	const struct timeval patience = PATIENCE;
 	const pid_t peer = peer_of(fd);
 	size_t n_fds = 0;
+	int asked, err;
 	ssize_t n;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	n = peer ? receive(fd, &hello, fds, &n_fds) : -EPERM;
 	if (n <= 0)
-		return 0;
+		return n == -EAGAIN ? -ETIME : 0;
 	if (!makes_sense(&hello, n, n_fds)) {
 		for (size_t i = 0; i < n_fds; i++)
 			close(fds[i]);
 		return -EPROTO;
 	}
-	if (!hello.error)
+	asked = hello.error;
+	if (!asked)
 		return take_or_close(w, &hello, fds, n_fds);
 	/* What hmm-watchd does not do, this process may be allowed to. */
-	return source_open(w, peer) ? hello.error : 0;
+	err = source_open(w, peer);
+	return err == -ENOENT || err == -EPERM ? asked : err;
 }
 
 void source_accept(struct watch *w, int listener)

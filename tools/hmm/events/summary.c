@@ -80,8 +80,9 @@ static void gaps(const struct watch *w)
 	if (t->detached)
 		fprintf(to, "The tracing programs were taken away before the program ended.\n");
 	if (t->unattached)
-		fprintf(to, "%u function%s could not be watched; what changes there is missing.\n",
-			t->unattached, t->unattached == 1 ? "" : "s");
+		fprintf(to,
+			"%u function%s could not be watched (%s); what changes there is missing.\n",
+			t->unattached, t->unattached == 1 ? "" : "s", t->unattached_first);
 	if (t->filtered)
 		fprintf(to, "%" PRIu64 " event%s left out as the options ask.\n", t->filtered,
 			t->filtered == 1 ? " is" : "s are");
