@@ -89,8 +89,11 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		inv.event = HMM_EVENT_FORK;
 		break;
 	}
-	/* A discard's event comes before its beginning, all others after it. */
-	if (!mm->told_by_log || e->type == PROVIDER_REMOVE)
+	/*
+	 * A discard's event comes before its beginning. A fork is in the log only for memory that
+	 * it copies.
+	 */
+	if (!mm->told_by_log || e->type != PROVIDER_UNMAP)
 		notifiers_invalidate(mm, &inv);
 }
 
