@@ -101,8 +101,9 @@ struct hmm_mm_options {
  * It opens what @provider names: a userfaultfd (by the system call, else by /dev/userfaultfd), a
  * log of the kernel's (from hmm-watchd(8), else by programs that this process may load itself),
  * or both. It probes features, tries what the log tells of, and starts the pump and its watchdog.
- * The program pays nothing until a range is mirrored, with one exception: where the privilege to see forks is there (@event_fork of struct hmm_mm_info) each
- * fork waits until its event is read. A process may attach several times.
+ * The program pays nothing until a range is mirrored, with one exception: where the privilege to
+ * see forks is there (@event_fork of struct hmm_mm_info) each fork waits until its event is read.
+ * A process may attach several times.
  *
  * An attached space has about ten descriptors, two threads that block all signals, and where the
  * host allows it a third process, the keeper. The keeper shares the address space and reads events
