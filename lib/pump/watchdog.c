@@ -65,7 +65,7 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 	if (wait_engines(mm, t->last_seq, began)) {
 		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
 			wait_a_moment();
-		if (steal_read(mm, t))
+		if (ownfd_is_ours(&mm->provider.fd) && steal_read(mm, t))
 			count(&mm->stats.watchdog_reads, 1);
 	}
 	pump_kick(mm);
@@ -73,12 +73,21 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 
 static void look_at_descriptors(struct hmm_mm *mm)
 {
-	if (atomic_load(&mm->lost))
-		return;
-	if (!ownfd_is_ours(&mm->provider.fd) || !ownfd_is_ours(&mm->kick[0]) ||
-	    !ownfd_is_ours(&mm->kick[1]) || !ownfd_is_ours(&mm->vmas.maps) ||
-	    !ownfd_is_ours(&mm->pagemap.own))
+	if (!ownfd_look(&mm->provider.fd) || !ownfd_look(&mm->kick[0]) ||
+	    !ownfd_look(&mm->kick[1]) || !ownfd_look(&mm->vmas.maps) ||
+	    !ownfd_look(&mm->pagemap.own))
 		mm_lost(mm);
+}
+
+/*
+ * Nobody reads events any more, so nobody may wait for that. The userfaultfd may be open still: the
+ * program has closed another descriptor, or has done so in a table of a thread's own, or filters
+ * what the pump needs.
+ */
+static void let_go(struct hmm_mm *mm)
+{
+	close_ours(mm->provider.fd.fd);
+	pump_kick(mm);
 }
 
 void *watchdog_main(void *arg)
@@ -93,15 +102,26 @@ void *watchdog_main(void *arg)
 	futex_wake(&mm->watched);
 	opening_never_waits(true);
 	while (!atomic_load(&mm->stopping)) {
-		const bool due = steal_due(mm, t);
+		const bool due = !atomic_load(&mm->lost) && steal_due(mm, t);
 
-		if (due)
+		if (!atomic_load(&mm->lost))
+			look_at_descriptors(mm);
+		if (atomic_load(&mm->lost))
+			let_go(mm);
+		else if (due)
 			take_over(mm, t);
-		look_at_descriptors(mm);
 		keeper_look(mm);
 		futex_wait(&mm->stopping, 0,
 			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);
 	}
+	/*
+	 * The thread that detaches may have a table of descriptors of its own, or a filter that
+	 * kept it from waking the pump.
+	 */
+	if (atomic_load(&mm->lost))
+		let_go(mm);
+	else
+		pump_kick(mm);
 	opening_never_waits(false);
 	keeper_stop(mm);
 	return NULL;

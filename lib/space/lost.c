@@ -3,22 +3,32 @@
  * The program has closed our descriptors, as code that makes a daemon closes all that it does not
  * know. Without them no event can be read, so nothing is valid any more: the space is dead, as
  * after detaching. No call of the program waits for us, as the kernel forgets registrations when
- * the userfaultfd is closed.
+ * the userfaultfd is closed: the watchdog closes it, if it is open still.
  */
 #include "space/space.h"
 #include "base/log.h"
 
 #include <errno.h>
 
-void mm_lost(struct hmm_mm *mm)
+static void lose(struct hmm_mm *mm, const char *why)
 {
 	if (atomic_exchange(&mm->lost, 1))
 		return;
 	atomic_store(&mm->dead, 1);
 	if (!atomic_load(&mm->stopping))
-		log_say(HMM_LOG_ERROR, "the program closed descriptors of the library (closefrom, "
-				       "close_range): the "
-				       "address space is let go of. Attach after closing.");
+		log_say(HMM_LOG_ERROR, why);
+}
+
+void mm_lost(struct hmm_mm *mm)
+{
+	lose(mm, "the program closed descriptors of the library (closefrom, close_range): the "
+		 "address space is let go of. Attach after closing.");
+}
+
+void mm_shut_out(struct hmm_mm *mm)
+{
+	lose(mm, "a seccomp filter or RLIMIT_NOFILE keeps the library from its events (poll or "
+		 "ppoll of two descriptors, read): the address space is let go of.");
 }
 
 int mm_lost_by(struct hmm_mm *mm, int err)

@@ -275,6 +275,8 @@ void mm_put(struct hmm_mm *mm);
  * once.
  */
 void mm_lost(struct hmm_mm *mm);
+/* The same, as a filter of system calls keeps the pump from waiting and reading. */
+void mm_shut_out(struct hmm_mm *mm);
 /* What a call of ours answered: -EBADF says that it has, and becomes -ESRCH. */
 int mm_lost_by(struct hmm_mm *mm, int err);
 
