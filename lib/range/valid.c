@@ -195,7 +195,7 @@ int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks, 
 
 	if (__builtin_expect(err, 0))
 		return err;
-	/* Whoever keeps registrations asks for this at each use. */
+	/* A cache of registrations asks for this at each use. */
 	if (__builtin_expect(needs_no_check(range, checks) && quiet(range, checks), 1))
 		return 0;
 	return check_timeout(range, checks, timeout_ns);
