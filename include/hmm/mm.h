@@ -157,7 +157,8 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @dumpable: the process is dumpable now. If not, the end of a discard is proven by the states of
  *	threads alone
  * @keeper: the keeper runs now. If not, a debugger may hang while it attaches
- * @lost: the program closed the library's descriptors: nothing is valid any more
+ * @lost: the program closed the library's descriptors, or a seccomp filter keeps the pump from its
+ *	events: nothing is valid any more
  * @descriptors: how many are open for mirrored files, by all spaces of the process together
  * @thp_size: bytes of a transparent huge page; 0 for none
  * @max_regions: map entries that registration may take
