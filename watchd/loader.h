@@ -57,7 +57,7 @@ struct watch_fds {
  * is switched off (kernel.ftrace_enabled), or a kernel in which a skipped program would go
  * unnoticed; other errors of libbpf.
  */
-int watch_load(unsigned int flags, struct watch_loader **loader);
+WATCH_EXPORT int watch_load(unsigned int flags, struct watch_loader **loader);
 void watch_unload(struct watch_loader *loader);
 /* Which sites there are, in the numbering of records. */
 WATCH_EXPORT size_t watch_sites(const struct watch_loader *loader, const struct watch_site **sites);
