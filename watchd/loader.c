@@ -32,7 +32,7 @@ extern const char watch_object_end[] __attribute__((visibility("hidden")));
 
 #define SITES (WATCH_SITE_NR + 1)
 #define NAME_BYTES 64
-#define MOST_LINKS (2 * SITES + 2)
+#define MOST_LINKS (2 * SITES + 4)
 /* Programs that this kernel does not take are left out, this many at most. */
 #define TRIES 12
 
@@ -253,10 +253,9 @@ static void choose_notifier(struct watch_loader *l)
 	bpf_program__set_autoload(program(l, "notifier_end", 0), wanted);
 }
 
-/* Decides which rows this kernel has, and names their functions to libbpf. */
-static int choose_rows(struct watch_loader *l)
+/* Decides which rows this kernel has, and names their functions to libbpf. errors: by row. */
+static int choose_rows(struct watch_loader *l, const int *errors)
 {
-	unsigned int taken = 0;
 	size_t i;
 	int err;
 
@@ -273,13 +272,12 @@ static int choose_rows(struct watch_loader *l)
 		struct bpf_program *begin = program(l, "begin_%zu", i);
 		struct bpf_program *end = program(l, "end_%zu", i);
 
-		if (!l->sites[i].error && rows[i].group && (taken & (1U << rows[i].group)))
-			l->sites[i].error = -EALREADY;
+		if (!l->sites[i].error)
+			l->sites[i].error = errors[i];
 		bpf_program__set_autoload(begin, !l->sites[i].error);
 		bpf_program__set_autoload(end, !l->sites[i].error);
 		if (l->sites[i].error)
 			continue;
-		taken |= 1U << rows[i].group;
 		err = bpf_program__set_attach_target(begin, 0, rows[i].function);
 		if (!err)
 			err = bpf_program__set_attach_target(end, 0, rows[i].function);
@@ -352,14 +350,7 @@ static int load_object(struct watch_loader *l)
 		open_object(l);
 		if (!l->object)
 			return -errno;
-		err = choose_rows(l);
-		for (i = 0; i < WATCH_SITE_NR; i++) {
-			if (!errors[i])
-				continue;
-			l->sites[i].error = errors[i];
-			bpf_program__set_autoload(program(l, "begin_%zu", i), false);
-			bpf_program__set_autoload(program(l, "end_%zu", i), false);
-		}
+		err = choose_rows(l, errors);
 		refused[0] = 0;
 		if (!err)
 			err = bpf_object__load(l->object);
@@ -440,6 +431,7 @@ static void measure_switches(struct watch_loader *l)
 
 static int attach_all(struct watch_loader *l)
 {
+	unsigned int taken = 0;
 	bool any = false;
 	size_t i;
 	int err;
@@ -449,15 +441,27 @@ static int attach_all(struct watch_loader *l)
 		return err;
 	measure_switches(l);
 	err = attach(l, "space_ends", 0);
+	if (!err)
+		err = attach(l, "switched_off", 0);
 	if (err)
 		return err;
+	/* from here on switched_off() sees it */
+	if (!number("/proc/sys/kernel/ftrace_enabled", 1))
+		return -EOPNOTSUPP;
 	if (l->flags & WATCH_LOAD_ANCHORED) {
 		attach_notifier(l);
 		return l->sites[WATCH_SITE_NOTIFIER].error;
 	}
 	for (i = 0; i < WATCH_SITE_NR; i++) {
+		const unsigned int group = rows[i].group ? 1U << rows[i].group : 0;
+
+		/* Of a group the first that this kernel lets a program be at. */
+		if (!l->sites[i].error && taken & group)
+			l->sites[i].error = -EALREADY;
 		if (!l->sites[i].error)
 			attach_site(l, i);
+		if (l->sites[i].attached)
+			taken |= group;
 		any |= l->sites[i].attached;
 	}
 	return any ? 0 : -EOPNOTSUPP;

@@ -53,8 +53,9 @@ struct watch_fds {
  * A loader is used by one thread at a time.
  *
  * Loads and attaches, which takes a second or more. 0; -EPERM: no privilege, or tracing programs
- * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, or a
- * kernel in which a skipped program would go unnoticed; other errors of libbpf.
+ * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, ftrace
+ * is switched off (kernel.ftrace_enabled), or a kernel in which a skipped program would go
+ * unnoticed; other errors of libbpf.
  */
 WATCH_EXPORT int watch_load(unsigned int flags, struct watch_loader **loader);
 void watch_unload(struct watch_loader *loader);
@@ -77,7 +78,13 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * number has not become another's.
  *
  * A change that had begun before this call may be without a beginning in the log. A reader takes
- * the end of a change whose beginning it has not seen as a change of its range.
+ * the end of a change whose beginning it has not seen as a change of its range. System calls that
+ * change mappings hold the lock of the space: a caller that maps something once after this call has
+ * waited for those that had begun before.
+ *
+ * The end of a change says that the page tables have changed, as the kernel's own notifiers do: the
+ * processors' translations (TLB) may be flushed a moment later. A reader looks at the page tables
+ * (pagemap), and does not conclude from a touch that a page is still there.
  *
  * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
  * as there is room for; -EBUSY: it is watched already, and a loader has one log a space;

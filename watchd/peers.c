@@ -118,12 +118,11 @@ int peers_try(struct peers *peers)
 	err = watch_is(peers->loader, getpid(), space) == 1 ? 0 : -ESRCH;
 	if (!err)
 		err = map_global(peers, fds.global);
+	peers->wants_spare = !err;
 	watch_close(peers->loader, space);
 	close_fds(&fds);
 	return err;
 }
-
-/* ---- a space --------------------------------------------------------------------------------- */
 
 static uint64_t log_bytes_for(const struct peers *peers, uint64_t asked)
 {
@@ -134,6 +133,15 @@ static uint64_t log_bytes_for(const struct peers *peers, uint64_t asked)
 		bytes = (uint64_t)getpagesize();
 	return bytes < most ? bytes : most;
 }
+
+void peers_spare(struct peers *peers)
+{
+	peers->wants_spare = false;
+	/* Without it a process waits longer; it is told when it asks if there is no memory. */
+	watch_spare(peers->loader, log_bytes_for(peers, 0));
+}
+
+/* ---- a space --------------------------------------------------------------------------------- */
 
 /*
  * The process may end at any time, and another one get its number. It had not ended after
@@ -147,6 +155,7 @@ static int open_space(struct peers *peers, struct peer *peer)
 	if (err)
 		return err == -ETOOMANYREFS ? -ENOSPC : err;
 	peer->has_space = true;
+	peers->wants_spare = true;
 	return identity_lives(&peer->identity) ? 0 : -ESRCH;
 }
 

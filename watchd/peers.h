@@ -43,7 +43,8 @@ struct peers {
 	const struct watch_global *global; /* mapped for reading */
 	uint64_t on;                       /* the upper part of its word when it was looked at */
 	uint64_t swept_ns;
-	size_t n; /* that are not free */
+	size_t n;         /* that are not free */
+	bool wants_spare; /* peers_spare() has something to do */
 };
 
 /* 0; -ENOMEM; -errno of epoll_create1(). `loader` is the peers' then. */
@@ -59,6 +60,9 @@ void peers_fini(struct peers *peers);
  * watchers share? Keeps that page mapped. 0; -EPERM: somebody could; errors of watch_open().
  */
 int peers_try(struct peers *peers);
+
+/* Prepares the log of the next process that asks, which takes a while. For when there is time. */
+void peers_spare(struct peers *peers);
 
 /* A connection, which is the peers' from now on. */
 void peers_accept(struct peers *peers, int conn);

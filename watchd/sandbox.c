@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -59,17 +60,32 @@ static void bound_caps(uint64_t mask)
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
-static int become(const char *user)
+/* What the kernel itself calls nobody; there need be no file of users. */
+#define NOBODY 65534
+
+static int find_user(const char *user, uid_t *uid, gid_t *gid)
 {
 	const struct passwd *entry;
 
 	errno = 0;
 	entry = getpwnam(user);
-	if (!entry)
+	if (!entry && strcmp(user, "nobody"))
 		return errno ? -errno : -ENOENT;
-	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
-	    setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) ||
-	    setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid))
+	*uid = entry ? entry->pw_uid : NOBODY;
+	*gid = entry ? entry->pw_gid : NOBODY;
+	return *uid ? 0 : -EINVAL;
+}
+
+static int become(const char *user)
+{
+	uid_t uid;
+	gid_t gid;
+	int err = find_user(user, &uid, &gid);
+
+	if (err)
+		return err;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) || setresgid(gid, gid, gid) ||
+	    setresuid(uid, uid, uid))
 		return -errno;
 	return 0;
 }

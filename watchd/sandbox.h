@@ -6,7 +6,7 @@
 /*
  * Before anything is loaded: root becomes `user` and keeps CAP_BPF and CAP_PERFMON alone; another
  * user keeps those of the two that it has. No program that is executed can give more. No core file.
- * 0; -ENOENT: there is no such user; -errno.
+ * 0; -ENOENT: there is no such user; -EINVAL: it is root; -errno.
  */
 int sandbox_drop(const char *user);
 

@@ -87,10 +87,13 @@ static bool serve_once(struct service *s)
 	struct epoll_event events[64];
 	const int tick_ms = peers_tick(&s->peers);
 	const bool may_end = s->idle_ns && !s->peers.n;
-	const int wait_ms = s->deaf || may_end ? 1000 : tick_ms;
+	const bool spare = s->peers.wants_spare;
+	const int wait_ms = spare ? 0 : s->deaf || may_end ? 1000 : tick_ms;
 	const int n = epoll_wait(s->peers.epoll, events, 64, wait_ms);
 	bool accepts = false;
 
+	if (!n && spare)
+		peers_spare(&s->peers);
 	be_deaf(s, false);
 	if (s->peers.n || n > 0)
 		s->busy_ns = now_ns();
@@ -137,6 +140,7 @@ static int load(struct service *s, const struct options *options)
 		s->peers.loader = NULL;
 		return err;
 	}
+	peers_spare(&s->peers);
 	n = watch_sites(s->peers.loader, &sites);
 	for (size_t i = 0; i < n; i++)
 		attached += sites[i].attached;
@@ -172,6 +176,7 @@ static int begin(struct service *s, const struct options *options)
 	if (err)
 		return complain("cannot begin", err);
 	err = load(s, options);
+	listen_ready();
 	if (err) {
 		complain("cannot load", err);
 		if (options->foreground)
@@ -184,9 +189,12 @@ static int begin(struct service *s, const struct options *options)
 		err = add(s, s->listener, KEY_LISTENER);
 	if (err)
 		return complain("cannot begin", err);
-	listen_ready();
 	err = sandbox_enter();
-	return err ? complain("cannot enter the sandbox", err) : 0;
+	if (err)
+		return complain("cannot enter the sandbox", err);
+	if (s->peers.loader)
+		say(LOG_INFO, "ready");
+	return 0;
 }
 
 int main(int argc, char **argv)

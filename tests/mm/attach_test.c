@@ -3,6 +3,7 @@
 #include "common/space.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -115,6 +116,34 @@ static void attach_and_detach_leak_no_descriptor(void **state)
 	close(after);
 }
 
+/* A log that cannot be had is an error if it was asked for, and a reason if it was not. */
+static void a_log_is_had_or_missed(void **state)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	struct hmm_mm *mm;
+
+	setenv("HMM_WATCHD", "/nowhere/socket", 1);
+	unsetenv("LIBHMM_PROVIDER");
+	assert_int_equal(hmm_mm_attach(&o, &mm), 0);
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	assert_int_equal(info.provider, HMM_PROVIDER_UFFD);
+	assert_int_equal(info.provider_error, -ENOENT);
+	hmm_mm_detach(mm);
+	o.provider = HMM_PROVIDER_BOTH + 1;
+	assert_int_equal(hmm_mm_attach(&o, &mm), -EINVAL);
+	o.provider = HMM_PROVIDER_UFFD;
+	assert_int_equal(hmm_mm_attach(&o, &mm), 0);
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	assert_int_equal(info.provider_error, 0);
+	hmm_mm_detach(mm);
+	o.provider = HMM_PROVIDER_AUTO;
+	setenv("LIBHMM_PROVIDER", "nonsense", 1);
+	assert_int_equal(hmm_mm_attach(&o, &mm), -EINVAL);
+	unsetenv("LIBHMM_PROVIDER");
+	unsetenv("HMM_WATCHD");
+}
+
 static int attach_by(int maps, int pagemap)
 {
 	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
@@ -166,6 +195,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_valid_after_release),
 		cmocka_unit_test(what_is_unmapped_during_the_detach_is_read),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
+		cmocka_unit_test(a_log_is_had_or_missed),
 		cmocka_unit_test(descriptors_that_show_something_else_are_refused),
 	};
 

@@ -14,7 +14,7 @@ import tap
 SOURCE = pathlib.Path(os.environ["SOURCE"])
 VERSION = os.environ["VERSION"]
 ENV = dict(os.environ, LC_ALL="C.UTF-8", DEB_BUILD_OPTIONS="nocheck parallel=2 noautodbgsym")
-NAMES = ("libhmm0", "libhmm-dev", "hmm-tools", "hmm-demo", "export-audit")
+NAMES = ("libhmm0", "libhmm-dev", "hmm-tools", "hmm-watchd", "hmm-demo", "export-audit")
 LICENCES = {
     "LGPL-2.1-or-later OR BSD-2-Clause": "LGPL-2.1+ or BSD-2-clause",
     "GPL-2.0": "GPL-2",
@@ -131,6 +131,10 @@ def test_each_package_holds_its_files(folder):
                       "usr/share/man/man1/hmm.1.gz", "usr/share/man/man1/hmm-exec.1.gz",
                       "usr/share/man/man1/hmm-events.1.gz",
                       "usr/share/man/man7/libhmm-ofi.7.gz", "usr/share/man/man7/libhmm-ucx.7.gz"},
+        "hmm-watchd": {"usr/libexec/hmm-watchd", "usr/lib/*/libhmm-watch.so",
+                       "lib/systemd/system/hmm-watchd.service",
+                       "lib/systemd/system/hmm-watchd.socket",
+                       "usr/share/man/man8/hmm-watchd.8.gz"},
         "hmm-demo": {"usr/bin/stale-demo", "usr/share/man/man1/stale-demo.1.gz"} | {
             f"usr/libexec/libhmm/stale-demo-{peer}" for peer in ("bss.so", "hmm", "ofi", "ucx")},
         "export-audit": {"usr/bin/export-audit", "usr/share/man/man1/export-audit.1.gz"},

@@ -9,6 +9,7 @@
 #include "base/deadline.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +32,43 @@ static void connect_once(const char *path, size_t bytes)
 		printf("watched %zu %zu\n", bytes, n);
 }
 
-static int ended(void)
+/* A member of the space's page. */
+static uint64_t page_of(size_t offset)
 {
-	const struct watch_space *space =
-		mmap(NULL, WATCH_PAGE, PROT_READ, MAP_SHARED, fds.space, 0);
-	int ret;
+	const char *page = mmap(NULL, WATCH_PAGE, PROT_READ, MAP_SHARED, fds.space, 0);
+	uint64_t value;
 
-	if (space == MAP_FAILED)
+	if (page == MAP_FAILED)
+		return UINT64_MAX;
+	value = __atomic_load_n((const uint64_t *)(page + offset), __ATOMIC_ACQUIRE);
+	munmap((void *)page, WATCH_PAGE);
+	return value;
+}
+
+/* How far the kernel has written into the log. The page is the second of a ring buffer. */
+static uint64_t written(void)
+{
+	const long size = sysconf(_SC_PAGESIZE);
+	const uint64_t *page = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fds.log, size);
+	uint64_t value;
+
+	if (page == MAP_FAILED)
+		return 0;
+	value = __atomic_load_n(page, __ATOMIC_ACQUIRE);
+	munmap((void *)page, (size_t)size);
+	return value;
+}
+
+static int change(void)
+{
+	const uint64_t before = written();
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
 		return -1;
-	ret = (int)space->ended;
-	munmap((void *)space, WATCH_PAGE);
-	return ret;
+	*page = 1;
+	munmap(page, 4096);
+	return written() > before;
 }
 
 int main(int argc, char **argv)
@@ -55,10 +82,12 @@ int main(int argc, char **argv)
 		if (!strcmp(line, "gone\n"))
 			printf("%d\n", watchd_gone(conn));
 		else if (!strcmp(line, "ended\n"))
-			printf("%d\n", ended());
+			printf("%d\n", (int)page_of(offsetof(struct watch_space, ended)));
+		else if (!strcmp(line, "change\n"))
+			printf("%d\n", change());
 		else if (!strcmp(line, "again\n"))
 			connect_once(argv[1], bytes);
-		else if (!strcmp(line, "exec\n"))
+		else if (!strcmp(line, "fds\n"))
 			execl("/bin/sh", "sh", "-c",
 			      "ls -l /proc/self/fd | grep -c -e socket: -e memfd", NULL);
 	}

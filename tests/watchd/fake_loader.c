@@ -133,6 +133,12 @@ static int fill(struct watch_loader *loader, size_t log_bytes, struct watch_fds 
 	return -EMFILE;
 }
 
+int watch_spare(struct watch_loader *loader, size_t log_bytes)
+{
+	loader->fake->spares++;
+	return 0;
+}
+
 int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
 	       uint32_t *space)
 {

@@ -15,6 +15,7 @@ struct fake {
 	int32_t closes;
 	int32_t unloads;
 	int32_t last_pid;
+	int32_t spares;
 };
 
 #endif

@@ -59,7 +59,7 @@ def test_has_the_log_that_it_asked_for_or_a_smaller_one(folder):
 def test_exec_closes_all(folder):
     with serving(PROGRAM) as service:
         client = Client(service.path)
-        assert client.ask("exec") == ["0"]
+        assert client.ask("fds") == ["0"]
         wait_for(lambda: service.open() == 0, "it is watched")
         client.end()
 

@@ -95,6 +95,15 @@ def test_places_whose_process_is_gone_are_found_when_they_are_needed(folder):
         assert peer.ended()
 
 
+def test_the_next_log_is_prepared_while_nobody_asks(folder):
+    with serving(PROGRAM) as service:
+        wait_for(lambda: service.fake.spares, "no log is prepared at the beginning")
+        service.fake.spares = 0
+        peers = [watched(service) for _ in range(3)]
+        wait_for(lambda: service.fake.spares, "no log is prepared after one was taken")
+        assert service.open() == len(peers)
+
+
 def test_a_flood_of_connections_leaves_room(folder):
     """Processes that connect without an end, and another user's that asks: it is served."""
     if os.geteuid():

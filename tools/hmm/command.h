@@ -32,6 +32,7 @@ int cmd_torture(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_watchd(int argc, char **argv);
 
 /*
  * "hmm COMMAND: ..." as one line on standard error, whatever is in the names that it cites;

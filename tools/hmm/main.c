@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "exec", "run a program whose registration caches cannot be stale", cmd_exec },
 	{ "events", "what becomes invalid in a program's address space, and who does it",
 	  cmd_events },
+	{ "watchd", "the service that gives processes exact events", cmd_watchd },
 	{ "torture", "change memory under running devices and look for stale accesses",
 	  cmd_torture },
 };

@@ -43,12 +43,22 @@ static void root_of(char *own)
 		*own = 0;
 }
 
-bool object_find(const char *folder, const char *file, char *path)
+static bool find_either(const char *folder, const char *installed, const char *file, char *path)
 {
 	char own[PATH_MAX] = "";
 
 	if (!own_folder(own, sizeof(own)) && find(own, folder, file, path))
 		return true;
 	root_of(own);
-	return find(own, HMM_LIBDIR, file, path) || (*own && find("", HMM_LIBDIR, file, path));
+	return find(own, installed, file, path) || (*own && find("", installed, file, path));
+}
+
+bool object_find(const char *folder, const char *file, char *path)
+{
+	return find_either(folder, HMM_LIBDIR, file, path);
+}
+
+bool object_find_program(const char *folder, const char *file, char *path)
+{
+	return find_either(folder, HMM_LIBEXECDIR, file, path);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* Where shared objects are that are built with the tool. meson.build says where they go. */
+/* Where objects and programs are that are built with the tool; meson.build says where they go. */
 #ifndef TOOLS_HMM_OBJECT_H
 #define TOOLS_HMM_OBJECT_H
 
@@ -14,5 +14,7 @@ int own_folder(char *folder, size_t size);
  * has room for PATH_MAX, and is "" where there is none.
  */
 bool object_find(const char *folder, const char *file, char *path);
+/* The same for a program that is not in PATH. */
+bool object_find_program(const char *folder, const char *file, char *path);
 
 #endif

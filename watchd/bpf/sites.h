@@ -4,7 +4,7 @@
  * is a pair of programs: NAME_begin runs before the function, NAME_end after it. The kernel's
  * versions have the same function in several forms, and a compiler may have put one into its
  * caller: rows of one `group` stand for each other, and the first whose function is there, with
- * these parameters, is taken. Group 0 stands alone.
+ * these parameters, and lets a program be attached, is taken. Group 0 stands alone.
  *
  * Parameters: their names in order, those that a program does not read as "-", what is behind the
  * last that it reads left out. "vma:vm_area_struct" is a pointer to that structure; names
@@ -23,7 +23,7 @@
 #define GROUP_PTE_MAPPED 5
 #define GROUP_UNMAP 6
 #define GROUP_MOVE 7
-/* In some kernels hugetlb_wp() is a part of its caller: each fault of such memory is told then. */
+/* Where hugetlb_wp() has more parameters than a program may see, each fault is told (6.1). */
 #define GROUP_GIANT 8
 
 #define VMA "vm_area_struct"
