@@ -32,7 +32,7 @@ extern const char watch_object_end[] __attribute__((visibility("hidden")));
 
 #define SITES (WATCH_SITE_NR + 1)
 #define NAME_BYTES 64
-#define MOST_LINKS (2 * SITES + 2)
+#define MOST_LINKS (2 * SITES + 4)
 /* Programs that this kernel does not take are left out, this many at most. */
 #define TRIES 12
 
@@ -441,8 +441,13 @@ static int attach_all(struct watch_loader *l)
 		return err;
 	measure_switches(l);
 	err = attach(l, "space_ends", 0);
+	if (!err)
+		err = attach(l, "switched_off", 0);
 	if (err)
 		return err;
+	/* from here on switched_off() sees it */
+	if (!number("/proc/sys/kernel/ftrace_enabled", 1))
+		return -EOPNOTSUPP;
 	if (l->flags & WATCH_LOAD_ANCHORED) {
 		attach_notifier(l);
 		return l->sites[WATCH_SITE_NOTIFIER].error;

@@ -53,8 +53,9 @@ struct watch_fds {
  * A loader is used by one thread at a time.
  *
  * Loads and attaches, which takes a second or more. 0; -EPERM: no privilege, or tracing programs
- * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, or a
- * kernel in which a skipped program would go unnoticed; other errors of libbpf.
+ * are refused (lockdown); -EOPNOTSUPP: no BTF, no function at which they could be attached, ftrace
+ * is switched off (kernel.ftrace_enabled), or a kernel in which a skipped program would go
+ * unnoticed; other errors of libbpf.
  */
 WATCH_EXPORT int watch_load(unsigned int flags, struct watch_loader **loader);
 void watch_unload(struct watch_loader *loader);

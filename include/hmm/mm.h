@@ -98,10 +98,12 @@ struct hmm_mm_options {
  * @options: NULL for the calling process with the defaults
  * @mm: out
  *
- * It opens a userfaultfd (by the system call, else by /dev/userfaultfd), probes features, and
- * starts the pump and its watchdog. The program pays nothing until a range is mirrored, with one
- * exception: where the privilege to see forks is there (@event_fork of struct hmm_mm_info) each
- * fork waits until its event is read. A process may attach several times.
+ * It opens what @provider names: a userfaultfd (by the system call, else by /dev/userfaultfd), a
+ * log of the kernel's (from hmm-watchd(8), else by programs that this process may load itself),
+ * or both. It probes features, tries what the log tells of, and starts the pump and its watchdog.
+ * The program pays nothing until a range is mirrored, with one exception: where the privilege to
+ * see forks is there (@event_fork of struct hmm_mm_info) each fork waits until its event is read.
+ * A process may attach several times.
  *
  * An attached space has about ten descriptors, two threads that block all signals, and where the
  * host allows it a third process, the keeper. The keeper shares the address space and reads events
@@ -113,9 +115,11 @@ struct hmm_mm_options {
  * Context: any thread; may block; not from a callback.
  * Return: 0; -EPERM userfaultfd, or @pump_priority, is denied to this process; -ENOSYS this kernel
  * has no userfaultfd, or a seccomp profile denies it that way; -EOPNOTSUPP the kernel lacks an
- * event or a feature that soundness needs, there is no /proc, or @pid is another process; -EINVAL a
- * bad option, an unknown flag, @uffd is no userfaultfd or lacks an event, or @maps_fd or
- * @pagemap_fd does not show this process; -E2BIG an option that this library does not know;
+ * event or a feature that soundness needs, there is no /proc, @pid is another process, or a log was
+ * asked for (@provider, LIBHMM_PROVIDER) and cannot be had; -EINVAL a bad option, LIBHMM_PROVIDER
+ * names no provider, an unknown flag, @uffd is no userfaultfd, or another process's, or lacks an
+ * event, or @maps_fd or @pagemap_fd does not show this process; -E2BIG an option that this library
+ * does not know;
  * -EACCES /proc/self is not this process's to read, as after setuid(2): make the process dumpable
  * again (prctl(2) PR_SET_DUMPABLE), or attach before, or pass @maps_fd and @pagemap_fd; -EAGAIN no
  * thread can be
@@ -154,7 +158,8 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @dumpable: the process is dumpable now. If not, the end of a discard is proven by the states of
  *	threads alone
  * @keeper: the keeper runs now. If not, a debugger may hang while it attaches
- * @lost: the program closed the library's descriptors: nothing is valid any more
+ * @lost: the program closed the library's descriptors, or a seccomp filter keeps the pump from its
+ *	events: nothing is valid any more
  * @descriptors: how many are open for mirrored files, by all spaces of the process together
  * @thp_size: bytes of a transparent huge page; 0 for none
  * @max_regions: map entries that registration may take

@@ -2,8 +2,11 @@
 #include "base/child.h"
 #include "base/pool.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -66,13 +69,30 @@ int child_closes(int fd)
 	return fd; /* no memory: only an exec closes it */
 }
 
+/* A filter of system calls may know one way to ask and not the other. */
+int fd_look(int fd, uint64_t dev, uint64_t ino)
+{
+	const int saved = errno;
+	struct statx stx;
+	struct stat st;
+	int ret;
+
+	if (!fstat(fd, &st))
+		ret = st.st_dev == dev && st.st_ino == ino;
+	else if (errno == EBADF)
+		ret = 0;
+	else if (!statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx))
+		ret = makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev && stx.stx_ino == ino;
+	else
+		ret = errno == EBADF ? 0 : -errno;
+	errno = saved;
+	return ret;
+}
+
 /* The program may have closed the descriptor, and have another file under its number by now. */
 static bool is_still_ours(const struct place *place, int fd)
 {
-	struct stat st;
-
-	return !fstat(fd, &st) && st.st_dev == atomic_load(&place->dev) &&
-	       st.st_ino == atomic_load(&place->ino);
+	return fd_look(fd, atomic_load(&place->dev), atomic_load(&place->ino)) == 1;
 }
 
 static struct place *find(int fd)

@@ -10,13 +10,13 @@ static const struct {
 	const char *text;
 } mutations[] = {
 #define X(id, name, text) { name, text },
-	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
 };
 
-/* How many mutations the first list has. */
+/* How many mutations the lists have. */
 #define X(id, name, text) +1
-enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X) };
+enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X), OF_THE_LOG = HMM_MUTATIONS_LOG_LIST(X) };
 #undef X
 
 #ifdef HMM_MUTATIONS
@@ -44,11 +44,19 @@ int hmm_mutation_set(const char *name)
 #endif
 }
 
-const char *hmm_mutation_name(size_t i, const char **text)
+static const char *name_of(size_t i, const char **text)
 {
-	if (i >= FOUND_BY_TORTURE)
-		return NULL;
 	if (text)
 		*text = mutations[i].text;
 	return mutations[i].name;
+}
+
+const char *hmm_mutation_name(size_t i, const char **text)
+{
+	return i < FOUND_BY_TORTURE ? name_of(i, text) : NULL;
+}
+
+const char *hmm_mutation_log_name(size_t i, const char **text)
+{
+	return i < OF_THE_LOG ? name_of(FOUND_BY_TORTURE + i, text) : NULL;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Mutations: each breaks one rule of docs/protocol.md on purpose, to prove that a test would
- * notice. Mutations of the first list make stale accesses, which the torture must find. Those of
- * the second list make something else wrong, which the tests that docs/protocol.md names must find.
+ * notice. Mutations of the first list make stale accesses, which the torture must find. So do those
+ * of the second list where there is a log, which vm/tests/exact must find. Those of the third make
+ * something else wrong, which the tests that docs/protocol.md names must find.
  * In builds without -Dmutations=true each is the constant false.
  */
 #ifndef LIB_BASE_MUTATION_H
@@ -30,6 +31,14 @@
 	X(PRESENT_BLIND, "present-blind", "validated use does not look for pages that went away")  \
 	X(VMA_BLIND, "vma-blind", "validated use does not look at the mapping's permissions")
 
+/* With a log: providers bpf and both. */
+#define HMM_MUTATIONS_LOG_LIST(X)                                                                  \
+	X(NO_START, "no-start", "the beginning of a change in the log is not handled")             \
+	X(NO_END, "no-end", "a change in the log counts as over when it begins")                   \
+	X(LOST_RECORD, "lost-record", "that records of the log were lost is not noticed")          \
+	X(EARLY_READ, "early-read", "records count as handled before sequences change")            \
+	X(TRUST_WORD, "trust-word", "that a program in the kernel was skipped is not noticed")
+
 /* docs/protocol.md has the rules that these break. */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
@@ -54,16 +63,11 @@
 	X(CACHE_KEEP, "cache-keep",                                                                \
 	  "a registration is kept whose memory changed while it was made")                         \
 	X(CACHE_EARLY_FREE, "cache-early-free",                                                    \
-	  "a registration ends when its memory changes, although it is in use")                    \
-	X(NO_START, "no-start", "the beginning of a change in the log is not handled")             \
-	X(NO_END, "no-end", "a change in the log counts as over when it begins")                   \
-	X(LOST_RECORD, "lost-record", "that records of the log were lost is not noticed")          \
-	X(EARLY_READ, "early-read", "records count as handled before sequences change")            \
-	X(TRUST_WORD, "trust-word", "that a program in the kernel was skipped is not noticed")
+	  "a registration ends when its memory changes, although it is in use")
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,
-	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
 		HMM_MUTATION_NR,
 };
@@ -83,7 +87,8 @@ static inline bool hmm_mutation(enum hmm_mutation m)
  * -EOPNOTSUPP: this build has none.
  */
 int hmm_mutation_set(const char *name);
-/* Name and explanation of mutation i of the first list; NULL past the last. */
+/* Name and explanation of mutation i of the first list, or of the log's; NULL past the last. */
 const char *hmm_mutation_name(size_t i, const char **text);
+const char *hmm_mutation_log_name(size_t i, const char **text);
 
 #endif

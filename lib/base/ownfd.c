@@ -50,15 +50,14 @@ int ownfd_take(struct ownfd *own, int fd)
 	return ownfd_adopt(own, fd);
 }
 
+int ownfd_look(const struct ownfd *own)
+{
+	return own->fd < 0 ? 0 : fd_look(own->fd, own->dev, own->ino);
+}
+
 bool ownfd_is_ours(const struct ownfd *own)
 {
-	int saved = errno;
-	struct stat st;
-	bool ours = own->fd >= 0 && !fstat(own->fd, &st) && st.st_dev == own->dev &&
-		    st.st_ino == own->ino;
-
-	errno = saved;
-	return ours;
+	return ownfd_look(own) == 1;
 }
 
 void close_ours(int fd)

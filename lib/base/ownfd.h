@@ -29,7 +29,12 @@ struct ownfd {
 int ownfd_take(struct ownfd *own, int fd);
 /* The same, but keeps the number. */
 int ownfd_adopt(struct ownfd *own, int fd);
-/* Is the descriptor still the file that was taken? Makes one system call. Does not touch errno. */
+/*
+ * Is the descriptor still the file that was taken? 1; 0; -errno: a seccomp filter of the calling
+ * thread refuses the question. Makes one system call. Does not touch errno.
+ */
+int ownfd_look(const struct ownfd *own);
+/* The same, where what cannot be told counts as no: nothing is read, written or closed then. */
 bool ownfd_is_ours(const struct ownfd *own);
 /*
  * Closes a descriptor that is on the list of child.h, if it is still the same file. Takes it off

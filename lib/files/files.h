@@ -56,6 +56,8 @@ bool files_closed(struct hmm_mm *mm);
  * call a VMA.
  */
 bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Is any part of a System V segment known? */
+bool mapping_any_sysv(struct hmm_mm *mm);
 /*
  * Is part of the range System V shared memory? No event tells of its detaching. The question is
  * cheap in a space without such memory.

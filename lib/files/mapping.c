@@ -247,12 +247,17 @@ bool mapping_stands(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return stands;
 }
 
+bool mapping_any_sysv(struct hmm_mm *mm)
+{
+	return atomic_load(&mm->files->n_sysv);
+}
+
 bool mapping_has_sysv(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct file_table *t = mm->files;
 	bool found = false;
 
-	if (!atomic_load(&t->n_sysv))
+	if (!mapping_any_sysv(mm))
 		return false;
 	pthread_mutex_lock(&t->lock);
 	for (struct mapping *s = first(t, start, end); s && !found; s = next(t, s, start, end))

@@ -73,11 +73,9 @@ bool files_full(void)
  */
 static bool is_ours(int fd, uint64_t dev, uint64_t ino)
 {
-	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags >= 0 && flags & O_PATH && !fstat(fd, &st) && st.st_dev == dev &&
-	       st.st_ino == ino;
+	return flags >= 0 && flags & O_PATH && fd_look(fd, dev, ino) == 1;
 }
 
 void file_close(struct open_file *h)

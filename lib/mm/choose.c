@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLUG_IN "libhmm-watch.so.0"
+#define PLUG_IN "libhmm-watch.so"
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 

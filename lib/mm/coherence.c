@@ -151,16 +151,23 @@ static bool is_exact(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vm
 static void exact_cell(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_vma_kind kind,
 		       const struct row *row, struct hmm_coherence_cell *cell)
 {
+	/* No note tells of what userfaultfd tells of. */
+	const uint32_t noted =
+		row->guarantee == HMM_SYNCHRONOUS ? HMM_EXACT : (uint32_t)HMM_SYNCHRONOUS;
 	const bool waits =
 		mm_registers(mm) && is_mirrored(mm, kind) && row->guarantee == HMM_SYNCHRONOUS;
 
 	*cell = (struct hmm_coherence_cell){
-		HMM_EXACT, HMM_SYNCHRONOUS,
+		HMM_EXACT, noted,
 		mm->tried & 1U << op
 			? "in the kernel's log before it takes effect, and when it is over"
 			: "in the kernel's log before it takes effect, as a program is attached to "
 			  "its function; not tried here"
 	};
+	if (op == HMM_OP_FORK_RAW)
+		cell->why =
+			"in the kernel's log before the copy; memory that is mapped shared is not "
+			"copied, and its translations stand";
 	if (op == HMM_OP_FORK || (waits && op != HMM_OP_FORK_RAW))
 		*cell = (struct hmm_coherence_cell){ row->guarantee, row->noted, row->why };
 	if (waits && op == HMM_OP_FORK_RAW && mm->provider.event_fork)

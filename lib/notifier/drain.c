@@ -124,7 +124,7 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	struct log *log = mm->log;
 	const bool told = log_is_delivered(log);
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
-	const bool wake = told && !log_is_delivered(log);
+	const bool wake = log_give_back(log, false) && told && !log_is_delivered(log);
 
 	pthread_mutex_unlock(&log->lock);
 	if (__builtin_expect(atomic_load(&log->over) && !atomic_load(&mm->lost), 0))
@@ -142,13 +142,14 @@ bool log_drain(struct hmm_mm *mm)
 }
 
 /*
- * A thread that adds to a queue of which all is told wakes the pump. The pump looks at the queue
- * again after it has told what it took.
+ * The pump looks at the queue again after it has told what it took, so only a thread that adds to a
+ * queue of which all is told wakes it, and only where the kernel does not (log_give_back()).
  */
 bool log_look(struct hmm_mm *mm)
 {
 	pthread_mutex_lock(&mm->log->lock);
 	drain(mm);
+	log_give_back(mm->log, true);
 	pthread_mutex_unlock(&mm->log->lock);
 	if (atomic_load(&mm->log->over))
 		mm_lost_log(mm, atomic_load(&mm->log->over));

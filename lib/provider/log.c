@@ -165,6 +165,17 @@ static void copy(const struct log *log, uint64_t pos, struct watch_record *r)
 	memcpy(r, word, sizeof(word));
 }
 
+/* What is not understood is a change of everything. */
+static void make_sense(struct watch_record *r)
+{
+	if (r->start >= r->end) {
+		r->start = 0;
+		r->end = UINT64_MAX;
+	}
+	if (r->kind >= WATCH_KIND_NR)
+		r->kind = WATCH_CLEAR;
+}
+
 int log_take(struct log *log, struct watch_record *r)
 {
 	const uint64_t end = atomic_load_explicit(log->m.producer, memory_order_acquire);
@@ -188,8 +199,7 @@ int log_take(struct log *log, struct watch_record *r)
 		if (head < sizeof(*r))
 			return -EPROTO;
 		copy(log, pos + HEAD, r);
-		if (r->start >= r->end || r->kind >= WATCH_KIND_NR)
-			return -EPROTO;
+		make_sense(r);
 		count(&log->records, 1);
 		return 1;
 	}
@@ -199,7 +209,17 @@ int log_take(struct log *log, struct watch_record *r)
 void log_handled(struct log *log, bool trust)
 {
 	atomic_store_explicit(&log->pos, trust ? log->read : LOG_NOT_QUIET, memory_order_release);
+}
+
+bool log_give_back(struct log *log, bool all)
+{
+	const uint64_t kept =
+		log->read - atomic_load_explicit(log->m.consumer, memory_order_relaxed);
+
+	if (!all && log->fd.fd >= 0 && kept < log->m.bytes / 2)
+		return false;
 	atomic_store_explicit(log->m.consumer, log->read, memory_order_release);
+	return true;
 }
 
 /*

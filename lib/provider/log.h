@@ -160,11 +160,15 @@ void log_free(struct log *log);
  * log makes no sense.
  */
 int log_take(struct log *log, struct watch_record *r);
-/*
- * What was taken is handled: the kernel may write over it. trust: the log is quiet if it has not
- * grown.
- */
+/* What was taken is handled. trust: the log is quiet if it has not grown. */
 void log_handled(struct log *log, bool trust);
+/*
+ * The kernel may write over what was taken. While it may not the log's descriptor stays readable,
+ * and the pump, which the kernel has woken, does not sleep again. So a check that handles records
+ * leaves this to the pump, and needs no system call to wake it. all: the caller is the pump. True:
+ * it was done, as otherwise the log would be full soon, or there is no descriptor.
+ */
+bool log_give_back(struct log *log, bool all);
 /*
  * Has something been lost since the last call? If so everything has to be invalidated, and then
  * log_handled() called.

@@ -95,13 +95,14 @@ static int uffd_in_flight(const struct provider *p)
 {
 	struct uffdio_writeprotect wp = { .range = { 0, 0 }, .mode = 0 };
 	int err = ioctl(p->fd.fd, UFFDIO_WRITEPROTECT, &wp) ? errno : 0;
+	int ours;
 
 	if (__builtin_expect(err == EINVAL, 1) && provider_probes++ % PROBES_A_LOOK)
 		return 0;
 	if (err == EAGAIN)
 		return 1;
-	if (!ownfd_is_ours(&p->fd))
-		return -EBADF;
+	if ((ours = ownfd_look(&p->fd)) != 1)
+		return ours ? ours : -EBADF;
 	return err == EINVAL ? 0 : err ? -err : -EIO;
 }
 
@@ -157,13 +158,14 @@ static int uffd_is_watched(const struct provider *p, uint64_t start, uint64_t en
 				    .src = (uint64_t)(uintptr_t)p->blank,
 				    .len = end - start };
 	const int err = ioctl(p->fd.fd, UFFDIO_COPY, &copy) ? errno : 0;
+	int ours;
 
 	if (err == EEXIST || err == EFAULT || err == EINVAL)
 		return 1;
 	if (err == EAGAIN)
 		return -EAGAIN;
-	if (!ownfd_is_ours(&p->fd))
-		return -EBADF;
+	if ((ours = ownfd_look(&p->fd)) != 1)
+		return ours ? ours : -EBADF;
 	return err == ENOENT ? 0 : err ? -err : -EIO;
 }
 

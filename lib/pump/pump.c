@@ -30,6 +30,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/raw.h"
 #include "base/trace.h"
 
 #include <errno.h>
@@ -37,11 +38,15 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #define BATCH 32
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
+#define ALONE_MS 250
+/* how long the pump waits for the keeper, which needs 100 to 150 ms */
+#define STARVED_NS 500000000ULL
 
 static void move(struct hmm_mm *mm, const struct provider_event *e)
 {
@@ -89,8 +94,11 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		inv.event = HMM_EVENT_FORK;
 		break;
 	}
-	/* A discard's event comes before its beginning, all others after it. */
-	if (!mm->told_by_log || e->type == PROVIDER_REMOVE)
+	/*
+	 * A discard's event comes before its beginning. A fork is in the log only for memory that
+	 * it copies.
+	 */
+	if (!mm->told_by_log || e->type != PROVIDER_UNMAP)
 		notifiers_invalidate(mm, &inv);
 }
 
@@ -140,10 +148,13 @@ static int read_events(struct hmm_mm *mm, struct provider_event *events)
 	}
 	if (n == -EBADF)
 		mm_lost(mm);
+	else if (n < 0 && n != -ESRCH && n != -EMFILE && n != -ENFILE && n != -ENOMEM)
+		mm_shut_out(mm); /* the kernel has no other errors */
 	return n;
 }
 
-static void cycle(struct hmm_mm *mm)
+/* Returns a read's -errno, or 0. */
+static int cycle(struct hmm_mm *mm)
 {
 	struct provider_event events[BATCH];
 	uint64_t began;
@@ -187,6 +198,22 @@ static void cycle(struct hmm_mm *mm)
 	count(&mm->stats.pump_cycles, 1);
 	hmm_trace(cycle_end, mm, atomic_load(&mm->pump_seq), handled);
 	hmm_hook(HMM_POINT_RESUMED);
+	return n < 0 ? n : 0;
+}
+
+/*
+ * The event of a fork comes with a descriptor. If the program's limit does not allow one any more
+ * the keeper can read it, as it has a limit of its own. It does so while the pump stands still.
+ */
+static void leave_to_keeper(struct hmm_mm *mm)
+{
+	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
+	const struct timespec moment = { 0, 5000000 };
+	const uint64_t deadline = clock_ns() + STARVED_NS;
+
+	while (atomic_load(&mm->keeper) && !atomic_load(&mm->stopping) &&
+	       !deadline_passed(deadline) && poll(&p, 1, 0) > 0 && p.revents & POLLIN)
+		nanosleep(&moment, NULL);
 }
 
 /* The descriptors are lost: tells drivers that the space has ended, as hmm_mm_detach() does. */
@@ -202,12 +229,39 @@ static void release(struct hmm_mm *mm)
 
 static void take_kicks(struct hmm_mm *mm)
 {
+	const int ours = ownfd_look(&mm->kick[0]);
 	char buf[64];
 
-	if (!ownfd_is_ours(&mm->kick[0]))
+	if (!ours)
 		mm_lost(mm);
-	else if (read(mm->kick[0].fd, buf, sizeof(buf)) < 0)
-		return;
+	else if (ours < 0 ||
+		 (read(mm->kick[0].fd, buf, sizeof(buf)) < 0 && errno != EAGAIN && errno != EINTR))
+		mm_shut_out(mm);
+}
+
+/* A program that filters the system calls of all its threads may know ppoll() only. */
+static int wait_for(struct hmm_mm *mm, struct pollfd *p, int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+	const nfds_t fds = mm->log ? 3 : 2;
+	long n = poll(p, fds, ms);
+
+	if (n >= 0 || errno == EINTR || errno == EAGAIN || errno == ENOMEM)
+		return (int)n;
+	n = raw5(SYS_ppoll, (long)p, (long)fds, ms < 0 ? 0 : (long)&ts, 0, 0);
+	if (n < 0 && n != -EINTR && n != -EAGAIN && n != -ENOMEM)
+		mm_shut_out(mm);
+	return (int)n;
+}
+
+/*
+ * Without a keeper nobody may be able to wake the pump once the program has closed our descriptors.
+ */
+static int undisturbed_ms(struct hmm_mm *mm)
+{
+	const int ms = discards_wait_ms(mm);
+
+	return ms < 0 && !atomic_load(&mm->keeper) ? ALONE_MS : ms;
 }
 
 /*
@@ -232,7 +286,7 @@ static int wait_ms(struct hmm_mm *mm)
 	/* It is being written, or a thread is out: that is over in a moment. */
 	if (mm->log && !log_is_quiet(mm->log))
 		return LOG_WAIT_MS;
-	return discards_wait_ms(mm);
+	return undisturbed_ms(mm);
 }
 
 static void *pump_main(void *arg)
@@ -253,7 +307,7 @@ static void *pump_main(void *arg)
 	 */
 	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
 	       !mm_inherited(mm)) {
-		int n = poll(p, 3, wait_ms(mm));
+		int n = wait_for(mm, p, wait_ms(mm));
 
 		if (mm->log && n >= 0)
 			look_at_log(mm);
@@ -268,7 +322,9 @@ static void *pump_main(void *arg)
 		if (p[1].revents & POLLIN)
 			take_kicks(mm);
 		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm))
-			cycle(mm);
+			n = cycle(mm);
+		if (n == -EMFILE || n == -ENFILE)
+			leave_to_keeper(mm);
 	}
 	if (atomic_load(&mm->lost))
 		release(mm);
@@ -286,7 +342,10 @@ void pump_drain(struct hmm_mm *mm)
 	/* Nothing is registered where only a log tells of changes. */
 	if (!mm_registers(mm))
 		return;
-	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone; quiet++) {
+	/* If a filter of this thread's refuses the probe, what waits goes on at the close. */
+	mm_refused_forget();
+	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone && !mm_refused();
+	     quiet++) {
 		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
 			cycle(mm);
 			quiet = -1;
@@ -319,12 +378,14 @@ static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *
 	return err;
 }
 
+/* A pipe would raise SIGPIPE in a thread of the program that kicks when its end is closed. */
 static int open_kick(struct hmm_mm *mm)
 {
 	int fds[2];
 	int err;
 
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) &&
+	    pipe2(fds, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	err = ownfd_take(&mm->kick[0], fds[0]);
 	if (err)
@@ -382,6 +443,8 @@ int pump_start(struct hmm_mm *mm)
 
 void pump_stop(struct hmm_mm *mm)
 {
+	if (!ownfd_look(&mm->provider.fd))
+		mm_lost(mm);
 	stop(mm);
 	pthread_join(mm->pump, NULL);
 	pthread_join(mm->watchdog, NULL);

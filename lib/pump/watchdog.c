@@ -66,7 +66,7 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 	if (wait_engines(mm, t->last_seq, began)) {
 		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
 			wait_a_moment();
-		if (steal_read(mm, t))
+		if (ownfd_is_ours(&mm->provider.fd) && steal_read(mm, t))
 			count(&mm->stats.watchdog_reads, 1);
 	}
 	pump_kick(mm);
@@ -75,17 +75,27 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 /* A provider, or a log of a test, may have none. */
 static bool is_lost(const struct ownfd *own)
 {
-	return own->fd >= 0 && !ownfd_is_ours(own);
+	return own->fd >= 0 && !ownfd_look(own);
 }
 
 static void look_at_descriptors(struct hmm_mm *mm)
 {
-	if (atomic_load(&mm->lost))
-		return;
 	if (is_lost(&mm->provider.fd) || is_lost(&mm->kick[0]) || is_lost(&mm->kick[1]) ||
 	    is_lost(&mm->vmas.maps) || is_lost(&mm->pagemap.own) ||
 	    (mm->log && is_lost(&mm->log->links)))
 		mm_lost(mm);
+}
+
+/*
+ * Nobody reads events any more, so nobody may wait for that. The userfaultfd may be open still: the
+ * program has closed another descriptor, or has done so in a table of a thread's own, or filters
+ * what the pump needs.
+ */
+static void let_go(struct hmm_mm *mm)
+{
+	if (mm->provider.fd.fd >= 0)
+		close_ours(mm->provider.fd.fd);
+	pump_kick(mm);
 }
 
 void *watchdog_main(void *arg)
@@ -100,15 +110,26 @@ void *watchdog_main(void *arg)
 	futex_wake(&mm->watched);
 	opening_never_waits(true);
 	while (!atomic_load(&mm->stopping)) {
-		const bool due = steal_due(mm, t);
+		const bool due = !atomic_load(&mm->lost) && steal_due(mm, t);
 
-		if (due)
+		if (!atomic_load(&mm->lost))
+			look_at_descriptors(mm);
+		if (atomic_load(&mm->lost))
+			let_go(mm);
+		else if (due)
 			take_over(mm, t);
-		look_at_descriptors(mm);
 		keeper_look(mm);
 		futex_wait(&mm->stopping, 0,
 			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);
 	}
+	/*
+	 * The thread that detaches may have a table of descriptors of its own, or a filter that
+	 * kept it from waking the pump.
+	 */
+	if (atomic_load(&mm->lost))
+		let_go(mm);
+	else
+		pump_kick(mm);
 	opening_never_waits(false);
 	keeper_stop(mm);
 	return NULL;

@@ -133,14 +133,18 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 		return -EBUSY;
 	if (error == ENOMEM)
 		return lacks_memory(w, vma, start, end, write);
-	/* Anonymous memory that may be accessed never causes EINVAL. */
+	/*
+	 * Anonymous memory that may be accessed never causes EINVAL. If the error does not go a
+	 * seccomp filter answers.
+	 */
 	if (error == EINVAL && !vma->inode && !vma->dev_major && !vma->dev_minor)
-		return -EBUSY;
+		return w->unclear < 4 * STUBBORN ? -EBUSY : -EINVAL;
 	/* VM_PFNMAP cannot be populated for reading either. */
 	if (error == EINVAL && write && try_populate(w, vma, start, end, false) != EINVAL)
 		return -EBUSY;
+	/* The kernel knows no other error for a thread that goes on. */
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
-		return -EBUSY;
+		return ++w->unclear < STUBBORN ? -EBUSY : -error;
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);

@@ -98,8 +98,12 @@ static unsigned int checks_of(const struct hmm_range *range, unsigned int checks
 	return checks & HMM_CHECK_ALL;
 }
 
-/* Has nothing happened to the range, and is nothing in flight? */
-static bool quiet(const struct hmm_range *range, unsigned int checks)
+/*
+ * Has nothing happened to the range, and is nothing in flight? Part of its callers: a function that
+ * returns after a system call costs dearly.
+ */
+static inline __attribute__((always_inline)) bool quiet(const struct hmm_range *range,
+							unsigned int checks)
 {
 	struct hmm_interval_notifier *ni = range->notifier;
 
@@ -168,15 +172,34 @@ int range_check_until(const struct hmm_range *range, unsigned int checks, uint64
 	}
 }
 
+/* Memory that raises events, and no question but whether one was raised. No lock is needed. */
+static inline bool needs_no_check(const struct hmm_range *range, unsigned int checks)
+{
+	struct hmm_mm *mm = ni_mm(range->notifier);
+
+	return !(checks & HMM_CHECK_ALL) && !ni_kinds(range->notifier) && !mapping_any_sysv(mm) &&
+	       !mm_alive(mm);
+}
+
+static __attribute__((noinline)) int check_timeout(const struct hmm_range *range,
+						   unsigned int checks, uint64_t timeout_ns)
+{
+	HMM_NO_CANCEL;
+	/* Mostly it is known at once, and the clock need not be read. */
+	int err = range_check(range, checks);
+
+	return err == -ESTALE ? range_check_until(range, checks, deadline_after(timeout_ns)) : err;
+}
+
 int hmm_range_check_timeout(const struct hmm_range *range, unsigned int checks, uint64_t timeout_ns)
 {
 	DEBUG_CALL(NULL, DEBUG_BLOCKS);
-	HMM_NO_CANCEL;
-	int err = check_call(range, checks);
+	const int err = check_call(range, checks);
 
-	if (err)
+	if (__builtin_expect(err, 0))
 		return err;
-	/* Mostly it is known at once, and the clock need not be read. */
-	err = range_check(range, checks);
-	return err == -ESTALE ? range_check_until(range, checks, deadline_after(timeout_ns)) : err;
+	/* A cache of registrations asks for this at each use. */
+	if (__builtin_expect(needs_no_check(range, checks) && quiet(range, checks), 1))
+		return 0;
+	return check_timeout(range, checks, timeout_ns);
 }

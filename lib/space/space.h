@@ -295,6 +295,8 @@ void mm_put(struct hmm_mm *mm);
 void mm_lost(struct hmm_mm *mm);
 /* The log (provider/log.h) has ended: the same. -EPROTO: it makes no sense. */
 void mm_lost_log(struct hmm_mm *mm, int err);
+/* The same, as a filter of system calls keeps the pump from waiting and reading. */
+void mm_shut_out(struct hmm_mm *mm);
 /* What a call of ours answered: -EBADF says that it has, and becomes -ESRCH. */
 int mm_lost_by(struct hmm_mm *mm, int err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * calls: did this thread make a system call between calls_begin() and calls_end()? The kernel sends
- * a signal for each while it is told to (PR_SET_SYSCALL_USER_DISPATCH). The call is made after that.
+ * a signal for each while it is told to (PR_SET_SYSCALL_USER_DISPATCH), and then makes the call.
  */
 #ifndef TESTS_CALLS_H
 #define TESTS_CALLS_H

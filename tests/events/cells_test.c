@@ -43,6 +43,7 @@ struct cell {
 static unsigned int flags;
 static enum hmm_provider provider;
 static bool all_exact;
+static struct hmm_mm *mm; /* of the cell that is tested */
 
 /*
  * Pages that are held otherwise cannot be reclaimed or collapsed, and a filesystem with DAX waits
@@ -53,8 +54,7 @@ static bool holds_nothing(const struct cell *c)
 	return c->op == HMM_OP_RECLAIM || c->op == HMM_OP_COLLAPSE || c->kind == MEMORY_DAX;
 }
 
-static void make(struct held *h, struct hmm_mm *mm, const struct cell *c, struct memory *m,
-		 size_t offset)
+static void make(struct held *h, const struct cell *c, struct memory *m, size_t offset)
 {
 	uint64_t addr = (uint64_t)(m->p + offset);
 
@@ -68,8 +68,7 @@ static void make(struct held *h, struct hmm_mm *mm, const struct cell *c, struct
 		hold_release_page(h->range, 0);
 }
 
-static void tell(struct hmm_mm *mm, const struct operation *o, const struct memory *m,
-		 size_t offset)
+static void tell(const struct operation *o, const struct memory *m, size_t offset)
 {
 	uint64_t start = (uint64_t)(m->p + (offset & ~(m->page - 1)));
 
@@ -104,30 +103,46 @@ static void check_refused_by_kernel(const struct cell *c, struct memory *m)
 		fail_msg("%s: the table says there is no such thing, the kernel did it", c->name);
 }
 
+/*
+ * Asks without any check. False, and *call is its number: a system call was made. Before the keeper
+ * runs one question in 64 looks whether the program has closed the library's descriptors.
+ */
+static bool ask(const struct held *h, bool *valid, int *call)
+{
+	for (int i = 0; i < 2; i++) {
+		bool counted = calls_begin();
+
+		*valid = held_valid(h);
+		*call = calls_end();
+		if (!counted || *call < 0)
+			return true;
+	}
+	return false;
+}
+
 /* Loads alone tell, and the callback comes soon. */
 static void check_exact(const struct cell *c, const struct held *h)
 {
-	bool counted = calls_begin();
-	bool valid = held_valid(h);
-	int call = calls_end();
+	bool valid;
+	int call;
 
+	if (!ask(h, &valid, &call))
+		fail_msg("%s: the question made system call %d", c->name, call);
 	if (valid)
 		fail_msg("%s: the table says exact, and the translation is found valid", c->name);
-	if (counted && call >= 0)
-		fail_msg("%s: the question made system call %d", c->name, call);
-	assert_int_equal(hmm_mm_barrier(h->mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(mm, 5000000000ULL), 0);
 	assert_false(held_installed(h));
 }
 
 /* What is valid is so by loads alone, too. Somebody else's change makes it be asked again. */
 static bool valid_by_loads(const struct held *h)
 {
-	for (int i = 0; i < 1000; i++) {
-		bool counted = calls_begin();
-		bool valid = held_valid(h);
-		int call = calls_end();
+	bool valid;
+	int call;
 
-		assert_false(counted && call >= 0);
+	for (int i = 0; i < 1000; i++) {
+		if (!ask(h, &valid, &call))
+			fail_msg("the question made system call %d", call);
 		if (valid)
 			return true;
 		usleep(1000);
@@ -191,8 +206,7 @@ static const char *memory_map_patiently(struct memory *m, enum memory_kind kind)
 	return why;
 }
 
-static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_coherence_cell *said,
-		     bool noted)
+static void run_cell(const struct cell *c, const struct hmm_coherence_cell *said, bool noted)
 {
 	const struct operation *o = &operations[c->op];
 	size_t offset = hit_page(c), ignored = 0;
@@ -208,7 +222,7 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	if (why && c->kind == MEMORY_HUGETLB && geteuid())
 		skip();
 	assert_null(why);
-	make(&h, mm, c, &m, offset);
+	make(&h, c, &m, offset);
 	byte = holds_nothing(c) ? 0 : held_byte(&h);
 	before = !h.transient && held_valid_checked(&h);
 	if (said->guarantee == HMM_EXACT && !noted)
@@ -222,7 +236,7 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	}
 	assert_int_equal(ret, 0);
 	if (noted) {
-		tell(mm, o, &m, offset);
+		tell(o, &m, offset);
 		assert_false(held_installed(&h));
 		assert_false(held_valid(&h));
 	} else {
@@ -234,11 +248,18 @@ static void run_cell(const struct cell *c, struct hmm_mm *mm, const struct hmm_c
 	memory_unmap(&m);
 }
 
+/* With a log nothing needs to be told, and nothing is lost if it is. */
+static bool may_tell(const struct cell *c, const struct hmm_coherence_cell *said)
+{
+	if (said->guarantee == HMM_EXACT && operations[c->op].note < 0)
+		return false;
+	return said->noted == HMM_SYNCHRONOUS && said->guarantee != HMM_SYNCHRONOUS;
+}
+
 static void cell(void **state)
 {
 	const struct cell *c = *state;
 	struct hmm_coherence_cell said;
-	struct hmm_mm *mm;
 	struct memory m;
 	const char *why = memory_map(&m, c->kind);
 	int ret;
@@ -248,7 +269,8 @@ static void cell(void **state)
 		skip();
 	}
 	mm = held_attach_by(provider, flags, &ret);
-	assert_non_null(mm);
+	if (!mm)
+		fail_msg("attach: %s", strerror(-ret));
 	assert_int_equal(hmm_coherence(mm, c->op, memory_vma_kind(c->kind), &said), 0);
 	assert_non_null(said.why);
 	if (all_exact && said.guarantee != HMM_EXACT && said.guarantee != HMM_NOT_APPLICABLE &&
@@ -260,11 +282,18 @@ static void cell(void **state)
 		memory_unmap(&m);
 	} else {
 		memory_unmap(&m);
-		run_cell(c, mm, &said, false);
-		if (said.noted == HMM_SYNCHRONOUS && said.guarantee != HMM_SYNCHRONOUS)
-			run_cell(c, mm, &said, true);
+		run_cell(c, &said, false);
+		if (may_tell(c, &said))
+			run_cell(c, &said, true);
 	}
+}
+
+/* Also of a cell that failed: a space has one log. */
+static int detach(void **state)
+{
 	hmm_mm_detach(mm);
+	mm = NULL;
+	return 0;
 }
 
 /* Rows that need another memory, another process or another way to look have tests of their own. */
@@ -353,7 +382,6 @@ int main(int argc, char **argv)
 {
 	static struct cell cells[HMM_OP_NR * MEMORY_NR];
 	static struct CMUnitTest tests[HMM_OP_NR * MEMORY_NR];
-	struct hmm_mm *mm;
 	size_t n = 0;
 	int op, kind, ret;
 
@@ -363,7 +391,7 @@ int main(int argc, char **argv)
 		print_message("no such provider here: %s\n", strerror(-ret));
 		return 77;
 	}
-	hmm_mm_detach(mm);
+	detach(NULL);
 	huge_pages_get();
 	for (op = 0; op < HMM_OP_NR; op++) {
 		for (kind = 0; kind < MEMORY_NR; kind++) {
@@ -375,7 +403,7 @@ int main(int argc, char **argv)
 			c->kind = (enum memory_kind)kind;
 			snprintf(c->name, sizeof(c->name), "%s on %s", hmm_operation_name(c->op),
 				 memory_name(c->kind));
-			tests[n] = (struct CMUnitTest){ c->name, cell, NULL, NULL, c };
+			tests[n] = (struct CMUnitTest){ c->name, cell, NULL, detach, c };
 			n++;
 		}
 	}

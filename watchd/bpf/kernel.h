@@ -119,6 +119,10 @@ struct clear_refs_private {
 	enum clear_refs_types type;
 };
 
+struct ctl_table {
+	const char *procname;
+};
+
 enum mmu_notifier_event {
 	MMU_NOTIFY_UNMAP,
 };

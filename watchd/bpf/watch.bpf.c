@@ -769,6 +769,33 @@ int watch_command(struct watch_command *command)
 }
 
 /*
+ * The administrator may switch off ftrace (sysctl kernel.ftrace_enabled), by which the programs are
+ * called, without a word to anybody. The kernel reads the new value by this function first.
+ */
+SEC("fentry/proc_dointvec")
+int switched_off(__u64 *c)
+{
+	static const char wanted[] = "ftrace_enabled";
+	struct ctl_table *table = (void *)c[0];
+	char name[sizeof(wanted)] = { 0 };
+	struct watch_global *g;
+	__u32 i;
+
+	if (!(__s32)c[1])
+		return 0;
+	bpf_core_read_str(name, sizeof(name), table->procname);
+	for (i = 0; i < sizeof(wanted); i++)
+		if (name[i] != wanted[i])
+			return 0;
+	g = the_global();
+	if (g) {
+		*(volatile __u64 *)&g->detached = 1;
+		add(&g->word, WATCH_ON);
+	}
+	return 0;
+}
+
+/*
  * Runs with interrupts off, so that nothing makes the kernel skip it. A thread inside a program may
  * not migrate: the kernel forbids it before it marks the program as running on this processor, and
  * allows it after it took the mark away.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * watch-miss [--ignore-word] [SECONDS]: threads unmap without end while others check whether the
- * log told them. Under preempt=full the kernel skips programs: misses is above 0, and stale must be 0.
+ * log told them. Under preempt=full the kernel skips programs: misses is above 0, and stale must
+ * be 0.
  * With --ignore-word the readers do not look at the global word, and stale must be above 0.
  *
  * A check is stale if it finds that nothing was told of an address since a mark was taken, although

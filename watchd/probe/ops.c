@@ -863,7 +863,8 @@ int main(int argc, char **argv)
 			if (ops[i].kinds & (1U << k))
 				try_one(&ops[i], k);
 	}
-	printf("trouble %llu %llu, dropped %llu\n", (unsigned long long)own.space->trouble,
-	       (unsigned long long)own.global->word, (unsigned long long)own.space->dropped);
+	printf("trouble %llu %llu, dropped %llu, detached %llu\n",
+	       (unsigned long long)own.space->trouble, (unsigned long long)own.global->word,
+	       (unsigned long long)own.space->dropped, (unsigned long long)own.global->detached);
 	return failed;
 }

@@ -32,6 +32,9 @@ static char *mutations(void)
 	      f);
 	for (i = 0; (name = hmm_mutation_name(i, &what)); i++)
 		fprintf(f, "  %-24s %s\n", name, what);
+	fputs("Mutations of what reads the kernel's log (--provider bpf, both):\n", f);
+	for (i = 0; (name = hmm_mutation_log_name(i, &what)); i++)
+		fprintf(f, "  %-24s %s\n", name, what);
 	return fclose(f) ? NULL : text;
 }
 

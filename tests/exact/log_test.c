@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * A process with a log of its changes: files, discards, a log that is full, and what programs do
+ * without thinking of us: fork, vfork, exec, closefrom.
+ *
+ * usage: log_test bpf|both
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <hmm/hmm.h>
+
+#define RW (PROT_READ | PROT_WRITE)
+#define PAGES 4
+#define BYTES (PAGES * HMM_PAGE_SIZE)
+#define WAIT_NS 5000000000ULL
+/* punched holes; each is a record of the beginning and one of the end, more than a log holds */
+#define BURST 20000
+#define PATIENCE_MS 20000
+
+static enum hmm_provider provider;
+static const char *self;
+
+struct place {
+	struct hmm_mm *mm;
+	char *p;
+	int fd;
+	struct hmm_range range;
+	uint64_t pfn;
+};
+
+static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
+			 void *priv)
+{
+	return 0;
+}
+
+static const struct hmm_interval_notifier_ops ops = { sizeof(ops), on_invalidate, NULL };
+
+static int attach(struct hmm_mm **mm)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+
+	options.provider = provider;
+	return hmm_mm_attach(&options, mm);
+}
+
+static struct hmm_mm *attached(void)
+{
+	struct hmm_mm *mm;
+
+	assert_int_equal(attach(&mm), 0);
+	return mm;
+}
+
+static struct hmm_mm_info info_of(struct hmm_mm *mm)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	return info;
+}
+
+static void pause_ms(long ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static int fault(struct place *o)
+{
+	struct hmm_interval_notifier *ni = o->range.notifier;
+	int ret;
+
+	do {
+		o->pfn = 0;
+		o->range = (struct hmm_range){
+			.size = sizeof(o->range),
+			.notifier = ni,
+			.start = (uint64_t)(uintptr_t)o->p,
+			.end = (uint64_t)(uintptr_t)o->p + HMM_PAGE_SIZE,
+			.hmm_pfns = &o->pfn,
+			.default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
+		};
+		ret = hmm_range_fault(&o->range, WAIT_NS);
+	} while (!ret && hmm_interval_read_retry(ni, o->range.notifier_seq));
+	return ret;
+}
+
+static bool stale(const struct place *o)
+{
+	return hmm_interval_stale(o->range.notifier, o->range.notifier_seq);
+}
+
+/* Another change of the program may be on its way; then it is asked again. */
+static bool stands(const struct place *o)
+{
+	for (int i = 0; i < 1000; i++) {
+		if (!stale(o))
+			return true;
+		pause_ms(1);
+	}
+	return false;
+}
+
+/* fd -1: anonymous memory. 0: the page is faulted, and stands. Children assert nothing. */
+static int place_try(struct place *o, struct hmm_mm *mm, int fd)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	int ret;
+
+	memset(o, 0, sizeof(*o));
+	o->mm = mm;
+	o->fd = fd;
+	o->p = mmap(NULL, BYTES, RW, flags, fd, 0);
+	if (o->p == MAP_FAILED)
+		return -errno;
+	memset(o->p, 1, BYTES);
+	ret = hmm_interval_notifier_insert(mm, (uint64_t)(uintptr_t)o->p, BYTES, &ops, NULL,
+					   &o->range.notifier);
+	if (!ret)
+		ret = fault(o);
+	if (!ret && (o->pfn & HMM_PFN_TRANSIENT || !stands(o)))
+		ret = -ESTALE;
+	return ret;
+}
+
+static void place_open(struct place *o, struct hmm_mm *mm, int fd)
+{
+	assert_int_equal(place_try(o, mm, fd), 0);
+}
+
+static void place_close(struct place *o)
+{
+	hmm_interval_notifier_remove(o->range.notifier);
+	munmap(o->p, BYTES);
+	if (o->fd >= 0)
+		close(o->fd);
+}
+
+static int file(void)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd = open(dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, BYTES), 0);
+	return fd;
+}
+
+/* The child ends with status 0. */
+static void assert_child(pid_t pid)
+{
+	int status;
+
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* How many descriptors have that text in what they are. */
+static unsigned int descriptors(const char *text)
+{
+	DIR *d = opendir("/proc/self/fd");
+	const struct dirent *e;
+	unsigned int n = 0;
+	char to[64];
+
+	while (d && (e = readdir(d))) {
+		ssize_t len = readlinkat(dirfd(d), e->d_name, to, sizeof(to) - 1);
+
+		if (len < 0)
+			continue;
+		to[len] = 0;
+		n += strstr(to, text) != NULL;
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* ---- what a log gives ------------------------------------------------------------------------ */
+
+static void test_no_userfaultfd_is_opened(void **state)
+{
+	struct hmm_mm *mm;
+	unsigned int n;
+
+	if (provider != HMM_PROVIDER_BPF)
+		skip();
+	mm = attached();
+	n = descriptors("userfaultfd");
+	hmm_mm_detach(mm);
+	assert_int_equal(n, 0);
+}
+
+/* Files are mirrored and cached on every kernel. Another process changes them. */
+static void test_a_file_is_cached_and_its_truncation_seen(void **state)
+{
+	struct hmm_mm *mm = attached();
+	struct place o;
+	pid_t pid;
+
+	place_open(&o, mm, file());
+	pid = fork();
+	if (!pid)
+		_exit(ftruncate(o.fd, 0) || ftruncate(o.fd, BYTES));
+	assert_child(pid);
+	assert_true(stale(&o));
+	assert_int_equal(fault(&o), 0);
+	assert_false(o.pfn & HMM_PFN_TRANSIENT);
+	assert_true(stands(&o));
+	place_close(&o);
+	hmm_mm_detach(mm);
+}
+
+static _Atomic bool spinning;
+
+static void *spin(void *arg)
+{
+	while (atomic_load(&spinning))
+		;
+	return NULL;
+}
+
+/* Nothing has to be proven of threads that compute without a system call. */
+static void test_a_discard_has_an_end(void **state)
+{
+	struct hmm_mm_stats stats = { .size = sizeof(stats) };
+	struct hmm_mm *mm = attached();
+	pthread_t thread;
+	struct place o;
+
+	atomic_store(&spinning, true);
+	assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
+	place_open(&o, mm, -1);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(madvise(o.p, BYTES, MADV_DONTNEED), 0);
+		assert_true(stale(&o));
+		assert_int_equal(fault(&o), 0);
+		assert_false(o.pfn & HMM_PFN_TRANSIENT);
+		assert_true(stands(&o));
+	}
+	atomic_store(&spinning, false);
+	pthread_join(thread, NULL);
+	assert_int_equal(hmm_mm_get_stats(mm, &stats), 0);
+	if (provider == HMM_PROVIDER_BPF)
+		assert_int_equal(stats.discards_pending, 0);
+	place_close(&o);
+	hmm_mm_detach(mm);
+}
+
+/* ---- a full log ------------------------------------------------------------------------------ */
+
+static int burst(int fd, pid_t parent)
+{
+	int ret = kill(parent, SIGSTOP);
+
+	for (int i = 0; i < BURST; i++)
+		ret |= fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 (off_t)HMM_PAGE_SIZE, (off_t)HMM_PAGE_SIZE);
+	return ret | kill(parent, SIGCONT);
+}
+
+/*
+ * Another process makes more changes than the log holds, while we are stopped. Then everything is
+ * invalid, also memory that nobody has changed; and after that all goes on.
+ */
+static void test_a_full_log_invalidates_everything(void **state)
+{
+	struct hmm_mm *mm = attached();
+	struct place victim, bystander;
+	uint64_t resets;
+	pid_t pid;
+
+	place_open(&victim, mm, file());
+	place_open(&bystander, mm, -1);
+	resets = info_of(mm).log_resets;
+	pid = fork();
+	if (!pid)
+		_exit(burst(victim.fd, getppid()) != 0);
+	assert_child(pid);
+	assert_true(stale(&victim));
+	for (int i = 0; i < PATIENCE_MS && info_of(mm).log_resets == resets; i++)
+		pause_ms(1);
+	assert_true(info_of(mm).log_resets > resets);
+	assert_true(stale(&bystander));
+	assert_int_equal(fault(&bystander), 0);
+	assert_false(bystander.pfn & HMM_PFN_TRANSIENT);
+	assert_true(stands(&bystander));
+	/* The news still comes. */
+	assert_int_equal(madvise(bystander.p, BYTES, MADV_DONTNEED), 0);
+	assert_true(stale(&bystander));
+	place_close(&bystander);
+	place_close(&victim);
+	hmm_mm_detach(mm);
+}
+
+/* ---- fork, vfork, exec, closefrom ------------------------------------------------------------ */
+
+static unsigned int logs_mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	unsigned int n = 0;
+
+	if (!f)
+		return ~0U;
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "bpf-map") != NULL;
+	fclose(f);
+	return n;
+}
+
+/* A child has no log, is refused, and attaches anew. The parent's memory became read-only. */
+static void test_fork(void **state)
+{
+	struct hmm_mm *mm = attached(), *anew;
+	struct place o;
+	pid_t pid;
+
+	place_open(&o, mm, -1);
+	assert_true(logs_mapped() > 0);
+	pid = fork();
+	if (!pid) {
+		if (logs_mapped())
+			_exit(1);
+		if (hmm_mm_barrier(mm, 1) != -ESRCH || !stale(&o))
+			_exit(2);
+		hmm_mm_detach(mm);
+		if (attach(&anew) || place_try(&o, anew, -1))
+			_exit(3);
+		munmap(o.p, BYTES);
+		_exit(stale(&o) ? 0 : 4);
+	}
+	assert_true(stale(&o));
+	assert_child(pid);
+	assert_int_equal(fault(&o), 0);
+	assert_true(stands(&o));
+	place_close(&o);
+	hmm_mm_detach(mm);
+}
+
+/* The child shares the address space, and its end is not that of the space. */
+static void test_vfork(void **state)
+{
+	struct hmm_mm *mm = attached();
+	struct place o;
+	pid_t pid;
+
+	place_open(&o, mm, -1);
+	pid = vfork();
+	if (!pid) {
+		execl("/proc/self/exe", self, "--nothing", (char *)NULL);
+		_exit(1);
+	}
+	assert_child(pid);
+	assert_int_equal(fault(&o), 0);
+	assert_true(stands(&o));
+	assert_int_equal(madvise(o.p, BYTES, MADV_DONTNEED), 0);
+	assert_true(stale(&o));
+	place_close(&o);
+	hmm_mm_detach(mm);
+}
+
+/* What exec starts has nothing of the log, and attaches like any other program. */
+static int after_exec(void)
+{
+	struct hmm_mm *mm;
+
+	if (descriptors("bpf"))
+		return 1;
+	if (logs_mapped())
+		return 2;
+	if (attach(&mm))
+		return 3;
+	hmm_mm_detach(mm);
+	return 0;
+}
+
+static void test_exec(void **state)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct hmm_mm *mm;
+
+		if (attach(&mm))
+			_exit(10);
+		execl("/proc/self/exe", self, provider == HMM_PROVIDER_BPF ? "bpf" : "both",
+		      "--after-exec", (char *)NULL);
+		_exit(11);
+	}
+	assert_child(pid);
+}
+
+/* The log goes with the descriptors, and nothing is valid any more. */
+static void test_closefrom(void **state)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct hmm_mm *mm;
+		struct place o;
+		int null;
+
+		if (attach(&mm) || place_try(&o, mm, -1))
+			_exit(10);
+		/* The library prints a line. */
+		null = open("/dev/null", O_RDWR);
+		dup2(null, 2);
+		if (syscall(SYS_close_range, 3, ~0U, 0))
+			_exit(0);
+		for (int i = 0; i < PATIENCE_MS && hmm_mm_barrier(mm, 1) != -ESRCH; i++)
+			pause_ms(1);
+		munmap(o.p, BYTES);
+		if (!stale(&o))
+			_exit(1);
+		if (hmm_mm_barrier(mm, 1) != -ESRCH)
+			_exit(2);
+		hmm_mm_detach(mm);
+		_exit(0);
+	}
+	assert_child(pid);
+}
+
+static void test_attach_again_and_again(void **state)
+{
+	unsigned int before = 0;
+	struct place o;
+
+	for (int i = 0; i < 4; i++) {
+		struct hmm_mm *mm = attached();
+
+		place_open(&o, mm, -1);
+		munmap(o.p, BYTES);
+		assert_true(stale(&o));
+		place_close(&o);
+		hmm_mm_detach(mm);
+		if (!i)
+			before = descriptors("");
+	}
+	assert_int_equal(descriptors(""), before);
+	assert_int_equal(logs_mapped(), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_userfaultfd_is_opened),
+		cmocka_unit_test(test_a_file_is_cached_and_its_truncation_seen),
+		cmocka_unit_test(test_a_discard_has_an_end),
+		cmocka_unit_test(test_a_full_log_invalidates_everything),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_vfork),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_closefrom),
+		cmocka_unit_test(test_attach_again_and_again),
+	};
+	struct hmm_mm *mm;
+	int ret;
+
+	self = argv[0];
+	if (argc > 1 && !strcmp(argv[1], "--nothing"))
+		return 0;
+	provider = argc > 1 && !strcmp(argv[1], "bpf") ? HMM_PROVIDER_BPF : HMM_PROVIDER_BOTH;
+	if (argc > 2)
+		return after_exec();
+	ret = attach(&mm);
+	if (ret) {
+		printf("no such provider here: %s\n", strerror(-ret));
+		return 77;
+	}
+	hmm_mm_detach(mm);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
