@@ -117,8 +117,9 @@ struct hmm_mm_options {
  * has no userfaultfd, or a seccomp profile denies it that way; -EOPNOTSUPP the kernel lacks an
  * event or a feature that soundness needs, there is no /proc, @pid is another process, or a log was
  * asked for (@provider, LIBHMM_PROVIDER) and cannot be had; -EINVAL a bad option, LIBHMM_PROVIDER
- * names no provider, an unknown flag, @uffd is no userfaultfd or lacks an event, or @maps_fd or
- * @pagemap_fd does not show this process; -E2BIG an option that this library does not know;
+ * names no provider, an unknown flag, @uffd is no userfaultfd, or another process's, or lacks an
+ * event, or @maps_fd or @pagemap_fd does not show this process; -E2BIG an option that this library
+ * does not know;
  * -EACCES /proc/self is not this process's to read, as after setuid(2): make the process dumpable
  * again (prctl(2) PR_SET_DUMPABLE), or attach before, or pass @maps_fd and @pagemap_fd; -EAGAIN no
  * thread can be

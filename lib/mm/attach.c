@@ -179,6 +179,26 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 	return 0;
 }
 
+/*
+ * A userfaultfd that was handed in may be another process's: then it would be that one's memory
+ * that is registered, and nobody would read its events. A page of our own tells.
+ */
+static bool is_of_this_process(struct hmm_mm *mm)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const uint64_t start = (uint64_t)(uintptr_t)mm->token;
+	const struct provider_ops *ops = mm->provider.ops;
+	bool ours;
+
+	if (mm->options.uffd < 0 || !mm->pagemap.scan)
+		return true;
+	if (ops->watch(&mm->provider, start, start + page))
+		return false;
+	ours = pagemap_is_registered(&mm->pagemap, start) != 0;
+	ops->unwatch(&mm->provider, start, start + page);
+	return ours;
+}
+
 /* Begins with the lowest layer, and undoes in reverse order. */
 static int bring_up(struct hmm_mm *mm)
 {
@@ -196,7 +216,7 @@ static int bring_up(struct hmm_mm *mm)
 	err = fork_attach(mm);
 	if (err)
 		goto no_fork;
-	err = pump_start(mm);
+	err = is_of_this_process(mm) ? pump_start(mm) : -EINVAL;
 	if (err)
 		goto no_fork;
 	err = fork_watch(mm);

@@ -2,6 +2,8 @@
 /* After a space is detached nothing is valid and nothing is left; meanwhile nothing hangs. */
 #include "common/space.h"
 
+#include "kernel/abi/uffd.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <fcntl.h>
@@ -9,6 +11,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +193,59 @@ static void descriptors_that_show_something_else_are_refused(void **state)
 	close(maps);
 }
 
+/* A child makes a userfaultfd and passes it on. Returns the child. */
+static pid_t get_uffd_of_child(int *fd)
+{
+	char space[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = space,
+			      .msg_controllen = sizeof(space) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int pair[2];
+	pid_t pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pid = fork();
+	if (!pid) {
+		int uffd = (int)syscall(SYS_userfaultfd, O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+		*c = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(c), &uffd, sizeof(uffd));
+		alarm(30); /* if the test fails it must not stay */
+		sendmsg(pair[1], &msg, 0);
+		pause();
+	}
+	assert_int_equal(recvmsg(pair[0], &msg, 0), 1);
+	memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(*fd));
+	close(pair[0]);
+	close(pair[1]);
+	return pid;
+}
+
+static void a_userfaultfd_of_another_process_is_refused(void **state)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	struct hmm_mm *mm;
+	pid_t pid;
+
+	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
+	assert_int_equal(hmm_mm_get_info(mm, &info), 0);
+	hmm_mm_detach(mm);
+	if (!info.pagemap_scan || !info.wp_async)
+		skip(); /* nothing tells whose memory is registered */
+	pid = get_uffd_of_child(&options.uffd);
+	assert_true(options.uffd >= 0);
+	assert_int_equal(hmm_mm_attach(&options, &mm), -EINVAL);
+	assert_true(fcntl(options.uffd, F_GETFD) >= 0); /* it stays the caller's */
+	close(options.uffd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +254,7 @@ int main(void)
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
 		cmocka_unit_test(a_log_is_had_or_missed),
 		cmocka_unit_test(descriptors_that_show_something_else_are_refused),
+		cmocka_unit_test(a_userfaultfd_of_another_process_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
