@@ -3,7 +3,7 @@
  * A process with a log of its changes: files, discards, a log that is full, and what programs do
  * without thinking of us: fork, vfork, exec, closefrom.
  *
- * usage: log_test bpf|both
+ * usage: log_test bpf|both [--break NAME]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <hmm/hmm.h>
+#include "../../lib/base/mutation.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 4
@@ -484,7 +485,9 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "--nothing"))
 		return 0;
 	provider = argc > 1 && !strcmp(argv[1], "bpf") ? HMM_PROVIDER_BPF : HMM_PROVIDER_BOTH;
-	if (argc > 2)
+	if (argc > 3 && hmm_mutation_set(argv[3]))
+		return 2;
+	if (argc == 3)
 		return after_exec();
 	ret = attach(&mm);
 	if (ret) {

@@ -456,7 +456,7 @@ static int open_log(unsigned int flags)
 		return ret;
 	n_sites = watch_sites(loader, &sites);
 	ret = watch_open(loader, getpid(), LOG_BYTES, &fds, &space);
-	return ret ?: log_map(&ring, (const int[]){ fds.log, fds.space, fds.global }, LOG_BYTES);
+	return ret ?: map_log(&ring, (const int[]){ fds.log, fds.space, fds.global }, LOG_BYTES);
 }
 
 int main(int argc, char **argv)

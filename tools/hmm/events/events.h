@@ -25,7 +25,7 @@ struct event_log {
 };
 
 /* 0 or -errno. */
-int log_map(struct event_log *log, const int *fds, uint64_t bytes);
+int map_log(struct event_log *log, const int *fds, uint64_t bytes);
 void log_unmap(struct event_log *log);
 /* Takes the next record. False: there is none that is complete. */
 bool log_next(struct event_log *log, struct watch_record *record);

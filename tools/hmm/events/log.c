@@ -36,7 +36,7 @@ static void *map(int fd, size_t bytes, int protection, off_t at)
 	return mmap(NULL, bytes, protection, MAP_SHARED, fd, at);
 }
 
-int log_map(struct event_log *log, const int *fds, uint64_t bytes)
+int map_log(struct event_log *log, const int *fds, uint64_t bytes)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	void *consumer, *producer, *space, *global;

@@ -134,7 +134,7 @@ static int take(struct watch *w, const struct events_hello *hello, const int *fd
 	memset(s, 0, sizeof(*s));
 	memset(s->fds, -1, sizeof(s->fds));
 	s->sites = calloc(hello->n_sites + 1, sizeof(*s->sites));
-	err = s->sites ? log_map(&s->log, fds, hello->log_bytes) : -ENOMEM;
+	err = s->sites ? map_log(&s->log, fds, hello->log_bytes) : -ENOMEM;
 	if (err) {
 		free(s->sites);
 		return err;

@@ -116,11 +116,11 @@ static struct slot *nth_slot(struct torture *t, unsigned int op, enum window w, 
  * In so many rounds each operation comes to all its windows. Already in the first round all windows
  * have some operation, except for the announced discard: that takes longest on a busy machine.
  */
-static enum window window_in_round(unsigned int op, unsigned int round)
+static enum window window_in_round(const struct torture *t, unsigned int op, unsigned int round)
 {
 	switch (ops_table[op].effect) {
 	case EFFECT_SILENT:
-		return WINDOW_CHANGED;
+		return t->log ? (op + round) % WINDOW_NR : WINDOW_CHANGED;
 	case EFFECT_ANNOUNCED:
 		/* from WINDOW_CHANGED, which these do not have, to WINDOW_ANNOUNCED */
 		return round;
@@ -131,13 +131,13 @@ static enum window window_in_round(unsigned int op, unsigned int round)
 
 static void drill_one(struct torture *t, struct rng *rng, unsigned int op, unsigned int round)
 {
-	enum window w = window_in_round(op, round);
+	enum window w = window_in_round(t, op, round);
 	unsigned int n = round, try;
 
-	if (!nth_slot(t, op, w, 0))
+	if (!nth_slot(t, op, w, 0) || atomic_load(&t->op_unsupported[op]))
 		return;
 	if (!nth_slot(t, op, w, n)) {
-		if (ops_table[op].effect == EFFECT_SILENT)
+		if (ops_table[op].effect == EFFECT_SILENT && !t->log)
 			return; /* it was done on all slots already */
 		n = 0;
 	}
@@ -148,7 +148,7 @@ static void drill_one(struct torture *t, struct rng *rng, unsigned int op, unsig
 			slot = nth_slot(t, op, w, n = 0);
 		beat(t, USERS, ops_table[op].name);
 		if (force(t, rng, 0, slot, op, w, !round && w == WINDOW_READ) ||
-		    atomic_load(&t->stop) || findings_all())
+		    atomic_load(&t->op_unsupported[op]) || atomic_load(&t->stop) || findings_all())
 			return;
 	}
 }
