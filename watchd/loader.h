@@ -87,7 +87,7 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * (pagemap), and does not conclude from a touch that a page is still there.
  *
  * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
- * as there is room for; -EBUSY: it is watched already, and a loader has one log a space;
+ * as there is room for; -EBUSY: it has as many logs as a space may have (WATCH_LOGS);
  * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
 WATCH_EXPORT int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes,

@@ -7,6 +7,8 @@
 
 /* Address spaces that can be watched at a time. */
 #define WATCH_SPACES 1024
+/* Logs that a space may have, each for a space that its process attaches. */
+#define WATCH_LOGS 4
 /* Threads that may be switched out inside a program at a time; more make everything invalid. */
 #define WATCH_SWITCHED_OUT 16384
 /* A kernel address is hashed to one of these counters before it is looked up. */

@@ -5,7 +5,7 @@
  *
  * What a program costs in a process that nobody watches is a load of its mm and one of `filter`.
  *
- * A slot is what a watched space has: a log, a page, and in `owners` the mm that it stands for. The
+ * A slot is what a watched space has: a log, a page, and in `owners` the key that it stands for. The
  * kernel may give the memory of a table's element to another key while a program still reads it,
  * so a program believes a slot only if its owner is the mm that it looked up. The loader gives a
  * slot to another space only after all programs that may have read its old owner have ended.
@@ -38,7 +38,10 @@ struct watch_state state SEC(".data.state");
 /* How many watched spaces are hashed to each place. */
 static __u32 filter[1 << WATCH_FILTER_BITS];
 
-/* mm -> slot, and above it the number of the process */
+/*
+ * mm -> slot, and above it the number of the process. A space may have several logs: the others are
+ * at the addresses behind that of its mm.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * WATCH_SPACES);
@@ -179,31 +182,43 @@ static __always_inline void write_record(__u32 slot, struct watch_space *space, 
 	add(&space->records, 1);
 }
 
-/* what: the kind, and above it the site */
-static __noinline int tell(struct mm_struct *mm, __u64 start, __u64 end, __u32 what, __u32 flags)
+/* The same in one of the logs of a space. */
+static __always_inline void tell_log(__u64 key, __u64 value, __u64 start, __u64 end, __u32 what,
+				     __u32 flags)
 {
-	__u64 key = (__u64)mm, *entry, *owner, value;
+	__u32 slot = (__u32)value;
+	__u64 *owner = bpf_map_lookup_elem(&owners, &slot);
 	struct watch_space *space;
 	struct task_struct *task;
-	__u32 slot;
 
-	entry = bpf_map_lookup_elem(&spaces, &key);
-	if (!entry)
-		return 0;
-	value = *(volatile __u64 *)entry;
-	slot = (__u32)value;
-	owner = bpf_map_lookup_elem(&owners, &slot);
 	if (!owner || *(volatile __u64 *)owner != key)
-		return 0;
+		return;
 	space = page_of(slot);
 	if (!space)
-		return 0;
+		return;
 	task = (struct task_struct *)bpf_get_current_task_btf();
 	if (task->flags & PF_KTHREAD)
 		flags |= WATCH_KERNEL | WATCH_FOREIGN;
 	else if (task->tgid != (__s32)(value >> ENTRY_BITS))
 		flags |= WATCH_FOREIGN;
 	write_record(slot, space, start, end, what, flags);
+}
+
+/* what: the kind, and above it the site */
+static __noinline int tell(struct mm_struct *mm, __u64 start, __u64 end, __u32 what, __u32 flags)
+{
+	/* No more logs than these are hashed to the place, so mostly one look-up is enough. */
+	__u32 left = filter[hashed(mm) & ((1 << WATCH_FILTER_BITS) - 1)], i;
+	__u64 key, *entry;
+
+	for (i = 0; i < WATCH_LOGS && left; i++) {
+		key = (__u64)mm + i;
+		entry = bpf_map_lookup_elem(&spaces, &key);
+		if (!entry)
+			continue;
+		left--;
+		tell_log(key, *(volatile __u64 *)entry, start, end, what, flags);
+	}
 	return 0;
 }
 
@@ -669,19 +684,22 @@ SEC("fentry/exit_mmap")
 int space_ends(__u64 *c)
 {
 	struct mm_struct *mm = (void *)c[0];
-	__u32 place = hashed(mm), slot;
-	__u64 key = (__u64)mm, *entry, none = 0;
+	__u32 place = hashed(mm), slot, i;
+	__u64 key, *entry, none = 0;
 
 	if (!filter[place & ((1 << WATCH_FILTER_BITS) - 1)])
 		return 0;
-	entry = bpf_map_lookup_elem(&spaces, &key);
-	if (!entry)
-		return 0;
-	slot = (__u32) * (volatile __u64 *)entry;
-	if (!forget(key, place))
-		return 0;
-	end_space(slot);
-	bpf_map_update_elem(&owners, &slot, &none, BPF_ANY);
+	for (i = 0; i < WATCH_LOGS; i++) {
+		key = (__u64)mm + i;
+		entry = bpf_map_lookup_elem(&spaces, &key);
+		if (!entry)
+			continue;
+		slot = (__u32) * (volatile __u64 *)entry;
+		if (!forget(key, place))
+			continue;
+		end_space(slot);
+		bpf_map_update_elem(&owners, &slot, &none, BPF_ANY);
+	}
 	return 0;
 }
 
@@ -695,41 +713,55 @@ struct task_iterator {
 	struct task_struct *task;
 };
 
+/* Enters the space as its log of this number. False: it has that one already. */
+static __always_inline bool enter(__u64 key, __u32 place, __u32 slot, __u64 value)
+{
+	struct watch_global *g = the_global();
+
+	bpf_map_update_elem(&owners, &slot, &key, BPF_ANY);
+	__sync_fetch_and_add(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
+	if (g)
+		add(&g->watched, 1);
+	if (!bpf_map_update_elem(&spaces, &key, &value, BPF_NOEXIST))
+		return true;
+	__sync_fetch_and_sub(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
+	if (g)
+		add(&g->watched, -1ULL);
+	return false;
+}
+
 SEC("iter/task")
 int watch_task(struct task_iterator *it)
 {
-	struct watch_global *g = the_global();
-	__u32 slot = state.open_slot, place;
+	__u32 slot = state.open_slot, place, i;
 	struct task_struct *task = it->task;
 	struct mm_struct *mm;
 	__u64 key, value, *owner;
 
-	if (!task || !g || state.open_result || (task->flags & PF_KTHREAD))
+	if (!task || state.open_result || (task->flags & PF_KTHREAD))
 		return 0;
 	mm = task->mm;
 	if (!mm)
 		return 0;
-	key = (__u64)mm;
 	if (state.open_asks) {
 		owner = bpf_map_lookup_elem(&owners, &slot);
-		state.open_result = owner && *owner == key ? 1 : -ENOENT;
+		state.open_result = owner && *owner - (__u64)mm < WATCH_LOGS ? 1 : -ENOENT;
 		return 0;
 	}
 	place = hashed(mm);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
-	bpf_map_update_elem(&owners, &slot, &key, BPF_ANY);
-	__sync_fetch_and_add(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
-	add(&g->watched, 1);
-	if (bpf_map_update_elem(&spaces, &key, &value, BPF_NOEXIST)) {
-		__sync_fetch_and_sub(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
-		add(&g->watched, -1ULL);
-		state.open_result = -EBUSY;
-	} else {
-		add(&g->watched, 0);
-		if (*(struct mm_struct *volatile *)&task->mm == mm)
+	state.open_result = -EBUSY;
+	for (i = 0; i < WATCH_LOGS; i++) {
+		key = (__u64)mm + i;
+		if (!enter(key, place, slot, value))
+			continue;
+		if (*(struct mm_struct *volatile *)&task->mm == mm) {
 			state.open_result = 1;
-		else
+		} else {
 			forget(key, place);
+			state.open_result = 0;
+		}
+		break;
 	}
 	if (state.open_result != 1) {
 		key = 0;
