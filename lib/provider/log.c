@@ -236,17 +236,19 @@ bool log_lost(struct log *log)
 		/* Not quiet, before the new value is taken over. */
 		atomic_store(&log->pos, LOG_NOT_QUIET);
 		atomic_store(&log->trouble, trouble);
-		log->unsure = lost = true;
+		lost = true;
 	}
 	log->distrusts = word & WATCH_OUT;
 	if (word / WATCH_ON != atomic_load(&log->word) / WATCH_ON &&
 	    !hmm_mutation(HMM_MUTATION_TRUST_WORD)) {
 		atomic_store(&log->pos, LOG_NOT_QUIET);
 		atomic_store(&log->word, word & ~WATCH_OUT);
-		log->unsure = lost = true;
+		lost = true;
 	}
-	if (lost)
+	if (lost) {
 		count(&log->resets, 1);
+		log->n_open = 0;
+	}
 	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
 		atomic_store(&log->over, -ESRCH);
 	return lost;
@@ -256,11 +258,7 @@ bool log_trusted(struct log *log)
 {
 	if (atomic_load(&log->over))
 		return false;
-	if (log->unsure && !log_load(&log->m.space->inside)) {
-		log->unsure = false;
-		log->n_open = 0;
-	}
-	return !log->unsure && (!log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD));
+	return !log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD);
 }
 
 /* ---- changes that are under way -------------------------------------------------------------- */
@@ -287,12 +285,10 @@ bool log_changes(struct log *log, const struct watch_record *r)
 	if (!(r->flags & WATCH_END)) {
 		if (hmm_mutation(HMM_MUTATION_NO_END))
 			return true;
-		/* No room: as if records had been lost. */
+		/* No room: the end of the oldest will be a change. */
 		if (log->n_open == LOG_OPEN_MAX)
-			log->unsure = true;
-		else
-			log->open[log->n_open++] =
-				(struct log_open){ r->start, r->end, r->task, r->site };
+			memmove(log->open, log->open + 1, --log->n_open * sizeof(log->open[0]));
+		log->open[log->n_open++] = (struct log_open){ r->start, r->end, r->task, r->site };
 		return true;
 	}
 	for (unsigned int i = log->n_open; i--;) {

@@ -19,8 +19,9 @@
  * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
  * notifiers have changed, and a reader looks at them after it has looked at `pos`.
  *
- * After records were lost a change may be under way that nobody knows. Then nothing is trusted
- * before the kernel has said that no change is under way (`inside` of struct watch_space).
+ * After records were lost a change may be under way that nobody knows. What is made meanwhile stands
+ * until its end is told, which comes before the call that makes it returns: an end without a
+ * beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -84,7 +85,6 @@ struct log {
 
 	pthread_mutex_t lock;
 	uint64_t read;    /* L: the next record */
-	bool unsure;      /* L: records were lost: `inside` has to be 0 once */
 	bool distrusts;   /* L: a program may be skipped now */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
@@ -174,7 +174,7 @@ bool log_give_back(struct log *log, bool all);
  * log_handled() called.
  */
 bool log_lost(struct log *log);
-/* May the log be trusted? Changes whose end was lost are over when it can be again. */
+/* May the log be trusted? */
 bool log_trusted(struct log *log);
 /* A beginning or an end. False: an end whose beginning was not seen. */
 bool log_changes(struct log *log, const struct watch_record *r);

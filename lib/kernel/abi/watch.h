@@ -50,20 +50,15 @@ struct watch_record {
 
 /*
  * A reader that has seen `trouble` at a value knows that no record was lost while it stays. When it
- * has grown a change may be under way of which the reader knows nothing, and which takes effect
- * later. So the reader then trusts nothing before it has found `inside` 0 once.
+ * has grown a change may be under way whose beginning the reader does not know. Its end is told all
+ * the same, before the call that makes the change returns, or `trouble` grows once more. So a reader
+ * takes an end without a beginning for a change.
  */
 struct watch_space {
 	__u64 trouble; /* grows before a change whose record did not fit, and when the space ends */
 	__u64 dropped; /* records that did not fit */
 	__u64 ended; /* 1: the space has ended, or is no longer watched; nothing is told any more */
 	__u64 records; /* how many were written */
-	/*
-	 * How many changes have begun and are not over, those without a record included. Grows
-	 * before the record of the beginning is written, or before `trouble` does in its place, and
-	 * falls when the change is over.
-	 */
-	__u64 inside;
 };
 
 /*
@@ -73,8 +68,7 @@ struct watch_space {
  * no such thread, knows that no program was skipped in between.
  *
  * What was skipped may be the beginning of a change that is still under way when that thread goes
- * on. The thread that makes the change has been switched out on that CPU meanwhile, or is over with
- * it. So it counts in WATCH_OUT, too, while it may be inside a change whose beginning was skipped.
+ * on. Then its end comes without a beginning, or is skipped, too, and the number grows once more.
  *
  * Before the programs go `detached` is set, and then the number grows.
  */
