@@ -60,6 +60,7 @@ struct attempt {
 	bool essential;
 	const char *sites[SITES_MAX]; /* one of them, if it is not tried */
 	const char *huge[SITES_MAX];  /* one of them is needed for hugetlbfs */
+	const char *dax[SITES_MAX];   /* one of them is needed for DAX */
 };
 
 static long advise(const struct trial *t, int advice)
@@ -234,9 +235,14 @@ static const struct attempt attempts[HMM_OP_NR] = {
 				 true,
 				 false,
 				 { "wp_page_copy" },
-				 { "hugetlb_wp" } },
+				 { "hugetlb_wp", "hugetlb_fault" } },
 	[HMM_OP_OTHER_TRUNCATE] = { make_truncate, true, true, TRUNCATION, HUGE_ZAP },
-	[HMM_OP_WRITEBACK] = { NULL, true, false, { "page_vma_mkclean_one" } },
+	[HMM_OP_WRITEBACK] = { NULL,
+			       true,
+			       false,
+			       { "page_mkclean_one" },
+			       { NULL },
+			       { "pfn_mkclean_range" } },
 };
 
 /* With an anchor the kernel's own functions tell of everything. */
@@ -298,6 +304,8 @@ static void test(struct trial *t, enum hmm_operation op)
 		kinds = 0;
 	if (a->huge[0] && !is_attached(t->mm->log, a->huge))
 		kinds &= ~HUGETLB;
+	if (a->dax[0] && !is_attached(t->mm->log, a->dax))
+		kinds &= ~KIND(DAX);
 	t->mm->exact[op] = (uint8_t)kinds;
 }
 
