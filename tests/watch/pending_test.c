@@ -143,7 +143,8 @@ static void discards_without_room_are_merged_not_lost(void **state)
 	for (uint64_t i = 0; i < 2 * DISCARDS_MAX; i += 97)
 		assert_true(discard_pending(s.mm, PAGE + 2 * i * PAGE, PAGE + (2 * i + 1) * PAGE));
 	held_discard_end(&held);
-	for (int i = 0; i < 5000 && discard_pending(s.mm, PAGE, 2 * PAGE); i++)
+	/* A slow machine settles some at a time. */
+	for (int i = 0; i < 5000 && discard_pending(s.mm, 0, UINT64_MAX); i++)
 		sleep_ms(1);
 	assert_int_equal(atomic_load(&s.mm->discards.n), 0);
 	space_close(&s);
