@@ -306,7 +306,7 @@ static void an_entry_has_a_limit_of_users(void **state)
 
 	buffers_open(NULL);
 	first = get(&g, p[0], PAGE);
-	/* As if it had been handed out millions of times: the index's reference is there already. */
+	/* As if it had been handed out millions of times; the index has a reference already. */
 	e = (struct entry *)first;
 	atomic_fetch_add(&e->state, most * ENTRY_REF);
 	for (unsigned int i = 0; i < NEAR - 2; i++) {
