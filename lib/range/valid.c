@@ -91,10 +91,10 @@ static unsigned int checks_of(const struct hmm_range *range, unsigned int checks
 		checks &= ~HMM_CHECK_FILE;
 	if (hmm_mutation(HMM_MUTATION_PRESENT_BLIND))
 		checks &= ~HMM_CHECK_PRESENT;
-	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
-		checks &= ~HMM_CHECK_VMA;
 	if (mapping_has_sysv(ni_mm(range->notifier), range->start, range->end))
 		checks |= HMM_CHECK_VMA;
+	if (hmm_mutation(HMM_MUTATION_VMA_BLIND))
+		checks &= ~HMM_CHECK_VMA;
 	return checks & HMM_CHECK_ALL;
 }
 
