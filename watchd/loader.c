@@ -32,6 +32,8 @@ extern const char watch_object_end[] __attribute__((visibility("hidden")));
 
 #define SITES (WATCH_SITE_NR + 1)
 #define NAME_BYTES 64
+#define NOTIFIER_START "__mmu_notifier_invalidate_range_start"
+#define NOTIFIER_END "__mmu_notifier_invalidate_range_end"
 #define MOST_LINKS (2 * SITES + 4)
 /* Programs that this kernel does not take are left out, this many at most. */
 #define TRIES 12
@@ -191,20 +193,30 @@ static void find_functions(const struct btf *btf, struct watch_site *sites)
 	}
 }
 
+/* In a structure within it that has no name, too. */
+static bool is_member(const struct btf *btf, uint32_t structure, const char *member)
+{
+	const struct btf_type *t = plain(btf, structure);
+	const struct btf_member *m;
+	const char *name;
+	int i;
+
+	if (!t || !btf_is_composite(t))
+		return false;
+	m = btf_members(t);
+	for (i = 0; i < btf_vlen(t); i++) {
+		name = btf__name_by_offset(btf, m[i].name_off);
+		if (*name ? !strcmp(name, member) : is_member(btf, m[i].type, member))
+			return true;
+	}
+	return false;
+}
+
 static bool has_member(const struct btf *btf, const char *structure, const char *member)
 {
 	int id = btf__find_by_name_kind(btf, structure, BTF_KIND_STRUCT);
-	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
-	const struct btf_member *m;
-	int i;
 
-	if (!t)
-		return false;
-	m = btf_members(t);
-	for (i = 0; i < btf_vlen(t); i++)
-		if (!strcmp(btf__name_by_offset(btf, m[i].name_off), member))
-			return true;
-	return false;
+	return id > 0 && is_member(btf, id, member);
 }
 
 /*
@@ -240,14 +252,33 @@ static struct bpf_program *program(struct watch_loader *l, const char *format, s
 	return bpf_object__find_program_by_name(l->object, name);
 }
 
-static void choose_notifier(struct watch_loader *l)
+static bool has_function(const struct btf *btf, const char *name)
+{
+	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+}
+
+/* 0; why programs are not attached to what the kernel's notifiers are called by. */
+static int notifier_error(const struct watch_loader *l, const int *errors)
+{
+	if (l->flags & WATCH_LOAD_FUNCTIONS)
+		return -ENODATA;
+	if (!has_function(l->kernel, NOTIFIER_START) || !has_function(l->kernel, NOTIFIER_END))
+		return -ENOENT;
+	/* It says whether they are called for a space. */
+	if (!has_member(l->kernel, "mm_struct", "notifier_subscriptions"))
+		return -EPROTO;
+	return errors[WATCH_SITE_NOTIFIER];
+}
+
+static void choose_notifier(struct watch_loader *l, const int *errors)
 {
 	struct watch_site *site = &l->sites[WATCH_SITE_NOTIFIER];
-	bool wanted = l->flags & WATCH_LOAD_ANCHORED;
+	bool wanted;
 
-	site->name = "__mmu_notifier_invalidate_range_start";
+	site->name = NOTIFIER_START;
 	site->kind = WATCH_KIND_NR;
-	site->error = wanted ? 0 : -ENODATA;
+	site->error = notifier_error(l, errors);
+	wanted = !site->error;
 	bpf_program__set_autoload(program(l, "notifier_begin", 0), wanted);
 	bpf_program__set_autoload(program(l, "notifier_refused", 0), wanted);
 	bpf_program__set_autoload(program(l, "notifier_end", 0), wanted);
@@ -284,7 +315,7 @@ static int choose_rows(struct watch_loader *l, const int *errors)
 		if (err)
 			return err;
 	}
-	choose_notifier(l);
+	choose_notifier(l, errors);
 	return 0;
 }
 
@@ -334,6 +365,8 @@ static size_t site_of_refused(void)
 {
 	size_t nr;
 
+	if (!strncmp(refused, "notifier_", strlen("notifier_")))
+		return WATCH_SITE_NOTIFIER;
 	if (sscanf(refused, "begin_%zu", &nr) == 1 || sscanf(refused, "end_%zu", &nr) == 1)
 		return nr < WATCH_SITE_NR ? nr : SITES;
 	return SITES;
@@ -342,7 +375,7 @@ static size_t site_of_refused(void)
 /* Loads; without those programs that this kernel refuses. */
 static int load_object(struct watch_loader *l)
 {
-	int errors[WATCH_SITE_NR] = { 0 };
+	int errors[SITES] = { 0 };
 	int err, try;
 	size_t i;
 
@@ -448,10 +481,11 @@ static int attach_all(struct watch_loader *l)
 	/* from here on switched_off() sees it */
 	if (!number("/proc/sys/kernel/ftrace_enabled", 1))
 		return -EOPNOTSUPP;
-	if (l->flags & WATCH_LOAD_ANCHORED) {
+	if (!l->sites[WATCH_SITE_NOTIFIER].error)
 		attach_notifier(l);
-		return l->sites[WATCH_SITE_NOTIFIER].error;
-	}
+	l->state->notifiers = l->sites[WATCH_SITE_NOTIFIER].attached;
+	if (l->flags & WATCH_LOAD_ANCHORED)
+		return l->state->notifiers ? 0 : -EOPNOTSUPP;
 	for (i = 0; i < WATCH_SITE_NR; i++) {
 		const unsigned int group = rows[i].group ? 1U << rows[i].group : 0;
 
@@ -464,6 +498,7 @@ static int attach_all(struct watch_loader *l)
 			taken |= group;
 		any |= l->sites[i].attached;
 	}
+	l->state->functions = any;
 	return any ? 0 : -EOPNOTSUPP;
 }
 
@@ -740,8 +775,8 @@ static int make_fds(const struct watch_loader *l, uint32_t slot, struct watch_fd
 	return err;
 }
 
-int watch_open(struct watch_loader *l, pid_t pid, size_t log_bytes, struct watch_fds *fds,
-	       uint32_t *space)
+int watch_open(struct watch_loader *l, pid_t pid, size_t log_bytes, unsigned int flags,
+	       struct watch_fds *fds, uint32_t *space)
 {
 	uint32_t slot;
 	int err;
@@ -755,6 +790,8 @@ int watch_open(struct watch_loader *l, pid_t pid, size_t log_bytes, struct watch
 	err = make_fds(l, slot, fds);
 	if (err)
 		return err;
+	l->state->open_functions = !!(flags & WATCH_OPEN_FUNCTIONS);
+	l->state->open_anyway = !!(flags & WATCH_OPEN_ANYWAY);
 	err = look(l, pid, slot, false);
 	if (err) {
 		close_fds(fds);
@@ -806,7 +843,7 @@ __attribute__((visibility("default"))) int watch_open_self(unsigned int flags, s
 	err = watch_load(flags, &l);
 	if (err)
 		return err;
-	err = watch_open(l, getpid(), log_bytes, fds, &space);
+	err = watch_open(l, getpid(), log_bytes, 0, fds, &space);
 	if (!err) {
 		memcpy(kept, l->sites, sizeof(kept));
 		*sites = kept;

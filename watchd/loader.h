@@ -25,7 +25,7 @@ struct watch_site {
 	/*
 	 * Why it is not. -ENOENT: this kernel has no such function; -EPROTO: its parameters are
 	 * others; -ENOTUNIQ: several have the name; -EALREADY: another row stands for it;
-	 * -ENODATA: not wanted in this form (anchored or not); else why the kernel refused.
+	 * -ENODATA: not wanted (WATCH_LOAD_*); else why the kernel refused.
 	 */
 	int error;
 };
@@ -46,8 +46,22 @@ struct watch_fds {
 	int links;
 };
 
-/* anchored: only the kernel's own notifier functions; they tell of spaces that have a notifier */
+/*
+ * The kernel tells its own notifiers of each change, by two functions that it calls for spaces
+ * that have, or have had, a notifier: those are anchored. Programs are attached to these two
+ * functions and to those that change page tables. An anchored space is told of by the former alone.
+ *
+ * ANCHORED: attach to the two alone; FUNCTIONS: attach to the others alone
+ */
 #define WATCH_LOAD_ANCHORED (1U << 0)
+#define WATCH_LOAD_FUNCTIONS (1U << 1)
+
+/*
+ * FUNCTIONS: by the functions that change page tables, although the space is anchored; ANYWAY: also
+ * where nothing would be told until the space is anchored
+ */
+#define WATCH_OPEN_FUNCTIONS (1U << 0)
+#define WATCH_OPEN_ANYWAY (1U << 1)
 
 /*
  * A loader is used by one thread at a time.
@@ -73,7 +87,7 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
 
 /*
  * Begins to watch the address space that process `pid` has now; pid is a number of the caller's PID
- * namespace. log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who
+ * namespace. `anchored` in the space's page says by what it is told of. log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who
  * asks, and finds by a pidfd after this call that the process has not ended meanwhile: then its
  * number has not become another's.
  *
@@ -86,12 +100,13 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * processors' translations (TLB) may be flushed a moment later. A reader looks at the page tables
  * (pagemap), and does not conclude from a touch that a page is still there.
  *
- * -ESRCH: there is no such process, or it has no address space; -ENOSPC: as many spaces are watched
+ * -ESRCH: there is no such process, or it has no address space; -ENODATA: the space is not anchored,
+ * and the loader is attached to nothing else (WATCH_LOAD_ANCHORED); -ENOSPC: as many spaces are watched
  * as there is room for; -EBUSY: it has as many logs as a space may have (WATCH_LOGS);
  * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
 WATCH_EXPORT int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes,
-			    struct watch_fds *fds, uint32_t *space);
+			    unsigned int flags, struct watch_fds *fds, uint32_t *space);
 /*
  * Is the space that is watched as `space` still the one that process `pid` has? 1; 0: it has
  * another one by now, as after an exec, or none; -errno. hmm-watchd asks this once the process has
@@ -105,7 +120,10 @@ int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
  */
 void watch_close(struct watch_loader *loader, uint32_t space);
 
-/* The plug-in's entry: loads, and watches the calling process. sites: valid for ever. */
+/*
+ * The plug-in's entry: loads, and watches the calling process. flags: WATCH_LOAD_*. sites: valid for
+ * ever.
+ */
 int watch_open_self(unsigned int flags, size_t log_bytes, struct watch_fds *fds,
 		    const struct watch_site **sites, size_t *n);
 

@@ -111,7 +111,8 @@ int peers_try(struct peers *peers)
 {
 	struct watch_fds fds = FDS_NONE;
 	uint32_t space;
-	int err = watch_open(peers->loader, getpid(), WATCH_LOG_BYTES, &fds, &space);
+	int err = watch_open(peers->loader, getpid(), WATCH_LOG_BYTES, WATCH_OPEN_ANYWAY, &fds,
+			     &space);
 
 	if (err)
 		return err;
@@ -147,9 +148,9 @@ void peers_spare(struct peers *peers)
  * The process may end at any time, and another one get its number. It had not ended after
  * watch_open() if it has not ended now, so what was opened was of this process.
  */
-static int open_space(struct peers *peers, struct peer *peer)
+static int open_space(struct peers *peers, struct peer *peer, unsigned int flags)
 {
-	int err = watch_open(peers->loader, peer->identity.pid, peer->log_bytes, &peer->fds,
+	int err = watch_open(peers->loader, peer->identity.pid, peer->log_bytes, flags, &peer->fds,
 			     &peer->space);
 
 	if (err)
@@ -207,7 +208,7 @@ static int on_hello(struct peers *peers, struct peer *peer, const struct heard *
 	peer->version = (unsigned int)version;
 	if (heard->sender != peer->identity.pid)
 		return -EACCES;
-	if (hello->flags || (asked & (asked - 1)))
+	if (hello->flags & ~WATCHD_FUNCTIONS || (asked & (asked - 1)))
 		return -EINVAL;
 	if (!peers->loader)
 		return peers->load_error;
@@ -216,7 +217,8 @@ static int on_hello(struct peers *peers, struct peer *peer, const struct heard *
 	if (err)
 		return err;
 	peer->log_bytes = bytes;
-	err = open_space(peers, peer);
+	err = open_space(peers, peer,
+			 hello->flags & WATCHD_FUNCTIONS ? WATCH_OPEN_FUNCTIONS : 0);
 	if (err)
 		return err;
 	if (getrandom(peer->nonce, sizeof(peer->nonce), 0) != sizeof(peer->nonce))

@@ -53,10 +53,16 @@ struct watchd_head {
 	uint16_t version; /* of this message; HELLO: the oldest that the process knows */
 };
 
+/*
+ * Tell by the functions that change page tables, although the kernel calls notifiers of the space.
+ * Whether it does hmm-watchd's program sees: struct watch_space says in `anchored` what was chosen.
+ */
+#define WATCHD_FUNCTIONS (1U << 0)
+
 struct watchd_hello {
 	struct watchd_head head;
 	uint32_t version_max;
-	uint32_t flags; /* 0 */
+	uint32_t flags; /* WATCHD_FUNCTIONS */
 	/* that the log should have: a power of two; 0: as many as hmm-watchd likes */
 	uint64_t log_bytes;
 };

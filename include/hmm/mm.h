@@ -74,6 +74,8 @@ struct hmm_mm_options {
  *	The CPU's faults elsewhere in it then bring in neighbouring pages as before (45 ns a page
  *	that is in the page cache, not 990). In return mremap(2) of the mapping fails with EFAULT;
  *	since Linux 6.17 with MREMAP_FIXED it may fail after a part of it has moved
+ * @HMM_MM_NO_ANCHOR: the log comes from functions that change page tables, and no virtual machine is
+ *	made (@anchored of struct hmm_mm_info)
  *
  * Those with NO are for tests, and show what a lesser host offers.
  * Since: 0.1.
@@ -83,6 +85,7 @@ struct hmm_mm_options {
 #define HMM_MM_NO_PROCMAP_QUERY (1U << 2)
 #define HMM_MM_NO_EVENT_FORK (1U << 3)
 #define HMM_MM_FILE_CHUNKS (1U << 4)
+#define HMM_MM_NO_ANCHOR (1U << 5)
 
 /**
  * define HMM_MM_OPTIONS_INIT - initialiser of struct hmm_mm_options: the defaults
@@ -165,7 +168,13 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @max_regions: map entries that registration may take
  * @provider: enum hmm_provider that is in use, never HMM_PROVIDER_AUTO
  * @provider_error: 0; or a negative errno: why no log of the kernel's could be had
- * @anchored: the log comes from the kernel's own notifiers: each event has the kernel's own range
+ * @anchored: the log comes from where the kernel calls its own notifiers, so it lacks none of the
+ *	changes that drivers in the kernel are told of, and each has the kernel's own range. The
+ *	kernel does so for a process that has had a virtual machine of KVM: hmm_mm_attach() makes one
+ *	and closes it at once, if a log can be had
+ * @anchor_error: 0; or a negative errno: why the log is not anchored. -ENOENT there is no KVM;
+ *	-EACCES /dev/kvm is not this user's; -ECANCELED HMM_MM_NO_ANCHOR, or LIBHMM_ANCHOR=no in the
+ *	environment; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated
  *
@@ -191,6 +200,7 @@ struct hmm_mm_info {
 	uint32_t provider;
 	int32_t provider_error;
 	bool anchored;
+	int32_t anchor_error;
 	uint64_t log_records;
 	uint64_t log_resets;
 };

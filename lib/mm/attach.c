@@ -164,7 +164,7 @@ static int take_options(struct hmm_mm *mm, const struct hmm_mm_options *options)
 			GROW_LEAST(struct hmm_mm_options, maps_fd));
 	if (err)
 		return err;
-	if (mm->options.flags > 31 || mm->options.pid < 0 || mm->options.pump_priority < 0 ||
+	if (mm->options.flags > 63 || mm->options.pid < 0 || mm->options.pump_priority < 0 ||
 	    mm->options.provider > HMM_PROVIDER_BOTH || mm->options.reserved)
 		return -EINVAL;
 	mm->pid = getpid();
@@ -322,6 +322,7 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.provider = provider_chosen(mm),
 		.provider_error = mm->provider_error,
 		.anchored = mm->log && mm->log->anchored,
+		.anchor_error = mm->log ? mm->anchor_error : 0,
 		.log_records = mm->log ? mm->log->records : 0,
 		.log_resets = mm->log ? mm->log->resets : 0,
 	};

@@ -8,10 +8,12 @@
 #include "mm/selftest.h"
 #include "notifier/drain.h"
 #include "pump/kick.h"
+#include "provider/anchor.h"
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "provider/watchd.h"
 #include "watchd/loader.h"
+#include "watchd/protocol.h"
 #include "base/log.h"
 
 #include <dlfcn.h>
@@ -45,14 +47,16 @@ static int asked(const struct hmm_mm *mm, enum hmm_provider *want)
 
 /* ---- where the log comes from ---------------------------------------------------------------- */
 
-static int from_watchd(struct log **log)
+/* functions: not by notifiers, although the space has one. */
+static int from_watchd(bool functions, struct log **log)
 {
 	const struct watch_site *sites = NULL;
 	size_t bytes = WATCH_LOG_BYTES;
 	struct watch_fds fds;
 	size_t n = 0;
 	int conn = -1;
-	int err = watchd_connect(watchd_path(), &bytes, &fds, &conn, &sites, &n);
+	int err = watchd_connect(watchd_path(), functions ? WATCHD_FUNCTIONS : 0, &bytes, &fds,
+				 &conn, &sites, &n);
 
 	if (!err)
 		err = log_map(&fds, conn, bytes, log);
@@ -64,7 +68,7 @@ static int from_watchd(struct log **log)
 }
 
 /* The plug-in stays loaded: its table of sites is valid for ever. */
-static int from_plug_in(struct log **log)
+static int from_plug_in(unsigned int flags, struct log **log)
 {
 	const struct watch_site *sites = NULL;
 	struct watch_fds fds;
@@ -79,7 +83,7 @@ static int from_plug_in(struct log **log)
 	*(void **)&open_self = dlsym(plug_in, "watch_open_self");
 	if (!open_self)
 		return -ENOENT;
-	err = open_self(0, WATCH_LOG_BYTES, &fds, &sites, &n);
+	err = open_self(flags, WATCH_LOG_BYTES, &fds, &sites, &n);
 	if (!err)
 		err = log_map(&fds, -1, WATCH_LOG_BYTES, log);
 	if (err)
@@ -89,23 +93,33 @@ static int from_plug_in(struct log **log)
 	return 0;
 }
 
+/* An anchored space needs the fewest programs. */
+static int from_own(const struct hmm_mm *mm, bool functions, struct log **log)
+{
+	if (functions)
+		return from_plug_in(WATCH_LOAD_FUNCTIONS, log);
+	if (!mm->anchor_error && !from_plug_in(WATCH_LOAD_ANCHORED, log))
+		return 0;
+	return from_plug_in(0, log);
+}
+
 /* own: this process may load the programs itself. */
-static int find_log(bool own, struct log **log)
+static int find_log(const struct hmm_mm *mm, bool own, bool functions, struct log **log)
 {
 	int err;
 
 	if (log_of_test)
 		return log_new(log_of_test, log);
-	err = from_watchd(log);
+	err = from_watchd(functions, log);
 	if (!err || !own)
 		return err;
-	return from_plug_in(log) ? err : 0;
+	return from_own(mm, functions, log) ? err : 0;
 }
 
 /* The log counts only if it tells of what it must. */
-static int open_log(struct hmm_mm *mm, bool own)
+static int try_log(struct hmm_mm *mm, bool own, bool functions)
 {
-	int err = find_log(own, &mm->log);
+	int err = find_log(mm, own, functions, &mm->log);
 
 	if (err)
 		return err;
@@ -115,11 +129,44 @@ static int open_log(struct hmm_mm *mm, bool own)
 		selftest_assume(mm);
 	else
 		err = selftest(mm);
-	if (err) {
-		log_free(mm->log);
-		mm->log = NULL;
-	}
 	return err;
+}
+
+static void drop_log(struct hmm_mm *mm)
+{
+	log_free(mm->log);
+	mm->log = NULL;
+}
+
+/* For a log that can be had, the space gets a notifier of the kernel's before it is watched. */
+static int make_anchor(const struct hmm_mm *mm, bool own)
+{
+	if (log_of_test || (!own && !watchd_listens(watchd_path())))
+		return -ENOENT;
+	return mm->options.flags & HMM_MM_NO_ANCHOR ? -ECANCELED : anchor_make();
+}
+
+static int open_log(struct hmm_mm *mm, bool own)
+{
+	int err;
+
+	mm->anchor_error = make_anchor(mm, own);
+	err = try_log(mm, own, mm->anchor_error == -ECANCELED);
+	/* A kernel that does not call notifiers as those known do. */
+	if (err && mm->log && mm->log->anchored) {
+		drop_log(mm);
+		mm->anchor_error = -EOPNOTSUPP;
+		err = try_log(mm, own, true);
+	}
+	if (err) {
+		drop_log(mm);
+		return err;
+	}
+	if (mm->log->anchored)
+		mm->anchor_error = 0;
+	else if (!mm->anchor_error)
+		mm->anchor_error = -EOPNOTSUPP;
+	return 0;
 }
 
 static void say_why(int err)

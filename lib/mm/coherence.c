@@ -4,6 +4,7 @@
  * or privilege change. Each cell has a test in tests/events.
  */
 #include "space/space.h"
+#include "provider/log.h"
 #include "provider/provider.h"
 #include "kernel/abi/uffd.h"
 #include "kernel/inotify.h"
@@ -161,6 +162,9 @@ static void exact_cell(const struct hmm_mm *mm, enum hmm_operation op, enum hmm_
 		HMM_EXACT, noted,
 		mm->tried & 1U << op
 			? "in the kernel's log before it takes effect, and when it is over"
+		: mm->log->anchored
+			? "in the kernel's log before it takes effect, as its notifiers are told; "
+			  "not tried here"
 			: "in the kernel's log before it takes effect, as a program is attached to "
 			  "its function; not tried here"
 	};

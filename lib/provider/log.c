@@ -37,6 +37,7 @@ int log_new(const struct log_memory *m, struct log **out)
 	log->m = *m;
 	log->fd = log->links = log->conn = OWNFD_NONE;
 	log->read = atomic_load(m->producer);
+	log->anchored = log_load(&m->space->anchored);
 	atomic_store(&log->trouble, log_load(&m->space->trouble));
 	/* The first drain looks whether the log may be trusted. */
 	atomic_store(&log->pos, LOG_NOT_QUIET);

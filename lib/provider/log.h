@@ -106,7 +106,7 @@ struct log {
 	/* A: nobody else keeps the programs attached, so uses look whether `links` is still ours */
 	_Atomic bool alone;
 	bool mapped;                    /* C */
-	bool anchored;                  /* C */
+	bool anchored; /* C: by the kernel's own notifiers (watch_space) */
 	const struct watch_site *sites; /* C: as numbered in records, or NULL */
 	size_t n_sites;                 /* C */
 };

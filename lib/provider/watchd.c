@@ -204,11 +204,12 @@ static int sent(int err)
 	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
-static int say_hello(struct talk *t, size_t log_bytes)
+static int say_hello(struct talk *t, uint32_t flags, size_t log_bytes)
 {
 	const struct watchd_hello hello = {
 		.head = { WATCHD_MAGIC, WATCHD_HELLO, WATCHD_VERSION_MIN },
 		.version_max = WATCHD_VERSION_MAX,
+		.flags = flags,
 		.log_bytes = log_bytes,
 	};
 
@@ -271,13 +272,13 @@ static int take_links(struct talk *t, struct watch_fds *fds)
 	return 0;
 }
 
-static int converse(struct talk *t, const char *path, size_t *log_bytes, struct watch_fds *fds,
-		    const struct watch_site **sites, size_t *n)
+static int converse(struct talk *t, const char *path, uint32_t flags, size_t *log_bytes,
+		    struct watch_fds *fds, const struct watch_site **sites, size_t *n)
 {
 	int err = connect_to(t, path);
 
 	if (!err)
-		err = say_hello(t, *log_bytes);
+		err = say_hello(t, flags, *log_bytes);
 	if (!err)
 		err = answer_challenge(t);
 	if (!err)
@@ -287,8 +288,17 @@ static int converse(struct talk *t, const char *path, size_t *log_bytes, struct 
 	return err ? err : watch_fds_check(fds, *log_bytes);
 }
 
-int watchd_connect(const char *path, size_t *log_bytes, struct watch_fds *fds, int *conn,
-		   const struct watch_site **sites, size_t *n)
+bool watchd_listens(const char *path)
+{
+	const int saved = errno;
+	const bool listens = !access(path, W_OK);
+
+	errno = saved;
+	return listens;
+}
+
+int watchd_connect(const char *path, uint32_t flags, size_t *log_bytes, struct watch_fds *fds,
+		   int *conn, const struct watch_site **sites, size_t *n)
 {
 	const int saved = errno;
 	struct watch_fds got = WATCH_FDS_NONE;
@@ -300,7 +310,7 @@ int watchd_connect(const char *path, size_t *log_bytes, struct watch_fds *fds, i
 		return -ENOMEM;
 	t->fd = -1;
 	t->deadline = deadline_after(WATCHD_WAIT_NS);
-	err = converse(t, path, &bytes, &got, sites, n);
+	err = converse(t, path, flags, &bytes, &got, sites, n);
 	if (err) {
 		close_fd(&got.log);
 		close_fd(&got.space);

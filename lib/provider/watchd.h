@@ -13,9 +13,12 @@
 /* Where hmm-watchd listens: HMM_WATCHD of the environment, unless the program is setuid. */
 const char *watchd_path(void);
 
+/* May somebody listen there, whom this process may ask? Does not change errno. */
+bool watchd_listens(const char *path);
+
 /*
  * Asks hmm-watchd to watch the calling process's address space. *log_bytes: how large the log
- * should be, a power of two, or 0; then how large it is. All that hmm-watchd sends is doubted:
+ * should be, a power of two, or 0; then how large it is. flags: of struct watchd_hello. All that hmm-watchd sends is doubted:
  * wrong descriptors are closed.
  *
  * On success *conn is the connection, which the caller holds while it wants to be watched, and
@@ -33,8 +36,8 @@ const char *watchd_path(void);
  * user or of all; -EMFILE, -ENFILE: no descriptors are left; -ENOMEM; other errors of struct
  * watchd_reply, socket(2) or connect(2).
  */
-int watchd_connect(const char *path, size_t *log_bytes, struct watch_fds *fds, int *conn,
-		   const struct watch_site **sites, size_t *n);
+int watchd_connect(const char *path, uint32_t flags, size_t *log_bytes, struct watch_fds *fds,
+		   int *conn, const struct watch_site **sites, size_t *n);
 
 /*
  * Has the connection ended: has hmm-watchd died, or ended the watch? The log stays right either

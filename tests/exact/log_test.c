@@ -445,6 +445,59 @@ static void test_closefrom(void **state)
 	assert_child(pid);
 }
 
+/* 0: the log comes from the kernel's notifiers, or else why. */
+static int anchor_of(uint32_t flags)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	struct hmm_mm *mm;
+	struct place o;
+	int ret;
+
+	options.provider = provider;
+	options.flags = flags;
+	ret = hmm_mm_attach(&options, &mm);
+	if (ret)
+		return ret;
+	ret = hmm_mm_get_info(mm, &info);
+	if (!ret)
+		ret = place_try(&o, mm, -1);
+	if (!ret) {
+		munmap(o.p, BYTES);
+		ret = stale(&o) ? 0 : -EIO;
+		place_close(&o);
+	}
+	hmm_mm_detach(mm);
+	if (!ret && info.anchored != !info.anchor_error)
+		ret = -EPROTO;
+	return ret ? ret : info.anchor_error;
+}
+
+/* A child has a space of its own, and so needs a notifier of its own. */
+static void test_an_anchor(void **state)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	const int expected = kvm < 0 ? -errno : 0;
+	const unsigned int vms = descriptors("kvm-vm");
+	pid_t pid;
+
+	if (kvm >= 0)
+		close(kvm);
+	assert_int_equal(anchor_of(0), expected);
+	assert_int_equal(anchor_of(HMM_MM_NO_ANCHOR), -ECANCELED);
+	assert_int_equal(descriptors("kvm-vm"), vms);
+	pid = fork();
+	if (!pid) {
+		if (anchor_of(HMM_MM_NO_ANCHOR) != -ECANCELED)
+			_exit(1);
+		if (anchor_of(0) != expected)
+			_exit(2);
+		setenv("LIBHMM_ANCHOR", "no", 1);
+		_exit(anchor_of(0) == -ECANCELED ? 0 : 3);
+	}
+	assert_child(pid);
+}
+
 static void test_attach_again_and_again(void **state)
 {
 	unsigned int before = 0;
@@ -476,6 +529,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_vfork),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_closefrom),
+		cmocka_unit_test(test_an_anchor),
 		cmocka_unit_test(test_attach_again_and_again),
 	};
 	struct hmm_mm *mm;

@@ -2,6 +2,7 @@
 /*
  * Whose changes a log has: those of the space that is watched, whatever process makes them, and no
  * other's. A space ends with exec and exit, and one that the kernel makes in its place has no log.
+ * A space that has had a notifier of the kernel's is told of by that, and no child of it is.
  * Uses the loader, as root.
  */
 #include <setjmp.h>
@@ -11,10 +12,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "kernel/abi/watch.h"
+#include "../../watchd/bpf/sites.h"
 #include "../../watchd/loader.h"
 
 #define PAGE 4096UL
@@ -111,13 +116,18 @@ static void child_end(struct child *c)
 	close(c->fd);
 }
 
-static void watch(struct watched *w, pid_t pid)
+static void watch_by(struct watched *w, pid_t pid, unsigned int flags)
 {
-	assert_int_equal(watch_open(loader, pid, WATCH_LOG_BYTES, &w->fds, &w->id), 0);
+	assert_int_equal(watch_open(loader, pid, WATCH_LOG_BYTES, flags, &w->fds, &w->id), 0);
 	w->space = mmap(NULL, WATCH_PAGE, PROT_READ, MAP_SHARED, w->fds.space, 0);
 	assert_ptr_not_equal(w->space, MAP_FAILED);
 	w->log = mmap(NULL, 2 * PAGE + WATCH_LOG_BYTES, PROT_READ, MAP_SHARED, w->fds.log, PAGE);
 	assert_ptr_not_equal(w->log, MAP_FAILED);
+}
+
+static void watch(struct watched *w, pid_t pid)
+{
+	watch_by(w, pid, 0);
 }
 
 static void unwatch(struct watched *w)
@@ -276,6 +286,93 @@ static void test_the_watcher_keeps_the_programs(void **state)
 	unwatch(&w);
 }
 
+/* How many records there are of the kernel's notifiers, and of functions. */
+static void count_sites(const struct watched *w, unsigned int *notifiers, unsigned int *functions)
+{
+	uint64_t end = produced(w), at = 0;
+
+	*notifiers = *functions = 0;
+	while (at < end) {
+		const char *p = w->log + PAGE + at;
+		const struct watch_record *r = (const void *)(p + 8);
+
+		++*(r->site == WATCH_SITE_NOTIFIER ? notifiers : functions);
+		at += ((*(const uint32_t *)(const void *)p & 0x3fffffff) + 8 + 7) & ~7UL;
+	}
+}
+
+static void make_anchor(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
+
+	if (kvm < 0) {
+		print_message("no anchor: /dev/kvm: %s\n", strerror(errno));
+		skip();
+	}
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	assert_true(vm >= 0);
+	close(vm);
+	close(kvm);
+}
+
+/*
+ * This process has a notifier from here on, although its virtual machine is gone. Two logs of it are
+ * told of in two ways, and each of all changes.
+ */
+static void test_notifiers_or_functions(void **state)
+{
+	struct watched by_notifiers, by_functions;
+	unsigned int notifiers, functions, before;
+
+	make_anchor();
+	watch(&by_notifiers, getpid());
+	watch_by(&by_functions, getpid(), WATCH_OPEN_FUNCTIONS);
+	assert_int_equal(by_notifiers.space->anchored, 1);
+	assert_int_equal(by_functions.space->anchored, 0);
+	for (int i = 0; i < 10; i++)
+		change();
+	count_sites(&by_notifiers, &notifiers, &functions);
+	assert_true(notifiers >= 20);
+	assert_int_equal(functions, 0);
+	count_sites(&by_functions, &notifiers, &functions);
+	assert_int_equal(notifiers, 0);
+	assert_true(functions >= 20);
+	unwatch(&by_functions);
+	count_sites(&by_notifiers, &before, &functions);
+	change();
+	count_sites(&by_notifiers, &notifiers, &functions);
+	assert_true(notifiers >= before + 2);
+	unwatch(&by_notifiers);
+}
+
+/* A notifier is not inherited. Whoever attaches to notifiers alone cannot watch the child. */
+static void test_a_child_has_no_notifier(void **state)
+{
+	struct watch_loader *all = loader;
+	unsigned int notifiers, functions;
+	struct child c;
+	struct watched w;
+
+	make_anchor();
+	c = child_start();
+	watch(&w, c.pid);
+	assert_int_equal(w.space->anchored, 0);
+	tell(&c, 'c');
+	count_sites(&w, &notifiers, &functions);
+	assert_int_equal(notifiers, 0);
+	assert_true(functions > 0);
+	assert_int_equal(watch_load(WATCH_LOAD_ANCHORED, &loader), 0);
+	assert_int_equal(watch_open(loader, c.pid, WATCH_LOG_BYTES, 0, &w.fds, &w.id), -ENODATA);
+	watch(&w, getpid());
+	change();
+	count_sites(&w, &notifiers, &functions);
+	assert_true(notifiers > 0);
+	unwatch(&w);
+	watch_unload(loader);
+	loader = all;
+	child_end(&c);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +381,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_space_in_the_place_of_another_has_no_log),
 		cmocka_unit_test(test_close_ends_it),
 		cmocka_unit_test(test_the_watcher_keeps_the_programs),
+		cmocka_unit_test(test_notifiers_or_functions),
+		cmocka_unit_test(test_a_child_has_no_notifier),
 	};
 	int ret;
 

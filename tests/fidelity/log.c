@@ -455,7 +455,8 @@ static int open_log(unsigned int flags)
 	if (ret)
 		return ret;
 	n_sites = watch_sites(loader, &sites);
-	ret = watch_open(loader, getpid(), LOG_BYTES, &fds, &space);
+	/* The space gets its notifier with the first cell. */
+	ret = watch_open(loader, getpid(), LOG_BYTES, WATCH_OPEN_ANYWAY, &fds, &space);
 	return ret ?: map_log(&ring, (const int[]){ fds.log, fds.space, fds.global }, LOG_BYTES);
 }
 

@@ -202,7 +202,7 @@ static int attempt(void)
 
 	assert_false(pthread_create(&service.thread, NULL, serve, NULL));
 	errno = 55;
-	err = watchd_connect(service.path, &bytes, &fds, &conn, &sites, &n);
+	err = watchd_connect(service.path, 0, &bytes, &fds, &conn, &sites, &n);
 	assert_int_equal(errno, 55);
 	pthread_join(service.thread, NULL);
 	if (!err) {

@@ -24,7 +24,7 @@ static void connect_once(const char *path, size_t bytes)
 	const struct watch_site *sites;
 	const uint64_t begin = clock_ns();
 	size_t n;
-	int err = watchd_connect(path, &bytes, &fds, &conn, &sites, &n);
+	int err = watchd_connect(path, 0, &bytes, &fds, &conn, &sites, &n);
 
 	if (err)
 		printf("error %d %d\n", -err, (int)((clock_ns() - begin) / 1000000));

@@ -139,8 +139,8 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes)
 	return 0;
 }
 
-int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct watch_fds *fds,
-	       uint32_t *space)
+int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, unsigned int flags,
+	       struct watch_fds *fds, uint32_t *space)
 {
 	void *page = NULL;
 	int err = loader->fake->open_error ? loader->fake->open_error : lives(pid);

@@ -55,7 +55,7 @@ def test_nonsense_is_refused(folder):
     with serving(PROGRAM) as service:
         for text in (whole[:1], whole[:8], whole[:-1], Peer.head(HELLO, magic=1) + whole[8:],
                      Peer.head(MINE) + whole[8:], Peer.head(99) + whole[8:], os.urandom(60000),
-                     Peer.hello_text(flags=1), Peer.hello_text(least=3, most=1)):
+                     Peer.hello_text(flags=2), Peer.hello_text(least=3, most=1)):
             peer = service.connect()
             peer.send(text)
             assert peer.error() == errno.EINVAL, text[:40]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm info: collects, then shows it to people or as JSON (info_json.c). */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,22 @@ static const struct {
 	{ 1ULL << 16, "MOVE" },
 	{ 0, NULL },
 };
+
+static const char *anchor_words(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "there is no /dev/kvm";
+	case -EACCES:
+	case -EPERM:
+		return "this user may not open /dev/kvm";
+	case -ECANCELED:
+		return "LIBHMM_ANCHOR=no";
+	case -EOPNOTSUPP:
+		return "no program is at the kernel's notifiers";
+	}
+	return strerror(-error);
+}
 
 const char *info_better(const struct hmm_mm_info *mm)
 {
@@ -142,10 +159,11 @@ static void show_provider(const struct hmm_mm_info *mm)
 	default:
 		line("provider", "%s: userfaultfd alone", provider_name(mm->provider));
 	}
-	if (mm->provider >= HMM_PROVIDER_BPF)
-		line("log", "%s",
-		     mm->anchored ? "from the kernel's own notifiers, with their ranges"
-				  : "from the functions that change page tables");
+	if (mm->provider >= HMM_PROVIDER_BPF && mm->anchored)
+		line("log", "from where the kernel calls its own notifiers, with their ranges");
+	else if (mm->provider >= HMM_PROVIDER_BPF)
+		line("log", "from the functions that change page tables (no anchor: %s)",
+		     anchor_words(mm->anchor_error));
 	if (better)
 		line("more", "%s", better);
 }

@@ -88,6 +88,7 @@ static struct json_object *features_json(const struct hmm_mm_info *mm)
 	put_text(o, "provider_error", mm->provider_error ? strerror(-mm->provider_error) : NULL);
 	put_text(o, "better_provider", info_better(mm));
 	put_bool(o, "anchored", mm->anchored);
+	put_text(o, "anchor_error", mm->anchor_error ? strerror(-mm->anchor_error) : NULL);
 	put_number(o, "log_records", (int64_t)mm->log_records);
 	put_number(o, "log_resets", (int64_t)mm->log_resets);
 	put_bool(o, "reduced", mm->reduced);

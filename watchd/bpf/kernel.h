@@ -13,6 +13,7 @@
 
 struct mm_struct {
 	void *pgd;
+	void *notifier_subscriptions;
 };
 
 struct task_struct {

@@ -31,16 +31,21 @@
 #define ENOENT 2
 #define EBUSY 16
 #define EEXIST 17
+#define ENODATA 61
 
 char license_[] SEC("license") = "Dual BSD/GPL";
 
 struct watch_state state SEC(".data.state");
-/* How many watched spaces are hashed to each place. */
-static __u32 filter[1 << WATCH_FILTER_BITS];
+/*
+ * How many watched spaces are hashed to each place: the first half counts those that are told of by
+ * functions, the second those that are told of by notifiers.
+ */
+static __u32 filter[2 << WATCH_FILTER_BITS];
 
 /*
  * mm -> slot, and above it the number of the process. A space may have several logs: the others are
- * at the addresses behind that of its mm.
+ * at the addresses behind that of its mm, first those that are told of by functions, then those
+ * that are told of by notifiers.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -137,6 +142,12 @@ static __always_inline __u32 hashed(const void *mm)
 	return ((low_half(mm) >> 6) * 0x9e3779b1U) >> (32 - WATCH_FILTER_BITS);
 }
 
+/* Where a space of that hash is counted: an index of filter. */
+static __always_inline __u32 place_of(__u32 hash, __u32 notified)
+{
+	return (hash & ((1 << WATCH_FILTER_BITS) - 1)) | (!!notified << WATCH_FILTER_BITS);
+}
+
 static __always_inline struct watch_global *the_global(void)
 {
 	__u32 zero = 0;
@@ -207,12 +218,13 @@ static __always_inline void tell_log(__u64 key, __u64 value, __u64 start, __u64 
 /* what: the kind, and above it the site */
 static __noinline int tell(struct mm_struct *mm, __u64 start, __u64 end, __u32 what, __u32 flags)
 {
+	const __u32 notified = what >> 16 == WATCH_SITE_NOTIFIER;
 	/* No more logs than these are hashed to the place, so mostly one look-up is enough. */
-	__u32 left = filter[hashed(mm) & ((1 << WATCH_FILTER_BITS) - 1)], i;
+	__u32 left = filter[place_of(hashed(mm), notified)], i;
 	__u64 key, *entry;
 
 	for (i = 0; i < WATCH_LOGS && left; i++) {
-		key = (__u64)mm + i;
+		key = (__u64)mm + (notified ? WATCH_LOGS : 0) + i;
 		entry = bpf_map_lookup_elem(&spaces, &key);
 		if (!entry)
 			continue;
@@ -225,7 +237,7 @@ static __noinline int tell(struct mm_struct *mm, __u64 start, __u64 end, __u32 w
 static __always_inline void change(struct mm_struct *mm, __u64 start, __u64 end, __u32 what,
 				   __u32 flags)
 {
-	if (filter[hashed(mm) & ((1 << WATCH_FILTER_BITS) - 1)])
+	if (filter[place_of(hashed(mm), what >> 16 == WATCH_SITE_NOTIFIER)])
 		tell(mm, start, end, what, flags);
 }
 
@@ -543,7 +555,7 @@ FORM(soft_dirty)
 	struct mm_walk *walk = (void *)c[3];
 	struct clear_refs_private *p;
 
-	if (!filter[hashed(walk->mm) & ((1 << WATCH_FILTER_BITS) - 1)])
+	if (!filter[place_of(hashed(walk->mm), 0)])
 		return;
 	p = walk->private;
 	if (BPF_CORE_READ(p, type) == CLEAR_REFS_SOFT_DIRTY)
@@ -555,7 +567,7 @@ static __always_inline void scanned(struct mm_walk *walk, __u64 start, __u64 end
 {
 	struct pagemap_scan_private *p;
 
-	if (!filter[hashed(walk->mm) & ((1 << WATCH_FILTER_BITS) - 1)])
+	if (!filter[place_of(hashed(walk->mm), 0)])
 		return;
 	p = walk->private;
 	if (BPF_CORE_READ(p, arg.flags) & PM_SCAN_WP_MATCHING)
@@ -663,7 +675,7 @@ static __always_inline bool forget(__u64 key, __u32 place)
 
 	if (bpf_map_delete_elem(&spaces, &key))
 		return false;
-	__sync_fetch_and_sub(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_sub(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
 	if (g)
 		add(&g->watched, -1ULL);
 	return true;
@@ -684,18 +696,18 @@ SEC("fentry/exit_mmap")
 int space_ends(__u64 *c)
 {
 	struct mm_struct *mm = (void *)c[0];
-	__u32 place = hashed(mm), slot, i;
+	__u32 hash = hashed(mm), slot, i;
 	__u64 key, *entry, none = 0;
 
-	if (!filter[place & ((1 << WATCH_FILTER_BITS) - 1)])
+	if (!filter[place_of(hash, 0)] && !filter[place_of(hash, 1)])
 		return 0;
-	for (i = 0; i < WATCH_LOGS; i++) {
+	for (i = 0; i < 2 * WATCH_LOGS; i++) {
 		key = (__u64)mm + i;
 		entry = bpf_map_lookup_elem(&spaces, &key);
 		if (!entry)
 			continue;
 		slot = (__u32) * (volatile __u64 *)entry;
-		if (!forget(key, place))
+		if (!forget(key, place_of(hash, i >= WATCH_LOGS)))
 			continue;
 		end_space(slot);
 		bpf_map_update_elem(&owners, &slot, &none, BPF_ANY);
@@ -713,18 +725,39 @@ struct task_iterator {
 	struct task_struct *task;
 };
 
+/*
+ * Does the kernel call notifiers of this space? It asks the same. The member is set while every
+ * lock is held under which page tables change, and stays for the life of the space, also when the
+ * last notifier goes. So no change under way lacks its beginning.
+ */
+static __always_inline bool has_notifiers(struct mm_struct *mm)
+{
+	return bpf_core_field_exists(mm->notifier_subscriptions) &&
+	       *(void *volatile *)&mm->notifier_subscriptions;
+}
+
+/* How the space is told of: the number of its first key; -ENODATA: nothing would be told. */
+static __always_inline int first_log(struct mm_struct *mm)
+{
+	if (state.notifiers && !state.open_functions && has_notifiers(mm))
+		return WATCH_LOGS;
+	if (state.functions)
+		return 0;
+	return state.open_anyway ? WATCH_LOGS : -ENODATA;
+}
+
 /* Enters the space as its log of this number. False: it has that one already. */
 static __always_inline bool enter(__u64 key, __u32 place, __u32 slot, __u64 value)
 {
 	struct watch_global *g = the_global();
 
 	bpf_map_update_elem(&owners, &slot, &key, BPF_ANY);
-	__sync_fetch_and_add(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_add(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
 	if (g)
 		add(&g->watched, 1);
 	if (!bpf_map_update_elem(&spaces, &key, &value, BPF_NOEXIST))
 		return true;
-	__sync_fetch_and_sub(&filter[place & ((1 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_sub(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
 	if (g)
 		add(&g->watched, -1ULL);
 	return false;
@@ -735,8 +768,10 @@ int watch_task(struct task_iterator *it)
 {
 	__u32 slot = state.open_slot, place, i;
 	struct task_struct *task = it->task;
+	struct watch_space *space;
 	struct mm_struct *mm;
-	__u64 key, value, *owner;
+	__u64 key, value, *owner, number = 0;
+	int first;
 
 	if (!task || state.open_result || (task->flags & PF_KTHREAD))
 		return 0;
@@ -744,15 +779,25 @@ int watch_task(struct task_iterator *it)
 	if (!mm)
 		return 0;
 	if (state.open_asks) {
+		/* The kernel refuses to calculate with a pointer. */
+		bpf_core_read(&number, sizeof(number), &task->mm);
 		owner = bpf_map_lookup_elem(&owners, &slot);
-		state.open_result = owner && *owner - (__u64)mm < WATCH_LOGS ? 1 : -ENOENT;
+		state.open_result = owner && *owner - number < 2 * WATCH_LOGS ? 1 : -ENOENT;
 		return 0;
 	}
-	place = hashed(mm);
+	first = first_log(mm);
+	space = page_of(slot);
+	if (first < 0 || !space) {
+		state.open_result = -ENODATA;
+		return 0;
+	}
+	if (first && has_notifiers(mm))
+		*(volatile __u64 *)&space->anchored = 1;
+	place = place_of(hashed(mm), first);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
 	state.open_result = -EBUSY;
 	for (i = 0; i < WATCH_LOGS; i++) {
-		key = (__u64)mm + i;
+		key = (__u64)mm + (first ? WATCH_LOGS : 0) + i;
 		if (!enter(key, place, slot, value))
 			continue;
 		if (*(struct mm_struct *volatile *)&task->mm == mm) {
@@ -789,7 +834,8 @@ int watch_command(struct watch_command *command)
 	owner = bpf_map_lookup_elem(&owners, &slot);
 	if (owner && *owner) {
 		key = *owner;
-		forget(key, (((__u32)key >> 6) * 0x9e3779b1U) >> (32 - WATCH_FILTER_BITS));
+		forget(key, place_of((((__u32)key >> 6) * 0x9e3779b1U) >> (32 - WATCH_FILTER_BITS),
+				     key & WATCH_LOGS));
 		bpf_map_update_elem(&owners, &slot, &none, BPF_ANY);
 	}
 	end_space(slot);

@@ -32,9 +32,10 @@ int probe_log_map(struct probe_log *log, size_t bytes)
 	return 0;
 }
 
-int probe_log_open(struct watch_loader *loader, size_t bytes, struct probe_log *log)
+int probe_log_open(struct watch_loader *loader, size_t bytes, unsigned int flags,
+		   struct probe_log *log)
 {
-	int err = watch_open(loader, getpid(), bytes, &log->fds, &log->slot);
+	int err = watch_open(loader, getpid(), bytes, flags, &log->fds, &log->slot);
 
 	return err ? err : probe_log_map(log, bytes);
 }

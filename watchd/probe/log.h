@@ -21,8 +21,9 @@ struct probe_log {
 	uint32_t slot;
 };
 
-/* Opens the calling process's own space. 0 or -errno. */
-int probe_log_open(struct watch_loader *loader, size_t bytes, struct probe_log *log);
+/* Opens the calling process's own space. flags: WATCH_OPEN_*. 0 or -errno. */
+int probe_log_open(struct watch_loader *loader, size_t bytes, unsigned int flags,
+		   struct probe_log *log);
 /* Maps what the descriptors are. */
 int probe_log_map(struct probe_log *log, size_t bytes);
 /* The next record; false: there is none, or it is not complete. */

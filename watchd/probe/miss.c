@@ -162,14 +162,14 @@ int main(int argc, char **argv)
 	base = mmap(NULL, PLACES * PLACE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	err = watch_load(0, &loader);
 	if (!err)
-		err = probe_log_open(loader, 1 << 20, &log_);
+		err = probe_log_open(loader, 1 << 20, 0, &log_);
 	if (err) {
 		fprintf(stderr, "watch-miss: %s\n", strerror(-err));
 		return err == -EPERM || err == -EOPNOTSUPP ? 77 : 1;
 	}
 	for (i = 0; i < BUSY; i++) {
 		pids[i] = start_busy();
-		err = watch_open(loader, pids[i], 4096, &fds, &slot);
+		err = watch_open(loader, pids[i], 4096, 0, &fds, &slot);
 		if (err)
 			fprintf(stderr, "watch-miss: another process: %s\n", strerror(-err));
 	}

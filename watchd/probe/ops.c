@@ -838,7 +838,7 @@ int main(int argc, char **argv)
 	prepare();
 	err = watch_load(0, &loader);
 	if (!err)
-		err = probe_log_open(loader, 1 << 20, &own);
+		err = probe_log_open(loader, 1 << 20, WATCH_OPEN_FUNCTIONS, &own);
 	if (err) {
 		fprintf(stderr, "watch-ops: %s\n", strerror(-err));
 		return err == -EPERM || err == -EOPNOTSUPP ? 77 : 1;
@@ -848,7 +848,7 @@ int main(int argc, char **argv)
 	if (anchored) {
 		err = watch_load(WATCH_LOAD_ANCHORED, &anchor);
 		if (!err)
-			err = probe_log_open(anchor, 1 << 20, &kernels);
+			err = probe_log_open(anchor, 1 << 20, 0, &kernels);
 		anchored = !err;
 		if (err)
 			fprintf(stderr, "watch-ops: anchored: %s\n", strerror(-err));

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 		       sites[i].attached ? "attached" : strerrorname_np(-sites[i].error));
 	watch_spare(loader, WATCH_LOG_BYTES);
 	began = ms();
-	err = probe_log_open(loader, WATCH_LOG_BYTES, &log);
+	err = probe_log_open(loader, WATCH_LOG_BYTES, 0, &log);
 	if (err) {
 		fprintf(stderr, "watch-sites: opening: %s\n", strerror(-err));
 		return 1;

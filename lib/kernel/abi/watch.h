@@ -59,6 +59,11 @@ struct watch_space {
 	__u64 dropped; /* records that did not fit */
 	__u64 ended; /* 1: the space has ended, or is no longer watched; nothing is told any more */
 	__u64 records; /* how many were written */
+	/*
+	 * 1: told of where the kernel calls its own notifiers, and by nothing else. A space has
+	 * that for good once it has had a notifier.
+	 */
+	__u64 anchored;
 };
 
 /*

@@ -21,7 +21,8 @@ static struct {
 	bool tried;
 	int error;
 	struct watch_loader *loader;
-	int (*open)(struct watch_loader *, pid_t, size_t, struct watch_fds *, uint32_t *);
+	int (*open)(struct watch_loader *, pid_t, size_t, unsigned int, struct watch_fds *,
+		    uint32_t *);
 	size_t (*sites)(const struct watch_loader *, const struct watch_site **);
 } plugin;
 
@@ -57,7 +58,8 @@ int load_open(pid_t pid, uint64_t log_bytes, struct events_hello *hello, int *fd
 	if (!plugin.tried)
 		plugin.error = load();
 	plugin.tried = true;
-	err = plugin.error ?: plugin.open(plugin.loader, pid, bytes, &log, &space);
+	err = plugin.error ?: plugin.open(plugin.loader, pid, bytes, WATCH_OPEN_FUNCTIONS,
+						    &log, &space);
 	if (err)
 		return err;
 	n = plugin.sites(plugin.loader, &sites);

@@ -7,6 +7,7 @@
  * What it opens it closes: the program finds its descriptors, its signals and errno as they were.
  */
 #include "provider/watchd.h"
+#include "watchd/protocol.h"
 #include "hello.h"
 
 #include <errno.h>
@@ -73,7 +74,8 @@ static size_t open_log(const struct asked *a, struct events_hello *hello, int *f
 
 	/* It may have been started a moment ago, by this: it loads its programs first. */
 	for (int i = 0; i < TRIES; i++) {
-		hello->error = watchd_connect(watchd_path(), &bytes, &log, &keep, &sites, &n);
+		hello->error = watchd_connect(watchd_path(), WATCHD_FUNCTIONS, &bytes, &log, &keep,
+					      &sites, &n);
 		if (hello->error != -ETIME)
 			break;
 	}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+#include "provider/anchor.h"
+#include "base/epoch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* The kernel gives up when a signal is pending. */
+#define TRIES 8
+
+static int make_once(int kvm)
+{
+	const int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0)
+		return -errno;
+	close(vm);
+	return 0;
+}
+
+static int make(void)
+{
+	const int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int err = -ENOTTY;
+
+	if (kvm < 0)
+		return -errno;
+	if (ioctl(kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION) {
+		for (int i = 0; i < TRIES; i++) {
+			err = make_once(kvm);
+			if (err != -EINTR)
+				break;
+		}
+	}
+	close(kvm);
+	return err;
+}
+
+static bool is_off(void)
+{
+	const char *value = secure_getenv("LIBHMM_ANCHOR");
+
+	return value && !strcmp(value, "no");
+}
+
+int anchor_make(void)
+{
+	/* The epoch of the process that has one. */
+	static _Atomic uint64_t anchored;
+	const uint64_t epoch = epoch_now();
+	const int saved = errno;
+	int err;
+
+	if (is_off())
+		return -ECANCELED;
+	if (epoch && atomic_load(&anchored) == epoch)
+		return 0;
+	err = make();
+	if (!err)
+		atomic_store(&anchored, epoch);
+	errno = saved;
+	return err;
+}
