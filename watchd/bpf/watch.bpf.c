@@ -735,27 +735,28 @@ int watch_task(struct task_iterator *it)
 {
 	__u32 slot = state.open_slot, place, i;
 	struct task_struct *task = it->task;
-	struct mm_struct *mm;
-	__u64 key, value, *owner;
+	__u64 mm, key, value, *owner;
 
 	if (!task || state.open_result || (task->flags & PF_KTHREAD))
 		return 0;
-	mm = task->mm;
-	if (!mm)
+	/* As a number: the kernel refuses most arithmetic with pointers. */
+	if (bpf_core_read(&mm, sizeof(mm), &task->mm) || !mm)
 		return 0;
 	if (state.open_asks) {
 		owner = bpf_map_lookup_elem(&owners, &slot);
-		state.open_result = owner && *owner - (__u64)mm < WATCH_LOGS ? 1 : -ENOENT;
+		state.open_result = owner && *owner - mm < WATCH_LOGS ? 1 : -ENOENT;
 		return 0;
 	}
-	place = hashed(mm);
+	place = hashed((void *)mm);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
 	state.open_result = -EBUSY;
+	/* Unrolled: 6.1 wants a jump at the end of a loop, and the compiler may turn it around. */
+#pragma clang loop unroll(full)
 	for (i = 0; i < WATCH_LOGS; i++) {
-		key = (__u64)mm + i;
+		key = mm + i;
 		if (!enter(key, place, slot, value))
 			continue;
-		if (*(struct mm_struct *volatile *)&task->mm == mm) {
+		if (*(volatile __u64 *)&task->mm == mm) {
 			state.open_result = 1;
 		} else {
 			forget(key, place);
