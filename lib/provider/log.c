@@ -277,22 +277,30 @@ static void close_from(struct log *log, unsigned int from, uint32_t task)
 	log->n_open = n;
 }
 
-/*
- * A thread is in a function of the kernel's once at a time. True: the change that it made there is
- * over. *same: it was of the range that the record has.
- */
-static bool close_last(struct log *log, const struct watch_record *r, bool *same)
+/* Which open change a record is of; n_open: of none. */
+static unsigned int find_open(const struct log *log, const struct watch_record *r, bool any_range)
 {
 	for (unsigned int i = log->n_open; i--;) {
 		const struct log_open *o = &log->open[i];
 
-		if (o->task != r->task || o->site != r->site)
-			continue;
-		*same = o->start == r->start && o->end == r->end;
-		close_from(log, i, r->task);
-		return true;
+		if (o->task == r->task && o->site == r->site &&
+		    (any_range || (o->start == r->start && o->end == r->end)))
+			return i;
 	}
-	return false;
+	return log->n_open;
+}
+
+/*
+ * A thread is in a function of the kernel's once at a time. So whatever the record tells, what the
+ * thread began there before is over. The notifiers themselves are called by all of these functions:
+ * there the range tells which change it is.
+ */
+static void close_last(struct log *log, const struct watch_record *r)
+{
+	const unsigned int i = find_open(log, r, !log->anchored);
+
+	if (i < log->n_open)
+		close_from(log, i, r->task);
 }
 
 /*
@@ -311,17 +319,19 @@ static void open_change(struct log *log, const struct watch_record *r)
 
 bool log_changes(struct log *log, const struct watch_record *r)
 {
-	bool same;
+	bool begun;
 
 	if (hmm_mutation(HMM_MUTATION_NO_END))
 		return true;
-	/* Of what the thread began there before, the end was not told. */
-	if (close_last(log, r, &same) && r->flags & WATCH_END)
-		return same;
-	if (r->flags & WATCH_END)
-		return false;
-	open_change(log, r);
-	return true;
+	if (!(r->flags & WATCH_END)) {
+		if (!log->anchored)
+			close_last(log, r);
+		open_change(log, r);
+		return true;
+	}
+	begun = find_open(log, r, false) < log->n_open;
+	close_last(log, r);
+	return begun;
 }
 
 /* Has the change been waited for so long that its end must be lost? Then it is not open any more. */
