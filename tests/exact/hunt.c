@@ -154,7 +154,7 @@ static void discard(struct cell *c, uint64_t stamp)
 	for (size_t i = 0; i < CELL_PAGES - 1; i++)
 		c->p[i * HMM_PAGE_SIZE] = 1;
 	atomic_store(word(c), stamp);
-	/* So that a user has time to make a translation; without the log, a discard settles late. */
+	/* So that a user has time to make a translation: without the log, a discard ends late. */
 	if (stamp % 32)
 		sched_yield();
 	else
