@@ -19,9 +19,9 @@
  * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
  * notifiers have changed, and a reader looks at them after it has looked at `pos`.
  *
- * After records were lost a change may be under way that nobody knows. What is made meanwhile stands
- * until its end is told, which comes before the call that makes it returns: an end without a
- * beginning is a change.
+ * After records were lost a change may be under way that nobody knows. What is made meanwhile
+ * stands until its end is told, which comes before the call that makes it returns: an end without
+ * a beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */

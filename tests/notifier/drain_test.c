@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 
 #include <errno.h>
+#include <hmm/log.h>
 #include <hmm/range.h>
 
 #define WAIT_NS 5000000000ULL
@@ -538,6 +539,30 @@ static void a_child_has_no_log(void **state)
 	scene_close(&s);
 }
 
+static void count_lines(enum hmm_log_level level, const char *message, void *arg)
+{
+	(void)level;
+	(void)message;
+	++*(int *)arg;
+}
+
+/* Nothing has gone wrong. There is no userfaultfd that the program could have closed. */
+static void detaching_says_nothing(void **state)
+{
+	struct scene s;
+	int lines = 0;
+
+	(void)state;
+	assert_int_equal(hmm_log_set(count_lines, &lines), 0);
+	scene_open(&s);
+	hmm_interval_notifier_remove(s.ni);
+	assert_false(info_of(&s).lost);
+	hmm_mm_detach(s.mm);
+	fake_log_close(s.log);
+	assert_int_equal(hmm_log_set(NULL, NULL), 0);
+	assert_int_equal(lines, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -563,6 +588,7 @@ int main(void)
 		cmocka_unit_test(a_new_notifier_hears_nothing_old),
 		cmocka_unit_test(sections_count_if_nothing_began),
 		cmocka_unit_test(a_child_has_no_log),
+		cmocka_unit_test(detaching_says_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,10 @@
  *
  * What a program costs in a process that nobody watches is a load of its mm and one of `filter`.
  *
- * A slot is what a watched space has: a log, a page, and in `owners` the key that it stands for. The
- * kernel may give the memory of a table's element to another key while a program still reads it,
- * so a program believes a slot only if its owner is the mm that it looked up. The loader gives a
- * slot to another space only after all programs that may have read its old owner have ended.
+ * A slot is what a watched space has: a log, a page, and in `owners` the key that it stands for.
+ * The kernel may give the memory of a table's element to another key while a program still reads
+ * it, so a program believes a slot only if its owner is the mm that it looked up. The loader gives
+ * a slot to another space only after all programs that may have read its old owner have ended.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
