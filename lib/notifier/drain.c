@@ -141,8 +141,8 @@ bool log_drain(struct hmm_mm *mm)
 }
 
 /*
- * Whoever gives records back takes away what wakes the pump, also for those that another thread has
- * handled. So it wakes the pump itself.
+ * A thread that gives records back takes away what wakes the pump, also where another thread has
+ * handled them. So it wakes the pump itself.
  */
 bool log_look(struct hmm_mm *mm)
 {

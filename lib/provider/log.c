@@ -334,7 +334,7 @@ bool log_changes(struct log *log, const struct watch_record *r)
 	return begun;
 }
 
-/* Has the change been waited for so long that its end must be lost? Then it is not open any more. */
+/* Has it been waited for so long that its end must be lost? Then it is not open any more. */
 static bool is_given_up(struct log *log, unsigned int i)
 {
 	const uint64_t now = clock_ns();

@@ -104,9 +104,9 @@ struct log {
 	/* A: how many were queued, written under L; of how many the callbacks have run */
 	_Atomic uint64_t queued;
 	_Atomic uint64_t delivered;
-	struct log_probe probe;   /* L */
-	_Atomic uint64_t records; /* A: how many were read */
-	_Atomic uint64_t resets;  /* A: how often everything was invalidated */
+	struct log_probe probe;    /* L */
+	_Atomic uint64_t records;  /* A: how many were read */
+	_Atomic uint64_t resets;   /* A: how often everything was invalidated */
 	_Atomic uint64_t given_up; /* A: how many changes were not waited for any longer */
 
 	struct ownfd fd;    /* C: readable when there are records */
