@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The provider, and the log beside it or in its place. A log comes from hmm-watchd, which loads the
- * kernel's programs once for everybody, or from programs that this process loads itself, by a
- * plug-in, as libhmm must not depend on what loads them.
+ * kernel's programs once for everybody, or from programs that this process loads itself
+ * (plug_in.h).
  */
 #include "mm/choose.h"
+#include "mm/plug_in.h"
 #include "mm/selftest.h"
 #include "notifier/drain.h"
 #include "pump/kick.h"
@@ -16,12 +17,9 @@
 #include "watchd/protocol.h"
 #include "base/log.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PLUG_IN "libhmm-watch.so"
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
@@ -67,23 +65,13 @@ static int from_watchd(bool functions, struct log **log)
 	return 0;
 }
 
-/* The plug-in stays loaded: its table of sites is valid for ever. */
 static int from_plug_in(unsigned int flags, struct log **log)
 {
 	const struct watch_site *sites = NULL;
 	struct watch_fds fds;
 	size_t n = 0;
-	int (*open_self)(unsigned int flags, size_t log_bytes, struct watch_fds *fds,
-			 const struct watch_site **sites, size_t *n);
-	void *plug_in = dlopen(PLUG_IN, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	int err;
+	int err = plug_in_open(flags, WATCH_LOG_BYTES, &fds, &sites, &n);
 
-	if (!plug_in)
-		return -ENOENT;
-	*(void **)&open_self = dlsym(plug_in, "watch_open_self");
-	if (!open_self)
-		return -ENOENT;
-	err = open_self(flags, WATCH_LOG_BYTES, &fds, &sites, &n);
 	if (!err)
 		err = log_map(&fds, -1, WATCH_LOG_BYTES, log);
 	if (err)
@@ -96,14 +84,18 @@ static int from_plug_in(unsigned int flags, struct log **log)
 /* An anchored space needs the fewest programs. */
 static int from_own(const struct hmm_mm *mm, bool functions, struct log **log)
 {
+	int err;
+
 	if (functions)
 		return from_plug_in(WATCH_LOAD_FUNCTIONS, log);
-	if (!mm->anchor_error && !from_plug_in(WATCH_LOAD_ANCHORED, log))
-		return 0;
-	return from_plug_in(0, log);
+	err = mm->anchor_error ? -ENODATA : from_plug_in(WATCH_LOAD_ANCHORED, log);
+	return err == -ENODATA || err == -EOPNOTSUPP ? from_plug_in(0, log) : err;
 }
 
-/* own: this process may load the programs itself. */
+/*
+ * own: this process may load the programs itself, if it can. Then it is told why it could not, and
+ * not that there is no service, which it does not need. functions: as for from_watchd().
+ */
 static int find_log(const struct hmm_mm *mm, bool own, bool functions, struct log **log)
 {
 	int err;
@@ -111,9 +103,7 @@ static int find_log(const struct hmm_mm *mm, bool own, bool functions, struct lo
 	if (log_of_test)
 		return log_new(log_of_test, log);
 	err = from_watchd(functions, log);
-	if (!err || !own)
-		return err;
-	return from_own(mm, functions, log) ? err : 0;
+	return err && own && plug_in_may_load() ? from_own(mm, functions, log) : err;
 }
 
 /* The log counts only if it tells of what it must. */
@@ -141,9 +131,11 @@ static void drop_log(struct hmm_mm *mm)
 /* For a log that can be had, the space gets a notifier of the kernel's before it is watched. */
 static int make_anchor(const struct hmm_mm *mm, bool own)
 {
-	if (log_of_test || (!own && !watchd_listens(watchd_path())))
+	if (mm->options.flags & HMM_MM_NO_ANCHOR)
+		return -ECANCELED;
+	if (log_of_test || (!watchd_listens(watchd_path()) && !(own && plug_in_may_load())))
 		return -ENOENT;
-	return mm->options.flags & HMM_MM_NO_ANCHOR ? -ECANCELED : anchor_make();
+	return anchor_make();
 }
 
 static int open_log(struct hmm_mm *mm, bool own)
@@ -169,25 +161,49 @@ static int open_log(struct hmm_mm *mm, bool own)
 	return 0;
 }
 
+#define NOT_RUNNING                                                                                \
+	"hmm-watchd does not run: start it, or give this process CAP_BPF and CAP_PERFMON"
+
+/* Why, and the way out. */
+static const struct {
+	int err;
+	const char *why;
+} reasons[] = {
+	{ -ENOENT, NOT_RUNNING },
+	{ -ECONNREFUSED, NOT_RUNNING },
+	{ -EACCES, "this user may not ask hmm-watchd: see the permissions of its socket" },
+	{ -ELIBACC, "hmm-watchd does not run, and libhmm-watch.so, by which this process could "
+		    "load the programs, is not installed or lacks libbpf: start the one, or "
+		    "install the other" },
+	{ -EPERM, "the kernel refuses tracing programs (lockdown, a container, a policy): take the "
+		  "provider uffd" },
+	{ -EOPNOTSUPP, "this kernel does not tell of everything (no BTF, or functions that cannot "
+		       "be traced): take the provider uffd" },
+	{ -EBUSY, "this process has as many logs as an address space may have: detach a space, or "
+		  "take the provider uffd" },
+	{ -EDQUOT, "hmm-watchd gives this user no more: end other programs, or raise its limits" },
+	{ -ENOSPC, "hmm-watchd has given away all that it may: end other programs, or raise its "
+		   "limits" },
+	{ -EPROTONOSUPPORT, "hmm-watchd is of another version: install that of this library" },
+	{ -ETIME, "hmm-watchd does not answer: restart it" },
+};
+
 static void say_why(int err)
 {
-	switch (err) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-		log_say(HMM_LOG_ERROR, "no log of the kernel's: hmm-watchd does not run, and this "
-				       "process cannot load the programs.");
-		break;
-	case -EACCES:
-	case -EPERM:
-		log_say(HMM_LOG_ERROR, "no log of the kernel's: it is not permitted.");
-		break;
-	case -EOPNOTSUPP:
-		log_say(HMM_LOG_ERROR, "no log of the kernel's: it does not tell of everything on "
-				       "this host.");
-		break;
-	default:
-		log_say(HMM_LOG_ERROR, "no log of the kernel's could be had.");
+	struct text t = { 0 };
+	const char *why = NULL;
+
+	for (size_t i = 0; !why && i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		why = reasons[i].err == err ? reasons[i].why : NULL;
+	text_add(&t, "no log of the kernel's: ");
+	if (why) {
+		text_add(&t, why);
+	} else {
+		text_add(&t, "error ");
+		text_decimal(&t, (uint64_t)-err);
 	}
+	text_add(&t, ".");
+	log_say(HMM_LOG_ERROR, t.s);
 }
 
 int provider_choose(struct hmm_mm *mm)

@@ -176,6 +176,7 @@ static bool make_reclaim(struct trial *t)
 	return !advise(t, MADV_PAGEOUT) && !is_present(t);
 }
 
+/* Its first page is a small one whatever the host's setting is: what is huge is not collapsed. */
 static bool make_collapse(struct trial *t)
 {
 	char *huge = (char *)(((uintptr_t)t->room + ROOM / 2 + HUGE - 1) & ~(HUGE - 1));
@@ -183,7 +184,11 @@ static bool make_collapse(struct trial *t)
 	if (syscall(SYS_mmap, huge, HUGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
 	    (long)huge)
 		return false;
+	if (syscall(SYS_madvise, huge, HUGE, MADV_NOHUGEPAGE))
+		return false;
 	*(volatile char *)huge = 1;
+	if (syscall(SYS_madvise, huge, HUGE, MADV_HUGEPAGE))
+		return false;
 	log_probe_begin(t->mm, (uint64_t)(uintptr_t)huge, (uint64_t)(uintptr_t)huge + t->page);
 	return !syscall(SYS_madvise, huge, HUGE, MADV_COLLAPSE);
 }

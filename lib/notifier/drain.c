@@ -122,9 +122,8 @@ static void lost(struct hmm_mm *mm)
 static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct log *log = mm->log;
-	const bool told = log_is_delivered(log);
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
-	const bool wake = log_give_back(log, false) && told && !log_is_delivered(log);
+	const bool wake = log_give_back(log, false) && !log_is_delivered(log);
 
 	pthread_mutex_unlock(&log->lock);
 	if (__builtin_expect(atomic_load(&log->over) && !atomic_load(&mm->lost), 0))
@@ -142,8 +141,8 @@ bool log_drain(struct hmm_mm *mm)
 }
 
 /*
- * The pump looks at the queue again after it has told what it took, so only a thread that adds to a
- * queue of which all is told wakes it, and only where the kernel does not (log_give_back()).
+ * A thread that gives records back takes away what wakes the pump, also where another thread has
+ * handled them. So it wakes the pump itself.
  */
 bool log_look(struct hmm_mm *mm)
 {

@@ -8,6 +8,7 @@
  */
 #include "provider/log.h"
 #include "watchd/loader.h"
+#include "base/deadline.h"
 #include "base/number.h"
 #include "base/pool.h"
 
@@ -249,6 +250,7 @@ bool log_lost(struct log *log)
 	if (lost) {
 		count(&log->resets, 1);
 		log->n_open = 0;
+		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
 	}
 	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
 		atomic_store(&log->over, -ESRCH);
@@ -264,11 +266,6 @@ bool log_trusted(struct log *log)
 
 /* ---- changes that are under way -------------------------------------------------------------- */
 
-static bool is_begun_by(const struct log_open *o, const struct watch_record *r)
-{
-	return o->task == r->task && o->site == r->site && o->start == r->start && o->end == r->end;
-}
-
 /* Removes the change and all that its thread began later. */
 static void close_from(struct log *log, unsigned int from, uint32_t task)
 {
@@ -281,30 +278,81 @@ static void close_from(struct log *log, unsigned int from, uint32_t task)
 	log->n_open = n;
 }
 
-bool log_changes(struct log *log, const struct watch_record *r)
+/* Which open change a record is of; n_open: of none. */
+static unsigned int find_open(const struct log *log, const struct watch_record *r, bool any_range)
 {
-	if (!(r->flags & WATCH_END)) {
-		if (hmm_mutation(HMM_MUTATION_NO_END))
-			return true;
-		/* No room: the end of the oldest will be a change. */
-		if (log->n_open == LOG_OPEN_MAX)
-			memmove(log->open, log->open + 1, --log->n_open * sizeof(log->open[0]));
-		log->open[log->n_open++] = (struct log_open){ r->start, r->end, r->task, r->site };
-		return true;
-	}
 	for (unsigned int i = log->n_open; i--;) {
-		if (is_begun_by(&log->open[i], r)) {
-			close_from(log, i, r->task);
-			return true;
-		}
+		const struct log_open *o = &log->open[i];
+
+		if (o->task == r->task && o->site == r->site &&
+		    (any_range || (o->start == r->start && o->end == r->end)))
+			return i;
 	}
-	return hmm_mutation(HMM_MUTATION_NO_END);
+	return log->n_open;
 }
 
-bool log_is_open(const struct log *log, uint64_t start, uint64_t end)
+/*
+ * A thread is in a function of the kernel's once at a time. So whatever the record tells, what the
+ * thread began there before is over. The notifiers themselves are called by all of these functions:
+ * there the range tells which change it is.
+ */
+static void close_last(struct log *log, const struct watch_record *r)
+{
+	const unsigned int i = find_open(log, r, !log->anchored);
+
+	if (i < log->n_open)
+		close_from(log, i, r->task);
+}
+
+/*
+ * Of a change that began before something was lost the end may be what was lost. So it is not
+ * waited for: if its end is told that is a change without a beginning.
+ */
+static void open_change(struct log *log, const struct watch_record *r)
+{
+	if (log->read <= log->doubtful)
+		return;
+	/* No room: the end of the oldest will be a change. */
+	if (log->n_open == LOG_OPEN_MAX)
+		memmove(log->open, log->open + 1, --log->n_open * sizeof(log->open[0]));
+	log->open[log->n_open++] = (struct log_open){ r->start, r->end, 0, r->task, r->site };
+}
+
+bool log_changes(struct log *log, const struct watch_record *r)
+{
+	bool begun;
+
+	if (hmm_mutation(HMM_MUTATION_NO_END))
+		return true;
+	if (!(r->flags & WATCH_END)) {
+		if (!log->anchored)
+			close_last(log, r);
+		open_change(log, r);
+		return true;
+	}
+	begun = find_open(log, r, false) < log->n_open;
+	close_last(log, r);
+	return begun;
+}
+
+/* Has it been waited for so long that its end must be lost? Then it is not open any more. */
+static bool is_given_up(struct log *log, unsigned int i)
+{
+	const uint64_t now = clock_ns();
+
+	if (!log->open[i].met)
+		log->open[i].met = now;
+	if (now - log->open[i].met < LOG_OPEN_NS)
+		return false;
+	count(&log->given_up, 1);
+	close_from(log, i, log->open[i].task);
+	return true;
+}
+
+bool log_is_open(struct log *log, uint64_t start, uint64_t end)
 {
 	for (unsigned int i = 0; i < log->n_open; i++) {
-		if (log->open[i].start < end && log->open[i].end > start)
+		if (log->open[i].start < end && log->open[i].end > start && !is_given_up(log, i))
 			return true;
 	}
 	return false;

@@ -19,9 +19,9 @@
  * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
  * notifiers have changed, and a reader looks at them after it has looked at `pos`.
  *
- * After records were lost a change may be under way that nobody knows. What is made meanwhile stands
- * until its end is told, which comes before the call that makes it returns: an end without a
- * beginning is a change.
+ * After records were lost a change may be under way that nobody knows. What is made meanwhile
+ * stands until its end is told, which comes before the call that makes it returns: an end without
+ * a beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -55,11 +55,18 @@ struct log_memory {
 struct log_open {
 	uint64_t start;
 	uint64_t end;
+	uint64_t met; /* when somebody first had to wait for it, by clock_ns(); 0: nobody had */
 	uint32_t task;
 	uint16_t site;
 };
 
 #define LOG_OPEN_MAX 256
+/*
+ * A change that is waited for longer is not waited for any more. The kernel tells of no end where
+ * programs were attached or detached at the same function meanwhile. An end that comes after all is
+ * a change without a beginning.
+ */
+#define LOG_OPEN_NS 1000000000ULL
 #define LOG_QUEUE_MAX 256
 /* `pos` while the log must not be trusted: no position of a producer */
 #define LOG_NOT_QUIET UINT64_MAX
@@ -89,6 +96,7 @@ struct log {
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
+	uint64_t doubtful; /* L: ends of what began before this position may be lost */
 	/* L: changes that the pump has not told drivers of, the oldest first */
 	struct hmm_invalidation queue[LOG_QUEUE_MAX];
 	unsigned int queue_first; /* L */
@@ -96,9 +104,10 @@ struct log {
 	/* A: how many were queued, written under L; of how many the callbacks have run */
 	_Atomic uint64_t queued;
 	_Atomic uint64_t delivered;
-	struct log_probe probe;   /* L */
-	_Atomic uint64_t records; /* A: how many were read */
-	_Atomic uint64_t resets;  /* A: how often everything was invalidated */
+	struct log_probe probe;    /* L */
+	_Atomic uint64_t records;  /* A: how many were read */
+	_Atomic uint64_t resets;   /* A: how often everything was invalidated */
+	_Atomic uint64_t given_up; /* A: how many changes were not waited for any longer */
 
 	struct ownfd fd;    /* C: readable when there are records */
 	struct ownfd links; /* C: keeps the programs attached */
@@ -176,10 +185,10 @@ bool log_give_back(struct log *log, bool all);
 bool log_lost(struct log *log);
 /* May the log be trusted? */
 bool log_trusted(struct log *log);
-/* A beginning or an end. False: an end whose beginning was not seen. */
+/* A beginning or an end. False: an end whose beginning was not seen, or was of another range. */
 bool log_changes(struct log *log, const struct watch_record *r);
-/* Is a change of any part of the range under way? */
-bool log_is_open(const struct log *log, uint64_t start, uint64_t end);
+/* Is a change of any part of the range under way? The caller waits for its end then. */
+bool log_is_open(struct log *log, uint64_t start, uint64_t end);
 /* For the pump. If there is no room it is joined with the youngest. */
 void log_queue(struct log *log, const struct hmm_invalidation *inv);
 /* Takes up to max of them; *n is how many, whose sum with `delivered` the caller stores there. */

@@ -443,7 +443,7 @@ int pump_start(struct hmm_mm *mm)
 
 void pump_stop(struct hmm_mm *mm)
 {
-	if (!ownfd_look(&mm->provider.fd))
+	if (mm_registers(mm) && !ownfd_look(&mm->provider.fd))
 		mm_lost(mm);
 	stop(mm);
 	pthread_join(mm->pump, NULL);

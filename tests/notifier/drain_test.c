@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 
 #include <errno.h>
+#include <hmm/log.h>
 #include <hmm/range.h>
 
 #define WAIT_NS 5000000000ULL
@@ -266,6 +267,98 @@ static void a_skipped_program_invalidates_everything(void **state)
 	scene_close(&s);
 }
 
+/* Its beginning is in the log, and the program at its end was skipped before anybody read that. */
+static void a_lost_end_is_not_waited_for(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_add(&s.log->global.word, 1);
+	fake_begin(s.log, A, B, WATCH_UNMAP);
+	fake_add(&s.log->global.word, WATCH_ON - 1);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 100000000), 0);
+	/* What begins after that is. */
+	fake_begin(s.log, A, A + PAGE, WATCH_CLEAR);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
+	scene_close(&s);
+}
+
+/* A record of its end did not fit, before anybody read that it began. */
+static void the_ends_that_a_full_log_lost_are_not_waited_for(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A, B, WATCH_UNMAP);
+	fake_add(&s.log->space.trouble, 1);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 100000000), 0);
+	/* It was not over yet: what was made meanwhile is invalid. */
+	s.seq = hmm_interval_read_begin(s.ni);
+	fake_end(s.log, A, B, WATCH_UNMAP);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	scene_close(&s);
+}
+
+/* Also if nothing tells that it is lost. */
+static void an_end_is_waited_for_a_second(void **state)
+{
+	struct scene s;
+	uint64_t began;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A, B, WATCH_CLEAR);
+	began = clock_ns();
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + WAIT_NS), 0);
+	assert_true(clock_ns() - began >= LOG_OPEN_NS);
+	s.seq = hmm_interval_read_begin(s.ni);
+	assert_false(hmm_interval_stale(s.ni, s.seq));
+	fake_end(s.log, A, B, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	scene_close(&s);
+}
+
+static void a_thread_that_begins_again_has_ended(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	fake_begin(s.log, A, A + PAGE, WATCH_CLEAR);
+	fake_begin(s.log, A + PAGE, B, WATCH_CLEAR);
+	assert_int_equal(log_wait(s.mm, A, A + PAGE, clock_ns() + 100000000), 0);
+	assert_int_equal(log_wait(s.mm, A + PAGE, B, clock_ns() + 5000000), -ETIME);
+	/* The end of the other range ends it, and is a change. */
+	s.seq = atomic_load(&s.ni->seq);
+	fake_end(s.log, A, A + 2 * PAGE, WATCH_CLEAR);
+	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 100000000), 0);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	scene_close(&s);
+}
+
+/* What another thread has handled, whose news the pump was to find in the log. */
+static void who_empties_the_log_wakes_the_pump(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	s.mm->log->fd.fd = 0; /* as if the kernel woke the pump */
+	fake_change(s.log, A, B, WATCH_CLEAR);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	while (s.log->producer - s.log->consumer < FAKE_LOG_BYTES / 2)
+		fake_change(s.log, B, B + PAGE, WATCH_CLEAR);
+	s.seq = hmm_interval_read_begin(s.ni);
+	for (int i = 0; i < 100 && !s.seen.calls; i++)
+		sleep_ms(1);
+	assert_int_equal(s.seen.calls, 1);
+	s.mm->log->fd.fd = OWNFD_NONE.fd;
+	scene_close(&s);
+}
+
 static void the_space_ends(struct scene *s)
 {
 	assert_true(hmm_interval_stale(s->ni, s->seq));
@@ -446,6 +539,30 @@ static void a_child_has_no_log(void **state)
 	scene_close(&s);
 }
 
+static void count_lines(enum hmm_log_level level, const char *message, void *arg)
+{
+	(void)level;
+	(void)message;
+	++*(int *)arg;
+}
+
+/* Nothing has gone wrong. There is no userfaultfd that the program could have closed. */
+static void detaching_says_nothing(void **state)
+{
+	struct scene s;
+	int lines = 0;
+
+	(void)state;
+	assert_int_equal(hmm_log_set(count_lines, &lines), 0);
+	scene_open(&s);
+	hmm_interval_notifier_remove(s.ni);
+	assert_false(info_of(&s).lost);
+	hmm_mm_detach(s.mm);
+	fake_log_close(s.log);
+	assert_int_equal(hmm_log_set(NULL, NULL), 0);
+	assert_int_equal(lines, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +576,11 @@ int main(void)
 		cmocka_unit_test(a_record_that_is_being_written_is_not_quiet),
 		cmocka_unit_test(a_full_log_invalidates_everything),
 		cmocka_unit_test(a_skipped_program_invalidates_everything),
+		cmocka_unit_test(a_lost_end_is_not_waited_for),
+		cmocka_unit_test(the_ends_that_a_full_log_lost_are_not_waited_for),
+		cmocka_unit_test(an_end_is_waited_for_a_second),
+		cmocka_unit_test(a_thread_that_begins_again_has_ended),
+		cmocka_unit_test(who_empties_the_log_wakes_the_pump),
 		cmocka_unit_test(what_ends_is_never_valid),
 		cmocka_unit_test(a_log_without_sense_ends_the_space),
 		cmocka_unit_test(a_full_queue_is_joined),
@@ -466,6 +588,7 @@ int main(void)
 		cmocka_unit_test(a_new_notifier_hears_nothing_old),
 		cmocka_unit_test(sections_count_if_nothing_began),
 		cmocka_unit_test(a_child_has_no_log),
+		cmocka_unit_test(detaching_says_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "attach.h"
 #include "command.h"
+#include "log.h"
 #include "suggest.h"
 
 #include <errno.h>
@@ -55,16 +56,14 @@ const char *log_words(int error)
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return "hmm-watchd does not run; start it (hmm-watchd(8))";
-	case -EPERM:
 	case -EACCES:
-		return "this user may not ask hmm-watchd, nor load tracing programs (CAP_BPF and "
-		       "CAP_PERFMON)";
+		return "this user may not ask hmm-watchd: see the permissions of its socket";
 	case -EOPNOTSUPP:
 		return "this kernel has no BTF, or no tracing programs";
 	case -EPROTONOSUPPORT:
 		return "hmm-watchd is of another version; install that of this library";
 	case -EBUSY:
-		return "this address space is watched already";
+		return "this process has as many logs as an address space may have";
 	case -EDQUOT:
 		return "this user has as many logs as hmm-watchd gives to one";
 	case -ENOSPC:
@@ -88,7 +87,7 @@ static bool wants_log(void)
 const char *attach_words(int error)
 {
 	if (error == -EOPNOTSUPP && wants_log())
-		return "no log of the kernel's changes can be had";
+		return log_said() ? log_said() : "no log of the kernel's changes can be had";
 	switch (error) {
 	case -EPERM:
 		return "no permission to use userfaultfd (see vm.unprivileged_userfaultfd, "

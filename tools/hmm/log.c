@@ -10,6 +10,9 @@
 
 static _Atomic unsigned int misuses;
 
+/* What the library said last, for those who ask on the thread that it said it on. */
+static _Thread_local char last[512];
+
 static struct iovec part(const char *s)
 {
 	return (struct iovec){ .iov_base = (void *)(uintptr_t)s, .iov_len = strlen(s) };
@@ -28,6 +31,7 @@ static void say(enum hmm_log_level level, const char *message, void *arg)
 
 	if (level == HMM_LOG_MISUSE)
 		atomic_fetch_add(&misuses, 1);
+	strncpy(last, message, sizeof(last) - 1);
 	if (writev(2, line, sizeof(line) / sizeof(line[0])) < 0)
 		return;
 }
@@ -41,4 +45,9 @@ int log_end(int status)
 {
 	hmm_log_set(NULL, NULL);
 	return status == EXIT_DONE && atomic_load(&misuses) ? EXIT_FINDING : status;
+}
+
+const char *log_said(void)
+{
+	return *last ? last : NULL;
 }

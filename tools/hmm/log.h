@@ -6,5 +6,7 @@
 void log_begin(void);
 /* Misuse that the library reported is a finding: EXIT_FINDING in the place of EXIT_DONE. */
 int log_end(int status);
+/* The last that it said on this thread; NULL: nothing. */
+const char *log_said(void);
 
 #endif

@@ -5,10 +5,10 @@
  *
  * What a program costs in a process that nobody watches is a load of its mm and one of `filter`.
  *
- * A slot is what a watched space has: a log, a page, and in `owners` the key that it stands for. The
- * kernel may give the memory of a table's element to another key while a program still reads it,
- * so a program believes a slot only if its owner is the mm that it looked up. The loader gives a
- * slot to another space only after all programs that may have read its old owner have ended.
+ * A slot is what a watched space has: a log, a page, and in `owners` the key that it stands for.
+ * The kernel may give the memory of a table's element to another key while a program still reads
+ * it, so a program believes a slot only if its owner is the mm that it looked up. The loader gives
+ * a slot to another space only after all programs that may have read its old owner have ended.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -730,14 +730,19 @@ struct task_iterator {
  * lock is held under which page tables change, and stays for the life of the space, also when the
  * last notifier goes. So no change under way lacks its beginning.
  */
-static __always_inline bool has_notifiers(struct mm_struct *mm)
+static __always_inline bool has_notifiers(__u64 mm)
 {
-	return bpf_core_field_exists(mm->notifier_subscriptions) &&
-	       *(void *volatile *)&mm->notifier_subscriptions;
+	struct mm_struct *p = (void *)mm;
+	void *subscriptions = NULL;
+
+	if (!bpf_core_field_exists(p->notifier_subscriptions))
+		return false;
+	return !bpf_core_read(&subscriptions, sizeof(subscriptions), &p->notifier_subscriptions) &&
+	       subscriptions;
 }
 
 /* How the space is told of: the number of its first key; -ENODATA: nothing would be told. */
-static __always_inline int first_log(struct mm_struct *mm)
+static __always_inline int first_log(__u64 mm)
 {
 	if (state.notifiers && !state.open_functions && has_notifiers(mm))
 		return WATCH_LOGS;
@@ -768,21 +773,18 @@ int watch_task(struct task_iterator *it)
 {
 	__u32 slot = state.open_slot, place, i;
 	struct task_struct *task = it->task;
+	__u64 mm, key, value, *owner;
 	struct watch_space *space;
-	struct mm_struct *mm;
-	__u64 key, value, *owner, number = 0;
 	int first;
 
 	if (!task || state.open_result || (task->flags & PF_KTHREAD))
 		return 0;
-	mm = task->mm;
-	if (!mm)
+	/* As a number: the kernel refuses most arithmetic with pointers. */
+	if (bpf_core_read(&mm, sizeof(mm), &task->mm) || !mm)
 		return 0;
 	if (state.open_asks) {
-		/* The kernel refuses to calculate with a pointer. */
-		bpf_core_read(&number, sizeof(number), &task->mm);
 		owner = bpf_map_lookup_elem(&owners, &slot);
-		state.open_result = owner && *owner - number < 2 * WATCH_LOGS ? 1 : -ENOENT;
+		state.open_result = owner && *owner - mm < 2 * WATCH_LOGS ? 1 : -ENOENT;
 		return 0;
 	}
 	first = first_log(mm);
@@ -793,14 +795,16 @@ int watch_task(struct task_iterator *it)
 	}
 	if (first && has_notifiers(mm))
 		*(volatile __u64 *)&space->anchored = 1;
-	place = place_of(hashed(mm), first);
+	place = place_of(hashed((void *)mm), first);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
 	state.open_result = -EBUSY;
+	/* Unrolled: 6.1 wants a jump at the end of a loop, and the compiler may turn it around. */
+#pragma clang loop unroll(full)
 	for (i = 0; i < WATCH_LOGS; i++) {
-		key = (__u64)mm + (first ? WATCH_LOGS : 0) + i;
+		key = mm + (first ? WATCH_LOGS : 0) + i;
 		if (!enter(key, place, slot, value))
 			continue;
-		if (*(struct mm_struct *volatile *)&task->mm == mm) {
+		if (*(volatile __u64 *)&task->mm == mm) {
 			state.open_result = 1;
 		} else {
 			forget(key, place);
