@@ -280,7 +280,6 @@ static void choose_notifier(struct watch_loader *l, const int *errors)
 	site->error = notifier_error(l, errors);
 	wanted = !site->error;
 	bpf_program__set_autoload(program(l, "notifier_begin", 0), wanted);
-	bpf_program__set_autoload(program(l, "notifier_refused", 0), wanted);
 	bpf_program__set_autoload(program(l, "notifier_end", 0), wanted);
 }
 
@@ -438,8 +437,6 @@ static void attach_notifier(struct watch_loader *l)
 	int err;
 
 	err = attach(l, "notifier_end", 0);
-	if (!err)
-		err = attach(l, "notifier_refused", 0);
 	if (!err)
 		err = attach(l, "notifier_begin", 0);
 	if (err)

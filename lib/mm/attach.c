@@ -144,7 +144,7 @@ static int init_memory(struct hmm_mm *mm)
 		return -ENOMEM;
 	objpool_init(&mm->regions_pool, sizeof(struct region));
 	objpool_init(&mm->notifiers_pool, sizeof(struct hmm_interval_notifier));
-	mm->kick[0] = mm->kick[1] = OWNFD_NONE;
+	mm->kick[0] = mm->kick[1] = mm->anchor = OWNFD_NONE;
 	mm->thieves = pool_map(THIEVES * sizeof(*mm->thieves));
 	if (!mm->thieves)
 		return -ENOMEM;

@@ -129,13 +129,13 @@ static void drop_log(struct hmm_mm *mm)
 }
 
 /* For a log that can be had, the space gets a notifier of the kernel's before it is watched. */
-static int make_anchor(const struct hmm_mm *mm, bool own)
+static int make_anchor(struct hmm_mm *mm, bool own)
 {
 	if (mm->options.flags & HMM_MM_NO_ANCHOR)
 		return -ECANCELED;
 	if (log_of_test || (!watchd_listens(watchd_path()) && !(own && plug_in_may_load())))
 		return -ENOENT;
-	return anchor_make();
+	return anchor_make(&mm->anchor);
 }
 
 static int open_log(struct hmm_mm *mm, bool own)
@@ -152,6 +152,7 @@ static int open_log(struct hmm_mm *mm, bool own)
 	}
 	if (err) {
 		drop_log(mm);
+		ownfd_close(&mm->anchor);
 		return err;
 	}
 	if (mm->log->anchored)
@@ -224,14 +225,15 @@ int provider_choose(struct hmm_mm *mm)
 	else
 		err = provider_uffd_open(&mm->options, &mm->provider);
 	if (err && mm->log) {
-		log_free(mm->log);
-		mm->log = NULL;
+		drop_log(mm);
+		ownfd_close(&mm->anchor);
 	}
 	return err;
 }
 
 void provider_close(struct hmm_mm *mm)
 {
+	ownfd_close(&mm->anchor);
 	mm->provider.ops->close(&mm->provider);
 	if (mm->log)
 		log_close(mm->log);

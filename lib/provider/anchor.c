@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "provider/anchor.h"
 #include "base/epoch.h"
+#include "base/ownfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,17 +16,14 @@
 /* The kernel gives up when a signal is pending. */
 #define TRIES 8
 
-static int make_once(int kvm)
+static int make_once(int kvm, struct ownfd *vm)
 {
-	const int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	const int fd = ioctl(kvm, KVM_CREATE_VM, 0);
 
-	if (vm < 0)
-		return -errno;
-	close(vm);
-	return 0;
+	return fd < 0 ? -errno : ownfd_take(vm, fd);
 }
 
-static int make(void)
+static int make(struct ownfd *vm)
 {
 	const int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int err = -ENOTTY;
@@ -34,7 +32,7 @@ static int make(void)
 		return -errno;
 	if (ioctl(kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION) {
 		for (int i = 0; i < TRIES; i++) {
-			err = make_once(kvm);
+			err = make_once(kvm, vm);
 			if (err != -EINTR)
 				break;
 		}
@@ -50,7 +48,7 @@ static bool is_off(void)
 	return value && !strcmp(value, "no");
 }
 
-int anchor_make(void)
+int anchor_make(struct ownfd *vm)
 {
 	/* The epoch of the process that has one. */
 	static _Atomic uint64_t anchored;
@@ -62,7 +60,7 @@ int anchor_make(void)
 		return -ECANCELED;
 	if (epoch && atomic_load(&anchored) == epoch)
 		return 0;
-	err = make();
+	err = make(vm);
 	if (!err)
 		atomic_store(&anchored, epoch);
 	errno = saved;

@@ -109,6 +109,7 @@ void *watchdog_main(void *arg)
 	atomic_store(&mm->watched, 1);
 	futex_wake(&mm->watched);
 	opening_never_waits(true);
+	ownfd_close(&mm->anchor);
 	while (!atomic_load(&mm->stopping)) {
 		const bool due = !atomic_load(&mm->lost) && steal_due(mm, t);
 

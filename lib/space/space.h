@@ -214,6 +214,7 @@ struct hmm_mm {
 	uint8_t exact[HMM_OP_NR];
 	uint32_t tried; /* C: which operations were tried when the space was attached: 1 << op */
 	int provider_error;       /* C: why there is no log; 0: there is, or nobody asked */
+	struct ownfd anchor;      /* its virtual machine, until the watchdog has closed that */
 	int anchor_error;         /* C: why the log is not anchored; 0: it is, or there is none */
 	struct vma_reader vmas;   /* C */
 	struct pagemap pagemap;   /* C */

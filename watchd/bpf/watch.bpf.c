@@ -652,16 +652,11 @@ int notifier_begin(__u64 *c)
 	return 0;
 }
 
-/* A beginning that a notifier refused (it would have had to wait) has no end. */
-SEC("fexit/__mmu_notifier_invalidate_range_start")
-int notifier_refused(__u64 *c)
-{
-	if ((__s32)c[1])
-		notified(c, WATCH_END);
-	return 0;
-}
-
-SEC("fexit/__mmu_notifier_invalidate_range_end")
+/*
+ * The page tables have changed when this is called. A beginning that a notifier refuses, as it would
+ * have to wait, has no end; the kernel begins so only to take the memory of a process that it kills.
+ */
+SEC("fentry/__mmu_notifier_invalidate_range_end")
 int notifier_end(__u64 *c)
 {
 	notified(c, WATCH_END);
