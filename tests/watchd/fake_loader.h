@@ -16,6 +16,7 @@ struct fake {
 	int32_t unloads;
 	int32_t last_pid;
 	int32_t spares;
+	int32_t fewer; /* no program is attached at the first function */
 };
 
 #endif
