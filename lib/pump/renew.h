@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * hmm-watchd ends, and comes back. The programs that it loaded go on, as the log keeps them
- * attached, and the log stays right. A log may end as well, as when somebody switches ftrace off; then
- * nothing is valid. Either way the watchdog asks for another log, after longer and longer pauses,
- * and the pump puts it in the place of the old one. Everything is invalid then, once. Where the log
- * goes on this lets go of a second set of programs, which every process on the host would pay for.
+ * attached, and the log stays right. A log may end as well, as when somebody switches ftrace off:
+ * then nothing is valid. Either way the watchdog asks for another log, after longer and longer
+ * pauses, and the pump puts it in the place of the old one. Everything is invalid then, once. Where
+ * the log goes on this lets go of a second set of programs, which every process on the host would
+ * pay for.
  *
  *	watchdog			pump			thread that checks
  *	hmm-watchd has ended				nothing is valid, if the log has ended
