@@ -149,9 +149,14 @@ int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct 
 {
 	void *page = NULL;
 	int err = loader->fake->open_error ? loader->fake->open_error : lives(pid);
+	int32_t logs = 0;
 
 	if (err)
 		return err;
+	for (uint32_t i = 0; i < SPACES; i++)
+		logs += loader->pid[i] == pid;
+	if (loader->fake->space_logs && logs >= loader->fake->space_logs)
+		return -EBUSY;
 	for (*space = 0; loader->pid[*space]; ++*space) {
 		if (*space == SPACES - 1)
 			return -ENOSPC;

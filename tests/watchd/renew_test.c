@@ -404,6 +404,43 @@ static void detaching_meanwhile(void **state)
 	assert_int_equal(descriptors(), before);
 }
 
+static void as_many_logs_as_a_space_may_have(void **state)
+{
+	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm_info info = { .size = sizeof(info) };
+	const enum hmm_provider *provider = *state;
+	const uint64_t deadline = deadline_after(WAIT_NS);
+	struct hmm_mm *second, *third = NULL;
+	struct scene s;
+
+	scene_open(&s, *provider);
+	fake->space_logs = 2;
+	o.provider = *provider;
+	assert_int_equal(hmm_mm_attach(&o, &second), 0);
+	assert_works(&s);
+	assert_int_equal(hmm_mm_attach(&o, &third), -EOPNOTSUPP);
+	assert_int_equal(lines, 1);
+	/* The plug-in may have been asked, and then says why not. */
+	if (geteuid())
+		assert_non_null(strstr(last_line, "as many logs as an address space may have"));
+	o.provider = HMM_PROVIDER_AUTO;
+	assert_int_equal(hmm_mm_attach(&o, &third), 0);
+	assert_int_equal(hmm_mm_get_info(third, &info), 0);
+	assert_int_equal(info.provider, HMM_PROVIDER_UFFD);
+	assert_int_equal(info.provider_error, -EBUSY);
+	hmm_mm_detach(third);
+	/* There is room again when one has gone. */
+	hmm_mm_detach(second);
+	o.provider = *provider;
+	while (hmm_mm_attach(&o, &second)) {
+		assert_false(deadline_passed(deadline));
+		sleep_ms(5);
+	}
+	hmm_mm_detach(second);
+	assert_works(&s);
+	scene_close(&s);
+}
+
 static void say(enum hmm_log_level level, const char *message, void *arg)
 {
 	(void)level;
@@ -459,6 +496,7 @@ int main(int argc, char **argv)
 		ROW(a_service_that_stays_away, bpf),
 		ROW(a_service_that_tells_less_is_not_taken, bpf),
 		ROW(detaching_meanwhile, bpf),
+		ROW(as_many_logs_as_a_space_may_have, both),
 	};
 	int ret;
 
