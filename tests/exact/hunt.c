@@ -36,7 +36,7 @@
 #ifdef __SANITIZE_THREAD__
 #define ARENA 0x7ea000000000ULL /* nothing else is the program's, says ThreadSanitizer */
 #else
-#define ARENA 0x100000000000ULL
+#define ARENA 0x200000000000ULL
 #endif
 #define SPAN (16ULL << 20)
 #define ASKS 200
