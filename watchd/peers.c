@@ -217,8 +217,7 @@ static int on_hello(struct peers *peers, struct peer *peer, const struct heard *
 	if (err)
 		return err;
 	peer->log_bytes = bytes;
-	err = open_space(peers, peer,
-			 hello->flags & WATCHD_FUNCTIONS ? WATCH_OPEN_FUNCTIONS : 0);
+	err = open_space(peers, peer, hello->flags & WATCHD_FUNCTIONS ? WATCH_OPEN_FUNCTIONS : 0);
 	if (err)
 		return err;
 	if (getrandom(peer->nonce, sizeof(peer->nonce), 0) != sizeof(peer->nonce))

@@ -14,7 +14,6 @@
 #include "provider/provider.h"
 #include "provider/watchd.h"
 #include "watchd/loader.h"
-#include "watchd/protocol.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -45,26 +44,6 @@ static int asked(const struct hmm_mm *mm, enum hmm_provider *want)
 
 /* ---- where the log comes from ---------------------------------------------------------------- */
 
-/* functions: not by notifiers, although the space has one. */
-static int from_watchd(bool functions, struct log **log)
-{
-	const struct watch_site *sites = NULL;
-	size_t bytes = WATCH_LOG_BYTES;
-	struct watch_fds fds;
-	size_t n = 0;
-	int conn = -1;
-	int err = watchd_connect(watchd_path(), functions ? WATCHD_FUNCTIONS : 0, &bytes, &fds,
-				 &conn, &sites, &n);
-
-	if (!err)
-		err = log_map(&fds, conn, bytes, log);
-	if (err)
-		return err;
-	(*log)->sites = sites;
-	(*log)->n_sites = n;
-	return 0;
-}
-
 static int from_plug_in(unsigned int flags, struct log **log)
 {
 	const struct watch_site *sites = NULL;
@@ -94,7 +73,7 @@ static int from_own(const struct hmm_mm *mm, bool functions, struct log **log)
 
 /*
  * own: this process may load the programs itself, if it can. Then it is told why it could not, and
- * not that there is no service, which it does not need. functions: as for from_watchd().
+ * not that there is no service, which it does not need. functions: as for log_ask().
  */
 static int find_log(const struct hmm_mm *mm, bool own, bool functions, struct log **log)
 {
@@ -102,7 +81,7 @@ static int find_log(const struct hmm_mm *mm, bool own, bool functions, struct lo
 
 	if (log_of_test)
 		return log_new(log_of_test, log);
-	err = from_watchd(functions, log);
+	err = log_ask(WATCH_LOG_BYTES, functions, log);
 	return err && own && plug_in_may_load() ? from_own(mm, functions, log) : err;
 }
 
@@ -115,7 +94,7 @@ static int try_log(struct hmm_mm *mm, bool own, bool functions)
 		return err;
 	mm->drain = log_drain;
 	mm->wake = pump_kick;
-	if (log_of_test)
+	if (log_of_test || log_untried_of_test)
 		selftest_assume(mm);
 	else
 		err = selftest(mm);

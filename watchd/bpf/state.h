@@ -24,14 +24,14 @@ struct watch_state {
 	__u32 giant_size; /* the largest page of hugetlbfs */
 	/* What migration_disabled is in the program at a switch for a thread in no program. */
 	__u32 switch_base;
-	__u32 switch_armed; /* 1: switch_base is known */
-	__u32 functions;    /* 1: programs are attached to functions that change page tables */
-	__u32 notifiers;    /* 1: to those that the kernel's notifiers are called by */
-	__u32 open_slot;    /* the request to program watch_task */
-	__u32 open_asks;    /* 1: only whether the slot's owner is the space of the process */
+	__u32 switch_armed;   /* 1: switch_base is known */
+	__u32 functions;      /* 1: programs are attached to functions that change page tables */
+	__u32 notifiers;      /* 1: to those that the kernel's notifiers are called by */
+	__u32 open_slot;      /* the request to program watch_task */
+	__u32 open_asks;      /* 1: only whether the slot's owner is the space of the process */
 	__u32 open_functions; /* 1: by functions, also where the space has notifiers */
 	__u32 open_anyway;    /* 1: also where nothing would be told */
-	__s32 open_result;  /* 0: no such thread yet; 1: done, or yes; or -errno */
+	__s32 open_result;    /* 0: no such thread yet; 1: done, or yes; or -errno */
 };
 
 /* The request to program watch_command. */

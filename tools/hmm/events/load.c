@@ -58,8 +58,8 @@ int load_open(pid_t pid, uint64_t log_bytes, struct events_hello *hello, int *fd
 	if (!plugin.tried)
 		plugin.error = load();
 	plugin.tried = true;
-	err = plugin.error ?: plugin.open(plugin.loader, pid, bytes, WATCH_OPEN_FUNCTIONS,
-						    &log, &space);
+	err = plugin.error
+		      ?: plugin.open(plugin.loader, pid, bytes, WATCH_OPEN_FUNCTIONS, &log, &space);
 	if (err)
 		return err;
 	n = plugin.sites(plugin.loader, &sites);
