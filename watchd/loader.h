@@ -87,8 +87,8 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
 
 /*
  * Begins to watch the address space that process `pid` has now; pid is a number of the caller's PID
- * namespace. `anchored` in the space's page says by what it is told of. log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who
- * asks, and finds by a pidfd after this call that the process has not ended meanwhile: then its
+ * namespace. flags: WATCH_OPEN_*; `anchored` in the space's page says by what it is told of.
+ * log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who asks, and finds by a pidfd after this call that the process has not ended meanwhile: then its
  * number has not become another's.
  *
  * A change that had begun before this call may be without a beginning in the log. A reader takes
@@ -100,8 +100,9 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * processors' translations (TLB) may be flushed a moment later. A reader looks at the page tables
  * (pagemap), and does not conclude from a touch that a page is still there.
  *
- * -ESRCH: there is no such process, or it has no address space; -ENODATA: the space is not anchored,
- * and the loader is attached to nothing else (WATCH_LOAD_ANCHORED); -ENOSPC: as many spaces are watched
+ * -ESRCH: there is no such process, or it has no address space; -ENODATA: the space is not
+ * anchored, and the loader is attached to nothing else (WATCH_LOAD_ANCHORED); -ENOSPC: as many
+ * spaces are watched
  * as there is room for; -EBUSY: it has as many logs as a space may have (WATCH_LOGS);
  * -ETOOMANYREFS: RLIMIT_NOFILE allows no more descriptors in queues of sockets.
  */
@@ -121,8 +122,8 @@ int watch_is(struct watch_loader *loader, pid_t pid, uint32_t space);
 void watch_close(struct watch_loader *loader, uint32_t space);
 
 /*
- * The plug-in's entry: loads, and watches the calling process. flags: WATCH_LOAD_*. sites: valid for
- * ever.
+ * The plug-in's entry: loads, and watches the calling process. flags: WATCH_LOAD_*. sites: valid
+ * for ever.
  */
 int watch_open_self(unsigned int flags, size_t log_bytes, struct watch_fds *fds,
 		    const struct watch_site **sites, size_t *n);

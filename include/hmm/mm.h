@@ -74,8 +74,8 @@ struct hmm_mm_options {
  *	The CPU's faults elsewhere in it then bring in neighbouring pages as before (45 ns a page
  *	that is in the page cache, not 990). In return mremap(2) of the mapping fails with EFAULT;
  *	since Linux 6.17 with MREMAP_FIXED it may fail after a part of it has moved
- * @HMM_MM_NO_ANCHOR: the log comes from functions that change page tables, and no virtual machine is
- *	made (@anchored of struct hmm_mm_info)
+ * @HMM_MM_NO_ANCHOR: the log comes from functions that change page tables, and no virtual machine
+ *	is made (@anchored of struct hmm_mm_info)
  *
  * Those with NO are for tests, and show what a lesser host offers.
  * Since: 0.1.
@@ -173,8 +173,8 @@ void hmm_mm_detach(struct hmm_mm *mm);
  *	kernel does so for a process that has had a virtual machine of KVM: hmm_mm_attach() makes one
  *	and closes it at once, if a log can be had
  * @anchor_error: 0; or a negative errno: why the log is not anchored. -ENOENT there is no KVM;
- *	-EACCES /dev/kvm is not this user's; -ECANCELED HMM_MM_NO_ANCHOR, or LIBHMM_ANCHOR=no in the
- *	environment; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM
+ *	-EACCES /dev/kvm is not this user's; -ECANCELED HMM_MM_NO_ANCHOR, or LIBHMM_ANCHOR=no in
+ *	the environment; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated
  * @log_orphan: hmm-watchd, which gave the log, has ended, or the log has. In the first case the log

@@ -18,8 +18,8 @@ bool watchd_listens(const char *path);
 
 /*
  * Asks hmm-watchd to watch the calling process's address space. *log_bytes: how large the log
- * should be, a power of two, or 0; then how large it is. flags: of struct watchd_hello. All that hmm-watchd sends is doubted:
- * wrong descriptors are closed.
+ * should be, a power of two, or 0; then how large it is. flags: of struct watchd_hello. All that
+ * hmm-watchd sends is doubted: wrong descriptors are closed.
  *
  * On success *conn is the connection, which the caller holds while it wants to be watched, and
  * `sites` a table that is valid for ever. All five descriptors are close-on-exec. The caller is

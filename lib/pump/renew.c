@@ -31,7 +31,7 @@ static bool is_told_by(const struct log *log, const char *name)
 
 /*
  * What the log tells of was tried when the space was attached, and the coherence table says so. On
- * the same kernel the same functions tell of the same. A space that has had a notifier stays anchored.
+ * the same kernel the same functions tell of the same, and what is anchored stays so.
  */
 static bool tells_as_much(const struct log *next, const struct log *log)
 {

@@ -186,6 +186,15 @@ static int run_reclaim(struct memory *m, size_t *offset)
 	return ret;
 }
 
+/* What is huge already is not collapsed, and the kernel's notifiers are told of nothing then. */
+static int prepare_collapse(struct memory *m)
+{
+	if (madvise(m->p, m->len, MADV_NOHUGEPAGE) || madvise(m->p, m->len, MADV_DONTNEED))
+		return -errno;
+	memset(m->p, OLD_BYTE, m->len);
+	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
+}
+
 static int run_collapse(struct memory *m, size_t *offset)
 {
 	int ret = err(madvise(m->p, m->len, ADV_COLLAPSE));
@@ -253,5 +262,5 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_FIRST_WRITE] = { prepare_first_write, run_first_write, true, HMM_NOTE_DISCARD,
 				 MEMORY_NR },
 	[HMM_OP_WRITEBACK] = { NULL, run_writeback, false, -2, MEMORY_NR },
-	[HMM_OP_COLLAPSE] = { NULL, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
+	[HMM_OP_COLLAPSE] = { prepare_collapse, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

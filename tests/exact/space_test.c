@@ -316,8 +316,8 @@ static void make_anchor(void)
 }
 
 /*
- * This process has a notifier from here on, although its virtual machine is gone. Two logs of it are
- * told of in two ways, and each of all changes.
+ * This process has a notifier from here on, although its virtual machine is gone. Two logs of it
+ * are told of in two ways, and each of all changes.
  */
 static void test_notifiers_or_functions(void **state)
 {
@@ -345,7 +345,7 @@ static void test_notifiers_or_functions(void **state)
 	unwatch(&by_notifiers);
 }
 
-/* A notifier is not inherited. Whoever attaches to notifiers alone cannot watch the child. */
+/* A notifier is not inherited. A loader that attaches to notifiers alone cannot watch the child. */
 static void test_a_child_has_no_notifier(void **state)
 {
 	struct watch_loader *all = loader;

@@ -653,8 +653,9 @@ int notifier_begin(__u64 *c)
 }
 
 /*
- * The page tables have changed when this is called. A beginning that a notifier refuses, as it would
- * have to wait, has no end; the kernel begins so only to take the memory of a process that it kills.
+ * The page tables have changed when this is called. A beginning that a notifier refuses, as it
+ * would have to wait, has no end. The kernel asks so only to take the memory of a process that it
+ * kills.
  */
 SEC("fentry/__mmu_notifier_invalidate_range_end")
 int notifier_end(__u64 *c)
