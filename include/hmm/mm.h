@@ -170,8 +170,8 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @provider_error: 0; or a negative errno: why no log of the kernel's could be had
  * @anchored: the log comes from where the kernel calls its own notifiers, so it lacks none of the
  *	changes that drivers in the kernel are told of, and each has the kernel's own range. The
- *	kernel does so for a process that has had a virtual machine of KVM: hmm_mm_attach() makes one
- *	and closes it at once, if a log can be had
+ *	kernel does so for a process that has had a virtual machine of KVM. If a log can be had
+ *	hmm_mm_attach() makes one, and closes it at once
  * @anchor_error: 0; or a negative errno: why the log is not anchored. -ENOENT there is no KVM;
  *	-EACCES /dev/kvm is not this user's; -ECANCELED HMM_MM_NO_ANCHOR, or LIBHMM_ANCHOR=no in
  *	the environment; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM

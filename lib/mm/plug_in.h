@@ -12,7 +12,8 @@
 bool plug_in_may_load(void);
 /*
  * Loads, and watches the calling process. flags: WATCH_LOAD_*. 0; -ELIBACC: libhmm-watch.so is not
- * installed, or lacks a library; -errno of watch_open_self(). The plug-in stays loaded, so `sites` is valid for ever.
+ * installed, or lacks a library; -errno of watch_open_self(). The plug-in stays loaded, so `sites`
+ * is valid for ever.
  */
 int plug_in_open(unsigned int flags, size_t log_bytes, struct watch_fds *fds,
 		 const struct watch_site **sites, size_t *n);
