@@ -93,6 +93,7 @@ struct log {
 	pthread_mutex_t lock;
 	uint64_t read;    /* L: the next record */
 	bool distrusts;   /* L: a program may be skipped now */
+	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */

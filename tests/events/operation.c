@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
@@ -229,6 +230,15 @@ static int run_first_write(struct memory *m, size_t *offset)
 	return 0;
 }
 
+/* Small pages, as there is nothing to collapse where they are huge already. */
+static int prepare_collapse(struct memory *m)
+{
+	if (madvise(m->p, m->len, MADV_NOHUGEPAGE) || madvise(m->p, m->len, MADV_DONTNEED))
+		return -errno;
+	memset(m->p, OLD_BYTE, m->len);
+	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
+}
+
 const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_MUNMAP] = { NULL, run_munmap, true, -1, MEMORY_NR },
 	[HMM_OP_MAP_FIXED] = { NULL, run_map_fixed, true, -1, MEMORY_NR },
@@ -253,5 +263,5 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_FIRST_WRITE] = { prepare_first_write, run_first_write, true, HMM_NOTE_DISCARD,
 				 MEMORY_NR },
 	[HMM_OP_WRITEBACK] = { NULL, run_writeback, false, -2, MEMORY_NR },
-	[HMM_OP_COLLAPSE] = { NULL, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
+	[HMM_OP_COLLAPSE] = { prepare_collapse, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };

@@ -359,6 +359,23 @@ static void who_empties_the_log_wakes_the_pump(void **state)
 	scene_close(&s);
 }
 
+/* There is no record of it by which the kernel would wake the pump. */
+static void who_finds_something_lost_wakes_the_pump(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	s.mm->log->fd.fd = 0; /* as if the kernel woke the pump */
+	fake_add(&s.log->global.word, WATCH_ON);
+	assert_true(hmm_interval_stale(s.ni, s.seq));
+	for (int i = 0; i < 100 && !s.seen.calls; i++)
+		sleep_ms(1);
+	assert_int_equal(s.seen.calls, 1);
+	s.mm->log->fd.fd = OWNFD_NONE.fd;
+	scene_close(&s);
+}
+
 static void the_space_ends(struct scene *s)
 {
 	assert_true(hmm_interval_stale(s->ni, s->seq));
@@ -581,6 +598,7 @@ int main(void)
 		cmocka_unit_test(an_end_is_waited_for_a_second),
 		cmocka_unit_test(a_thread_that_begins_again_has_ended),
 		cmocka_unit_test(who_empties_the_log_wakes_the_pump),
+		cmocka_unit_test(who_finds_something_lost_wakes_the_pump),
 		cmocka_unit_test(what_ends_is_never_valid),
 		cmocka_unit_test(a_log_without_sense_ends_the_space),
 		cmocka_unit_test(a_full_queue_is_joined),

@@ -26,7 +26,7 @@ struct race {
 	struct fake_log *log;
 	char *at; /* SLOTS pages, one apart */
 	int fd;   /* page n holds the number n */
-	/* what is mapped at a slot: written before the end, and UINT64_MAX while it changes */
+	/* what is mapped at a slot: written before the end, unless the beginning is lost */
 	_Atomic uint64_t mapped[SLOTS];
 	_Atomic bool stop;
 	_Atomic uint64_t changes, uses, stale, faults;
@@ -115,11 +115,18 @@ static void *change(void *arg)
 			unlock_and_wait(r);
 		pause_a_little(&seed);
 		map_slot(r, i, number);
-		atomic_store(&r->mapped[i], number);
+		/*
+		 * If the beginning did not fit nobody knows that the change is under way: what is
+		 * made before it may be found valid until its end, which the caller waits for.
+		 */
+		if (!full)
+			atomic_store(&r->mapped[i], number);
 		pause_a_little(&seed);
 		if (r->calm)
 			usleep(200);
 		end(r, start, told);
+		if (full)
+			atomic_store(&r->mapped[i], number);
 		r->changes++;
 		pump_kick(r->m.mm);
 		pause_a_little(&seed);
