@@ -75,15 +75,8 @@ static int say(enum libbpf_print_level level, const char *format, va_list argume
 	static const char failed[] = "failed to load";
 	char line[512], *name, *end;
 
-	if (level == LIBBPF_DEBUG && !getenv("HMM_WATCH_DEBUG"))
+	if (!format || level == LIBBPF_DEBUG)
 		return 0;
-	if (getenv("HMM_WATCH_DEBUG")) {
-		va_list copy;
-
-		va_copy(copy, arguments);
-		vfprintf(stderr, format, copy);
-		va_end(copy);
-	}
 	vsnprintf(line, sizeof(line), format, arguments);
 	name = strstr(line, "prog '");
 	if (!name || !strstr(line, failed))

@@ -31,7 +31,11 @@
 #define CELL_BYTES (CELL_PAGES * HMM_PAGE_SIZE)
 #define CELLS_MAX 64
 /* Far below what the kernel chooses itself, so that no other mapping takes a hole in a cell. */
-#define ARENA 0x100000000000ULL
+#ifdef __SANITIZE_THREAD__
+#define ARENA 0x7ea000000000ULL /* nothing else is the program's, says ThreadSanitizer */
+#else
+#define ARENA 0x200000000000ULL
+#endif
 #define SPAN (16ULL << 20)
 #define ASKS 200
 #define FAULT_NS 2000000000ULL

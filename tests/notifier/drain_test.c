@@ -23,6 +23,18 @@ struct scene {
 	uint64_t seq;
 };
 
+/*
+ * What is valid stays so. An answer may be no while the pump has the log's lock and no processor;
+ * what is stale stays stale.
+ */
+static bool valid(const struct scene *s)
+{
+	for (int i = 0; i < 1000; i++, sleep_ms(1))
+		if (!hmm_interval_stale(s->ni, s->seq))
+			return true;
+	return false;
+}
+
 static void scene_open_with(struct scene *s, enum hmm_provider provider)
 {
 	struct hmm_mm_options o;
@@ -34,7 +46,7 @@ static void scene_open_with(struct scene *s, enum hmm_provider provider)
 	assert_int_equal(hmm_interval_notifier_insert(s->mm, A, B - A, &on_ops, &s->seen, &s->ni),
 			 0);
 	s->seq = hmm_interval_read_begin(s->ni);
-	assert_false(hmm_interval_stale(s->ni, s->seq));
+	assert_true(valid(s));
 }
 
 static void scene_open(struct scene *s)
@@ -132,7 +144,7 @@ static void other_memory_disturbs_nothing(void **state)
 	scene_open(&s);
 	for (int i = 0; i < 1000; i++) {
 		fake_change(s.log, B, B + PAGE, WATCH_UNMAP);
-		assert_false(hmm_interval_stale(s.ni, s.seq));
+		assert_true(valid(&s));
 	}
 	told(&s);
 	assert_int_equal(s.seen.calls, 0);
@@ -236,7 +248,7 @@ static void a_full_log_invalidates_everything(void **state)
 	assert_true(hmm_interval_stale(s.ni, s.seq));
 	assert_int_not_equal(atomic_load(&s.ni->told), s.seq);
 	s.seq = hmm_interval_read_begin(s.ni);
-	assert_false(hmm_interval_stale(s.ni, s.seq));
+	assert_true(valid(&s));
 	told(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_CLEAR], 1);
 	assert_int_equal(s.seen.last.start, 0);
@@ -315,7 +327,7 @@ static void an_end_is_waited_for_a_second(void **state)
 	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + WAIT_NS), 0);
 	assert_true(clock_ns() - began >= LOG_OPEN_NS);
 	s.seq = hmm_interval_read_begin(s.ni);
-	assert_false(hmm_interval_stale(s.ni, s.seq));
+	assert_true(valid(&s));
 	fake_end(s.log, A, B, WATCH_CLEAR);
 	assert_true(hmm_interval_stale(s.ni, s.seq));
 	scene_close(&s);
@@ -339,6 +351,12 @@ static void a_thread_that_begins_again_has_ended(void **state)
 	scene_close(&s);
 }
 
+/* The pump reads the number when it begins: a race on purpose. */
+__attribute__((noinline, no_sanitize("thread"))) static void set_log_fd(struct hmm_mm *mm, int fd)
+{
+	mm->log->fd.fd = fd;
+}
+
 /* What another thread has handled, whose news the pump was to find in the log. */
 static void who_empties_the_log_wakes_the_pump(void **state)
 {
@@ -346,7 +364,7 @@ static void who_empties_the_log_wakes_the_pump(void **state)
 
 	(void)state;
 	scene_open(&s);
-	s.mm->log->fd.fd = 0; /* as if the kernel woke the pump */
+	set_log_fd(s.mm, 0); /* as if the kernel woke the pump */
 	fake_change(s.log, A, B, WATCH_CLEAR);
 	assert_true(hmm_interval_stale(s.ni, s.seq));
 	while (s.log->producer - s.log->consumer < FAKE_LOG_BYTES / 2)
@@ -355,7 +373,7 @@ static void who_empties_the_log_wakes_the_pump(void **state)
 	for (int i = 0; i < 100 && !s.seen.calls; i++)
 		sleep_ms(1);
 	assert_int_equal(s.seen.calls, 1);
-	s.mm->log->fd.fd = OWNFD_NONE.fd;
+	set_log_fd(s.mm, OWNFD_NONE.fd);
 	scene_close(&s);
 }
 
