@@ -18,6 +18,7 @@
 
 #define SLOTS 8
 #define BLOCK 512
+#define UNDER_WAY UINT64_MAX
 #define RUN_NS 1000000000ULL
 #define FOUND_NS 10000000000ULL
 
@@ -26,7 +27,7 @@ struct race {
 	struct fake_log *log;
 	char *at; /* SLOTS pages, one apart */
 	int fd;   /* page n holds the number n */
-	/* what is mapped at a slot: written before the end, unless the beginning is lost */
+	/* what is mapped at a slot: written before the end; UNDER_WAY: see change() */
 	_Atomic uint64_t mapped[SLOTS];
 	_Atomic bool stop;
 	_Atomic uint64_t changes, uses, stale, faults;
@@ -114,11 +115,13 @@ static void *change(void *arg)
 		if (full)
 			unlock_and_wait(r);
 		pause_a_little(&seed);
-		map_slot(r, i, number);
 		/*
 		 * If the beginning did not fit nobody knows that the change is under way: what is
 		 * made before it may be found valid until its end, which the caller waits for.
 		 */
+		if (full)
+			atomic_store(&r->mapped[i], UNDER_WAY);
+		map_slot(r, i, number);
 		if (!full)
 			atomic_store(&r->mapped[i], number);
 		pause_a_little(&seed);
@@ -178,7 +181,7 @@ static void *use(void *arg)
 			if (hmm_range_check(&range, 0))
 				break;
 			r->uses++;
-			if (now != held)
+			if (now != held && now != UNDER_WAY)
 				r->stale++;
 		}
 	}
