@@ -168,6 +168,9 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @anchored: the log comes from the kernel's own notifiers: each event has the kernel's own range
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated
+ * @log_orphan: hmm-watchd, which gave the log, has ended, or the log has. In the first case the log
+ *	goes on, in the second nothing is valid. Another one is asked for
+ * @log_renewals: how often another log was had, and everything was invalidated
  *
  * Since: 0.1.
  */
@@ -193,6 +196,8 @@ struct hmm_mm_info {
 	bool anchored;
 	uint64_t log_records;
 	uint64_t log_resets;
+	bool log_orphan;
+	uint64_t log_renewals;
 };
 
 /**

@@ -324,6 +324,8 @@ int hmm_mm_get_info(struct hmm_mm *mm, struct hmm_mm_info *info)
 		.anchored = mm->log && mm->log->anchored,
 		.log_records = mm->log ? mm->log->records : 0,
 		.log_resets = mm->log ? mm->log->resets : 0,
+		.log_orphan = mm->log && mm->log->orphan,
+		.log_renewals = mm->log ? mm->log->renewals : 0,
 	};
 	grow_give(info, &now, sizeof(now));
 	return 0;

@@ -11,7 +11,6 @@
 #include "pump/kick.h"
 #include "provider/log.h"
 #include "provider/provider.h"
-#include "provider/watchd.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -42,24 +41,6 @@ static int asked(const struct hmm_mm *mm, enum hmm_provider *want)
 
 /* ---- where the log comes from ---------------------------------------------------------------- */
 
-static int from_watchd(struct log **log)
-{
-	const struct watch_site *sites = NULL;
-	size_t bytes = WATCH_LOG_BYTES;
-	struct watch_fds fds;
-	size_t n = 0;
-	int conn = -1;
-	int err = watchd_connect(watchd_path(), &bytes, &fds, &conn, &sites, &n);
-
-	if (!err)
-		err = log_map(&fds, conn, bytes, log);
-	if (err)
-		return err;
-	(*log)->sites = sites;
-	(*log)->n_sites = n;
-	return 0;
-}
-
 static int from_plug_in(struct log **log)
 {
 	const struct watch_site *sites = NULL;
@@ -86,7 +67,7 @@ static int find_log(bool own, struct log **log)
 
 	if (log_of_test)
 		return log_new(log_of_test, log);
-	err = from_watchd(log);
+	err = log_ask(WATCH_LOG_BYTES, log);
 	return err && own && plug_in_may_load() ? from_plug_in(log) : err;
 }
 
@@ -99,7 +80,7 @@ static int open_log(struct hmm_mm *mm, bool own)
 		return err;
 	mm->drain = log_drain;
 	mm->wake = pump_kick;
-	if (log_of_test)
+	if (log_of_test || log_untried_of_test)
 		selftest_assume(mm);
 	else
 		err = selftest(mm);

@@ -110,11 +110,10 @@ static bool lock(struct log *log)
 	return false;
 }
 
-/* Nothing is told any more. */
-static void lost(struct hmm_mm *mm)
+/* Nothing is told any more, and no other log can be had (pump/renew.h). */
+static bool is_lost(const struct log *log)
 {
-	mm_lost_log(mm, atomic_load(&mm->log->over));
-	mm->wake(mm);
+	return __builtin_expect(atomic_load(&log->over), 0) && !log_may_return(log);
 }
 
 /*
@@ -130,10 +129,12 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 
 	log->unheard = false;
 	pthread_mutex_unlock(&log->lock);
-	if (__builtin_expect(atomic_load(&log->over) && !atomic_load(&mm->lost), 0))
-		lost(mm);
-	else if (wake)
+	if (is_lost(log) && !atomic_load(&mm->lost)) {
+		mm_lost_log(mm, atomic_load(&log->over));
 		mm->wake(mm);
+	} else if (wake) {
+		mm->wake(mm);
+	}
 	return ret;
 }
 
@@ -155,9 +156,23 @@ bool log_look(struct hmm_mm *mm)
 	log_give_back(mm->log, true);
 	mm->log->unheard = false;
 	pthread_mutex_unlock(&mm->log->lock);
-	if (atomic_load(&mm->log->over))
+	if (is_lost(mm->log))
 		mm_lost_log(mm, atomic_load(&mm->log->over));
 	return !log_is_delivered(mm->log);
+}
+
+void log_switch(struct hmm_mm *mm)
+{
+	struct log *log = mm->log;
+	struct log *next = atomic_load(&log->next);
+
+	pthread_mutex_lock(&log->lock);
+	log_handled(log, false);
+	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
+	log_renew(log, next);
+	pthread_mutex_unlock(&log->lock);
+	log_free(next);
+	atomic_store(&log->next, NULL);
 }
 
 bool log_deliver(struct hmm_mm *mm)

@@ -43,6 +43,8 @@ int log_wait(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
  * callbacks while the gate is closed; true: there are more.
  */
 bool log_look(struct hmm_mm *mm);
+/* Goes on with the log that is in `next`: everything is invalid. */
+void log_switch(struct hmm_mm *mm);
 bool log_deliver(struct hmm_mm *mm);
 /*
  * For the test at attaching: begins to watch for changes of [start, end); what was seen of them

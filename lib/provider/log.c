@@ -7,12 +7,15 @@
  * The log is the kernel's, and still nothing in it is believed that could lead outside of it.
  */
 #include "provider/log.h"
+#include "provider/watchd.h"
 #include "watchd/loader.h"
 #include "base/deadline.h"
+#include "base/futex.h"
 #include "base/number.h"
 #include "base/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,6 +27,7 @@
 /* ---- mapping --------------------------------------------------------------------------------- */
 
 const struct log_memory *log_of_test;
+bool log_untried_of_test;
 
 int log_new(const struct log_memory *m, struct log **out)
 {
@@ -86,10 +90,19 @@ static int map_all(const struct watch_fds *fds, size_t page, struct log_memory *
 	return 0;
 }
 
+/* A file in memory, as tests have, is readable all the time: it cannot wake the pump. */
+static int take_log(struct log *log, int fd)
+{
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		return ownfd_take(&log->fd, fd);
+	close(fd);
+	return 0;
+}
+
 /* All are taken, or else closed. */
 static int take_all(struct log *log, const struct watch_fds *fds, int conn)
 {
-	const int no_log = ownfd_take(&log->fd, fds->log);
+	const int no_log = take_log(log, fds->log);
 	const int no_links = ownfd_take(&log->links, fds->links);
 	const int no_conn = conn >= 0 ? ownfd_take(&log->conn, conn) : 0;
 
@@ -107,6 +120,7 @@ int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **ou
 		err = log_new(&m, &log);
 	if (!err) {
 		log->mapped = true;
+		log->from_watchd = conn >= 0;
 		atomic_store(&log->alone, true);
 		err = take_all(log, fds, conn);
 	} else {
@@ -126,8 +140,46 @@ int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **ou
 	return err;
 }
 
+int log_ask(size_t bytes, struct log **log)
+{
+	const struct watch_site *sites = NULL;
+	struct watch_fds fds;
+	size_t n = 0;
+	int conn = -1;
+	int err = watchd_connect(watchd_path(), &bytes, &fds, &conn, &sites, &n);
+
+	if (!err)
+		err = log_map(&fds, conn, bytes, log);
+	if (err)
+		return err;
+	(*log)->sites = sites;
+	(*log)->n_sites = n;
+	return 0;
+}
+
+/* How often log_is_held() tries for the lock. */
+#define TRIES 100
+
+bool log_is_held(struct log *log, bool *again)
+{
+	bool held = true;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (!pthread_mutex_trylock(&log->lock)) {
+			held = ownfd_is_ours(&log->links);
+			pthread_mutex_unlock(&log->lock);
+			*again = false;
+			return held;
+		}
+		cpu_relax();
+	}
+	*again = true;
+	return held;
+}
+
 void log_close(struct log *log)
 {
+	log_free(atomic_exchange(&log->next, NULL));
 	/*
 	 * A map of BPF has no inode of its own. While the socket is still ours the program has not
 	 * closed what it does not know, and this is the map.
@@ -147,6 +199,80 @@ void log_free(struct log *log)
 		unmap_all(&log->m, (size_t)sysconf(_SC_PAGESIZE));
 	pthread_mutex_destroy(&log->lock);
 	pool_unmap(log, sizeof(*log));
+}
+
+/* ---- another log in its place ---------------------------------------------------------------- */
+
+/*
+ * Moves a mapping to where another one is, which is gone then. The kernel may have no memory for
+ * that, and then has unmapped the other one: nobody who reads there must crash.
+ */
+static int put(const void *from, const void *to, size_t bytes)
+{
+	void *at = (void *)(uintptr_t)to;
+	int err;
+
+	if (mremap((void *)(uintptr_t)from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at)
+		return 0;
+	err = -errno;
+	mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	return err;
+}
+
+static void swap_fds(struct ownfd *a, struct ownfd *b)
+{
+	const struct ownfd was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/*
+ * A thread that reads meanwhile may see one page of the old log and the next of the new one. It has
+ * read that after everything was invalidated, so what it asks about is refused, however the
+ * numbers compare.
+ */
+void log_renew(struct log *log, struct log *next)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct log_memory *m = &log->m;
+	const struct log_memory *to = &next->m;
+	int err = put(to->producer, m->producer, page + to->bytes);
+
+	if (!err)
+		err = put(to->consumer, m->consumer, page);
+	if (!err)
+		err = put(to->space, m->space, page);
+	if (!err)
+		err = put(to->global, m->global, page);
+	if (err) {
+		atomic_store(&log->over, err);
+		return;
+	}
+	next->mapped = false;
+	if (to->bytes < m->bytes)
+		unmap(m->data + to->bytes, m->bytes - to->bytes);
+	m->bytes = to->bytes;
+	log->read = atomic_load(m->producer);
+	log->n_open = 0;
+	log->sites = next->sites;
+	log->n_sites = next->n_sites;
+	atomic_store(&log->trouble, log_load(&m->space->trouble));
+	atomic_store(&log->word, log_load(&m->global->word) & ~WATCH_OUT);
+	swap_fds(&log->fd, &next->fd);
+	swap_fds(&log->links, &next->links);
+	swap_fds(&log->conn, &next->conn);
+	/* The keeper has the descriptor of the old programs. */
+	atomic_store(&log->alone, true);
+	atomic_store(&log->orphan, false);
+	atomic_store(&log->over, 0);
+	count(&log->renewals, 1);
+	count(&log->resets, 1);
+}
+
+bool log_may_return(const struct log *log)
+{
+	return log->from_watchd && atomic_load(&log->over) == -ESRCH;
 }
 
 /* ---- records --------------------------------------------------------------------------------- */

@@ -62,9 +62,9 @@ struct log_open {
 
 #define LOG_OPEN_MAX 256
 /*
- * A change that is waited for longer is not waited for any more: its end is lost. It did not fit, or
- * its program was skipped, or programs were attached or detached at the same function meanwhile. An
- * end that comes after all is a change without a beginning.
+ * A change that is waited for longer is not waited for any more: its end is lost. It did not fit,
+ * or its program was skipped, or programs were attached or detached at the same function meanwhile.
+ * An end that comes after all is a change without a beginning.
  */
 #define LOG_OPEN_NS 1000000000ULL
 #define LOG_QUEUE_MAX 256
@@ -109,15 +109,24 @@ struct log {
 	_Atomic uint64_t resets;   /* A: how often everything was invalidated */
 	_Atomic uint64_t given_up; /* A: how many changes were not waited for any longer */
 
-	struct ownfd fd;    /* C: readable when there are records */
-	struct ownfd links; /* C: keeps the programs attached */
-	struct ownfd conn;  /* C: to hmm-watchd, or none */
+	/*
+	 * Where logs can be renewed these change, on the pump and with the lock, while `next` is
+	 * set.
+	 */
+	struct ownfd fd;    /* readable when there are records */
+	struct ownfd links; /* keeps the programs attached */
+	struct ownfd conn;  /* to hmm-watchd, or none */
 	/* A: nobody else keeps the programs attached, so uses look whether `links` is still ours */
 	_Atomic bool alone;
 	bool mapped;                    /* C */
 	bool anchored;                  /* C */
-	const struct watch_site *sites; /* C: as numbered in records, or NULL */
-	size_t n_sites;                 /* C */
+	bool from_watchd;               /* C: another can be had when this one has ended */
+	const struct watch_site *sites; /* as numbered in records, or NULL; changes like `fd` */
+	size_t n_sites;
+	/* A: the log that is to take this one's place: set by the watchdog, taken by the pump */
+	struct log *_Atomic next;
+	_Atomic uint64_t renewals; /* A: how often that was */
+	_Atomic bool orphan;       /* A: hmm-watchd has ended, or the log has: `over` */
 };
 
 static inline uint64_t log_load(const __u64 *p)
@@ -126,7 +135,7 @@ static inline uint64_t log_load(const __u64 *p)
 }
 
 /*
- * Is there nothing new? What the reader has taken over is loaded before what the kernel has written,
+ * Is there nothing new? What readers have taken over is loaded before what the kernel has written,
  * `pos` after the other two:
  *
  *	this thread			another reader
@@ -170,6 +179,18 @@ extern const struct log_memory *log_of_test;
  * between opening_begin() and opening_end(). -EINVAL: they are not what they should be; -ENOMEM.
  */
 int log_map(const struct watch_fds *fds, int conn, size_t bytes, struct log **log);
+/*
+ * A log from hmm-watchd, of that many bytes or fewer. The caller is as for log_map(). Errors of
+ * watchd_connect() and log_map().
+ */
+int log_ask(size_t bytes, struct log **log);
+/* A test sets this: nobody tries what a log tells of. */
+extern bool log_untried_of_test;
+/*
+ * Is the socket that keeps the programs attached still ours? Where another thread has the lock for
+ * long it counts as ours, and *again is set.
+ */
+bool log_is_held(struct log *log, bool *again);
 /* Closes the descriptors. What is mapped stays until log_free(). */
 void log_close(struct log *log);
 void log_free(struct log *log);
@@ -195,6 +216,15 @@ bool log_give_back(struct log *log, bool all);
  * log_handled() called.
  */
 bool log_lost(struct log *log);
+/*
+ * Puts `next` into the place of the log: its memory at the log's addresses, so that readers notice
+ * nothing, and its descriptors. `next` has the log's own then, and can be freed. The caller has
+ * invalidated everything after log_handled(log, false). `next` is no larger than the log. If the
+ * kernel has no memory the log is over.
+ */
+void log_renew(struct log *log, struct log *next);
+/* The log has ended; may another one come in its place? */
+bool log_may_return(const struct log *log);
 /* May the log be trusted? */
 bool log_trusted(struct log *log);
 /* A beginning or an end. False: an end whose beginning was not seen, or was of another range. */

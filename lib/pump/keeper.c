@@ -344,7 +344,7 @@ void keeper_look(struct hmm_mm *mm)
 	atomic_store(&mm->keeper, NULL);
 	keeper_free(k);
 	if (mm->log)
-		atomic_store(&mm->log->alone, mm->log->links.fd >= 0);
+		atomic_store(&mm->log->alone, mm->log->mapped);
 	if (atomic_load(&t->busy)) {
 		atomic_store(&t->overflow, 1);
 		atomic_store(&t->busy, 0);
@@ -362,4 +362,13 @@ void keeper_stop(struct hmm_mm *mm)
 	ownfd_close(&k->lifeline);
 	reap(k);
 	keeper_free(k);
+}
+
+void keeper_renew(struct hmm_mm *mm)
+{
+	if (!atomic_load(&mm->keeper))
+		return;
+	keeper_stop(mm);
+	keeper_prepare(mm);
+	keeper_start(mm);
 }

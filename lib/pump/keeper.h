@@ -12,7 +12,7 @@
 
 /*
  * The thread that attaches calls this: takes the keeper's memory and descriptors, so that nothing
- * is mapped or opened later while the program runs.
+ * is mapped or opened later while the program runs (but see keeper_renew()).
  */
 void keeper_prepare(struct hmm_mm *mm);
 /* Frees what was prepared and the watchdog's thread has not started. */
@@ -26,5 +26,7 @@ void keeper_start(struct hmm_mm *mm);
 void keeper_look(struct hmm_mm *mm);
 /* Ends the keeper and waits for its end. */
 void keeper_stop(struct hmm_mm *mm);
+/* What keeps the kernel's programs attached has changed: another keeper keeps it. */
+void keeper_renew(struct hmm_mm *mm);
 
 #endif

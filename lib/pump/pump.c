@@ -45,6 +45,8 @@
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
 #define ALONE_MS 250
+/* the log has ended, and another may come */
+#define OVER_WAIT_MS 50
 /* how long the pump waits for the keeper, which needs 100 to 150 ms */
 #define STARVED_NS 500000000ULL
 
@@ -283,6 +285,8 @@ static int wait_ms(struct hmm_mm *mm)
 		return FILES_WAIT_MS;
 	if (mm->log && !log_is_delivered(mm->log))
 		return 0;
+	if (mm->log && atomic_load(&mm->log->over))
+		return OVER_WAIT_MS;
 	/* It is being written, or a thread is out: that is over in a moment. */
 	if (mm->log && !log_is_quiet(mm->log))
 		return LOG_WAIT_MS;
@@ -309,6 +313,10 @@ static void *pump_main(void *arg)
 	       !mm_inherited(mm)) {
 		int n = wait_for(mm, p, wait_ms(mm));
 
+		if (mm->log && atomic_load(&mm->log->next)) {
+			log_switch(mm);
+			p[2].fd = mm->log->fd.fd;
+		}
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {

@@ -2,12 +2,13 @@
 /*
  * The watchdog (rule 10 in docs/protocol.md): a program's call must not hang because the pump does.
  * When an event has waited for 50 ms and the pump has not come further, the watchdog reads in the
- * pump's place (steal.h). It also looks whether our descriptors are still ours, and whether the
- * keeper lives.
+ * pump's place (steal.h). It also looks whether our descriptors are still ours, whether the keeper
+ * lives, and whether hmm-watchd does (renew.h).
  */
 #include "pump/keeper.h"
 #include "pump/kick.h"
 #include "pump/pump.h"
+#include "pump/renew.h"
 #include "pump/steal.h"
 #include "engine/gate.h"
 #include "space/space.h"
@@ -78,11 +79,16 @@ static bool is_lost(const struct ownfd *own)
 	return own->fd >= 0 && !ownfd_look(own);
 }
 
+/* While the pump puts another log in its place its descriptors change. */
+static bool is_log_lost(const struct log *log)
+{
+	return log && !atomic_load(&log->next) && (is_lost(&log->links) || is_lost(&log->conn));
+}
+
 static void look_at_descriptors(struct hmm_mm *mm)
 {
 	if (is_lost(&mm->provider.fd) || is_lost(&mm->kick[0]) || is_lost(&mm->kick[1]) ||
-	    is_lost(&mm->vmas.maps) || is_lost(&mm->pagemap.own) ||
-	    (mm->log && is_lost(&mm->log->links)))
+	    is_lost(&mm->vmas.maps) || is_lost(&mm->pagemap.own) || is_log_lost(mm->log))
 		mm_lost(mm);
 }
 
@@ -102,6 +108,7 @@ void *watchdog_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
 	struct thief *t = &mm->thieves[THIEF_WATCHDOG];
+	struct renew renew = { 0 };
 
 	mm->watchdog_tid = (pid_t)syscall(SYS_gettid);
 	if (!atomic_load(&mm->stopping))
@@ -118,6 +125,8 @@ void *watchdog_main(void *arg)
 			let_go(mm);
 		else if (due)
 			take_over(mm, t);
+		else
+			renew_look(mm, &renew);
 		keeper_look(mm);
 		futex_wait(&mm->stopping, 0,
 			   due || (t->waited && t->last_seq & 1) ? TICK_STUCK_NS : TICK_NS);

@@ -53,10 +53,15 @@ bool mm_in_flight_log(struct hmm_mm *mm)
 {
 	struct log *log = mm->log;
 
-	if (atomic_load(&log->alone) && !(checks++ % CHECKS_A_LOOK) &&
-	    !ownfd_is_ours(&log->links)) {
-		mm_lost(mm);
-		return true;
+	if (atomic_load(&log->alone) && !(checks++ % CHECKS_A_LOOK)) {
+		bool again;
+
+		if (!log_is_held(log, &again)) {
+			mm_lost(mm);
+			return true;
+		}
+		if (again)
+			checks = 0;
 	}
 	if (log_is_quiet(log))
 		return false;

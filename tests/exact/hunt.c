@@ -5,6 +5,8 @@
  * is stale if the answer is yes although the user had seen before it asked that the memory changed.
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
+ *                   [--renewed]
+ * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
  * cell; 1: not so; 77: the provider cannot be had.
  */
@@ -40,6 +42,8 @@
 #define ASKS 200
 #define FAULT_NS 2000000000ULL
 #define PATIENCE_MS 20000U
+/* until another hmm-watchd is there, which loads its programs first */
+#define RENEWED_MS 120000U
 
 enum kind {
 	KIND_UNMAP,
@@ -68,6 +72,8 @@ static struct {
 	double seconds;
 	uint32_t provider;
 	bool misses;
+	bool renewed;
+	uint64_t accepted[KIND_NR]; /* by then */
 	_Atomic bool *stop;
 } hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
 
@@ -333,19 +339,38 @@ static pid_t start_puncher(struct cell *c)
 	_exit(0);
 }
 
-/* A kind of which no translation was accepted in all its cells; KIND_NR: there is none. */
-static enum kind idle_kind(void)
+static void count_accepted(uint64_t accepted[KIND_NR])
 {
-	uint64_t accepted[KIND_NR] = { 0 };
-	unsigned int k;
-
+	memset(accepted, 0, KIND_NR * sizeof(*accepted));
 	for (unsigned int i = 0; i < hunt.n; i++)
 		accepted[hunt.cells[i].kind] +=
 			atomic_load_explicit(&hunt.cells[i].accepted, memory_order_relaxed);
+}
+
+/* A kind of which no translation was accepted in all its cells; KIND_NR: there is none. */
+static enum kind idle_kind(void)
+{
+	uint64_t accepted[KIND_NR];
+	unsigned int k;
+
+	count_accepted(accepted);
 	for (k = 0; k < KIND_NR; k++)
-		if (has((enum kind)k) && !accepted[k])
+		if (has((enum kind)k) && accepted[k] == hunt.accepted[k])
 			break;
 	return (enum kind)k;
+}
+
+/* Waits for the log of another hmm-watchd. What is accepted from then on counts. */
+static void wait_renewed(void)
+{
+	struct hmm_mm_info info = { .size = sizeof(info) };
+
+	for (unsigned int i = 0; i < RENEWED_MS && !hmm_mm_get_info(hunt.mm, &info); i++) {
+		if (info.log_renewals)
+			break;
+		usleep(1000);
+	}
+	count_accepted(hunt.accepted);
 }
 
 static void run(void)
@@ -366,6 +391,8 @@ static void run(void)
 	}
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
+	if (hunt.renewed)
+		wait_renewed();
 	/* On a busy machine some have had no turn yet. */
 	for (i = 0; i < PATIENCE_MS && idle_kind() < KIND_NR; i++)
 		usleep(1000);
@@ -406,11 +433,15 @@ static int report(void)
 		       (unsigned long long)sum[k].errors);
 	}
 	if (!hmm_mm_get_info(hunt.mm, &info))
-		printf("log: provider %u records %llu resets %llu\n", info.provider,
-		       (unsigned long long)info.log_records, (unsigned long long)info.log_resets);
+		printf("log: provider %u records %llu resets %llu renewals %llu\n", info.provider,
+		       (unsigned long long)info.log_records, (unsigned long long)info.log_resets,
+		       (unsigned long long)info.log_renewals);
+	if (hunt.renewed && !info.log_renewals)
+		printf("FAILED: the log of another hmm-watchd was not had\n");
 	if (idle_kind() < KIND_NR)
 		printf("FAILED: no use of kind %s was accepted\n", kind_names[idle_kind()]);
-	return idle_kind() < KIND_NR || sum[KIND_NR].stale || sum[KIND_NR].errors;
+	return idle_kind() < KIND_NR || sum[KIND_NR].stale || sum[KIND_NR].errors ||
+	       (hunt.renewed && !info.log_renewals);
 }
 
 static int provider_of(const char *name)
@@ -426,11 +457,13 @@ static int provider_of(const char *name)
 
 static unsigned int parse(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
-		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
-		{ "misses", 0, NULL, 'm' },   { NULL }
-	};
+	static const struct option table[] = { { "provider", 1, NULL, 'p' },
+					       { "seconds", 1, NULL, 's' },
+					       { "times", 1, NULL, 't' },
+					       { "break", 1, NULL, 'b' },
+					       { "misses", 0, NULL, 'm' },
+					       { "renewed", 0, NULL, 'r' },
+					       { NULL } };
 	unsigned int times = 1;
 	int o;
 
@@ -453,6 +486,9 @@ static unsigned int parse(int argc, char **argv)
 			break;
 		case 'm':
 			hunt.misses = true;
+			break;
+		case 'r':
+			hunt.renewed = true;
 			break;
 		default:
 			exit(2);

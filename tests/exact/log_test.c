@@ -36,6 +36,8 @@
 /* punched holes; each is a record of the beginning and one of the end, more than a log holds */
 #define BURST 20000
 #define PATIENCE_MS 20000
+/* as many logs as an address space may have */
+#define SPACES 4
 
 static enum hmm_provider provider;
 static const char *self;
@@ -465,6 +467,60 @@ static void test_attach_again_and_again(void **state)
 	assert_int_equal(logs_mapped(), 0);
 }
 
+static char said[256];
+
+static void say(enum hmm_log_level level, const char *message, void *arg)
+{
+	strncpy(said, message, sizeof(said) - 1);
+}
+
+/* One more log than a space may have, from hmm-watchd. */
+static void one_too_many(void)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm_info info;
+	struct hmm_mm *mm;
+
+	assert_int_equal(hmm_log_set(say, NULL), 0);
+	assert_int_equal(attach(&mm), -EOPNOTSUPP);
+	assert_int_equal(hmm_log_set(NULL, NULL), 0);
+	assert_non_null(strstr(said, "as many logs as an address space may have"));
+	assert_int_equal(hmm_mm_attach(&options, &mm), 0);
+	info = info_of(mm);
+	assert_int_equal(info.provider, HMM_PROVIDER_UFFD);
+	assert_int_equal(info.provider_error, -EBUSY);
+	hmm_mm_detach(mm);
+}
+
+/* Each has a log of its own, and the end of one is not that of another. */
+static void test_several_spaces(void **state)
+{
+	struct hmm_mm *mm[SPACES];
+	struct place o[SPACES];
+
+	for (int i = 0; i < SPACES; i++) {
+		mm[i] = attached();
+		place_open(&o[i], mm[i], -1);
+	}
+	for (int i = 0; i < SPACES; i++)
+		assert_true(stands(&o[i]));
+	for (int i = 0; i < SPACES; i++) {
+		assert_int_equal(madvise(o[i].p, BYTES, MADV_DONTNEED), 0);
+		for (int k = i; k < SPACES; k++)
+			assert_true(k == i ? stale(&o[k]) : stands(&o[k]));
+	}
+	/* Root loads programs of its own for each. */
+	if (geteuid())
+		one_too_many();
+	for (int i = 0; i < SPACES; i++) {
+		assert_int_equal(fault(&o[i]), 0);
+		assert_true(stands(&o[i]));
+		place_close(&o[i]);
+		hmm_mm_detach(mm[i]);
+	}
+	test_attach_again_and_again(state);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +533,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_closefrom),
 		cmocka_unit_test(test_attach_again_and_again),
+		cmocka_unit_test(test_several_spaces),
 	};
 	struct hmm_mm *mm;
 	int ret;

@@ -29,7 +29,7 @@ struct watch_loader {
 static struct watch_loader only;
 static struct fake nothing;
 
-static const struct watch_site sites[] = {
+static struct watch_site sites[] = {
 	{ "unmap_vmas", WATCH_UNMAP, true, 0 },
 	{ "change_protection", WATCH_PROTECT, true, 0 },
 	{ "no_such_function", WATCH_CLEAR, false, -ENOENT },
@@ -87,12 +87,17 @@ int watch_load(unsigned int flags, struct watch_loader **loader)
 
 void watch_unload(struct watch_loader *loader)
 {
+	for (uint32_t i = 0; i < SPACES; i++) {
+		if (loader->pid[i])
+			watch_close(loader, i);
+	}
 	close(loader->global);
 	loader->fake->unloads++;
 }
 
 size_t watch_sites(const struct watch_loader *loader, const struct watch_site **table)
 {
+	sites[0].attached = !loader->fake->fewer;
 	*table = sites;
 	return sizeof(sites) / sizeof(sites[0]);
 }
@@ -144,9 +149,14 @@ int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, struct 
 {
 	void *page = NULL;
 	int err = loader->fake->open_error ? loader->fake->open_error : lives(pid);
+	int32_t logs = 0;
 
 	if (err)
 		return err;
+	for (uint32_t i = 0; i < SPACES; i++)
+		logs += loader->pid[i] == pid;
+	if (loader->fake->space_logs && logs >= loader->fake->space_logs)
+		return -EBUSY;
 	for (*space = 0; loader->pid[*space]; ++*space) {
 		if (*space == SPACES - 1)
 			return -ENOSPC;

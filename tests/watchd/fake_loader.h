@@ -16,6 +16,8 @@ struct fake {
 	int32_t unloads;
 	int32_t last_pid;
 	int32_t spares;
+	int32_t fewer;      /* no program is attached at the first function */
+	int32_t space_logs; /* as many logs as a process may have; 0: any number */
 };
 
 #endif

@@ -27,7 +27,8 @@ class Fake(ctypes.Structure):
     """struct fake of fake_loader.h."""
     _fields_ = [(name, ctypes.c_int32) for name in (
         "load_error", "open_error", "global_writable", "execd",
-        "opens", "closes", "unloads", "last_pid", "spares")]
+        "opens", "closes", "unloads", "last_pid", "spares", "fewer",
+        "space_logs")]
 
 
 def wait_for(condition, what, seconds=PATIENT):
