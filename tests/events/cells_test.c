@@ -14,7 +14,7 @@
  * With a log of the kernel's (--provider bpf, both) and --exact no cell may be less than exact or
  * synchronous.
  *
- * usage: cells_test [--unprivileged] [--flags N] [--provider uffd|bpf|both] [--exact]
+ * usage: cells_test [--unprivileged] [--flags N] [--provider uffd|bpf|both] [--exact] [--every N]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +44,7 @@ struct cell {
 static unsigned int flags;
 static enum hmm_provider provider;
 static bool all_exact;
+static size_t every = 1;  /* of so many cells one is tested */
 static struct hmm_mm *mm; /* of the cell that is tested */
 
 /*
@@ -415,6 +416,8 @@ static void parse(int argc, char **argv)
 			provider = provider_of(argv[++i]);
 		else if (!strcmp(argv[i], "--exact"))
 			all_exact = true;
+		else if (!strcmp(argv[i], "--every") && i + 1 < argc)
+			every = strtoul(argv[++i], NULL, 0);
 	}
 }
 
@@ -422,7 +425,7 @@ int main(int argc, char **argv)
 {
 	static struct cell cells[HMM_OP_NR * MEMORY_NR];
 	static struct CMUnitTest tests[HMM_OP_NR * MEMORY_NR];
-	size_t n = 0;
+	size_t n = 0, seen = 0;
 	int op, kind, ret;
 
 	parse(argc, argv);
@@ -437,7 +440,8 @@ int main(int argc, char **argv)
 		for (kind = 0; kind < MEMORY_NR; kind++) {
 			struct cell *c = &cells[n];
 
-			if (!in_table((enum hmm_operation)op, (enum memory_kind)kind))
+			if (!in_table((enum hmm_operation)op, (enum memory_kind)kind) ||
+			    seen++ % every)
 				continue;
 			c->op = (enum hmm_operation)op;
 			c->kind = (enum memory_kind)kind;
