@@ -470,11 +470,14 @@ static bool is_given_up(struct log *log, unsigned int i)
 
 bool log_is_open(struct log *log, uint64_t start, uint64_t end)
 {
-	for (unsigned int i = 0; i < log->n_open; i++) {
+	bool open = false;
+
+	/* All of them: the time of each begins when it is met. */
+	for (unsigned int i = log->n_open; i--;) {
 		if (log->open[i].start < end && log->open[i].end > start && !is_given_up(log, i))
-			return true;
+			open = true;
 	}
-	return false;
+	return open;
 }
 
 /* ---- what the pump has to tell --------------------------------------------------------------- */

@@ -187,15 +187,6 @@ static int run_reclaim(struct memory *m, size_t *offset)
 	return ret;
 }
 
-/* What is huge already is not collapsed, and the kernel's notifiers are told of nothing then. */
-static int prepare_collapse(struct memory *m)
-{
-	if (madvise(m->p, m->len, MADV_NOHUGEPAGE) || madvise(m->p, m->len, MADV_DONTNEED))
-		return -errno;
-	memset(m->p, OLD_BYTE, m->len);
-	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
-}
-
 static int run_collapse(struct memory *m, size_t *offset)
 {
 	int ret = err(madvise(m->p, m->len, ADV_COLLAPSE));
