@@ -89,8 +89,8 @@ int watch_spare(struct watch_loader *loader, size_t log_bytes);
  * Begins to watch the address space that process `pid` has now; pid is a number of the caller's PID
  * namespace. flags: WATCH_OPEN_*; `anchored` in the space's page says by what it is told of.
  * log_bytes: a power of two, at least a page, at most 1 GiB. The caller has checked who asks, and
- * finds by a pidfd after this call that the process has not ended meanwhile: then its number has not
- * become another's.
+ * finds by a pidfd after this call that the process has not ended meanwhile: then its number has
+ * not become another's.
  *
  * A change that had begun before this call may be without a beginning in the log. A reader takes
  * the end of a change whose beginning it has not seen as a change of its range. System calls that

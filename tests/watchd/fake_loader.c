@@ -168,6 +168,7 @@ int watch_open(struct watch_loader *loader, pid_t pid, size_t log_bytes, unsigne
 	loader->page[*space] = page;
 	loader->fake->opens++;
 	loader->fake->last_pid = pid;
+	loader->fake->last_flags = (int32_t)flags;
 	return 0;
 }
 

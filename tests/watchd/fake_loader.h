@@ -18,6 +18,7 @@ struct fake {
 	int32_t spares;
 	int32_t fewer;      /* no program is attached at the first function */
 	int32_t space_logs; /* as many logs as a process may have; 0: any number */
+	int32_t last_flags; /* of watch_open() */
 };
 
 #endif

@@ -28,7 +28,7 @@ class Fake(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int32) for name in (
         "load_error", "open_error", "global_writable", "execd",
         "opens", "closes", "unloads", "last_pid", "spares", "fewer",
-        "space_logs")]
+        "space_logs", "last_flags")]
 
 
 def wait_for(condition, what, seconds=PATIENT):

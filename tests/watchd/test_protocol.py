@@ -35,6 +35,16 @@ def test_a_log_has_the_size_that_was_asked_for_up_to_the_largest(folder):
         assert peer.error() == errno.EINVAL
 
 
+def test_a_process_may_want_functions_alone(folder):
+    with serving(PROGRAM) as service:
+        for flags in (1, 0):
+            peer = service.connect()
+            peer.send(peer.hello_text(flags=flags))
+            assert peer.receive()[0] == CHALLENGE
+            assert service.fake.last_flags == flags
+            peer.close()
+
+
 def test_old_and_new_peers(folder):
     with serving(PROGRAM) as service:
         peer = service.connect()

@@ -789,8 +789,6 @@ int watch_task(struct task_iterator *it)
 		state.open_result = -ENODATA;
 		return 0;
 	}
-	if (first && has_notifiers(mm))
-		*(volatile __u64 *)&space->anchored = 1;
 	place = place_of(hashed((void *)mm), first);
 	value = slot | (__u64)(__u32)task->tgid << ENTRY_BITS;
 	state.open_result = -EBUSY;
@@ -800,7 +798,11 @@ int watch_task(struct task_iterator *it)
 		key = mm + (first ? WATCH_LOGS : 0) + i;
 		if (!enter(key, place, slot, value))
 			continue;
-		if (*(volatile __u64 *)&task->mm == mm) {
+		/* It is that space that has notifiers: another may have had this address. */
+		if (*(volatile __u64 *)&task->mm == mm &&
+		    (!first || state.open_anyway || has_notifiers(mm))) {
+			if (first && has_notifiers(mm))
+				*(volatile __u64 *)&space->anchored = 1;
 			state.open_result = 1;
 		} else {
 			forget(key, place);
