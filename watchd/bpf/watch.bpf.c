@@ -148,6 +148,13 @@ static __always_inline __u32 place_of(__u32 hash, __u32 notified)
 	return (hash & ((1 << WATCH_FILTER_BITS) - 1)) | (!!notified << WATCH_FILTER_BITS);
 }
 
+/* The kernel wants to see the bound, and the compiler must not know that it is one already. */
+static __always_inline __u32 *counter(__u32 place)
+{
+	asm volatile("" : "+r"(place));
+	return &filter[place & ((2 << WATCH_FILTER_BITS) - 1)];
+}
+
 static __always_inline struct watch_global *the_global(void)
 {
 	__u32 zero = 0;
@@ -220,7 +227,7 @@ static __noinline int tell(struct mm_struct *mm, __u64 start, __u64 end, __u32 w
 {
 	const __u32 notified = what >> 16 == WATCH_SITE_NOTIFIER;
 	/* No more logs than these are hashed to the place, so mostly one look-up is enough. */
-	__u32 left = filter[place_of(hashed(mm), notified)], i;
+	__u32 left = *counter(place_of(hashed(mm), notified)), i;
 	__u64 key, *entry;
 
 	for (i = 0; i < WATCH_LOGS && left; i++) {
@@ -671,7 +678,7 @@ static __always_inline bool forget(__u64 key, __u32 place)
 
 	if (bpf_map_delete_elem(&spaces, &key))
 		return false;
-	__sync_fetch_and_sub(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_sub(counter(place), 1);
 	if (g)
 		add(&g->watched, -1ULL);
 	return true;
@@ -753,12 +760,12 @@ static __always_inline bool enter(__u64 key, __u32 place, __u32 slot, __u64 valu
 	struct watch_global *g = the_global();
 
 	bpf_map_update_elem(&owners, &slot, &key, BPF_ANY);
-	__sync_fetch_and_add(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_add(counter(place), 1);
 	if (g)
 		add(&g->watched, 1);
 	if (!bpf_map_update_elem(&spaces, &key, &value, BPF_NOEXIST))
 		return true;
-	__sync_fetch_and_sub(&filter[place & ((2 << WATCH_FILTER_BITS) - 1)], 1);
+	__sync_fetch_and_sub(counter(place), 1);
 	if (g)
 		add(&g->watched, -1ULL);
 	return false;
