@@ -26,8 +26,12 @@ struct race {
 	struct fake_log *log;
 	char *at; /* SLOTS pages, one apart */
 	int fd;   /* page n holds the number n */
-	/* what is mapped at a slot: written before the end, and UINT64_MAX while it changes */
+	/*
+	 * What is mapped at a slot: written before the end of the change. Where something is lost
+	 * it is written after it, when the call returns: by then the change is told.
+	 */
 	_Atomic uint64_t mapped[SLOTS];
+	_Atomic uint64_t next[SLOTS]; /* written before the change, which may have been made */
 	_Atomic bool stop;
 	_Atomic uint64_t changes, uses, stale, faults;
 	bool full;     /* the log is full now and then */
@@ -106,20 +110,28 @@ static void *change(void *arg)
 		const uint64_t start = at(slot(r, i));
 		const uint64_t number = 1 + rand_r(&seed) % (BLOCK - 1);
 		const bool full = r->full && rand_r(&seed) % 8 == 0;
+		const bool no_end = full && rand_r(&seed) % 2;
+		const bool losing = r->full || r->skipping;
 		bool told;
 
+		atomic_store(&r->next[i], losing ? number : 0);
 		if (full)
 			fill(r);
 		told = begin(r, start, &seed);
-		if (full)
+		if (full && !no_end)
 			unlock_and_wait(r);
 		pause_a_little(&seed);
 		map_slot(r, i, number);
-		atomic_store(&r->mapped[i], number);
+		if (!losing)
+			atomic_store(&r->mapped[i], number);
 		pause_a_little(&seed);
 		if (r->calm)
 			usleep(200);
 		end(r, start, told);
+		if (losing)
+			atomic_store(&r->mapped[i], number);
+		if (no_end)
+			unlock_and_wait(r);
 		r->changes++;
 		pump_kick(r->m.mm);
 		pause_a_little(&seed);
@@ -166,12 +178,13 @@ static void *use(void *arg)
 
 		while (held && !r->stop) {
 			/* Before the check: what was mapped by then must be what is held. */
+			const uint64_t next = atomic_load(&r->next[i]);
 			const uint64_t now = atomic_load(&r->mapped[i]);
 
 			if (hmm_range_check(&range, 0))
 				break;
 			r->uses++;
-			if (now != held)
+			if (now != held && next != held)
 				r->stale++;
 		}
 	}
@@ -219,7 +232,12 @@ static void race_close(struct race *r)
 	close(r->fd);
 }
 
-/* Until something is stale or the time is over. */
+static bool proves_little(const struct race *r)
+{
+	return r->changes <= 100 || r->uses <= 100;
+}
+
+/* Until something is stale or the time is over; on a busy machine, a while longer. */
 static void race_run(struct race *r, uint64_t ns)
 {
 	const uint64_t until = clock_ns() + ns;
@@ -228,7 +246,8 @@ static void race_run(struct race *r, uint64_t ns)
 	assert_int_equal(pthread_create(&t[0], NULL, change, r), 0);
 	assert_int_equal(pthread_create(&t[1], NULL, use, r), 0);
 	assert_int_equal(pthread_create(&t[2], NULL, use, r), 0);
-	while (clock_ns() < until && !r->stale)
+	while ((clock_ns() < until || (proves_little(r) && clock_ns() < until + FOUND_NS)) &&
+	       !r->stale)
 		usleep(10000);
 	r->stop = true;
 	for (int i = 0; i < 3; i++)
@@ -241,8 +260,7 @@ static void sound(struct race *r)
 	print_message("%lu changes, %lu faults, %lu uses, %lu stale\n", r->changes, r->faults,
 		      r->uses, r->stale);
 	assert_int_equal(r->stale, 0);
-	assert_true(r->changes > 100);
-	assert_true(r->uses > 100);
+	assert_false(proves_little(r));
 }
 
 static void nothing_is_stale(void **state)
