@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
@@ -186,6 +187,19 @@ static int run_reclaim(struct memory *m, size_t *offset)
 	return ret;
 }
 
+/* Small pages, whatever the host's setting is: what is huge is not collapsed. */
+static int prepare_collapse(struct memory *m)
+{
+	int ret = err(madvise(m->p, m->len, MADV_DONTNEED));
+
+	if (!ret)
+		ret = err(madvise(m->p, m->len, MADV_NOHUGEPAGE));
+	if (ret)
+		return ret;
+	memset(m->p, OLD_BYTE, m->len);
+	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
+}
+
 static int run_collapse(struct memory *m, size_t *offset)
 {
 	int ret = err(madvise(m->p, m->len, ADV_COLLAPSE));
@@ -253,5 +267,5 @@ const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_FIRST_WRITE] = { prepare_first_write, run_first_write, true, HMM_NOTE_DISCARD,
 				 MEMORY_NR },
 	[HMM_OP_WRITEBACK] = { NULL, run_writeback, false, -2, MEMORY_NR },
-	[HMM_OP_COLLAPSE] = { NULL, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
+	[HMM_OP_COLLAPSE] = { prepare_collapse, run_collapse, false, HMM_NOTE_DISCARD, MEMORY_THP },
 };
