@@ -84,8 +84,10 @@ static bool drain(struct hmm_mm *mm)
 	struct watch_record r;
 	int ret = -EAGAIN;
 
-	if (log_lost(log))
+	if (log_lost(log)) {
 		begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
+		log->unheard = true;
+	}
 	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++) {
 		if (hmm_mutation(HMM_MUTATION_EARLY_READ))
 			log_handled(log, log_trusted(log));
@@ -122,8 +124,10 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	struct log *log = mm->log;
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
-	const bool wake = log_give_back(log, false) && !log_is_delivered(log);
+	const bool given = log_give_back(log, false);
+	const bool wake = (given || log->unheard) && !log_is_delivered(log);
 
+	log->unheard = false;
 	pthread_mutex_unlock(&log->lock);
 	if (is_lost(log) && !atomic_load(&mm->lost)) {
 		mm_lost_log(mm, atomic_load(&log->over));
@@ -150,6 +154,7 @@ bool log_look(struct hmm_mm *mm)
 	pthread_mutex_lock(&mm->log->lock);
 	drain(mm);
 	log_give_back(mm->log, true);
+	mm->log->unheard = false;
 	pthread_mutex_unlock(&mm->log->lock);
 	if (is_lost(mm->log))
 		mm_lost_log(mm, atomic_load(&mm->log->over));

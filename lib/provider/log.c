@@ -372,11 +372,8 @@ bool log_lost(struct log *log)
 		atomic_store(&log->word, word & ~WATCH_OUT);
 		lost = true;
 	}
-	if (lost) {
+	if (lost)
 		count(&log->resets, 1);
-		log->n_open = 0;
-		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
-	}
 	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
 		atomic_store(&log->over, -ESRCH);
 	return lost;
@@ -429,14 +426,8 @@ static void close_last(struct log *log, const struct watch_record *r)
 		close_from(log, i, r->task);
 }
 
-/*
- * Of a change that began before something was lost the end may be what was lost. So it is not
- * waited for: if its end is told that is a change without a beginning.
- */
 static void open_change(struct log *log, const struct watch_record *r)
 {
-	if (log->read <= log->doubtful)
-		return;
 	/* No room: the end of the oldest will be a change. */
 	if (log->n_open == LOG_OPEN_MAX)
 		memmove(log->open, log->open + 1, --log->n_open * sizeof(log->open[0]));

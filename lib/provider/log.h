@@ -62,9 +62,9 @@ struct log_open {
 
 #define LOG_OPEN_MAX 256
 /*
- * A change that is waited for longer is not waited for any more. The kernel tells of no end where
- * programs were attached or detached at the same function meanwhile. An end that comes after all is
- * a change without a beginning.
+ * A change that is waited for longer is not waited for any more: its end is lost. It did not fit,
+ * or its program was skipped, or programs were attached or detached at the same function meanwhile.
+ * An end that comes after all is a change without a beginning.
  */
 #define LOG_OPEN_NS 1000000000ULL
 #define LOG_QUEUE_MAX 256
@@ -93,10 +93,10 @@ struct log {
 	pthread_mutex_t lock;
 	uint64_t read;    /* L: the next record */
 	bool distrusts;   /* L: a program may be skipped now */
+	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
-	uint64_t doubtful; /* L: ends of what began before this position may be lost */
 	/* L: changes that the pump has not told drivers of, the oldest first */
 	struct hmm_invalidation queue[LOG_QUEUE_MAX];
 	unsigned int queue_first; /* L */
@@ -134,19 +134,31 @@ static inline uint64_t log_load(const __u64 *p)
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
-/* Is there nothing new? */
+/*
+ * Is there nothing new? What readers have taken over is loaded before what the kernel has written,
+ * `pos` after the other two:
+ *
+ *	this thread			another reader
+ *					the word has changed
+ *					pos = not quiet
+ *					word = the new one
+ *	word is the new one
+ *	pos: not quiet, or the
+ *	sequences have changed
+ *					the sequences change
+ *					pos = where it has read
+ */
 static inline bool log_is_quiet(const struct log *log)
 {
-	if (atomic_load_explicit(log->m.producer, memory_order_acquire) !=
-	    atomic_load_explicit(&log->pos, memory_order_acquire))
+	const uint64_t word = atomic_load_explicit(&log->word, memory_order_acquire);
+	const uint64_t trouble = atomic_load_explicit(&log->trouble, memory_order_acquire);
+	const uint64_t pos = atomic_load_explicit(&log->pos, memory_order_acquire);
+
+	if (atomic_load_explicit(log->m.producer, memory_order_acquire) != pos)
 		return false;
-	if (log_load(&log->m.space->trouble) !=
-		    atomic_load_explicit(&log->trouble, memory_order_acquire) &&
-	    !hmm_mutation(HMM_MUTATION_LOST_RECORD))
+	if (log_load(&log->m.space->trouble) != trouble && !hmm_mutation(HMM_MUTATION_LOST_RECORD))
 		return false;
-	return log_load(&log->m.global->word) ==
-		       atomic_load_explicit(&log->word, memory_order_acquire) ||
-	       hmm_mutation(HMM_MUTATION_TRUST_WORD);
+	return log_load(&log->m.global->word) == word || hmm_mutation(HMM_MUTATION_TRUST_WORD);
 }
 
 /* Have all changes that were read been told to drivers? */

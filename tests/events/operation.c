@@ -243,6 +243,15 @@ static int run_first_write(struct memory *m, size_t *offset)
 	return 0;
 }
 
+/* Small pages, as there is nothing to collapse where they are huge already. */
+static int prepare_collapse(struct memory *m)
+{
+	if (madvise(m->p, m->len, MADV_NOHUGEPAGE) || madvise(m->p, m->len, MADV_DONTNEED))
+		return -errno;
+	memset(m->p, OLD_BYTE, m->len);
+	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
+}
+
 const struct operation operations[HMM_OP_NR] = {
 	[HMM_OP_MUNMAP] = { NULL, run_munmap, true, -1, MEMORY_NR },
 	[HMM_OP_MAP_FIXED] = { NULL, run_map_fixed, true, -1, MEMORY_NR },

@@ -48,6 +48,7 @@ struct place {
 	int fd;
 	struct hmm_range range;
 	uint64_t pfn;
+	uint64_t resets; /* how often everything had been invalidated when it was faulted */
 };
 
 static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv,
@@ -95,6 +96,7 @@ static int fault(struct place *o)
 	int ret;
 
 	do {
+		o->resets = info_of(o->mm).log_resets;
 		o->pfn = 0;
 		o->range = (struct hmm_range){
 			.size = sizeof(o->range),
@@ -114,12 +116,17 @@ static bool stale(const struct place *o)
 	return hmm_interval_stale(o->range.notifier, o->range.notifier_seq);
 }
 
-/* Another change of the program may be on its way; then it is asked again. */
-static bool stands(const struct place *o)
+/*
+ * Another change of the program may be on its way; then it is asked again. Where the kernel skipped
+ * a program everything was invalidated, and it is faulted again.
+ */
+static bool stands(struct place *o)
 {
 	for (int i = 0; i < 1000; i++) {
 		if (!stale(o))
 			return true;
+		if (info_of(o->mm).log_resets != o->resets && fault(o))
+			return false;
 		pause_ms(1);
 	}
 	return false;
