@@ -187,19 +187,6 @@ static int run_reclaim(struct memory *m, size_t *offset)
 	return ret;
 }
 
-/* Small pages, whatever the host's setting is: what is huge is not collapsed. */
-static int prepare_collapse(struct memory *m)
-{
-	int ret = err(madvise(m->p, m->len, MADV_DONTNEED));
-
-	if (!ret)
-		ret = err(madvise(m->p, m->len, MADV_NOHUGEPAGE));
-	if (ret)
-		return ret;
-	memset(m->p, OLD_BYTE, m->len);
-	return err(madvise(m->p, m->len, MADV_HUGEPAGE));
-}
-
 static int run_collapse(struct memory *m, size_t *offset)
 {
 	int ret = err(madvise(m->p, m->len, ADV_COLLAPSE));
