@@ -372,8 +372,12 @@ bool log_lost(struct log *log)
 		atomic_store(&log->word, word & ~WATCH_OUT);
 		lost = true;
 	}
-	if (lost)
+	if (lost) {
 		count(&log->resets, 1);
+		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
+		for (unsigned int i = 0; i < log->n_open; i++)
+			log->open[i].doubtful = true;
+	}
 	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
 		atomic_store(&log->over, -ESRCH);
 	return lost;
@@ -431,11 +435,20 @@ static void open_change(struct log *log, const struct watch_record *r)
 	/* No room: the end of the oldest will be a change. */
 	if (log->n_open == LOG_OPEN_MAX)
 		memmove(log->open, log->open + 1, --log->n_open * sizeof(log->open[0]));
-	log->open[log->n_open++] = (struct log_open){ r->start, r->end, 0, r->task, r->site };
+	log->open[log->n_open++] = (struct log_open){ .start = r->start,
+						      .end = r->end,
+						      .task = r->task,
+						      .site = r->site,
+						      .doubtful = log->read <= log->doubtful };
 }
 
+/*
+ * The end of a change that is doubtful may be that of a later change, of the same thread and the
+ * same range, whose beginning was lost. So it is a change.
+ */
 bool log_changes(struct log *log, const struct watch_record *r)
 {
+	unsigned int i;
 	bool begun;
 
 	if (hmm_mutation(HMM_MUTATION_NO_END))
@@ -446,7 +459,8 @@ bool log_changes(struct log *log, const struct watch_record *r)
 		open_change(log, r);
 		return true;
 	}
-	begun = find_open(log, r, false) < log->n_open;
+	i = find_open(log, r, false);
+	begun = i < log->n_open && !log->open[i].doubtful;
 	close_last(log, r);
 	return begun;
 }

@@ -58,6 +58,8 @@ struct log_open {
 	uint64_t met; /* when somebody first had to wait for it, by clock_ns(); 0: nobody had */
 	uint32_t task;
 	uint16_t site;
+	/* Something was lost since it began: its end may have been, and another beginning after it. */
+	bool doubtful;
 };
 
 #define LOG_OPEN_MAX 256
@@ -97,6 +99,7 @@ struct log {
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
+	uint64_t doubtful;                  /* L: what began before this position is doubtful */
 	/* L: changes that the pump has not told drivers of, the oldest first */
 	struct hmm_invalidation queue[LOG_QUEUE_MAX];
 	unsigned int queue_first; /* L */
@@ -227,7 +230,7 @@ void log_renew(struct log *log, struct log *next);
 bool log_may_return(const struct log *log);
 /* May the log be trusted? */
 bool log_trusted(struct log *log);
-/* A beginning or an end. False: an end whose beginning was not seen, or was of another range. */
+/* A beginning or an end. False: an end of which it is not certain that its beginning was seen. */
 bool log_changes(struct log *log, const struct watch_record *r);
 /* Is a change of any part of the range under way? The caller waits for its end then. */
 bool log_is_open(struct log *log, uint64_t start, uint64_t end);

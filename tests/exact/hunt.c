@@ -373,8 +373,17 @@ static void wait_renewed(void)
 	count_accepted(hunt.accepted);
 }
 
+static uint64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static void run(void)
 {
+	uint64_t patience;
 	pthread_t threads[2 * CELLS_MAX];
 	pid_t children[CELLS_MAX] = { 0 };
 	struct timespec ts = { (time_t)hunt.seconds,
@@ -394,7 +403,8 @@ static void run(void)
 	if (hunt.renewed)
 		wait_renewed();
 	/* On a busy machine some have had no turn yet. */
-	for (i = 0; i < PATIENCE_MS && idle_kind() < KIND_NR; i++)
+	patience = clock_ms() + PATIENCE_MS;
+	while (clock_ms() < patience && idle_kind() < KIND_NR)
 		usleep(1000);
 	atomic_store(hunt.stop, true);
 	for (i = 0; i < n; i++)

@@ -296,6 +296,28 @@ static void what_is_lost_ends_no_change(void **state)
 	scene_close(&s);
 }
 
+/* Its thread may have begun the same again: a beginning that was lost, too. */
+static void the_end_of_what_is_doubtful_is_a_change(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	for (int unread = 0; unread < 2; unread++) {
+		fake_begin(s.log, A, B, WATCH_UNMAP);
+		if (!unread)
+			assert_true(hmm_interval_stale(s.ni, s.seq));
+		fake_add(&s.log->global.word, WATCH_ON);
+		assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
+		s.seq = atomic_load(&s.ni->seq);
+		assert_false(hmm_interval_stale(s.ni, s.seq));
+		fake_end(s.log, A, B, WATCH_UNMAP);
+		assert_true(hmm_interval_stale(s.ni, s.seq));
+		assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), 0);
+	}
+	scene_close(&s);
+}
+
 static void an_end_is_waited_for_a_second(void **state)
 {
 	struct scene s;
@@ -593,6 +615,7 @@ int main(void)
 		cmocka_unit_test(a_full_log_invalidates_everything),
 		cmocka_unit_test(a_skipped_program_invalidates_everything),
 		cmocka_unit_test(what_is_lost_ends_no_change),
+		cmocka_unit_test(the_end_of_what_is_doubtful_is_a_change),
 		cmocka_unit_test(an_end_is_waited_for_a_second),
 		cmocka_unit_test(a_thread_that_begins_again_has_ended),
 		cmocka_unit_test(who_empties_the_log_wakes_the_pump),
