@@ -100,6 +100,16 @@ static bool drain(struct hmm_mm *mm)
 	return log_is_quiet(log);
 }
 
+/* The same by one who may wait for changes. */
+static void drain_settled(struct hmm_mm *mm)
+{
+	drain(mm);
+	if (!mm->log->unsettled)
+		return;
+	log_settle(mm->log);
+	drain(mm);
+}
+
 static bool lock(struct log *log)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -125,7 +135,7 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	struct log *log = mm->log;
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
 	const bool given = log_give_back(log, false);
-	const bool wake = (given || log->unheard) && !log_is_delivered(log);
+	const bool wake = log->unheard || (given && !log_is_delivered(log));
 
 	log->unheard = false;
 	pthread_mutex_unlock(&log->lock);
@@ -152,7 +162,7 @@ bool log_drain(struct hmm_mm *mm)
 bool log_look(struct hmm_mm *mm)
 {
 	pthread_mutex_lock(&mm->log->lock);
-	drain(mm);
+	drain_settled(mm);
 	log_give_back(mm->log, true);
 	mm->log->unheard = false;
 	pthread_mutex_unlock(&mm->log->lock);
@@ -170,6 +180,7 @@ void log_switch(struct hmm_mm *mm)
 	log_handled(log, false);
 	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 	log_renew(log, next);
+	log->unsettled = true;
 	pthread_mutex_unlock(&log->lock);
 	log_free(next);
 	atomic_store(&log->next, NULL);
@@ -201,8 +212,12 @@ int log_wait(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 		ret = mm_alive(mm);
 		if (ret)
 			return ret;
-		if (lock(mm->log) && !drain_and_wake(mm, start, end))
-			return 0;
+		if (lock(mm->log)) {
+			if (mm->log->unsettled)
+				log_settle(mm->log);
+			if (!drain_and_wake(mm, start, end))
+				return 0;
+		}
 		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;
 		deadline_spin(n);
