@@ -58,7 +58,7 @@ struct log_open {
 	uint64_t met; /* when somebody first had to wait for it, by clock_ns(); 0: nobody had */
 	uint32_t task;
 	uint16_t site;
-	/* Something was lost since it began: its end may have been, and another beginning after it. */
+	/* Something was lost since it began, which may be its end and another beginning. */
 	bool doubtful;
 };
 
