@@ -366,14 +366,18 @@ int peers_tick(struct peers *peers)
 	const uint64_t now = now_ns();
 	uint64_t next = now + LOOK_MS * 1000000ULL;
 
+	peers->talks = false;
 	for (size_t i = 0; i < peers->accounts.limits.spaces; i++) {
 		struct peer *peer = &peers->peer[i];
 
 		if (peer->state != PEER_HELLO && peer->state != PEER_MINE)
 			continue;
-		if (peer->deadline_ns <= now)
+		if (peer->deadline_ns <= now) {
 			refuse(peers, peer, -ETIME);
-		else if (peer->deadline_ns < next)
+			continue;
+		}
+		peers->talks = true;
+		if (peer->deadline_ns < next)
 			next = peer->deadline_ns;
 	}
 	if (!peers->n)

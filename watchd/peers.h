@@ -45,6 +45,8 @@ struct peers {
 	uint64_t swept_ns;
 	size_t n;         /* that are not free */
 	bool wants_spare; /* peers_spare() has something to do */
+	/* somebody has not got a log yet; peers_tick() finds out */
+	bool talks;
 };
 
 /* 0; -ENOMEM; -errno of epoll_create1(). `loader` is the peers' then. */

@@ -87,7 +87,8 @@ static bool serve_once(struct service *s)
 	struct epoll_event events[64];
 	const int tick_ms = peers_tick(&s->peers);
 	const bool may_end = s->idle_ns && !s->peers.n;
-	const bool spare = s->peers.wants_spare;
+	/* The kernel takes tens of ms over a spare log: not while a process waits for a reply. */
+	const bool spare = s->peers.wants_spare && !s->peers.talks;
 	const int wait_ms = spare ? 0 : s->deaf || may_end ? 1000 : tick_ms;
 	const int n = epoll_wait(s->peers.epoll, events, 64, wait_ms);
 	bool accepts = false;

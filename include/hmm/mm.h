@@ -112,14 +112,20 @@ struct hmm_mm_options {
  * from then on, drivers get HMM_EVENT_RELEASE, and one line on standard error says so. Close first,
  * then attach.
  *
+ * HMM_PROVIDER_AUTO takes a log beside a userfaultfd where hmm-watchd gives one, and a userfaultfd
+ * alone where not: @provider_error of struct hmm_mm_info says why. HMM_PROVIDER_BPF and
+ * HMM_PROVIDER_BOTH fail where there is no log: one line says why and what to do about it
+ * (hmm_log_set()), and a program that can do without attaches again with HMM_PROVIDER_UFFD. An
+ * address space may have four logs from hmm-watchd at a time, one for each attached space.
+ *
  * Context: any thread; may block; not from a callback.
  * Return: 0; -EPERM userfaultfd, or @pump_priority, is denied to this process; -ENOSYS this kernel
  * has no userfaultfd, or a seccomp profile denies it that way; -EOPNOTSUPP the kernel lacks an
  * event or a feature that soundness needs, there is no /proc, @pid is another process, or a log was
- * asked for (@provider, LIBHMM_PROVIDER) and cannot be had; -EINVAL a bad option, LIBHMM_PROVIDER
- * names no provider, an unknown flag, @uffd is no userfaultfd, or another process's, or lacks an
- * event, or @maps_fd or @pagemap_fd does not show this process; -E2BIG an option that this library
- * does not know;
+ * asked for (@provider, LIBHMM_PROVIDER) and cannot be had, or does not tell of all that it must;
+ * -EINVAL a bad option, LIBHMM_PROVIDER names no provider, an unknown flag, @uffd is no
+ * userfaultfd, or another process's, or lacks an event, or @maps_fd or @pagemap_fd does not show
+ * this process; -E2BIG an option that this library does not know;
  * -EACCES /proc/self is not this process's to read, as after setuid(2): make the process dumpable
  * again (prctl(2) PR_SET_DUMPABLE), or attach before, or pass @maps_fd and @pagemap_fd; -EAGAIN no
  * thread can be
@@ -164,7 +170,11 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @thp_size: bytes of a transparent huge page; 0 for none
  * @max_regions: map entries that registration may take
  * @provider: enum hmm_provider that is in use, never HMM_PROVIDER_AUTO
- * @provider_error: 0; or a negative errno: why no log of the kernel's could be had
+ * @provider_error: 0; or a negative errno: why no log of the kernel's could be had. -ENOENT,
+ *	-ECONNREFUSED hmm-watchd does not run; -EACCES this user may not ask it; -EBUSY the process
+ *	has as many logs as an address space may have; -EDQUOT, -ENOSPC hmm-watchd gives no more;
+ *	-ETIME it does not answer; -EPROTONOSUPPORT it is of another version; -EPERM, -EOPNOTSUPP
+ *	the kernel refuses tracing programs, or does not tell of all that it must
  * @anchored: the log comes from the kernel's own notifiers: each event has the kernel's own range
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated

@@ -6,7 +6,8 @@
  * An operation is tried on anonymous memory or on a memfd. Other kinds of memory go through the
  * same functions of the kernel, apart from huge pages of hugetlbfs. What cannot be tried here
  * counts if the programs are attached to its function: a fork copies the whole space, write-back
- * needs a file on a disk, reclaim may need swap.
+ * needs a file on a disk, reclaim may need swap. So does a collapse: for it the kernel has each
+ * processor put its lists of pages in order, which may take longer than all the rest of attaching.
  *
  * The system calls are made directly: the preload object stands in for libc's functions and notes
  * what they do.
@@ -29,8 +30,7 @@
 #include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
-#define ROOM (8UL << 20)
-#define HUGE (2UL << 20)
+#define ROOM (64UL << 10)
 #define PAGES 4
 #define SITES_MAX 4
 
@@ -51,7 +51,11 @@ struct trial {
 	char *room;
 	char *p; /* PAGES pages, of which the change is made to the first one */
 	int fd;  /* the memfd that is mapped there, or -1 */
+	/* 1: the log has it; 0: it has not; -EOPNOTSUPP: it cannot be tried here */
+	int seen[HMM_OP_NR];
 };
+
+#define UNTRIED 2
 
 struct attempt {
 	/* Makes the change to the page. False: it cannot be tried here. NULL: never tried. */
@@ -176,23 +180,6 @@ static bool make_reclaim(struct trial *t)
 	return !advise(t, MADV_PAGEOUT) && !is_present(t);
 }
 
-/* Its first page is a small one whatever the host's setting is: what is huge is not collapsed. */
-static bool make_collapse(struct trial *t)
-{
-	char *huge = (char *)(((uintptr_t)t->room + ROOM / 2 + HUGE - 1) & ~(HUGE - 1));
-
-	if (syscall(SYS_mmap, huge, HUGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-	    (long)huge)
-		return false;
-	if (syscall(SYS_madvise, huge, HUGE, MADV_NOHUGEPAGE))
-		return false;
-	*(volatile char *)huge = 1;
-	if (syscall(SYS_madvise, huge, HUGE, MADV_HUGEPAGE))
-		return false;
-	log_probe_begin(t->mm, (uint64_t)(uintptr_t)huge, (uint64_t)(uintptr_t)huge + t->page);
-	return !syscall(SYS_madvise, huge, HUGE, MADV_COLLAPSE);
-}
-
 /* A private mapping of the memfd: reading maps the file's page, and writing copies it. */
 static bool make_first_write(struct trial *t)
 {
@@ -235,7 +222,7 @@ static const struct attempt attempts[HMM_OP_NR] = {
 	[HMM_OP_REMAP_FILE_PAGES] = { make_remap_file_pages, true, true, { "unmap_vmas" } },
 	[HMM_OP_GUARD_INSTALL] = { make_guard, false, false, TRUNCATION },
 	[HMM_OP_RECLAIM] = { make_reclaim, false, false, { "try_to_unmap_one" } },
-	[HMM_OP_COLLAPSE] = { make_collapse, false, false, { "collapse_huge_page" } },
+	[HMM_OP_COLLAPSE] = { NULL, false, false, { "collapse_huge_page" } },
 	[HMM_OP_FIRST_WRITE] = { make_first_write,
 				 true,
 				 false,
@@ -283,7 +270,7 @@ static bool prepare(struct trial *t, bool file)
 	return true;
 }
 
-/* 1: the log has it; 0: it has not; -EOPNOTSUPP: it cannot be tried here. */
+/* As in `seen`. */
 static int try(struct trial *t, const struct attempt *a)
 {
 	int seen = -EOPNOTSUPP;
@@ -297,12 +284,24 @@ static int try(struct trial *t, const struct attempt *a)
 	return seen;
 }
 
+/* What was found of an operation before that is made in the same way. */
+static int tried_before(const struct trial *t, enum hmm_operation op)
+{
+	for (int same = 0; same < (int)op; same++) {
+		if (attempts[same].make == attempts[op].make && t->seen[same] != UNTRIED)
+			return t->seen[same];
+	}
+	return UNTRIED;
+}
+
 static void test(struct trial *t, enum hmm_operation op)
 {
 	const struct attempt *a = &attempts[op];
-	const int seen = try(t, a);
+	const int before = tried_before(t, op);
+	const int seen = before != UNTRIED ? before : try(t, a);
 	uint32_t kinds = ALL;
 
+	t->seen[op] = seen;
 	if (seen >= 0)
 		t->mm->tried |= 1U << op;
 	if (!(seen >= 0 ? seen : is_attached(t->mm->log, a->sites)))
@@ -319,6 +318,8 @@ int selftest(struct hmm_mm *mm)
 	struct trial t = { .mm = mm, .page = (size_t)sysconf(_SC_PAGESIZE) };
 	int err = 0;
 
+	for (int op = 0; op < HMM_OP_NR; op++)
+		t.seen[op] = UNTRIED;
 	t.room = (char *)syscall(SYS_mmap, NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 				 0);
 	if (t.room == MAP_FAILED)

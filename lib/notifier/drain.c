@@ -125,9 +125,12 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	struct log *log = mm->log;
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
 	const bool given = log_give_back(log, false);
-	const bool wake = (given || log->unheard) && !log_is_delivered(log);
+	const bool wake =
+		(given || log->unheard || atomic_load(&log->naps)) && !log_is_delivered(log);
 
 	log->unheard = false;
+	if (wake)
+		atomic_store(&log->naps, false);
 	pthread_mutex_unlock(&log->lock);
 	if (is_lost(log) && !atomic_load(&mm->lost)) {
 		mm_lost_log(mm, atomic_load(&log->over));
@@ -151,14 +154,21 @@ bool log_drain(struct hmm_mm *mm)
  */
 bool log_look(struct hmm_mm *mm)
 {
-	pthread_mutex_lock(&mm->log->lock);
+	struct log *log = mm->log;
+	uint64_t before;
+
+	pthread_mutex_lock(&log->lock);
+	before = log->seen;
 	drain(mm);
-	log_give_back(mm->log, true);
-	mm->log->unheard = false;
-	pthread_mutex_unlock(&mm->log->lock);
-	if (is_lost(mm->log))
-		mm_lost_log(mm, atomic_load(&mm->log->over));
-	return !log_is_delivered(mm->log);
+	log->seen = log->read;
+	/* There was news. If the kernel woke the pump for each, its cause would pay for that. */
+	atomic_store(&log->naps, log->fd.fd >= 0 && log->seen != before);
+	log_give_back(log, !atomic_load(&log->naps));
+	log->unheard = false;
+	pthread_mutex_unlock(&log->lock);
+	if (is_lost(log))
+		mm_lost_log(mm, atomic_load(&log->over));
+	return !log_is_delivered(log);
 }
 
 void log_switch(struct hmm_mm *mm)

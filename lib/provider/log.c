@@ -237,6 +237,13 @@ void log_renew(struct log *log, struct log *next)
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct log_memory *m = &log->m;
 	const struct log_memory *to = &next->m;
+	/*
+	 * What had begun by now is over when the mappings have moved, as that takes the lock of the
+	 * address space for writing. What begins later is read.
+	 */
+	const uint64_t read = atomic_load(to->producer);
+	const uint64_t trouble = log_load(&to->space->trouble);
+	const uint64_t word = log_load(&to->global->word) & ~WATCH_OUT;
 	int err = put(to->producer, m->producer, page + to->bytes);
 
 	if (!err)
@@ -253,12 +260,12 @@ void log_renew(struct log *log, struct log *next)
 	if (to->bytes < m->bytes)
 		unmap(m->data + to->bytes, m->bytes - to->bytes);
 	m->bytes = to->bytes;
-	log->read = atomic_load(m->producer);
+	log->read = read;
 	log->n_open = 0;
 	log->sites = next->sites;
 	log->n_sites = next->n_sites;
-	atomic_store(&log->trouble, log_load(&m->space->trouble));
-	atomic_store(&log->word, log_load(&m->global->word) & ~WATCH_OUT);
+	atomic_store(&log->trouble, trouble);
+	atomic_store(&log->word, word);
 	swap_fds(&log->fd, &next->fd);
 	swap_fds(&log->links, &next->links);
 	swap_fds(&log->conn, &next->conn);

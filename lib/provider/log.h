@@ -58,7 +58,7 @@ struct log_open {
 	uint64_t met; /* when somebody first had to wait for it, by clock_ns(); 0: nobody had */
 	uint32_t task;
 	uint16_t site;
-	/* Something was lost since it began, which may be its end and another beginning. */
+	/* Something was lost since it began: maybe its end, and another beginning after it. */
 	bool doubtful;
 };
 
@@ -94,6 +94,7 @@ struct log {
 
 	pthread_mutex_t lock;
 	uint64_t read;    /* L: the next record */
+	uint64_t seen;    /* L: what it was when the pump looked last */
 	bool distrusts;   /* L: a program may be skipped now */
 	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
@@ -107,6 +108,11 @@ struct log {
 	/* A: how many were queued, written under L; of how many the callbacks have run */
 	_Atomic uint64_t queued;
 	_Atomic uint64_t delivered;
+	/*
+	 * A: the pump does not poll the log, and looks at it in a moment; written under L. A thread
+	 * that reads what drivers have to be told of wakes it.
+	 */
+	_Atomic bool naps;
 	struct log_probe probe;    /* L */
 	_Atomic uint64_t records;  /* A: how many were read */
 	_Atomic uint64_t resets;   /* A: how often everything was invalidated */
@@ -209,9 +215,10 @@ int log_take(struct log *log, struct watch_record *r);
 void log_handled(struct log *log, bool trust);
 /*
  * The kernel may write over what was taken. While it may not the log's descriptor stays readable,
- * and the pump, which the kernel has woken, does not sleep again. So a check that handles records
- * leaves this to the pump, and needs no system call to wake it. all: the caller is the pump. True:
- * it was done, as otherwise the log would be full soon, or there is no descriptor.
+ * and the kernel wakes nobody for what it adds. So a check that handles records leaves this to the
+ * pump, and needs no system call to wake it, unless that naps. all: the caller is the pump, and
+ * there was no news for a while. True: it was done, as otherwise the log would be full soon, or
+ * there is no descriptor.
  */
 bool log_give_back(struct log *log, bool all);
 /*

@@ -287,8 +287,11 @@ static int wait_ms(struct hmm_mm *mm)
 		return 0;
 	if (mm->log && atomic_load(&mm->log->over))
 		return OVER_WAIT_MS;
-	/* It is being written, or a thread is out: that is over in a moment. */
-	if (mm->log && !log_is_quiet(mm->log))
+	/*
+	 * The pump naps: more news may come. Or it is being written, or a thread is out: that is
+	 * over in a moment.
+	 */
+	if (mm->log && (atomic_load(&mm->log->naps) || !log_is_quiet(mm->log)))
 		return LOG_WAIT_MS;
 	return undisturbed_ms(mm);
 }
@@ -311,12 +314,14 @@ static void *pump_main(void *arg)
 	 */
 	while (!atomic_load(&mm->stopping) && !mm->gone && !atomic_load(&mm->lost) &&
 	       !mm_inherited(mm)) {
-		int n = wait_for(mm, p, wait_ms(mm));
+		const int ms = wait_ms(mm);
+		int n;
 
-		if (mm->log && atomic_load(&mm->log->next)) {
+		if (mm->log)
+			p[2].fd = atomic_load(&mm->log->naps) ? -1 : mm->log->fd.fd;
+		n = wait_for(mm, p, ms);
+		if (mm->log && atomic_load(&mm->log->next))
 			log_switch(mm);
-			p[2].fd = mm->log->fd.fd;
-		}
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {

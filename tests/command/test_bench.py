@@ -24,6 +24,11 @@ COUNTS = {
     "calls-munmap-bystander": (0, 0),
 }
 
+# Of the log of the kernel's changes: without one they are not measured.
+EXACT = ["exact-calls", "exact-valid", "exact-valid-disturbed", "exact-events",
+         "exact-munmap-16KiB", "exact-munmap-16KiB-uffd", "exact-munmap-unwatched", "exact-attach",
+         "exact-attaching-calls", "exact-full"]
+
 
 def bench(*arguments, **more):
     return json.loads(tap.fine("bench", "--json", "--rounds", "1", *arguments, **more))
@@ -168,6 +173,23 @@ def test_counts_have_a_table_of_their_own(folder):
 
 def test_unprivileged(folder):
     assert len(bench("valid", nobody=True)) == 2
+
+
+def test_without_a_log_each_figure_says_why(folder):
+    nowhere = {**os.environ, "HMM_WATCHD": str(folder / "none")}
+    rows = bench("exact", nobody=True, env=nowhere)
+    assert [row["name"] for row in rows] == EXACT
+    for row in rows:
+        assert row["value"] is None and row["ok"] is None and row["verdict"] == "unknown", row
+        assert "hmm-watchd does not run" in row["note"], row
+    tap.fine("bench", "--check", "exact", nobody=True, env=nowhere)
+
+
+def test_names_choose_figures_of_the_log(folder):
+    rows = bench("exact-munmap-16KiB", "exact-full", nobody=True,
+                 env={**os.environ, "HMM_WATCHD": str(folder / "none")})
+    assert [row["name"] for row in rows] == ["exact-munmap-16KiB", "exact-munmap-16KiB-uffd",
+                                             "exact-full"]
 
 
 if __name__ == "__main__":

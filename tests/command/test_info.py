@@ -85,6 +85,21 @@ def test_a_log_that_cannot_be_had_is_refused_and_why(folder):
                 "--provider", "both", **more)
 
 
+def test_the_reason_is_the_same_everywhere(folder):
+    """Of a user who may load programs it is the kernel's, not that there is no service."""
+    more = {"env": dict(os.environ, HMM_WATCHD="/no/such/socket")}
+    for nobody in (False, True):
+        said = tap.hmm("run", "checksum", tap.HMM, "--provider", "bpf", nobody=nobody, **more)
+        if said.returncode == 0:
+            raise tap.Skip("this user may load tracing programs")
+        why = said.stderr.split("no log of the kernel's: ")[1].strip().rstrip(".")
+        better = json.loads(tap.fine("info", "--json", nobody=nobody, **more))["features"]
+        events = tap.hmm("events", "true", nobody=nobody, **more).stderr
+        words = "refuses tracing programs" if "refuses" in why else "hmm-watchd does not run"
+        for text in (why, better["better_provider"], events):
+            assert words in text, (nobody, why, better, events)
+
+
 def test_devices_are_listed(folder):
     names = {device["name"] for device in info()["devices"]}
     assert {"soft", "null", "error", "delay"} <= names, names

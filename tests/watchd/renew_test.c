@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <hmm/log.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -59,16 +60,12 @@ static bool answers(void)
 
 static void service_start(struct scene *s)
 {
+	char *const command[] = { (char *)(uintptr_t)daemon_path, "--foreground", "--socket",
+				  socket_path, NULL };
 	const uint64_t deadline = deadline_after(WAIT_NS);
 
 	/* A fork would invalidate. */
-	s->daemon = vfork();
-	if (!s->daemon) {
-		execl(daemon_path, daemon_path, "--foreground", "--socket", socket_path,
-		      (char *)NULL);
-		_exit(1);
-	}
-	assert_true(s->daemon > 0);
+	assert_int_equal(posix_spawn(&s->daemon, daemon_path, NULL, NULL, command, environ), 0);
 	while (!answers()) {
 		assert_false(deadline_passed(deadline));
 		sleep_ms(2);
@@ -445,8 +442,8 @@ static void say(enum hmm_log_level level, const char *message, void *arg)
 {
 	(void)level;
 	(void)arg;
-	lines++;
 	strncpy(last_line, message, sizeof(last_line) - 1);
+	lines++;
 }
 
 static void open_fake(void)

@@ -7,7 +7,7 @@ import signal
 import time
 
 import tap
-from service import CHALLENGE, PATIENT, Peer, serving, wait_for
+from service import CHALLENGE, PATIENT, REPLY, Peer, serving, wait_for
 
 PROGRAM = tap.HMM
 
@@ -102,6 +102,20 @@ def test_the_next_log_is_prepared_while_nobody_asks(folder):
         peers = [watched(service) for _ in range(3)]
         wait_for(lambda: service.fake.spares, "no log is prepared after one was taken")
         assert service.open() == len(peers)
+
+
+def test_no_log_is_prepared_while_a_process_waits_for_its_own(folder):
+    """The kernel takes long over one, and who is asked for an answer does not wait for that."""
+    with serving(PROGRAM) as service:
+        wait_for(lambda: service.fake.spares, "no log is prepared at the beginning")
+        service.fake.spares = 0
+        peer = Peer(service.path)
+        number = peer.challenge()
+        time.sleep(0.3)
+        assert not service.fake.spares
+        peer.mine(number)
+        assert peer.receive()[0] == REPLY
+        wait_for(lambda: service.fake.spares, "no log is prepared after one was taken")
 
 
 def test_a_flood_of_connections_leaves_room(folder):

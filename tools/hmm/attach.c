@@ -58,6 +58,11 @@ const char *log_words(int error)
 		return "hmm-watchd does not run; start it (hmm-watchd(8))";
 	case -EACCES:
 		return "this user may not ask hmm-watchd: see the permissions of its socket";
+	case -EPERM:
+		return "the kernel refuses tracing programs (lockdown, a container, a policy)";
+	case -ELIBACC:
+		return "hmm-watchd does not run, and libhmm-watch.so, by which this process could "
+		       "load the programs, is not installed or lacks libbpf";
 	case -EOPNOTSUPP:
 		return "this kernel has no BTF, or no tracing programs";
 	case -EPROTONOSUPPORT:
@@ -72,6 +77,21 @@ const char *log_words(int error)
 		return "hmm-watchd does not answer";
 	}
 	return strerror(-error);
+}
+
+bool log_refused(void)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm *mm;
+	int err;
+
+	options.provider = HMM_PROVIDER_BPF;
+	log_quiet(true);
+	err = hmm_mm_attach(&options, &mm);
+	log_quiet(false);
+	if (!err)
+		hmm_mm_detach(mm);
+	return err == -EOPNOTSUPP && log_said();
 }
 
 /* Does an error come from the log, which was asked for? */

@@ -31,5 +31,10 @@ int complain_attach(int error);
 
 /* Why the log of the kernel's changes cannot be had: struct hmm_mm_info's provider_error. */
 const char *log_words(int error);
+/*
+ * This process may load the programs itself, and HMM_PROVIDER_AUTO does not. True: it cannot, and
+ * log_said() is why.
+ */
+bool log_refused(void);
 
 #endif

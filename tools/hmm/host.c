@@ -111,3 +111,11 @@ void host_read(struct host *host)
 	host->memlock = limit(RLIMIT_MEMLOCK);
 	host->open_files = limit(RLIMIT_NOFILE);
 }
+
+bool may_load_programs(void)
+{
+	struct host host = { 0 };
+
+	read_status(&host);
+	return host.cap_bpf || host.cap_sys_admin;
+}

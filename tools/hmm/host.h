@@ -28,5 +28,7 @@ struct host {
 };
 
 void host_read(struct host *host);
+/* Has this process the capabilities that loading tracing programs takes? */
+bool may_load_programs(void);
 
 #endif

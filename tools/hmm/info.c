@@ -10,6 +10,7 @@
 #include "attach.h"
 #include "command.h"
 #include "info.h"
+#include "log.h"
 #include "options.h"
 #include "term.h"
 
@@ -37,6 +38,9 @@ static const struct {
 	{ 0, NULL },
 };
 
+/* Why the kernel refuses what this process has the capabilities for; "": it does not. */
+static char refused[512];
+
 const char *info_better(const struct hmm_mm_info *mm)
 {
 	if (mm->provider == HMM_PROVIDER_BPF)
@@ -44,6 +48,8 @@ const char *info_better(const struct hmm_mm_info *mm)
 		       "LIBHMM_PROVIDER=both";
 	if (mm->provider == HMM_PROVIDER_BOTH)
 		return NULL;
+	if (*refused)
+		return refused;
 	if (!mm->provider_error)
 		return "every change is seen with --provider both, or LIBHMM_PROVIDER=both";
 	return log_words(mm->provider_error);
@@ -308,6 +314,12 @@ static int collect(struct info *info)
 	if (info->attach_error)
 		return 0;
 	ret = hmm_mm_get_info(mm, &info->mm);
+	if (!ret && info->mm.provider_error && may_load_programs()) {
+		if (log_refused())
+			snprintf(refused, sizeof(refused), "%s", log_said());
+		else
+			info->mm.provider_error = 0;
+	}
 	for (int op = 0; op < HMM_OP_NR && !ret; op++)
 		for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX && !ret; kind++)
 			ret = hmm_coherence(mm, op, kind, &info->cells[op][kind]);

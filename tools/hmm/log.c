@@ -12,6 +12,7 @@ static _Atomic unsigned int misuses;
 
 /* What the library said last, for those who ask on the thread that it said it on. */
 static _Thread_local char last[512];
+static _Atomic bool quiet;
 
 static struct iovec part(const char *s)
 {
@@ -32,8 +33,13 @@ static void say(enum hmm_log_level level, const char *message, void *arg)
 	if (level == HMM_LOG_MISUSE)
 		atomic_fetch_add(&misuses, 1);
 	strncpy(last, message, sizeof(last) - 1);
-	if (writev(2, line, sizeof(line) / sizeof(line[0])) < 0)
+	if (!atomic_load(&quiet) && writev(2, line, sizeof(line) / sizeof(line[0])) < 0)
 		return;
+}
+
+void log_quiet(bool on)
+{
+	atomic_store(&quiet, on);
 }
 
 void log_begin(void)

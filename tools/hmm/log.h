@@ -3,9 +3,13 @@
 #ifndef TOOLS_HMM_LOG_H
 #define TOOLS_HMM_LOG_H
 
+#include <stdbool.h>
+
 void log_begin(void);
 /* Misuse that the library reported is a finding: EXIT_FINDING in the place of EXIT_DONE. */
 int log_end(int status);
+/* Nothing is printed meanwhile. */
+void log_quiet(bool on);
 /* The last that it said on this thread; NULL: nothing. */
 const char *log_said(void);
 

@@ -26,6 +26,7 @@ static const struct bench_group groups[] = {
 	{ "disturbed", 300 * MIB, bench_disturbed },
 	{ "regcache", 256 * MIB, bench_regcache },
 	{ "peers", 64 * MIB, bench_peers },
+	{ "exact", 256 * MIB, bench_exact },
 };
 
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -56,6 +57,14 @@ static bool wanted(const char *group, int n, char **names)
 		if (names_group(names[i], group))
 			return true;
 	return !n;
+}
+
+bool bench_wants(const struct bench *b, const char *figure)
+{
+	for (int i = 0; i < b->n_names; i++)
+		if (names_group(figure, b->names[i]))
+			return true;
+	return !b->n_names;
 }
 
 static int run_group(struct bench *b, const struct bench_group *group, bool json)
@@ -148,7 +157,7 @@ int cmd_bench(int argc, char **argv)
 		"Measures each figure beside its baseline, in turn, and shows medians", rows,
 		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, guarded, "
 		"device-fault,\n"
-		"checksum, disturbed, regcache, peers.\n"
+		"checksum, disturbed, regcache, peers, exact.\n"
 		"A target that is missed is 'NO'; 'busy' where the machine did other things as "
 		"well,\n"
 		"'small' where it has too few CPUs for the figure. 'calls' counts and depends on "
@@ -169,6 +178,8 @@ int cmd_bench(int argc, char **argv)
 	if (status)
 		return status;
 	b.rounds = (unsigned int)rounds;
+	b.n_names = argc;
+	b.names = argv;
 	for (size_t i = 0; i < N_GROUPS && status == EXIT_DONE; i++)
 		if (wanted(groups[i].name, argc, argv))
 			status = run_group(&b, &groups[i], json);

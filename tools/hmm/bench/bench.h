@@ -15,6 +15,9 @@ struct bench {
 	struct bench_row *rows;
 	size_t n;
 	bool failed; /* out of memory for rows */
+	/* What was asked for, none: everything. */
+	int n_names;
+	char **names;
 };
 
 enum bench_sense {
@@ -38,7 +41,7 @@ struct bench_row {
 	double sleeps_target;
 	unsigned int cpus;      /* how many the figure needs; 0: one does */
 	struct machine machine; /* while its group was measured */
-	char note[128];
+	char note[192];
 };
 
 enum bench_verdict {
@@ -62,6 +65,12 @@ void bench_print_rows(const struct bench *b, size_t first);
  * -errno.
  */
 int bench_dear_calls(unsigned int instructions);
+
+/*
+ * Is the figure asked for, by its name, by the beginning of its name, or with its whole group? For
+ * groups whose figures can be measured alone.
+ */
+bool bench_wants(const struct bench *b, const char *figure);
 
 /* Keeps a copy. */
 void bench_add(struct bench *b, const struct bench_row *row);
@@ -104,5 +113,6 @@ int bench_disturbed(struct bench *b);
 int bench_calls(struct bench *b);
 int bench_regcache(struct bench *b);
 int bench_peers(struct bench *b);
+int bench_exact(struct bench *b);
 
 #endif

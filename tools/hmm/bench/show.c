@@ -160,13 +160,14 @@ static void count(char *text, double value)
 static void print_counts(const struct bench_row *row)
 {
 	const char *most = glyph("\u2264", "<=");
-	char calls[WORDS], bare[WORDS];
+	char calls[WORDS], bare[WORDS], sleeps[WORDS], bare_sleeps[WORDS];
 
 	count(calls, row->value);
 	count(bare, row->baseline);
-	printf("| %-36s | %5s | %4s | %s %4.3g | %6.3g | %4.3g | %s %4.3g | ", row->name, calls,
-	       bare, most, row->target, row->sleeps, row->sleeps_baseline, most,
-	       row->sleeps_target);
+	count(sleeps, row->sleeps);
+	count(bare_sleeps, row->sleeps_baseline);
+	printf("| %-36s | %5s | %4s | %s %4.3g | %6s | %4s | %s %4.3g | ", row->name, calls, bare,
+	       most, row->target, sleeps, bare_sleeps, most, row->sleeps_target);
 	print_verdict(row);
 }
 

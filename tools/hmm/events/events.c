@@ -67,8 +67,6 @@ static int parse_size(const char *text, uint64_t *bytes)
 
 static const char *why_privileged(int error)
 {
-	if (error == -ENOENT)
-		return "libhmm-watch.so is not installed";
 	return error == -ESRCH ? "it has no address space" : log_words(error);
 }
 

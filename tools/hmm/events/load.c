@@ -32,15 +32,15 @@ static int load(void)
 	void *object;
 
 	if (!object_find("/watchd", PLUGIN, path))
-		return -ENOENT;
+		return -ELIBACC;
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
-		return -ENOENT;
+		return -ELIBACC;
 	*(void **)&first = dlsym(object, "watch_load");
 	*(void **)&plugin.open = dlsym(object, "watch_open");
 	*(void **)&plugin.sites = dlsym(object, "watch_sites");
 	if (!first || !plugin.open || !plugin.sites)
-		return -ENOENT;
+		return -ELIBACC;
 	return first(0, &plugin.loader);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../command.h"
+#include "../host.h"
 
 /* A process that connects and says nothing does not hold up the others for longer. */
 #define PATIENCE ((struct timeval){ .tv_sec = 2 })
@@ -185,8 +186,8 @@ static int hear(struct watch *w, int fd)
 	const struct timeval patience = PATIENCE;
 	const pid_t peer = peer_of(fd);
 	size_t n_fds = 0;
-	int asked, err;
 	ssize_t n;
+	int asked;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	n = peer ? receive(fd, &hello, fds, &n_fds) : -EPERM;
@@ -200,9 +201,8 @@ static int hear(struct watch *w, int fd)
 	asked = hello.error;
 	if (!asked)
 		return take_or_close(w, &hello, fds, n_fds);
-	/* What hmm-watchd does not do, this process may be allowed to. */
-	err = source_open(w, peer);
-	return err == -ENOENT || err == -EPERM ? asked : err;
+	/* What hmm-watchd does not do this process may be allowed to. If not the kernel says so. */
+	return may_load_programs() ? source_open(w, peer) : asked;
 }
 
 void source_accept(struct watch *w, int listener)
