@@ -100,6 +100,16 @@ static bool drain(struct hmm_mm *mm)
 	return log_is_quiet(log);
 }
 
+/* The same by one who may wait for changes. */
+static void drain_settled(struct hmm_mm *mm)
+{
+	drain(mm);
+	if (!mm->log->unsettled)
+		return;
+	log_settle(mm->log);
+	drain(mm);
+}
+
 static bool lock(struct log *log)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -125,8 +135,8 @@ static int drain_and_wake(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	struct log *log = mm->log;
 	const int ret = !drain(mm) ? -EAGAIN : log_is_open(log, start, end) ? -EINPROGRESS : 0;
 	const bool given = log_give_back(log, false);
-	const bool wake =
-		(given || log->unheard || atomic_load(&log->naps)) && !log_is_delivered(log);
+	const bool told = log_is_delivered(log);
+	const bool wake = log->unheard || (!told && (given || atomic_load(&log->naps)));
 
 	log->unheard = false;
 	if (wake)
@@ -159,7 +169,7 @@ bool log_look(struct hmm_mm *mm)
 
 	pthread_mutex_lock(&log->lock);
 	before = log->seen;
-	drain(mm);
+	drain_settled(mm);
 	log->seen = log->read;
 	/* There was news. If the kernel woke the pump for each, its cause would pay for that. */
 	atomic_store(&log->naps, log->fd.fd >= 0 && log->seen != before);
@@ -180,6 +190,7 @@ void log_switch(struct hmm_mm *mm)
 	log_handled(log, false);
 	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 	log_renew(log, next);
+	log->unsettled = true;
 	pthread_mutex_unlock(&log->lock);
 	log_free(next);
 	atomic_store(&log->next, NULL);
@@ -211,8 +222,12 @@ int log_wait(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 		ret = mm_alive(mm);
 		if (ret)
 			return ret;
-		if (lock(mm->log) && !drain_and_wake(mm, start, end))
-			return 0;
+		if (lock(mm->log)) {
+			if (mm->log->unsettled)
+				log_settle(mm->log);
+			if (!drain_and_wake(mm, start, end))
+				return 0;
+		}
 		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;
 		deadline_spin(n);

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BUSY (1U << 31)
@@ -42,6 +43,8 @@ int log_new(const struct log_memory *m, struct log **out)
 	log->m = *m;
 	log->fd = log->links = log->conn = OWNFD_NONE;
 	log->read = atomic_load(m->producer);
+	/* What is under way now began before anybody watched. */
+	log->unsettled = true;
 	atomic_store(&log->trouble, log_load(&m->space->trouble));
 	/* The first drain looks whether the log may be trusted. */
 	atomic_store(&log->pos, LOG_NOT_QUIET);
@@ -381,6 +384,7 @@ bool log_lost(struct log *log)
 	}
 	if (lost) {
 		count(&log->resets, 1);
+		log->unsettled = true;
 		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
 		for (unsigned int i = 0; i < log->n_open; i++)
 			log->open[i].doubtful = true;
@@ -394,7 +398,31 @@ bool log_trusted(struct log *log)
 {
 	if (atomic_load(&log->over))
 		return false;
+	if (log->unsettled)
+		return false;
 	return !log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD);
+}
+
+/*
+ * mprotect() to what is allowed there already takes the lock of the address space for writing, and
+ * changes nothing. If a filter refuses it nobody is waited for.
+ */
+static void wait_for_changes(struct log *log)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	syscall(SYS_mprotect, (uintptr_t)log & ~(page - 1), page, PROT_READ | PROT_WRITE);
+}
+
+void log_settle(struct log *log)
+{
+	const uint64_t resets = atomic_load(&log->resets);
+
+	pthread_mutex_unlock(&log->lock);
+	wait_for_changes(log);
+	pthread_mutex_lock(&log->lock);
+	if (atomic_load(&log->resets) == resets)
+		log->unsettled = false;
 }
 
 /* ---- changes that are under way -------------------------------------------------------------- */

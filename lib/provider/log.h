@@ -19,9 +19,11 @@
  * "quiet" is about the instant of the first load. `pos` is written after the sequences of the
  * notifiers have changed, and a reader looks at them after it has looked at `pos`.
  *
- * After records were lost a change may be under way that nobody knows. What is made meanwhile
- * stands until its end is told, which comes before the call that makes it returns: an end without
- * a beginning is a change.
+ * After records were lost a change may be under way that nobody knows. Most changes hold the lock
+ * of the address space from before their beginning until after their end. So the log is not
+ * trusted again before somebody has taken that lock (log_settle()). Those that do not hold it, of
+ * a file by another process and of a page by reclaim, are told by their end, before the call that
+ * makes them returns: an end without a beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -97,6 +99,7 @@ struct log {
 	uint64_t seen;    /* L: what it was when the pump looked last */
 	bool distrusts;   /* L: a program may be skipped now */
 	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
+	bool unsettled;   /* L: a change whose beginning was lost may be under way */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
@@ -213,6 +216,11 @@ void log_free(struct log *log);
 int log_take(struct log *log, struct watch_record *r);
 /* What was taken is handled. trust: the log is quiet if it has not grown. */
 void log_handled(struct log *log, bool trust);
+/*
+ * Waits for the changes that were under way when something was lost. Only if log->unsettled; lets
+ * go of the lock meanwhile.
+ */
+void log_settle(struct log *log);
 /*
  * The kernel may write over what was taken. While it may not the log's descriptor stays readable,
  * and the kernel wakes nobody for what it adds. So a check that handles records leaves this to the

@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <hmm/log.h>
 #include <hmm/range.h>
 
@@ -293,6 +294,66 @@ static void what_is_lost_ends_no_change(void **state)
 	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), -ETIME);
 	fake_end(s.log, A, B, WATCH_UNMAP);
 	assert_int_equal(log_wait(s.mm, A, B, clock_ns() + 5000000), 0);
+	scene_close(&s);
+}
+
+#define BIG (256UL << 20)
+
+static struct {
+	char *p;
+	_Atomic int step; /* 1: it is called, 2: it has returned */
+} unmapping;
+
+/* A call that holds the lock of the address space for a while. */
+static void *unmap_much(void *arg)
+{
+	(void)arg;
+	atomic_store(&unmapping.step, 1);
+	assert_int_equal(munmap(unmapping.p, BIG), 0);
+	atomic_store(&unmapping.step, 2);
+	return NULL;
+}
+
+/* Was the call under way when something was lost, and over when the log was trusted again? */
+static void unmap_and_lose(struct scene *s, int *under_way, int *waited)
+{
+	pthread_t thread;
+	bool began;
+
+	unmapping.p = mmap(NULL, BIG, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	assert_ptr_not_equal(unmapping.p, MAP_FAILED);
+	atomic_store(&unmapping.step, 0);
+	assert_int_equal(pthread_create(&thread, NULL, unmap_much, NULL), 0);
+	while (!atomic_load(&unmapping.step))
+		sched_yield();
+	sleep_ms(1);
+	fake_add(&s->log->space.trouble, 1);
+	began = atomic_load(&unmapping.step) == 1;
+	assert_int_equal(log_wait(s->mm, A, B, clock_ns() + WAIT_NS), 0);
+	/* The call lets go of the lock shortly before it returns. */
+	sleep_ms(2);
+	*under_way += began;
+	*waited += began && atomic_load(&unmapping.step) == 2;
+	pthread_join(thread, NULL);
+}
+
+/*
+ * The beginning of a change may be lost while it is under way. It holds the lock of the address
+ * space, and a reader takes that lock before it trusts the log again. Nothing else makes the wait
+ * as long as the call, mostly.
+ */
+static void a_change_without_beginning_is_waited_for(void **state)
+{
+	int under_way = 0, waited = 0;
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	for (int i = 0; i < 50 && under_way < 9; i++)
+		unmap_and_lose(&s, &under_way, &waited);
+	assert_true(under_way > 0);
+	assert_true(2 * waited > under_way);
 	scene_close(&s);
 }
 
@@ -615,6 +676,7 @@ int main(void)
 		cmocka_unit_test(a_full_log_invalidates_everything),
 		cmocka_unit_test(a_skipped_program_invalidates_everything),
 		cmocka_unit_test(what_is_lost_ends_no_change),
+		cmocka_unit_test(a_change_without_beginning_is_waited_for),
 		cmocka_unit_test(the_end_of_what_is_doubtful_is_a_change),
 		cmocka_unit_test(an_end_is_waited_for_a_second),
 		cmocka_unit_test(a_thread_that_begins_again_has_ended),

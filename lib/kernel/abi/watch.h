@@ -52,7 +52,8 @@ struct watch_record {
  * A reader that has seen `trouble` at a value knows that no record was lost while it stays. When it
  * has grown a change may be under way whose beginning the reader does not know. Its end is told
  * all the same, before the call that makes the change returns, or `trouble` grows once more. So a
- * reader takes an end without a beginning for a change.
+ * reader takes an end without a beginning for a change, and waits for what holds the lock of the
+ * address space.
  */
 struct watch_space {
 	__u64 trouble; /* grows before a change whose record did not fit, and when the space ends */
