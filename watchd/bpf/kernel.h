@@ -47,6 +47,7 @@ struct pagetable_move_control {
 	struct vm_area_struct *old;
 	unsigned long old_addr;
 	unsigned long old_end;
+	unsigned long len_in;
 };
 
 struct madvise_behavior_range {

@@ -10,6 +10,11 @@
  * last that it reads left out. "vma:vm_area_struct" is a pointer to that structure; names
  * without a structure are numbers. "a|b" is either name.
  *
+ * On 6.1, 6.12 and 7.3 every call of the notifiers lies in one of these functions or below it, but
+ * for two. do_swap_page() tells of a page that a device had for itself: no translation of it is
+ * valid. retract_page_tables() takes a table away whose pages were told of before, while the new
+ * page is locked.
+ *
  * Columns: number, name of the programs, function, group, kind, parameters.
  */
 #ifndef WATCHD_BPF_SITES_H

@@ -356,11 +356,15 @@ FORM(move_huge)
 	change(((struct vm_area_struct *)c[0])->vm_mm, c[2], c[2] + c[4], what, flags);
 }
 
+/* The function counts old_addr up to old_end. */
 FORM(move_controlled)
 {
 	struct pagetable_move_control *p = (void *)c[0];
+	__u64 start = p->old_addr, end = p->old_end;
 
-	change(p->old->vm_mm, p->old_addr, p->old_end, what, flags);
+	if (bpf_core_field_exists(p->len_in))
+		start = end - p->len_in;
+	change(p->old->vm_mm, start, end, what, flags);
 }
 
 /* A fork write-protects private mappings only. */
