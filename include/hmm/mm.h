@@ -74,8 +74,9 @@ struct hmm_mm_options {
  *	The CPU's faults elsewhere in it then bring in neighbouring pages as before (45 ns a page
  *	that is in the page cache, not 990). In return mremap(2) of the mapping fails with EFAULT;
  *	since Linux 6.17 with MREMAP_FIXED it may fail after a part of it has moved
- * @HMM_MM_NO_ANCHOR: the log comes from functions that change page tables, and no virtual machine
- *	is made (@anchored of struct hmm_mm_info)
+ * @HMM_MM_ANCHOR: the log comes from where the kernel calls its own notifiers, if the process may
+ *	make a virtual machine of KVM (@anchored of struct hmm_mm_info), not from functions that
+ *	change page tables. The environment's LIBHMM_ANCHOR=yes is the same
  *
  * Those with NO are for tests, and show what a lesser host offers.
  * Since: 0.1.
@@ -85,7 +86,7 @@ struct hmm_mm_options {
 #define HMM_MM_NO_PROCMAP_QUERY (1U << 2)
 #define HMM_MM_NO_EVENT_FORK (1U << 3)
 #define HMM_MM_FILE_CHUNKS (1U << 4)
-#define HMM_MM_NO_ANCHOR (1U << 5)
+#define HMM_MM_ANCHOR (1U << 5)
 
 /**
  * define HMM_MM_OPTIONS_INIT - initialiser of struct hmm_mm_options: the defaults
@@ -180,11 +181,11 @@ void hmm_mm_detach(struct hmm_mm *mm);
  *	the kernel refuses tracing programs, or does not tell of all that it must
  * @anchored: the log comes from where the kernel calls its own notifiers, so it lacks none of the
  *	changes that drivers in the kernel are told of, and each has the kernel's own range. The
- *	kernel does so for a process that has had a virtual machine of KVM. If a log can be had
- *	hmm_mm_attach() makes one, and closes it at once
+ *	kernel does so for a process that has had a virtual machine of KVM. If that is asked for
+ *	and a log can be had hmm_mm_attach() makes one, and closes it at once
  * @anchor_error: 0; or a negative errno: why the log is not anchored. -ENOENT there is no KVM;
- *	-EACCES /dev/kvm is not this user's; -ECANCELED HMM_MM_NO_ANCHOR, or LIBHMM_ANCHOR=no in
- *	the environment; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM
+ *	-EACCES /dev/kvm is not this user's; -ECANCELED nobody asked for it, by HMM_MM_ANCHOR or
+ *	LIBHMM_ANCHOR=yes; -EOPNOTSUPP the programs are not at the notifiers; other errors of KVM
  * @log_records: records that were read from the log
  * @log_resets: how often records may have been lost, and everything was invalidated
  * @log_orphan: hmm-watchd, which gave the log, has ended, or the log has. In the first case the log

@@ -110,7 +110,7 @@ static void drop_log(struct hmm_mm *mm)
 /* For a log that can be had, the space gets a notifier of the kernel's before it is watched. */
 static int make_anchor(struct hmm_mm *mm, bool own)
 {
-	if (mm->options.flags & HMM_MM_NO_ANCHOR)
+	if (!(mm->options.flags & HMM_MM_ANCHOR) && !anchor_is_wanted())
 		return -ECANCELED;
 	if (log_of_test || (!watchd_listens(watchd_path()) && !(own && plug_in_may_load())))
 		return -ENOENT;

@@ -190,7 +190,7 @@ void log_switch(struct hmm_mm *mm)
 	log_handled(log, false);
 	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 	log_renew(log, next);
-	log->unsettled = true;
+	log->unsettled = clock_ns();
 	pthread_mutex_unlock(&log->lock);
 	log_free(next);
 	atomic_store(&log->next, NULL);

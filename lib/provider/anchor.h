@@ -8,15 +8,20 @@
 #ifndef LIB_PROVIDER_ANCHOR_H
 #define LIB_PROVIDER_ANCHOR_H
 
+#include <stdbool.h>
+
 struct ownfd;
+
+/* LIBHMM_ANCHOR=yes */
+bool anchor_is_wanted(void);
 
 /*
  * Gives the calling process's address space a notifier, once. A forked child has an address space
  * of its own, without one. vm: none, or what the caller closes soon. The caller is between
  * opening_begin() and opening_end().
  *
- * 0; -ECANCELED: LIBHMM_ANCHOR=no; errors of open(2) for /dev/kvm; -ENOTTY: that is not KVM; errors
- * of KVM_CREATE_VM. Does not change errno.
+ * 0; errors of open(2) for /dev/kvm; -ENOTTY: that is not KVM; errors of KVM_CREATE_VM. Does not
+ * change errno.
  */
 int anchor_make(struct ownfd *vm);
 

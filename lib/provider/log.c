@@ -46,7 +46,7 @@ int log_new(const struct log_memory *m, struct log **out)
 	log->read = atomic_load(m->producer);
 	log->anchored = log_load(&m->space->anchored);
 	/* What is under way now began before anybody watched. */
-	log->unsettled = true;
+	log->unsettled = clock_ns();
 	atomic_store(&log->trouble, log_load(&m->space->trouble));
 	/* The first drain looks whether the log may be trusted. */
 	atomic_store(&log->pos, LOG_NOT_QUIET);
@@ -387,7 +387,8 @@ bool log_lost(struct log *log)
 	}
 	if (lost) {
 		count(&log->resets, 1);
-		log->unsettled = true;
+		if (!log->unsettled)
+			log->unsettled = clock_ns();
 		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
 		for (unsigned int i = 0; i < log->n_open; i++)
 			log->open[i].doubtful = true;
@@ -401,8 +402,9 @@ bool log_trusted(struct log *log)
 {
 	if (atomic_load(&log->over))
 		return false;
-	if (log->unsettled)
+	if (log->unsettled && clock_ns() - log->unsettled < LOG_OPEN_NS)
 		return false;
+	log->unsettled = 0;
 	return !log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD);
 }
 
@@ -425,7 +427,7 @@ void log_settle(struct log *log)
 	wait_for_changes(log);
 	pthread_mutex_lock(&log->lock);
 	if (atomic_load(&log->resets) == resets)
-		log->unsettled = false;
+		log->unsettled = 0;
 }
 
 /* ---- changes that are under way -------------------------------------------------------------- */

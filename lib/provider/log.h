@@ -21,9 +21,9 @@
  *
  * After records were lost a change may be under way that nobody knows. Most changes hold the lock
  * of the address space from before their beginning until after their end. So the log is not
- * trusted again before somebody has taken that lock (log_settle()). Those that do not hold it, of
- * a file by another process and of a page by reclaim, are told by their end, before the call that
- * makes them returns: an end without a beginning is a change.
+ * trusted again before somebody has taken that lock (log_settle()), for a second at most. Changes
+ * that do not hold it, of a file by another process and of a page by reclaim, are told by their
+ * end, before the call that makes them returns: an end without a beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -99,7 +99,8 @@ struct log {
 	uint64_t seen;    /* L: what it was when the pump looked last */
 	bool distrusts;   /* L: a program may be skipped now */
 	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
-	bool unsettled;   /* L: a change whose beginning was lost may be under way */
+	/* L: since when a change whose beginning was lost may be under way, by clock_ns(), or 0 */
+	uint64_t unsettled;
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */

@@ -48,7 +48,7 @@ static const char *anchor_words(int error)
 	case -EPERM:
 		return "this user may not open /dev/kvm";
 	case -ECANCELED:
-		return "LIBHMM_ANCHOR=no";
+		return "nobody asked for it: LIBHMM_ANCHOR=yes";
 	case -EOPNOTSUPP:
 		return "no program is at the kernel's notifiers";
 	}
