@@ -402,7 +402,7 @@ bool log_trusted(struct log *log)
 {
 	if (atomic_load(&log->over))
 		return false;
-	if (log->unsettled && clock_ns() - log->unsettled < LOG_OPEN_NS)
+	if (log->unsettled && clock_ns() - log->unsettled < LOG_SETTLE_NS)
 		return false;
 	log->unsettled = 0;
 	return !log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD);
@@ -423,9 +423,13 @@ void log_settle(struct log *log)
 {
 	const uint64_t resets = atomic_load(&log->resets);
 
+	if (log->settling)
+		return;
+	log->settling = true;
 	pthread_mutex_unlock(&log->lock);
 	wait_for_changes(log);
 	pthread_mutex_lock(&log->lock);
+	log->settling = false;
 	if (atomic_load(&log->resets) == resets)
 		log->unsettled = 0;
 }

@@ -21,7 +21,7 @@
  *
  * After records were lost a change may be under way that nobody knows. Most changes hold the lock
  * of the address space from before their beginning until after their end. So the log is not
- * trusted again before somebody has taken that lock (log_settle()), for a second at most. Changes
+ * trusted again before somebody has taken that lock (log_settle()), for 20 ms at most. Changes
  * that do not hold it, of a file by another process and of a page by reclaim, are told by their
  * end, before the call that makes them returns: an end without a beginning is a change.
  *
@@ -71,6 +71,11 @@ struct log_open {
  * An end that comes after all is a change without a beginning.
  */
 #define LOG_OPEN_NS 1000000000ULL
+/*
+ * Nothing is trusted for no longer than this because of changes that were under way when something
+ * was lost: on a busy machine the lock of the address space may be another's all the time.
+ */
+#define LOG_SETTLE_NS 20000000ULL
 #define LOG_QUEUE_MAX 256
 /* `pos` while the log must not be trusted: no position of a producer */
 #define LOG_NOT_QUIET UINT64_MAX
@@ -101,6 +106,7 @@ struct log {
 	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
 	/* L: since when a change whose beginning was lost may be under way, by clock_ns(), or 0 */
 	uint64_t unsettled;
+	bool settling; /* L: a thread waits for such changes */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
@@ -219,8 +225,8 @@ int log_take(struct log *log, struct watch_record *r);
 /* What was taken is handled. trust: the log is quiet if it has not grown. */
 void log_handled(struct log *log, bool trust);
 /*
- * Waits for the changes that were under way when something was lost. Only if log->unsettled; lets
- * go of the lock meanwhile.
+ * Waits for the changes that were under way when something was lost, unless another thread does.
+ * Only if log->unsettled; lets go of the lock meanwhile.
  */
 void log_settle(struct log *log);
 /*

@@ -297,7 +297,7 @@ static void what_is_lost_ends_no_change(void **state)
 	scene_close(&s);
 }
 
-#define BIG (256UL << 20)
+#define BIG (128UL << 20) /* unmapped in less time than LOG_SETTLE_NS */
 
 static struct {
 	char *p;

@@ -81,8 +81,12 @@ void peer_leave(void)
 	sem_post(&wake);
 }
 
-/* True once it has seen that a page's old content is gone. */
-static bool peek(void)
+/*
+ * True once it has seen that a page's old content is gone. certain: that nothing is mapped means
+ * that. A log tells when the kernel begins to clear page tables, as it tells its own drivers. An
+ * munmap takes the mapping out of the list of mappings just before.
+ */
+static bool peek(bool certain)
 {
 	bool seen = false;
 	uint64_t word;
@@ -91,7 +95,7 @@ static bool peek(void)
 	for (i = job.lo; i < job.hi; i++) {
 		int ret = slot_peek(slot_page(job.slot, i), &word);
 
-		if (ret && ret != -EFAULT)
+		if (ret && (ret != -EFAULT || !certain))
 			continue;
 		if (!ret && word && word >> 24 < job.stamp)
 			continue; /* the page shows the old content */
@@ -125,9 +129,9 @@ static bool store(struct torture *t)
 }
 
 /* Reads first, as that does not need the lock that the kernel holds while it frees pages. */
-static bool look(struct torture *t, bool *mapped)
+static bool look(struct torture *t, bool certain, bool *mapped)
 {
-	bool seen = job.mode == PEER_STORE ? store(t) : peek();
+	bool seen = job.mode == PEER_STORE ? store(t) : peek(certain);
 
 	*mapped = job.mode == PEER_MAP && map();
 	if (seen || *mapped)
@@ -146,7 +150,7 @@ static bool hold_latch(struct torture *t)
 	while (!latch_caught(&t->latch, 5))
 		if (atomic_load(&over))
 			return false;
-	if (look(t, &mapped))
+	if (look(t, true, &mapped))
 		window_hold(t, WINDOW_CHANGED);
 	latch_release(&t->latch);
 	job.latch = false;
@@ -173,7 +177,7 @@ void *peer_main(void *arg)
 		if (job.latch)
 			seen = mapped = hold_latch(t);
 		else
-			seen = look(t, &mapped);
+			seen = look(t, !t->log, &mapped);
 		atomic_store(&state, mapped ? STATE_MAPPED : STATE_PENDING);
 		/* The job is done, or a further look only makes other threads wait. */
 		if (!mapped && (seen || looks++ >= EAGER))
