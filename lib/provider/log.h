@@ -100,13 +100,13 @@ struct log {
 	_Atomic uint64_t word;
 
 	pthread_mutex_t lock;
-	uint64_t read;    /* L: the next record */
-	uint64_t seen;    /* L: what it was when the pump looked last */
-	bool distrusts;   /* L: a program may be skipped now */
-	bool unheard;     /* L: something was lost, and the kernel has not woken the pump for it */
+	uint64_t read;  /* L: the next record */
+	uint64_t seen;  /* L: what it was when the pump looked last */
+	bool distrusts; /* L: a program may be skipped now */
+	bool unheard;   /* L: something was lost, and the kernel has not woken the pump for it */
 	/* L: since when a change whose beginning was lost may be under way, by clock_ns(), or 0 */
 	uint64_t unsettled;
-	bool settling; /* L: a thread waits for such changes */
+	bool settling;    /* L: a thread waits for such changes */
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
