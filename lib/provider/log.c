@@ -419,6 +419,18 @@ static void wait_for_changes(struct log *log)
 	syscall(SYS_mprotect, (uintptr_t)log & ~(page - 1), page, PROT_READ | PROT_WRITE);
 }
 
+/* Changes that are over, whether their ends were lost or not. */
+static void close_doubtful(struct log *log)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < log->n_open; i++) {
+		if (!log->open[i].doubtful)
+			log->open[n++] = log->open[i];
+	}
+	log->n_open = n;
+}
+
 void log_settle(struct log *log)
 {
 	const uint64_t resets = atomic_load(&log->resets);
@@ -430,8 +442,10 @@ void log_settle(struct log *log)
 	wait_for_changes(log);
 	pthread_mutex_lock(&log->lock);
 	log->settling = false;
-	if (atomic_load(&log->resets) == resets)
-		log->unsettled = 0;
+	if (atomic_load(&log->resets) != resets)
+		return;
+	log->unsettled = 0;
+	close_doubtful(log);
 }
 
 /* ---- changes that are under way -------------------------------------------------------------- */

@@ -22,8 +22,8 @@
  * After records were lost a change may be under way that nobody knows. Most changes hold the lock
  * of the address space from before their beginning until after their end. So the log is not
  * trusted again before somebody has taken that lock (log_settle()), for 20 ms at most. Changes
- * that do not hold it, of a file by another process and of a page by reclaim, are told by their
- * end, before the call that makes them returns: an end without a beginning is a change.
+ * that do not hold it, of a file and of a page by reclaim or writeback, are told by their end,
+ * before the call that makes them returns: an end without a beginning is a change.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
