@@ -205,6 +205,16 @@ static int run_shm_remap(struct memory *m, size_t *offset)
 	return ret;
 }
 
+/* What the cell before has freed comes back to the few huge pages that there are in a moment. */
+static int map_private(struct memory *m)
+{
+	for (int n = 0;; n++, usleep(10000))
+		if (mmap(m->p, m->page, RW, MAP_PRIVATE | MAP_FIXED, m->fd, 0) == m->p)
+			return 0;
+		else if (errno != ENOMEM || n == 200)
+			return -errno;
+}
+
 /* A page that a child shares, the zero page, or a file's page in a private mapping. */
 static int prepare_first_write(struct memory *m)
 {
@@ -219,7 +229,7 @@ static int prepare_first_write(struct memory *m)
 	if (m->fd < 0)
 		return err(madvise(m->p, m->len, MADV_DONTNEED));
 	/* One page: of huge ones there are few, and a private mapping sets as many aside again. */
-	return mmap(m->p, m->page, RW, MAP_PRIVATE | MAP_FIXED, m->fd, 0) == m->p ? 0 : -errno;
+	return map_private(m);
 }
 
 static int run_first_write(struct memory *m, size_t *offset)
