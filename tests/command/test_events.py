@@ -269,6 +269,7 @@ def test_an_object_that_makes_no_sense_is_refused(folder):
 
 
 def test_a_process_that_says_nothing_ends_unwatched(folder):
+    tap.needs_preload()
     shutil.copy(HERE / "tests" / "command" / "libstand-in-ofi.so", FOLDER / "spare")
     os.rename(FOLDER / "libhmm-events.so", FOLDER / "kept")
     os.rename(FOLDER / "spare", FOLDER / "libhmm-events.so")

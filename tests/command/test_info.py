@@ -87,6 +87,7 @@ def test_a_log_that_cannot_be_had_is_refused_and_why(folder):
 
 def test_the_reason_is_the_same_everywhere(folder):
     """Of a user who may load programs it is the kernel's, not that there is no service."""
+    tap.needs_preload()
     more = {"env": dict(os.environ, HMM_WATCHD="/no/such/socket")}
     for nobody in (False, True):
         said = tap.hmm("run", "checksum", tap.HMM, "--provider", "bpf", nobody=nobody, **more)
