@@ -141,7 +141,7 @@ static void *get_and_unmap(void *arg)
 	while (!churn.stop) {
 		hmm_regcache_put(g.cache, get(&g, churn.p, PAGE));
 		replace(churn.p, PAGE);
-		/* The registrar remembers the last RECORDS registrations, the caller's among them. */
+		/* The registrar remembers the last RECORDS registrations. */
 		if (++churn.rounds > RECORDS / 2)
 			usleep(10000);
 	}
