@@ -449,13 +449,13 @@ static void who_finds_something_lost_wakes_the_pump(void **state)
 
 	(void)state;
 	scene_open(&s);
-	s.mm->log->fd.fd = 0; /* as if the kernel woke the pump */
+	set_log_fd(s.mm, 0); /* as if the kernel woke the pump */
 	fake_add(&s.log->global.word, WATCH_ON);
 	assert_true(hmm_interval_stale(s.ni, s.seq));
 	for (int i = 0; i < 100 && !s.seen.calls; i++)
 		sleep_ms(1);
 	assert_int_equal(s.seen.calls, 1);
-	s.mm->log->fd.fd = OWNFD_NONE.fd;
+	set_log_fd(s.mm, OWNFD_NONE.fd);
 	scene_close(&s);
 }
 
