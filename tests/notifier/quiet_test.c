@@ -12,20 +12,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/ucontext.h>
-#include <time.h>
 
 #include <hmm/range.h>
-#include <linux/userfaultfd.h>
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #define LOADS_MAX 4
 #define TRAP_FLAG 0x100
-#define ROUNDS 5
-#define USES 100000
-/* 33 were measured; less is allowed for, as this is no figure but a test */
-#define FASTER 3.0
 
 enum { PRODUCER, SPACE, GLOBAL, SHARED };
 
@@ -142,64 +133,10 @@ static void test_a_use_in_quiet_makes_few_shared_loads(void **state)
 	close_space(mm, ni);
 }
 
-static double cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-/* The best of some rounds, of a use and of a probe, in ns. */
-static void measure(struct hmm_interval_notifier *ni, uint64_t seq, int uffd, double *use,
-		    double *probe)
-{
-	struct uffdio_writeprotect nothing = { 0 };
-	unsigned int stale = 0;
-	double began, ns;
-
-	*use = *probe = 1e9;
-	for (int round = 0; round < ROUNDS; round++) {
-		began = cpu_ns();
-		for (int i = 0; i < USES; i++)
-			stale += hmm_interval_stale(ni, seq);
-		ns = (cpu_ns() - began) / USES;
-		*use = ns < *use ? ns : *use;
-		began = cpu_ns();
-		for (int i = 0; i < USES; i++)
-			ioctl(uffd, UFFDIO_WRITEPROTECT, &nothing);
-		ns = (cpu_ns() - began) / USES;
-		*probe = ns < *probe ? ns : *probe;
-	}
-	assert_int_equal(stale, 0);
-}
-
-static void test_a_use_in_quiet_is_faster_than_a_probe(void **state)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	const int uffd =
-		(int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	struct hmm_interval_notifier *ni;
-	struct seen seen = { 0 };
-	struct hmm_mm *mm;
-	double use, probe;
-
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api))
-		skip();
-	mm = open_space(&ni, &seen);
-	is_calm(mm);
-	measure(ni, hmm_interval_read_begin(ni), uffd, &use, &probe);
-	print_message("%.1f ns, the probe %.1f ns: %.1f times as fast\n", use, probe, probe / use);
-	assert_true(probe > FASTER * use);
-	close_space(mm, ni);
-	close(uffd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_use_in_quiet_makes_few_shared_loads),
-		cmocka_unit_test(test_a_use_in_quiet_is_faster_than_a_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
