@@ -10,10 +10,12 @@
  * last that it reads left out. "vma:vm_area_struct" is a pointer to that structure; names
  * without a structure are numbers. "a|b" is either name.
  *
- * On 6.1, 6.12 and 7.3 every call of the notifiers lies in one of these functions or below it, but
- * for two. do_swap_page() tells of a page that a device had for itself: no translation of it is
- * valid. retract_page_tables() takes a table away whose pages were told of before, while the new
- * page is locked.
+ * All sources of 6.1.192, 6.12.117 and 7.3.4 (Debian's) were searched for calls of
+ * mmu_notifier_invalidate_range_start() and its form that does not wait. What each caller tells of
+ * is changed in one of these functions or below it, but for three. do_swap_page() tells of a page
+ * that a device had for itself: no translation of it is valid. retract_page_tables() takes a table
+ * away whose pages were told of before, while the new page is locked. wp_clean_pre_vma() tells of
+ * what the driver vmwgfx maps of its own memory, which is VM_PFNMAP: nobody has translations of it.
  *
  * Columns: number, name of the programs, function, group, kind, parameters.
  */
