@@ -16,6 +16,8 @@
 /* How often a check tries for the lock. Its holder handles records, at some 100 ns each. */
 #define TRIES 500
 #define DELIVER_AT_ONCE 32
+/* How long the pump looks for a moment at which nothing is new, before it takes another log. */
+#define QUIET_NS 40000000ULL
 
 static enum hmm_event event_of(uint16_t kind)
 {
@@ -90,7 +92,7 @@ static bool drain(struct hmm_mm *mm)
 	}
 	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++) {
 		if (hmm_mutation(HMM_MUTATION_EARLY_READ))
-			log_handled(log, log_trusted(log));
+			atomic_store(&log->pos, atomic_load(log->m.producer));
 		hmm_hook(HMM_POINT_TAKEN);
 		handle(mm, &r);
 	}
@@ -181,16 +183,38 @@ bool log_look(struct hmm_mm *mm)
 	return !log_is_delivered(log);
 }
 
+/*
+ * Takes the lock when the log is quiet. False: it has the lock, but the log has ended, or memory
+ * changes all the time.
+ */
+static bool lock_quiet(struct hmm_mm *mm)
+{
+	const uint64_t deadline = deadline_after(QUIET_NS);
+	struct log *log = mm->log;
+
+	for (unsigned int n = 0;; n++) {
+		pthread_mutex_lock(&log->lock);
+		if (drain(mm))
+			return true;
+		if (atomic_load(&log->over) || deadline_passed(deadline))
+			return false;
+		pthread_mutex_unlock(&log->lock);
+		deadline_spin(n);
+	}
+}
+
 void log_switch(struct hmm_mm *mm)
 {
 	struct log *log = mm->log;
 	struct log *next = atomic_load(&log->next);
+	bool whole;
 
-	pthread_mutex_lock(&log->lock);
+	whole = lock_quiet(mm);
 	log_handled(log, false);
 	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
-	log_renew(log, next);
-	log->unsettled = clock_ns();
+	log_renew(log, next, whole);
+	if (!whole)
+		log->unsettled = clock_ns();
 	pthread_mutex_unlock(&log->lock);
 	log_free(next);
 	atomic_store(&log->next, NULL);

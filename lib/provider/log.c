@@ -237,19 +237,26 @@ static void swap_fds(struct ownfd *a, struct ownfd *b)
  * A thread that reads meanwhile may see one page of the old log and the next of the new one. It has
  * read that after everything was invalidated, so what it asks about is refused, however the
  * numbers compare.
+ *
+ * Where the old log was read to its end, what has begun before the new one was opened is open or
+ * over, and what has begun later is in the new one, which is read from its beginning. Then nothing
+ * need be waited for. Waiting would not be enough: since Linux 6.17 a discard holds the lock of its
+ * mapping only.
  */
-void log_renew(struct log *log, struct log *next)
+void log_renew(struct log *log, struct log *next, bool whole)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct log_memory *m = &log->m;
 	const struct log_memory *to = &next->m;
 	/*
-	 * What had begun by now is over when the mappings have moved, as that takes the lock of the
-	 * address space for writing. What begins later is read.
+	 * Else most of what had begun by now is over when the mappings have moved, as that takes
+	 * the lock of the address space for writing. What begins later is read.
 	 */
-	const uint64_t read = atomic_load(to->producer);
-	const uint64_t trouble = log_load(&to->space->trouble);
-	const uint64_t word = log_load(&to->global->word) & ~WATCH_OUT;
+	const uint64_t read = whole ? next->read : atomic_load(to->producer);
+	const uint64_t trouble = whole ? atomic_load(&next->trouble) :
+					 log_load(&to->space->trouble);
+	const uint64_t word = whole ? atomic_load(&next->word) :
+				      log_load(&to->global->word) & ~WATCH_OUT;
 	int err = put(to->producer, m->producer, page + to->bytes);
 
 	if (!err)
@@ -267,7 +274,9 @@ void log_renew(struct log *log, struct log *next)
 		unmap(m->data + to->bytes, m->bytes - to->bytes);
 	m->bytes = to->bytes;
 	log->read = read;
-	log->n_open = 0;
+	log->doubtful = 0;
+	if (!whole)
+		log->n_open = 0;
 	log->sites = next->sites;
 	log->n_sites = next->n_sites;
 	atomic_store(&log->trouble, trouble);

@@ -22,8 +22,10 @@
  * After records were lost a change may be under way that nobody knows. Most changes hold the lock
  * of the address space from before their beginning until after their end. So the log is not
  * trusted again before somebody has taken that lock (log_settle()), for 20 ms at most. Changes
- * that do not hold it, of a file and of a page by reclaim or writeback, are told by their end,
- * before the call that makes them returns: an end without a beginning is a change.
+ * that do not hold it are told by their end, before the call that makes them returns: an end
+ * without a beginning is a change. These are changes of a file, of a page by reclaim or writeback,
+ * copies on write, and since Linux 6.17 discards of memory that no userfaultfd has registered,
+ * which hold the lock of their mapping only.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -245,10 +247,11 @@ bool log_lost(struct log *log);
 /*
  * Puts `next` into the place of the log: its memory at the log's addresses, so that readers notice
  * nothing, and its descriptors. `next` has the log's own then, and can be freed. The caller has
- * invalidated everything after log_handled(log, false). `next` is no larger than the log. If the
+ * invalidated everything after log_handled(log, false). `next` is no larger than the log. whole:
+ * since `next` was opened the log was found quiet, so all that has begun before is known. If the
  * kernel has no memory the log is over.
  */
-void log_renew(struct log *log, struct log *next);
+void log_renew(struct log *log, struct log *next, bool whole);
 /* The log has ended; may another one come in its place? */
 bool log_may_return(const struct log *log);
 /* May the log be trusted? */

@@ -5,8 +5,11 @@
  * is stale if the answer is yes although the user had seen before it asked that the memory changed.
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
- *                   [--renewed]
+ *                   [--renewed] [--crowd N]
  * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
+ * --crowd: N processes have logs of their own, and change their memory without end. The threads
+ * that change the cells' memory sleep, and take the processor from them when they wake: as
+ * real-time threads where they may. So the kernel skips programs for them.
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
  * cell; 1: not so; 77: the provider cannot be had.
  */
@@ -14,6 +17,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +36,7 @@
 #define CELL_PAGES 16
 #define CELL_BYTES (CELL_PAGES * HMM_PAGE_SIZE)
 #define CELLS_MAX 64
+#define CROWD_MAX 32
 /* Far below what the kernel chooses itself, so that no other mapping takes a hole in a cell. */
 #ifdef __SANITIZE_THREAD__
 #define ARENA 0x7ea000000000ULL /* nothing else is the program's, says ThreadSanitizer */
@@ -73,7 +78,8 @@ static struct {
 	uint32_t provider;
 	bool misses;
 	bool renewed;
-	uint64_t accepted; /* by then */
+	uint64_t accepted;  /* by then */
+	unsigned int crowd; /* how many processes */
 	_Atomic bool *stop;
 } hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
 
@@ -182,11 +188,24 @@ static void punch(struct cell *c, uint64_t stamp)
 		c->errors++;
 }
 
+/* Wakes in a moment, and takes the processor from a thread of the crowd. */
+static void come_between(void)
+{
+	const struct timespec moment = { 0, 20000000 };
+
+	nanosleep(&moment, NULL);
+}
+
 static void *changer(void *arg)
 {
+	const struct sched_param first = { .sched_priority = 10 };
 	struct cell *c = arg;
 
+	if (hunt.crowd)
+		pthread_setschedparam(pthread_self(), SCHED_FIFO, &first);
 	while (!stopped()) {
+		if (hunt.crowd)
+			come_between();
 		if (c->kind == KIND_PUNCH) {
 			punch(c, ++c->begun);
 		} else if (c->kind == KIND_DISCARD) {
@@ -262,6 +281,9 @@ static void use(struct cell *c, const struct translation *t)
 		}
 		atomic_fetch_add_explicit(&c->accepted, 1, memory_order_relaxed);
 		c->stale += now != t->seen;
+		/* Wakes soon after the change. */
+		if (hunt.crowd)
+			usleep(50);
 	}
 }
 
@@ -339,6 +361,41 @@ static pid_t start_puncher(struct cell *c)
 	_exit(0);
 }
 
+/* One of the crowd: much of the time it is in the kernel's programs. Waits until it has begun. */
+static pid_t start_one(void)
+{
+	struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
+	struct hmm_mm *mm;
+	int ready[2];
+	char *p, c;
+	pid_t pid;
+
+	if (pipe(ready))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(ready[1]);
+		while (read(ready[0], &c, 1) < 0 && errno == EINTR)
+			;
+		close(ready[0]);
+		return pid;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	options.provider = HMM_PROVIDER_BPF;
+	if (hmm_mm_attach(&options, &mm))
+		_exit(1);
+	close(ready[1]);
+	while (!stopped()) {
+		p = mmap(NULL, HMM_PAGE_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			break;
+		*(volatile char *)p = 1;
+		madvise(p, HMM_PAGE_SIZE, MADV_DONTNEED);
+		munmap(p, HMM_PAGE_SIZE);
+	}
+	_exit(0);
+}
+
 static void count_accepted(uint64_t accepted[KIND_NR])
 {
 	memset(accepted, 0, KIND_NR * sizeof(*accepted));
@@ -402,10 +459,13 @@ static void run(void)
 	uint64_t patience;
 	pthread_t threads[2 * CELLS_MAX];
 	pid_t children[CELLS_MAX] = { 0 };
+	pid_t crowd[CROWD_MAX];
 	struct timespec ts = { (time_t)hunt.seconds,
 			       (long)((hunt.seconds - (double)(time_t)hunt.seconds) * 1e9) };
 	unsigned int i, n = 0;
 
+	for (i = 0; i < hunt.crowd; i++)
+		crowd[i] = start_one();
 	for (i = 0; i < hunt.n; i++)
 		if (hunt.cells[i].kind == KIND_PUNCH)
 			children[i] = start_puncher(&hunt.cells[i]);
@@ -428,6 +488,10 @@ static void run(void)
 	for (i = 0; i < hunt.n; i++)
 		if (children[i] > 0)
 			waitpid(children[i], NULL, 0);
+	for (i = 0; i < hunt.crowd; i++) {
+		if (crowd[i] > 0 && !kill(crowd[i], SIGKILL))
+			waitpid(crowd[i], NULL, 0);
+	}
 }
 
 static int report(void)
@@ -491,6 +555,7 @@ static unsigned int parse(int argc, char **argv)
 					       { "break", 1, NULL, 'b' },
 					       { "misses", 0, NULL, 'm' },
 					       { "renewed", 0, NULL, 'r' },
+					       { "crowd", 1, NULL, 'c' },
 					       { NULL } };
 	unsigned int times = 1;
 	int o;
@@ -518,6 +583,9 @@ static unsigned int parse(int argc, char **argv)
 		case 'r':
 			hunt.renewed = true;
 			break;
+		case 'c':
+			hunt.crowd = (unsigned int)atoi(optarg);
+			break;
 		default:
 			exit(2);
 		}
@@ -538,6 +606,8 @@ int main(int argc, char **argv)
 		printf("no such provider here: %s\n", strerror(-ret));
 		return 77;
 	}
+	if (hunt.crowd > CROWD_MAX)
+		hunt.crowd = CROWD_MAX;
 	cells_open(times);
 	if (hunt.misses && programs_count(&before))
 		hunt.misses = false;

@@ -120,26 +120,29 @@ static void scene_close(struct scene *s)
 		service_end(s, SIGTERM);
 }
 
-/* A change, as the kernel's programs tell of it in the log that the space has now. */
-static void change(struct scene *s)
+/* A record, as the kernel's programs write it, in the log that the space has now. */
+static void tell(struct scene *s, uint32_t flags)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	const struct log_memory *m = &s->mm->log->m;
 	_Atomic uint64_t *producer = (_Atomic uint64_t *)(uintptr_t)m->producer;
 	const uint64_t at = atomic_load(producer);
-	char *data = (char *)producer + page;
-	struct watch_record r = { .start = A, .end = A + PAGE, .task = 1, .kind = WATCH_UNMAP };
+	char *to = (char *)producer + page + at;
+	struct watch_record r = {
+		.start = A, .end = A + PAGE, .task = 1, .kind = WATCH_UNMAP, .flags = flags
+	};
 	uint32_t head = sizeof(r);
 
 	assert_int_equal(mprotect(producer, page + m->bytes, PROT_READ | PROT_WRITE), 0);
-	for (int end = 0; end < 2; end++) {
-		char *to = data + at + (uint64_t)end * (sizeof(r) + 8);
+	memcpy(to + 8, &r, sizeof(r));
+	memcpy(to, &head, sizeof(head));
+	atomic_store(producer, at + sizeof(r) + 8);
+}
 
-		r.flags = end ? WATCH_END : 0;
-		memcpy(to + 8, &r, sizeof(r));
-		memcpy(to, &head, sizeof(head));
-	}
-	atomic_store(producer, at + 2 * (sizeof(r) + 8));
+static void change(struct scene *s)
+{
+	tell(s, 0);
+	tell(s, WATCH_END);
 }
 
 /* Nothing is told any more, as when ftrace is switched off. */
@@ -297,6 +300,37 @@ static void again_and_again(void **state)
 			before = descriptors();
 	}
 	assert_int_equal(descriptors(), before);
+	scene_close(&s);
+}
+
+static _Atomic bool over;
+
+static void *end_change(void *arg)
+{
+	sleep_ms(200);
+	atomic_store(&over, true);
+	tell(arg, WATCH_END);
+	return NULL;
+}
+
+/* It began in the log of the old service, and ends in that of the new one. */
+static void a_change_that_is_under_way(void **state)
+{
+	const enum hmm_provider *provider = *state;
+	pthread_t thread;
+	struct scene s;
+
+	scene_open(&s, *provider);
+	service_end(&s, SIGTERM);
+	tell(&s, 0);
+	service_start(&s);
+	wait_renewals(&s, 1);
+	atomic_store(&over, false);
+	assert_int_equal(pthread_create(&thread, NULL, end_change, &s), 0);
+	s.seq = hmm_interval_read_begin(s.ni);
+	assert_true(atomic_load(&over));
+	pthread_join(thread, NULL);
+	assert_works(&s);
 	scene_close(&s);
 }
 
@@ -489,6 +523,8 @@ int main(int argc, char **argv)
 		ROW(a_service_that_ends, bpf),
 		ROW(a_service_that_ends, both),
 		ROW(again_and_again, both),
+		ROW(a_change_that_is_under_way, bpf),
+		ROW(a_change_that_is_under_way, both),
 		ROW(the_keeper_goes_along, bpf),
 		ROW(a_service_that_stays_away, bpf),
 		ROW(a_service_that_tells_less_is_not_taken, bpf),
