@@ -253,10 +253,10 @@ void log_renew(struct log *log, struct log *next, bool whole)
 	 * the lock of the address space for writing. What begins later is read.
 	 */
 	const uint64_t read = whole ? next->read : atomic_load(to->producer);
-	const uint64_t trouble = whole ? atomic_load(&next->trouble) :
-					 log_load(&to->space->trouble);
-	const uint64_t word = whole ? atomic_load(&next->word) :
-				      log_load(&to->global->word) & ~WATCH_OUT;
+	const uint64_t trouble =
+		whole ? atomic_load(&next->trouble) : log_load(&to->space->trouble);
+	const uint64_t word =
+		whole ? atomic_load(&next->word) : log_load(&to->global->word) & ~WATCH_OUT;
 	int err = put(to->producer, m->producer, page + to->bytes);
 
 	if (!err)

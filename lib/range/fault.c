@@ -68,15 +68,17 @@ static int find_first(struct walk *w, uint64_t start, uint64_t end, enum request
 static int try_populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 			bool write)
 {
+	/* Where a log tells of changes no file is tracked, nor kept open. */
+	const bool tracked = write && !w->mm->log;
 	int error;
 
-	if (write)
+	if (tracked)
 		file_write_begin(w->mm, vma, w->deadline);
 	error = madvise((void *)(uintptr_t)start, end - start,
 			write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	if (error)
 		error = errno;
-	if (write)
+	if (tracked)
 		file_write_end(w->mm, vma, w->deadline);
 	return error;
 }

@@ -549,14 +549,12 @@ static int provider_of(const char *name)
 
 static unsigned int parse(int argc, char **argv)
 {
-	static const struct option table[] = { { "provider", 1, NULL, 'p' },
-					       { "seconds", 1, NULL, 's' },
-					       { "times", 1, NULL, 't' },
-					       { "break", 1, NULL, 'b' },
-					       { "misses", 0, NULL, 'm' },
-					       { "renewed", 0, NULL, 'r' },
-					       { "crowd", 1, NULL, 'c' },
-					       { NULL } };
+	static const struct option table[] = {
+		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
+		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
+		{ "misses", 0, NULL, 'm' },   { "renewed", 0, NULL, 'r' },
+		{ "crowd", 1, NULL, 'c' },    { NULL }
+	};
 	unsigned int times = 1;
 	int o;
 

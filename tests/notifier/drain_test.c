@@ -2,11 +2,13 @@
 /* What a log tells, in every order in which a check, a fault and the pump may come to it. */
 #include "common/space.h"
 #include "common/fake_log.h"
+#include "files/files.h"
 #include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "base/deadline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <hmm/log.h>
 #include <hmm/range.h>
@@ -92,6 +94,42 @@ static void nothing_is_registered(void **state)
 	assert_int_equal(info_of(&s).provider, HMM_PROVIDER_BOTH);
 	assert_true(mm_registers(s.mm));
 	scene_close(&s);
+}
+
+/* A filesystem could not be unmounted, as no event tells the pump that the mapping is gone. */
+static void no_file_is_kept_open(void **state)
+{
+	const int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct hmm_interval_notifier *ni;
+	uint64_t pfn = 0;
+	struct scene s;
+	void *p;
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(p != MAP_FAILED);
+	scene_open(&s);
+	assert_int_equal(
+		hmm_interval_notifier_insert(s.mm, (uintptr_t)p, PAGE, &on_ops, &s.seen, &ni), 0);
+	assert_int_equal(hmm_range_fault(
+				 &(struct hmm_range){
+					 .size = sizeof(struct hmm_range),
+					 .notifier = ni,
+					 .start = (uintptr_t)p,
+					 .end = (uintptr_t)p + PAGE,
+					 .hmm_pfns = &pfn,
+					 .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
+				 },
+				 WAIT_NS),
+			 0);
+	assert_int_equal(files_descriptors(), 0);
+	hmm_interval_notifier_remove(ni);
+	scene_close(&s);
+	munmap(p, PAGE);
+	close(fd);
 }
 
 static void a_beginning_makes_stale_before_the_change(void **state)
@@ -667,6 +705,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_registered),
+		cmocka_unit_test(no_file_is_kept_open),
 		cmocka_unit_test(a_beginning_makes_stale_before_the_change),
 		cmocka_unit_test(each_change_is_told_once),
 		cmocka_unit_test(other_memory_disturbs_nothing),
