@@ -27,12 +27,15 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
 #define ROOM (64UL << 10)
 #define PAGES 4
 #define SITES_MAX 4
+/* How often an operation is tried again whose programs may have been skipped. */
+#define TRIES 50
 
 #define KIND(k) (1U << HMM_VMA_##k)
 #define HUGETLB KIND(HUGETLB)
@@ -270,17 +273,35 @@ static bool prepare(struct trial *t, bool file)
 	return true;
 }
 
-/* As in `seen`. */
-static int try(struct trial *t, const struct attempt *a)
+static int try_once(struct trial *t, const struct attempt *a, bool *lost)
 {
 	int seen = -EOPNOTSUPP;
 
-	if (!a->make)
-		return seen;
 	if (prepare(t, a->file) && a->make(t))
-		seen = log_probe_seen(t->mm) != 0;
+		seen = log_probe_seen(t->mm, lost) != 0;
 	if (t->fd >= 0)
 		close(t->fd);
+	return seen;
+}
+
+/*
+ * As in `seen`. Where the kernel preempts itself the programs may be skipped, here as elsewhere;
+ * the log says so, and then it is tried again.
+ */
+static int try(struct trial *t, const struct attempt *a)
+{
+	const struct timespec moment = { 0, 1000000 };
+	bool lost = false;
+	int seen;
+
+	if (!a->make)
+		return -EOPNOTSUPP;
+	seen = try_once(t, a, &lost);
+	for (int i = 0; i < TRIES && !seen && lost; i++) {
+		lost = false;
+		syscall(SYS_nanosleep, &moment, NULL);
+		seen = try_once(t, a, &lost);
+	}
 	return seen;
 }
 

@@ -262,17 +262,21 @@ void log_probe_begin(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	pthread_mutex_lock(&mm->log->lock);
 	drain(mm);
-	mm->log->probe = (struct log_probe){ .start = start, .end = end };
+	mm->log->probe = (struct log_probe){ .start = start,
+					     .end = end,
+					     .resets = atomic_load(&mm->log->resets) };
 	pthread_mutex_unlock(&mm->log->lock);
 }
 
-uint32_t log_probe_seen(struct hmm_mm *mm)
+uint32_t log_probe_seen(struct hmm_mm *mm, bool *lost)
 {
+	struct log *log = mm->log;
 	uint32_t seen;
 
-	pthread_mutex_lock(&mm->log->lock);
+	pthread_mutex_lock(&log->lock);
 	drain(mm);
-	seen = mm->log->probe.begun & mm->log->probe.over;
-	pthread_mutex_unlock(&mm->log->lock);
+	seen = log->probe.begun & log->probe.over;
+	*lost = log->distrusts || atomic_load(&log->resets) != log->probe.resets;
+	pthread_mutex_unlock(&log->lock);
 	return seen;
 }

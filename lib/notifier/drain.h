@@ -48,9 +48,10 @@ void log_switch(struct hmm_mm *mm);
 bool log_deliver(struct hmm_mm *mm);
 /*
  * For the test at attaching: begins to watch for changes of [start, end); what was seen of them
- * since, as bits of enum watch_kind: only kinds whose end was seen, too.
+ * since, as bits of enum watch_kind: only kinds whose end was seen, too. *lost: there may have been
+ * others, as something was lost meanwhile.
  */
 void log_probe_begin(struct hmm_mm *mm, uint64_t start, uint64_t end);
-uint32_t log_probe_seen(struct hmm_mm *mm);
+uint32_t log_probe_seen(struct hmm_mm *mm, bool *lost);
 
 #endif

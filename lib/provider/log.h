@@ -86,8 +86,9 @@ struct log_open {
 struct log_probe {
 	uint64_t start;
 	uint64_t end;
-	uint32_t begun; /* bits of enum watch_kind: beginnings that were seen there */
-	uint32_t over;  /* ends */
+	uint32_t begun;  /* bits of enum watch_kind: beginnings that were seen there */
+	uint32_t over;   /* ends */
+	uint64_t resets; /* of the log, when it began */
 };
 
 /*

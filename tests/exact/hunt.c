@@ -381,6 +381,7 @@ static pid_t start_one(void)
 		return pid;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	hmm_mutation_set(NULL);
 	options.provider = HMM_PROVIDER_BPF;
 	if (hmm_mm_attach(&options, &mm))
 		_exit(1);
