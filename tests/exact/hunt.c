@@ -5,11 +5,12 @@
  * is stale if the answer is yes although the user had seen before it asked that the memory changed.
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
- *                   [--renewed] [--crowd N]
+ *                   [--renewed] [--crowd N] [--wide]
  * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
  * --crowd: N processes have logs of their own, and change their memory without end. The threads
  * that change the cells' memory sleep, and take the processor from them when they wake: as
  * real-time threads where they may. So the kernel skips programs for them.
+ * --wide: a discard is of so many pages that it takes long.
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
  * cell; 1: not so; 77: the provider cannot be had.
  */
@@ -35,6 +36,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define CELL_PAGES 16
 #define CELL_BYTES (CELL_PAGES * HMM_PAGE_SIZE)
+#define WIDE_PAGES 1024 /* less than half of SPAN */
 #define CELLS_MAX 64
 #define CROWD_MAX 32
 /* Far below what the kernel chooses itself, so that no other mapping takes a hole in a cell. */
@@ -62,6 +64,7 @@ enum kind {
 
 struct cell {
 	enum kind kind;
+	size_t bytes;
 	char *p, *away;
 	int fd;
 	/* changes that have begun, and of these how many have returned */
@@ -80,6 +83,7 @@ static struct {
 	bool renewed;
 	uint64_t accepted;  /* by then */
 	unsigned int crowd; /* how many processes */
+	bool wide;
 	_Atomic bool *stop;
 } hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
 
@@ -101,7 +105,7 @@ static bool stopped(void)
 
 static _Atomic uint64_t *word(const struct cell *c)
 {
-	return (_Atomic uint64_t *)(void *)(c->p + CELL_BYTES - HMM_PAGE_SIZE);
+	return (_Atomic uint64_t *)(void *)(c->p + c->bytes - HMM_PAGE_SIZE);
 }
 
 static bool stamped(const struct cell *c)
@@ -167,15 +171,15 @@ static void put_back(struct cell *c)
 
 static void discard(struct cell *c, uint64_t stamp)
 {
-	for (size_t i = 0; i < CELL_PAGES - 1; i++)
-		c->p[i * HMM_PAGE_SIZE] = 1;
+	for (size_t at = 0; at < c->bytes - HMM_PAGE_SIZE; at += HMM_PAGE_SIZE)
+		c->p[at] = 1;
 	atomic_store(word(c), stamp);
 	/* So that a user has time to make a translation: without the log, a discard ends late. */
 	if (stamp % 32)
 		sched_yield();
 	else
 		usleep(20000);
-	madvise(c->p, CELL_BYTES, MADV_DONTNEED);
+	madvise(c->p, c->bytes, MADV_DONTNEED);
 }
 
 static void punch(struct cell *c, uint64_t stamp)
@@ -281,6 +285,9 @@ static void use(struct cell *c, const struct translation *t)
 		}
 		atomic_fetch_add_explicit(&c->accepted, 1, memory_order_relaxed);
 		c->stale += now != t->seen;
+		/* Changes are made while the translation is held. */
+		if (i == ASKS / 2)
+			sched_yield();
 		/* Wakes soon after the change. */
 		if (hunt.crowd)
 			usleep(50);
@@ -292,7 +299,7 @@ static void *user(void *arg)
 	struct translation t = { 0 };
 	struct cell *c = arg;
 
-	if (hmm_interval_notifier_insert(hunt.mm, (uint64_t)(uintptr_t)c->p, CELL_BYTES, &ops, NULL,
+	if (hmm_interval_notifier_insert(hunt.mm, (uint64_t)(uintptr_t)c->p, c->bytes, &ops, NULL,
 					 &t.range.notifier)) {
 		c->errors++;
 		return NULL;
@@ -322,9 +329,10 @@ static void cell_open(struct cell *c, enum kind kind)
 	char *at = (char *)(uintptr_t)(ARENA + (uint64_t)(c - hunt.cells) * SPAN);
 
 	c->kind = kind;
+	c->bytes = kind == KIND_DISCARD && hunt.wide ? WIDE_PAGES * HMM_PAGE_SIZE : CELL_BYTES;
 	c->fd = kind == KIND_PUNCH ? memfd_create("hunt", MFD_CLOEXEC) : -1;
 	c->away = at + SPAN / 2;
-	c->p = mmap(at, CELL_BYTES, RW,
+	c->p = mmap(at, c->bytes, RW,
 		    MAP_FIXED_NOREPLACE |
 			    (kind == KIND_PUNCH ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
 		    c->fd, 0);
@@ -332,6 +340,8 @@ static void cell_open(struct cell *c, enum kind kind)
 		perror("cell");
 		exit(1);
 	}
+	/* A huge page goes at once. */
+	madvise(c->p, c->bytes, MADV_NOHUGEPAGE);
 }
 
 static bool has(enum kind kind)
@@ -550,12 +560,15 @@ static int provider_of(const char *name)
 
 static unsigned int parse(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
-		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
-		{ "misses", 0, NULL, 'm' },   { "renewed", 0, NULL, 'r' },
-		{ "crowd", 1, NULL, 'c' },    { NULL }
-	};
+	static const struct option table[] = { { "provider", 1, NULL, 'p' },
+					       { "seconds", 1, NULL, 's' },
+					       { "times", 1, NULL, 't' },
+					       { "break", 1, NULL, 'b' },
+					       { "misses", 0, NULL, 'm' },
+					       { "renewed", 0, NULL, 'r' },
+					       { "crowd", 1, NULL, 'c' },
+					       { "wide", 0, NULL, 'w' },
+					       { NULL } };
 	unsigned int times = 1;
 	int o;
 
@@ -581,6 +594,9 @@ static unsigned int parse(int argc, char **argv)
 			break;
 		case 'r':
 			hunt.renewed = true;
+			break;
+		case 'w':
+			hunt.wide = true;
 			break;
 		case 'c':
 			hunt.crowd = (unsigned int)atoi(optarg);
