@@ -452,6 +452,15 @@ static void measure_switches(struct watch_loader *l)
 	__atomic_store_n(&l->state->switch_armed, 1, __ATOMIC_SEQ_CST);
 }
 
+/* What the kernel has refused a row of the group, another one sees, which came later. */
+static void stands_for(struct watch_loader *l, size_t nr)
+{
+	for (size_t i = 0; i < nr && rows[nr].group; i++) {
+		if (rows[i].group == rows[nr].group && l->sites[i].error != -ENOENT)
+			l->sites[i].error = -EALREADY;
+	}
+}
+
 static int attach_all(struct watch_loader *l)
 {
 	unsigned int taken = 0;
@@ -482,11 +491,14 @@ static int attach_all(struct watch_loader *l)
 		/* Of a group the first that this kernel lets a program be at. */
 		if (!l->sites[i].error && taken & group)
 			l->sites[i].error = -EALREADY;
-		if (!l->sites[i].error)
-			attach_site(l, i);
-		if (l->sites[i].attached)
-			taken |= group;
-		any |= l->sites[i].attached;
+		if (l->sites[i].error)
+			continue;
+		attach_site(l, i);
+		if (!l->sites[i].attached)
+			continue;
+		stands_for(l, i);
+		taken |= group;
+		any = true;
 	}
 	l->state->functions = any;
 	return any ? 0 : -EOPNOTSUPP;

@@ -6,13 +6,11 @@
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
  *                   [--renewed] [--crowd N] [--wide]
- *                   [--only KIND]
  * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
  * --crowd: N processes have logs of their own, and change their memory without end. The threads
  * that change the cells' memory sleep, and take the processor from them when they wake: as
  * real-time threads where they may. So the kernel skips programs for them.
  * --wide: a discard is of so many pages that it takes long.
- * --only: no other kind of cell, so that its threads have the processors.
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
  * cell; 1: not so; 77: the provider cannot be had.
  */
@@ -51,6 +49,9 @@
 #define ASKS 200
 #define FAULT_NS 2000000000ULL
 #define PATIENCE_MS 20000U
+/* Of each round the changers rest for a part. */
+#define ROUND_MS 500
+#define REST_MS 100
 /* until another hmm-watchd is there, which loads its programs first */
 #define RENEWED_MS 120000U
 
@@ -86,7 +87,6 @@ static struct {
 	uint64_t accepted;  /* by then */
 	unsigned int crowd; /* how many processes */
 	bool wide;
-	const char *only; /* the name of a kind, or NULL */
 	_Atomic bool *stop;
 } hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
 
@@ -100,6 +100,14 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 }
 
 static const struct hmm_interval_notifier_ops ops = { sizeof(ops), on_invalidate, NULL };
+
+static uint64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 static bool stopped(void)
 {
@@ -172,18 +180,32 @@ static void put_back(struct cell *c)
 	}
 }
 
+/*
+ * All changers rest at the same time, when there is something to make a translation of. A kernel
+ * that preempts itself holds up a thread in a program until it has a processor again, among a few
+ * dozen threads for tens of milliseconds, and nothing is trusted meanwhile: on a machine that never
+ * rests hardly a translation is made. The first changes after a rest meet translations in use.
+ * Wide discards and a crowd give time without that.
+ */
+static void rest(void)
+{
+	const uint64_t ms = clock_ms() % ROUND_MS;
+
+	if (ms < REST_MS && !hunt.wide && !hunt.crowd)
+		usleep((useconds_t)(REST_MS - ms) * 1000);
+}
+
 static void discard(struct cell *c, uint64_t stamp)
 {
 	for (size_t at = 0; at < c->bytes - HMM_PAGE_SIZE; at += HMM_PAGE_SIZE)
 		c->p[at] = 1;
 	atomic_store(word(c), stamp);
 	/* So that a user has time to make a translation: without the log, a discard ends late. */
-	if (hunt.wide)
-		usleep(2000);
-	else if (stamp % 32)
+	if (stamp % 32)
 		sched_yield();
 	else
 		usleep(20000);
+	rest();
 	madvise(c->p, c->bytes, MADV_DONTNEED);
 }
 
@@ -193,6 +215,7 @@ static void punch(struct cell *c, uint64_t stamp)
 		c->errors++;
 	/* So that a user has time to make a translation. */
 	usleep(1000);
+	rest();
 	if (fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, CELL_BYTES))
 		c->errors++;
 }
@@ -220,6 +243,7 @@ static void *changer(void *arg)
 		} else if (c->kind == KIND_DISCARD) {
 			discard(c, ++c->begun);
 		} else {
+			rest();
 			change(c);
 			put_back(c);
 			/* So that a user has time to make a translation. */
@@ -351,8 +375,6 @@ static void cell_open(struct cell *c, enum kind kind)
 
 static bool has(enum kind kind)
 {
-	if (hunt.only && strcmp(hunt.only, kind_names[kind]))
-		return false;
 	/* Without the log these two are seen by checks only. */
 	return hunt.provider != HMM_PROVIDER_UFFD || (kind != KIND_PROTECT && kind != KIND_PUNCH);
 }
@@ -464,14 +486,6 @@ static void wait_renewed(void)
 	hunt.accepted = all_accepted();
 }
 
-static uint64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void run(void)
 {
 	uint64_t patience;
@@ -567,13 +581,15 @@ static int provider_of(const char *name)
 
 static unsigned int parse(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
-		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
-		{ "misses", 0, NULL, 'm' },   { "renewed", 0, NULL, 'r' },
-		{ "crowd", 1, NULL, 'c' },    { "wide", 0, NULL, 'w' },
-		{ "only", 1, NULL, 'o' },     { NULL }
-	};
+	static const struct option table[] = { { "provider", 1, NULL, 'p' },
+					       { "seconds", 1, NULL, 's' },
+					       { "times", 1, NULL, 't' },
+					       { "break", 1, NULL, 'b' },
+					       { "misses", 0, NULL, 'm' },
+					       { "renewed", 0, NULL, 'r' },
+					       { "crowd", 1, NULL, 'c' },
+					       { "wide", 0, NULL, 'w' },
+					       { NULL } };
 	unsigned int times = 1;
 	int o;
 
@@ -599,9 +615,6 @@ static unsigned int parse(int argc, char **argv)
 			break;
 		case 'r':
 			hunt.renewed = true;
-			break;
-		case 'o':
-			hunt.only = optarg;
 			break;
 		case 'w':
 			hunt.wide = true;
