@@ -100,6 +100,18 @@ static void unlock_and_wait(struct race *r)
 		sched_yield();
 }
 
+/*
+ * Nothing is to be lost by itself: on a busy machine readers may not run while the log fills, and
+ * a change that is told by its end looks stale.
+ */
+static void wait_for_room(struct race *r)
+{
+	while (!r->stop && r->log->producer - r->log->consumer > FAKE_LOG_BYTES / 2) {
+		pump_kick(r->m.mm);
+		sched_yield();
+	}
+}
+
 static void *change(void *arg)
 {
 	struct race *r = arg;
@@ -115,6 +127,8 @@ static void *change(void *arg)
 		bool told;
 
 		atomic_store(&r->next[i], losing ? number : 0);
+		if (!losing)
+			wait_for_room(r);
 		if (full)
 			fill(r);
 		told = begin(r, start, &seed);
