@@ -26,6 +26,8 @@ struct fake_log {
 	struct watch_space space;
 	struct watch_global global;
 	struct log_memory memory;
+	/* Nothing fits, as if what was read were not given back yet. */
+	_Atomic bool refuses;
 	pthread_mutex_t lock; /* of the ring buffer */
 	char data[FAKE_LOG_BYTES] __attribute__((aligned(8)));
 };
@@ -78,7 +80,7 @@ static inline uint64_t fake_reserve(struct fake_log *f, const struct watch_recor
 	memcpy(word, r, sizeof(word));
 	pthread_mutex_lock(&f->lock);
 	at = f->producer;
-	if (at + bytes - f->consumer > FAKE_LOG_BYTES) {
+	if (f->refuses || at + bytes - f->consumer > FAKE_LOG_BYTES) {
 		fake_add(&f->space.dropped, 1);
 		fake_add(&f->space.trouble, 1);
 		at = UINT64_MAX;

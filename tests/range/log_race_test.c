@@ -121,7 +121,9 @@ static void *change(void *arg)
 		const unsigned int i = rand_r(&seed) % SLOTS;
 		const uint64_t start = at(slot(r, i));
 		const uint64_t number = 1 + rand_r(&seed) % (BLOCK - 1);
-		const bool full = r->full && rand_r(&seed) % 8 == 0;
+		/* Neither the beginning nor the end fits, although all before them is handled. */
+		const bool lagging = r->full && rand_r(&seed) % 8 == 0;
+		const bool full = r->full && !lagging && rand_r(&seed) % 8 == 0;
 		const bool no_end = full && rand_r(&seed) % 2;
 		const bool losing = r->full || r->skipping;
 		bool told;
@@ -131,6 +133,7 @@ static void *change(void *arg)
 			wait_for_room(r);
 		if (full)
 			fill(r);
+		atomic_store(&r->log->refuses, lagging);
 		told = begin(r, start, &seed);
 		if (full && !no_end)
 			unlock_and_wait(r);
@@ -142,6 +145,7 @@ static void *change(void *arg)
 		if (r->calm)
 			usleep(200);
 		end(r, start, told);
+		atomic_store(&r->log->refuses, false);
 		if (losing)
 			atomic_store(&r->mapped[i], number);
 		if (no_end)
