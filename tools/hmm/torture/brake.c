@@ -13,11 +13,6 @@
 /* for how long the call may run at a time; with the timer's delay about 80 us */
 #define REST_NS 40000
 #define WATCH_NS 200000 /* how long the caller looks at a call that is near before its next step */
-/*
- * The helpers give way if the caller has not looked for so long. It may wait for a lock that the
- * braked call holds, behind a thread that waits for it, too.
- */
-#define STUCK_NS 100000000
 
 struct braked {
 	const struct brake_job *job;
@@ -27,7 +22,6 @@ struct braked {
 	sem_t go;
 	_Atomic bool rest; /* let the call have the processor for a moment */
 	_Atomic bool returned;
-	_Atomic uint64_t looked_ns; /* when the caller looked last */
 };
 
 /* Thread 0: the caller. */
@@ -73,7 +67,7 @@ static void keep_busy(struct braked *b, int nice)
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice);
 	stay_on(b->cpu);
 	while (!atomic_load(&b->returned))
-		if (atomic_load(&b->rest) || tort_now_ns() > atomic_load(&b->looked_ns) + STUCK_NS)
+		if (atomic_load(&b->rest))
 			tort_pause(REST_NS);
 }
 
@@ -95,7 +89,6 @@ static enum brake_look watch(struct braked *b)
 	enum brake_look look;
 
 	do {
-		atomic_store(&b->looked_ns, tort_now_ns());
 		look = b->job->look(b->job->arg);
 	} while (look == BRAKE_NEAR && tort_now_ns() < until);
 	return look;
@@ -123,7 +116,7 @@ static bool go_on_until_here(struct braked *b)
 
 	sem_post(&b->go);
 	while ((look = watch(b)) != BRAKE_HERE) {
-		if (look == BRAKE_LATE || atomic_load(&b->returned))
+		if (atomic_load(&b->returned))
 			return false;
 		/* A pause lets other threads have the processor; without them the helpers do. */
 		if (look == BRAKE_WAIT)
@@ -146,10 +139,8 @@ static bool hold(struct braked *b)
 	/* The kernel's own threads must be able to run, as users wait for them. */
 	if (b->job->kind == BRAKE_FIFO)
 		be(0, SCHED_OTHER, 0);
-	while (here && !b->job->done(b->job->arg)) {
-		atomic_store(&b->looked_ns, tort_now_ns());
+	while (here && !b->job->done(b->job->arg))
 		here = !atomic_load(&b->returned);
-	}
 	here = here && !atomic_load(&b->returned);
 	if (b->job->kind == BRAKE_FIFO)
 		be(b->tid, SCHED_OTHER, 0);
@@ -181,9 +172,7 @@ static bool run_braked(struct braked *b)
 
 int brake_run(const struct brake_job *job, bool *caught)
 {
-	struct braked b = {
-		.job = job, .cpu = sched_getcpu(), .ret = -EAGAIN, .looked_ns = tort_now_ns()
-	};
+	struct braked b = { .job = job, .cpu = sched_getcpu(), .ret = -EAGAIN };
 	cpu_set_t before;
 
 	*caught = false;

@@ -24,7 +24,6 @@ enum brake_look {
 	BRAKE_WAIT,
 	BRAKE_NEAR, /* the call is nearly where it is wanted: let it go on in small steps */
 	BRAKE_HERE,
-	BRAKE_LATE, /* it did not come there in time: let it go */
 };
 
 struct brake_job {

@@ -162,14 +162,9 @@ static bool play(struct op_run *run, enum window w)
 
 	if (!users)
 		return false;
-	window_prepare(t, run->op, needs_effect(op, w), users);
+	window_arm(t, w, run->op, needs_effect(op, w), users);
 	run->forced = scene_step(t, STEP_RUN);
 	if (run->forced) {
-		/*
-		 * Not before the users have begun. Where a log loses something the pump comes by,
-		 * too: in the window it would keep them from beginning.
-		 */
-		window_arm(t, w);
 		operate(run);
 		window_finish(t);
 	}

@@ -79,7 +79,6 @@ struct braked_call {
 	bool held;
 };
 
-#define CAUGHT_TICKS 1000
 #define HELD_TICKS 400
 #define STEP_NS 1000000
 #define STARVED_TICKS (60 * TICKS_A_SECOND)
@@ -127,8 +126,6 @@ static enum brake_look has_begun(void *arg)
 	struct torture *t = c->run->t;
 
 	still_there(c);
-	if (tort_ticks(t) >= c->limit)
-		return BRAKE_LATE;
 	if (!atomic_load(&c->entered))
 		return BRAKE_NOT_YET;
 	if (!atomic_load(&t->windows.told)) {
@@ -173,7 +170,7 @@ static int discard_announced(struct op_run *run, int (*make)(struct op_run *run)
 	struct torture *t = run->t;
 	struct braked_call call = { .run = run,
 				    .make = make,
-				    .limit = tort_ticks(t) + CAUGHT_TICKS,
+				    .limit = tort_ticks(t) + HELD_TICKS,
 				    .cycles = pump_cycles(t) };
 	struct brake_job job = {
 		make_braked, has_begun, have_faulted, still_there, &call, t->brake

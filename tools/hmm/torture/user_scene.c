@@ -24,24 +24,16 @@ static void run(struct user *u, struct slot *slot, unsigned int page, uint32_t t
 	bool mine =
 		section ? user_has(u, slot, page) : hold_range_page(u->range[slot->id], page)->held;
 
-	bool begun = !section || !mine;
-
-	if (begun)
+	if (!section || !mine)
 		scene_ack(u->t, token, u->id);
 	for (; mine && scene_goes_on(u->t, token); pause += pause < RUN_MAX_NS ? pause : 0) {
 		uint32_t seen = bell_look(&u->t->bell);
 
-		/* A step lasts as long as the operation, each use must come back. */
-		beat(u->t, u->id, "a use in a scene");
 		if (section)
 			user_stay_in_section(u, slot, page, token,
 					     atomic_load(&u->t->scene.patient));
 		else
 			user_use_validated(u, slot, page);
-		/* What it had may be gone, where a log has lost something. */
-		if (!begun)
-			scene_ack(u->t, token, u->id);
-		begun = true;
 		bell_wait(&u->t->bell, seen, pause);
 	}
 }

@@ -140,7 +140,7 @@ void windows_exit(struct torture *t)
 	quiescer = NULL;
 }
 
-void window_prepare(struct torture *t, unsigned int op, bool effect, unsigned int wanted)
+void window_arm(struct torture *t, enum window w, unsigned int op, bool effect, unsigned int wanted)
 {
 	struct windows *win = &t->windows;
 
@@ -152,11 +152,7 @@ void window_prepare(struct torture *t, unsigned int op, bool effect, unsigned in
 	atomic_store(&win->visit, VISIT_NOT_YET);
 	atomic_store(&win->wanted, wanted);
 	atomic_store(&win->used, 0);
-}
-
-void window_arm(struct torture *t, enum window w)
-{
-	atomic_store(&t->windows.armed, (int)w);
+	atomic_store(&win->armed, (int)w);
 }
 
 bool window_armed(const struct torture *t, enum window w)

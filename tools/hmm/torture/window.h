@@ -62,12 +62,9 @@ bool window_available(enum window w);
 int windows_init(struct torture *t);
 void windows_exit(struct torture *t);
 
-/*
- * Both are called before the operation, the first one before users use. @effect: uses count only
- * once the change has taken effect.
- */
-void window_prepare(struct torture *t, unsigned int op, bool effect, unsigned int wanted);
-void window_arm(struct torture *t, enum window w);
+/* Called before the operation. @effect: uses count only once the change has taken effect. */
+void window_arm(struct torture *t, enum window w, unsigned int op, bool effect,
+		unsigned int wanted);
 bool window_armed(const struct torture *t, enum window w);
 void window_disarm(struct torture *t);
 
