@@ -130,9 +130,10 @@ static inline char *map_aligned(size_t bytes, int prot)
 
 	assert_ptr_not_equal(p, MAP_FAILED);
 	a -= a + bytes + PAGE > p + bytes + 2 * M2 ? M2 : 0;
-	munmap(p, bytes + 2 * M2);
-	p = mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	assert_ptr_equal(p, a);
+	assert_ptr_equal(mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), a);
+	munmap(p, (size_t)(a - p));
+	munmap(a + bytes, (size_t)(p + 2 * M2 - a));
+	p = a;
 	madvise(p, bytes, MADV_NOHUGEPAGE);
 	return p;
 }
