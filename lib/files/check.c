@@ -72,7 +72,6 @@ static void note_file(struct hmm_mm *mm, void *arg)
 {
 	const struct stat *st = arg;
 	struct file_table *t = mm->files;
-	bool known = false;
 
 	if (mm_alive(mm))
 		return;
@@ -81,15 +80,17 @@ static void note_file(struct hmm_mm *mm, void *arg)
 		for (struct file *f = t->bucket[i]; f; f = f->next) {
 			if (!is_meant(f, st))
 				continue;
-			known = true;
 			file_outdate_locked(t, f);
 			if (f->h.fd >= 0)
 				file_stamp(&f->h, &f->h.stamp);
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (known)
-		files_sweep_all(mm);
+	/*
+	 * Also if the file is not known. It may have been until now: a thread that found the change
+	 * first has taken its mappings out of the table, and is about to tell.
+	 */
+	files_sweep_all(mm);
 }
 
 int hmm_mm_note_file(struct hmm_mm *mm, int fd)
