@@ -402,7 +402,7 @@ static void detached_segment_is_dropped_at_submit(void **state)
 	struct mirror *m = *state;
 	int old = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
 	int new = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
-	char *p = shmat(old, NULL, 0);
+	char *p = shmat(old, place_apart(M2), 0);
 	struct span s = { .va = at(p), .len = 8, .buf = malloc(8) };
 
 	if (old < 0 || p == (char *)-1) {

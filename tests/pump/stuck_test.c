@@ -86,7 +86,7 @@ static void driver_open(struct driver *d, struct hmm_mm *mm,
 	memset(d, 0, sizeof(*d));
 	memset(&hang, 0, sizeof(hang));
 	d->mm = mm;
-	map_at(&s, NULL, 1);
+	map_pages(&s, 1);
 	d->p = s.p;
 	assert_int_equal(
 		hmm_interval_notifier_insert(mm, addr(&s, 0), 2 * PAGE, ops, &d->seen, &d->ni), 0);

@@ -42,7 +42,7 @@ static void without_a_scan_a_hole_is_no_region(void **state)
 
 	o.flags = HMM_MM_NO_PAGEMAP_SCAN;
 	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
-	map_at(&s, NULL, 8);
+	map_pages(&s, 8);
 	vma = anon_vma(s.p, 8 * PAGE);
 	munmap(s.p + 5 * PAGE, PAGE);
 	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EAGAIN);
@@ -62,7 +62,7 @@ static void a_budget_of_regions_is_kept(void **state)
 
 	o.max_regions = 1;
 	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
-	map_at(&s, NULL, 8);
+	map_pages(&s, 8);
 	munmap(s.p + 2 * PAGE, PAGE);
 	vma = anon_vma(s.p, 2 * PAGE);
 	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), 0);
