@@ -103,4 +103,20 @@ static inline long huge_pages(long want)
 	return n;
 }
 
+/*
+ * Memory of 2 MiB huge pages, of which there shall be so many; NULL: they are not to be had. Other
+ * programs, and other tests, take them and give them back to the kernel meanwhile.
+ */
+static inline char *map_huge(size_t bytes, int flags, long want)
+{
+	char *p = NULL;
+
+	for (int i = 0; !p && i < 200 && huge_pages(want) >= (long)(bytes / (2 * MIB)); i++) {
+		p = map_fd(bytes, RW, flags | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		if (!p)
+			usleep(10000);
+	}
+	return p;
+}
+
 #endif
