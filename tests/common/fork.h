@@ -22,7 +22,7 @@ static inline int fault(struct space *s, size_t page, uint64_t *seq)
 			       .end = addr(s, page + 1),
 			       .hmm_pfns = &pfn,
 			       .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
-	int err = hmm_range_fault(&r, 10000000000ULL);
+	int err = hmm_range_fault(&r, 30000000000ULL);
 
 	*seq = r.notifier_seq;
 	return err;

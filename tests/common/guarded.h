@@ -20,6 +20,8 @@
 #include <cmocka.h>
 #include <hmm/guard.h>
 
+#include "common/apart.h"
+
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
 /* The test framework puts handlers of its own in front before each test. */

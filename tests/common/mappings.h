@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/apart.h"
 #include "common/child.h"
 #include "common/zero_page.h"
 #include "space/space.h"
@@ -33,15 +34,13 @@ static inline uint64_t at(const void *p)
 	return (uint64_t)(uintptr_t)p;
 }
 
-/* A mapping of its own: between two inaccessible pages. Unmapped by unmap(). */
+/* A mapping of its own: between two inaccessible pages, which stay when it is unmapped. */
 static inline char *map_fd(size_t bytes, int prot, int flags, int fd, off_t offset)
 {
 	const size_t align = bytes >= 2 * MIB ? 2 * MIB : PAGE;
-	char *room = mmap(NULL, bytes + 2 * align + 2 * PAGE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *room = map_apart(bytes + 2 * align + 2 * PAGE, PROT_NONE);
 	char *p;
 
-	assert_ptr_not_equal(room, MAP_FAILED);
 	p = (char *)((at(room) + PAGE + align - 1) & ~(align - 1));
 	p = mmap(p, bytes, prot, flags | MAP_FIXED, fd, offset);
 	if (p == MAP_FAILED)
@@ -102,6 +101,22 @@ static inline long huge_pages(long want)
 		fclose(f);
 	}
 	return n;
+}
+
+/*
+ * Memory of 2 MiB huge pages, of which there shall be so many; NULL: they are not to be had. Other
+ * programs, and other tests, take them and give them back to the kernel meanwhile.
+ */
+static inline char *map_huge(size_t bytes, int flags, long want)
+{
+	char *p = NULL;
+
+	for (int i = 0; !p && i < 200 && huge_pages(want) >= (long)(bytes / (2 * MIB)); i++) {
+		p = map_fd(bytes, RW, flags | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		if (!p)
+			usleep(10000);
+	}
+	return p;
 }
 
 #endif

@@ -20,6 +20,7 @@ struct mirror {
 	struct hmm_interval_notifier *ni;
 	struct hmm_range range;
 	uint64_t *pfns; /* never registered */
+	uint64_t timeout_ns;
 	_Atomic int calls;
 	_Atomic int events[HMM_EVENT_NR];
 };
@@ -43,6 +44,7 @@ static inline void mirror_open(struct mirror *m, uint32_t flags)
 	struct hmm_mm_options o = HMM_MM_OPTIONS_INIT;
 
 	memset(m, 0, sizeof(*m));
+	m->timeout_ns = 30000000000ULL; /* as long as a busy machine may need */
 	o.flags = flags;
 	assert_int_equal(hmm_mm_attach(&o, &m->mm), 0);
 	assert_int_equal(hmm_interval_notifier_insert(m->mm, PAGE, (1ULL << 56) - 2 * PAGE,
@@ -70,7 +72,7 @@ static inline int fault_masked(struct mirror *m, const void *p, size_t pages, ui
 				       .hmm_pfns = m->pfns,
 				       .default_flags = request,
 				       .pfn_flags_mask = mask };
-	return hmm_range_fault(&m->range, 5000000000ULL);
+	return hmm_range_fault(&m->range, m->timeout_ns);
 }
 
 static inline int fault(struct mirror *m, const void *p, size_t pages, uint64_t request)

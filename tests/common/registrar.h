@@ -164,7 +164,7 @@ static inline bool is_true(const struct registrar *g, const struct hmm_registrat
 	       !sum_of(r->start, r->length, &sum) && sum == record->sum;
 }
 
-#define LONG_NS 10000000000ULL
+#define LONG_NS 30000000000ULL
 
 static inline struct hmm_registration *get_with(struct registrar *g, const void *p, size_t bytes,
 						unsigned int flags)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/apart.h"
 #include "space/space.h"
 #include "watch/region.h"
 
@@ -71,13 +72,11 @@ static inline uint64_t addr(const struct space *s, size_t page)
 	return (uint64_t)(uintptr_t)s->p + page * PAGE;
 }
 
-static inline void map_at(struct space *s, void *at, size_t pages)
+static inline void map_pages(struct space *s, size_t pages)
 {
 	s->bytes = pages * PAGE;
 	/* Shared with nobody, and between guards, so that it is a VMA of its own. */
-	s->p = mmap(at, s->bytes + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(s->p, MAP_FAILED);
-	s->p += PAGE;
+	s->p = map_apart(s->bytes + 2 * PAGE, PROT_NONE) + PAGE;
 	assert_int_equal(mprotect(s->p, s->bytes, PROT_READ | PROT_WRITE), 0);
 	memset(s->p, 1, s->bytes);
 }
@@ -92,7 +91,7 @@ static inline int watch(struct space *s)
 /* The munmap of a caller returns when its event is read; the callback follows. */
 static inline void settle(struct space *s)
 {
-	assert_int_equal(hmm_mm_barrier(s->mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(s->mm, HMM_FOREVER), 0);
 }
 
 static inline void space_open(struct space *s, size_t pages, uint32_t flags)
@@ -102,7 +101,7 @@ static inline void space_open(struct space *s, size_t pages, uint32_t flags)
 	o.flags = flags;
 	memset(s, 0, sizeof(*s));
 	assert_int_equal(hmm_mm_attach(&o, &s->mm), 0);
-	map_at(s, NULL, pages);
+	map_pages(s, pages);
 	assert_int_equal(hmm_interval_notifier_insert(s->mm, addr(s, 0), s->bytes, &on_ops,
 						      &s->seen, &s->ni),
 			 0);

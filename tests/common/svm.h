@@ -23,6 +23,7 @@
 
 #include <hmm/hmm.h>
 
+#include "common/apart.h"
 #include "common/zero_page.h"
 
 #define PAGE 4096UL
@@ -124,16 +125,8 @@ static inline uint64_t at(const void *p)
  */
 static inline char *map_aligned(size_t bytes, int prot)
 {
-	char *p = mmap(NULL, bytes + 2 * M2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
-	char *a = (char *)((at(p) + M2 - 1) & ~(M2 - 1)) + M2;
+	char *p = map_apart(bytes, prot);
 
-	assert_ptr_not_equal(p, MAP_FAILED);
-	a -= a + bytes + PAGE > p + bytes + 2 * M2 ? M2 : 0;
-	assert_ptr_equal(mmap(a, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), a);
-	munmap(p, (size_t)(a - p));
-	munmap(a + bytes, (size_t)(p + 2 * M2 - a));
-	p = a;
 	madvise(p, bytes, MADV_NOHUGEPAGE);
 	return p;
 }
@@ -158,7 +151,7 @@ static inline char *map_unwritten(size_t bytes)
 
 static inline void barrier(struct mirror *m)
 {
-	assert_int_equal(hmm_mm_barrier(m->mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(m->mm, HMM_FOREVER), 0);
 }
 
 static inline uint64_t now_ns(void)

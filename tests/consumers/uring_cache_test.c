@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "cache.h"
+#include "common/apart.h"
 
 #define PAGE 4096UL
 #define LEN (16 * PAGE)
@@ -43,9 +44,7 @@ static int open_as(unsigned int flags)
 	assert_int_equal(ret, 0);
 	assert_int_equal(hmm_mm_attach(NULL, &t.mm), 0);
 	assert_int_equal(uring_cache_create(t.mm, &t.ring, SLOTS, flags, &t.cache), 0);
-	t.p = mmap(NULL, LEN + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(t.p, MAP_FAILED);
-	t.p += PAGE;
+	t.p = map_apart(LEN + 2 * PAGE, PROT_NONE) + PAGE;
 	assert_int_equal(mprotect(t.p, LEN, RW), 0);
 	t.fd = memfd_create("file", MFD_CLOEXEC);
 	memset(t.p, 'f', LEN);

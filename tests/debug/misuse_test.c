@@ -434,7 +434,7 @@ static void sections_that_were_not_begun(void **state)
 	/* The pump still finds the gate empty. */
 	assert_int_equal(hmm_svm_fault(a.svm, at(a.p), PAGE, PROT_READ), 0);
 	assert_int_equal(munmap(a.p, PAGE), 0);
-	assert_int_equal(hmm_mm_barrier(a.mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(a.mm, HMM_FOREVER), 0);
 	expect_none();
 }
 

@@ -402,7 +402,7 @@ static void detached_segment_is_dropped_at_submit(void **state)
 	struct mirror *m = *state;
 	int old = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
 	int new = shmget(IPC_PRIVATE, M2, IPC_CREAT | 0600);
-	char *p = shmat(old, NULL, 0);
+	char *p = shmat(old, place_apart(M2), 0);
 	struct span s = { .va = at(p), .len = 8, .buf = malloc(8) };
 
 	if (old < 0 || p == (char *)-1) {
@@ -455,23 +455,34 @@ static uint64_t cpu_sum(const char *p, size_t bytes)
 	return sum;
 }
 
-static void fault_threads_serve_and_run_ahead(void **state)
+/* False: each chunk was faulted before the thread came to it. */
+static bool fault_thread_runs_ahead(struct mirror *m)
 {
-	struct mirror *m = *state;
 	struct hmm_svm_options o = HMM_SVM_OPTIONS_INIT;
 	char *p = pattern(8 * M2);
 	uint64_t sums[8] = { 0 };
 	struct span s = { .va = at(p), .buf = sums };
+	bool ahead;
 
 	o.fault_threads = 1;
 	reopen(m, "soft", 1, &o);
 	assert_int_equal(run(m, kernel_sum, &s, 8), 0);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(sums[i], cpu_sum(p + i * M2, M2));
-	assert_true(device_stats(m).device_faults < 8);
-	assert_true(svm_stats(m).prefetched > 0);
+	ahead = device_stats(m).device_faults < 8 && svm_stats(m).prefetched > 0;
 	assert_int_equal(svm_stats(m).chunks_2m, 8);
 	munmap(p, 8 * M2);
+	return ahead;
+}
+
+/* On a busy machine it may have no processor whenever it is ahead. */
+static void fault_threads_serve_and_run_ahead(void **state)
+{
+	bool ahead = false;
+
+	for (int i = 0; i < 50 && !ahead; i++)
+		ahead = fault_thread_runs_ahead(*state);
+	assert_true(ahead);
 }
 
 static void reduced_permission_is_found_at_submit(void **state)
@@ -496,7 +507,7 @@ static void child_can_close_what_it_inherited(void **state)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(5);
+		alarm(50);
 		hmm_svm_destroy(m->svm);
 		hmm_device_destroy(m->dev);
 		hmm_mm_detach(m->mm);
@@ -565,13 +576,11 @@ static void job_survives_a_hostile_program(void **state)
 		*(uint64_t *)(h.p + i * PAGE) = i + 1;
 	pthread_create(&t, NULL, hostile_thread, &h);
 	/* A second, or on a busy machine until something came through. */
-	while (now_ns() < end || (h.good <= 1000 && now_ns() < end + 30000000000ULL))
+	while (now_ns() < end || h.good <= 1000 || device_stats(m).invalidations <= 10)
 		assert_int_equal(run(m, kernel_hostile, &h, 500), 0);
 	h.stop = 1;
 	pthread_join(t, NULL);
 	assert_int_equal(h.wrong, 0);
-	assert_true(h.good > 1000);
-	assert_true(device_stats(m).invalidations > 10);
 	assert_int_equal(device_stats(m).stale_accesses, 0);
 	munmap(h.p, h.pages * PAGE);
 }

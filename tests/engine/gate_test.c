@@ -34,21 +34,36 @@ static void *stay_inside(void *arg)
 	return NULL;
 }
 
-/* The machine may be busy: five seconds, where microseconds do. */
+/* The machine may be busy: twenty seconds, where microseconds do. */
 static bool wait_for_poll(struct hmm_engine *engine)
 {
-	for (int i = 0; i < 5000 && !hmm_engine_poll(engine); i++)
+	for (int i = 0; i < 20000 && !hmm_engine_poll(engine); i++)
 		sleep_ms(1);
 	return hmm_engine_poll(engine);
 }
 
-static void munmap_waits_for_an_open_section(void **state)
+/*
+ * An engine that runs is waited for a second, and a busy machine may take that long: then the test
+ * proves nothing, and is made again.
+ */
+static void before_a_second(bool (*test)(void))
+{
+	bool before = false;
+
+	for (int i = 0; i < 20 && !before; i++)
+		before = test();
+	assert_true(before);
+}
+
+#define SHORT_NS 900000000ULL
+
+static bool unmap_beside_an_open_section(void)
 {
 	struct space s;
 	struct worker w = { .stood = -1 };
 	pthread_t engine;
 	pthread_t app;
-	bool wants_to_close;
+	uint64_t began, took;
 	int before;
 
 	space_open(&s, 4, 0);
@@ -56,29 +71,39 @@ static void munmap_waits_for_an_open_section(void **state)
 	pthread_create(&engine, NULL, stay_inside, &w);
 	while (!w.inside)
 		sched_yield();
+	began = clock_ns();
 	pthread_create(&app, NULL, unmap_first_page, &s);
-	wants_to_close = wait_for_poll(w.engine);
+	wait_for_poll(w.engine);
 	sleep_ms(3);
 	before = s.seen.calls;
 	w.stop = 1;
 	pthread_join(engine, NULL);
+	took = clock_ns() - began;
 	pthread_join(app, NULL);
 	settle(&s);
-	assert_true(wants_to_close);
-	assert_int_equal(before, 0);
+	if (took < SHORT_NS) {
+		assert_int_equal(before, 0);
+		assert_true(w.stood);
+	}
 	assert_int_equal(s.seen.calls, 1);
-	assert_true(w.stood);
 	hmm_engine_destroy(w.engine);
 	space_close(&s);
+	return took < SHORT_NS;
 }
 
-static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
+static void munmap_waits_for_an_open_section(void **state)
+{
+	before_a_second(unmap_beside_an_open_section);
+}
+
+/* How long it takes until an engine that stays in its section is run over. */
+static uint64_t overrun_case(int asleep)
 {
 	struct space s;
 	struct worker w = { .stood = -1, .asleep = asleep };
 	struct hmm_mm_stats stats = { .size = sizeof(stats) };
 	pthread_t engine;
-	uint64_t began;
+	uint64_t began, took;
 
 	space_open(&s, 4, 0);
 	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
@@ -87,9 +112,8 @@ static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 		sched_yield();
 	began = clock_ns();
 	munmap(s.p, PAGE); /* returns all the same, but not before the section is run over */
-	assert_true(clock_ns() - began < most_ns);
 	settle(&s);
-	assert_in_range(clock_ns() - began, least_ns, most_ns);
+	took = clock_ns() - began;
 	assert_int_equal(s.seen.calls, 1);
 	w.stop = 1;
 	pthread_join(engine, NULL);
@@ -98,16 +122,26 @@ static void overrun_case(int asleep, uint64_t least_ns, uint64_t most_ns)
 	assert_int_equal(stats.overruns, 1);
 	hmm_engine_destroy(w.engine);
 	space_close(&s);
+	return took;
+}
+
+/* In less time than one that runs; on a busy machine it may not sleep yet. */
+static bool run_over_asleep(void)
+{
+	const uint64_t took = overrun_case(1);
+
+	assert_true(took >= 5000000);
+	return took < SHORT_NS;
 }
 
 static void an_engine_asleep_in_its_section_is_run_over(void **state)
 {
-	overrun_case(1, 5000000, 900000000);
+	before_a_second(run_over_asleep);
 }
 
 static void an_engine_that_runs_is_waited_for_a_second(void **state)
 {
-	overrun_case(0, 900000000, 4000000000);
+	assert_in_range(overrun_case(0), SHORT_NS, 40000000000ULL);
 }
 
 #define STOPPED_MS 300
@@ -138,8 +172,8 @@ static pid_t start_debugger(int *to, int *from)
 	_exit(0);
 }
 
-/* It is in the middle of something, and will go on from there. */
-static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
+/* True: it was stopped for less than a second, or could not be. */
+static bool unmap_beside_a_stopped_engine(void)
 {
 	struct hmm_mm_stats stats = { .size = sizeof(stats) };
 	struct worker w = { .stood = -1 };
@@ -148,6 +182,8 @@ static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
 	pid_t debugger = start_debugger(&to, &from), tid;
 	char said = 0;
 	pthread_t engine;
+	uint64_t began;
+	bool before;
 
 	space_open(&s, 4, 0);
 	assert_int_equal(hmm_engine_create(s.mm, &w.engine), 0);
@@ -158,9 +194,11 @@ static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
 	assert_int_equal(write(to, &tid, sizeof(tid)), sizeof(tid));
 	assert_int_equal(read(from, &said, 1), 1);
 	w.stop = 1;
+	began = clock_ns();
 	munmap(s.p, PAGE);
 	settle(&s);
 	pthread_join(engine, NULL);
+	before = clock_ns() - began < SHORT_NS;
 	waitpid(debugger, NULL, 0);
 	hmm_mm_get_stats(s.mm, &stats);
 	hmm_engine_destroy(w.engine);
@@ -171,8 +209,17 @@ static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
 		print_message("no other process may stop a thread of this one\n");
 		skip();
 	}
-	assert_true(w.stood);
-	assert_int_equal(stats.overruns, 0);
+	if (before) {
+		assert_true(w.stood);
+		assert_int_equal(stats.overruns, 0);
+	}
+	return before;
+}
+
+/* It is in the middle of something, and will go on from there. */
+static void an_engine_that_a_debugger_stopped_is_waited_for(void **state)
+{
+	before_a_second(unmap_beside_a_stopped_engine);
 }
 
 static void a_commit_section_holds_the_pump_back(void **state)
@@ -187,7 +234,7 @@ static void a_commit_section_holds_the_pump_back(void **state)
 	seq = hmm_interval_read_begin(s.ni);
 	hmm_mm_commit_begin(s.mm);
 	pthread_create(&app, NULL, unmap_first_page, &s);
-	for (int i = 0; i < 5000 && !known; i++) {
+	for (int i = 0; i < 20000 && !known; i++) {
 		sleep_ms(1);
 		known = hmm_interval_read_retry(s.ni, seq); /* the probe or the pump knows */
 	}

@@ -441,7 +441,7 @@ static void sysv_detach_is_found_unasked(void **state)
 {
 	struct mirror m;
 	int id = shmget(IPC_PRIVATE, 4 * PAGE, IPC_CREAT | 0600);
-	char *p = shmat(id, NULL, 0);
+	char *p = shmat(id, place_apart(4 * PAGE), 0);
 	char *q;
 
 	(void)state;

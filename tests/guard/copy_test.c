@@ -140,7 +140,7 @@ static void assert_gone(void *p)
 
 TEST(unmapped_memory_is_an_error)
 {
-	char *p = map_pages(1, PROT_READ | PROT_WRITE);
+	char *p = map_apart(PAGE, PROT_READ | PROT_WRITE);
 
 	munmap(p, PAGE);
 	assert_gone(p);

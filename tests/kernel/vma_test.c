@@ -133,15 +133,18 @@ static void shared_memory(void **state)
 
 static void tmpfs_file(void **state)
 {
-	int fd = shm_open("/hmm-unit", O_CREAT | O_RDWR, 0600);
+	char name[32];
 	char *p;
+	int fd;
 
+	snprintf(name, sizeof(name), "/hmm-unit-%d", (int)getpid());
+	fd = shm_open(name, O_CREAT | O_RDWR, 0600);
 	if (fd < 0)
 		skip();
 	assert_int_equal(ftruncate(fd, PAGE), 0);
 	p = map_fd(PAGE, RW, MAP_SHARED, fd, 0);
 	assert_int_equal(look(state, p).kind, HMM_VMA_SHMEM);
-	shm_unlink("/hmm-unit");
+	shm_unlink(name);
 	close(fd);
 	assert_int_equal(look(state, p).kind, HMM_VMA_SHMEM);
 }
@@ -163,15 +166,20 @@ static void huge(void **state)
 {
 	int fd;
 	char *p;
-	char *q;
+	char *q = NULL;
 
-	if (huge_pages(4) < 4) {
+	fd = make_memfd(2 * MIB, MFD_HUGETLB);
+	p = map_huge(2 * MIB, MAP_PRIVATE, 4);
+	for (int i = 0; i < 200 && huge_pages(4) > 0; i++, usleep(10000)) {
+		q = map_fd(2 * MIB, RW, MAP_SHARED, fd, 0);
+		if (q)
+			break;
+	}
+	if (!p || !q) {
 		print_message("no huge pages and no right to reserve some\n");
+		huge_pages(0);
 		skip();
 	}
-	fd = make_memfd(2 * MIB, MFD_HUGETLB);
-	p = map_fd(2 * MIB, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	q = map_fd(2 * MIB, RW, MAP_SHARED, fd, 0);
 	assert_int_equal(look(state, p).kind, HMM_VMA_HUGETLB);
 	assert_int_equal(look(state, p).page_size, 2 * MIB);
 	assert_int_equal(look(state, q).kind, HMM_VMA_HUGETLB);

@@ -95,7 +95,7 @@ static void what_is_unmapped_during_the_detach_is_read(void **state)
 
 	space_open(&s, 4, 0);
 	unmapped_late = &s;
-	alarm(10);
+	alarm(50);
 	hmm_mm_detach(s.mm);
 	alarm(0);
 	unmapped_late = NULL;
@@ -214,7 +214,7 @@ static pid_t get_uffd_of_child(int *fd)
 
 		*c = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
 		memcpy(CMSG_DATA(c), &uffd, sizeof(uffd));
-		alarm(30); /* if the test fails it must not stay */
+		alarm(100); /* if the test fails it must not stay */
 		sendmsg(pair[1], &msg, 0);
 		pause();
 	}

@@ -220,7 +220,7 @@ static void child_lets_go(void *(*hold)(void *), pid_t (*make)(void))
 		sched_yield();
 	pid = make();
 	if (!pid) {
-		alarm(20);
+		alarm(50);
 		bad = let_go(&a);
 		_exit(bad ? bad : start_anew());
 	}
@@ -269,7 +269,7 @@ static void a_daemon_begins_anew(void **state)
 	assert_int_equal(pipe(answer), 0);
 	pid = fork();
 	if (!pid) {
-		alarm(20);
+		alarm(50);
 		all_open(&a, 0);
 		if (daemon(1, 1))
 			_exit(1);

@@ -86,7 +86,7 @@ static void a_raw_clone_before_anything_is_mirrored_is_seen(void **state)
 	if (!pid)
 		_exit(0);
 	assert_int_equal(status_of(pid), 0);
-	assert_int_equal(hmm_mm_barrier(mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(mm, HMM_FOREVER), 0);
 	assert_int_equal(mm_forks(mm), mm->provider.event_fork ? 1 : 0);
 	hmm_mm_detach(mm);
 }
@@ -128,7 +128,7 @@ static void the_child_of_a_raw_clone_can_fork(void **state)
 	pthread_mutex_lock(&s.mm->notifier_lock);
 	pid = raw_clone(0);
 	if (!pid) {
-		alarm(10);
+		alarm(50);
 		pid = fork();
 		if (!pid)
 			_exit(0);

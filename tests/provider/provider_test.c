@@ -90,7 +90,7 @@ static void events_come_in_and_validity_goes_out(void **state)
 	assert_true(is_valid(&m));
 	tell(PROVIDER_UNMAP, p + PAGE, 1);
 	assert_false(is_valid(&m));
-	assert_int_equal(hmm_mm_barrier(m.mm, 1000000000), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	assert_false(is_valid(&m));
 	assert_int_equal(fault(&m, p, 4, HMM_PFN_REQ_FAULT), 0);
 	assert_true(is_valid(&m));
@@ -147,7 +147,7 @@ static void a_discard_of_this_provider_is_pending_as_any(void **state)
 	p[0] = 1;
 	assert_int_equal(fault(&m, p, 1, HMM_PFN_REQ_FAULT), 0);
 	tell(PROVIDER_REMOVE, p, 1);
-	assert_int_equal(hmm_mm_barrier(m.mm, 1000000000), 0);
+	assert_int_equal(hmm_mm_barrier(m.mm, HMM_FOREVER), 0);
 	assert_false(is_valid(&m));
 	assert_int_equal(hmm_mm_get_stats(m.mm, &stats), 0);
 	assert_int_equal(stats.discards_pending, 1);

@@ -164,6 +164,7 @@ static int setup(void **state)
 	strcpy(address.sun_path, service.path);
 	service.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	service.held = -1;
+	unlink(service.path); /* of a test with this number that was killed */
 	assert_false(bind(service.listener, (struct sockaddr *)&address, sizeof(address)));
 	assert_false(listen(service.listener, 1));
 	begin_script(&service.script);
@@ -232,13 +233,23 @@ static int attempt(void)
 	return err;
 }
 
+/* A service that has no processor for a second is taken for a silent one. */
+static int answer(void)
+{
+	int err = -ETIME;
+
+	for (int i = 0; i < 20 && err == -ETIME; i++)
+		err = attempt();
+	return err;
+}
+
 /* Spoils one thing of a good script, and connects. */
 #define WITH(change, expected)                                                                     \
 	do {                                                                                       \
 		struct script *s = &service.script;                                                \
                                                                                                    \
 		change;                                                                            \
-		assert_int_equal(attempt(), expected);                                             \
+		assert_int_equal((expected) == -ETIME ? attempt() : answer(), expected);           \
 		end_script(s);                                                                     \
 		begin_script(s);                                                                   \
 	} while (0)
@@ -330,7 +341,7 @@ static void test_silence_takes_a_second(void **state)
 	const uint64_t begin = clock_ns();
 
 	WITH((s->silent = true, s->stops = AFTER_MINE), -ETIME);
-	assert_in_range(clock_ns() - begin, WATCHD_WAIT_NS, 10 * WATCHD_WAIT_NS);
+	assert_in_range(clock_ns() - begin, WATCHD_WAIT_NS, 20 * WATCHD_WAIT_NS);
 	WITH((s->silent = true, s->stops = AFTER_REPLY), -ETIME);
 }
 
@@ -342,13 +353,13 @@ static void test_tables_without_an_end(void **state)
 		int err;
 
 		service.script.message.sites[2].kind = 100U + (uint32_t)i;
-		err = attempt();
+		err = answer();
 		assert_true(err == 0 || err == -EPROTO);
 		full += err == -EPROTO;
 	}
 	assert_int_not_equal(full, 0);
 	service.script.message.sites[2].kind = 0;
-	assert_int_equal(attempt(), 0);
+	assert_int_equal(answer(), 0);
 }
 
 static void test_the_path(void **state)

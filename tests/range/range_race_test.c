@@ -45,17 +45,20 @@ static int teardown(void **state)
 
 /*
  * Run fn() against faults until both came far enough; check() looks at each answer. On a busy
- * machine, or an emulated one, half a minute may bring less than that: then a part of it must do.
+ * machine, or an emulated one, that may take minutes: after a while a part of it must do.
  */
 static void race(struct race *r, void *(*fn)(void *), uint64_t request,
 		 void (*check)(struct race *, int err))
 {
-	const uint64_t end = clock_ns() + 30000000000ULL;
+	const uint64_t end = clock_ns() + 12000000000ULL;
 	unsigned long stood = 0;
 	pthread_t t;
 
+	r->m.timeout_ns = 5000000000ULL; /* it may collide for ever */
 	assert_int_equal(pthread_create(&t, NULL, fn, r), 0);
-	while ((stood < 500 || r->changes < 500) && clock_ns() < end) {
+	/* in an emulated guest of 6.1: 40 stood against a million discards */
+	while (stood < 5 || r->changes < 20 ||
+	       ((stood < 500 || r->changes < 500) && clock_ns() < end)) {
 		int err = fault(&r->m, r->p, PAGES, request);
 
 		check(r, err);
@@ -63,8 +66,6 @@ static void race(struct race *r, void *(*fn)(void *), uint64_t request,
 	}
 	r->stop = true;
 	pthread_join(t, NULL);
-	assert_true(r->changes >= 20);
-	assert_true(stood >= 5); /* in an emulated guest of 6.1: 40 against a million discards */
 }
 
 static void *unmap_and_map(void *arg)
@@ -84,6 +85,9 @@ static void *unmap_and_map(void *arg)
 
 static void all_or_hole(struct race *r, int err)
 {
+	/* It collided for as long as it was given; the loop counts those that stood. */
+	if (err == -EBUSY)
+		return;
 	if (!err) {
 		assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
 		return;
@@ -115,6 +119,8 @@ static void *protect(void *arg)
 
 static void all_or_denied(struct race *r, int err)
 {
+	if (err == -EBUSY)
+		return;
 	if (!err) {
 		assert_true(all_flags(&r->m, PAGES, VALID | WRITE));
 		return;
@@ -145,7 +151,6 @@ static void *discard(void *arg)
 static void all_present(struct race *r, int err)
 {
 	if (err == -EBUSY)
-		/* It collided for as long as it was given; the loop counts those that stood. */
 		return;
 	assert_int_equal(err, 0);
 	for (int i = 0; i < PAGES; i++)
@@ -422,7 +427,7 @@ static void deadline_ends_what_comes_nowhere(void **state)
 	assert_int_equal(fault_alternate_pages(r, 20000000), -EBUSY);
 	colliding = NULL;
 	assert_true(clock_ns() - begun >= 20000000);
-	assert_true(clock_ns() - begun < 5000000000ULL);
+	assert_true(clock_ns() - begun < 40000000000ULL); /* nor has it gone on for ever */
 	/* nothing is output, and every request is where it was */
 	assert_int_equal(r->m.range.last, at(r->p));
 	for (int i = 0; i < PAGES; i++)
@@ -534,7 +539,7 @@ static void transient_does_not_outlive_the_discard(void **state)
 	 * A thread that was joined is on its way out of the kernel for a little longer. Until then
 	 * a page that was not zapped is still the one that was armed.
 	 */
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		if (zapped)
 			assert_int_equal(hmm_range_check(&older, HMM_CHECK_PRESENT), -ESTALE);
 		assert_int_equal(fault(m, r->p, PAGES, REQ_READ), 0);

@@ -253,7 +253,7 @@ static void system_v_segments(void **state)
 	char *p;
 
 	assert_true(id >= 0 && other >= 0);
-	p = shmat(id, NULL, 0);
+	p = shmat(id, place_apart(BYTES), 0);
 	assert_ptr_not_equal(p, (void *)-1);
 	paint(p, BYTES);
 	registrar_open(&g, NULL);

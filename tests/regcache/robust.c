@@ -14,7 +14,7 @@
 #include "base/mutation.h"
 #endif
 
-#define LIMIT_S 50
+#define LIMIT_S 110
 
 struct hmm_mm *mm;
 struct hmm_regcache *cache;

@@ -87,7 +87,7 @@ static void in_child(const char *at, struct hmm_registration *held)
 {
 	struct hmm_registration *r;
 
-	alarm(20);
+	alarm(50);
 	MUST(hmm_regcache_get(cache, (uintptr_t)at, BUFFER, 0, TIMEOUT_NS, &r) == -ESRCH);
 	hmm_regcache_put(cache, held);
 	hmm_regcache_reap(cache);
@@ -152,7 +152,8 @@ int run_signals(void)
 	signalled = map_buffer();
 	MUST(!sigaction(SIGALRM, &action, NULL));
 	MUST(!setitimer(ITIMER_REAL, &often, NULL));
-	for (end = now() + 2; now() < end; uses++) {
+	/* Longer on a busy machine, where each use may end by its timeout. */
+	for (end = now() + 2; now() < end || unmaps <= 50 || uses <= 50; uses++) {
 		char *other = map_buffer();
 		int first = use(signalled), second = use(other);
 
@@ -162,7 +163,6 @@ int run_signals(void)
 	}
 	MUST(!setitimer(ITIMER_REAL, &never, NULL));
 	printf("%u uses, %d times unmapped by a handler\n", uses, (int)unmaps);
-	MUST(unmaps > 50 && uses > 50);
 	close_all();
 	return 0;
 }
@@ -236,7 +236,7 @@ static void exit_while_busy(void)
 {
 	pthread_t threads[THREADS];
 
-	alarm(20);
+	alarm(50);
 	open_cache(0);
 	start_threads(threads, use_and_unmap);
 	usleep(20000);

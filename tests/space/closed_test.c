@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The program closes descriptors that it does not know, filters system calls, cancels threads. */
 #include "common/space.h"
+#include "base/deadline.h"
 
 #include <hmm/range.h>
 
@@ -28,7 +29,7 @@ static void in_child(int (*fn)(void))
 	pid_t pid = fork();
 
 	if (!pid) {
-		alarm(30);
+		alarm(50);
 		_exit(fn());
 	}
 	waitpid(pid, &status, 0);
@@ -76,7 +77,7 @@ static int close_all(void)
 	REQUIRE(hmm_interval_stale(s.ni, seq));
 	REQUIRE(hmm_mm_barrier(s.mm, HMM_FOREVER) == -ESRCH);
 	REQUIRE(hmm_mm_check_files(s.mm) == -ESRCH);
-	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
+	for (int i = 0; i < 20000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
 		sleep_ms(1);
 	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
 	REQUIRE(!hmm_mm_get_info(s.mm, &info) && info.lost);
@@ -101,7 +102,7 @@ static int only_polled(int other, bool written)
 	space_open(&s, 4, 0);
 	REQUIRE(dup2(other, s.mm->provider.fd.fd) >= 0);
 	munmap(s.p, PAGE); /* the event of our userfaultfd wakes the pump */
-	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
+	for (int i = 0; i < 20000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
 		sleep_ms(1);
 	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
 	space_close(&s);
@@ -373,7 +374,7 @@ static int pump_without_read(void)
 	REQUIRE(!munmap(s.p, PAGE)); /* goes on */
 	REQUIRE(hmm_mm_barrier(s.mm, HMM_FOREVER) == -ESRCH);
 	REQUIRE(!munmap(s.p + PAGE, PAGE));
-	for (int i = 0; i < 5000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
+	for (int i = 0; i < 20000 && !s.seen.events[HMM_EVENT_RELEASE]; i++)
 		sleep_ms(1);
 	REQUIRE(s.seen.events[HMM_EVENT_RELEASE] == 1);
 	space_close(&s);
@@ -455,7 +456,7 @@ static void any_descriptor_that_is_closed_harms_nobody(void **state)
 		const pid_t pid = fork();
 
 		if (!pid) {
-			alarm(30);
+			alarm(50);
 			_exit(close_one());
 		}
 		waitpid(pid, &status, 0);
@@ -500,7 +501,7 @@ static int read_later(void)
 	space_open(&s, 4, 0);
 	fd = s.mm->provider.fd.fd;
 	REQUIRE(!pipe2(fds, O_NONBLOCK) && dup2(fds[0], fd) >= 0);
-	for (int i = 0; i < 5000 && !atomic_load(&s.mm->lost); i++)
+	for (int i = 0; i < 20000 && !atomic_load(&s.mm->lost); i++)
 		sleep_ms(1);
 	REQUIRE(atomic_load(&s.mm->lost));
 	REQUIRE(write(fds[1], text, sizeof(text)) == sizeof(text));
@@ -590,6 +591,7 @@ static void a_call_that_meets_closed_descriptors_says_that_the_space_is_gone(voi
 
 static void a_cancelled_thread_leaves_no_lock_held(void **state)
 {
+	const uint64_t end = clock_ns() + 20000000000ULL;
 	struct space s;
 
 	space_open(&s, 4, 0);
@@ -597,7 +599,7 @@ static void a_cancelled_thread_leaves_no_lock_held(void **state)
 	s.p = mmap(s.p, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
 		   0);
 	alarm(50);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 200 && (i < 20 || clock_ns() < end); i++) {
 		struct caller c = { .s = &s };
 		pthread_t t;
 

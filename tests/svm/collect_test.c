@@ -98,16 +98,16 @@ static void faults_while_garbage_is_collected_read_no_freed_node(void **state)
 	for (int i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, threads[i], &r);
 	sleep(SECONDS);
+	/* Longer on a busy machine. */
+	while (r.faults <= 100 || r.owned <= 10 || r.collections <= 10 ||
+	       !svm_stats(&r.m).collected_bytes)
+		usleep(1000);
 	r.stop = true;
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	print_message("%lu and %lu faults, %lu collections\n", r.faults, r.owned, r.collections);
 	assert_int_equal(r.errors, 0);
 	assert_int_equal(r.unheld, 0);
-	assert_true(r.faults > 100);
-	assert_true(r.owned > 10);
-	assert_true(r.collections > 10);
-	assert_true(svm_stats(&r.m).collected_bytes > 0);
 	mirror_close(&r.m);
 	munmap(r.shared, BLOCKS * M2);
 	munmap(r.own, BLOCKS * M2);
@@ -192,7 +192,7 @@ static void lookup_beside_a_reclaim_reads_nodes_and_nothing_else(void **state)
 	assert_int_equal(hmm_ptable_create(NULL, &l.table), 0);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, look_up, &l);
-	while (now_ns() < end) {
+	while (now_ns() < end || !l.held || !l.absent) {
 		for (uint64_t i = 0; i < BLOCKS; i++)
 			hmm_ptable_set(l.table, BASE + i * M2, 12, &entry, 1);
 		hmm_ptable_clear(l.table, 0, UINT64_MAX);
@@ -201,8 +201,6 @@ static void lookup_beside_a_reclaim_reads_nodes_and_nothing_else(void **state)
 	l.stop = true;
 	for (int i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
-	assert_true(l.held > 0);
-	assert_true(l.absent > 0);
 	assert_int_equal(l.wrong, 0);
 	hmm_ptable_destroy(l.table);
 }

@@ -208,6 +208,18 @@ static int insist_on_the_second(struct stuck *s)
 	return insist(s, fault_the_second);
 }
 
+/* A deadline that is over before the walk, on a busy machine, is none that a commit has met. */
+static int walk_the_second(struct stuck *s)
+{
+	const uint64_t walks = svm_stats(&s->m).range_faults;
+	int ret;
+
+	do
+		ret = fault_the_second(s);
+	while (ret == -ETIME && svm_stats(&s->m).range_faults == walks);
+	return ret;
+}
+
 static int fault_the_last(struct stuck *s)
 {
 	return hmm_svm_fault(s->m.svm, at(s->p) + 3 * M2, 1, RW);
@@ -295,7 +307,7 @@ static void at_the_commit(struct stuck *s)
 	uint64_t walks = svm_stats(&s->m).range_faults;
 
 	get_stuck(s, drop_elsewhere);
-	assert_int_equal(answer_of(s, fault_the_second, PATIENCE_MS), -ETIME);
+	assert_int_equal(answer_of(s, walk_the_second, PATIENCE_MS), -ETIME);
 	assert_int_equal(svm_stats(&s->m).range_faults, walks + 1);
 	assert_int_equal(installed(s, M2), 0);
 	assert_int_equal(chunks(s, M2), 0);
@@ -428,9 +440,9 @@ static void rule_12_a_fault_gives_up_while_a_callback_hangs(void **state)
 	for (int window = 0; window < 2; window++) {
 		if (window) {
 			hmm_svm_drop(s->m.svm, 0, UINT64_MAX);
-			for (int i = 0; i < 1000 && svm_stats(&s->m).notifiers; i++)
+			/* It gives way, as long as the gate is closed. */
+			for (; svm_stats(&s->m).notifiers; usleep(1000))
 				hmm_svm_collect(s->m.svm);
-			assert_int_equal(svm_stats(&s->m).notifiers, 0);
 		}
 		get_stuck(s, invalidate_elsewhere);
 		assert_int_equal(answer_of(s, fault_the_second, PATIENCE_MS), -ETIME);
@@ -465,6 +477,17 @@ static int fault_more_of_the_file(struct stuck *s)
 	return hmm_svm_fault(s->m.svm, at(s->file) + M2, 1, RW);
 }
 
+/* As above: until the change is seen. */
+static int fault_the_changed_file(struct stuck *s)
+{
+	int ret;
+
+	do
+		ret = fault_more_of_the_file(s);
+	while (ret == -ETIME && !stale_undelivered(s->m.mm));
+	return ret;
+}
+
 /*
  * A file that changed: what was mirrored of it is to be told, which closes the gate. Late, it is
  * not lost: nothing of it stands until the next fault of anything, or a check, tells.
@@ -481,7 +504,7 @@ static void rule_12_a_fault_of_a_changed_file_gives_up(void **state)
 		get_stuck(s, drop_elsewhere);
 		assert_int_equal(ftruncate(s->fd, 0), 0);
 		assert_int_equal(ftruncate(s->fd, 2 * M2), 0);
-		assert_int_equal(answer_of(s, fault_more_of_the_file, PATIENCE_MS), -ETIME);
+		assert_int_equal(answer_of(s, fault_the_changed_file, PATIENCE_MS), -ETIME);
 		assert_true(stale_undelivered(s->m.mm));
 		assert_int_not_equal(hmm_ptable_lookup(s->table, at(s->file), NULL), 0);
 		if (by_a_check)
@@ -523,7 +546,8 @@ static void forget_the_file(struct stuck *s)
 }
 
 /* What a call answers while another is about to tell of the change. */
-static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s), bool forgotten)
+static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s), bool forgotten,
+				 int patience_ms)
 {
 	pthread_t other;
 	int ret;
@@ -537,7 +561,7 @@ static int answer_behind_another(struct stuck *s, int (*call)(struct stuck *s), 
 		usleep(1000);
 	if (forgotten)
 		forget_the_file(s);
-	ret = answer_of(s, call, 300);
+	ret = answer_of(s, call, patience_ms);
 	pthread_join(other, NULL);
 	assert_false(stale_undelivered(s->m.mm));
 	return ret;
@@ -553,11 +577,12 @@ static void a_check_waits_for_what_another_tells(void **state)
 
 	map_the_file(s);
 	for (int forgotten = 0; forgotten < 2; forgotten++) {
-		assert_int_equal(answer_behind_another(s, check_files, forgotten), PENDING);
-		assert_int_equal(answer_behind_another(s, note_file, forgotten), PENDING);
+		assert_int_equal(answer_behind_another(s, check_files, forgotten, 300), PENDING);
+		assert_int_equal(answer_behind_another(s, note_file, forgotten, 300), PENDING);
 	}
 	if (break_rule("told-early"))
-		assert_int_not_equal(answer_behind_another(s, check_files, false), PENDING);
+		assert_int_not_equal(answer_behind_another(s, check_files, false, PATIENCE_MS),
+				     PENDING);
 	unmap_the_file(s);
 }
 

@@ -79,16 +79,14 @@ static void handler_that_unmaps_inside_a_call_comes_back(void **state)
 	pthread_create(&t, NULL, call_beside, &m);
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	while (now_ns() < end)
+	/* Calls are few on an emulated machine, of which each waits 50 ms now and then. */
+	while (now_ns() < end || changes <= 10)
 		call_it_all(&m, p, calls++);
 	setitimer(ITIMER_REAL, &never, NULL);
 	signal(SIGALRM, SIG_DFL);
 	stop = true;
 	pthread_join(t, NULL);
 	print_message("%d changes in a handler, %lu calls\n", (int)changes, calls);
-	assert_true(changes > 10);
-	assert_true(calls >
-		    0); /* few on an emulated machine, of which each waits 50 ms now and then */
 	mirror_close(&m);
 	munmap(changing, PAGES * PAGE);
 	munmap(p, BLOCKS * M2);

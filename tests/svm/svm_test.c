@@ -455,14 +455,11 @@ static void nothing_is_left_after_a_race_with_munmap(void **state)
 	pthread_create(&t, NULL, churner, &c);
 	/* Half a second, or on a busy machine until both happened. */
 	for (uint64_t end = now_ns() + 500000000;
-	     now_ns() < end ||
-	     ((served == 0 || svm_stats(m).invalidations == 0) && now_ns() < end + 9000000000ULL);)
+	     now_ns() < end || served == 0 || svm_stats(m).invalidations == 0;)
 		served += hmm_svm_fault(m->svm, at(c.p), K64, PROT_READ) == 0;
 	atomic_store(&c.stop, 1);
 	pthread_join(t, NULL);
 	barrier(m);
-	assert_true(served > 0);
-	assert_true(svm_stats(m).invalidations > 0);
 	assert_int_equal(entries(m, c.p, K64), 0);
 	munmap(c.p + K64, M2 - K64);
 }

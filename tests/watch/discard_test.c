@@ -15,7 +15,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define SETTLES_MS 5000 /* on a busy machine; some ms on one that is not */
+#define SETTLES_MS 20000 /* on a busy machine; some ms on one that is not */
 
 static bool settles(struct space *s)
 {
@@ -182,7 +182,8 @@ static void a_discard_that_takes_its_time_is_pending_until_it_has_ended(void **s
 	int asked = 0;
 
 	space_open(&s, LARGE / PAGE, 0);
-	for (int i = 0; i < 5; i++) {
+	/* On a busy machine each may be over before this thread runs. */
+	for (int i = 0; i < 5 || (!asked && i < 100); i++) {
 		madvise(s.p, LARGE, MADV_NOHUGEPAGE);
 		memset(s.p, 1, LARGE);
 		s.seen.events[HMM_EVENT_CLEAR] = 0;
@@ -222,7 +223,7 @@ static int exit_of(pid_t pid)
 
 	assert_true(pid > 0);
 	for (int ms = 0; waitpid(pid, &status, WNOHANG) == 0; ms++) {
-		if (ms == 20000) {
+		if (ms == 50000) {
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			return -1;
@@ -323,7 +324,7 @@ static void *sleep_in_section(void *mm)
 		_exit(4);
 	hmm_engine_enter(e);
 	atomic_store(&is_in, true);
-	sleep_ms(8000);
+	sleep_ms(20000);
 	hmm_engine_exit(e);
 	return NULL;
 }
@@ -347,13 +348,23 @@ static int unmap_beside_a_sleeping_engine(void)
 	return clock_ns() - began < 700000000ULL ? 0 : 3;
 }
 
+/*
+ * On a busy machine it may be awake still, or the time may have passed otherwise: for once, not
+ * always.
+ */
+
 static void an_engine_that_sleeps_is_not_waited_for_after_privilege_was_dropped(void **state)
 {
-	pid_t pid = fork();
+	int status = 3;
 
-	if (!pid)
-		_exit(unmap_beside_a_sleeping_engine());
-	assert_int_equal(exit_of(pid), 0);
+	for (int i = 0; i < 8 && status == 3; i++) {
+		const pid_t pid = fork();
+
+		if (!pid)
+			_exit(unmap_beside_a_sleeping_engine());
+		status = exit_of(pid);
+	}
+	assert_int_equal(status, 0);
 }
 
 int main(void)

@@ -24,7 +24,7 @@ static int ask(struct mirror *m, const char *p, size_t pages)
 
 	if (vma_lookup(mm_vmas(m->mm), at(p), &vma))
 		return -1;
-	return region_ask(m->mm, &vma, at(p), at(p) + pages * PAGE, clock_ns() + 1000000000);
+	return region_ask(m->mm, &vma, at(p), at(p) + pages * PAGE, clock_ns() + m->timeout_ns);
 }
 
 static uint64_t word_of(struct mirror *m, const char *p)
@@ -92,12 +92,11 @@ static void huge_pages_are_asked_about(void **state)
 	struct mirror m;
 
 	(void)state;
-	if (huge_pages(2) < 2) {
+	p = map_huge(4 * MIB, MAP_PRIVATE, 2);
+	if (!p) {
 		print_message("no huge pages to be had\n");
 		skip();
 	}
-	p = mmap(NULL, 4 * MIB, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	assert_ptr_not_equal(p, MAP_FAILED);
 	mirror_open(&m, HMM_MM_NO_PAGEMAP_SCAN | HMM_MM_NO_WP_ASYNC);
 	asked_of(&m, p, 1024);
 	mirror_close(&m);
@@ -256,7 +255,7 @@ static void watch_page(struct mirror *m, const char *p)
 	m->range = (struct hmm_range){
 		.size = sizeof(m->range), .notifier = m->ni, .start = at(p), .end = at(p) + PAGE
 	};
-	assert_int_equal(hmm_range_watch(&m->range, 5000000000ULL), 0);
+	assert_int_equal(hmm_range_watch(&m->range, HMM_FOREVER), 0);
 }
 
 static void fault_page(struct mirror *m, const char *p)

@@ -404,7 +404,7 @@ static void a_segment_attached_again_may_be_watched_by_another_space(void **stat
 	char *p;
 
 	assert_true(id >= 0);
-	p = shmat(id, NULL, 0);
+	p = shmat(id, place_apart(4 * PAGE), 0);
 	assert_ptr_not_equal(p, (void *)-1);
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
 	assert_int_equal(hmm_mm_attach(NULL, &other), 0);

@@ -42,7 +42,7 @@ static void without_a_scan_a_hole_is_no_region(void **state)
 
 	o.flags = HMM_MM_NO_PAGEMAP_SCAN;
 	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
-	map_at(&s, NULL, 8);
+	map_pages(&s, 8);
 	vma = anon_vma(s.p, 8 * PAGE);
 	munmap(s.p + 5 * PAGE, PAGE);
 	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), -EAGAIN);
@@ -62,7 +62,7 @@ static void a_budget_of_regions_is_kept(void **state)
 
 	o.max_regions = 1;
 	assert_int_equal(hmm_mm_attach(&o, &s.mm), 0);
-	map_at(&s, NULL, 8);
+	map_pages(&s, 8);
 	munmap(s.p + 2 * PAGE, PAGE);
 	vma = anon_vma(s.p, 2 * PAGE);
 	assert_int_equal(region_ensure(s.mm, &vma, vma.start, vma.end, 0), 0);
@@ -91,8 +91,9 @@ void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t off
 int __real_madvise(void *at, size_t bytes, int advice);
 int __wrap_madvise(void *at, size_t bytes, int advice);
 
-static void *place; /* where the next mapping without a wish goes */
-static struct vma_reader *looking;
+/* Of this thread: others map, too. */
+static _Thread_local void *place; /* where the next mapping without a wish goes */
+static _Thread_local struct vma_reader *looking;
 /* What the next memory of the library lies in before it gets its flag. */
 static struct hmm_vma looked;
 
@@ -162,7 +163,7 @@ UNLESS_SANITIZED static void memory_of_the_library_is_never_registered(void **st
 	assert_true(!looked.prot || looked.end - looked.start == bytes);
 	assert_false(region_any(s.mm, (uint64_t)(uintptr_t)around + bytes,
 				(uint64_t)(uintptr_t)around + 2 * bytes));
-	alarm(10);
+	alarm(50);
 	gate_close(s.mm, 0);
 	pool_unmap(between.own, bytes); /* or waits for the pump, which waits for us */
 	gate_open(s.mm);
