@@ -34,18 +34,12 @@ static inline uint64_t at(const void *p)
 	return (uint64_t)(uintptr_t)p;
 }
 
-/* A mapping of its own: between two inaccessible pages, which stay when it is unmapped. */
+/* A mapping of its own, on a boundary of 2 MiB: nothing is beside it. NULL: errno says why. */
 static inline char *map_fd(size_t bytes, int prot, int flags, int fd, off_t offset)
 {
-	const size_t align = bytes >= 2 * MIB ? 2 * MIB : PAGE;
-	char *room = map_apart(bytes + 2 * align + 2 * PAGE, PROT_NONE);
-	char *p;
+	char *p = map_fd_apart(bytes, prot, flags, fd, offset);
 
-	p = (char *)((at(room) + PAGE + align - 1) & ~(align - 1));
-	p = mmap(p, bytes, prot, flags | MAP_FIXED, fd, offset);
-	if (p == MAP_FAILED)
-		return NULL;
-	return p;
+	return p == MAP_FAILED ? NULL : p;
 }
 
 static inline char *map_anon(size_t bytes, int prot)

@@ -43,8 +43,7 @@ static char *map_file(int flags)
 	assert_true(fd >= 0);
 	unlink(path);
 	assert_int_equal(ftruncate(fd, 4 * PAGE), 0);
-	p = mmap(place_apart(4 * PAGE), 4 * PAGE, PROT_READ | PROT_WRITE,
-		 flags | MAP_FIXED_NOREPLACE, fd, 0);
+	p = map_fd_apart(4 * PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
 	assert_ptr_not_equal(p, MAP_FAILED);
 	close(fd);
 	return p;
