@@ -133,11 +133,24 @@ static void test_a_use_in_quiet_makes_few_shared_loads(void **state)
 	close_space(mm, ni);
 }
 
+/*
+ * The watchdog looks at the log 20 times a second. Where this thread has no processor while the
+ * words are hidden that ends the process, which takes another try.
+ */
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_use_in_quiet_makes_few_shared_loads),
 	};
+	int status = SIGSEGV;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	for (int i = 0; i < 20 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV; i++) {
+		const pid_t pid = fork();
+
+		if (!pid)
+			exit(cmocka_run_group_tests(tests, NULL, NULL));
+		if (waitpid(pid, &status, 0) != pid)
+			return 1;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
