@@ -144,6 +144,8 @@ static void *get_and_unmap(void *arg)
 		/* The registrar remembers the last RECORDS registrations. */
 		if (++churn.rounds > RECORDS / 2)
 			usleep(10000);
+		while (churn.rounds > RECORDS - 200 && !churn.stop)
+			usleep(1000);
 	}
 	return NULL;
 }
