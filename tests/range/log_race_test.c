@@ -264,7 +264,7 @@ static void race_run(struct race *r, uint64_t ns)
 	assert_int_equal(pthread_create(&t[0], NULL, change, r), 0);
 	assert_int_equal(pthread_create(&t[1], NULL, use, r), 0);
 	assert_int_equal(pthread_create(&t[2], NULL, use, r), 0);
-	while ((clock_ns() < until || (proves_little(r) && clock_ns() < until + FOUND_NS)) &&
+	while ((clock_ns() < until || (proves_little(r) && clock_ns() < until + 2 * FOUND_NS)) &&
 	       !r->stale)
 		usleep(10000);
 	r->stop = true;
