@@ -127,10 +127,21 @@ static void hugetlb(void **state)
 	registrar_close(&g);
 }
 
+/* A discard before may be pending for a while: on a busy machine, for longer than a get waits. */
+static bool is_kept(const char *p, size_t bytes)
+{
+	for (int i = 0; i < 300; i++) {
+		if (!once(p, bytes))
+			return true;
+	}
+	return false;
+}
+
 static void discards(void **state)
 {
 	char *p = buffer(BYTES);
 	struct held_discard held;
+	uint64_t refused_before;
 
 	registrar_open(&g, NULL);
 	for (int i = 0; i < 20; i++) {
@@ -138,15 +149,16 @@ static void discards(void **state)
 		assert_int_equal(madvise(p + PAGE, PAGE, MADV_DONTNEED), 0);
 		paint(p + PAGE, PAGE);
 	}
-	assert_false(once(p, BYTES));
+	assert_true(is_kept(p, BYTES));
 	/* While its end is not proven the memory is used once. */
 	held_discard_begin(&held);
 	assert_int_equal(madvise(p, PAGE, MADV_DONTNEED), 0);
 	paint(p, PAGE);
+	refused_before = stats_of(&g).refused;
 	assert_true(once(p, BYTES));
-	assert_int_equal(stats_of(&g).refused, 1);
+	assert_int_equal(stats_of(&g).refused, refused_before + 1);
 	held_discard_end(&held);
-	assert_false(once(p, BYTES));
+	assert_true(is_kept(p, BYTES));
 	assert_true(hits(&g, p, BYTES));
 	registrar_close(&g);
 	munmap(p, BYTES);
