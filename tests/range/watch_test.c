@@ -87,6 +87,8 @@ static void no_page_comes_in_and_changes_are_told(void **state)
 	assert_int_equal(hmm_range_check_timeout(&w.range, HMM_CHECK_KIND, LONG), 0);
 	munmap(p + 5 * MIB, PAGE);
 	assert_int_equal(hmm_range_check_timeout(&w.range, HMM_CHECK_KIND, LONG), -ESTALE);
+	/* It is refused before drivers are told. */
+	assert_int_equal(hmm_mm_barrier(mm, HMM_FOREVER), 0);
 	assert_true(w.events > 0);
 	unwatch_range(&w);
 	munmap(p, 64 * MIB);
