@@ -547,8 +547,8 @@ static void *noise(void *arg)
 
 /*
  * Hits must stay hits while something else changes. Were each change to take one away, as many
- * would be lost as there were changes, or none would be found at all. A busy machine is too slow for
- * a lookup at times, and then for all of some 50 ms, which is one loss.
+ * would be lost as there were changes, or none would be found at all. A busy machine is too slow
+ * for a lookup at times, and then for all of some 50 ms, which is one loss.
  */
 static void scene_noise(void)
 {
