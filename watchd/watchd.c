@@ -109,7 +109,7 @@ static bool serve_once(struct service *s)
 	/* Last: a place that an event of these has freed is not used for another before. */
 	if (accepts)
 		accept_some(s);
-	return !may_end || now_ns() - s->busy_ns < s->idle_ns;
+	return !may_end || s->peers.n || now_ns() - s->busy_ns < s->idle_ns;
 }
 
 /* ---- begin ----------------------------------------------------------------------------------- */

@@ -181,7 +181,7 @@ static void say(int fd, struct events_hello *hello)
 	}
 	if (sendmsg(fd, &m, MSG_NOSIGNAL) < 0)
 		abort();
-	poll(&ready, 1, 10000);
+	poll(&ready, 1, 60000);
 	close(fd);
 }
 

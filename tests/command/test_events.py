@@ -168,7 +168,7 @@ def test_a_line_is_there_while_the_program_runs(folder):
             line = process.stderr.readline()
         assert "10000-11000" in line, line
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -363,7 +363,7 @@ def test_an_interrupt_of_the_terminal_ends_the_program_and_sums_up(folder):
         for _ in range(3):
             process.stderr.readline()
         os.killpg(process.pid, signal.SIGINT)
-        _, text = process.communicate(timeout=20)
+        _, text = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT, process.returncode
     assert "1 event in 1 address space" in text, text
 

@@ -50,7 +50,7 @@ def fill(path):
 def check(path):
     """The device's checksum, with and without privilege."""
     for nobody in (False, True):
-        report = json.loads(tap.fine("run", "--json", "checksum", path, nobody=nobody, timeout=30))
+        report = json.loads(tap.fine("run", "--json", "checksum", path, nobody=nobody, timeout=100))
         want = f"{zlib.crc32(path.read_bytes()):08x}"
         assert report["checksum"] == want, f"{path}: {report['checksum']} is not {want}"
 
@@ -86,7 +86,7 @@ def test_fuse(folder):
     server = subprocess.Popen(["bindfs", "-f", folder / "real", folder / "fuse"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
+        for _ in range(600):
             if os.path.ismount(folder / "fuse") or server.poll() is not None:
                 break
             time.sleep(0.05)

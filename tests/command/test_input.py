@@ -54,7 +54,7 @@ def test_unreadable_file(folder):
 
 def test_pipe_is_refused_without_waiting(folder):
     os.mkfifo("p")
-    tap.refused(INPUT, "is a pipe", "run", "checksum", "p", timeout=10)
+    tap.refused(INPUT, "is a pipe", "run", "checksum", "p", timeout=60)
 
 
 def test_socket(folder):
@@ -69,7 +69,7 @@ def test_standard_input(folder):
 
 def test_pipe_behind_dev_stdin(folder):
     read, write = os.pipe()
-    tap.refused(INPUT, "is a pipe", "run", "checksum", "/dev/stdin", stdin=read, timeout=10)
+    tap.refused(INPUT, "is a pipe", "run", "checksum", "/dev/stdin", stdin=read, timeout=60)
     os.close(read)
     os.close(write)
 

@@ -29,9 +29,18 @@ def interrupt(process, number=signal.SIGINT, after=0.5):
     assert process.poll() is None, process.communicate()
     process.send_signal(number)
     begin = time.monotonic()
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - begin < 10
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 30
     return out, err
+
+
+def wait_mapped(process, name, size, times=1):
+    """Until the tool works on all of that file, or has ended."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and whole_mappings(process.pid, name, size) < times:
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.01)
 
 
 def test_interrupt_ends_by_the_signal_and_leaves_nothing(folder):
@@ -65,8 +74,14 @@ def test_a_graph_is_interrupted_while_it_is_read(folder):
     with open("edges", "w", encoding="ascii") as f:
         for i in range(3000000):
             f.write(f"{i * 7919 % 1000003} {i * 31 % 999983}\n")
-    process = start("run", "graph", "edges")
-    out, err = interrupt(process, after=0.2)
+    for _ in range(5):
+        process = start("run", "graph", "edges")
+        time.sleep(0.2)
+        # it may have had a processor for itself, and this test none
+        if process.poll() is None:
+            break
+        process.communicate()
+    out, err = interrupt(process, after=0)
     assert process.returncode == -signal.SIGINT, (process.returncode, out, err)
     assert out == err == b"", (out, err)
 
@@ -87,12 +102,12 @@ def test_progress_bar_on_a_terminal(folder):
     process = subprocess.Popen([tap.HMM, "run", "checksum", "big"], stdout=subprocess.DEVNULL,
                                stderr=theirs, env=dict(os.environ, TERM="xterm"))
     seen = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while b"%" not in seen and time.monotonic() < deadline:
         if select.select([ours], [], [], 0.2)[0]:
             seen += os.read(ours, 4096)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     os.close(theirs)
     os.close(ours)
     assert b"checksum" in seen and b"%" in seen, seen
@@ -101,7 +116,8 @@ def test_progress_bar_on_a_terminal(folder):
 def test_file_that_shrinks_under_the_device(folder):
     sparse("big", 16 << 30)
     process = start("run", "checksum", "big")
-    time.sleep(0.4)
+    wait_mapped(process, "big", 16 << 30)
+    time.sleep(0.2)
     os.truncate("big", 4096)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2, (process.returncode, out, err)
@@ -123,12 +139,8 @@ def test_file_that_shrinks_under_the_cpu(folder):
     """What the CPU reads for --verify raises SIGBUS: that is said, not died of."""
     sparse("big", 8 << 30)
     process = start("run", "checksum", "--verify", "--json", "big")
-    deadline = time.monotonic() + 60
     # The second mapping of the file is the CPU's.
-    while whole_mappings(process.pid, "big", 8 << 30) < 2:
-        if time.monotonic() >= deadline or process.poll() is not None:
-            break
-        time.sleep(0.01)
+    wait_mapped(process, "big", 8 << 30, times=2)
     os.truncate("big", 4096)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2 and b"shrank" in err, (process.returncode, out, err)
@@ -138,7 +150,8 @@ def test_finished_files_are_told_when_a_later_one_is_interrupted(folder):
     (folder / "small").write_bytes(b"abc")
     sparse("big")
     process = start("run", "checksum", "small", "big")
-    out, err = interrupt(process, after=1)
+    wait_mapped(process, "big", HUGE)
+    out, err = interrupt(process)
     assert process.returncode == -signal.SIGINT, (process.returncode, out, err)
     assert b"352441c2  small" in out and err == b"", (out, err)
 

@@ -75,7 +75,7 @@ def mpirun(program, *arguments, before=()):
                OMPI_MCA_btl_tcp_if_include="lo", OMPI_MCA_oob_tcp_if_include="lo",
                UCX_NET_DEVICES="lo", FI_TCP_IFACE="lo")
     done = subprocess.run([*before, "mpirun", "-np", "2", *arguments, *program], env=env,
-                          capture_output=True, text=True, timeout=250)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.args, done.returncode, done.stdout, done.stderr)
 
 

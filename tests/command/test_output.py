@@ -104,7 +104,7 @@ def on_terminal(folder, *arguments, columns=80, **environment):
     reader = threading.Thread(target=read)
     reader.start()
     process.wait(timeout=100)
-    reader.join(timeout=10)
+    reader.join(timeout=60)
     os.close(ours)
     assert process.returncode == 0, (arguments, b"".join(seen))
     return b"".join(seen).replace(b"\r\n", b"\n")

@@ -170,7 +170,7 @@ static int run_all(const struct options *o)
 				continue;
 			clock_gettime(CLOCK_MONOTONIC, &begin);
 			verdicts[2 * i + t] = run_case(&variants[i], targets[t],
-						       o->longer ? 300 : 60, &outs[2 * i + t]);
+						       o->longer ? 600 : 180, &outs[2 * i + t]);
 			clock_gettime(CLOCK_MONOTONIC, &end);
 			if (o->times)
 				printf("# %ld ms\n",

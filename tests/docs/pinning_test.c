@@ -20,7 +20,7 @@ static struct {
 	int pipe[2];
 	int error;            /* what map answers */
 	unsigned int maps;    /* calls */
-	_Atomic int sleeping; /* 1: map is to sleep; 2: it does; 3: it has */
+	_Atomic int sleeping; /* 1: map is to sleep; 2: it does; 3: it is to wake; 4: it has */
 	_Atomic unsigned int invalidates;
 } t;
 
@@ -29,8 +29,9 @@ static int test_map(struct hmm_device *dev, const struct hmm_device_map *m)
 	t.maps++;
 	if (t.sleeping == 1) {
 		t.sleeping = 2;
-		sleep(2);
-		t.sleeping = 3;
+		for (int i = 0; i < 30000 && t.sleeping == 2; i++)
+			usleep(1000);
+		t.sleeping = 4;
 	}
 	return t.error ? t.error : map(dev, m);
 }
@@ -224,8 +225,7 @@ static void a_hole_is_EFAULT_without_a_call_of_map(void **state)
 
 static void *fault(void *buf)
 {
-	assert_int_equal(hmm_svm_fault(t.svm, at(buf), 1, RW), 0);
-	return NULL;
+	return (void *)(intptr_t)hmm_svm_fault(t.svm, at(buf), 1, RW);
 }
 
 static void a_map_that_sleeps_holds_up_no_munmap_for_long(void **state)
@@ -233,6 +233,7 @@ static void a_map_that_sleeps_holds_up_no_munmap_for_long(void **state)
 	char *buf = room(LEN);
 	char *other = room(LEN);
 	pthread_t thread;
+	void *ret;
 
 	needs_io_uring();
 	assert_int_equal(hmm_svm_fault(t.svm, at(other), 1, RW), 0);
@@ -242,7 +243,9 @@ static void a_map_that_sleeps_holds_up_no_munmap_for_long(void **state)
 		usleep(1000);
 	room_free(other, LEN);
 	assert_int_equal(t.sleeping, 2); /* still asleep: the watchdog has read */
-	pthread_join(thread, NULL);
+	t.sleeping = 3;
+	pthread_join(thread, &ret);
+	assert_null(ret);
 	hmm_engine_enter(t.engine);
 	assert_int_equal(find(at(other), at(other) + 1), -1);
 	hmm_engine_exit(t.engine);

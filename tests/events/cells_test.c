@@ -147,7 +147,7 @@ static void check_exact(const struct cell *c, const struct held *h)
 		return;
 	if (valid)
 		fail_msg("%s: the table says exact, and the translation is found valid", c->name);
-	assert_int_equal(hmm_mm_barrier(mm, 5000000000ULL), 0);
+	assert_int_equal(hmm_mm_barrier(mm, 60000000000ULL), 0);
 	assert_false(held_installed(h));
 }
 
@@ -157,7 +157,7 @@ static bool valid_by_loads(const struct held *h)
 	bool valid;
 	int call;
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		if (!ask(h, &valid, &call))
 			fail_msg("the question made system call %d", call);
 		if (valid)

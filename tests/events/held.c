@@ -3,7 +3,7 @@
 #include <string.h>
 #include "held.h"
 
-#define FAULT_TIMEOUT_NS 5000000000ULL
+#define FAULT_TIMEOUT_NS 60000000000ULL
 
 struct hmm_mm *held_attach_by(enum hmm_provider provider, unsigned int flags, int *ret)
 {

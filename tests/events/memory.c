@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,12 @@
 #define RW (PROT_READ | PROT_WRITE)
 #define SMALL 4096UL
 #define HUGE (2UL << 20)
+/* Far below where the kernel puts what asks for no address. */
+#ifdef __SANITIZE_THREAD__
+#define PLACES 0x7ea000000000UL /* nothing else is the program's, says ThreadSanitizer */
+#else
+#define PLACES 0x180000000000UL
+#endif
 
 static const struct {
 	const char *name;
@@ -71,6 +78,13 @@ static const char *map_at(struct memory *m, int flags)
 	return NULL;
 }
 
+char *memory_place(void)
+{
+	static _Atomic uintptr_t next = PLACES;
+
+	return (char *)atomic_fetch_add(&next, 16 * HUGE);
+}
+
 static const char *map_sysv(struct memory *m)
 {
 	int id = shmget(IPC_PRIVATE, m->len, IPC_CREAT | 0600);
@@ -78,7 +92,7 @@ static const char *map_sysv(struct memory *m)
 
 	if (id < 0)
 		return strerror(errno);
-	p = shmat(id, NULL, 0);
+	p = shmat(id, memory_place(), 0);
 	shmctl(id, IPC_RMID, NULL);
 	if (p == (void *)-1)
 		return strerror(errno);

@@ -41,6 +41,11 @@ enum hmm_vma_kind memory_vma_kind(enum memory_kind kind);
  * least. */
 const char *memory_map(struct memory *m, enum memory_kind kind);
 void memory_unmap(struct memory *m);
+/*
+ * Address space of some MiB in which nobody else maps anything: another thread's mapping takes no
+ * hole there. Segments are mapped in such a place.
+ */
+char *memory_place(void);
 /* What the program sees at an offset; -errno if nothing is mapped. */
 int memory_peek(const struct memory *m, size_t offset);
 /* Is there a page in the page table? */

@@ -108,7 +108,7 @@ static void registration_kills_what_was_held_of_the_range(void **state)
 static void a_segment_attached_again_is_not_the_mapping_that_was_registered(void **state)
 {
 	int id = shmget(IPC_PRIVATE, 4 * PAGE, IPC_CREAT | 0600);
-	char *p = shmat(id, NULL, 0), *alias = shmat(id, NULL, 0);
+	char *p = shmat(id, memory_place(), 0), *alias = shmat(id, NULL, 0);
 	struct hmm_mm *mm = held_attach(0);
 	struct held h;
 
@@ -177,6 +177,9 @@ static void what_changed_before_the_commit_is_not_committed(void **state)
 	close_space(&f);
 }
 
+/* So long the library waits for an engine at work. */
+#define OVERRUN_NS 1000000000ULL
+
 struct engine_thread {
 	struct hmm_mm *mm;
 	long hold_ms;
@@ -210,9 +213,11 @@ static void *long_section(void *arg)
 static void munmap_returns_after_the_section_that_uses_its_page(void **state)
 {
 	struct engine_thread e = { .hold_ms = 200 };
+	uint64_t begun, took;
 	struct fixture f;
 	pthread_t thread;
 	struct held h;
+	bool left;
 
 	open_space(&f, MEMORY_ANON);
 	e.mm = f.mm;
@@ -220,11 +225,18 @@ static void munmap_returns_after_the_section_that_uses_its_page(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, long_section, &e), 0);
 	while (!e.inside)
 		sched_yield();
+	begun = now_ns();
 	assert_int_equal(munmap(f.m.p, f.m.len), 0);
+	left = e.left;
+	took = now_ns() - begun;
 	f.m.gone = true;
-	assert_true(e.left);
 	pthread_join(thread, NULL);
-	assert_true(e.stood);
+	/* A busy machine may not run the engine for longer. Then it is told so. */
+	if (took < OVERRUN_NS) {
+		assert_true(left);
+		assert_true(e.stood);
+	}
+	assert_true(left || !e.stood);
 	assert_false(held_installed(&h));
 	held_drop(&h);
 	close_space(&f);
@@ -483,7 +495,7 @@ static void teardown_reads_until_quiet(void **state)
 		hmm_mm_detach(mm);
 	}
 	times = u.times;
-	for (i = 0; i < 500 && u.times == times; i++)
+	for (i = 0; i < 6000 && u.times == times; i++)
 		sleep_ms(10);
 	assert_true(u.times > times);
 	u.stop = true;
@@ -572,7 +584,7 @@ static int guard_in_time(char *p, size_t len)
 	sigaction(SIGALRM, &sa, NULL);
 	if (sigsetjmp(too_long, 1))
 		return -ETIME;
-	alarm(10);
+	alarm(60);
 	ret = madvise(p, len, GUARD_INSTALL) ? -errno : 0;
 	alarm(0);
 	return ret;

@@ -82,7 +82,7 @@ static int ask_apart(const struct target_ops *ops, const struct kind *kind,
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(60);
+		alarm(300);
 		ask_twice(ops, kind, state, request, out);
 		_exit(0);
 	}

@@ -396,7 +396,7 @@ static void step(void)
 	else if (what < 90)
 		section();
 	else if (what < 94)
-		expect(hmm_mm_barrier(fuzz.mm, 5000000000ULL), 0, "hmm_mm_barrier");
+		expect(hmm_mm_barrier(fuzz.mm, 60000000000ULL), 0, "hmm_mm_barrier");
 	else if (what < 97)
 		bad_fault();
 	else

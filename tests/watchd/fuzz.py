@@ -96,14 +96,14 @@ def main():
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     rounds = options.rounds or (500000 if options.long else 3000)
     print(f"fuzz.py --seed {seed} --rounds {rounds}", flush=True)
-    # those that say nothing for long are not what is tried here
-    with serving(os.environ["HMM"], "--patience", "60000") as service:
+    # those that say nothing for long are not what is tried here, nor by Service's own option
+    with serving(os.environ["HMM"]) as service:
         fds = f"/proc/{service.process.pid}/fd"
         before = len(os.listdir(fds)) if os.access(fds, os.R_OK | os.X_OK) else None
         good = run(service, seed, rounds)
         wait_for(lambda: service.open() == 0, "spaces are left")
         if before is not None:
-            wait_for(lambda: len(os.listdir(fds)) == before, "descriptors are left")
+            wait_for(lambda: len(os.listdir(fds)) <= before, "descriptors are left")
         print(f"{service.fake.opens} spaces were opened, {good} good peers served")
         service.stop()
 

@@ -116,13 +116,20 @@ def test_lost_programs_make_the_service_look_who_is_still_there(folder):
         stays, goes = service.connect(), service.connect()
         stays.watch()
 
+        said, says = os.pipe()
+
         def watched():
             peer = Peer(service.path)
             peer.watch()
+            os.write(says, b"1")
             signal.pause()
 
         pid = in_child(watched)
-        wait_for(lambda: service.open() == 2, "two are not watched")
+        os.close(says)
+        # a space is opened before the process has it
+        assert os.read(said, 1) == b"1", "it is not watched"
+        os.close(said)
+        assert service.open() == 2
         service.fake.execd = pid
         with open(page, "r+b") as file:
             file.write((1 << 20).to_bytes(8, "little"))

@@ -107,10 +107,10 @@ def test_the_next_log_is_prepared_while_nobody_asks(folder):
 def test_no_log_is_prepared_while_a_process_waits_for_its_own(folder):
     """The kernel takes long over one, and who is asked for an answer does not wait for that."""
     with serving(PROGRAM) as service:
-        wait_for(lambda: service.fake.spares, "no log is prepared at the beginning")
-        service.fake.spares = 0
         peer = Peer(service.path)
         number = peer.challenge()
+        # what was prepared before it asked
+        service.fake.spares = 0
         time.sleep(0.3)
         assert not service.fake.spares
         peer.mine(number)
@@ -135,13 +135,14 @@ def test_a_flood_of_connections_leaves_room(folder):
                         pass
             floods.append(pid)
         served = 0
-        end = time.monotonic() + PATIENT
+        begin = time.monotonic()
         while served < 5:
-            assert time.monotonic() < end, f"served {served} times"
+            assert time.monotonic() - begin < 2 * PATIENT, f"served {served} times"
             peer = service.connect()
             try:
                 peer.send(peer.hello_text())
-                served += peer.receive()[0] == CHALLENGE
+                answer = peer.receive()
+                served += bool(answer) and answer[0] == CHALLENGE
             except (BrokenPipeError, ConnectionResetError):
                 pass
             peer.close()
@@ -150,7 +151,9 @@ def test_a_flood_of_connections_leaves_room(folder):
             os.waitpid(pid, 0)
         wait_for(lambda: service.open() == 0, "spaces are left")
         said = service.stop()
-        assert len(said.splitlines()) < 40, f"{len(said.splitlines())} lines"
+        # ten a minute, and one that counts the others
+        most = 20 + 11 * (2 + (time.monotonic() - begin) // 60)
+        assert len(said.splitlines()) < most, f"{len(said.splitlines())} lines"
 
 
 if __name__ == "__main__":

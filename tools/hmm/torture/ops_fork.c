@@ -15,8 +15,6 @@
 #include "ops.h"
 #include "peer.h"
 
-#define CHILD_TICKS 2000
-
 enum child_status {
 	CHILD_OK,
 	CHILD_WRONG_STAMP = 10,
@@ -86,7 +84,7 @@ static int child_work(struct op_run *run, const uint64_t *current)
 
 static int wait_child(struct op_run *run, pid_t pid)
 {
-	uint64_t limit = tort_ticks(run->t) + CHILD_TICKS;
+	uint64_t limit = tort_ticks(run->t) + CHILD_LIMIT_S * TICKS_A_SECOND;
 	unsigned int tries = 0;
 	int status;
 
@@ -99,7 +97,7 @@ static int wait_child(struct op_run *run, pid_t pid)
 			return -errno;
 		if (tort_ticks(run->t) > limit) {
 			finding(FINDING_HANG, "a forked child (%s) did not end in %u s",
-				run->raw ? "raw clone" : "fork", CHILD_TICKS / TICKS_A_SECOND);
+				run->raw ? "raw clone" : "fork", CHILD_LIMIT_S);
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			return 0;

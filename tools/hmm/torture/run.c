@@ -24,7 +24,7 @@
 #define SPIN_NS 10000000U
 #define REST_NS 20000000U
 #define PROGRESS_TICKS 40
-#define JOIN_TICKS (15U * TICKS_A_SECOND)
+#define JOIN_TICKS (HANG_LIMIT_S * TICKS_A_SECOND)
 
 static const struct {
 	enum kind kind;

@@ -71,6 +71,12 @@ void tort_spin(uint64_t ns);
  */
 #define TICK_NS 5000000ULL
 #define TICKS_A_SECOND 200U
+/*
+ * A child that a fork or the bystander has made may take so long, and a thread longer, before it is
+ * said to hang: on a busy machine either may get no processor for many seconds.
+ */
+#define CHILD_LIMIT_S 60U
+#define HANG_LIMIT_S 90U
 
 /* ---- the run ------------------------------------------------------------------------------ */
 struct options {

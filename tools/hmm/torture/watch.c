@@ -7,7 +7,7 @@
 #include "../term.h"
 #include "ops.h"
 
-#define HANG_TICKS (15U * TICKS_A_SECOND)
+#define HANG_TICKS (HANG_LIMIT_S * TICKS_A_SECOND)
 
 static const char *role(unsigned int thread)
 {
@@ -71,8 +71,8 @@ bool watch_tick(struct torture *t)
 
 		if (!doing || now < atomic_load(&t->beats[i].since) + HANG_TICKS)
 			continue;
-		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for 15 s", role(i),
-			i < USERS ? i : i - USERS, doing);
+		finding(FINDING_HANG, "%s %u has not come back from \"%s\" for %u s", role(i),
+			i < USERS ? i : i - USERS, doing, HANG_LIMIT_S);
 		hang = true;
 	}
 	if (hang)
