@@ -6,11 +6,13 @@
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
  *                   [--renewed] [--crowd N] [--wide]
+ *                   [--only KIND]
  * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
  * --crowd: N processes have logs of their own, and change their memory without end. The threads
  * that change the cells' memory sleep, and take the processor from them when they wake: as
  * real-time threads where they may. So the kernel skips programs for them.
  * --wide: a discard is of so many pages that it takes long.
+ * --only: no other kind of cell, so that its threads have the processors.
  * The last line has the counts. Status 0: nothing is stale, and uses were accepted in every kind of
  * cell; 1: not so; 77: the provider cannot be had.
  */
@@ -87,6 +89,7 @@ static struct {
 	uint64_t accepted;  /* by then */
 	unsigned int crowd; /* how many processes */
 	bool wide;
+	const char *only; /* the name of a kind, or NULL */
 	_Atomic bool *stop;
 } hunt = { .seconds = 5, .provider = HMM_PROVIDER_BOTH };
 
@@ -201,7 +204,9 @@ static void discard(struct cell *c, uint64_t stamp)
 		c->p[at] = 1;
 	atomic_store(word(c), stamp);
 	/* So that a user has time to make a translation: without the log, a discard ends late. */
-	if (stamp % 32)
+	if (hunt.wide)
+		usleep(2000);
+	else if (stamp % 32)
 		sched_yield();
 	else
 		usleep(20000);
@@ -375,6 +380,8 @@ static void cell_open(struct cell *c, enum kind kind)
 
 static bool has(enum kind kind)
 {
+	if (hunt.only && strcmp(hunt.only, kind_names[kind]))
+		return false;
 	/* Without the log these two are seen by checks only. */
 	return hunt.provider != HMM_PROVIDER_UFFD || (kind != KIND_PROTECT && kind != KIND_PUNCH);
 }
@@ -581,15 +588,13 @@ static int provider_of(const char *name)
 
 static unsigned int parse(int argc, char **argv)
 {
-	static const struct option table[] = { { "provider", 1, NULL, 'p' },
-					       { "seconds", 1, NULL, 's' },
-					       { "times", 1, NULL, 't' },
-					       { "break", 1, NULL, 'b' },
-					       { "misses", 0, NULL, 'm' },
-					       { "renewed", 0, NULL, 'r' },
-					       { "crowd", 1, NULL, 'c' },
-					       { "wide", 0, NULL, 'w' },
-					       { NULL } };
+	static const struct option table[] = {
+		{ "provider", 1, NULL, 'p' }, { "seconds", 1, NULL, 's' },
+		{ "times", 1, NULL, 't' },    { "break", 1, NULL, 'b' },
+		{ "misses", 0, NULL, 'm' },   { "renewed", 0, NULL, 'r' },
+		{ "crowd", 1, NULL, 'c' },    { "wide", 0, NULL, 'w' },
+		{ "only", 1, NULL, 'o' },     { NULL }
+	};
 	unsigned int times = 1;
 	int o;
 
@@ -615,6 +620,9 @@ static unsigned int parse(int argc, char **argv)
 			break;
 		case 'r':
 			hunt.renewed = true;
+			break;
+		case 'o':
+			hunt.only = optarg;
 			break;
 		case 'w':
 			hunt.wide = true;
