@@ -282,7 +282,9 @@ bool reduced(const struct run *r)
 
 static bool order_fits(const struct run *r, unsigned int is, unsigned int should)
 {
-	return is == should || (reduced(r) && !is);
+	const bool told = !reduced(r) && (!r->ops->sees_orders || r->ops->sees_orders());
+
+	return is == should || (!told && !is);
 }
 
 static void check_entry(struct run *r, size_t page, const struct entry *e, unsigned int flags,

@@ -37,7 +37,7 @@ static pid_t space_pid;
 static _Thread_local sigjmp_buf job_fault;
 static _Thread_local volatile sig_atomic_t in_job;
 
-static bool is_reduced, has_log; /* found by the probe */
+static bool is_reduced, has_log, has_scan; /* found by the probe */
 
 /* With a log of the kernel's the coherence table must claim even writeback. */
 static bool claims_all(struct hmm_mm *mm, const struct hmm_mm_info *info)
@@ -63,6 +63,7 @@ static const char *libhmm_probe(void)
 		return "hmm_mm_attach() failed";
 	ret = hmm_mm_get_info(mm, &info);
 	is_reduced = !ret && info.reduced;
+	has_scan = !ret && info.pagemap_scan;
 	has_log = !ret && claims_all(mm, &info);
 	hmm_mm_detach(mm);
 	return NULL;
@@ -71,6 +72,12 @@ static const char *libhmm_probe(void)
 static bool libhmm_reduced(void)
 {
 	return is_reduced;
+}
+
+/* Without PAGEMAP_SCAN nothing says how large a page is. */
+static bool libhmm_sees_orders(void)
+{
+	return has_scan;
 }
 
 static bool libhmm_sees_all(void)
@@ -487,6 +494,7 @@ const struct target_ops target_libhmm = {
 	.name = "libhmm",
 	.probe = libhmm_probe,
 	.reduced = libhmm_reduced,
+	.sees_orders = libhmm_sees_orders,
 	.sees_all = libhmm_sees_all,
 	.mirror = libhmm_mirror,
 	.unmirror = libhmm_unmirror,

@@ -63,6 +63,8 @@ struct target_ops {
 	const char *(*probe)(void);
 	/* Does this host offer less: no orders, and files are never cached? NULL: never. */
 	bool (*reduced)(void);
+	/* Are entries told of the order that the mapping has? NULL: they are. */
+	bool (*sees_orders)(void);
 	/*
 	 * Does this host show it everything that the kernel tells its drivers? Then nothing may be
 	 * unseen. NULL: as `synchronous` says.
