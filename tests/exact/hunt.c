@@ -5,8 +5,7 @@
  * is stale if the answer is yes although the user had seen before it asked that the memory changed.
  *
  * usage: exact_hunt [--provider uffd|bpf|both] [--seconds N] [--times N] [--break NAME] [--misses]
- *                   [--renewed] [--crowd N] [--wide]
- *                   [--only KIND]
+ *                   [--renewed] [--crowd N] [--wide] [--only KIND]
  * --renewed: hmm-watchd ends and another comes meanwhile; uses are accepted after that, too.
  * --crowd: N processes have logs of their own, and change their memory without end. The threads
  * that change the cells' memory sleep, and take the processor from them when they wake: as
