@@ -23,7 +23,8 @@ enum hmm_point {
 	 * yet
 	 */
 	HMM_POINT_UNDELIVERED,
-	HMM_POINT_TAKEN, /* drain: a record is taken from the log, nothing is handled yet */
+	/* drain that early-read breaks: a record counts as handled, and is not */
+	HMM_POINT_TAKEN,
 	HMM_POINT_NR,
 };
 
