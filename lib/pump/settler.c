@@ -18,7 +18,7 @@ void *settler_main(void *arg)
 	for (;;) {
 		const uint32_t doubts = log_resolve(mm);
 
-		/* Whoever sets it calls the settler after that. */
+		/* A thread that sets it calls the settler after that. */
 		if (atomic_load(&mm->stopping))
 			return NULL;
 		futex_wait(&mm->log->doubts, doubts, HMM_FOREVER);

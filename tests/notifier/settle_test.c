@@ -77,7 +77,7 @@ static void lose(struct scene *s)
 	fake_add(&s->log->space.trouble, 1);
 }
 
-/* Whoever takes the lock waits from now on. */
+/* A thread that takes the lock waits from now on. */
 static int hold(void)
 {
 	return lock.allowed = lock.calls;
