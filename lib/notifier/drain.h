@@ -47,8 +47,8 @@ bool log_look(struct hmm_mm *mm);
 void log_switch(struct hmm_mm *mm);
 bool log_deliver(struct hmm_mm *mm);
 /*
- * The settler calls this: log_settle(), and makes known what came of it. Nobody else may wait for
- * the lock of the address space.
+ * The settler calls this: log_settle(), and makes known what came of it. Once the space is attached
+ * nobody else may wait for the lock of the address space.
  */
 uint32_t log_resolve(struct hmm_mm *mm);
 /*

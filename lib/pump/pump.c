@@ -423,7 +423,10 @@ static void stop(struct hmm_mm *mm)
 	pump_kick(mm);
 }
 
-/* The pump, and the settler if there is a log. */
+/*
+ * The pump, and the settler if there is a log. What was under way before somebody watched is waited
+ * for here, as attaching takes the lock of the address space anyway.
+ */
 static int start_workers(struct hmm_mm *mm)
 {
 	const int priority = mm->options.pump_priority;
@@ -431,6 +434,7 @@ static int start_workers(struct hmm_mm *mm)
 
 	if (err || !mm->log)
 		return err;
+	log_settle(mm->log);
 	err = start_thread(mm, &mm->settler, settler_main, priority);
 	if (!err)
 		return 0;
