@@ -23,8 +23,7 @@ enum hmm_point {
 	 * yet
 	 */
 	HMM_POINT_UNDELIVERED,
-	/* drain that early-read breaks: a record counts as handled, and is not */
-	HMM_POINT_TAKEN,
+	HMM_POINT_COUNTED, /* drain, broken by early-read: records count as handled too early */
 	HMM_POINT_NR,
 };
 

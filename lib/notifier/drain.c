@@ -79,12 +79,15 @@ static void handle(struct hmm_mm *mm, const struct watch_record *r)
 	begin(mm, r->start, r->end, event_of(r->kind));
 }
 
-/* A broken rule. Its window is open without the lock, so that users come into it. */
+/*
+ * A broken rule. Its window is open without the lock, so that users come into it, and before a
+ * record is taken, so that the records keep their order.
+ */
 static void count_early(struct log *log)
 {
 	atomic_store(&log->pos, atomic_load(log->m.producer));
 	pthread_mutex_unlock(&log->lock);
-	hmm_hook(HMM_POINT_TAKEN);
+	hmm_hook(HMM_POINT_COUNTED);
 	pthread_mutex_lock(&log->lock);
 }
 
@@ -99,11 +102,10 @@ static bool drain(struct hmm_mm *mm)
 		begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 		log->unheard = true;
 	}
-	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++) {
-		if (hmm_mutation(HMM_MUTATION_EARLY_READ))
-			count_early(log);
+	if (hmm_mutation(HMM_MUTATION_EARLY_READ) && log->read != atomic_load(log->m.producer))
+		count_early(log);
+	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++)
 		handle(mm, &r);
-	}
 	if (ret == -EPROTO)
 		atomic_store(&log->over, ret);
 	log_handled(log, !ret && log_trusted(log));

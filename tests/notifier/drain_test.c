@@ -813,7 +813,7 @@ static void try_lock(enum hmm_point point, void *arg)
 	pthread_mutex_t *lock = arg;
 	int ms = 0;
 
-	if (point != HMM_POINT_TAKEN)
+	if (point != HMM_POINT_COUNTED)
 		return;
 	held++;
 	for (; ms < 2000 && pthread_mutex_trylock(lock); ms++)
@@ -838,12 +838,12 @@ static void no_point_is_held_with_the_lock(void **state)
 	hmm_hook_fn = try_lock;
 	assert_true(break_rule("early-read"));
 	fake_change(s.log, A, B, WATCH_CLEAR);
-	for (int ms = 0; held < 2 && ms < 20000; ms++, sleep_ms(1))
+	for (int ms = 0; !held && ms < 20000; ms++, sleep_ms(1))
 		hmm_interval_stale(s.ni, s.seq);
 	mend();
 	hmm_hook_fn = NULL;
 	told(&s);
-	assert_int_equal(held, 2);
+	assert_true(held > 0);
 	assert_int_equal(kept_out, 0);
 	scene_close(&s);
 #else
