@@ -109,12 +109,12 @@ struct hmm_mm_options {
  * see forks is there (@event_fork of struct hmm_mm_info) each fork waits until its event is read.
  * A process may attach several times.
  *
- * An attached space has about ten descriptors, two threads that block all signals, and where the
- * host allows it a third process, the keeper. The keeper shares the address space and reads events
- * while a debugger has stopped the threads; wait(2) does not find it. The descriptors have high
- * numbers. A program that closes them (closefrom(3)) loses the space: every call returns -ESRCH
- * from then on, drivers get HMM_EVENT_RELEASE, and one line on standard error says so. Close first,
- * then attach.
+ * An attached space has about ten descriptors, two threads that block all signals, three with a
+ * log, and where the host allows it a process, the keeper. The keeper shares the address space and
+ * reads events while a debugger has stopped the threads; wait(2) does not find it. The descriptors
+ * have high numbers. A program that closes them (closefrom(3)) loses the space: every call returns
+ * -ESRCH from then on, drivers get HMM_EVENT_RELEASE, and one line on standard error says so. Close
+ * first, then attach.
  *
  * HMM_PROVIDER_AUTO takes a log beside a userfaultfd where hmm-watchd gives one, and a userfaultfd
  * alone where not: @provider_error of struct hmm_mm_info says why. HMM_PROVIDER_BPF and

@@ -23,7 +23,7 @@ enum hmm_point {
 	 * yet
 	 */
 	HMM_POINT_UNDELIVERED,
-	HMM_POINT_TAKEN, /* drain: a record is taken from the log, nothing is handled yet */
+	HMM_POINT_COUNTED, /* drain, broken by early-read: records count as handled too early */
 	HMM_POINT_NR,
 };
 

@@ -79,6 +79,18 @@ static void handle(struct hmm_mm *mm, const struct watch_record *r)
 	begin(mm, r->start, r->end, event_of(r->kind));
 }
 
+/*
+ * A broken rule. Its window is open without the lock, so that users come into it, and before a
+ * record is taken, so that the records keep their order.
+ */
+static void count_early(struct log *log)
+{
+	atomic_store(&log->pos, atomic_load(log->m.producer));
+	pthread_mutex_unlock(&log->lock);
+	hmm_hook(HMM_POINT_COUNTED);
+	pthread_mutex_lock(&log->lock);
+}
+
 /* The caller has the lock. True: the log is quiet. */
 static bool drain(struct hmm_mm *mm)
 {
@@ -90,26 +102,14 @@ static bool drain(struct hmm_mm *mm)
 		begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 		log->unheard = true;
 	}
-	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++) {
-		if (hmm_mutation(HMM_MUTATION_EARLY_READ))
-			atomic_store(&log->pos, atomic_load(log->m.producer));
-		hmm_hook(HMM_POINT_TAKEN);
+	if (hmm_mutation(HMM_MUTATION_EARLY_READ) && log->read != atomic_load(log->m.producer))
+		count_early(log);
+	for (int i = 0; i < RECORDS_MAX && (ret = log_take(log, &r)) > 0; i++)
 		handle(mm, &r);
-	}
 	if (ret == -EPROTO)
 		atomic_store(&log->over, ret);
 	log_handled(log, !ret && log_trusted(log));
 	return log_is_quiet(log);
-}
-
-/* The same by one who may wait for changes. */
-static void drain_settled(struct hmm_mm *mm)
-{
-	drain(mm);
-	if (!mm->log->unsettled)
-		return;
-	log_settle(mm->log);
-	drain(mm);
 }
 
 static bool lock(struct log *log)
@@ -171,7 +171,7 @@ bool log_look(struct hmm_mm *mm)
 
 	pthread_mutex_lock(&log->lock);
 	before = log->seen;
-	drain_settled(mm);
+	drain(mm);
 	log->seen = log->read;
 	/* There was news. If the kernel woke the pump for each, its cause would pay for that. */
 	atomic_store(&log->naps, log->fd.fd >= 0 && log->seen != before);
@@ -213,11 +213,22 @@ void log_switch(struct hmm_mm *mm)
 	log_handled(log, false);
 	begin(mm, 0, UINT64_MAX, HMM_EVENT_CLEAR);
 	log_renew(log, next, whole);
-	if (!whole)
-		log->unsettled = clock_ns();
+	if (!whole) {
+		log->unsettled = 0;
+		log_unsettle(log);
+	}
 	pthread_mutex_unlock(&log->lock);
 	log_free(next);
 	atomic_store(&log->next, NULL);
+}
+
+uint32_t log_resolve(struct hmm_mm *mm)
+{
+	const uint32_t doubts = log_settle(mm->log);
+
+	pthread_mutex_lock(&mm->log->lock);
+	drain_and_wake(mm, 0, 0);
+	return doubts;
 }
 
 bool log_deliver(struct hmm_mm *mm)
@@ -246,12 +257,8 @@ int log_wait(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 		ret = mm_alive(mm);
 		if (ret)
 			return ret;
-		if (lock(mm->log)) {
-			if (mm->log->unsettled)
-				log_settle(mm->log);
-			if (!drain_and_wake(mm, start, end))
-				return 0;
-		}
+		if (lock(mm->log) && !drain_and_wake(mm, start, end))
+			return 0;
 		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;
 		deadline_spin(n);

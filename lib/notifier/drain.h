@@ -47,6 +47,11 @@ bool log_look(struct hmm_mm *mm);
 void log_switch(struct hmm_mm *mm);
 bool log_deliver(struct hmm_mm *mm);
 /*
+ * The settler calls this: log_settle(), and makes known what came of it. Once the space is attached
+ * nobody else may wait for the lock of the address space.
+ */
+uint32_t log_resolve(struct hmm_mm *mm);
+/*
  * For the test at attaching: begins to watch for changes of [start, end); what was seen of them
  * since, as bits of enum watch_kind: only kinds whose end was seen, too. *lost: there may have been
  * others, as something was lost meanwhile.

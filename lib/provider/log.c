@@ -396,11 +396,11 @@ bool log_lost(struct log *log)
 	}
 	if (lost) {
 		count(&log->resets, 1);
-		if (!log->unsettled)
-			log->unsettled = clock_ns();
 		log->doubtful = atomic_load_explicit(log->m.producer, memory_order_acquire);
 		for (unsigned int i = 0; i < log->n_open; i++)
 			log->open[i].doubtful = true;
+		/* All that is doubtful has begun: the settler waits for it. */
+		log_unsettle(log);
 	}
 	if (log_load(&log->m.space->ended) || log_load(&log->m.global->detached))
 		atomic_store(&log->over, -ESRCH);
@@ -417,15 +417,28 @@ bool log_trusted(struct log *log)
 	return !log->distrusts || hmm_mutation(HMM_MUTATION_TRUST_WORD);
 }
 
+void log_unsettle(struct log *log)
+{
+	if (!log->unsettled)
+		log->unsettled = clock_ns();
+	log_call_settler(log);
+}
+
+void log_call_settler(struct log *log)
+{
+	atomic_fetch_add(&log->doubts, 1);
+	futex_wake(&log->doubts);
+}
+
 /*
  * mprotect() to what is allowed there already takes the lock of the address space for writing, and
- * changes nothing. If a filter refuses it nobody is waited for.
+ * changes nothing. False: a filter refuses it.
  */
-static void wait_for_changes(struct log *log)
+static bool wait_for_changes(struct log *log)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	syscall(SYS_mprotect, (uintptr_t)log & ~(page - 1), page, PROT_READ | PROT_WRITE);
+	return !syscall(SYS_mprotect, (uintptr_t)log & ~(page - 1), page, PROT_READ | PROT_WRITE);
 }
 
 /* Changes that are over, whether their ends were lost or not. */
@@ -440,21 +453,18 @@ static void close_doubtful(struct log *log)
 	log->n_open = n;
 }
 
-void log_settle(struct log *log)
+uint32_t log_settle(struct log *log)
 {
-	const uint64_t resets = atomic_load(&log->resets);
+	const uint32_t doubts = atomic_load(&log->doubts);
+	const bool over = wait_for_changes(log);
 
-	if (log->settling)
-		return;
-	log->settling = true;
-	pthread_mutex_unlock(&log->lock);
-	wait_for_changes(log);
 	pthread_mutex_lock(&log->lock);
-	log->settling = false;
-	if (atomic_load(&log->resets) != resets)
-		return;
-	log->unsettled = 0;
-	close_doubtful(log);
+	if (over && atomic_load(&log->doubts) == doubts) {
+		log->unsettled = 0;
+		close_doubtful(log);
+	}
+	pthread_mutex_unlock(&log->lock);
+	return doubts;
 }
 
 /* ---- changes that are under way -------------------------------------------------------------- */

@@ -21,11 +21,12 @@
  *
  * After records were lost a change may be under way that nobody knows. Most changes hold the lock
  * of the address space from before their beginning until after their end. So the log is not
- * trusted again before somebody has taken that lock (log_settle()), for 20 ms at most. Changes
- * that do not hold it are told by their end, before the call that makes them returns: an end
- * without a beginning is a change. These are changes of a file, of a page by reclaim or writeback,
- * copies on write, and since Linux 6.17 discards of memory that no userfaultfd has registered,
- * which hold the lock of their mapping only.
+ * trusted again before the settler has taken that lock (log_settle()), for 20 ms at most. A thread
+ * that was preempted may hold it for seconds, so nobody waits for the settler: what is not trusted
+ * is refused, or asked again until a deadline of its own. Changes that do not hold it are told by
+ * their end, before the call that makes them returns: an end without a beginning is a change. These
+ * are changes of a file, of a page by reclaim or writeback, copies on write, and since Linux 6.17
+ * discards of memory that no userfaultfd has registered, which hold the lock of their mapping only.
  *
  * This file knows no notifiers: notifier/drain.c handles the records.
  */
@@ -109,7 +110,8 @@ struct log {
 	bool unheard;   /* L: something was lost, and the kernel has not woken the pump for it */
 	/* L: since when a change whose beginning was lost may be under way, by clock_ns(), or 0 */
 	uint64_t unsettled;
-	bool settling;    /* L: a thread waits for such changes */
+	/* A, futex: how often the settler was called */
+	_Atomic uint32_t doubts;
 	_Atomic int over; /* A: -errno: nothing is told any more; 0: the log goes on */
 	struct log_open open[LOG_OPEN_MAX]; /* L: the oldest first */
 	unsigned int n_open;                /* L */
@@ -217,6 +219,14 @@ bool log_is_held(struct log *log, bool *again);
 /* Closes the descriptors. What is mapped stays until log_free(). */
 void log_close(struct log *log);
 void log_free(struct log *log);
+/*
+ * Waits until the changes are over that were under way when something was lost, however long that
+ * takes. Then the log may be trusted, unless something was lost meanwhile. Returns `doubts` as it
+ * was at the beginning.
+ */
+uint32_t log_settle(struct log *log);
+/* The settler is to look again. */
+void log_call_settler(struct log *log);
 
 /* The caller has the lock in all of these. */
 
@@ -227,11 +237,8 @@ void log_free(struct log *log);
 int log_take(struct log *log, struct watch_record *r);
 /* What was taken is handled. trust: the log is quiet if it has not grown. */
 void log_handled(struct log *log, bool trust);
-/*
- * Waits for the changes that were under way when something was lost, unless another thread does.
- * Only if log->unsettled; lets go of the lock meanwhile.
- */
-void log_settle(struct log *log);
+/* A change that nobody knows may be under way: not trusted until the settler has waited for it. */
+void log_unsettle(struct log *log);
 /*
  * The kernel may write over what was taken. While it may not the log's descriptor stays readable,
  * and the kernel wakes nobody for what it adds. So a check that handles records leaves this to the

@@ -418,18 +418,44 @@ static void stop(struct hmm_mm *mm)
 {
 	atomic_store(&mm->stopping, 1);
 	futex_wake(&mm->stopping);
+	if (mm->log)
+		log_call_settler(mm->log);
 	pump_kick(mm);
+}
+
+/*
+ * The pump, and the settler if there is a log. What was under way before somebody watched is waited
+ * for here, as attaching takes the lock of the address space anyway.
+ */
+static int start_workers(struct hmm_mm *mm)
+{
+	const int priority = mm->options.pump_priority;
+	int err = start_thread(mm, &mm->pump, pump_main, priority);
+
+	if (err || !mm->log)
+		return err;
+	log_settle(mm->log);
+	err = start_thread(mm, &mm->settler, settler_main, priority);
+	if (!err)
+		return 0;
+	stop(mm);
+	pthread_join(mm->pump, NULL);
+	return err;
+}
+
+static void join_workers(struct hmm_mm *mm)
+{
+	pthread_join(mm->pump, NULL);
+	if (mm->log)
+		pthread_join(mm->settler, NULL);
 }
 
 int pump_start(struct hmm_mm *mm)
 {
 	int err = open_kick(mm);
 
-	if (err) {
-		close_kick(mm);
-		return err;
-	}
-	err = start_thread(mm, &mm->pump, pump_main, mm->options.pump_priority);
+	if (!err)
+		err = start_workers(mm);
 	if (err) {
 		close_kick(mm);
 		return err;
@@ -449,7 +475,7 @@ int pump_start(struct hmm_mm *mm)
 		return 0;
 	keeper_forget(mm);
 	stop(mm);
-	pthread_join(mm->pump, NULL);
+	join_workers(mm);
 	close_kick(mm);
 	return err;
 }
@@ -459,7 +485,7 @@ void pump_stop(struct hmm_mm *mm)
 	if (mm_registers(mm) && !ownfd_look(&mm->provider.fd))
 		mm_lost(mm);
 	stop(mm);
-	pthread_join(mm->pump, NULL);
+	join_workers(mm);
 	pthread_join(mm->watchdog, NULL);
 	keeper_forget(mm);
 	close_kick(mm);

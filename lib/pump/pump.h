@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
-/* The pump and its watchdog. */
+/* The threads of a space: the pump, its watchdog, and the settler of a log. */
 #ifndef LIB_PUMP_PUMP_H
 #define LIB_PUMP_PUMP_H
 
@@ -10,5 +10,7 @@ void pump_stop(struct hmm_mm *mm);
 void pump_drain(struct hmm_mm *mm);
 /* watchdog.c */
 void *watchdog_main(void *arg);
+/* settler.c */
+void *settler_main(void *arg);
 
 #endif

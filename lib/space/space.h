@@ -253,6 +253,7 @@ struct hmm_mm {
 	_Atomic uint32_t stopping; /* A, futex */
 	pthread_t pump;
 	pthread_t watchdog;
+	pthread_t settler;             /* with a log */
 	_Atomic pid_t pump_tid;        /* A: 0 until it runs */
 	_Atomic pid_t watchdog_tid;    /* A */
 	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */

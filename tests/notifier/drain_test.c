@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What a log tells, in every order in which a check, a fault and the pump may come to it. */
 #include "common/space.h"
+#include "common/broken.h"
 #include "common/fake_log.h"
 #include "files/files.h"
 #include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "base/deadline.h"
+#include "base/hooks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -802,6 +804,54 @@ static void detaching_says_nothing(void **state)
 	assert_int_equal(lines, 0);
 }
 
+#ifdef HMM_MUTATIONS
+static _Atomic int held, kept_out;
+
+/* Another thread may have the lock, not for long. */
+static void try_lock(enum hmm_point point, void *arg)
+{
+	pthread_mutex_t *lock = arg;
+	int ms = 0;
+
+	if (point != HMM_POINT_COUNTED)
+		return;
+	held++;
+	for (; ms < 2000 && pthread_mutex_trylock(lock); ms++)
+		sleep_ms(1);
+	if (ms < 2000)
+		pthread_mutex_unlock(lock);
+	else
+		kept_out++;
+}
+#endif
+
+/* What holds a point open would keep all others from the log, too. */
+static void no_point_is_held_with_the_lock(void **state)
+{
+#ifdef HMM_MUTATIONS
+	struct scene s;
+
+	(void)state;
+	scene_open(&s);
+	held = kept_out = 0;
+	hmm_hook_arg = &s.mm->log->lock;
+	hmm_hook_fn = try_lock;
+	assert_true(break_rule("early-read"));
+	fake_change(s.log, A, B, WATCH_CLEAR);
+	for (int ms = 0; !held && ms < 20000; ms++, sleep_ms(1))
+		hmm_interval_stale(s.ni, s.seq);
+	mend();
+	hmm_hook_fn = NULL;
+	told(&s);
+	assert_true(held > 0);
+	assert_int_equal(kept_out, 0);
+	scene_close(&s);
+#else
+	(void)state;
+	skip();
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -831,6 +881,7 @@ int main(void)
 		cmocka_unit_test(sections_count_if_nothing_began),
 		cmocka_unit_test(a_child_has_no_log),
 		cmocka_unit_test(detaching_says_nothing),
+		cmocka_unit_test(no_point_is_held_with_the_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

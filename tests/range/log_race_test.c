@@ -210,11 +210,11 @@ static void *use(void *arg)
 }
 
 #ifdef HMM_MUTATIONS
-/* Holds the window between a record and what it does open. */
+/* Holds the window open in which records count as handled, and are not. */
 static void hold(enum hmm_point point, void *arg)
 {
 	(void)arg;
-	if (point == HMM_POINT_TAKEN && syscall(SYS_gettid) % 2)
+	if (point == HMM_POINT_COUNTED && syscall(SYS_gettid) % 2)
 		usleep(500);
 }
 #endif

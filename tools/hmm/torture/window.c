@@ -13,7 +13,6 @@
 #define HOLD_TICKS 400
 #define FINISH_TICKS 10
 #define UNTOLD_NS 1000000
-#define TAKEN_ONE_IN 8
 
 static __thread bool not_pump __attribute__((tls_model("initial-exec")));
 static struct hmm_quiescer *quiescer;
@@ -43,14 +42,6 @@ bool window_available(enum window w)
 }
 
 #ifdef HMM_MUTATIONS
-/* A log has many records, of a fork some hundred. */
-static bool seldom(void)
-{
-	static _Atomic unsigned int n;
-
-	return !(atomic_fetch_add(&n, 1) % TAKEN_ONE_IN);
-}
-
 static void on_hook(enum hmm_point w, void *arg)
 {
 	static const signed char map[HMM_POINT_NR] = {
@@ -61,8 +52,8 @@ static void on_hook(enum hmm_point w, void *arg)
 
 	if (map[w] && !not_pump)
 		window_hold(arg, (enum window)map[w]);
-	/* No scene is about this point, as any thread's fault may come to it. */
-	if (w == HMM_POINT_UNDELIVERED || (w == HMM_POINT_TAKEN && seldom()))
+	/* No scene is about these points, as any thread's fault may come to them. */
+	if (w == HMM_POINT_UNDELIVERED || w == HMM_POINT_COUNTED)
 		tort_pause(UNTOLD_NS);
 }
 #else
