@@ -75,9 +75,10 @@ struct hmm_devmem_options {
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, or no
  * @owner; -E2BIG @options says what this library does not know; -EOPNOTSUPP the kernel moves no
- * pages (UFFDIO_MOVE, Linux 6.8), or a log tells of the space (HMM_PROVIDER_BPF, HMM_PROVIDER_BOTH);
- * -ENOSPC the space has 255 regions; -ENOMEM no memory or address space; -EAGAIN no thread could be
- * made; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * pages (UFFDIO_MOVE, Linux 6.8), or a log tells of the space (HMM_PROVIDER_BPF,
+ * HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no memory or address space;
+ * -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors.
  * Ownership: *devmem is the caller's until hmm_devmem_destroy(), which comes before
  * hmm_mm_detach().
  * Since: 0.1. Follows: memremap_pages().
@@ -135,8 +136,8 @@ struct hmm_devmem_stats {
  * @devmem: the region
  * @stats: out
  *
- * Context: any thread outside callbacks of notifiers.
- * Return: 0; -EINVAL no @stats, or a wrong size; -E2BIG a size that no structure has; -ESRCH a
+ * Context: any thread outside callbacks. Never blocks.
+ * Return: 0; -EINVAL no @devmem, no @stats, or a wrong size; -E2BIG a size that no structure has; -ESRCH a
  * forked child.
  * Since: 0.1.
  */

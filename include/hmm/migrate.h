@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * migrate: pages of the program go to device memory (devmem.h) and come home; a device has pages for
- * itself for a while (exclusive access).
+ * migrate: pages of the program go to device memory (devmem.h) and come home; a device has pages
+ * for itself for a while (exclusive access).
  *
  *	hmm_migrate_to_device(devmem, start, end, timeout, &result);
  *	... hmm_range_fault() with dev_private_owner says where in the region each page is ...
  *	... the device works there, inside sections of an engine ...
  *	the CPU touches a page, and it is at home again
  *
- * Before a page moves, either way, devices have stopped: the gate is closed, and every notifier that
- * overlaps is told HMM_EVENT_MIGRATE or HMM_EVENT_EXCLUSIVE with the owner of the region.
+ * Before a page moves, either way, devices have stopped: the gate is closed, and every notifier
+ * that overlaps is told HMM_EVENT_MIGRATE or HMM_EVENT_EXCLUSIVE with the owner of the region.
  */
 #ifndef HMM_MIGRATE_H
 #define HMM_MIGRATE_H
@@ -101,13 +101,14 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.
- * Return: 0, also when some pages stayed; -EINVAL a wrong range or @result, or the range has a hole
- * or memory that may not be read: nothing has moved; -E2BIG @result says what this library does not
- * know; -ENOENT not one page of the range is in the region, as all are of shared memory, of another
+ * Return: 0, also when some pages stayed; -EINVAL no @devmem, a wrong range or @result, or the range
+ * has a hole or memory that may not be read: nothing has moved; -E2BIG @result says what this library
+ * does not know; -ENOENT not one page of the range is in the region, as all are of shared memory, of another
  * device, or for other reasons that @result counts; -ETIME @timeout_ns passed in a wait; -EBUSY
- * @timeout_ns passed while changes of the memory collided; -ENOSPC the budget of map entries is used
- * up; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the library's
- * descriptors; -EDEADLK called by a handler of pthread_atfork() that runs after the library's.
+ * @timeout_ns passed while changes of the memory collided; -ENOSPC the budget of map entries is
+ * used up; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs after the
+ * library's.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t end,
@@ -122,9 +123,9 @@ int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t en
  *
  * From whatever region, and also what a device has exclusively. Pages that are at home stay there.
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0; -EINVAL an empty or wrapping range; -ETIME @timeout_ns passed; -ENOMEM a page cannot be
- * moved home, and there is no memory to copy it; -ESRCH a forked child, the process has ended, or it
- * closed the library's descriptors.
+ * Return: 0; -EINVAL an empty or wrapping range; -ETIME @timeout_ns passed; -ENOMEM a page cannot
+ * be moved home, and there is no memory to copy it; -ESRCH a forked child, the process has ended,
+ * or it closed the library's descriptors.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t timeout_ns);
@@ -190,7 +191,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
  * Context: any thread outside callbacks. Never blocks.
  * Return: 0; -ESTALE the page was had and is at home again: the CPU has touched it, or it was
  * unmapped, moved, discarded or brought home; -EBUSY it could not be had, as it is pinned or cannot
- * be moved; -EINVAL @addr is not in the range; -ESRCH a forked child.
+ * be moved; -EINVAL @addr is not in the range, or @exclusive is NULL; -ESRCH a forked child.
  * Since: 0.1.
  */
 int hmm_exclusive_check(const struct hmm_exclusive *exclusive, uint64_t addr, uint64_t *at);

@@ -6,6 +6,7 @@
 #include "pump/pump.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
@@ -109,6 +110,7 @@ static void close_proc(struct hmm_mm *mm)
 
 static void free_memory(struct hmm_mm *mm)
 {
+	devmem_release(mm);
 	gate_fini(&mm->gate);
 	log_free(mm->log);
 	discards_fini(mm);
@@ -276,6 +278,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	if (atomic_load(&mm->persist))
 		atomic_load (&mm->persist_fini)(mm->persist);
+	devmem_fini(mm);
 	/*
 	 * This comes first: nothing may be found valid or be installed after drivers were told that
 	 * the space has ended.

@@ -15,6 +15,7 @@
 #include "pump/kick.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/drain.h"
@@ -44,6 +45,7 @@
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
+#define FAULTS_WAIT_MS 1
 #define ALONE_MS 250
 /* the log has ended, and another may come */
 #define OVER_WAIT_MS 50
@@ -75,7 +77,10 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 {
 	struct hmm_invalidation inv = { .start = e->start, .end = e->end };
 
+	devmem_event(mm, e);
 	switch (e->type) {
+	case PROVIDER_FAULT:
+		return;
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
 		files_unmapped(mm, e->start, e->end);
@@ -191,6 +196,7 @@ static int cycle(struct hmm_mm *mm)
 	if (atomic_load(&mm->fork_late))
 		mm->tell_fork(mm, true);
 	steal_settle(mm, handle);
+	devmem_resolve(mm);
 	hmm_hook(HMM_POINT_INVALIDATED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
@@ -224,9 +230,13 @@ static void release(struct hmm_mm *mm)
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
 	pthread_mutex_lock(&mm->region_lock);
+	/* What thieves have read comes before what the rescuer reads. */
+	if (devmem_of(mm))
+		steal_settle(mm, handle);
 	region_forget(mm, 0, UINT64_MAX);
 	pthread_mutex_unlock(&mm->region_lock);
 	mm_invalidate(mm, &inv, 0);
+	devmem_lost(mm);
 }
 
 static void take_kicks(struct hmm_mm *mm)
@@ -287,6 +297,8 @@ static int wait_ms(struct hmm_mm *mm)
 		return 0;
 	if (mm->log && atomic_load(&mm->log->over))
 		return OVER_WAIT_MS;
+	if (devmem_waits(mm))
+		return FAULTS_WAIT_MS;
 	/*
 	 * The pump naps: more news may come. Or it is being written, or a thread is out: that is
 	 * over in a moment.
@@ -325,7 +337,9 @@ static void *pump_main(void *arg)
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {
-			if (!n && files_closed(mm))
+			if (!n && devmem_waits(mm))
+				cycle(mm);
+			else if (!n && files_closed(mm))
 				discards_look(mm);
 			continue;
 		}

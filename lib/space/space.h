@@ -37,6 +37,7 @@ struct thief;
 struct keeper;
 struct persist_cache;
 struct log;
+struct devmem_space;
 
 #define ENGINES_MAX 1024
 #define DISCARDS_MAX 4096
@@ -227,6 +228,9 @@ struct hmm_mm {
 	void (*_Atomic persist_fini)(struct persist_cache *); /* A */
 	struct persist_cache *_Atomic persist;                /* A */
 	uint64_t thp_size;                                    /* C */
+	struct devmem_space *_Atomic devmem; /* A: of lib/devmem; NULL until it is needed */
+	/* A: not 0 while pages move, see devmem/moving.h; written under R */
+	_Atomic uint32_t moving;
 
 	pthread_mutex_t region_lock;
 	struct itree regions; /* R */

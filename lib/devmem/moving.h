@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * When pages may move. Who moves holds region_lock, so the pump has handled every event that it has
+ * read; and for an event that nobody has read the kernel refuses to move (EAGAIN). Thieves read
+ * without the lock (pump/steal.h), and what they have read waits for the pump. So who moves and who
+ * steals look at each other; the accesses are sequentially consistent:
+ *
+ *	who moves			thief
+ *	moving = 1			closed += GATE_THIEF
+ *	GATE_THIEVES? -> does not move	moving? -> does not read
+ *	moves, moving = 0		reads
+ *
+ * A thread that moves has all its signals blocked: a handler that unmaps would wait for a thief that
+ * waits for this thread. A fault that begins meanwhile waits, as in the kernel: its sequence is
+ * younger than the invalidation, and it could see the page table of before (ni_read_begin()).
+ */
+#ifndef LIB_DEVMEM_MOVING_H
+#define LIB_DEVMEM_MOVING_H
+
+#include "engine/gate.h"
+#include "space/space.h"
+
+#include <signal.h>
+
+static inline void moving_mask(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+static inline void moving_unmask(const sigset_t *old)
+{
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+/* False: a thief's events wait for the pump, which needs region_lock for them. */
+static inline bool moving_begin(struct hmm_mm *mm)
+{
+	atomic_fetch_add(&mm->moving, 1);
+	if (!gate_has_thieves(mm))
+		return true;
+	atomic_fetch_sub(&mm->moving, 1);
+	return false;
+}
+
+static inline void moving_end(struct hmm_mm *mm)
+{
+	atomic_fetch_sub(&mm->moving, 1);
+}
+
+#endif
