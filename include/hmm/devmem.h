@@ -137,8 +137,8 @@ struct hmm_devmem_stats {
  * @stats: out
  *
  * Context: any thread outside callbacks. Never blocks.
- * Return: 0; -EINVAL no @devmem, no @stats, or a wrong size; -E2BIG a size that no structure has; -ESRCH a
- * forked child.
+ * Return: 0; -EINVAL no @devmem, no @stats, or a wrong size; -E2BIG a size that no structure has;
+ * -ESRCH a forked child.
  * Since: 0.1.
  */
 int hmm_devmem_get_stats(struct hmm_devmem *devmem, struct hmm_devmem_stats *stats);

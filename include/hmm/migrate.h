@@ -101,10 +101,11 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.
- * Return: 0, also when some pages stayed; -EINVAL no @devmem, a wrong range or @result, or the range
- * has a hole or memory that may not be read: nothing has moved; -E2BIG @result says what this library
- * does not know; -ENOENT not one page of the range is in the region, as all are of shared memory, of another
- * device, or for other reasons that @result counts; -ETIME @timeout_ns passed in a wait; -EBUSY
+ * Return: 0, also when some pages stayed; -EINVAL no @devmem, a wrong range or @result, or the
+ * range has a hole or memory that may not be read: nothing has moved; -E2BIG @result says what this
+ * library does not know; -ENOENT not one page of the range is in the region, as all are of shared
+ * memory, of another device, or for other reasons that @result counts; -ETIME @timeout_ns passed in
+ * a wait; -EBUSY
  * @timeout_ns passed while changes of the memory collided; -ENOSPC the budget of map entries is
  * used up; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs after the

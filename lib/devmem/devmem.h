@@ -90,8 +90,8 @@ struct devmem_space {
 	uint32_t faults;                            /* R */
 	bool wake_all;                              /* R: more wait than fit */
 	bool confused;                              /* R: events were lost: all is to go home */
-	bool closed;                                /* R: no page moves out any more */
 	_Atomic uint32_t forking;                   /* A: how many forks are under way */
+	_Atomic bool closed; /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];  /* R: what the CPU touched last */

@@ -61,7 +61,7 @@ static void rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t
 	}
 }
 
-/* ---- forks ------------------------------------------------------------------------------------ */
+/* ---- forks ----------------------------------------------------------------------------------- */
 
 #define TRIES 100
 
@@ -107,7 +107,7 @@ static void copy_all(struct hmm_mm *mm, int fd)
 				       "in device memory: it reads zeros there.");
 }
 
-/* ---- all --------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void faulted(struct devmem_space *s, uint64_t addr)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * A fork through libc copies the page table, and what is in device memory is not in it. So all comes
- * home first, and nothing moves out until the fork is over.
+ * A fork through libc copies the page table, and what is in device memory is not in it. So all
+ * comes home first, and nothing moves out until the fork is over.
  */
 #include "devmem/devmem.h"
 #include "base/log.h"

@@ -169,7 +169,7 @@ void frames_fini(struct hmm_devmem *d)
 {
 	const uint64_t start = (uint64_t)(uintptr_t)d->map;
 
-	/* So that the unmapping waits for nobody. It fails if the space is lost, and then none waits. */
+	/* Then the unmapping waits for nobody. If the space is lost there is nobody to wait for. */
 	if (d->map)
 		d->mm->provider.ops->unwatch(&d->mm->provider, start, start + d->map_bytes);
 	pool_unmap(d->map, d->map_bytes);

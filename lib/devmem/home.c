@@ -90,6 +90,8 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	uint64_t at = run->start;
 
 	tell(mm, d, run->start, run->end);
+	/* Before a thread that waits for the page goes on. */
+	frames_revoke(d, place_frame(run->first), (uint32_t)((run->end - run->start) / s->page));
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
 		bool copied = false;

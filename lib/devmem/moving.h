@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * When pages may move. Who moves holds region_lock, so the pump has handled every event that it has
- * read; and for an event that nobody has read the kernel refuses to move (EAGAIN). Thieves read
- * without the lock (pump/steal.h), and what they have read waits for the pump. So who moves and who
- * steals look at each other; the accesses are sequentially consistent:
+ * When pages may move. The thread that moves them, the mover, holds region_lock, so the pump has
+ * handled every event that it has read; and while an event is unread the kernel refuses to move
+ * (EAGAIN). Thieves read without the lock (pump/steal.h), and what they have read waits for the
+ * pump. So movers and thieves look at each other; the accesses are sequentially consistent:
  *
- *	who moves			thief
+ *	mover				thief
  *	moving = 1			closed += GATE_THIEF
  *	GATE_THIEVES? -> does not move	moving? -> does not read
  *	moves, moving = 0		reads
  *
- * A thread that moves has all its signals blocked: a handler that unmaps would wait for a thief that
- * waits for this thread. A fault that begins meanwhile waits, as in the kernel: its sequence is
+ * A mover has all its signals blocked: a handler that unmaps would wait for a thief that waits for
+ * this thread. A fault that begins meanwhile waits, as in the kernel: its sequence is
  * younger than the invalidation, and it could see the page table of before (ni_read_begin()).
  */
 #ifndef LIB_DEVMEM_MOVING_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * The program may close our descriptors. With the last one of the userfaultfd the kernel would
- * forget what is trapped, and pages in device memory would read as zeros. So a thread has a table of
- * descriptors of its own, with the userfaultfd in it. It sleeps until the space is lost. Then it
+ * forget what is trapped, and pages in device memory would read as zeros. So a thread has a table
+ * of descriptors of its own, with the userfaultfd in it. It sleeps until the space is lost. Then it
  * reads events in the place of the pump, which has ended, brings everything home, and closes its
  * descriptor: from then on nobody waits for us.
  */

@@ -49,7 +49,7 @@ static int start(struct devmem_space *s)
 	return err;
 }
 
-/* Who makes it first wins. */
+/* -EEXIST: another thread has made one. */
 static int publish(struct hmm_mm *mm, struct devmem_space *s)
 {
 	int err = -EEXIST;

@@ -204,13 +204,13 @@ static struct {
 	_Atomic uint64_t added[THREADS];
 } hammer;
 
-/* Not atomic between threads: each has a word of its own, and all share the last one. */
+/* Each has a word of its own, and all share the last one. */
 static void *hammer_main(void *arg)
 {
 	const size_t i = (size_t)(uintptr_t)arg;
 
 	while (!hammer.stop) {
-		hammer.word[i]++;
+		__atomic_fetch_add(&hammer.word[i], 1, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&hammer.word[THREADS], 1, __ATOMIC_SEQ_CST);
 		hammer.added[i]++;
 		if (!(hammer.added[i] % 64))

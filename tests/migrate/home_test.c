@@ -173,9 +173,9 @@ static void after_mlock(void **state)
 	char *p = pages_on_device(w, 8);
 
 	if (is_full(w))
-		assert_int_equal(mlock(p, 8 * PAGE), 0);
+		assert_int_equal(syscall(SYS_mlock, p, 8 * PAGE), 0);
 	else
-		mlock(p, 8 * PAGE);
+		syscall(SYS_mlock, p, 8 * PAGE);
 	assert_numbered(p, 8, 1);
 	munmap(p, 8 * PAGE);
 }
