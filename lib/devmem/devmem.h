@@ -94,14 +94,14 @@ struct devmem_space {
 	_Atomic bool closed; /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
-	} recent[RECENT_HOME];  /* R: what the CPU touched last */
-	uint32_t recents;       /* R */
-	pthread_t worker;       /* C */
-	_Atomic uint32_t work;  /* A, futex: counts what there is for it */
-	_Atomic uint32_t stop;  /* A: it is to end */
-	pthread_t rescuer;      /* C */
-	_Atomic uint32_t ready; /* A, futex: it has its table of descriptors */
-	_Atomic uint32_t alarm; /* A, futex: the space is lost, or ends */
+	} recent[RECENT_HOME];    /* R: what the CPU touched last */
+	uint32_t recents;         /* R */
+	struct ownthread worker;  /* C */
+	_Atomic uint32_t work;    /* A, futex: counts what there is for it */
+	_Atomic uint32_t stop;    /* A: it is to end */
+	struct ownthread rescuer; /* C */
+	_Atomic uint32_t ready;   /* A, futex: it has its table of descriptors */
+	_Atomic uint32_t alarm;   /* A, futex: the space is lost, or ends */
 };
 
 static inline struct devmem_space *devmem_of(struct hmm_mm *mm)
@@ -184,8 +184,6 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
  */
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns);
-/* Is there a page in a frame? */
-bool frame_holds(struct hmm_mm *mm, uint64_t addr);
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);
 /* Does somebody still wait, although no event wakes the pump? */
@@ -204,8 +202,6 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e);
 
 /* ---- worker.c, rescue.c -------------------------------------------------------------------- */
 
-/* Makes a thread that gets no signal. 0; -errno. */
-int devmem_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
 int worker_start(struct devmem_space *s);
 void worker_stop(struct devmem_space *s);
 

@@ -77,10 +77,7 @@ static bool copy_row(struct hmm_mm *mm, int fd, const struct run *run)
 		int64_t n;
 
 		/* A copy of what is not there would wait for the pump, which this is. */
-		if (!frame_holds(mm, frame)) {
-			at += s->page;
-			continue;
-		}
+		mm->provider.ops->move->zero(&mm->provider, frame, s->page);
 		n = mm->provider.ops->move->copy_into(fd, at, frame, s->page);
 		if (n == -EAGAIN && tries++ < TRIES)
 			continue;

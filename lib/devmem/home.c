@@ -10,21 +10,11 @@
 #include "engine/gate.h"
 #include "space/space.h"
 #include "provider/provider.h"
-#include "kernel/abi/pagemap.h"
-#include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/number.h"
 
 #include <errno.h>
-
-bool frame_holds(struct hmm_mm *mm, uint64_t addr)
-{
-	uint64_t word = 0;
-
-	return !pagemap_words(mm_pagemap(mm), addr, 1, &word) &&
-	       word & (PM_WORD_PRESENT | PM_WORD_SWAP);
-}
 
 static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
@@ -38,43 +28,47 @@ static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, 
 	notifiers_invalidate(mm, &inv);
 }
 
+static bool ends(int64_t ret)
+{
+	return ret == -EAGAIN || ret == -ESRCH || ret == -EBADF || ret == -ENOMEM || ret == -ENOTTY;
+}
+
 /*
- * One page that cannot be moved, for the reason `err`. Returns the bytes that are done, or -errno;
- * *full: the frame still holds a page.
+ * One page that cannot be moved, for the reason `err`. Returns the bytes that are done, or -errno.
+ * Afterwards nobody needs what is in the frame.
  */
-static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t page, int err,
-		      bool *full)
+static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t page, int err)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
-	int64_t ret = -EEXIST;
+	int64_t ret = err;
 
-	if (err == -EAGAIN || err == -ESRCH || err == -EBADF || err == -ENOMEM || err == -ENOTTY)
-		return err;
-	*full = frame_holds(mm, from);
 	/* If there is a page already it is what the program works with. */
-	if (err != -EEXIST)
-		ret = *full ? ops->copy(&mm->provider, to, from, page)
-			    : ops->zero(&mm->provider, to, page);
-	if (ret == -EAGAIN || ret == -ESRCH || ret == -EBADF || ret == -ENOMEM)
+	if (err != -EEXIST && !ends(err)) {
+		/* A copy of a page that is not there would wait for this very thread. */
+		ret = ops->zero(&mm->provider, from, page);
+		if (!ends(ret))
+			ret = ops->copy(&mm->provider, to, from, page);
+	}
+	if (ends(ret))
 		return ret;
 	if (ret == -EEXIST)
 		ops->wake(&mm->provider, to, page);
 	else if (ret < 0)
 		log_say(HMM_LOG_ERROR, "a page in device memory could not be brought home: its "
-				       "mapping is no longer "
-				       "registered with the library. Its content is lost.");
+				       "mapping is no longer registered with the library. Its "
+				       "content is lost.");
 	return (int64_t)page;
 }
 
 static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, uint64_t bytes,
-		    bool copied, bool full)
+		    bool copied)
 {
 	const uint64_t page = d->space->page;
 	const uint32_t first = place_frame(run->first) + (uint32_t)((at - run->start) / page);
 
 	if (places_take(d->space, at, at + bytes))
 		return; /* it is at home all the same, and the next move finds it there */
-	frames_free(d, first, (uint32_t)(bytes / page), full);
+	frames_free(d, first, (uint32_t)(bytes / page), copied);
 	count(&d->stats.moved_home, bytes);
 	if (copied)
 		count(&d->stats.copied_home, bytes);
@@ -95,7 +89,6 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
 		bool copied = false;
-		bool full = false;
 		int64_t n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
 
 		/* It may lie in several mappings by now. */
@@ -104,14 +97,14 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 			continue;
 		}
 		if (n < 0) {
-			n = settle(mm, at, frame, s->page, (int)n, &full);
-			copied = full;
+			n = settle(mm, at, frame, s->page, (int)n);
+			copied = true;
 		}
 		if (n < 0) {
 			*done = at;
 			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
 		}
-		account(d, run, at, (uint64_t)n, copied, full);
+		account(d, run, at, (uint64_t)n, copied);
 		at += (uint64_t)n;
 	}
 	*done = at;
@@ -160,6 +153,7 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
 		sigset_t old;
 		int err;
 
+		moving_let_pump(mm);
 		moving_mask(&old);
 		err = deadline_lock(&mm->region_lock, deadline);
 		if (!err) {

@@ -19,6 +19,7 @@
 
 #include "engine/gate.h"
 #include "space/space.h"
+#include "base/deadline.h"
 
 #include <signal.h>
 
@@ -43,6 +44,16 @@ static inline bool moving_begin(struct hmm_mm *mm)
 		return true;
 	atomic_fetch_sub(&mm->moving, 1);
 	return false;
+}
+
+/*
+ * A mover calls this before it takes region_lock again: the pump, which is to take it, comes first.
+ * For a millisecond at most.
+ */
+static inline void moving_let_pump(const struct hmm_mm *mm)
+{
+	for (unsigned int n = 0; n < 100 && atomic_load(&mm->pump_seq) & 1; n++)
+		deadline_spin(n);
 }
 
 static inline void moving_end(struct hmm_mm *mm)

@@ -94,7 +94,7 @@ static void *rescuer_main(void *arg)
 
 int rescue_start(struct devmem_space *s)
 {
-	const int err = devmem_thread(&s->rescuer, rescuer_main, s);
+	const int err = ownthread_start(&s->rescuer, rescuer_main, s, 0);
 
 	/* The program may close our descriptor as soon as pages can be away. */
 	while (!err && !atomic_load(&s->ready))
@@ -115,5 +115,5 @@ void devmem_lost(struct hmm_mm *mm)
 void rescue_stop(struct devmem_space *s)
 {
 	devmem_lost(s->mm);
-	pthread_join(s->rescuer, NULL);
+	ownthread_join(&s->rescuer);
 }

@@ -5,6 +5,7 @@
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/pool.h"
+#include "base/stack.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -17,6 +18,22 @@ static void free_space(struct devmem_space *s)
 	pool_unmap(s, sizeof(*s));
 }
 
+/*
+ * Small variables of the library may have been joined with memory of the program, too
+ * (base/stack.h): their pages are touched before anything is trapped.
+ */
+extern char __bss_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
+
+static void touch_own(uint64_t page)
+{
+	const uintptr_t end = (uintptr_t)_end;
+
+	for (uintptr_t at = (uintptr_t)__bss_start; at < end; at = (at | (page - 1)) + 1)
+		(void)*(const volatile char *)at;
+	atomic_store(&stack_may_be_trapped, true);
+}
+
 static struct devmem_space *make(struct hmm_mm *mm)
 {
 	struct devmem_space *s = pool_map(sizeof(*s));
@@ -26,6 +43,7 @@ static struct devmem_space *make(struct hmm_mm *mm)
 	s->mm = mm;
 	s->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	s->block = BLOCK_PAGES * s->page;
+	touch_own(s->page);
 	s->large = mm->thp_size == s->block;
 	objpool_init(&s->blocks, sizeof(struct block));
 	objpool_init(&s->handles, HANDLE_BYTES);

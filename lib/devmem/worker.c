@@ -5,7 +5,6 @@
  * the pump.
  */
 #include "devmem/devmem.h"
-#include "devmem/moving.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "base/futex.h"
@@ -70,25 +69,14 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-int devmem_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-	sigset_t old;
-	int err;
-
-	moving_mask(&old);
-	err = -pthread_create(thread, NULL, fn, arg);
-	moving_unmask(&old);
-	return err;
-}
-
 int worker_start(struct devmem_space *s)
 {
-	return devmem_thread(&s->worker, worker_main, s);
+	return ownthread_start(&s->worker, worker_main, s, 0);
 }
 
 void worker_stop(struct devmem_space *s)
 {
 	atomic_store(&s->stop, 1);
 	worker_wake(s);
-	pthread_join(s->worker, NULL);
+	ownthread_join(&s->worker);
 }

@@ -309,6 +309,7 @@ static int attempt_locked(struct migration *m, const struct hmm_vma *vma, uint64
 	sigset_t old;
 	int err;
 
+	moving_let_pump(m->mm);
 	moving_mask(&old);
 	err = deadline_lock(&m->mm->region_lock, m->deadline);
 	if (!err) {

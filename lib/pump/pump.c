@@ -31,6 +31,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/pool.h"
 #include "base/raw.h"
 #include "base/trace.h"
 
@@ -38,7 +39,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #define BATCH 32
@@ -90,6 +90,9 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		move(mm, e);
 		return;
 	case PROVIDER_REMOVE:
+		/* The worker frees frames (devmem/frames.c). */
+		if (pool_owns(e->start))
+			return;
 		/* A log tells when it begins and when it ends. */
 		if (!mm->log)
 			discard_add(mm, e->start, e->end);
@@ -383,28 +386,6 @@ void pump_drain(struct hmm_mm *mm)
 	}
 }
 
-static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *), int priority)
-{
-	struct sched_param param = { .sched_priority = priority };
-	pthread_attr_t attr;
-	sigset_t all;
-	sigset_t old;
-	int err;
-
-	pthread_attr_init(&attr);
-	if (priority) {
-		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		pthread_attr_setschedparam(&attr, &param);
-	}
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(thread, &attr, fn, mm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
-}
-
 /* A pipe would raise SIGPIPE in a thread of the program that kicks when its end is closed. */
 static int open_kick(struct hmm_mm *mm)
 {
@@ -443,13 +424,13 @@ int pump_start(struct hmm_mm *mm)
 		close_kick(mm);
 		return err;
 	}
-	err = start_thread(mm, &mm->pump, pump_main, mm->options.pump_priority);
+	err = ownthread_start(&mm->pump, pump_main, mm, mm->options.pump_priority);
 	if (err) {
 		close_kick(mm);
 		return err;
 	}
 	keeper_prepare(mm);
-	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	err = ownthread_start(&mm->watchdog, watchdog_main, mm, mm->options.pump_priority);
 	/*
 	 * Waits until the watchdog has started the keeper, so that no descriptor of ours comes or
 	 * goes after hmm_mm_attach() has returned. All are on the list of child.h, so a fork need
@@ -463,7 +444,7 @@ int pump_start(struct hmm_mm *mm)
 		return 0;
 	keeper_forget(mm);
 	stop(mm);
-	pthread_join(mm->pump, NULL);
+	ownthread_join(&mm->pump);
 	close_kick(mm);
 	return err;
 }
@@ -473,8 +454,8 @@ void pump_stop(struct hmm_mm *mm)
 	if (mm_registers(mm) && !ownfd_look(&mm->provider.fd))
 		mm_lost(mm);
 	stop(mm);
-	pthread_join(mm->pump, NULL);
-	pthread_join(mm->watchdog, NULL);
+	ownthread_join(&mm->pump);
+	ownthread_join(&mm->watchdog);
 	keeper_forget(mm);
 	close_kick(mm);
 }

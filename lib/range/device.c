@@ -24,7 +24,8 @@ static bool next_own(const struct devmem_space *s, const void *owner, uint64_t s
 	return false;
 }
 
-bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run)
+bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run,
+		      uint64_t *addr)
 {
 	const struct devmem_space *s = devmem_of(w->mm);
 	const void *owner = w->range->dev_private_owner;
@@ -34,6 +35,8 @@ bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct
 		return false;
 	pthread_mutex_lock(&w->mm->region_lock);
 	found = next_own(s, owner, start, end, run);
+	if (found)
+		*addr = place_addr(s, run->first);
 	pthread_mutex_unlock(&w->mm->region_lock);
 	return found;
 }
@@ -50,7 +53,8 @@ int walk_device_home(struct walk *w, uint64_t start, uint64_t end)
 	return err == -EAGAIN ? -EBUSY : err;
 }
 
-static void fill_run(struct walk *w, const struct hmm_vma *vma, const struct run *run)
+static void fill_run(struct walk *w, const struct hmm_vma *vma, const struct run *run,
+		     uint64_t addr)
 {
 	const struct devmem_space *s = devmem_of(w->mm);
 	const unsigned int order =
@@ -59,24 +63,19 @@ static void fill_run(struct walk *w, const struct hmm_vma *vma, const struct run
 			       (vma->prot & PROT_WRITE ? HMM_PFN_WRITE : 0) |
 			       (uint64_t)order << HMM_PFN_ORDER_SHIFT;
 
-	fill_elsewhere(w, run->start, run->end, flags, place_addr(s, run->first));
+	fill_elsewhere(w, run->start, run->end, flags, addr);
 }
 
 void walk_device_fill(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
-	const struct devmem_space *s = devmem_of(w->mm);
-	const void *owner = w->range->dev_private_owner;
 	struct run run;
+	uint64_t addr;
 
-	if (start >= end)
-		return;
-	if (s && owner) {
-		pthread_mutex_lock(&w->mm->region_lock);
-		for (; next_own(s, owner, start, end, &run); start = run.end) {
-			fill_empty(w, start, run.start, 0);
-			fill_run(w, vma, &run);
-		}
-		pthread_mutex_unlock(&w->mm->region_lock);
+	/* The array of entries is the program's: no lock is held when it is written. */
+	while (walk_device_next(w, start, end, &run, &addr)) {
+		fill_empty(w, start, run.start, 0);
+		fill_run(w, vma, &run, addr);
+		start = run.end;
 	}
 	fill_empty(w, start, end, 0);
 }

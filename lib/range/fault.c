@@ -186,9 +186,10 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 		    enum request request)
 {
 	struct run run;
+	uint64_t addr;
 	int err = 0;
 
-	while (!err && !w->error && start < end && walk_device_next(w, start, end, &run)) {
+	while (!err && !w->error && start < end && walk_device_next(w, start, end, &run, &addr)) {
 		if (start < run.start)
 			err = populate_home(w, vma, start, run.start, request);
 		start = run.end;

@@ -76,9 +76,10 @@ void walk_finish_output(const struct walk *w, uint64_t start, uint64_t end);
 int walk_fault(struct walk *w);
 /*
  * device.c: pages in device memory. The next row of them in [start, end) that are in regions of the
- * caller's owner.
+ * caller's owner; they begin at *addr there.
  */
-bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run);
+bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run,
+		      uint64_t *addr);
 /*
  * Before [start, end), of private anonymous memory, is populated: pages of other owners come home,
  * and no touch of a page that is not there waits for the pump. 0; -EBUSY; other errors.

@@ -27,6 +27,7 @@
 #include <hmm/notifier.h>
 #include "base/itree.h"
 #include "base/ownfd.h"
+#include "base/ownthread.h"
 #include "base/pool.h"
 #include "kernel/pagemap.h"
 #include "kernel/vma.h"
@@ -255,8 +256,8 @@ struct hmm_mm {
 	bool gone;
 	bool told_by_log;          /* the pump's own: drivers are told of these events by the log */
 	_Atomic uint32_t stopping; /* A, futex */
-	pthread_t pump;
-	pthread_t watchdog;
+	struct ownthread pump;
+	struct ownthread watchdog;
 	_Atomic pid_t pump_tid;        /* A: 0 until it runs */
 	_Atomic pid_t watchdog_tid;    /* A */
 	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */

@@ -284,6 +284,41 @@ static void a_device_faults_what_was_not_touched(void **state)
 	munmap(p, 64 * PAGE);
 }
 
+/*
+ * A thread's stack lies beside memory that is trapped, so that the kernel joins the two: deep calls
+ * of the library touch pages of the stack that were never touched.
+ */
+static void *call_on_stack(void *arg)
+{
+	struct with_devmem *w = arg;
+	char *p = map_anon(4 * PAGE, RW);
+
+	number(p, 4, 1);
+	assert_int_equal(to_device(w, p, 4), 0);
+	assert_int_equal(away(w, p, 4), 4);
+	assert_numbered(p, 4, 1);
+	munmap(p, 4 * PAGE);
+	return NULL;
+}
+
+static void a_stack_beside_trapped_memory(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * MIB, RW);
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	number(p + 2 * MIB, 4, 1);
+	assert_int_equal(to_device(w, p + 2 * MIB, 4), 0);
+	pthread_attr_init(&attr);
+	assert_int_equal(pthread_attr_setstack(&attr, p, 2 * MIB), 0);
+	assert_int_equal(pthread_create(&thread, &attr, call_on_stack, w), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	assert_numbered(p + 2 * MIB, 4, 1);
+	munmap(p, 4 * MIB);
+}
+
 #define ROUNDS 300
 
 struct pong {
@@ -354,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_first_touch_is_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_device_faults_what_was_not_touched, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_stack_beside_trapped_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(ping_pong, setup, teardown),
 	};
 
