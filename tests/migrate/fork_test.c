@@ -234,8 +234,6 @@ static void ends(void **state)
 	static int (*const fn[])(void) = { exits, executes, closes_all, closes_and_waits };
 
 	(void)state;
-	devmem_open(&with, REGION, 0); /* skips where there is none */
-	devmem_close(&with);
 	for (size_t i = 0; i < sizeof(fn) / sizeof(fn[0]); i++) {
 		assert_int_equal(in_child(fn[i], false), 0);
 		assert_int_equal(in_child(fn[i], true), 0);
@@ -253,5 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup, teardown),
 	};
 
+	if (devmem_is_missing())
+		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
