@@ -199,6 +199,8 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 /* ---- event.c: the pump, under R ------------------------------------------------------------ */
 
 void devmem_event(struct hmm_mm *mm, const struct provider_event *e);
+/* Forgets one range that is trapped, so that its registration can be taken back. */
+bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end);
 
 /* ---- worker.c, rescue.c -------------------------------------------------------------------- */
 

@@ -130,6 +130,35 @@ static void untrap(struct devmem_space *s, uint64_t start, uint64_t end)
 	}
 }
 
+/* The kernel has moved the registration along. */
+static void trap_moved(struct devmem_space *s, const struct provider_event *e)
+{
+	struct itree_node *n;
+
+	if (!itree_first(&s->trapped, e->start, e->end))
+		return;
+	n = objpool_get(&s->blocks);
+	if (!n)
+		return;
+	n->start = e->to;
+	n->end = e->to + (e->end - e->start);
+	itree_insert(&s->trapped, n);
+}
+
+bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct itree_node *n = s ? itree_first(&s->trapped, 0, UINT64_MAX) : NULL;
+
+	if (!n)
+		return false;
+	*start = n->start;
+	*end = n->end;
+	itree_remove(&s->trapped, n);
+	objpool_put(&s->blocks, n);
+	return true;
+}
+
 void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 {
 	struct devmem_space *s = devmem_of(mm);
@@ -140,6 +169,7 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 		drop(s, e->start, e->end);
 	} else if (s && e->type == PROVIDER_MOVE) {
 		rekey(s, e->start, e->end, e->to);
+		trap_moved(s, e);
 	} else if (s && e->type == PROVIDER_FORK) {
 		copy_all(mm, (int)e->to - 1);
 	} else if (s && e->type == PROVIDER_FAULT) {

@@ -25,7 +25,7 @@ static void free_space(struct devmem_space *s)
 extern char __bss_start[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
 
-static void touch_own(uint64_t page)
+static __attribute__((no_sanitize("address", "thread"))) void touch_own(uint64_t page)
 {
 	const uintptr_t end = (uintptr_t)_end;
 

@@ -267,6 +267,21 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 	return 0;
 }
 
+/*
+ * A child that keeps our userfaultfd open keeps the registrations, and then a touch of what is
+ * trapped would wait for ever.
+ */
+static void untrap(struct hmm_mm *mm)
+{
+	uint64_t start;
+	uint64_t end;
+
+	pthread_mutex_lock(&mm->region_lock);
+	while (devmem_untrap_next(mm, &start, &end))
+		unwatch(mm, start, end);
+	pthread_mutex_unlock(&mm->region_lock);
+}
+
 void hmm_mm_detach(struct hmm_mm *mm)
 {
 	if (mm && debug_is_on() && !debug_detach(mm, __builtin_return_address(0)))
@@ -287,6 +302,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	mm_invalidate(mm, &inv, 0);
 	fork_unwatch(mm);
 	regions_fini(mm);
+	untrap(mm);
 	pump_stop(mm);
 	pump_drain(mm);
 	provider_close(mm);

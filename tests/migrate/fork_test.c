@@ -113,6 +113,31 @@ static void a_child_by_raw_clone_has_copies(void **state)
 	munmap(p, PAGES * PAGE);
 }
 
+/* A child that libc does not know keeps the userfaultfd open: nobody waits for it after the end. */
+static void a_child_that_stays_holds_nothing_up(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(32 * PAGE, RW);
+	char *to = map_anon(32 * PAGE, RW);
+	pid_t pid;
+
+	number(p, 8, 1);
+	assert_int_equal(to_device(w, p, 8), 0);
+	assert_ptr_equal(mremap(p, 32 * PAGE, 32 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	pid = raw_clone(0);
+	if (!pid) {
+		for (;;)
+			pause();
+	}
+	mirror_close(&w->m);
+	assert_numbered(to, 8, 1);
+	assert_int_equal(to[20 * PAGE], 0);
+	kill(pid, SIGKILL);
+	status_of(pid);
+	munmap(to, 32 * PAGE);
+	devmem_open(w, REGION, 0);
+}
+
 static _Atomic bool over;
 
 static void *migrate_all_the_time(void *arg)
@@ -248,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pages_that_a_fork_left_shared_move, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_child_by_raw_clone_has_copies, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_that_stays_holds_nothing_up, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup, teardown),
 	};
 

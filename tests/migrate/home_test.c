@@ -319,6 +319,53 @@ static void a_stack_beside_trapped_memory(void **state)
 	munmap(p, 4 * MIB);
 }
 
+static int slow(struct hmm_interval_notifier *ni, const struct hmm_invalidation *inv, void *priv)
+{
+	if (inv->event == HMM_EVENT_UNMAP) {
+		*(_Atomic bool *)priv = true;
+		usleep(400000);
+	}
+	return 0;
+}
+
+static void *unmap(void *p)
+{
+	munmap(p, PAGE);
+	return NULL;
+}
+
+/*
+ * The pump hangs in a callback, so the watchdog reads what is told meanwhile: pages in device
+ * memory are moved, and are found where they belong.
+ */
+static void while_the_pump_hangs(void **state)
+{
+	const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops), .invalidate = slow };
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, 600);
+	char *other = map_anon(PAGE, RW);
+	char *to = map_fd(610 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct hmm_interval_notifier *ni;
+	_Atomic bool hangs = false;
+	pthread_t thread;
+
+	assert_int_equal(
+		hmm_interval_notifier_insert(w->m.mm, at(other), PAGE, &ops, (void *)&hangs, &ni),
+		0);
+	assert_int_equal(fault(&w->m, other, 1, REQ_WRITE), 0);
+	assert_int_equal(pthread_create(&thread, NULL, unmap, other), 0);
+	while (!hangs)
+		sched_yield();
+	assert_ptr_equal(
+		mremap(p, 600 * PAGE, 600 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + 5 * PAGE),
+		to + 5 * PAGE);
+	munmap(to + 5 * PAGE, PAGE);
+	assert_numbered(to + 6 * PAGE, 599, 2);
+	pthread_join(thread, NULL);
+	hmm_interval_notifier_remove(ni);
+	munmap(to, 610 * PAGE);
+}
+
 #define ROUNDS 300
 
 struct pong {
@@ -390,6 +437,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_device_faults_what_was_not_touched, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_stack_beside_trapped_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(while_the_pump_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(ping_pong, setup, teardown),
 	};
 
