@@ -86,12 +86,15 @@ struct devmem_space {
 	uint32_t regions;                           /* R: how many */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct itree trapped;                       /* R: a hint: where a hole is a fault */
-	uint64_t fault[FAULTS_MAX];                 /* R: threads wait there for a page */
-	uint32_t faults;                            /* R */
-	bool wake_all;                              /* R: more wait than fit */
-	bool confused;                              /* R: events were lost: all is to go home */
-	_Atomic uint32_t forking;                   /* A: how many forks are under way */
-	_Atomic bool closed; /* A, written under R: no page moves out any more */
+	struct {
+		uint64_t start, end, taken;
+	} proven;                   /* R: what was trapped while regions_taken() was that */
+	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
+	uint32_t faults;            /* R */
+	bool wake_all;              /* R: more wait than fit */
+	bool confused;              /* R: events were lost: all is to go home */
+	_Atomic uint32_t forking;   /* A: how many forks are under way */
+	_Atomic bool closed;        /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];    /* R: what the CPU touched last */

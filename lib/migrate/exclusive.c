@@ -102,7 +102,7 @@ static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t time
 	if (!err && end - start > RANGE_MAX)
 		err = -EINVAL;
 	/* Another device loses what it has there. */
-	if (!err)
+	if (!err && atomic_load(&m->d->used))
 		err = devmem_home(m->mm, start, end, m->d, timeout_ns);
 	if (!err)
 		err = migrate_range(m, start, end);

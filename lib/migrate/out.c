@@ -17,6 +17,7 @@
 #include "migrate/migrate.h"
 #include "mm/fork.h"
 #include "watch/discard.h"
+#include "watch/region.h"
 #include "devmem/moving.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
@@ -242,6 +243,30 @@ static void note_trapped(struct devmem_space *s, const struct hmm_vma *vma)
 }
 
 /*
+ * What was trapped once is so until an event tells of its end: then the pump forgets regions. The
+ * kernel moves nothing while an event is unread.
+ */
+static bool is_proven(const struct migration *m, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = m->s;
+
+	return s->proven.start <= start && end <= s->proven.end &&
+	       s->proven.taken == regions_taken(m->mm);
+}
+
+static void prove(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct devmem_space *s = m->s;
+	const uint64_t taken = regions_taken(m->mm);
+
+	if (s->proven.taken == taken && s->proven.end == start)
+		start = s->proven.start;
+	s->proven.start = start;
+	s->proven.end = end;
+	s->proven.taken = taken;
+}
+
+/*
  * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
  * mapping is there; -EOPNOTSUPP: it cannot be trapped.
  */
@@ -251,6 +276,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	struct hmm_vma now;
 	int err;
 
+	if (is_proven(m, start, end))
+		return 0;
 	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
 	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
 	    pool_owns(now.start))
@@ -266,6 +293,7 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
 	note_trapped(m->s, &now);
+	prove(m, start, end);
 	return 0;
 }
 
