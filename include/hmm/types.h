@@ -130,8 +130,8 @@ static inline uint64_t hmm_pfn_to_addr(uint64_t pfn)
  * @HMM_EVENT_EXCLUSIVE: a device is about to take exclusive access
  * @HMM_EVENT_RELEASE: the address space is being detached, or is lost
  *
- * MIGRATE and EXCLUSIVE come from hmm_interval_invalidate(); struct hmm_invalidation has the owner
- * of the device then.
+ * MIGRATE and EXCLUSIVE come from pages that move to device memory and home (migrate.h), and from
+ * hmm_interval_invalidate(); struct hmm_invalidation has the owner of the device then.
  * Since: 0.1. Follows: enum mmu_notifier_event.
  */
 enum hmm_event {
