@@ -81,6 +81,7 @@ struct devmem_space {
 	struct objpool blocks;
 	struct objpool arrays;
 	struct objpool handles;                     /* of migrate/exclusive.c */
+	char *zeros;                                /* C: a page that nobody writes */
 	place_t *reserve;                           /* R: an array, for when there is no memory */
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
@@ -196,6 +197,8 @@ bool devmem_waits(struct hmm_mm *mm);
  * it meets no trap. 0; -EAGAIN: the caller begins again; -ENOMEM.
  */
 int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
+/* Makes a page that is not there one of zeros. As the ops of struct provider_move. */
+int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr);
 /* Was a part of it brought home by a touch of the CPU just now? In ns until it may move again. */
 uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t end);
 

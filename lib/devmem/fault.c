@@ -43,6 +43,18 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 	return left;
 }
 
+/* As for moves a marker in the page table is in the way of the zero page, and not of a copy. */
+int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+	const struct devmem_space *s = devmem_of(mm);
+	const int64_t ret = ops->zero(&mm->provider, addr, s->page);
+
+	return ret == -EEXIST
+		       ? ops->copy(&mm->provider, addr, (uint64_t)(uintptr_t)s->zeros, s->page)
+		       : ret;
+}
+
 /* What of the block around the page comes home with it. */
 static void choose(const struct devmem_space *s, uint64_t addr, struct run *run)
 {
@@ -80,7 +92,7 @@ static int answer(struct hmm_mm *mm, uint64_t addr)
 		/* The one that is waited for may have come home before the error. */
 		return addr < done ? 0 : err;
 	}
-	ret = ops->zero(&mm->provider, addr, s->page);
+	ret = devmem_zero(mm, addr);
 	if (ret == -EAGAIN || ret == -ENOMEM)
 		return (int)ret;
 	if (ret < 0)
@@ -155,6 +167,9 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 			continue;
 		}
 		n = ops->zero(&mm->provider, start, to - start);
+		/* With a full userfaultfd a touch is answered, and a page need not be looked at. */
+		if (n == -EEXIST && mm->provider.user_mode_only)
+			n = devmem_zero(mm, start);
 		if (n == -EEXIST)
 			n = (int64_t)s->page;
 		if (n < 0)

@@ -15,6 +15,7 @@ static void free_space(struct devmem_space *s)
 	objpool_fini(&s->blocks);
 	objpool_fini(&s->arrays);
 	objpool_fini(&s->handles);
+	pool_unmap(s->zeros, s->page);
 	pool_unmap(s, sizeof(*s));
 }
 
@@ -49,7 +50,8 @@ static struct devmem_space *make(struct hmm_mm *mm)
 	objpool_init(&s->handles, HANDLE_BYTES);
 	objpool_init(&s->arrays, BLOCK_PAGES * sizeof(place_t));
 	s->reserve = objpool_get(&s->arrays);
-	if (s->reserve)
+	s->zeros = pool_map(s->page);
+	if (s->reserve && s->zeros)
 		return s;
 	free_space(s);
 	return NULL;

@@ -121,6 +121,12 @@ static int refused(struct migration *m, uint64_t *at, uint64_t next, int err)
 	case -ENOENT: /* not touched yet */
 		n = ops->zero(&m->mm->provider, *at, next - *at);
 		return n >= 0 || n == -EEXIST ? DONE : (int)n;
+	case -EFAULT: /* the same with a marker in the page table */
+		n = devmem_zero(m->mm, *at);
+		if (n != -EEXIST)
+			return n >= 0 ? DONE : (int)n;
+		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page); /* a page lost to an error */
+		break;
 	case -EEXIST: /* the frame was in the way, and is no longer used */
 		return DONE;
 	case -EBUSY:

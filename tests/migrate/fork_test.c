@@ -15,6 +15,16 @@ static int setup(void **state)
 	return 0;
 }
 
+/* As without privilege: the kernel does not tell of forks, so no child gets copies. */
+static int setup_untold(void **state)
+{
+	memset(&with, 0, sizeof(with));
+	mirror_open(&with.m, HMM_MM_NO_EVENT_FORK);
+	assert_int_equal(make_region(&with, REGION, 0, &with, &with.d), 0);
+	*state = &with;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -270,6 +280,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends),
 		cmocka_unit_test_setup_teardown(a_child_by_libc_has_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_by_libc_has_everything, setup_untold,
+						teardown),
+		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup_untold, teardown),
 		cmocka_unit_test_setup_teardown(pages_that_a_fork_left_shared_move, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_child_by_raw_clone_has_copies, setup, teardown),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Which pages move, how the others are counted, what a region does when it is full. */
 #include "common/devmem.h"
+#include "common/held_discard.h"
 
 #include <sys/syscall.h>
 
@@ -188,6 +189,29 @@ static void what_cannot_move_is_counted_by_reason(void **state)
 	munmap(file, 4 * PAGE);
 	close(fd);
 	unlink(path);
+}
+
+/* A page that moved between the event of a discard and its end would come back with its content. */
+static void nothing_moves_while_a_discard_is_pending(void **state)
+{
+	struct with_devmem *w = *state;
+	struct held_discard held;
+	char *p = map_anon(8 * PAGE, RW);
+
+	number(p, 8, 1);
+	assert_int_equal(to_device(w, p, 8), 0);
+	held_discard_begin(&held);
+	assert_int_equal(madvise(p, 4 * PAGE, MADV_DONTNEED), 0);
+	number(p, 4, 50);
+	assert_int_equal(to_device(w, p, 4), -ENOENT);
+	assert_int_equal(left(w, HMM_MIGRATE_DISCARD), 4);
+	assert_int_equal(away(w, p, 8), 4);
+	held_discard_end(&held);
+	assert_int_equal(to_device(w, p, 8), 0);
+	assert_int_equal(w->result.moved, 4);
+	assert_numbered(p, 4, 50);
+	assert_numbered(p + 4 * PAGE, 4, 5);
+	munmap(p, 8 * PAGE);
 }
 
 static void a_full_region_refuses(void **state)
@@ -405,6 +429,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(errors_of_the_kernels_test_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_move_is_counted_by_reason, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(nothing_moves_while_a_discard_is_pending, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_full_region_refuses, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(a_full_region_evicts, setup_evicting, teardown),
