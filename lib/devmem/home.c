@@ -43,8 +43,8 @@ static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t pa
 	int64_t ret = err;
 
 	/*
-	 * -EEXIST may be a marker in the page table, over which the kernel copies and does not move.
-	 * If there is a page it is what the program works with.
+	 * -EEXIST may be a marker in the page table, over which the kernel copies and does not
+	 * move. If there is a page it is what the program works with.
 	 */
 	if (!ends(err)) {
 		/* A copy of a page that is not there would wait for this very thread. */
