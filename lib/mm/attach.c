@@ -6,6 +6,7 @@
 #include "pump/pump.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
@@ -109,6 +110,7 @@ static void close_proc(struct hmm_mm *mm)
 
 static void free_memory(struct hmm_mm *mm)
 {
+	devmem_release(mm);
 	gate_fini(&mm->gate);
 	log_free(mm->log);
 	discards_fini(mm);
@@ -265,6 +267,21 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 	return 0;
 }
 
+/*
+ * A child that keeps our userfaultfd open keeps the registrations, and then a touch of what is
+ * trapped would wait for ever.
+ */
+static void untrap(struct hmm_mm *mm)
+{
+	uint64_t start;
+	uint64_t end;
+
+	pthread_mutex_lock(&mm->region_lock);
+	while (devmem_untrap_next(mm, &start, &end))
+		unwatch(mm, start, end);
+	pthread_mutex_unlock(&mm->region_lock);
+}
+
 void hmm_mm_detach(struct hmm_mm *mm)
 {
 	if (mm && debug_is_on() && !debug_detach(mm, __builtin_return_address(0)))
@@ -276,6 +293,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	if (atomic_load(&mm->persist))
 		atomic_load (&mm->persist_fini)(mm->persist);
+	devmem_fini(mm);
 	/*
 	 * This comes first: nothing may be found valid or be installed after drivers were told that
 	 * the space has ended.
@@ -284,6 +302,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	mm_invalidate(mm, &inv, 0);
 	fork_unwatch(mm);
 	regions_fini(mm);
+	untrap(mm);
 	pump_stop(mm);
 	pump_drain(mm);
 	provider_close(mm);

@@ -15,6 +15,7 @@
 #include "pump/kick.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/drain.h"
@@ -30,6 +31,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/pool.h"
 #include "base/raw.h"
 #include "base/trace.h"
 
@@ -37,13 +39,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #define BATCH 32
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
+#define FAULTS_WAIT_MS 1
 #define ALONE_MS 250
 /* the log has ended, and another may come */
 #define OVER_WAIT_MS 50
@@ -75,7 +77,10 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 {
 	struct hmm_invalidation inv = { .start = e->start, .end = e->end };
 
+	devmem_event(mm, e);
 	switch (e->type) {
+	case PROVIDER_FAULT:
+		return;
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
 		files_unmapped(mm, e->start, e->end);
@@ -85,6 +90,9 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		move(mm, e);
 		return;
 	case PROVIDER_REMOVE:
+		/* The worker frees frames (devmem/frames.c). */
+		if (pool_owns(e->start))
+			return;
 		/* A log tells when it begins and when it ends. */
 		if (!mm->log)
 			discard_add(mm, e->start, e->end);
@@ -191,6 +199,7 @@ static int cycle(struct hmm_mm *mm)
 	if (atomic_load(&mm->fork_late))
 		mm->tell_fork(mm, true);
 	steal_settle(mm, handle);
+	devmem_resolve(mm);
 	hmm_hook(HMM_POINT_INVALIDATED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
@@ -224,9 +233,13 @@ static void release(struct hmm_mm *mm)
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
 	pthread_mutex_lock(&mm->region_lock);
+	/* What thieves have read comes before what the rescuer reads. */
+	if (devmem_of(mm))
+		steal_settle(mm, handle);
 	region_forget(mm, 0, UINT64_MAX);
 	pthread_mutex_unlock(&mm->region_lock);
 	mm_invalidate(mm, &inv, 0);
+	devmem_lost(mm);
 }
 
 static void take_kicks(struct hmm_mm *mm)
@@ -287,6 +300,8 @@ static int wait_ms(struct hmm_mm *mm)
 		return 0;
 	if (mm->log && atomic_load(&mm->log->over))
 		return OVER_WAIT_MS;
+	if (devmem_waits(mm))
+		return FAULTS_WAIT_MS;
 	/*
 	 * The pump naps: more news may come. Or it is being written, or a thread is out: that is
 	 * over in a moment.
@@ -325,7 +340,9 @@ static void *pump_main(void *arg)
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {
-			if (!n && files_closed(mm))
+			if (!n && devmem_waits(mm))
+				cycle(mm);
+			else if (!n && files_closed(mm))
 				discards_look(mm);
 			continue;
 		}
@@ -369,28 +386,6 @@ void pump_drain(struct hmm_mm *mm)
 	}
 }
 
-static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *), int priority)
-{
-	struct sched_param param = { .sched_priority = priority };
-	pthread_attr_t attr;
-	sigset_t all;
-	sigset_t old;
-	int err;
-
-	pthread_attr_init(&attr);
-	if (priority) {
-		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		pthread_attr_setschedparam(&attr, &param);
-	}
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(thread, &attr, fn, mm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
-}
-
 /* A pipe would raise SIGPIPE in a thread of the program that kicks when its end is closed. */
 static int open_kick(struct hmm_mm *mm)
 {
@@ -430,24 +425,24 @@ static void stop(struct hmm_mm *mm)
 static int start_workers(struct hmm_mm *mm)
 {
 	const int priority = mm->options.pump_priority;
-	int err = start_thread(mm, &mm->pump, pump_main, priority);
+	int err = ownthread_start(&mm->pump, pump_main, mm, priority);
 
 	if (err || !mm->log)
 		return err;
 	log_settle(mm->log);
-	err = start_thread(mm, &mm->settler, settler_main, priority);
+	err = ownthread_start(&mm->settler, settler_main, mm, priority);
 	if (!err)
 		return 0;
 	stop(mm);
-	pthread_join(mm->pump, NULL);
+	ownthread_join(&mm->pump);
 	return err;
 }
 
 static void join_workers(struct hmm_mm *mm)
 {
-	pthread_join(mm->pump, NULL);
+	ownthread_join(&mm->pump);
 	if (mm->log)
-		pthread_join(mm->settler, NULL);
+		ownthread_join(&mm->settler);
 }
 
 int pump_start(struct hmm_mm *mm)
@@ -461,7 +456,7 @@ int pump_start(struct hmm_mm *mm)
 		return err;
 	}
 	keeper_prepare(mm);
-	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	err = ownthread_start(&mm->watchdog, watchdog_main, mm, mm->options.pump_priority);
 	/*
 	 * Waits until the watchdog has started the keeper, so that no descriptor of ours comes or
 	 * goes after hmm_mm_attach() has returned. All are on the list of child.h, so a fork need
@@ -486,7 +481,7 @@ void pump_stop(struct hmm_mm *mm)
 		mm_lost(mm);
 	stop(mm);
 	join_workers(mm);
-	pthread_join(mm->watchdog, NULL);
+	ownthread_join(&mm->watchdog);
 	keeper_forget(mm);
 	close_kick(mm);
 }

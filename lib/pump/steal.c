@@ -15,6 +15,7 @@
  * hours the program's calls wait.
  */
 #define CLOSED_MAX 0xffff0000U
+#define AT_ONCE 16
 
 static bool event_waits(const struct hmm_mm *mm)
 {
@@ -52,6 +53,8 @@ bool steal_may_read(struct hmm_mm *mm)
 }
 
 /*
+ * Nothing is read while pages move (devmem/moving.h): the caller tries again in a moment.
+ *
  * What the thief saw, all engines out and the devices stopped, is true for as long as the pump has
  * not come further: then the gate has been closed since. Else another thief may have closed it,
  * which still waits for an engine:
@@ -70,7 +73,7 @@ static bool begin(struct hmm_mm *mm, struct thief *t)
 	while (closed & GATE_THIEVES && closed < CLOSED_MAX) {
 		if (!atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
 			continue;
-		if (atomic_load(&mm->pump_seq) == t->last_seq)
+		if (atomic_load(&mm->pump_seq) == t->last_seq && !atomic_load(&mm->moving))
 			return true;
 		break;
 	}
@@ -90,14 +93,26 @@ static void hand_over(struct thief *t, const struct provider_event *e)
 	atomic_store(&t->head, head + 1);
 }
 
+/*
+ * How many events may be read now. Where pages are in device memory none may be lost, as it may say
+ * where they belong: then callers wait until the pump has made room.
+ */
+static int room(struct hmm_mm *mm, const struct thief *t)
+{
+	const uint32_t left = THIEF_EVENTS - (atomic_load(&t->head) - atomic_load(&t->tail));
+
+	return left < AT_ONCE && atomic_load(&mm->devmem) ? (int)left : AT_ONCE;
+}
+
 bool steal_read(struct hmm_mm *mm, struct thief *t)
 {
-	struct provider_event events[16];
+	struct provider_event events[AT_ONCE];
 	int n;
 
 	if (!begin(mm, t))
 		return false;
-	while ((n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, 16)) > 0) {
+	while ((n = room(mm, t)) &&
+	       (n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, n)) > 0) {
 		for (int i = 0; i < n; i++)
 			hand_over(t, &events[i]);
 	}

@@ -257,7 +257,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 				runs[i].start = at;
 			if (runs[i].end > stop)
 				runs[i].end = stop;
-			fill_empty(w, at, runs[i].start, 0);
+			walk_device_fill(w, s->vma, at, runs[i].start);
 			err = fill_run(w, s, &runs[i]);
 			at = runs[i].end;
 		}
@@ -265,7 +265,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 			return err;
 		start = walked;
 	}
-	fill_empty(w, at, stop, 0);
+	walk_device_fill(w, s->vma, at, stop);
 	return 0;
 }
 

@@ -72,6 +72,7 @@ const char *info_better(const struct hmm_mm_info *mm)
 	return log_words(mm->provider_error);
 }
 
+#define UFFD_MOVE (1ULL << 16)
 #define NARROW 60 /* columns, below which names have no column of their own */
 
 const char *info_feature(unsigned int i, uint64_t *bit)
@@ -150,6 +151,22 @@ static void show_limits(const struct host *host)
 	line("open files", "%s", number(text, host->open_files, "unlimited"));
 }
 
+/* What a page in device memory costs here. */
+static void show_devmem(const struct hmm_mm_info *mm)
+{
+	if (mm->provider == HMM_PROVIDER_BPF || mm->provider == HMM_PROVIDER_BOTH) {
+		line("device memory", "no: a log tells of the space");
+		return;
+	}
+	if (!(mm->uffd_available & UFFD_MOVE)) {
+		line("device memory", "no: the kernel moves no pages (UFFDIO_MOVE)");
+		return;
+	}
+	line("device memory", "yes; a system call that touches a page there %s, a raw clone %s",
+	     mm->user_mode_only ? "fails with EFAULT" : "brings it home",
+	     mm->event_fork ? "has copies" : "reads zeros");
+}
+
 /* What shows changes, and how to get more. */
 static void show_provider(const struct hmm_mm_info *mm)
 {
@@ -203,6 +220,7 @@ static void show_features(const struct info *info)
 	line("debuggers", "%s",
 	     mm->keeper ? "attach (a keeper reads while they stop all threads)"
 			: "may hang while a thread unmaps (no keeper can be made here)");
+	show_devmem(mm);
 	line("page sizes", "%u B%s%s", mm->page_size, mm->thp_size ? ", " : "",
 	     mm->thp_size ? bytes_in_words(text, mm->thp_size) : "");
 	for (unsigned int i = 0; (name = info_feature(i, &bit)); i++)

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Device memory: where pages of the program live while a device has them.
+ *
+ *	places.c	the index: which page of the program is where
+ *	frames.c	a region's pages, free or in use
+ *	home.c		moves pages home, answers touches of the CPU
+ *	event.c		what becomes of places when the program changes its memory
+ *	worker.c	a thread that frees pages
+ *	rescue.c	a thread that brings all home when the space is lost
+ *	fork.c		brings all home before a fork through libc
+ *
+ * A *place* is where a page of the program is: a region and a frame in it, as one number. All is
+ * guarded by region_lock (R), but for what is atomic. lib/migrate moves pages out.
+ */
+#ifndef LIB_DEVMEM_DEVMEM_H
+#define LIB_DEVMEM_DEVMEM_H
+
+#include "space/space.h"
+#include "base/futex.h"
+
+#include <hmm/devmem.h>
+
+#define BLOCK_PAGES 512U
+#define REGIONS_MAX 255
+#define FRAME_BITS 24
+#define FAULTS_MAX 128
+#define RECENT_HOME 16
+#define HANDLE_BYTES 64
+
+/* 0: at home; else the region's number << FRAME_BITS | frame */
+typedef uint32_t place_t;
+
+/* What is known of an aligned block of BLOCK_PAGES pages of the program of which some are away. */
+struct block {
+	struct itree_node node;
+	place_t *page; /* R: one for each page; NULL: all are away, in a row from `first` on */
+	place_t first; /* R: the place of the first page; 0 if there is an array */
+	uint32_t n;    /* R: how many are away */
+	bool huge;     /* R: without an array: as one huge page */
+};
+
+/* A row of pages whose places follow each other. */
+struct run {
+	uint64_t start;
+	uint64_t end;
+	place_t first;
+	bool huge; /* all of a block, which moved as one huge page */
+};
+
+struct hmm_devmem {
+	struct hmm_mm *mm;                 /* C */
+	struct devmem_space *space;        /* C */
+	struct hmm_devmem_options options; /* C */
+	uint32_t id;                       /* C: 1 to REGIONS_MAX */
+	bool exclusive;                    /* C: it holds what devices have exclusively */
+	char *map;                         /* C: the mapping; its aligned part begins at base */
+	uint64_t map_bytes;                /* C */
+	uint64_t base;                     /* C */
+	uint32_t frames;                   /* C */
+	_Atomic uint32_t used;             /* A, written under R: frames in use, or being freed */
+	uint32_t dying;                    /* R: of these, those that wait for the worker */
+	uint32_t next;                     /* R: where the search for a free one begins */
+	uint64_t *in_use;                  /* R: a bit a frame */
+	uint64_t *to_free;                 /* R: in use, but only until the worker has freed it */
+	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
+	uint64_t evict_at;                 /* R: the address behind the block evicted last */
+	/* A, for `exclusive` alone: how often each frame was freed */
+	_Atomic uint32_t *freed;
+	struct {
+		_Atomic uint64_t moved_out, moved_home, copied_home, faults, evicted, dropped;
+	} stats; /* A */
+};
+
+struct devmem_space {
+	struct hmm_mm *mm;   /* C */
+	uint64_t page;       /* C: bytes of the machine's page */
+	uint64_t block;      /* C: bytes of a block */
+	bool large;          /* C: a huge page is a block */
+	struct itree places; /* R: struct block */
+	struct objpool blocks;
+	struct objpool arrays;
+	struct objpool handles;                     /* of migrate/exclusive.c */
+	char *zeros;                                /* C: a page that nobody writes */
+	place_t *reserve;                           /* R: an array, for when there is no memory */
+	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
+	uint32_t regions;                           /* R: how many */
+	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
+	struct itree trapped;                       /* R: a hint: where a hole is a fault */
+	struct {
+		uint64_t start, end, taken;
+	} proven;                   /* R: what was trapped while regions_taken() was that */
+	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
+	uint32_t faults;            /* R */
+	bool wake_all;              /* R: more wait than fit */
+	bool confused;              /* R: events were lost: all is to go home */
+	_Atomic uint32_t forking;   /* A: how many forks are under way */
+	_Atomic bool closed;        /* A, written under R: no page moves out any more */
+	struct {
+		uint64_t start, end, ns;
+	} recent[RECENT_HOME];    /* R: what the CPU touched last */
+	uint32_t recents;         /* R */
+	struct ownthread worker;  /* C */
+	_Atomic uint32_t work;    /* A, futex: counts what there is for it */
+	_Atomic uint32_t stop;    /* A: it is to end */
+	struct ownthread rescuer; /* C */
+	_Atomic uint32_t ready;   /* A, futex: it has its table of descriptors */
+	_Atomic uint32_t alarm;   /* A, futex: the space is lost, or ends */
+};
+
+static inline struct devmem_space *devmem_of(struct hmm_mm *mm)
+{
+	return atomic_load_explicit(&mm->devmem, memory_order_acquire);
+}
+
+/* space.c: what a space has of device memory is made when it is asked for first. */
+int devmem_need(struct hmm_mm *mm, struct devmem_space **out);
+/* Brings all home and ends it, before the space is detached. */
+void devmem_fini(struct hmm_mm *mm);
+/* When nobody uses the space any more: gives its memory back. */
+void devmem_release(struct hmm_mm *mm);
+
+/* ---- places.c (R) -------------------------------------------------------------------------- */
+
+static inline uint32_t place_region(place_t place)
+{
+	return place >> FRAME_BITS;
+}
+
+static inline uint32_t place_frame(place_t place)
+{
+	return place & ((1U << FRAME_BITS) - 1);
+}
+
+static inline struct hmm_devmem *place_devmem(const struct devmem_space *s, place_t place)
+{
+	return s->region[place_region(place)];
+}
+
+static inline uint64_t place_addr(const struct devmem_space *s, place_t place)
+{
+	return place_devmem(s, place)->base + place_frame(place) * s->page;
+}
+
+place_t place_at(const struct devmem_space *s, uint64_t addr);
+/*
+ * The first row of pages in [start, end) that are away, within one block. only: of this region, or
+ * NULL. False: there is none.
+ */
+bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
+		 const struct hmm_devmem *only, struct run *run);
+/* The pages of [start, end), of one block and all at home, are now at `first` and behind. */
+int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge);
+/* They are no longer anywhere. What is not away stays so. 0; -ENOMEM: nothing was done. */
+int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
+
+/* ---- frames.c (R) -------------------------------------------------------------------------- */
+
+/*
+ * Takes up to `want` frames in a row. whole: an aligned block of BLOCK_PAGES, or none. Returns how
+ * many.
+ */
+uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, uint32_t *first);
+/* Gives frames back that never held a page of the program. */
+void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* The frames' pages have gone home; full: they hold pages that nobody needs any more. */
+void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full);
+/* Where devices have pages exclusively: these are no longer what they took. */
+void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* The next row of frames that wait for the worker. */
+bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full);
+/* The worker has freed them. */
+void frames_freed(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* Makes and ends a region; the caller does not hold R. */
+int frames_init(struct hmm_devmem *d);
+void frames_fini(struct hmm_devmem *d);
+
+/* ---- home.c -------------------------------------------------------------------------------- */
+
+/*
+ * Moves the row home, of one block. The caller holds R, has closed the gate and has begun to move.
+ * *done: how far it came. 0; -EAGAIN: an event is to be read first; -ENOMEM; -ESRCH.
+ */
+int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/*
+ * Moves home what of [start, end) is away, in `only` or in any region. 0; -ETIME; -ENOMEM; -ESRCH.
+ * timeout_ns: without progress.
+ */
+int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
+		uint64_t timeout_ns);
+/* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
+void devmem_resolve(struct hmm_mm *mm);
+/* Does somebody still wait, although no event wakes the pump? */
+bool devmem_waits(struct hmm_mm *mm);
+/*
+ * Fills the holes of [start, end), which is trapped or not, with the zero page, so that populating
+ * it meets no trap. 0; -EAGAIN: the caller begins again; -ENOMEM.
+ */
+int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline);
+/* Makes a page that is not there one of zeros. As the ops of struct provider_move. */
+int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr);
+/* Was a part of it brought home by a touch of the CPU just now? In ns until it may move again. */
+uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t end);
+
+/* ---- event.c: the pump, under R ------------------------------------------------------------ */
+
+void devmem_event(struct hmm_mm *mm, const struct provider_event *e);
+/* Forgets one range that is trapped, so that its registration can be taken back. */
+bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end);
+
+/* ---- worker.c, rescue.c -------------------------------------------------------------------- */
+
+int worker_start(struct devmem_space *s);
+void worker_stop(struct devmem_space *s);
+
+static inline void worker_wake(struct devmem_space *s)
+{
+	atomic_fetch_add(&s->work, 1);
+	futex_wake(&s->work);
+}
+
+int rescue_start(struct devmem_space *s);
+void rescue_stop(struct devmem_space *s);
+/* The space is lost, and the pump has ended. */
+void devmem_lost(struct hmm_mm *mm);
+
+/* ---- fork.c -------------------------------------------------------------------------------- */
+
+void devmem_fork_begin(struct hmm_mm *mm);
+void devmem_fork_end(struct hmm_mm *mm);
+
+/* Is a page of the range away, or trapped? Under R. */
+bool devmem_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
+
+#endif

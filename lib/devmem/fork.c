@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * A fork through libc copies the page table, and what is in device memory is not in it. So all
+ * comes home first, and nothing moves out until the fork is over.
+ */
+#include "devmem/devmem.h"
+#include "base/log.h"
+#include "base/nocancel.h"
+
+#include <errno.h>
+
+/* How long the fork waits without progress. */
+#define WAIT_NS 2000000000ULL
+
+void devmem_fork_begin(struct hmm_mm *mm)
+{
+	struct devmem_space *s = devmem_of(mm);
+	int err = -EDEADLK;
+
+	if (!s || mm_inherited(mm))
+		return;
+	atomic_fetch_add(&s->forking, 1);
+	/* A callback or a signal handler that forks may have interrupted who has the lock. */
+	if (!inside_library)
+		err = devmem_home(mm, 0, UINT64_MAX, NULL, WAIT_NS);
+	if (err && !mm->provider.event_fork)
+		log_say(HMM_LOG_ERROR, "a fork was made while pages were in device memory that "
+				       "could not be brought home: the child reads zeros there.");
+}
+
+void devmem_fork_end(struct hmm_mm *mm)
+{
+	struct devmem_space *s = devmem_of(mm);
+
+	if (s && !mm_inherited(mm) && atomic_load(&s->forking))
+		atomic_fetch_sub(&s->forking, 1);
+}

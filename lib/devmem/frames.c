@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The frames of a region: address space of the library's own, trapped with the same userfaultfd as
+ * the program's memory, which the kernel asks of what pages move to. A frame without a page takes
+ * no memory. A child does not inherit it.
+ *
+ * A discard in the region raises an event, as the kernel knows one userfaultfd a mapping. So the
+ * worker discards what nobody needs, never the pump.
+ */
+#include "devmem/devmem.h"
+#include "provider/provider.h"
+#include "base/pool.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static bool bit(const uint64_t *map, uint32_t i)
+{
+	return map[i / 64] >> i % 64 & 1;
+}
+
+static void set_bits(uint64_t *map, uint32_t first, uint32_t n, bool on)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (on)
+			map[i / 64] |= 1ULL << i % 64;
+		else
+			map[i / 64] &= ~(1ULL << i % 64);
+	}
+}
+
+static bool block_is_free(const struct hmm_devmem *d, uint32_t first)
+{
+	for (uint32_t i = 0; i < BLOCK_PAGES / 64; i++) {
+		if (d->in_use[first / 64 + i])
+			return false;
+	}
+	return true;
+}
+
+static bool find_block(const struct hmm_devmem *d, uint32_t *first)
+{
+	const uint32_t blocks = d->frames / BLOCK_PAGES;
+	const uint32_t from = d->next / BLOCK_PAGES;
+
+	for (uint32_t i = 0; i < blocks; i++) {
+		*first = (from + i) % blocks * BLOCK_PAGES;
+		if (block_is_free(d, *first))
+			return true;
+	}
+	return false;
+}
+
+/* A free frame at d->next or behind, around the end. The region is not full. */
+static uint32_t find_frame(const struct hmm_devmem *d)
+{
+	uint32_t i = d->next % d->frames;
+
+	while (bit(d->in_use, i)) {
+		if (!(i % 64) && d->in_use[i / 64] == UINT64_MAX)
+			i += 63;
+		i = (i + 1) % d->frames;
+	}
+	return i;
+}
+
+uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, uint32_t *first)
+{
+	uint32_t n = 0;
+
+	if (d->used == d->frames)
+		return 0;
+	if (whole) {
+		if (!find_block(d, first))
+			return 0;
+		n = BLOCK_PAGES;
+	} else {
+		*first = find_frame(d);
+		while (n < want && *first + n < d->frames && !bit(d->in_use, *first + n))
+			n++;
+	}
+	set_bits(d->in_use, *first, n, true);
+	d->used += n;
+	d->next = (*first + n) % d->frames;
+	return n;
+}
+
+void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	set_bits(d->in_use, first, n, false);
+	d->used -= n;
+	d->next = first;
+}
+
+void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; d->freed && i < first + n; i++)
+		atomic_fetch_add(&d->freed[i], 1);
+}
+
+void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
+{
+	frames_revoke(d, first, n);
+	if (!full && !d->options.page_free) {
+		frames_untake(d, first, n);
+		return;
+	}
+	set_bits(d->to_free, first, n, true);
+	set_bits(d->full, first, n, full);
+	d->dying += n;
+	worker_wake(d->space);
+}
+
+bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full)
+{
+	uint32_t i = 0;
+
+	if (!d->dying)
+		return false;
+	while (!bit(d->to_free, i))
+		i += !(i % 64) && !d->to_free[i / 64] ? 64 : 1;
+	*first = i;
+	*full = bit(d->full, i);
+	while (++i < d->frames && bit(d->to_free, i) && bit(d->full, i) == *full)
+		;
+	*n = i - *first;
+	return true;
+}
+
+void frames_freed(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	set_bits(d->to_free, first, n, false);
+	set_bits(d->full, first, n, false);
+	d->dying -= n;
+	frames_untake(d, first, n);
+}
+
+static uint64_t map_bytes(const struct hmm_devmem *d)
+{
+	return (d->frames + 63) / 64 * sizeof(uint64_t);
+}
+
+int frames_init(struct hmm_devmem *d)
+{
+	const struct devmem_space *s = d->space;
+	int err;
+
+	d->frames = (uint32_t)(d->options.bytes / s->page);
+	d->map_bytes = d->options.bytes + s->block;
+	d->map = pool_map_lazily(d->map_bytes);
+	d->in_use = pool_map(map_bytes(d));
+	d->to_free = pool_map(map_bytes(d));
+	d->full = pool_map(map_bytes(d));
+	if (d->exclusive)
+		d->freed = pool_map(d->frames * sizeof(*d->freed));
+	if (!d->map || !d->in_use || !d->to_free || !d->full || (d->exclusive && !d->freed))
+		return -ENOMEM;
+	d->base = ((uint64_t)(uintptr_t)d->map + s->block - 1) & ~(s->block - 1);
+	if (madvise(d->map, d->map_bytes, MADV_DONTFORK))
+		return -ENOMEM;
+	err = d->mm->provider.ops->move->trap(&d->mm->provider, (uint64_t)(uintptr_t)d->map,
+					      (uint64_t)(uintptr_t)d->map + d->map_bytes);
+	return err;
+}
+
+void frames_fini(struct hmm_devmem *d)
+{
+	const uint64_t start = (uint64_t)(uintptr_t)d->map;
+
+	/* Then the unmapping waits for nobody. If the space is lost there is nobody to wait for. */
+	if (d->map)
+		d->mm->provider.ops->unwatch(&d->mm->provider, start, start + d->map_bytes);
+	pool_unmap(d->map, d->map_bytes);
+	pool_unmap(d->in_use, map_bytes(d));
+	pool_unmap(d->to_free, map_bytes(d));
+	pool_unmap(d->full, map_bytes(d));
+	pool_unmap((void *)d->freed, d->frames * sizeof(*d->freed));
+}

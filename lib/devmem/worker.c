@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The worker frees frames: it discards pages that nobody needs, and tells the driver. A discard
+ * waits for the pump, and the driver's callback may block, so neither is done with a lock, nor by
+ * the pump.
+ */
+#include "devmem/devmem.h"
+#include "space/debug.h"
+#include "space/space.h"
+#include "base/futex.h"
+
+#include <errno.h>
+#include <hmm/types.h>
+#include <sys/mman.h>
+
+struct work {
+	struct hmm_devmem *d;
+	uint32_t first;
+	uint32_t n;
+	bool full;
+};
+
+static bool find_work(struct devmem_space *s, struct work *w)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->mm->region_lock);
+	for (uint32_t i = 1; !found && i <= REGIONS_MAX; i++) {
+		w->d = s->region[i];
+		found = w->d && frames_dying(w->d, &w->first, &w->n, &w->full);
+	}
+	pthread_mutex_unlock(&s->mm->region_lock);
+	return found;
+}
+
+static void tell_driver(struct hmm_devmem *d, uint64_t start, uint64_t bytes)
+{
+	DEBUG_PROGRAM;
+	d->options.page_free(d, start, bytes, d->options.priv);
+}
+
+static void work(struct devmem_space *s, const struct work *w)
+{
+	const uint64_t start = w->d->base + w->first * s->page;
+	const uint64_t bytes = w->n * s->page;
+
+	if (w->full)
+		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
+	if (w->d->options.page_free)
+		tell_driver(w->d, start, bytes);
+	pthread_mutex_lock(&s->mm->region_lock);
+	frames_freed(w->d, w->first, w->n);
+	pthread_mutex_unlock(&s->mm->region_lock);
+}
+
+static void *worker_main(void *arg)
+{
+	struct devmem_space *s = arg;
+
+	while (!atomic_load(&s->stop)) {
+		const uint32_t seen = atomic_load(&s->work);
+		struct work w;
+
+		if (find_work(s, &w))
+			work(s, &w);
+		else
+			futex_wait(&s->work, seen, HMM_FOREVER);
+	}
+	return NULL;
+}
+
+int worker_start(struct devmem_space *s)
+{
+	return ownthread_start(&s->worker, worker_main, s, 0);
+}
+
+void worker_stop(struct devmem_space *s)
+{
+	atomic_store(&s->stop, 1);
+	worker_wake(s);
+	ownthread_join(&s->worker);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what of
+ * one block lies in one mapping. Exclusive access (exclusive.c) moves pages to a region of its own.
+ */
+#ifndef LIB_MIGRATE_MIGRATE_H
+#define LIB_MIGRATE_MIGRATE_H
+
+#include "devmem/devmem.h"
+
+#include <hmm/migrate.h>
+
+struct migration {
+	struct hmm_devmem *d;
+	struct hmm_mm *mm;
+	struct devmem_space *s;
+	void *owner;         /* of the invalidation */
+	uint64_t start, end; /* all of the range, which is not evicted */
+	uint64_t timeout;
+	uint64_t deadline; /* moves with progress */
+	/* pages below were made the program's own; if they are refused still they stay */
+	uint64_t populated;
+	uint64_t want;     /* up to here pages are to be made the program's own */
+	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
+	uint64_t stale_at; /* where the mapping had changed */
+	struct hmm_migrate_result result;
+};
+
+/* Makes a region that nobody knows yet. 0; -errno as hmm_devmem_create(). */
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+		struct hmm_devmem **out);
+
+/* range.c: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
+/* The same file: moves [start, end). Errors as hmm_migrate_to_device(). */
+int migrate_range(struct migration *m, uint64_t start, uint64_t end);
+/* out.c: the same for a part of one block, in the mapping vma. -EAGAIN: the mapping has changed. */
+int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+
+static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
+{
+	m->result.left[why] += bytes / HMM_PAGE_SIZE;
+}
+
+#endif

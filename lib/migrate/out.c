@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Out: pages of one block move to frames of a region.
+ *
+ *	takes region_lock, begins to move (devmem/moving.h)
+ *	looks the mapping up, traps it, asks the kernel whether it is registered with us
+ *	closes the gate, invalidates
+ *	for each row: takes frames, notes the place, moves
+ *	opens the gate
+ *
+ * From the question on every change of the mapping raises an event, and while one is unread the
+ * kernel moves nothing. So what has moved is what the index says, and a touch of it is a fault.
+ *
+ * A discard's event comes before the discard. A page that moved out in between would come home with
+ * what was to be discarded. So nothing moves while a discard of the range is pending.
+ */
+#include "migrate/migrate.h"
+#include "mm/fork.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "devmem/moving.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "kernel/abi/madvise.h"
+#include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
+#include "base/deadline.h"
+#include "base/itree.h"
+#include "base/number.h"
+#include "base/pool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#define PATIENCE_NS 20000000ULL
+
+/* A step says what to do next: an -errno, or one of these. */
+enum { DONE, POPULATE = 1 };
+
+static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	return m->mm->provider.ops->move->move(&m->mm->provider, to, from, bytes);
+}
+
+/* Is the block one huge page of the program's? */
+static bool is_huge(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct page_run run;
+	uint64_t walked;
+	size_t n = 1;
+
+	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
+		return false;
+	return !pagemap_runs(mm_pagemap(m->mm), start, end, &run, &n, &walked) && n == 1 &&
+	       run.start <= start && run.end >= end && run.categories & PAGE_IS_HUGE &&
+	       !(run.categories & PAGE_IS_PFNZERO);
+}
+
+/* ---- room in the region -------------------------------------------------------------------- */
+
+/* Brings a block of the region home that is not in the way. False: there is none. */
+static int evict(struct migration *m)
+{
+	struct hmm_devmem *d = m->d;
+	struct run run;
+	uint64_t done;
+	int err;
+
+	for (int i = 0; i < 2; i++, d->evict_at = 0) {
+		uint64_t at = d->evict_at;
+
+		while (places_next(m->s, at, UINT64_MAX, d, &run)) {
+			at = d->evict_at = run.end;
+			if (run.start < m->end && run.end > m->start)
+				continue;
+			err = home_run(m->mm, &run, &done);
+			count(&d->stats.evicted, done - run.start);
+			return err;
+		}
+	}
+	return -ENOSPC;
+}
+
+static int take_frames(struct migration *m, uint32_t want, bool whole, uint32_t *first, uint32_t *n)
+{
+	struct hmm_devmem *d = m->d;
+	int err = 0;
+
+	*n = whole ? frames_take(d, want, true, first) : 0;
+	while (!*n && !err) {
+		*n = frames_take(d, want, false, first);
+		if (*n || d->used < d->frames)
+			continue;
+		if (d->dying)
+			return -EAGAIN; /* the worker makes room */
+		err = d->options.flags & HMM_DEVMEM_EVICT ? evict(m) : -ENOSPC;
+	}
+	return err;
+}
+
+/* ---- one row ------------------------------------------------------------------------------- */
+
+static void moved(struct migration *m, uint64_t bytes, bool huge)
+{
+	count(&m->d->stats.moved_out, bytes);
+	m->result.moved += bytes / HMM_PAGE_SIZE;
+	m->result.huge += huge ? bytes / HMM_PAGE_SIZE : 0;
+	m->deadline = deadline_after(m->timeout);
+}
+
+/* The kernel has refused the page at `at`. *at: where to go on. */
+static int refused(struct migration *m, uint64_t *at, uint64_t next, int err)
+{
+	const struct provider_move *ops = m->mm->provider.ops->move;
+	int64_t n;
+
+	switch (err) {
+	case -ENOENT: /* not touched yet */
+		n = ops->zero(&m->mm->provider, *at, next - *at);
+		return n >= 0 || n == -EEXIST ? DONE : (int)n;
+	case -EFAULT: /* the same with a marker in the page table */
+		n = devmem_zero(m->mm, *at);
+		if (n != -EEXIST)
+			return n >= 0 ? DONE : (int)n;
+		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page); /* a page lost to an error */
+		break;
+	case -EEXIST: /* the frame was in the way, and is no longer used */
+		return DONE;
+	case -EBUSY:
+		m->want = next;
+		if (*at >= m->populated)
+			return POPULATE;
+		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page);
+		break;
+	case -EINVAL:
+		migrate_left(m, HMM_MIGRATE_PERMISSION, m->s->page);
+		break;
+	case -EBADF:
+	case -ENOTTY:
+		return -ESRCH;
+	default:
+		return err;
+	}
+	*at += m->s->page;
+	return DONE;
+}
+
+/* Of n frames the first `kept` have got pages; the next one was not free if err says so. */
+static void give_back(struct migration *m, uint32_t first, uint32_t n, uint32_t kept, int64_t err)
+{
+	const bool blocked = err == -EEXIST; /* a device has touched what was not its */
+
+	if (blocked)
+		frames_free(m->d, first, 1, true);
+	if (n > kept + blocked)
+		frames_untake(m->d, first + kept + blocked, n - kept - blocked);
+}
+
+/* Moves from *at on to frames that follow each other. */
+static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
+{
+	const uint64_t page = m->s->page;
+	const uint64_t from = *at;
+	uint32_t first;
+	uint32_t n;
+	uint64_t to;
+	int64_t done;
+	int err = take_frames(m, (uint32_t)((next - from) / page), next - from == m->s->block,
+			      &first, &n);
+
+	if (err == -ENOSPC) {
+		migrate_left(m, HMM_MIGRATE_EXHAUSTED, next - from);
+		*at = next;
+		return DONE;
+	}
+	if (err)
+		return err;
+	to = from + n * page;
+	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES);
+	/* The place comes before the move. */
+	err = places_put(m->s, from, to, m->d->id << FRAME_BITS | first, huge);
+	if (err) {
+		frames_untake(m->d, first, n);
+		return err;
+	}
+	done = kernel_move(m, m->d->base + first * page, from, n * page);
+	*at += done > 0 ? (uint64_t)done : 0;
+	if (*at < to) {
+		places_take(m->s, *at, to); /* does not fail, as there is a reserve */
+		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
+	}
+	if (done > 0)
+		moved(m, (uint64_t)done, huge);
+	return done > 0 ? DONE : refused(m, at, next, (int)done);
+}
+
+/* ---- one block ------------------------------------------------------------------------------ */
+
+static void already(struct migration *m, place_t place)
+{
+	const uint64_t n = m->s->page / HMM_PAGE_SIZE;
+
+	if (place_region(place) == m->d->id)
+		m->result.already += n;
+	else
+		m->result.left[HMM_MIGRATE_ELSEWHERE] += n;
+}
+
+static int move_all(struct migration *m, uint64_t *at, uint64_t end)
+{
+	const bool huge = is_huge(m, *at, end);
+	int err = DONE;
+
+	while (err == DONE && *at < end) {
+		const place_t place = place_at(m->s, *at);
+		struct run run;
+
+		if (place) {
+			already(m, place);
+			*at += m->s->page;
+			continue;
+		}
+		if (!m->s->reserve)
+			m->s->reserve = objpool_get(&m->s->arrays);
+		if (!m->s->reserve)
+			return -ENOMEM;
+		err = move_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
+			       huge);
+	}
+	return err;
+}
+
+/* Notes that a hole in the mapping is a fault from now on. */
+static void note_trapped(struct devmem_space *s, const struct hmm_vma *vma)
+{
+	struct itree_node *n = itree_first(&s->trapped, vma->start, vma->end);
+
+	if (n && n->start <= vma->start && n->end >= vma->end)
+		return;
+	n = objpool_get(&s->blocks);
+	if (!n)
+		return;
+	n->start = vma->start;
+	n->end = vma->end;
+	itree_insert(&s->trapped, n);
+}
+
+/*
+ * What was trapped once is so until an event tells of its end: then the pump forgets regions. The
+ * kernel moves nothing while an event is unread.
+ */
+static bool is_proven(const struct migration *m, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = m->s;
+
+	return s->proven.start <= start && end <= s->proven.end &&
+	       s->proven.taken == regions_taken(m->mm);
+}
+
+static void prove(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct devmem_space *s = m->s;
+	const uint64_t taken = regions_taken(m->mm);
+
+	if (s->proven.taken == taken && s->proven.end == start)
+		start = s->proven.start;
+	s->proven.start = start;
+	s->proven.end = end;
+	s->proven.taken = taken;
+}
+
+/*
+ * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
+ * mapping is there; -EOPNOTSUPP: it cannot be trapped.
+ */
+static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	const struct provider *p = &m->mm->provider;
+	struct hmm_vma now;
+	int err;
+
+	if (is_proven(m, start, end))
+		return 0;
+	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
+	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
+	    pool_owns(now.start))
+		return -ESTALE;
+	err = p->ops->move->trap(p, now.start, now.end);
+	if (err == -EBUSY)
+		return -EOPNOTSUPP;
+	if (err == -ESRCH || err == -EBADF || err == -ENOTTY)
+		return -ESRCH;
+	if (err)
+		return -ESTALE;
+	err = p->ops->is_watched(p, start, end);
+	if (err != 1)
+		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
+	note_trapped(m->s, &now);
+	prove(m, start, end);
+	return 0;
+}
+
+static void tell(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct hmm_invalidation inv = {
+		.start = start,
+		.end = end,
+		.event = m->d->exclusive ? HMM_EVENT_EXCLUSIVE : HMM_EVENT_MIGRATE,
+		.owner = m->owner,
+	};
+
+	notifiers_invalidate(m->mm, &inv);
+}
+
+/* R is held. */
+static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
+{
+	int err;
+
+	if (m->s->closed)
+		return -ESRCH;
+	if (atomic_load(&m->s->forking) || devmem_recent(m->s, *at, end) ||
+	    discard_known(m->mm, *at, end) || !moving_begin(m->mm))
+		return -EAGAIN;
+	err = trap(m, vma, *at, end);
+	if (!err)
+		err = gate_close(m->mm, m->deadline);
+	if (!err) {
+		tell(m, *at, end);
+		err = move_all(m, at, end);
+		gate_open(m->mm);
+	}
+	moving_end(m->mm);
+	return err;
+}
+
+static int attempt_locked(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
+			  uint64_t end)
+{
+	sigset_t old;
+	int err;
+
+	moving_let_pump(m->mm);
+	moving_mask(&old);
+	err = deadline_lock(&m->mm->region_lock, m->deadline);
+	if (!err) {
+		err = attempt(m, vma, at, end);
+		pthread_mutex_unlock(&m->mm->region_lock);
+	}
+	moving_unmask(&old);
+	return err;
+}
+
+/*
+ * Makes pages that a fork has left shared the program's own. No lock is held, as this may wait for
+ * the pump.
+ */
+static void populate(struct migration *m, uint64_t at)
+{
+	m->populated = m->want;
+	if (!madvise((void *)(uintptr_t)at, m->want - at, MADV_POPULATE_WRITE))
+		return;
+	m->populated = at + m->s->page;
+	madvise((void *)(uintptr_t)at, m->s->page, MADV_POPULATE_WRITE);
+}
+
+/* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
+static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
+{
+	if (!discard_pending(m->mm, start, end))
+		return 0;
+	if (!m->patience)
+		m->patience = clock_ns() + PATIENCE_NS;
+	return clock_ns() > m->patience || deadline_passed(m->deadline) ? -ETIME : 1;
+}
+
+int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	uint64_t at = start;
+	uint64_t word;
+	int err = 0;
+
+	m->populated = start;
+	m->patience = 0;
+	for (unsigned int round = 0; at < end; round++) {
+		const uint64_t was = at;
+
+		err = mm_alive(m->mm);
+		if (!err)
+			err = mm_fork_wait(m->deadline, &word);
+		if (err)
+			return err;
+		err = wait_discard(m, at, end);
+		if (err == -ETIME) {
+			migrate_left(m, HMM_MIGRATE_DISCARD, end - at);
+			return 0;
+		}
+		if (!err)
+			err = attempt_locked(m, vma, &at, end);
+		if (err == POPULATE && m->want > at) {
+			populate(m, at);
+			continue;
+		}
+		if (err == -EOPNOTSUPP) {
+			migrate_left(m, HMM_MIGRATE_SPECIAL, end - at);
+			return 0;
+		}
+		if (err == -ESTALE) {
+			m->stale_at = at;
+			return -EAGAIN;
+		}
+		if (err < 0 && err != -EAGAIN)
+			return err;
+		if (at > was)
+			round = 0;
+		if (err && deadline_passed(m->deadline))
+			return -EBUSY;
+		if (err)
+			deadline_pause(round);
+	}
+	return 0;
+}

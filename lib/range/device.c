@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Pages in device memory, as the kernel's walk sees them: those of the caller's own regions are
+ * reported and not faulted, all others come home if something is requested of them. What moves
+ * meanwhile changes the sequence.
+ */
+#include "range/walk.h"
+#include "devmem/devmem.h"
+#include "space/space.h"
+#include "base/deadline.h"
+#include "base/number.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+/* The next row in regions of the owner. R is held. */
+static bool next_own(const struct devmem_space *s, const void *owner, uint64_t start, uint64_t end,
+		     struct run *run)
+{
+	for (uint64_t at = start; places_next(s, at, end, NULL, run); at = run->end) {
+		if (place_devmem(s, run->first)->options.owner == owner)
+			return true;
+	}
+	return false;
+}
+
+bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run,
+		      uint64_t *addr)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+	const void *owner = w->range->dev_private_owner;
+	bool found;
+
+	if (!s || !owner)
+		return false;
+	pthread_mutex_lock(&w->mm->region_lock);
+	found = next_own(s, owner, start, end, run);
+	if (found)
+		*addr = place_addr(s, run->first);
+	pthread_mutex_unlock(&w->mm->region_lock);
+	return found;
+}
+
+int walk_device_home(struct walk *w, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (!devmem_of(w->mm))
+		return 0;
+	err = devmem_home(w->mm, start, end, NULL, deadline_left_ns(w->deadline));
+	if (!err)
+		err = devmem_fill(w->mm, start, end, w->deadline);
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
+static void fill_run(struct walk *w, const struct hmm_vma *vma, const struct run *run,
+		     uint64_t addr)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+	const unsigned int order =
+		run->huge ? (unsigned int)__builtin_ctzll(s->block / HMM_PAGE_SIZE) : 0;
+	const uint64_t flags = HMM_PFN_VALID | HMM_PFN_DEVICE_PRIVATE |
+			       (vma->prot & PROT_WRITE ? HMM_PFN_WRITE : 0) |
+			       (uint64_t)order << HMM_PFN_ORDER_SHIFT;
+
+	fill_elsewhere(w, run->start, run->end, flags, addr);
+}
+
+void walk_device_fill(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	struct run run;
+	uint64_t addr;
+
+	/* The array of entries is the program's: no lock is held when it is written. */
+	while (walk_device_next(w, start, end, &run, &addr)) {
+		fill_empty(w, start, run.start, 0);
+		fill_run(w, vma, &run, addr);
+		start = run.end;
+	}
+	fill_empty(w, start, end, 0);
+}
