@@ -158,7 +158,11 @@ int frames_init(struct hmm_devmem *d)
 	if (!d->map || !d->in_use || !d->to_free || !d->full || (d->exclusive && !d->freed))
 		return -ENOMEM;
 	d->base = ((uint64_t)(uintptr_t)d->map + s->block - 1) & ~(s->block - 1);
-	if (madvise(d->map, d->map_bytes, MADV_DONTFORK))
+	/*
+	 * Not MADV_DONTFORK: the kernel would give the addresses to other memory of the child,
+	 * which the pool would take for ours.
+	 */
+	if (madvise(d->map, d->map_bytes, MADV_WIPEONFORK))
 		return -ENOMEM;
 	err = d->mm->provider.ops->move->trap(&d->mm->provider, (uint64_t)(uintptr_t)d->map,
 					      (uint64_t)(uintptr_t)d->map + d->map_bytes);
