@@ -29,6 +29,9 @@ struct dmirror_command {
 #define DMIRROR_FLAGS DMIRROR_IOC(8)
 #define DMIRROR_READ_UNLOCKED DMIRROR_IOC(9)
 
+/* The flag of DMIRROR_FLAGS: of the next migration no large allocation succeeds. */
+#define DMIRROR_FAIL_ALLOC 1
+
 /* What a snapshot says of a page: one of the first group, or bits of the others. */
 enum dmirror_page {
 	DMIRROR_PAGE_ERROR = 0xff,
@@ -42,8 +45,6 @@ enum dmirror_page {
 
 	DMIRROR_PAGE_ZERO = 0x10,
 	DMIRROR_PAGE_PRIVATE = 0x20,
-	DMIRROR_PAGE_COHERENT_LOCAL = 0x40,
-	DMIRROR_PAGE_COHERENT_REMOTE = 0x50,
 };
 
 #endif

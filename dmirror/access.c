@@ -18,6 +18,19 @@
 /* How often a page may be there for the fault and not for the access. */
 #define VANISHED_MAX 1000
 
+/*
+ * Large, and mostly never touched, so that it does not lie in a hole that the program has made to
+ * see what the device says of holes.
+ */
+#define SCRATCH_MIN (4ULL << 20)
+
+static size_t scratch_bytes(const struct access *a)
+{
+	const size_t bytes = a->end - a->start + BLOCK_PAGES * sizeof(*a->pfns);
+
+	return bytes < SCRATCH_MIN ? SCRATCH_MIN : bytes;
+}
+
 int access_init(struct access *a, struct mirror *m, uint64_t start, uint64_t end, int prot)
 {
 	int err;
@@ -28,9 +41,9 @@ int access_init(struct access *a, struct mirror *m, uint64_t start, uint64_t end
 	a->end = end;
 	a->prot = prot;
 	a->timeout = FAULT_NS;
-	a->bounce = hmm_memory_alloc(end - start);
-	a->pfns = hmm_memory_alloc(BLOCK_PAGES * sizeof(*a->pfns));
-	err = a->bounce && a->pfns ? hmm_engine_create(m->mm, &a->engine) : -ENOMEM;
+	a->bounce = hmm_memory_alloc(scratch_bytes(a));
+	a->pfns = (uint64_t *)(a->bounce + (end - start));
+	err = a->bounce ? hmm_engine_create(m->mm, &a->engine) : -ENOMEM;
 	if (err)
 		access_fini(a);
 	return err;
@@ -39,13 +52,17 @@ int access_init(struct access *a, struct mirror *m, uint64_t start, uint64_t end
 void access_fini(struct access *a)
 {
 	hmm_engine_destroy(a->engine);
-	hmm_memory_free(a->pfns, BLOCK_PAGES * sizeof(*a->pfns));
-	hmm_memory_free(a->bounce, a->end - a->start);
+	hmm_memory_free(a->bounce, scratch_bytes(a));
 }
 
 uint64_t access_pages(const struct access *a)
 {
 	return (a->at - a->start) / a->m->page_size;
+}
+
+int access_give(const struct access *a, uint64_t ptr)
+{
+	return hmm_copy_to_nofault((void *)(uintptr_t)ptr, a->bounce, a->end - a->start, NULL);
 }
 
 /* The page's place is the entry's, not the program's address. */

@@ -10,7 +10,10 @@
 /* How often memory that may be used only once may change before each use. */
 #define VAIN_MAX 10000
 
-/* The entries are true now: the lasting ones go to the page table. *once: there are others. */
+/*
+ * The entries are true now: the lasting ones go to the page table. *once: there are others. Where
+ * nothing was requested only those of the device's memory are meant.
+ */
 static int install(struct access *a, const struct hmm_range *range, bool *once)
 {
 	const uint64_t n = (range->end - range->start) >> HMM_PAGE_SHIFT;
@@ -18,10 +21,11 @@ static int install(struct access *a, const struct hmm_range *range, bool *once)
 
 	*once = false;
 	for (uint64_t i = 0; i < n; i++) {
-		const bool lasts = !(a->pfns[i] & HMM_PFN_TRANSIENT);
+		const uint64_t e = a->pfns[i];
+		const bool meant = range->default_flags || e & HMM_PFN_DEVICE_PRIVATE;
 
-		lasting[i] = lasts ? a->pfns[i] : 0;
-		*once |= !lasts;
+		lasting[i] = meant && !(e & HMM_PFN_TRANSIENT) ? e : 0;
+		*once |= meant && e & HMM_PFN_TRANSIENT;
 	}
 	return hmm_ptable_set(a->m->table, range->start, HMM_PAGE_SHIFT, lasting, n);
 }
@@ -82,7 +86,8 @@ static int fault_block(struct access *a, uint64_t start, uint64_t end)
 				   .start = start,
 				   .end = end,
 				   .hmm_pfns = a->pfns,
-				   .default_flags = HMM_PFN_REQ_FAULT };
+				   .default_flags = HMM_PFN_REQ_FAULT,
+				   .dev_private_owner = a->m->device };
 	unsigned int vain = 0;
 	bool once;
 	int err;
@@ -115,4 +120,25 @@ int fault_range(struct access *a, uint64_t start, uint64_t end)
 			return err;
 	}
 	return 0;
+}
+
+int fault_device_pages(struct access *a)
+{
+	const uint64_t most = BLOCK_PAGES * HMM_PAGE_SIZE;
+	int err = 0;
+
+	for (uint64_t start = a->start, next; !err && start < a->end; start = next) {
+		struct hmm_range range = { .size = sizeof(range),
+					   .flags = HMM_RANGE_FRESH,
+					   .notifier = a->m->notifier,
+					   .start = start,
+					   .hmm_pfns = a->pfns,
+					   .dev_private_owner = a->m->device };
+		bool once;
+
+		next = a->end - start > most ? start + most : a->end;
+		range.end = next;
+		err = fault_and_install(a, &range, &once);
+	}
+	return err;
 }

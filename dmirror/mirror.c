@@ -18,7 +18,7 @@ static int invalidate(struct hmm_interval_notifier *ni, const struct hmm_invalid
 static const struct hmm_interval_notifier_ops ops = { .size = sizeof(ops),
 						      .invalidate = invalidate };
 
-int mirror_init(struct mirror *m, struct hmm_mm *mm, unsigned int device)
+int mirror_init(struct mirror *m, struct hmm_mm *mm, struct device *device)
 {
 	int err;
 
@@ -37,6 +37,7 @@ int mirror_init(struct mirror *m, struct hmm_mm *mm, unsigned int device)
 
 void mirror_fini(struct mirror *m)
 {
+	exclusive_fini(m);
 	hmm_interval_notifier_remove(m->notifier);
 	hmm_ptable_destroy(m->table);
 }
@@ -52,8 +53,7 @@ static int read_memory(struct mirror *m, struct dmirror_command *cmd, uint64_t t
 	a.timeout = timeout;
 	err = access_run(&a);
 	if (!err)
-		err = hmm_copy_to_nofault((void *)(uintptr_t)cmd->ptr, a.bounce, a.end - a.start,
-					  NULL);
+		err = access_give(&a, cmd->ptr);
 	cmd->cpages = access_pages(&a);
 	cmd->faults = a.faults;
 	access_fini(&a);
@@ -91,6 +91,19 @@ int mirror_command(struct mirror *m, unsigned long request, struct dmirror_comma
 		return read_memory(m, cmd, HMM_FOREVER);
 	case DMIRROR_WRITE:
 		return write_memory(m, cmd);
+	case DMIRROR_MIGRATE_TO_DEV:
+		return migrate_to_device(m, cmd);
+	case DMIRROR_MIGRATE_TO_SYS:
+		return migrate_to_system(m, cmd);
+	case DMIRROR_RELEASE:
+		return device_release(m->device);
+	case DMIRROR_EXCLUSIVE:
+		return exclusive_take(m, cmd);
+	case DMIRROR_CHECK_EXCLUSIVE:
+		return exclusive_check(m, cmd);
+	case DMIRROR_FLAGS:
+		atomic_store(&m->flags, cmd->npages);
+		return 0;
 	case DMIRROR_SNAPSHOT:
 		return snapshot(m, cmd);
 	default:

@@ -28,6 +28,7 @@ struct state {
 	pthread_mutex_t lock;
 	struct hmm_mm *mm;
 	struct opening *first;
+	struct device devices[DEVICES];
 	_Atomic unsigned int count;
 };
 
@@ -121,6 +122,8 @@ static void close_end(const struct opening *o)
 
 static void opening_free(struct opening *o)
 {
+	/* As the kernel's device does whenever one of its openings ends. */
+	device_release(o->mirror.device);
 	mirror_fini(&o->mirror);
 	hmm_memory_free(o, sizeof(*o));
 }
@@ -164,16 +167,19 @@ int opening_open(unsigned int device, int flags)
 	o = hmm_memory_alloc(sizeof(*o));
 	if (!o)
 		return -ENOMEM;
-	ret = mirror_init(&o->mirror, mm, device);
+	ret = mirror_init(&o->mirror, mm, &state->devices[device]);
 	if (ret) {
 		hmm_memory_free(o, sizeof(*o));
 		return ret;
 	}
+	device_open(o->mirror.device, mm);
 	ret = make_pipe(o, flags);
-	if (ret < 0)
-		opening_free(o);
-	else
+	if (ret >= 0) {
 		add(o);
+		return ret;
+	}
+	mirror_fini(&o->mirror);
+	hmm_memory_free(o, sizeof(*o));
 	return ret;
 }
 

@@ -38,6 +38,8 @@ static uint8_t byte_of(const struct mirror *m, uint64_t entry, bool zero)
 		return DMIRROR_PAGE_ERROR;
 	if (!(entry & HMM_PFN_VALID))
 		return DMIRROR_PAGE_NONE;
+	if (entry & HMM_PFN_DEVICE_PRIVATE)
+		byte |= DMIRROR_PAGE_PRIVATE;
 	byte |= entry & HMM_PFN_WRITE ? DMIRROR_PAGE_WRITE : DMIRROR_PAGE_READ;
 	return byte | size_bits(m, entry);
 }
@@ -59,7 +61,9 @@ static int look(struct mirror *m, struct hmm_range *range, bool *zero)
 
 static int look_part(struct mirror *m, uint64_t start, uint64_t end, uint8_t *bytes)
 {
-	struct hmm_range range = { .size = sizeof(range), .start = start, .end = end };
+	struct hmm_range range = {
+		.size = sizeof(range), .start = start, .end = end, .dev_private_owner = m->device
+	};
 	const uint64_t each = m->page_size / HMM_PAGE_SIZE;
 	bool zero[PAGES];
 	int err;
