@@ -79,6 +79,8 @@ def breaks(rule, *names):
 
 
 test_without_invalidation = breaks("no-callback", "anon_read_multiple")
+test_where_reading_is_writing = breaks("read-is-write", "anon_read", "anon_write_prot",
+                                       "file_read")
 
 
 if __name__ == "__main__":
