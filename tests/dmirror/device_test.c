@@ -3,6 +3,7 @@
 #include "dmirror/device.h"
 
 #include <linux/userfaultfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 static void names(void **state)
@@ -151,15 +152,17 @@ static void forked_children(void **state)
 static void closed_by_the_program(void **state)
 {
 	const int fd = device_open(0);
-	int end = 256;
+	struct stat ours, other;
+	int end = 0;
 	int null;
 
-	/* the end that is not the program's, which can be written to */
-	while (end < 4096 && (end == fd || fcntl(end, F_GETFL) < 0 ||
-			      (fcntl(end, F_GETFL) & O_ACCMODE) != O_WRONLY))
+	/* the pipe's other end, which is not the program's */
+	assert_int_equal(fstat(fd, &ours), 0);
+	while (end < 4096 && (end == fd || fstat(end, &other) || !S_ISFIFO(other.st_mode) ||
+			      other.st_dev != ours.st_dev || other.st_ino != ours.st_ino))
 		end++;
 	assert_true(end < 4096);
-	assert_int_equal(close(end), 0);
+	assert_int_equal(syscall(SYS_close, end), 0);
 	null = open("/dev/null", O_WRONLY);
 	assert_int_equal(dup2(null, end), end);
 	assert_int_equal(close(fd), 0);

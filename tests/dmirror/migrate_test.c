@@ -299,6 +299,34 @@ static void discarded(void **state)
 	munmap(p, BYTES);
 }
 
+static void *spin(void *stop)
+{
+	while (!*(_Atomic bool *)stop)
+		getppid();
+	return NULL;
+}
+
+/* While it is not known whether the discard has ended: a thread is busy with system calls. */
+static void discarded_and_read_at_once(void **state)
+{
+	char *p = resident(25);
+	_Atomic bool stop = false;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, spin, &stop), 0);
+	for (int i = 0; i < 20; i++) {
+		write_words(p, BYTES, 26);
+		device_did(fd, DMIRROR_MIGRATE_TO_DEV, p, PAGES, buffer);
+		assert_int_equal(madvise(p, BYTES / 2, MADV_DONTNEED), 0);
+		device_did(fd, DMIRROR_READ, p, PAGES, buffer);
+		assert_int_equal(p[0] | p[BYTES / 2 - 1], 0);
+		assert_memory_equal(p, buffer, BYTES);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	munmap(p, BYTES);
+}
+
 static void what_stays(void **state)
 {
 	char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -464,27 +492,17 @@ static void nothing_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(touches),
-		cmocka_unit_test(the_device_writes),
-		cmocka_unit_test(the_cpu_writes),
-		cmocka_unit_test(mixtures),
-		cmocka_unit_test(system_calls),
-		cmocka_unit_test(two_devices),
-		cmocka_unit_test(home_on_request),
-		cmocka_unit_test(released),
-		cmocka_unit_test(closed),
-		cmocka_unit_test(forks),
-		cmocka_unit_test(forked_device),
-		cmocka_unit_test(moved),
-		cmocka_unit_test(unmapped_in_part),
-		cmocka_unit_test(protected),
-		cmocka_unit_test(discarded),
-		cmocka_unit_test(what_stays),
-		cmocka_unit_test(nothing_there),
-		cmocka_unit_test(huge_pages),
-		cmocka_unit_test(ends_with_pages_away),
-		cmocka_unit_test(exclusive),
-		cmocka_unit_test(exclusive_ends),
+		cmocka_unit_test(touches),          cmocka_unit_test(the_device_writes),
+		cmocka_unit_test(the_cpu_writes),   cmocka_unit_test(mixtures),
+		cmocka_unit_test(system_calls),     cmocka_unit_test(two_devices),
+		cmocka_unit_test(home_on_request),  cmocka_unit_test(released),
+		cmocka_unit_test(closed),           cmocka_unit_test(forks),
+		cmocka_unit_test(forked_device),    cmocka_unit_test(moved),
+		cmocka_unit_test(unmapped_in_part), cmocka_unit_test(protected),
+		cmocka_unit_test(discarded),        cmocka_unit_test(discarded_and_read_at_once),
+		cmocka_unit_test(what_stays),       cmocka_unit_test(nothing_there),
+		cmocka_unit_test(huge_pages),       cmocka_unit_test(ends_with_pages_away),
+		cmocka_unit_test(exclusive),        cmocka_unit_test(exclusive_ends),
 		cmocka_unit_test(nothing_is_lost),
 	};
 	struct hmm_mm_info info = { .size = sizeof(info) };
