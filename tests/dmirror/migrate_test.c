@@ -360,15 +360,14 @@ static void nothing_there(void **state)
 static void huge_pages(void **state)
 {
 	const size_t huge = 2UL << 20;
-	char *all = anonymous(2 * huge);
-	char *p = all + (-(uintptr_t)all & (huge - 1));
 	char *copy = anonymous(huge);
 
-	madvise(p, huge, MADV_HUGEPAGE);
 	for (uint64_t round = 28; round < 32; round++) {
 		const uint64_t flags = round % 2 ? DMIRROR_FAIL_ALLOC : 0;
+		char *p = anonymous(huge);
 		uint8_t first;
 
+		madvise(p, huge, MADV_HUGEPAGE);
 		write_words(p, huge, round);
 		first = device_sees(fd, p);
 		if (flags)
@@ -380,8 +379,8 @@ static void huge_pages(void **state)
 				 DMIRROR_PAGE_PRIVATE | DMIRROR_PAGE_WRITE |
 					 (flags ? 0 : first & DMIRROR_PAGE_PMD));
 		check_words(p, huge, round);
+		munmap(p, huge);
 	}
-	munmap(all, 2 * huge);
 	munmap(copy, huge);
 }
 
