@@ -379,6 +379,8 @@ static void huge_pages(void **state)
 				 DMIRROR_PAGE_PRIVATE | DMIRROR_PAGE_WRITE |
 					 (flags ? 0 : first & DMIRROR_PAGE_PMD));
 		check_words(p, huge, round);
+		assert_int_equal(device_sees(fd, p),
+				 DMIRROR_PAGE_WRITE | (flags ? 0 : first & DMIRROR_PAGE_PMD));
 		munmap(p, huge);
 	}
 	munmap(copy, huge);
