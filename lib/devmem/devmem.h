@@ -64,6 +64,7 @@ struct hmm_devmem {
 	uint64_t *in_use;                  /* R: a bit a frame */
 	uint64_t *to_free;                 /* R: in use, but only until the worker has freed it */
 	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
+	uint64_t *split;                   /* R: a bit a block: it has had small pages */
 	uint64_t evict_at;                 /* R: the address behind the block evicted last */
 	/* A, for `exclusive` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
@@ -157,10 +158,15 @@ int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
 /* ---- frames.c (R) -------------------------------------------------------------------------- */
 
 /*
- * Takes up to `want` frames in a row. whole: an aligned block of BLOCK_PAGES, or none. Returns how
- * many.
+ * Takes up to `want` frames in a row. whole: an aligned block of BLOCK_PAGES, or none. huge: for a
+ * huge page. Returns how many.
  */
-uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, uint32_t *first);
+uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first);
+/*
+ * The block has had small pages. The kernel keeps the table that these had, and so splits a huge
+ * page that moves there.
+ */
+bool frames_split(const struct hmm_devmem *d, uint32_t first);
 /* Gives frames back that never held a page of the program. */
 void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* The frames' pages have gone home; full: they hold pages that nobody needs any more. */

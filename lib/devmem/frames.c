@@ -40,14 +40,20 @@ static bool block_is_free(const struct hmm_devmem *d, uint32_t first)
 	return true;
 }
 
-static bool find_block(const struct hmm_devmem *d, uint32_t *first)
+bool frames_split(const struct hmm_devmem *d, uint32_t first)
+{
+	return bit(d->split, first / BLOCK_PAGES);
+}
+
+/* unsplit: only a block that never held small pages. */
+static bool find_block(const struct hmm_devmem *d, bool unsplit, uint32_t *first)
 {
 	const uint32_t blocks = d->frames / BLOCK_PAGES;
 	const uint32_t from = d->next / BLOCK_PAGES;
 
 	for (uint32_t i = 0; i < blocks; i++) {
 		*first = (from + i) % blocks * BLOCK_PAGES;
-		if (block_is_free(d, *first))
+		if (block_is_free(d, *first) && !(unsplit && frames_split(d, *first)))
 			return true;
 	}
 	return false;
@@ -66,14 +72,14 @@ static uint32_t find_frame(const struct hmm_devmem *d)
 	return i;
 }
 
-uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, uint32_t *first)
+uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first)
 {
 	uint32_t n = 0;
 
 	if (d->used == d->frames)
 		return 0;
 	if (whole) {
-		if (!find_block(d, first))
+		if (!(huge && find_block(d, true, first)) && !find_block(d, false, first))
 			return 0;
 		n = BLOCK_PAGES;
 	} else {
@@ -82,6 +88,9 @@ uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, uint32_t *
 			n++;
 	}
 	set_bits(d->in_use, *first, n, true);
+	if (!huge)
+		set_bits(d->split, *first / BLOCK_PAGES,
+			 (*first + n - 1) / BLOCK_PAGES - *first / BLOCK_PAGES + 1, true);
 	d->used += n;
 	d->next = (*first + n) % d->frames;
 	return n;
@@ -153,12 +162,18 @@ int frames_init(struct hmm_devmem *d)
 	d->in_use = pool_map(map_bytes(d));
 	d->to_free = pool_map(map_bytes(d));
 	d->full = pool_map(map_bytes(d));
+	d->split = pool_map(map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
 	if (d->exclusive)
 		d->freed = pool_map(d->frames * sizeof(*d->freed));
-	if (!d->map || !d->in_use || !d->to_free || !d->full || (d->exclusive && !d->freed))
+	if (!d->map || !d->in_use || !d->to_free || !d->full || !d->split ||
+	    (d->exclusive && !d->freed))
 		return -ENOMEM;
 	d->base = ((uint64_t)(uintptr_t)d->map + s->block - 1) & ~(s->block - 1);
-	if (madvise(d->map, d->map_bytes, MADV_DONTFORK))
+	/*
+	 * Not MADV_DONTFORK: the kernel would give the addresses to other memory of the child,
+	 * which the pool would take for ours.
+	 */
+	if (madvise(d->map, d->map_bytes, MADV_WIPEONFORK))
 		return -ENOMEM;
 	err = d->mm->provider.ops->move->trap(&d->mm->provider, (uint64_t)(uintptr_t)d->map,
 					      (uint64_t)(uintptr_t)d->map + d->map_bytes);
@@ -176,5 +191,6 @@ void frames_fini(struct hmm_devmem *d)
 	pool_unmap(d->in_use, map_bytes(d));
 	pool_unmap(d->to_free, map_bytes(d));
 	pool_unmap(d->full, map_bytes(d));
+	pool_unmap(d->split, map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
 	pool_unmap((void *)d->freed, d->frames * sizeof(*d->freed));
 }

@@ -84,14 +84,15 @@ static int evict(struct migration *m)
 	return -ENOSPC;
 }
 
-static int take_frames(struct migration *m, uint32_t want, bool whole, uint32_t *first, uint32_t *n)
+static int take_frames(struct migration *m, uint32_t want, bool huge, uint32_t *first, uint32_t *n)
 {
+	const bool whole = want == BLOCK_PAGES;
 	struct hmm_devmem *d = m->d;
 	int err = 0;
 
-	*n = whole ? frames_take(d, want, true, first) : 0;
+	*n = whole ? frames_take(d, want, true, huge, first) : 0;
 	while (!*n && !err) {
-		*n = frames_take(d, want, false, first);
+		*n = frames_take(d, want, false, false, first);
 		if (*n || d->used < d->frames)
 			continue;
 		if (d->dying)
@@ -168,8 +169,7 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	uint32_t n;
 	uint64_t to;
 	int64_t done;
-	int err = take_frames(m, (uint32_t)((next - from) / page), next - from == m->s->block,
-			      &first, &n);
+	int err = take_frames(m, (uint32_t)((next - from) / page), huge, &first, &n);
 
 	if (err == -ENOSPC) {
 		migrate_left(m, HMM_MIGRATE_EXHAUSTED, next - from);
@@ -179,7 +179,7 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (err)
 		return err;
 	to = from + n * page;
-	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES);
+	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES) && !frames_split(m->d, first);
 	/* The place comes before the move. */
 	err = places_put(m->s, from, to, m->d->id << FRAME_BITS | first, huge);
 	if (err) {
