@@ -9,6 +9,7 @@
 
 #define WINDOW_PAGES 32U
 #define USES 8
+#define SPIN_NS 30000U
 
 struct use {
 	struct area *area; /* NULL: the words that everybody counts up */
@@ -52,19 +53,19 @@ static uint64_t write_pages(const struct use *u, struct rng *rng)
 
 	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
 		uint64_t page;
+		uint64_t was;
 
 		if (!is_ours(u, i))
 			continue;
 		page = hmm_pfn_to_addr(u->pfns[i]);
-		if (u->area) {
-			*word_at(page, WORD_DEVICE) = *word_at(page, WORD_COUNT);
-		} else {
-			const uint64_t was = *word_at(page, SHARED_DEVICE);
-
-			if (!rng_below(rng, 64))
-				tort_spin(20000);
+		was = *word_at(page, u->area ? WORD_COUNT : SHARED_DEVICE);
+		/* Time for a page to go home in between, if the gate were open. */
+		if (!rng_below(rng, 16))
+			tort_spin(SPIN_NS);
+		if (u->area)
+			*word_at(page, WORD_DEVICE) = was;
+		else
 			*word_at(page, SHARED_DEVICE) = was + 1;
-		}
 		done |= 1ULL << i;
 	}
 	return done;

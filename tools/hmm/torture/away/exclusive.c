@@ -32,7 +32,7 @@ static unsigned int count_up(const struct hold *h, struct rng *rng, unsigned int
 			continue;
 		word = word_at(at, SHARED_ATOMIC);
 		was = *word;
-		if (!rng_below(rng, 32))
+		if (!rng_below(rng, 16))
 			tort_spin(20000);
 		*word = was + 1;
 		done |= 1U << i;
