@@ -104,6 +104,14 @@ static int room(struct hmm_mm *mm, const struct thief *t)
 	return left < AT_ONCE && atomic_load(&mm->devmem) ? (int)left : AT_ONCE;
 }
 
+/* The child of a fork is to get copies of what is in device memory: the pump needs its descriptor. */
+static int read_some(const struct hmm_mm *mm, struct provider_event *events, int n)
+{
+	if (atomic_load(&mm->devmem))
+		return provider_uffd_read_fork(mm->provider.fd.fd, events, n);
+	return mm->provider.ops->read_raw(mm->provider.fd.fd, events, n);
+}
+
 bool steal_read(struct hmm_mm *mm, struct thief *t)
 {
 	struct provider_event events[AT_ONCE];
@@ -111,8 +119,7 @@ bool steal_read(struct hmm_mm *mm, struct thief *t)
 
 	if (!begin(mm, t))
 		return false;
-	while ((n = room(mm, t)) &&
-	       (n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, n)) > 0) {
+	while ((n = room(mm, t)) && (n = read_some(mm, events, n)) > 0) {
 		for (int i = 0; i < n; i++)
 			hand_over(t, &events[i]);
 	}
