@@ -122,6 +122,7 @@ struct away {
 	struct hmm_engine *device_engine;
 	struct hmm_engine *exclusive_engine;
 	struct hmm_interval_notifier *ni[AREAS + 1];
+	_Atomic unsigned int held; /* a page of the words that a device has */
 
 	/* discard.c: a page that is being discarded; 0: none */
 	_Atomic uint64_t bait;
@@ -200,6 +201,7 @@ void device_work(struct worker *w);
 void words_work(struct worker *w);
 void words_alone_work(struct worker *w);
 void exclusive_work(struct worker *w);
+void revoke_work(struct worker *w);
 void discard_work(struct worker *w);
 void bait_work(struct worker *w);
 

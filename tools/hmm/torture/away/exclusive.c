@@ -9,6 +9,8 @@
 
 #define PAGES_MOST 3U
 #define SECTIONS 3
+#define SPIN_NS 20000U
+#define REVOKE_NS 300000U
 
 struct hold {
 	struct hmm_exclusive *ex;
@@ -17,11 +19,12 @@ struct hold {
 	unsigned int n;
 };
 
-/* Bits of the pages that were counted up. *had: of those that the device still has. */
-static unsigned int count_up(const struct hold *h, struct rng *rng, unsigned int *had)
+/* Bits of the pages that were counted up. *lost: it had a page, and then no longer. */
+static unsigned int count_up(const struct hold *h, struct rng *rng, bool *lost)
 {
 	unsigned int done = 0;
 
+	*lost = false;
 	for (unsigned int i = 0; i < h->n; i++) {
 		const uint64_t addr = h->start + i * HMM_PAGE_SIZE;
 		volatile uint64_t *word;
@@ -33,32 +36,41 @@ static unsigned int count_up(const struct hold *h, struct rng *rng, unsigned int
 		word = word_at(at, SHARED_ATOMIC);
 		was = *word;
 		if (!rng_below(rng, 16))
-			tort_spin(20000);
+			tort_spin(SPIN_NS);
+		/* Its store would wait, and the section be run over, so this is seen first. */
+		if (hmm_exclusive_check(h->ex, addr, NULL)) {
+			*lost = true;
+			continue;
+		}
 		*word = was + 1;
 		done |= 1U << i;
 	}
-	*had = done;
 	return done;
 }
 
 /* False: it has none of them any more. */
 static bool section(struct away *away, const struct hold *h, struct rng *rng)
 {
-	unsigned int had;
 	unsigned int done;
+	bool lost;
 	bool sure;
 
 	hmm_engine_enter(away->exclusive_engine);
-	done = count_up(h, rng, &had);
+	done = count_up(h, rng, &lost);
 	sure = hmm_engine_exit(away->exclusive_engine);
 	if (!sure)
 		tally(&away->overruns, 1);
+	else if (lost)
+		finding(FINDING_STALE,
+			"pages %u and on of the words: one was taken back inside of a section that "
+			"was not run over",
+			h->first);
 	for (unsigned int i = 0; i < h->n; i++) {
 		if (done >> i & 1)
 			(sure ? away->exclusive.sure : away->exclusive.unsure)[h->first + i]++;
 	}
 	tally(&away->increments, (uint64_t)__builtin_popcount(done));
-	return had;
+	return done;
 }
 
 static unsigned int still_had(const struct hold *h, int want)
@@ -90,6 +102,7 @@ void exclusive_work(struct worker *w)
 		finding(FINDING_ERROR, "hmm_exclusive_begin: %s", strerror(-ret));
 		return;
 	}
+	atomic_store(&away->held, h.first);
 	busy = still_had(&h, -EBUSY);
 	for (unsigned int i = 0; i < SECTIONS && section(away, &h, &w->rng); i++) {
 		if (!rng_below(&w->rng, 8))
@@ -102,4 +115,19 @@ void exclusive_work(struct worker *w)
 	tally(&away->not_had, busy);
 	tally(&away->given_back, back);
 	tally(&away->revoked, h.n - busy - back);
+}
+
+/* Brings home what the device has just then. */
+void revoke_work(struct worker *w)
+{
+	struct away *away = w->away;
+	const uint64_t page =
+		(uint64_t)(uintptr_t)away->words + atomic_load(&away->held) * HMM_PAGE_SIZE;
+	const int ret = hmm_migrate_to_system(away->mm, page, page + HMM_PAGE_SIZE, CALL_NS);
+
+	if (ret == -ETIME || ret == -EBUSY)
+		tally(&away->late, 1);
+	else if (ret)
+		finding(FINDING_ERROR, "hmm_migrate_to_system: %s", strerror(-ret));
+	tort_pause(rng_below(&w->rng, REVOKE_NS));
 }

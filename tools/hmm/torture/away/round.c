@@ -247,6 +247,8 @@ static int start_all(struct away *away)
 		ret = start(away, "counter alone", words_alone_work, NULL);
 	if (away->t->opt.exclusive && !ret)
 		ret = start(away, "exclusive device", exclusive_work, NULL);
+	if (away->t->opt.exclusive && !ret)
+		ret = start(away, "revoker", revoke_work, NULL);
 	if (!away->t->opt.migrate || ret)
 		return ret;
 	ret = start(away, "migrator", move_work, NULL);
