@@ -19,7 +19,7 @@ void steal_take_turn(struct hmm_mm *mm)
 	atomic_store(&mm->turn, 1);
 }
 
-/* Who has the event that was read first, of those that devmem_event() was not told of. */
+/* The thief with the event that was read first, of those that devmem_event() was not told of. */
 static struct thief *oldest(struct hmm_mm *mm)
 {
 	struct thief *first = NULL;

@@ -118,7 +118,7 @@ static int room(struct hmm_mm *mm, const struct thief *t)
 	return left < AT_ONCE && atomic_load(&mm->devmem) ? (int)left : AT_ONCE;
 }
 
-/* The child of a fork is to get copies of what is in device memory: the pump needs its descriptor. */
+/* The child of a fork gets copies of what is in device memory: the pump needs its descriptor. */
 static int read_some(const struct hmm_mm *mm, struct provider_event *events, int n)
 {
 	if (atomic_load(&mm->devmem))

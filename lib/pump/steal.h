@@ -51,9 +51,9 @@ bool steal_may_read(struct hmm_mm *mm);
 bool steal_read(struct hmm_mm *mm, struct thief *t);
 
 /*
- * One reads at a time, so that it is known in which order events came: where a page in device memory
- * belongs depends on it. Who has the turn reads, hands over, and waits for nobody. The pump takes it
- * from a keeper that was killed meanwhile.
+ * One reads at a time, so that it is known in which order events came: where a page in device
+ * memory belongs depends on it. A reader takes the turn, reads, hands over, and waits for nobody.
+ * The pump takes it from a keeper that was killed meanwhile.
  */
 bool steal_try_turn(struct hmm_mm *mm);
 void steal_take_turn(struct hmm_mm *mm);

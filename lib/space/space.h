@@ -264,7 +264,7 @@ struct hmm_mm {
 	struct ownfd kick[2];          /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;         /* C: THIEVES of them */
 	_Atomic uint32_t turn;         /* A: somebody reads events */
-	uint64_t stolen;               /* of who has the turn: events that thieves have read */
+	uint64_t stolen;               /* events that thieves have read; the reader with the turn */
 	struct keeper *prepared;       /* the keeper that the watchdog is to start */
 	struct keeper *_Atomic keeper; /* written by the watchdog; NULL: there is none */
 
