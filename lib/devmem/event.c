@@ -8,6 +8,7 @@
 #include "provider/provider.h"
 #include "base/itree.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "base/raw.h"
 
@@ -19,11 +20,15 @@ static void drop(struct devmem_space *s, uint64_t start, uint64_t end)
 	struct run run;
 	uint64_t at = start;
 
+	if (hmm_mutation(HMM_MUTATION_KEEP_PLACE))
+		return;
 	for (; places_next(s, at, end, NULL, &run); at = run.end) {
 		struct hmm_devmem *d = place_devmem(s, run.first);
 		const uint64_t bytes = run.end - run.start;
 
 		if (places_take(s, run.start, run.end))
+			continue;
+		if (hmm_mutation(HMM_MUTATION_KEEP_FRAME))
 			continue;
 		frames_free(d, place_frame(run.first), (uint32_t)(bytes / s->page), true);
 		count(&d->stats.dropped, bytes);
@@ -53,6 +58,8 @@ static void rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t
 	struct run run;
 	uint64_t at = start;
 
+	if (hmm_mutation(HMM_MUTATION_NO_REKEY))
+		return;
 	for (; places_next(s, at, end, NULL, &run); at = run.end) {
 		frames_revoke(place_devmem(s, run.first), place_frame(run.first),
 			      (uint32_t)((run.end - run.start) / s->page));
@@ -98,7 +105,8 @@ static void copy_all(struct hmm_mm *mm, int fd)
 	struct run run;
 
 	for (uint64_t at = 0; places_next(s, at, UINT64_MAX, NULL, &run); at = run.end)
-		whole &= fd >= 0 && copy_row(mm, fd, &run);
+		whole &=
+			fd >= 0 && (hmm_mutation(HMM_MUTATION_FORK_AWAY) || copy_row(mm, fd, &run));
 	if (!whole)
 		log_say(HMM_LOG_ERROR, "a child that was not made by fork(3) lacks pages that are "
 				       "in device memory: it reads zeros there.");

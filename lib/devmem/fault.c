@@ -11,6 +11,7 @@
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/itree.h"
+#include "base/mutation.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static int answer(struct hmm_mm *mm, uint64_t addr)
 	int64_t ret;
 	int err;
 
-	if (place_at(s, addr)) {
+	if (place_at(s, addr) && !hmm_mutation(HMM_MUTATION_ZERO_BLIND)) {
 		choose(s, addr, &run);
 		count(&place_devmem(s, run.first)->stats.faults, 1);
 		err = home_run(mm, &run, &done);

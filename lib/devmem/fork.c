@@ -5,6 +5,7 @@
  */
 #include "devmem/devmem.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/nocancel.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ void devmem_fork_begin(struct hmm_mm *mm)
 	struct devmem_space *s = devmem_of(mm);
 	int err = -EDEADLK;
 
-	if (!s || mm_inherited(mm))
+	if (!s || mm_inherited(mm) || hmm_mutation(HMM_MUTATION_FORK_AWAY))
 		return;
 	atomic_fetch_add(&s->forking, 1);
 	/* A callback or a signal handler that forks may have interrupted who has the lock. */

@@ -9,6 +9,7 @@
  */
 #include "devmem/devmem.h"
 #include "provider/provider.h"
+#include "base/mutation.h"
 #include "base/pool.h"
 
 #include <errno.h>
@@ -105,6 +106,8 @@ void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n)
 
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 {
+	if (hmm_mutation(HMM_MUTATION_NO_REVOKE))
+		return;
 	for (uint32_t i = first; d->freed && i < first + n; i++)
 		atomic_fetch_add(&d->freed[i], 1);
 }

@@ -12,6 +12,7 @@
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, 
 		.owner = d->options.owner,
 	};
 
-	notifiers_invalidate(mm, &inv);
+	if (!hmm_mutation(HMM_MUTATION_HOME_SILENT))
+		notifiers_invalidate(mm, &inv);
 }
 
 static bool ends(int64_t ret)
@@ -89,6 +91,8 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	tell(mm, d, run->start, run->end);
 	/* Before a thread that waits for the page goes on. */
 	frames_revoke(d, place_frame(run->first), (uint32_t)((run->end - run->start) / s->page));
+	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
+		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
 		bool copied = false;
@@ -119,6 +123,7 @@ static int home_block(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struc
 		      uint64_t deadline)
 {
 	struct devmem_space *s = devmem_of(mm);
+	const bool open = hmm_mutation(HMM_MUTATION_HOME_OPEN);
 	struct run run;
 	int err = 0;
 
@@ -130,11 +135,12 @@ static int home_block(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struc
 	end = min64(end, (run.start & ~(s->block - 1)) + s->block);
 	if (!moving_begin(mm))
 		return -EAGAIN;
-	err = gate_close(mm, deadline);
+	err = open ? 0 : gate_close(mm, deadline);
 	if (!err) {
 		while (!err && *at < end && places_next(s, *at, end, only, &run))
 			err = home_run(mm, &run, at);
-		gate_open(mm);
+		if (!open)
+			gate_open(mm);
 	}
 	moving_end(mm);
 	if (!err)

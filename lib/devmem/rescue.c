@@ -38,7 +38,7 @@ static void read_events(struct hmm_mm *mm)
 	struct provider_event events[EVENTS];
 	int n;
 
-	while ((n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, EVENTS)) > 0) {
+	while ((n = provider_uffd_read_fork(mm->provider.fd.fd, events, EVENTS)) > 0) {
 		for (int i = 0; i < n; i++)
 			devmem_event(mm, &events[i]);
 	}

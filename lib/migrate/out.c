@@ -28,6 +28,7 @@
 #include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/itree.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
 
@@ -323,7 +324,8 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 	if (m->s->closed)
 		return -ESRCH;
 	if (atomic_load(&m->s->forking) || devmem_recent(m->s, *at, end) ||
-	    discard_known(m->mm, *at, end) || !moving_begin(m->mm))
+	    (discard_known(m->mm, *at, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD)) ||
+	    !moving_begin(m->mm))
 		return -EAGAIN;
 	err = trap(m, vma, *at, end);
 	if (!err)
@@ -370,7 +372,7 @@ static void populate(struct migration *m, uint64_t at)
 /* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
 static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
 {
-	if (!discard_pending(m->mm, start, end))
+	if (hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD) || !discard_pending(m->mm, start, end))
 		return 0;
 	if (!m->patience)
 		m->patience = clock_ns() + PATIENCE_NS;

@@ -77,7 +77,6 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 {
 	struct hmm_invalidation inv = { .start = e->start, .end = e->end };
 
-	devmem_event(mm, e);
 	switch (e->type) {
 	case PROVIDER_FAULT:
 		return;
@@ -150,8 +149,15 @@ static bool log_has_all(struct hmm_mm *mm)
 
 static int read_events(struct hmm_mm *mm, struct provider_event *events)
 {
-	int n = mm->provider.ops->read(&mm->provider, events, BATCH);
+	int n;
 
+	/* Thieves may have read older ones. */
+	steal_take_turn(mm);
+	steal_order(mm);
+	n = mm->provider.ops->read(&mm->provider, events, BATCH);
+	for (int i = 0; i < n; i++)
+		devmem_event(mm, &events[i]);
+	steal_end_turn(mm);
 	if (n == -ESRCH) {
 		mm->gone = true;
 		atomic_store(&mm->dead, 1);

@@ -1,8 +1,49 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What the pump does about thieves, see steal.h. */
 #include "pump/steal.h"
+#include "devmem/devmem.h"
 #include "space/space.h"
 #include "provider/provider.h"
+#include "base/deadline.h"
+
+#define TURN_NS 100000000ULL
+
+static const struct timespec moment = { 0, 20000 };
+
+void steal_take_turn(struct hmm_mm *mm)
+{
+	const uint64_t limit = clock_ns() + TURN_NS;
+
+	while (!steal_try_turn(mm) && clock_ns() < limit)
+		nanosleep(&moment, NULL);
+	atomic_store(&mm->turn, 1);
+}
+
+/* The thief with the event that was read first, of those that devmem_event() was not told of. */
+static struct thief *oldest(struct hmm_mm *mm)
+{
+	struct thief *first = NULL;
+	uint64_t number = 0;
+
+	for (int i = 0; i < THIEVES; i++) {
+		struct thief *t = &mm->thieves[i];
+		const uint32_t at = t->ordered % THIEF_EVENTS;
+
+		if (t->ordered == atomic_load(&t->head) || (first && t->number[at] > number))
+			continue;
+		first = t;
+		number = t->number[at];
+	}
+	return first;
+}
+
+void steal_order(struct hmm_mm *mm)
+{
+	struct thief *t;
+
+	while ((t = oldest(mm)))
+		devmem_event(mm, &t->event[t->ordered++ % THIEF_EVENTS]);
+}
 
 static bool anyone_busy(const struct hmm_mm *mm)
 {
@@ -23,8 +64,10 @@ static void handle_overflow(struct hmm_mm *mm,
 		{ .type = PROVIDER_FORK, .start = 0, .end = UINT64_MAX },
 	};
 
-	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		devmem_event(mm, &all[i]);
 		handle(mm, &all[i]);
+	}
 }
 
 static void handle_one(struct hmm_mm *mm, struct thief *t,
@@ -32,7 +75,7 @@ static void handle_one(struct hmm_mm *mm, struct thief *t,
 {
 	uint32_t tail = atomic_load(&t->tail);
 
-	while (tail != atomic_load(&t->head)) {
+	while (tail != t->ordered) {
 		handle(mm, &t->event[tail % THIEF_EVENTS]);
 		atomic_store(&t->tail, ++tail);
 	}
@@ -42,7 +85,6 @@ static void handle_one(struct hmm_mm *mm, struct thief *t,
 
 void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struct provider_event *))
 {
-	const struct timespec moment = { 0, 20000 };
 	uint32_t closed;
 
 	/*
@@ -54,6 +96,7 @@ void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struc
 			nanosleep(&moment, NULL);
 			continue;
 		}
+		steal_order(mm);
 		for (int i = 0; i < THIEVES; i++)
 			handle_one(mm, &mm->thieves[i], handle);
 		atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed & ~GATE_THIEVES);

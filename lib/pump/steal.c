@@ -36,6 +36,18 @@ bool steal_due(struct hmm_mm *mm, struct thief *t)
 	return due;
 }
 
+bool steal_try_turn(struct hmm_mm *mm)
+{
+	uint32_t nobody = 0;
+
+	return atomic_compare_exchange_strong(&mm->turn, &nobody, 1);
+}
+
+void steal_end_turn(struct hmm_mm *mm)
+{
+	atomic_store(&mm->turn, 0);
+}
+
 void steal_close(struct hmm_mm *mm)
 {
 	atomic_fetch_add(&mm->gate.closed, GATE_THIEF);
@@ -73,7 +85,8 @@ static bool begin(struct hmm_mm *mm, struct thief *t)
 	while (closed & GATE_THIEVES && closed < CLOSED_MAX) {
 		if (!atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
 			continue;
-		if (atomic_load(&mm->pump_seq) == t->last_seq && !atomic_load(&mm->moving))
+		if (atomic_load(&mm->pump_seq) == t->last_seq && !atomic_load(&mm->moving) &&
+		    steal_try_turn(mm))
 			return true;
 		break;
 	}
@@ -81,7 +94,7 @@ static bool begin(struct hmm_mm *mm, struct thief *t)
 	return false;
 }
 
-static void hand_over(struct thief *t, const struct provider_event *e)
+static void hand_over(struct thief *t, const struct provider_event *e, uint64_t number)
 {
 	const uint32_t head = atomic_load(&t->head);
 
@@ -90,6 +103,7 @@ static void hand_over(struct thief *t, const struct provider_event *e)
 		return;
 	}
 	t->event[head % THIEF_EVENTS] = *e;
+	t->number[head % THIEF_EVENTS] = number;
 	atomic_store(&t->head, head + 1);
 }
 
@@ -104,6 +118,14 @@ static int room(struct hmm_mm *mm, const struct thief *t)
 	return left < AT_ONCE && atomic_load(&mm->devmem) ? (int)left : AT_ONCE;
 }
 
+/* The child of a fork gets copies of what is in device memory: the pump needs its descriptor. */
+static int read_some(const struct hmm_mm *mm, struct provider_event *events, int n)
+{
+	if (atomic_load(&mm->devmem))
+		return provider_uffd_read_fork(mm->provider.fd.fd, events, n);
+	return mm->provider.ops->read_raw(mm->provider.fd.fd, events, n);
+}
+
 bool steal_read(struct hmm_mm *mm, struct thief *t)
 {
 	struct provider_event events[AT_ONCE];
@@ -111,11 +133,11 @@ bool steal_read(struct hmm_mm *mm, struct thief *t)
 
 	if (!begin(mm, t))
 		return false;
-	while ((n = room(mm, t)) &&
-	       (n = mm->provider.ops->read_raw(mm->provider.fd.fd, events, n)) > 0) {
+	while ((n = room(mm, t)) && (n = read_some(mm, events, n)) > 0) {
 		for (int i = 0; i < n; i++)
-			hand_over(t, &events[i]);
+			hand_over(t, &events[i], mm->stolen++);
 	}
+	steal_end_turn(mm);
 	atomic_store(&t->busy, 0);
 	return true;
 }

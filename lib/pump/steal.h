@@ -37,6 +37,8 @@ struct thief {
 	uint64_t last_seq;         /* the thief's own: pump_seq at its last look ... */
 	bool waited;               /* ... and whether an event waited then */
 	struct provider_event event[THIEF_EVENTS];
+	uint64_t number[THIEF_EVENTS]; /* of each: in which order all thieves have read */
+	uint32_t ordered;              /* the pump's: how many devmem_event() was told of */
 };
 
 /* Did an event wait at this call and at the last one, and has the pump done nothing in between? */
@@ -47,6 +49,17 @@ void steal_close(struct hmm_mm *mm);
 bool steal_may_read(struct hmm_mm *mm);
 /* Reads all events that wait. False: it did not read, as the pump has opened the gate meanwhile. */
 bool steal_read(struct hmm_mm *mm, struct thief *t);
+
+/*
+ * One reads at a time, so that it is known in which order events came: where a page in device
+ * memory belongs depends on it. A reader takes the turn, reads, hands over, and waits for nobody.
+ * The pump takes it from a keeper that was killed meanwhile.
+ */
+bool steal_try_turn(struct hmm_mm *mm);
+void steal_take_turn(struct hmm_mm *mm);
+void steal_end_turn(struct hmm_mm *mm);
+/* The pump: tells devmem_event() of what thieves have handed over, in order. */
+void steal_order(struct hmm_mm *mm);
 
 /*
  * The pump calls this while it has the gate closed. Handles the events that thieves have read, and

@@ -264,6 +264,8 @@ struct hmm_mm {
 	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */
 	struct ownfd kick[2];          /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;         /* C: THIEVES of them */
+	_Atomic uint32_t turn;         /* A: somebody reads events */
+	uint64_t stolen;               /* events that thieves have read; the reader with the turn */
 	struct keeper *prepared;       /* the keeper that the watchdog is to start */
 	struct keeper *_Atomic keeper; /* written by the watchdog; NULL: there is none */
 

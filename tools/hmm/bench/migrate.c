@@ -262,5 +262,9 @@ int bench_migrate(struct bench *b)
 		ret = large(b, true);
 	if (!ret && (bench_wants(b, "migrate-touch") || bench_wants(b, "migrate-exclusive")))
 		ret = small_on_one(b);
+	if (!ret && bench_wants(b, "migrate-stream"))
+		ret = bench_migrate_stream(b);
+	if (!ret && bench_wants(b, "migrate-memory"))
+		ret = bench_migrate_memory(b);
 	return ret;
 }
