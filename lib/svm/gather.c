@@ -4,6 +4,7 @@
 #include "device/device.h"
 #include "space/space.h"
 #include "base/epoch.h"
+#include "base/nocancel.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ static int gather(struct hmm_svm *svm, uint64_t addr, uint64_t end, bool home)
 
 int svm_gather(struct hmm_device *dev, uint64_t addr, uint64_t len, int prot, bool home)
 {
+	HMM_NO_CANCEL;
 	struct hmm_svm *svm = atomic_load(&device_outermost(dev)->svm);
 	struct svm_need need = { .in_place = true };
 	int ret;

@@ -87,6 +87,7 @@ static void account(struct hmm_svm *svm, const struct hmm_migrate_result *r, uin
 /* Moves what of [start, end) is not in the region. wait: also what the CPU has touched just now. */
 static void move(struct hmm_svm *svm, uint64_t start, uint64_t end, bool wait)
 {
+	HMM_NO_CANCEL; /* a fault thread comes here as well */
 	struct hmm_migrate_result result;
 	enum outside found;
 
