@@ -8,6 +8,7 @@
  * worker discards what nobody needs, never the pump.
  */
 #include "devmem/devmem.h"
+#include "engine/gate.h"
 #include "provider/provider.h"
 #include "base/mutation.h"
 #include "base/pool.h"
@@ -114,7 +115,11 @@ void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 
 void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 {
+	/* A late store of an engine that was run over may still come. */
+	const bool late = gate_has_overrun(d->mm);
+
 	frames_revoke(d, first, n);
+	full |= late;
 	if (!full && !d->options.page_free) {
 		frames_untake(d, first, n);
 		return;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The worker frees frames: it discards pages that nobody needs, and tells the driver. A discard
- * waits for the pump, and the driver's callback may block, so neither is done with a lock, nor by
- * the pump.
+ * The worker frees frames, when no engine can store into them any more: one that was run over in
+ * its section may do so late, and must not hit the next page that lives there. It discards pages
+ * that nobody needs, and tells the driver. A discard waits for the pump, and the driver's callback
+ * may block, so neither is done with a lock, nor by the pump.
  */
 #include "devmem/devmem.h"
+#include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "base/futex.h"
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <hmm/types.h>
 #include <sys/mman.h>
+#include <time.h>
 
 struct work {
 	struct hmm_devmem *d;
@@ -53,6 +56,14 @@ static void work(struct devmem_space *s, const struct work *w)
 	pthread_mutex_unlock(&s->mm->region_lock);
 }
 
+/* Nobody tells when an engine leaves its section. */
+static void nap(void)
+{
+	const struct timespec ts = { 0, 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
 static void *worker_main(void *arg)
 {
 	struct devmem_space *s = arg;
@@ -61,10 +72,12 @@ static void *worker_main(void *arg)
 		const uint32_t seen = atomic_load(&s->work);
 		struct work w;
 
-		if (find_work(s, &w))
-			work(s, &w);
-		else
+		if (!find_work(s, &w))
 			futex_wait(&s->work, seen, HMM_FOREVER);
+		else if (gate_has_overrun(s->mm))
+			nap();
+		else
+			work(s, &w);
 	}
 	return NULL;
 }

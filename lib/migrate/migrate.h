@@ -34,6 +34,9 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
 /* The same file: moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
+/* hmm_migrate_to_device() for the library's own; *result is written in any case. */
+int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
+		      struct hmm_migrate_result *result);
 /* out.c: the same for a part of one block, in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 

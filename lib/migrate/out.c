@@ -170,7 +170,11 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	uint32_t n;
 	uint64_t to;
 	int64_t done;
-	int err = take_frames(m, (uint32_t)((next - from) / page), huge, &first, &n);
+	int err;
+
+	/* Pages in a row lie in a row in the region, too, in whatever order they move. */
+	m->d->next = (uint32_t)(from / page % m->d->frames);
+	err = take_frames(m, (uint32_t)((next - from) / page), huge, &first, &n);
 
 	if (err == -ENOSPC) {
 		migrate_left(m, HMM_MIGRATE_EXHAUSTED, next - from);

@@ -112,29 +112,38 @@ int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t ti
 	return check_mapped(m->mm, start, end);
 }
 
+int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
+		      struct hmm_migrate_result *result)
+{
+	struct migration m = { .d = d, .mm = d->mm, .s = d->space, .owner = d->options.owner };
+	int err = migrate_check(&m, start, end, timeout_ns);
+
+	*result = m.result;
+	if (err)
+		return err;
+	err = migrate_range(&m, start, end);
+	*result = m.result;
+	if (!err && !m.result.moved && !m.result.already)
+		return -ENOENT;
+	return mm_lost_by(m.mm, err);
+}
+
 int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t end,
 			  uint64_t timeout_ns, struct hmm_migrate_result *result)
 {
 	DEBUG_CALL(devmem ? devmem->mm : NULL, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	struct migration m = { .d = devmem };
 	int err = result ? grow_room(result, GROW_LEAST(struct hmm_migrate_result, moved)) : 0;
+	struct hmm_migrate_result now;
 
 	if (!devmem)
 		return -EINVAL;
-	m.mm = devmem->mm;
-	m.s = devmem->space;
-	m.owner = devmem->options.owner;
-	if (!err)
-		err = migrate_check(&m, start, end, timeout_ns);
 	if (err)
 		return err;
-	err = migrate_range(&m, start, end);
+	err = migrate_to_device(devmem, start, end, timeout_ns, &now);
 	if (result)
-		grow_give(result, &m.result, sizeof(m.result));
-	if (!err && !m.result.moved && !m.result.already)
-		return -ENOENT;
-	return mm_lost_by(m.mm, err);
+		grow_give(result, &now, sizeof(now));
+	return err;
 }
 
 const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason)

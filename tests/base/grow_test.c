@@ -154,6 +154,11 @@ static int create_svm(void *structure)
 	return ret;
 }
 
+static int set_policy(void *structure)
+{
+	return hmm_svm_set_policy(with.m.svm, 0, UINT64_MAX, structure);
+}
+
 static int get_svm_stats(void *structure)
 {
 	return hmm_svm_get_stats(with.m.svm, structure);
@@ -283,6 +288,7 @@ static struct hmm_range range;
 static const struct hmm_device_ops device_ops = { .abi = HMM_DEVICE_ABI, .name = "old" };
 static const struct hmm_device_stats device_stats_none;
 static const struct hmm_svm_options svm_options;
+static const struct hmm_svm_policy svm_policy;
 static const struct hmm_svm_stats svm_stats_none;
 static const struct hmm_job job = { .kernel = kernel };
 static const struct hmm_device_driver driver = { .name = "old", .summary = "old", .open = no_open };
@@ -315,6 +321,7 @@ static const struct {
 	ROW("hmm_device_ops", create_device, device_ops, page_shifts, IN),
 	ROW("hmm_device_stats", get_device_stats, device_stats_none, engines, OUT),
 	ROW("hmm_svm_options", create_svm, svm_options, flags, IN),
+	ROW("hmm_svm_policy", set_policy, svm_policy, chunk_shift, IN),
 	ROW("hmm_svm_stats", get_svm_stats, svm_stats_none, batches, OUT),
 	ROW("hmm_job", run_job, job, driver, IN),
 	ROW("hmm_device_driver", register_driver, driver, open, IN),

@@ -50,6 +50,28 @@ def test_unprivileged_says_what_is_missing(folder):
     assert got["features"]["event_fork"] is False
 
 
+def check_device_memory(got, text):
+    memory, features = got["device_memory"], got["features"]
+    can = "MOVE" in features["userfaultfd_available"] and features["provider"] == "uffd"
+    assert memory["moves"] is can, memory
+    assert (memory["why"] is None) == can, memory
+    if not can:
+        raise tap.Skip(memory["why"])
+    assert memory["system_calls"] == ("EFAULT" if features["user_mode_only"] else "home")
+    assert memory["raw_clone"] == ("copies" if features["event_fork"] else "zeros")
+    assert "pages move             yes" in text, text
+    assert ("fail: EFAULT" in text) == features["user_mode_only"], text
+    assert ("leaves zeros" in text) == (not features["event_fork"]), text
+
+
+def test_device_memory_and_its_limits(folder):
+    check_device_memory(info(), tap.fine("info"))
+
+
+def test_device_memory_without_privilege(folder):
+    check_device_memory(info(nobody=True), tap.fine("info", nobody=True))
+
+
 def test_the_provider_is_named_and_how_to_get_more(folder):
     got = info()["features"]
     text = tap.fine("info")

@@ -147,6 +147,8 @@ static int end(void **state)
 	X(hmm_svm_fault, (a.svm, 0, 0, PROT_READ))					\
 	X(hmm_svm_prefetch, (a.svm, 1, 0, PROT_READ))					\
 	X(hmm_svm_drop, (a.svm, 1, 0))							\
+	X(hmm_svm_evict, (a.svm, 1, 0))							\
+	X(hmm_svm_set_policy, (a.svm, 1, 0, NULL))					\
 	X(hmm_svm_submit, (a.svm, &(struct hmm_job){ .size = 0 }))			\
 	X(hmm_svm_run, (a.svm, &(struct hmm_job){ .size = 0 }))				\
 	X(hmm_svm_wait, (a.svm, &(struct hmm_job){ .size = 0 }, 1))			\

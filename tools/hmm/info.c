@@ -72,7 +72,6 @@ const char *info_better(const struct hmm_mm_info *mm)
 	return log_words(mm->provider_error);
 }
 
-#define UFFD_MOVE (1ULL << 16)
 #define NARROW 60 /* columns, below which names have no column of their own */
 
 const char *info_feature(unsigned int i, uint64_t *bit)
@@ -151,22 +150,6 @@ static void show_limits(const struct host *host)
 	line("open files", "%s", number(text, host->open_files, "unlimited"));
 }
 
-/* What a page in device memory costs here. */
-static void show_devmem(const struct hmm_mm_info *mm)
-{
-	if (mm->provider == HMM_PROVIDER_BPF || mm->provider == HMM_PROVIDER_BOTH) {
-		line("device memory", "no: a log tells of the space");
-		return;
-	}
-	if (!(mm->uffd_available & UFFD_MOVE)) {
-		line("device memory", "no: the kernel moves no pages (UFFDIO_MOVE)");
-		return;
-	}
-	line("device memory", "yes; a system call that touches a page there %s, a raw clone %s",
-	     mm->user_mode_only ? "fails with EFAULT" : "brings it home",
-	     mm->event_fork ? "has copies" : "reads zeros");
-}
-
 /* What shows changes, and how to get more. */
 static void show_provider(const struct hmm_mm_info *mm)
 {
@@ -220,7 +203,6 @@ static void show_features(const struct info *info)
 	line("debuggers", "%s",
 	     mm->keeper ? "attach (a keeper reads while they stop all threads)"
 			: "may hang while a thread unmaps (no keeper can be made here)");
-	show_devmem(mm);
 	line("page sizes", "%u B%s%s", mm->page_size, mm->thp_size ? ", " : "",
 	     mm->thp_size ? bytes_in_words(text, mm->thp_size) : "");
 	for (unsigned int i = 0; (name = info_feature(i, &bit)); i++)
@@ -249,6 +231,38 @@ static void show_registration(const struct hmm_mm_info *mm)
 	}
 	line("map entries", "at most %llu, half of vm.max_map_count; 1 a mapping",
 	     (unsigned long long)mm->max_regions);
+}
+
+const char *info_no_devmem(const struct info *info)
+{
+	if (!info->devmem_error)
+		return NULL;
+	if (info->devmem_error != -EOPNOTSUPP)
+		return strerror(-info->devmem_error);
+	if (info->mm.provider != HMM_PROVIDER_UFFD)
+		return "a log tells of the space (--provider uffd, or LIBHMM_PROVIDER=uffd)";
+	return "the kernel moves no pages (UFFDIO_MOVE, Linux 6.8)";
+}
+
+/* Pages of the program in memory of a device, and what becomes of them. */
+static void show_device_memory(const struct info *info)
+{
+	const char *why = info_no_devmem(info);
+
+	title("Device memory");
+	line("pages move", "%s%s", why ? "no: " : "yes", why ? why : "");
+	if (why)
+		return;
+	line("CPU touches", "bring pages home");
+	line("system calls", "%s",
+	     info->mm.user_mode_only ? "that touch a page there fail: EFAULT (kernel-mode faults "
+				       "are not delivered)"
+				     : "bring pages home");
+	line("fork through libc", "brings all pages home first");
+	line("raw clone", "%s",
+	     info->mm.event_fork ? "gives the child copies"
+				 : "leaves zeros in the child (no fork is seen without privilege)");
+	line("debuggers, core dumps", "do not see pages there (hmm_evict_all)");
 }
 
 static void show_devices(void)
@@ -339,6 +353,18 @@ static void show_coherence(const struct info *info)
 	put_paragraph(4, "  n never cached by a device   . does not exist");
 }
 
+static void try_device_memory(struct hmm_mm *mm, struct info *info)
+{
+	const struct hmm_devmem_options options = { .size = sizeof(options),
+						    .bytes = 2 << 20,
+						    .owner = info };
+	struct hmm_devmem *devmem;
+
+	info->devmem_error = hmm_devmem_create(mm, &options, &devmem);
+	if (!info->devmem_error)
+		hmm_devmem_destroy(devmem, HMM_FOREVER);
+}
+
 static int collect(struct info *info)
 {
 	struct hmm_mm *mm = NULL;
@@ -359,6 +385,7 @@ static int collect(struct info *info)
 	for (int op = 0; op < HMM_OP_NR && !ret; op++)
 		for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX && !ret; kind++)
 			ret = hmm_coherence(mm, op, kind, &info->cells[op][kind]);
+	try_device_memory(mm, info);
 	hmm_mm_detach(mm);
 	return ret;
 }
@@ -392,8 +419,10 @@ int cmd_info(int argc, char **argv)
 	show_host(&info.host);
 	show_limits(&info.host);
 	show_features(&info);
-	if (!info.attach_error)
+	if (!info.attach_error) {
 		show_registration(&info.mm);
+		show_device_memory(&info);
+	}
 	show_devices();
 	if (!info.attach_error)
 		show_coherence(&info);

@@ -16,7 +16,8 @@ struct report {
 	bool verified;       /* nothing differed */
 	struct hmm_device_stats stats;
 	struct hmm_svm_stats mirror;
-	struct json_object *fields; /* of a single file, or summed where that makes sense */
+	struct hmm_devmem_stats region; /* with --migrate */
+	struct json_object *fields;     /* of a single file, or summed where that makes sense */
 	struct json_object *files;
 };
 
