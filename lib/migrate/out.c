@@ -55,6 +55,8 @@ static bool is_huge(struct migration *m, uint64_t start, uint64_t end)
 
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
+	/* What is huge has one entry, so its first page tells. */
+	end = start + m->s->page;
 	return !pagemap_runs(mm_pagemap(m->mm), start, end, &run, &n, &walked) && n == 1 &&
 	       run.start <= start && run.end >= end && run.categories & PAGE_IS_HUGE &&
 	       !(run.categories & PAGE_IS_PFNZERO);
