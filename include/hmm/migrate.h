@@ -123,6 +123,7 @@ int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t en
  * @timeout_ns: how long it may come no further, in ns
  *
  * From whatever region, and also what a device has exclusively. Pages that are at home stay there.
+ * A page of which the range has a part comes home, too.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL an empty or wrapping range; -ETIME @timeout_ns passed; -ENOMEM a page cannot
  * be moved home, and there is no memory to copy it; -ESRCH a forked child, the process has ended,

@@ -189,8 +189,8 @@ void frames_fini(struct hmm_devmem *d);
  */
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
 /*
- * Moves home what of [start, end) is away, in `only` or in any region. 0; -ETIME; -ENOMEM; -ESRCH.
- * timeout_ns: without progress.
+ * Moves home what of [start, end) is away, in `only` or in any region, with pages of which the
+ * range has a part. 0; -ETIME; -ENOMEM; -ESRCH. timeout_ns: without progress.
  */
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns);

@@ -152,11 +152,15 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
 		uint64_t timeout_ns)
 {
 	uint64_t deadline = deadline_after(timeout_ns);
-	uint64_t at = start;
+	uint64_t at;
 	unsigned int round = 0;
+	uint64_t page;
 
 	if (!devmem_of(mm))
 		return 0;
+	page = devmem_of(mm)->page;
+	at = start & ~(page - 1);
+	end = end > -page ? UINT64_MAX : (end + page - 1) & ~(page - 1);
 	while (at < end) {
 		const uint64_t was = at;
 		sigset_t old;

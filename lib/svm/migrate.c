@@ -136,10 +136,6 @@ void svm_migrate_span(struct hmm_svm *svm, uint64_t start, uint64_t end)
 
 int svm_come_home(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	const uint64_t page = svm->options.devmem->space->page;
-
-	start &= ~(page - 1);
-	end = end > -page ? UINT64_MAX : (end + page - 1) & ~(page - 1);
 	return devmem_home(svm->mm, start, end, svm->options.devmem, svm->options.fault_timeout_ns);
 }
 

@@ -53,6 +53,21 @@ static void by_a_write(void **state)
 	munmap(p, 8 * PAGE);
 }
 
+static void by_a_byte_of_a_page(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, 4);
+	uint64_t from = at(p) + PAGE;
+
+	assert_int_equal(hmm_migrate_to_system(w->m.mm, from, from + 1, HMM_FOREVER), 0);
+	assert_int_equal(away(w, p, 4), 3);
+	from += PAGE + 100;
+	assert_int_equal(hmm_migrate_to_system(w->m.mm, from, from + PAGE, HMM_FOREVER), 0);
+	assert_int_equal(away(w, p, 4), 1);
+	assert_numbered(p, 4, 1);
+	munmap(p, 4 * PAGE);
+}
+
 static void by_a_system_call(void **state)
 {
 	struct with_devmem *w = *state;
@@ -420,6 +435,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(by_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_a_byte_of_a_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_a_system_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_mremap, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_mremap_of_blocks, setup, teardown),
