@@ -25,11 +25,19 @@ static bool bit(const uint64_t *map, uint32_t i)
 
 static void set_bits(uint64_t *map, uint32_t first, uint32_t n, bool on)
 {
-	for (uint32_t i = first; i < first + n; i++) {
-		if (on)
-			map[i / 64] |= 1ULL << i % 64;
-		else
-			map[i / 64] &= ~(1ULL << i % 64);
+	const uint32_t end = first + n;
+	uint32_t next;
+
+	for (uint32_t i = first; i < end; i = next) {
+		const uint32_t low = i % 64;
+		uint64_t bits = UINT64_MAX << low;
+
+		next = i - low + 64;
+		if (next > end) {
+			next = end;
+			bits &= UINT64_MAX >> (64 - (next - i + low));
+		}
+		map[i / 64] = on ? map[i / 64] | bits : map[i / 64] & ~bits;
 	}
 }
 

@@ -17,6 +17,9 @@
 
 #include <errno.h>
 
+/* How long the gate is kept closed for further blocks. */
+#define TURN_NS 50000ULL
+
 static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
 	struct hmm_invalidation inv = {
@@ -118,33 +121,52 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	return 0;
 }
 
-/* What of one block is away, from *at on. R is held. */
-static int home_block(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct hmm_devmem *only,
-		      uint64_t deadline)
+/* The gate is closed. A few blocks, as closing it costs more than moving a huge page. */
+static int home_blocks(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct hmm_devmem *only)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const uint64_t until = clock_ns() + TURN_NS;
+	uint64_t block = *at & ~(s->block - 1);
+	struct run run;
+	int err = 0;
+
+	while (!err && places_next(s, *at, end, only, &run)) {
+		if (run.start - block >= s->block) {
+			*at = run.start;
+			block = *at & ~(s->block - 1);
+			if (clock_ns() >= until)
+				return 0;
+		}
+		err = home_run(mm, &run, at);
+	}
+	if (!err)
+		*at = end;
+	return err;
+}
+
+/* What is away from *at on, as far as one turn goes. R is held. */
+static int home_turn(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct hmm_devmem *only,
+		     uint64_t deadline)
 {
 	struct devmem_space *s = devmem_of(mm);
 	const bool open = hmm_mutation(HMM_MUTATION_HOME_OPEN);
 	struct run run;
-	int err = 0;
+	int err;
 
 	if (!places_next(s, *at, end, only, &run)) {
 		*at = end;
 		return 0;
 	}
 	*at = run.start;
-	end = min64(end, (run.start & ~(s->block - 1)) + s->block);
 	if (!moving_begin(mm))
 		return -EAGAIN;
 	err = open ? 0 : gate_close(mm, deadline);
 	if (!err) {
-		while (!err && *at < end && places_next(s, *at, end, only, &run))
-			err = home_run(mm, &run, at);
+		err = home_blocks(mm, at, end, only);
 		if (!open)
 			gate_open(mm);
 	}
 	moving_end(mm);
-	if (!err)
-		*at = end;
 	return err;
 }
 
@@ -170,7 +192,7 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
 		moving_mask(&old);
 		err = deadline_lock(&mm->region_lock, deadline);
 		if (!err) {
-			err = home_block(mm, &at, end, only, deadline);
+			err = home_turn(mm, &at, end, only, deadline);
 			pthread_mutex_unlock(&mm->region_lock);
 		}
 		moving_unmask(&old);

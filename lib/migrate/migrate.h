@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what of
- * one block lies in one mapping. Exclusive access (exclusive.c) moves pages to a region of its own.
+ * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
+ * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
+ * region of its own.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -23,6 +24,7 @@ struct migration {
 	uint64_t want;     /* up to here pages are to be made the program's own */
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
+	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
 	struct hmm_migrate_result result;
 };
 
@@ -37,8 +39,8 @@ int migrate_range(struct migration *m, uint64_t start, uint64_t end);
 /* hmm_migrate_to_device() for the library's own; *result is written in any case. */
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		      struct hmm_migrate_result *result);
-/* out.c: the same for a part of one block, in the mapping vma. -EAGAIN: the mapping has changed. */
-int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
+int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 
 static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
 {

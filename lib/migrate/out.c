@@ -37,6 +37,15 @@
 #include <sys/mman.h>
 
 #define PATIENCE_NS 20000000ULL
+/* So long the gate stays closed for further blocks: closing it costs more than a huge page. */
+#define TURN_NS 50000ULL
+/* how far the kernel is asked about huge pages */
+#define BLOCKS_AHEAD 16
+
+static uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
+{
+	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
+}
 
 /* A step says what to do next: an -errno, or one of these. */
 enum { DONE, POPULATE = 1 };
@@ -46,20 +55,37 @@ static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from
 	return m->mm->provider.ops->move->move(&m->mm->provider, to, from, bytes);
 }
 
-/* Is the block one huge page of the program's? */
-static bool is_huge(struct migration *m, uint64_t start, uint64_t end)
+/* Does the range begin with a huge page? *run: from there on pages of the same kind. */
+static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struct page_run *run)
 {
-	struct page_run run;
 	uint64_t walked;
 	size_t n = 1;
 
+	return !pagemap_runs(mm_pagemap(m->mm), start, end, run, &n, &walked) && n == 1 &&
+	       run->start <= start && run->categories & PAGE_IS_HUGE &&
+	       !(run->categories & PAGE_IS_PFNZERO);
+}
+
+/*
+ * Is the block one huge page of the program's? What is huge has one entry, so its first page tells.
+ * If it is others may follow, of which the kernel tells in one call.
+ */
+static bool is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
+{
+	struct page_run run;
+
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
-	/* What is huge has one entry, so its first page tells. */
-	end = start + m->s->page;
-	return !pagemap_runs(mm_pagemap(m->mm), start, end, &run, &n, &walked) && n == 1 &&
-	       run.start <= start && run.end >= end && run.categories & PAGE_IS_HUGE &&
-	       !(run.categories & PAGE_IS_PFNZERO);
+	if (m->huge_from <= start && end <= m->huge_to)
+		return true;
+	if (!begins_huge(m, start, start + m->s->page, &run))
+		return false;
+	limit = min64(limit, start + BLOCKS_AHEAD * m->s->block);
+	if (limit > end && mm_pagemap(m->mm)->scan && begins_huge(m, start, limit, &run)) {
+		m->huge_from = run.start;
+		m->huge_to = run.end;
+	}
+	return true;
 }
 
 /* ---- room in the region -------------------------------------------------------------------- */
@@ -216,9 +242,9 @@ static void already(struct migration *m, place_t place)
 		m->result.left[HMM_MIGRATE_ELSEWHERE] += n;
 }
 
-static int move_all(struct migration *m, uint64_t *at, uint64_t end)
+static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
 {
-	const bool huge = is_huge(m, *at, end);
+	const bool huge = is_huge(m, *at, end, limit);
 	int err = DONE;
 
 	while (err == DONE && *at < end) {
@@ -322,23 +348,45 @@ static void tell(struct migration *m, uint64_t start, uint64_t end)
 	notifiers_invalidate(m->mm, &inv);
 }
 
+/* Does something keep the pages where they are for now? */
+static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
+{
+	return devmem_recent(m->s, start, end) ||
+	       (discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
+}
+
+/* The gate is closed. What goes on behind the first block is tried again if it meets an error. */
+static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
+{
+	const uint64_t until = clock_ns() + TURN_NS;
+	uint64_t to = block_end(m, *at, end);
+	int err;
+
+	m->huge_to = 0;
+	do {
+		tell(m, *at, to);
+		err = move_all(m, at, to, end);
+		to = block_end(m, *at, end);
+	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
+		 !must_wait(m, *at, to));
+	return err;
+}
+
 /* R is held. */
 static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
+	const uint64_t to = block_end(m, *at, end);
 	int err;
 
 	if (m->s->closed)
 		return -ESRCH;
-	if (atomic_load(&m->s->forking) || devmem_recent(m->s, *at, end) ||
-	    (discard_known(m->mm, *at, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD)) ||
-	    !moving_begin(m->mm))
+	if (atomic_load(&m->s->forking) || must_wait(m, *at, to) || !moving_begin(m->mm))
 		return -EAGAIN;
-	err = trap(m, vma, *at, end);
+	err = trap(m, vma, *at, to);
 	if (!err)
 		err = gate_close(m->mm, m->deadline);
 	if (!err) {
-		tell(m, *at, end);
-		err = move_all(m, at, end);
+		err = move_blocks(m, at, end);
 		gate_open(m->mm);
 	}
 	moving_end(m->mm);
@@ -385,7 +433,7 @@ static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
 	return clock_ns() > m->patience || deadline_passed(m->deadline) ? -ETIME : 1;
 }
 
-int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
 	uint64_t word;
@@ -394,6 +442,7 @@ int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start
 	m->populated = start;
 	m->patience = 0;
 	for (unsigned int round = 0; at < end; round++) {
+		const uint64_t to = block_end(m, at, end);
 		const uint64_t was = at;
 
 		err = mm_alive(m->mm);
@@ -401,10 +450,12 @@ int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start
 			err = mm_fork_wait(m->deadline, &word);
 		if (err)
 			return err;
-		err = wait_discard(m, at, end);
+		err = wait_discard(m, at, to);
 		if (err == -ETIME) {
-			migrate_left(m, HMM_MIGRATE_DISCARD, end - at);
-			return 0;
+			migrate_left(m, HMM_MIGRATE_DISCARD, to - at);
+			at = to;
+			m->patience = 0;
+			continue;
 		}
 		if (!err)
 			err = attempt_locked(m, vma, &at, end);
@@ -422,8 +473,10 @@ int migrate_block(struct migration *m, const struct hmm_vma *vma, uint64_t start
 		}
 		if (err < 0 && err != -EAGAIN)
 			return err;
-		if (at > was)
+		if (at > was) {
 			round = 0;
+			m->patience = 0;
+		}
 		if (err && deadline_passed(m->deadline))
 			return -EBUSY;
 		if (err)

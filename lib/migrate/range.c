@@ -59,12 +59,9 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
-	while (!err && *at < end) {
-		const uint64_t to = min64(end, (*at & ~(m->s->block - 1)) + m->s->block);
-
-		err = migrate_block(m, vma, *at, to);
-		*at = err == -EAGAIN ? m->stale_at : err ? *at : to;
-	}
+	if (!err)
+		err = migrate_part(m, vma, *at, end);
+	*at = err == -EAGAIN ? m->stale_at : err ? *at : end;
 	return err;
 }
 
