@@ -27,7 +27,7 @@ static int take(struct mirror *m, uint64_t start, uint64_t end)
 	return 0;
 }
 
-int migrate_to_device(struct mirror *m, struct dmirror_command *cmd)
+int command_to_device(struct mirror *m, struct dmirror_command *cmd)
 {
 	struct access a;
 	int err = access_init(&a, m, cmd->addr, cmd->addr + cmd->npages * m->page_size, PROT_READ);
@@ -73,7 +73,7 @@ static int bring_home(struct mirror *m, const struct hmm_range *range, uint64_t 
 	return 0;
 }
 
-int migrate_to_system(struct mirror *m, struct dmirror_command *cmd)
+int command_to_system(struct mirror *m, struct dmirror_command *cmd)
 {
 	const uint64_t end = cmd->addr + cmd->npages * m->page_size;
 	const uint64_t most = BLOCK_PAGES * HMM_PAGE_SIZE;

@@ -92,9 +92,9 @@ int mirror_command(struct mirror *m, unsigned long request, struct dmirror_comma
 	case DMIRROR_WRITE:
 		return write_memory(m, cmd);
 	case DMIRROR_MIGRATE_TO_DEV:
-		return migrate_to_device(m, cmd);
+		return command_to_device(m, cmd);
 	case DMIRROR_MIGRATE_TO_SYS:
-		return migrate_to_system(m, cmd);
+		return command_to_system(m, cmd);
 	case DMIRROR_RELEASE:
 		return device_release(m->device);
 	case DMIRROR_EXCLUSIVE:

@@ -72,8 +72,8 @@ int fault_device_pages(struct access *a);
 
 /* migrate.c */
 
-int migrate_to_device(struct mirror *m, struct dmirror_command *cmd);
-int migrate_to_system(struct mirror *m, struct dmirror_command *cmd);
+int command_to_device(struct mirror *m, struct dmirror_command *cmd);
+int command_to_system(struct mirror *m, struct dmirror_command *cmd);
 
 /* exclusive.c */
 
