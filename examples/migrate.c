@@ -181,15 +181,28 @@ static int show(const char *memory)
 	return err;
 }
 
+/*
+ * What migrates is trapped as a whole mapping, and the kernel joins mappings that lie side by side.
+ * So pages that nobody can touch keep this one apart.
+ */
+static char *map_apart(size_t bytes)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *room = mmap(NULL, bytes + 2 * page_size, PROT_NONE, flags, -1, 0);
+
+	if (room == MAP_FAILED || mprotect(room + page_size, bytes, PROT_READ | PROT_WRITE))
+		return NULL;
+	return room + page_size;
+}
+
 int main(void)
 {
 	char *memory;
 	int err;
 
 	page_size = (size_t)sysconf(_SC_PAGESIZE);
-	memory = mmap(NULL, PAGES * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		      -1, 0);
-	if (memory == MAP_FAILED)
+	memory = map_apart(PAGES * page_size);
+	if (!memory)
 		return 1;
 	for (size_t i = 0; i < PAGES; i++)
 		*(uint64_t *)(memory + i * page_size) = i;
@@ -209,7 +222,7 @@ int main(void)
 		err = together((uint64_t *)memory);
 	if (!err)
 		err = close_device();
-	munmap(memory, PAGES * page_size);
+	munmap(memory - page_size, (PAGES + 2) * page_size);
 	if (err)
 		fprintf(stderr, "migrate: %s\n", strerror(-err));
 	return err ? 1 : 0;

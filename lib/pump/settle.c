@@ -5,6 +5,7 @@
 #include "space/space.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
+#include "base/raw.h"
 
 #define TURN_NS 100000000ULL
 
@@ -37,12 +38,31 @@ static struct thief *oldest(struct hmm_mm *mm)
 	return first;
 }
 
+/* A descriptor of the keeper's; -1: it cannot be had. */
+static int fetch(pid_t pid, int fd)
+{
+	const int process = (int)raw3(SYS_pidfd_open, pid, 0, 0);
+	int got;
+
+	if (process < 0)
+		return -1;
+	got = (int)raw3(SYS_pidfd_getfd, process, fd, 0);
+	raw3(SYS_close, process, 0, 0);
+	return got < 0 ? -1 : got;
+}
+
 void steal_order(struct hmm_mm *mm)
 {
 	struct thief *t;
 
-	while ((t = oldest(mm)))
-		devmem_event(mm, &t->event[t->ordered++ % THIEF_EVENTS]);
+	while ((t = oldest(mm))) {
+		const uint32_t at = t->ordered++ % THIEF_EVENTS;
+		struct provider_event e = t->event[at];
+
+		if (t->from[at] && t->kept[at])
+			e.to = (uint64_t)(fetch(t->from[at], t->kept[at] - 1) + 1);
+		devmem_event(mm, &e);
+	}
 }
 
 static bool anyone_busy(const struct hmm_mm *mm)

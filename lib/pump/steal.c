@@ -103,6 +103,8 @@ static void hand_over(struct thief *t, const struct provider_event *e, uint64_t 
 		return;
 	}
 	t->event[head % THIEF_EVENTS] = *e;
+	t->from[head % THIEF_EVENTS] = t->pid;
+	t->kept[head % THIEF_EVENTS] = e->type == PROVIDER_FORK ? (int)e->to : 0;
 	t->number[head % THIEF_EVENTS] = number;
 	atomic_store(&t->head, head + 1);
 }
@@ -124,6 +126,22 @@ static int read_some(const struct hmm_mm *mm, struct provider_event *events, int
 	if (atomic_load(&mm->devmem))
 		return provider_uffd_read_fork(mm->provider.fd.fd, events, n);
 	return mm->provider.ops->read_raw(mm->provider.fd.fd, events, n);
+}
+
+void steal_begin(struct thief *t, pid_t pid)
+{
+	t->pid = pid;
+	t->closed = atomic_load(&t->head);
+}
+
+void steal_close_fetched(struct thief *t)
+{
+	for (; t->closed != atomic_load(&t->tail); t->closed++) {
+		const int kept = t->kept[t->closed % THIEF_EVENTS];
+
+		if (kept)
+			raw3(SYS_close, kept - 1L, 0, 0);
+	}
 }
 
 bool steal_read(struct hmm_mm *mm, struct thief *t)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Forks with pages on the device, and the end of the process or of our descriptors. */
 #include "common/devmem.h"
+#include "pump/steal.h"
 
 #include <pthread.h>
+#include <sys/ptrace.h>
 
 #define PAGES 1100
 
@@ -121,6 +123,96 @@ static void a_child_by_raw_clone_has_copies(void **state)
 		status_of(pid); /* zeros, as the manual says */
 	assert_numbered(p, PAGES, 1);
 	munmap(p, PAGES * PAGE);
+}
+
+struct debugger {
+	pid_t pid;
+	int order[2];
+	int answer[2];
+};
+
+static bool stop(pid_t tid)
+{
+	int status;
+
+	return !ptrace(PTRACE_SEIZE, tid, NULL, NULL) &&
+	       !ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) && waitpid(tid, &status, __WALL) == tid;
+}
+
+/* Stops the threads that it is told, until it is told to end. */
+static void debug(const struct debugger *g)
+{
+	pid_t tid[2];
+	char ok = 'n';
+
+	if (read(g->order[0], tid, sizeof(tid)) == sizeof(tid) && stop(tid[0]) && stop(tid[1]))
+		ok = 'y';
+	if (write(g->answer[1], &ok, 1) == 1)
+		(void)!read(g->order[0], &ok, 1);
+	_exit(0);
+}
+
+static void start_debugger(struct debugger *g)
+{
+	assert_int_equal(pipe(g->order), 0);
+	assert_int_equal(pipe(g->answer), 0);
+	g->pid = fork();
+	if (!g->pid)
+		debug(g);
+}
+
+/* False: it may not. */
+static bool stop_readers(const struct debugger *g, const struct hmm_mm *mm)
+{
+	const pid_t tid[] = { mm->pump_tid, mm->watchdog_tid };
+	char ok;
+
+	assert_int_equal(write(g->order[1], tid, sizeof(tid)), sizeof(tid));
+	assert_int_equal(read(g->answer[0], &ok, 1), 1);
+	return ok == 'y';
+}
+
+static void end_debugger(const struct debugger *g)
+{
+	assert_int_equal(write(g->order[1], "", 1), 1);
+	status_of(g->pid);
+	for (int i = 0; i < 2; i++) {
+		close(g->order[i]);
+		close(g->answer[i]);
+	}
+}
+
+/*
+ * A debugger has stopped the pump and the watchdog, so the keeper reads. The child's descriptor is
+ * in the keeper's table then.
+ */
+static void a_child_has_copies_whoever_reads(void **state)
+{
+	struct with_devmem *w = *state;
+	const struct hmm_mm *mm = w->m.mm;
+	const struct thief *keeper = &mm->thieves[THIEF_KEEPER];
+	struct debugger g;
+	uint32_t before;
+	bool stopped;
+	pid_t pid;
+	char *p;
+
+	if (!mm->provider.event_fork || !atomic_load(&mm->keeper))
+		skip();
+	start_debugger(&g);
+	p = pages_on_device(w, PAGES);
+	before = atomic_load(&keeper->head);
+	stopped = stop_readers(&g, mm);
+	pid = raw_clone(0);
+	if (!pid)
+		_exit(is_numbered(p, PAGES, 1) ? 0 : 1);
+	assert_true(!stopped || atomic_load(&keeper->head) > before);
+	end_debugger(&g);
+	assert_int_equal(status_of(pid), 0);
+	assert_numbered(p, PAGES, 1);
+	munmap(p, PAGES * PAGE);
+	if (!stopped)
+		skip();
 }
 
 /* A child that libc does not know keeps the userfaultfd open: nobody waits for it after the end. */
@@ -286,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pages_that_a_fork_left_shared_move, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_child_by_raw_clone_has_copies, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_has_copies_whoever_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_child_that_stays_holds_nothing_up, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup, teardown),
