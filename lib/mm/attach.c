@@ -226,7 +226,6 @@ static int bring_up(struct hmm_mm *mm)
 		return 0;
 	fork_unwatch(mm);
 	pump_stop(mm);
-	pump_drain(mm);
 no_fork:
 	files_fini(mm);
 no_files:
@@ -304,7 +303,6 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	regions_fini(mm);
 	untrap(mm);
 	pump_stop(mm);
-	pump_drain(mm);
 	provider_close(mm);
 	files_fini(mm);
 	close_proc(mm);

@@ -317,6 +317,32 @@ static int wait_ms(struct hmm_mm *mm)
 	return undisturbed_ms(mm);
 }
 
+/*
+ * Nothing is registered any more, but a change may be in flight whose event is still to come. A fork
+ * of the C library's holds the locks of malloc until its event is read. So this ends before
+ * anybody joins this thread, as joining frees memory.
+ */
+static void finish(struct hmm_mm *mm)
+{
+	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
+
+	/* Nothing is registered where only a log tells of changes. */
+	if (!mm_registers(mm))
+		return;
+	/* If a filter of this thread's refuses the probe, what waits goes on at the close. */
+	mm_refused_forget();
+	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone && !mm_refused();
+	     quiet++) {
+		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
+			cycle(mm);
+			quiet = -1;
+		} else if (mm_event_waits(mm)) {
+			sched_yield();
+			quiet = -1;
+		}
+	}
+}
+
 static void *pump_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
@@ -362,34 +388,11 @@ static void *pump_main(void *arg)
 		if (n == -EMFILE || n == -ENFILE)
 			leave_to_keeper(mm);
 	}
+	if (atomic_load(&mm->stopping) && !mm_inherited(mm))
+		finish(mm);
 	if (atomic_load(&mm->lost))
 		release(mm);
 	return NULL;
-}
-
-/*
- * When the pump has stopped: handles the events that were queued while the regions were
- * unregistered.
- */
-void pump_drain(struct hmm_mm *mm)
-{
-	struct pollfd p = { .fd = mm->provider.fd.fd, .events = POLLIN };
-
-	/* Nothing is registered where only a log tells of changes. */
-	if (!mm_registers(mm))
-		return;
-	/* If a filter of this thread's refuses the probe, what waits goes on at the close. */
-	mm_refused_forget();
-	for (int quiet = 0; quiet < 2 && !atomic_load(&mm->lost) && !mm->gone && !mm_refused();
-	     quiet++) {
-		if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) {
-			cycle(mm);
-			quiet = -1;
-		} else if (mm_event_waits(mm)) {
-			sched_yield();
-			quiet = -1;
-		}
-	}
 }
 
 /* A pipe would raise SIGPIPE in a thread of the program that kicks when its end is closed. */

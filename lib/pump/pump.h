@@ -7,7 +7,6 @@
 
 int pump_start(struct hmm_mm *mm);
 void pump_stop(struct hmm_mm *mm);
-void pump_drain(struct hmm_mm *mm);
 /* watchdog.c */
 void *watchdog_main(void *arg);
 /* settler.c */

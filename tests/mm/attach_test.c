@@ -103,6 +103,69 @@ static void what_is_unmapped_during_the_detach_is_read(void **state)
 	munmap(s.p, s.bytes);
 }
 
+int __real_provider_uffd_read_fork(int fd, struct provider_event *events, int max);
+int __wrap_provider_uffd_read_fork(int fd, struct provider_event *events, int max);
+void __real_ownthread_join(struct ownthread *t);
+void __wrap_ownthread_join(struct ownthread *t);
+
+static struct {
+	struct hmm_mm *mm; /* whose events are not read before somebody joins the pump; NULL: none */
+	_Atomic bool forked;
+	bool late;
+} unread;
+
+int __wrap_provider_uffd_read_fork(int fd, struct provider_event *events, int max)
+{
+	if (unread.mm && !atomic_load(&unread.mm->stopping)) {
+		sleep_ms(1);
+		return 0;
+	}
+	return __real_provider_uffd_read_fork(fd, events, max);
+}
+
+/* What joining frees may wait for a lock that the fork holds. */
+void __wrap_ownthread_join(struct ownthread *t)
+{
+	while (unread.mm && t == &unread.mm->pump && pthread_tryjoin_np(t->id, NULL))
+		sleep_ms(1);
+	if (unread.mm && t == &unread.mm->pump) {
+		sleep_ms(100);
+		unread.late = !atomic_load(&unread.forked);
+		return;
+	}
+	__real_ownthread_join(t);
+}
+
+static void *fork_now(void *arg)
+{
+	const pid_t pid = (pid_t)syscall(SYS_fork);
+
+	if (!pid)
+		syscall(SYS_exit_group, 0);
+	atomic_store(&unread.forked, true);
+	waitpid(pid, NULL, 0);
+	return NULL;
+}
+
+static void a_fork_in_flight_has_gone_on_before_the_pump_is_joined(void **state)
+{
+	struct pollfd p = { .events = POLLIN };
+	pthread_t forks;
+	struct space s;
+
+	space_open(&s, 4, 0);
+	p.fd = s.mm->provider.fd.fd;
+	unread.mm = s.mm;
+	pthread_create(&forks, NULL, fork_now, NULL);
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	hmm_mm_detach(s.mm);
+	unread.mm = NULL;
+	pthread_join(forks, NULL);
+	assert_false(unread.late);
+	hmm_interval_notifier_remove(s.ni);
+	munmap(s.p, s.bytes);
+}
+
 static void attach_and_detach_leak_no_descriptor(void **state)
 {
 	int before = dup(0);
@@ -251,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_valid_after_release),
 		cmocka_unit_test(what_is_unmapped_during_the_detach_is_read),
+		cmocka_unit_test(a_fork_in_flight_has_gone_on_before_the_pump_is_joined),
 		cmocka_unit_test(attach_and_detach_leak_no_descriptor),
 		cmocka_unit_test(a_log_is_had_or_missed),
 		cmocka_unit_test(descriptors_that_show_something_else_are_refused),
