@@ -86,8 +86,8 @@ static void special_memory_is_not_registered(void **state)
 	space_close(&s);
 }
 
-void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__real_mmap64(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
 int __real_madvise(void *at, size_t bytes, int advice);
 int __wrap_madvise(void *at, size_t bytes, int advice);
 
@@ -97,14 +97,14 @@ static _Thread_local struct vma_reader *looking;
 /* What the next memory of the library lies in before it gets its flag. */
 static struct hmm_vma looked;
 
-void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+void *__wrap_mmap64(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
 	if (!at && place) {
 		at = place;
 		flags |= MAP_FIXED_NOREPLACE;
 		place = NULL;
 	}
-	return __real_mmap(at, bytes, prot, flags, fd, offset);
+	return __real_mmap64(at, bytes, prot, flags, fd, offset);
 }
 
 int __wrap_madvise(void *at, size_t bytes, int advice)
