@@ -164,7 +164,7 @@ static void end_log(struct scene *s)
 	struct watch_space *space = (struct watch_space *)(uintptr_t)s->mm->log->m.space;
 
 	assert_int_equal(mprotect(space, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE), 0);
-	space->ended = 1;
+	__atomic_store_n(&space->ended, 1, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&space->trouble, 1, __ATOMIC_SEQ_CST);
 }
 
