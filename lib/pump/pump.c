@@ -318,8 +318,8 @@ static int wait_ms(struct hmm_mm *mm)
 }
 
 /*
- * Nothing is registered any more, but a change may be in flight whose event is still to come. A fork
- * of the C library's holds the locks of malloc until its event is read. So this ends before
+ * Nothing is registered any more, but a change may be in flight whose event is still to come. A
+ * fork of the C library's holds the locks of malloc until its event is read. So this ends before
  * anybody joins this thread, as joining frees memory.
  */
 static void finish(struct hmm_mm *mm)
