@@ -12,6 +12,9 @@
  *
  * A *place* is where a page of the program is: a region and a frame in it, as one number. All is
  * guarded by region_lock (R), but for what is atomic. lib/migrate moves pages out.
+ *
+ * The watchdog answers touches without R if a driver's callback is stuck under it. So R alone is
+ * not enough: its holder also moves (moving.h) or has the turn (space/turn.h).
  */
 #ifndef LIB_DEVMEM_DEVMEM_H
 #define LIB_DEVMEM_DEVMEM_H
@@ -92,9 +95,9 @@ struct devmem_space {
 		uint64_t start, end, taken;
 	} proven;                   /* R: what was trapped while regions_taken() was that */
 	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
-	uint32_t faults;            /* R */
-	bool wake_all;              /* R: more wait than fit */
-	bool confused;              /* R: events were lost: all is to go home */
+	_Atomic uint32_t faults;    /* R */
+	_Atomic bool wake_all;      /* R: more wait than fit */
+	_Atomic bool confused;      /* R: events were lost: all is to go home */
 	_Atomic uint32_t forking;   /* A: how many forks are under way */
 	_Atomic bool closed;        /* A, written under R: no page moves out any more */
 	struct {
@@ -184,10 +187,16 @@ void frames_fini(struct hmm_devmem *d);
 /* ---- home.c -------------------------------------------------------------------------------- */
 
 /*
- * Moves the row home, of one block. The caller holds R, has closed the gate and has begun to move.
- * *done: how far it came. 0; -EAGAIN: an event is to be read first; -ENOMEM; -ESRCH.
+ * Tells devices and moves the row home, of one block. The caller holds R, has closed the gate and
+ * has begun to move. *done: how far it came. 0; -EAGAIN: an event is to be read first; -EINTR: a
+ * thief has come while devices were told, and the caller may not look at the index; -ENOMEM;
+ * -ESRCH.
  */
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/* The same where devices are told afterwards, or where no thief comes. Never -EINTR. */
+int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/* What devices are told of it. */
+struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end);
 /*
  * Moves home what of [start, end) is away, in `only` or in any region, with pages of which the
  * range has a part. 0; -ETIME; -ENOMEM; -ESRCH. timeout_ns: without progress.
@@ -197,7 +206,18 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);
 /* Does somebody still wait, although no event wakes the pump? */
-bool devmem_waits(struct hmm_mm *mm);
+static inline bool devmem_waits(struct hmm_mm *mm)
+{
+	const struct devmem_space *s = devmem_of(mm);
+
+	return s &&
+	       (atomic_load(&s->faults) || atomic_load(&s->wake_all) || atomic_load(&s->confused));
+}
+/*
+ * The watchdog, as a thief that has the turn: answers those who wait for a page. True: some have
+ * come home, and the pump is to tell so (*home, a PROVIDER_HOME). False: all are answered.
+ */
+bool devmem_answer(struct hmm_mm *mm, struct provider_event *home);
 /*
  * Fills the holes of [start, end), which is trapped or not, with the zero page, so that populating
  * it meets no trap. 0; -EAGAIN: the caller begins again; -ENOMEM.

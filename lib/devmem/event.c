@@ -5,6 +5,7 @@
  */
 #include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/itree.h"
 #include "base/log.h"
@@ -156,21 +157,28 @@ static void trap_moved(struct devmem_space *s, const struct provider_event *e)
 bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end)
 {
 	struct devmem_space *s = devmem_of(mm);
-	struct itree_node *n = s ? itree_first(&s->trapped, 0, UINT64_MAX) : NULL;
+	struct itree_node *n;
 
-	if (!n)
+	if (!s)
 		return false;
-	*start = n->start;
-	*end = n->end;
-	itree_remove(&s->trapped, n);
-	objpool_put(&s->blocks, n);
-	return true;
+	turn_take(mm);
+	n = itree_first(&s->trapped, 0, UINT64_MAX);
+	if (n) {
+		*start = n->start;
+		*end = n->end;
+		itree_remove(&s->trapped, n);
+		objpool_put(&s->blocks, n);
+	}
+	turn_end(mm);
+	return n;
 }
 
 void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 {
 	struct devmem_space *s = devmem_of(mm);
 
+	if (e->type == PROVIDER_HOME)
+		return;
 	if (s && e->type != PROVIDER_FORK && e->type != PROVIDER_FAULT && e->end == UINT64_MAX) {
 		s->confused = s->wake_all = true;
 	} else if (s && (e->type == PROVIDER_UNMAP || e->type == PROVIDER_REMOVE)) {
@@ -193,6 +201,12 @@ bool devmem_any(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	const struct devmem_space *s = devmem_of(mm);
 	struct run run;
+	bool any;
 
-	return s && places_next(s, start, end, NULL, &run);
+	if (!s)
+		return false;
+	turn_take(mm);
+	any = places_next(s, start, end, NULL, &run);
+	turn_end(mm);
+	return any;
 }

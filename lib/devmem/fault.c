@@ -8,6 +8,7 @@
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/itree.h"
@@ -76,76 +77,132 @@ static void choose(const struct devmem_space *s, uint64_t addr, struct run *run)
 	run->end = min64(run->end, low + around);
 }
 
-static int answer(struct hmm_mm *mm, uint64_t addr)
+static int answer_zero(struct hmm_mm *mm, uint64_t addr)
 {
-	const struct provider_move *ops = mm->provider.ops->move;
-	struct devmem_space *s = devmem_of(mm);
-	struct run run;
-	uint64_t done;
-	int64_t ret;
-	int err;
+	const int64_t ret = devmem_zero(mm, addr);
 
-	if (place_at(s, addr) && !hmm_mutation(HMM_MUTATION_ZERO_BLIND)) {
-		choose(s, addr, &run);
-		count(&place_devmem(s, run.first)->stats.faults, 1);
-		err = home_run(mm, &run, &done);
-		note(s, run.start, done);
-		/* The one that is waited for may have come home before the error. */
-		return addr < done ? 0 : err;
-	}
-	ret = devmem_zero(mm, addr);
 	if (ret == -EAGAIN || ret == -ENOMEM)
 		return (int)ret;
 	if (ret < 0)
-		ops->wake(&mm->provider, addr, s->page);
+		mm->provider.ops->move->wake(&mm->provider, addr, devmem_of(mm)->page);
 	return 0;
 }
 
-static void answer_all(struct hmm_mm *mm)
+/* Chooses what comes home for a touch. False: the page is nowhere. */
+static bool find(struct devmem_space *s, uint64_t addr, struct run *run)
+{
+	if (!place_at(s, addr) || hmm_mutation(HMM_MUTATION_ZERO_BLIND))
+		return false;
+	choose(s, addr, run);
+	count(&place_devmem(s, run->first)->stats.faults, 1);
+	return true;
+}
+
+static int answer(struct hmm_mm *mm, uint64_t addr)
 {
 	struct devmem_space *s = devmem_of(mm);
-	uint32_t left = 0;
+	struct run run;
+	uint64_t done;
+	int err;
 
-	for (uint32_t i = 0; i < s->faults; i++) {
-		const int err = answer(mm, s->fault[i]);
+	if (!find(s, addr, &run))
+		return answer_zero(mm, addr);
+	err = home_run(mm, &run, &done);
+	note(s, run.start, done);
+	/* The one that is waited for may have come home before the error. */
+	return addr < done ? 0 : err;
+}
 
-		if (err == -EAGAIN || err == -ENOMEM)
-			s->fault[left++] = s->fault[i];
-	}
-	s->faults = left;
+static bool is_unanswered(int err)
+{
+	return err == -EAGAIN || err == -ENOMEM;
+}
+
+static void wake_all(struct hmm_mm *mm)
+{
+	struct devmem_space *s = devmem_of(mm);
+
 	if (s->wake_all)
 		mm->provider.ops->move->wake(&mm->provider, LOWEST, HIGHEST);
 	s->wake_all = false;
 }
 
-/* Events were lost: what is away goes where it was last known to belong. */
-static void all_home(struct hmm_mm *mm)
+static void answer_all(struct hmm_mm *mm)
+{
+	struct devmem_space *s = devmem_of(mm);
+	uint32_t i = 0;
+
+	while (i < s->faults) {
+		const int err = answer(mm, s->fault[i]);
+
+		if (err == -EINTR)
+			return;
+		if (is_unanswered(err))
+			i++;
+		else
+			s->fault[i] = s->fault[--s->faults];
+	}
+	wake_all(mm);
+}
+
+bool devmem_answer(struct hmm_mm *mm, struct provider_event *home)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct hmm_invalidation inv;
+	uint32_t i = 0;
+
+	while (i < s->faults) {
+		const uint64_t addr = s->fault[i];
+		struct run run;
+		uint64_t done = 0;
+		const bool away = find(s, addr, &run);
+		int err = away ? home_untold(mm, &run, &done) : answer_zero(mm, addr);
+
+		if (addr < done)
+			err = 0;
+		if (is_unanswered(err))
+			i++;
+		else
+			s->fault[i] = s->fault[--s->faults];
+		if (!away || done == run.start)
+			continue;
+		inv = home_news(place_devmem(s, run.first), run.start, done);
+		*home = (struct provider_event){ .type = PROVIDER_HOME,
+						 .invalidates = inv.event,
+						 .start = inv.start,
+						 .end = inv.end,
+						 .to = (uint64_t)(uintptr_t)inv.owner };
+		return true;
+	}
+	wake_all(mm);
+	return false;
+}
+
+/*
+ * Events were lost: what is away goes where it was last known to belong. False: a thief has come.
+ */
+static bool all_home(struct hmm_mm *mm)
 {
 	struct devmem_space *s = devmem_of(mm);
 	struct run run;
 	uint64_t at = 0;
 
 	while (places_next(s, at, UINT64_MAX, NULL, &run)) {
-		if (home_run(mm, &run, &at))
-			return;
+		const int err = home_run(mm, &run, &at);
+
+		if (err)
+			return err != -EINTR;
 	}
 	s->confused = false;
-}
-
-bool devmem_waits(struct hmm_mm *mm)
-{
-	const struct devmem_space *s = devmem_of(mm);
-
-	return s && (s->faults || s->wake_all || s->confused);
+	return true;
 }
 
 void devmem_resolve(struct hmm_mm *mm)
 {
 	if (!devmem_waits(mm) || !moving_begin(mm))
 		return;
-	if (devmem_of(mm)->confused)
-		all_home(mm);
-	answer_all(mm);
+	if (!devmem_of(mm)->confused || all_home(mm))
+		answer_all(mm);
 	moving_end(mm);
 }
 
@@ -180,6 +237,16 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return 0;
 }
 
+static bool is_trapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	bool ret;
+
+	turn_take(mm);
+	ret = itree_first(&devmem_of(mm)->trapped, start, end);
+	turn_end(mm);
+	return ret;
+}
+
 int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	const struct devmem_space *s = devmem_of(mm);
@@ -190,7 +257,7 @@ int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadli
 		return 0;
 	moving_mask(&old);
 	err = deadline_lock(&mm->region_lock, deadline);
-	if (!err && itree_first(&s->trapped, start, end)) {
+	if (!err && is_trapped(mm, start, end)) {
 		err = -EAGAIN;
 		if (moving_begin(mm)) {
 			err = fill(mm, start, end);

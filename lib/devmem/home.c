@@ -9,6 +9,7 @@
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/log.h"
@@ -20,14 +21,19 @@
 /* How long the gate is kept closed for further blocks. */
 #define TURN_NS 50000ULL
 
-static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, uint64_t end)
+struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
-	struct hmm_invalidation inv = {
+	return (struct hmm_invalidation){
 		.start = start,
 		.end = end,
 		.event = d->exclusive ? HMM_EVENT_EXCLUSIVE : HMM_EVENT_MIGRATE,
 		.owner = d->options.owner,
 	};
+}
+
+static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, const struct run *run)
+{
+	struct hmm_invalidation inv = home_news(d, run->start, run->end);
 
 	if (!hmm_mutation(HMM_MUTATION_HOME_SILENT))
 		notifiers_invalidate(mm, &inv);
@@ -84,6 +90,16 @@ static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, ui
 
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 {
+	const struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
+
+	*done = run->start;
+	moving_pause(mm);
+	tell(mm, d, run);
+	return moving_resume(mm) ? home_untold(mm, run, done) : -EINTR;
+}
+
+int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
 	const struct provider_move *ops = mm->provider.ops->move;
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
@@ -91,7 +107,6 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	uint64_t step = run->end - run->start;
 	uint64_t at = run->start;
 
-	tell(mm, d, run->start, run->end);
 	/* Before a thread that waits for the page goes on. */
 	frames_revoke(d, place_frame(run->first), (uint32_t)((run->end - run->start) / s->page));
 	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
@@ -151,23 +166,28 @@ static int home_turn(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct
 	struct devmem_space *s = devmem_of(mm);
 	const bool open = hmm_mutation(HMM_MUTATION_HOME_OPEN);
 	struct run run;
+	bool away;
 	int err;
 
-	if (!places_next(s, *at, end, only, &run)) {
+	turn_take(mm);
+	away = places_next(s, *at, end, only, &run);
+	turn_end(mm);
+	if (!away) {
 		*at = end;
 		return 0;
 	}
 	*at = run.start;
-	if (!moving_begin(mm))
-		return -EAGAIN;
 	err = open ? 0 : gate_close(mm, deadline);
-	if (!err) {
+	if (err)
+		return err;
+	err = -EAGAIN;
+	if (moving_begin(mm)) {
 		err = home_blocks(mm, at, end, only);
-		if (!open)
-			gate_open(mm);
+		moving_end(mm);
 	}
-	moving_end(mm);
-	return err;
+	if (!open)
+		gate_open(mm);
+	return err == -EINTR ? -EAGAIN : err;
 }
 
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,

@@ -10,6 +10,9 @@
  *	GATE_THIEVES? -> does not move	moving? -> does not read
  *	moves, moving = 0		reads
  *
+ * While a mover calls drivers it does not move: a callback may be stuck, or touch a page that is
+ * away, and a thief goes on then (moving_pause()).
+ *
  * A mover has all its signals blocked: a handler that unmaps would wait for a thief that waits for
  * this thread. A fault that begins meanwhile waits, as in the kernel: its sequence is
  * younger than the invalidation, and it could see the page table of before (ni_read_begin()).
@@ -44,6 +47,18 @@ static inline bool moving_begin(struct hmm_mm *mm)
 		return true;
 	atomic_fetch_sub(&mm->moving, 1);
 	return false;
+}
+
+/* The mover tells drivers between the two. False: a thief has come, and nothing moves any more. */
+static inline void moving_pause(struct hmm_mm *mm)
+{
+	atomic_fetch_sub(&mm->moving, 1);
+}
+
+static inline bool moving_resume(struct hmm_mm *mm)
+{
+	atomic_fetch_add(&mm->moving, 1);
+	return !gate_has_thieves(mm);
 }
 
 /*

@@ -7,8 +7,10 @@
  * descriptor: from then on nobody waits for us.
  */
 #include "devmem/devmem.h"
+#include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -52,8 +54,13 @@ static bool all_home(struct hmm_mm *mm)
 	uint64_t at = 0;
 	int err = 0;
 
-	while (!err && places_next(s, at, UINT64_MAX, NULL, &run))
-		err = home_run(mm, &run, &at);
+	while (!err && places_next(s, at, UINT64_MAX, NULL, &run)) {
+		struct hmm_invalidation inv =
+			home_news(place_devmem(s, run.first), run.start, run.end);
+
+		notifiers_invalidate(mm, &inv);
+		err = home_untold(mm, &run, &at);
+	}
 	return !err || err == -ESRCH;
 }
 
@@ -66,8 +73,10 @@ static void rescue(struct devmem_space *s)
 		pthread_mutex_lock(&mm->region_lock);
 		s->closed = true;
 		gate_close(mm, 0);
+		turn_take(mm);
 		read_events(mm);
 		done = all_home(mm);
+		turn_end(mm);
 		gate_open(mm);
 		pthread_mutex_unlock(&mm->region_lock);
 		if (!done)

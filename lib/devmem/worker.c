@@ -6,6 +6,7 @@
  * may block, so neither is done with a lock, nor by the pump.
  */
 #include "devmem/devmem.h"
+#include "space/turn.h"
 #include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
@@ -28,10 +29,12 @@ static bool find_work(struct devmem_space *s, struct work *w)
 	bool found = false;
 
 	pthread_mutex_lock(&s->mm->region_lock);
+	turn_take(s->mm);
 	for (uint32_t i = 1; !found && i <= REGIONS_MAX; i++) {
 		w->d = s->region[i];
 		found = w->d && frames_dying(w->d, &w->first, &w->n, &w->full);
 	}
+	turn_end(s->mm);
 	pthread_mutex_unlock(&s->mm->region_lock);
 	return found;
 }
@@ -52,7 +55,9 @@ static void work(struct devmem_space *s, const struct work *w)
 	if (w->d->options.page_free)
 		tell_driver(w->d, start, bytes);
 	pthread_mutex_lock(&s->mm->region_lock);
+	turn_take(s->mm);
 	frames_freed(w->d, w->first, w->n);
+	turn_end(s->mm);
 	pthread_mutex_unlock(&s->mm->region_lock);
 }
 

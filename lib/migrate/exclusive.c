@@ -8,6 +8,7 @@
 #include "migrate/migrate.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
@@ -80,6 +81,7 @@ static bool note(struct hmm_exclusive *ex)
 	bool any = false;
 
 	pthread_mutex_lock(&ex->d->mm->region_lock);
+	turn_take(ex->d->mm);
 	for (uint32_t i = 0; i < ex->pages; i++) {
 		const place_t place = place_at(s, ex->start + i * s->page);
 		struct taken *t = &ex->page[i];
@@ -89,6 +91,7 @@ static bool note(struct hmm_exclusive *ex)
 		t->freed = t->had ? atomic_load(&ex->d->freed[t->frame]) : 0;
 		any |= t->had;
 	}
+	turn_end(ex->d->mm);
 	pthread_mutex_unlock(&ex->d->mm->region_lock);
 	return any;
 }

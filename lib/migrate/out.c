@@ -2,9 +2,9 @@
 /*
  * Out: pages of one block move to frames of a region.
  *
- *	takes region_lock, begins to move (devmem/moving.h)
+ *	takes region_lock, closes the gate, begins to move (devmem/moving.h)
  *	looks the mapping up, traps it, asks the kernel whether it is registered with us
- *	closes the gate, invalidates
+ *	invalidates
  *	for each row: takes frames, notes the place, moves
  *	opens the gate
  *
@@ -107,7 +107,7 @@ static int evict(struct migration *m)
 				continue;
 			err = home_run(m->mm, &run, &done);
 			count(&d->stats.evicted, done - run.start);
-			return err;
+			return err == -EINTR ? -EAGAIN : err;
 		}
 	}
 	return -ENOSPC;
@@ -336,7 +336,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	return 0;
 }
 
-static void tell(struct migration *m, uint64_t start, uint64_t end)
+/* False: a thief has come meanwhile. */
+static bool tell(struct migration *m, uint64_t start, uint64_t end)
 {
 	struct hmm_invalidation inv = {
 		.start = start,
@@ -345,7 +346,9 @@ static void tell(struct migration *m, uint64_t start, uint64_t end)
 		.owner = m->owner,
 	};
 
+	moving_pause(m->mm);
 	notifiers_invalidate(m->mm, &inv);
+	return moving_resume(m->mm);
 }
 
 /* Does something keep the pages where they are for now? */
@@ -364,8 +367,7 @@ static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
 
 	m->huge_to = 0;
 	do {
-		tell(m, *at, to);
-		err = move_all(m, at, to, end);
+		err = tell(m, *at, to) ? move_all(m, at, to, end) : -EAGAIN;
 		to = block_end(m, *at, end);
 	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
 		 !must_wait(m, *at, to));
@@ -380,16 +382,19 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 
 	if (m->s->closed)
 		return -ESRCH;
-	if (atomic_load(&m->s->forking) || must_wait(m, *at, to) || !moving_begin(m->mm))
+	if (atomic_load(&m->s->forking) || must_wait(m, *at, to))
 		return -EAGAIN;
-	err = trap(m, vma, *at, to);
-	if (!err)
-		err = gate_close(m->mm, m->deadline);
-	if (!err) {
-		err = move_blocks(m, at, end);
-		gate_open(m->mm);
+	err = gate_close(m->mm, m->deadline);
+	if (err)
+		return err;
+	err = -EAGAIN;
+	if (moving_begin(m->mm)) {
+		err = trap(m, vma, *at, to);
+		if (!err)
+			err = move_blocks(m, at, end);
+		moving_end(m->mm);
 	}
-	moving_end(m->mm);
+	gate_open(m->mm);
 	return err;
 }
 

@@ -29,10 +29,13 @@ enum provider_event_type {
 	PROVIDER_FORK,
 	/* a thread waits at `start` for a page, where the memory is trapped */
 	PROVIDER_FAULT,
+	/* no event of a provider's: the watchdog has brought [start, end) home (devmem/fault.c) */
+	PROVIDER_HOME,
 };
 
 struct provider_event {
 	uint32_t type;
+	uint32_t invalidates; /* PROVIDER_HOME: the enum hmm_event of which `to` is the owner */
 	uint64_t start;
 	uint64_t end;
 	uint64_t to;

@@ -17,26 +17,26 @@ static int translate(const struct uffd_msg *m, struct provider_event *e, bool fo
 {
 	switch (m->event) {
 	case UFFD_EVENT_UNMAP:
-		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start,
+		*e = (struct provider_event){ PROVIDER_UNMAP, 0, m->arg.remove.start,
 					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMOVE:
-		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start,
+		*e = (struct provider_event){ PROVIDER_REMOVE, 0, m->arg.remove.start,
 					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMAP:
-		*e = (struct provider_event){ PROVIDER_MOVE, m->arg.remap.from,
+		*e = (struct provider_event){ PROVIDER_MOVE, 0, m->arg.remap.from,
 					      m->arg.remap.from + m->arg.remap.len,
 					      m->arg.remap.to };
 		return 1;
 	case UFFD_EVENT_FORK:
 		if (!fork)
 			raw3(SYS_close, (long)m->arg.fork.ufd, 0, 0);
-		*e = (struct provider_event){ PROVIDER_FORK, 0, UINT64_MAX,
+		*e = (struct provider_event){ PROVIDER_FORK, 0, 0, UINT64_MAX,
 					      fork ? m->arg.fork.ufd + 1ULL : 0 };
 		return 1;
 	case UFFD_EVENT_PAGEFAULT:
-		*e = (struct provider_event){ PROVIDER_FAULT, m->arg.pagefault.address,
+		*e = (struct provider_event){ PROVIDER_FAULT, 0, m->arg.pagefault.address,
 					      m->arg.pagefault.address + 1, 0 };
 		return 1;
 	default:

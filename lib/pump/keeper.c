@@ -199,7 +199,7 @@ static void take_over(struct keeper *k, struct thief *t)
 		sleep_ms(k, 1);
 	}
 	if (atomic_load(&mm->pump_seq) == t->last_seq)
-		steal_read(mm, t);
+		steal_read(mm, t, NULL);
 	kick(mm);
 }
 

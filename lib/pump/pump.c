@@ -22,6 +22,7 @@
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
@@ -80,6 +81,10 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 	switch (e->type) {
 	case PROVIDER_FAULT:
 		return;
+	case PROVIDER_HOME:
+		inv.event = e->invalidates;
+		inv.owner = (void *)(uintptr_t)e->to;
+		break;
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
 		files_unmapped(mm, e->start, e->end);
@@ -152,12 +157,12 @@ static int read_events(struct hmm_mm *mm, struct provider_event *events)
 	int n;
 
 	/* Thieves may have read older ones. */
-	steal_take_turn(mm);
+	turn_take(mm);
 	steal_order(mm);
 	n = mm->provider.ops->read(&mm->provider, events, BATCH);
 	for (int i = 0; i < n; i++)
 		devmem_event(mm, &events[i]);
-	steal_end_turn(mm);
+	turn_end(mm);
 	if (n == -ESRCH) {
 		mm->gone = true;
 		atomic_store(&mm->dead, 1);

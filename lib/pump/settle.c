@@ -3,22 +3,12 @@
 #include "pump/steal.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/raw.h"
 
-#define TURN_NS 100000000ULL
-
 static const struct timespec moment = { 0, 20000 };
-
-void steal_take_turn(struct hmm_mm *mm)
-{
-	const uint64_t limit = clock_ns() + TURN_NS;
-
-	while (!steal_try_turn(mm) && clock_ns() < limit)
-		nanosleep(&moment, NULL);
-	atomic_store(&mm->turn, 1);
-}
 
 /* The thief with the event that was read first, of those that devmem_event() was not told of. */
 static struct thief *oldest(struct hmm_mm *mm)
@@ -28,9 +18,10 @@ static struct thief *oldest(struct hmm_mm *mm)
 
 	for (int i = 0; i < THIEVES; i++) {
 		struct thief *t = &mm->thieves[i];
-		const uint32_t at = t->ordered % THIEF_EVENTS;
+		const uint32_t ordered = atomic_load(&t->ordered);
+		const uint32_t at = ordered % THIEF_EVENTS;
 
-		if (t->ordered == atomic_load(&t->head) || (first && t->number[at] > number))
+		if (ordered == atomic_load(&t->head) || (first && t->number[at] > number))
 			continue;
 		first = t;
 		number = t->number[at];
@@ -56,7 +47,7 @@ void steal_order(struct hmm_mm *mm)
 	struct thief *t;
 
 	while ((t = oldest(mm))) {
-		const uint32_t at = t->ordered++ % THIEF_EVENTS;
+		const uint32_t at = atomic_fetch_add(&t->ordered, 1) % THIEF_EVENTS;
 		struct provider_event e = t->event[at];
 
 		if (t->from[at] && t->kept[at])
@@ -95,7 +86,7 @@ static void handle_one(struct hmm_mm *mm, struct thief *t,
 {
 	uint32_t tail = atomic_load(&t->tail);
 
-	while (tail != t->ordered) {
+	while (tail != atomic_load(&t->ordered)) {
 		handle(mm, &t->event[tail % THIEF_EVENTS]);
 		atomic_store(&t->tail, ++tail);
 	}
@@ -116,7 +107,9 @@ void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struc
 			nanosleep(&moment, NULL);
 			continue;
 		}
+		turn_take(mm);
 		steal_order(mm);
+		turn_end(mm);
 		for (int i = 0; i < THIEVES; i++)
 			handle_one(mm, &mm->thieves[i], handle);
 		atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed & ~GATE_THIEVES);

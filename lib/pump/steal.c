@@ -4,7 +4,9 @@
  * own. So this code uses no errno, no lock and no sanitizer.
  */
 #include "pump/steal.h"
+#include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/raw.h"
 
@@ -28,24 +30,12 @@ static bool event_waits(const struct hmm_mm *mm)
 bool steal_due(struct hmm_mm *mm, struct thief *t)
 {
 	const uint64_t seq = atomic_load(&mm->pump_seq);
-	const bool waits = event_waits(mm);
+	const bool waits = event_waits(mm) || devmem_waits(mm);
 	const bool due = waits && t->waited && seq == t->last_seq;
 
 	t->last_seq = seq;
 	t->waited = waits;
 	return due;
-}
-
-bool steal_try_turn(struct hmm_mm *mm)
-{
-	uint32_t nobody = 0;
-
-	return atomic_compare_exchange_strong(&mm->turn, &nobody, 1);
-}
-
-void steal_end_turn(struct hmm_mm *mm)
-{
-	atomic_store(&mm->turn, 0);
 }
 
 void steal_close(struct hmm_mm *mm)
@@ -86,7 +76,7 @@ static bool begin(struct hmm_mm *mm, struct thief *t)
 		if (!atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
 			continue;
 		if (atomic_load(&mm->pump_seq) == t->last_seq && !atomic_load(&mm->moving) &&
-		    steal_try_turn(mm))
+		    turn_try(mm, t == &mm->thieves[THIEF_KEEPER] ? TURN_KEEPER : TURN_OTHER))
 			return true;
 		break;
 	}
@@ -144,7 +134,18 @@ void steal_close_fetched(struct thief *t)
 	}
 }
 
-bool steal_read(struct hmm_mm *mm, struct thief *t)
+bool steal_has_room(const struct thief *t)
+{
+	return atomic_load(&t->head) - atomic_load(&t->tail) < THIEF_EVENTS;
+}
+
+void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *e)
+{
+	hand_over(t, e, mm->stolen++);
+}
+
+bool steal_read(struct hmm_mm *mm, struct thief *t,
+		void (*then)(struct hmm_mm *mm, struct thief *t))
 {
 	struct provider_event events[AT_ONCE];
 	int n;
@@ -153,9 +154,11 @@ bool steal_read(struct hmm_mm *mm, struct thief *t)
 		return false;
 	while ((n = room(mm, t)) && (n = read_some(mm, events, n)) > 0) {
 		for (int i = 0; i < n; i++)
-			hand_over(t, &events[i], mm->stolen++);
+			steal_add(mm, t, &events[i]);
 	}
-	steal_end_turn(mm);
+	if (then)
+		then(mm, t);
+	turn_end(mm);
 	atomic_store(&t->busy, 0);
 	return true;
 }

@@ -38,7 +38,7 @@ struct thief {
 	bool waited;               /* ... and whether an event waited then */
 	struct provider_event event[THIEF_EVENTS];
 	uint64_t number[THIEF_EVENTS]; /* of each: in which order all thieves have read */
-	uint32_t ordered;              /* the pump's: how many devmem_event() was told of */
+	_Atomic uint32_t ordered;      /* written in turn: how many devmem_event() was told of */
 	/*
 	 * The keeper has descriptors of its own, a forked child's among them. The pump fetches that
 	 * one by the number of the keeper's process, and the keeper closes it when the pump has
@@ -59,18 +59,16 @@ void steal_begin(struct thief *t, pid_t pid);
 void steal_close_fetched(struct thief *t);
 /* Are all engines out of their sections? */
 bool steal_may_read(struct hmm_mm *mm);
-/* Reads all events that wait. False: it did not read, as the pump has opened the gate meanwhile. */
-bool steal_read(struct hmm_mm *mm, struct thief *t);
-
 /*
- * One reads at a time, so that it is known in which order events came: where a page in device
- * memory belongs depends on it. A reader takes the turn, reads, hands over, and waits for nobody.
- * The pump takes it from a keeper that was killed meanwhile.
+ * Reads all events that wait, and calls `then`, or NULL, while it still has the turn. False: it did
+ * not read, as the pump has opened the gate meanwhile.
  */
-bool steal_try_turn(struct hmm_mm *mm);
-void steal_take_turn(struct hmm_mm *mm);
-void steal_end_turn(struct hmm_mm *mm);
-/* The pump: tells devmem_event() of what thieves have handed over, in order. */
+bool steal_read(struct hmm_mm *mm, struct thief *t,
+		void (*then)(struct hmm_mm *mm, struct thief *t));
+/* For `then`: is there room for one more event, and puts it there. */
+bool steal_has_room(const struct thief *t);
+void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *e);
+/* In turn (space/turn.h): tells devmem_event() of what thieves have handed over, in order. */
 void steal_order(struct hmm_mm *mm);
 
 /*

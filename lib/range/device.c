@@ -7,6 +7,7 @@
 #include "range/walk.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "base/deadline.h"
 #include "base/number.h"
 
@@ -34,9 +35,11 @@ bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct
 	if (!s || !owner)
 		return false;
 	pthread_mutex_lock(&w->mm->region_lock);
+	turn_take(w->mm);
 	found = next_own(s, owner, start, end, run);
 	if (found)
 		*addr = place_addr(s, run->first);
+	turn_end(w->mm);
 	pthread_mutex_unlock(&w->mm->region_lock);
 	return found;
 }

@@ -12,6 +12,7 @@
 #include "migrate/migrate.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "base/deadline.h"
 #include "base/nocancel.h"
 #include "base/number.h"
@@ -59,7 +60,9 @@ static enum outside outside(struct hmm_svm *svm, uint64_t *start, uint64_t *end)
 	enum outside found = SOME;
 
 	pthread_mutex_lock(&svm->mm->region_lock);
+	turn_take(svm->mm);
 	find_outside(d, start, end);
+	turn_end(svm->mm);
 	if (*start >= *end)
 		found = NOTHING;
 	else if (devmem_recent(d->space, *start, *end))

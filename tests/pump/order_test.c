@@ -45,7 +45,7 @@ static void steal(struct hmm_mm *mm)
 
 	t->last_seq = atomic_load(&mm->pump_seq);
 	steal_close(mm);
-	steal_read(mm, t);
+	steal_read(mm, t, NULL);
 }
 
 static void what_was_moved_and_discarded_is_zero(void **state)
