@@ -158,7 +158,8 @@ bool steal_read(struct hmm_mm *mm, struct thief *t,
 	}
 	if (then)
 		then(mm, t);
-	turn_end(mm);
+	else
+		turn_end(mm);
 	atomic_store(&t->busy, 0);
 	return true;
 }

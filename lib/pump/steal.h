@@ -60,8 +60,8 @@ void steal_close_fetched(struct thief *t);
 /* Are all engines out of their sections? */
 bool steal_may_read(struct hmm_mm *mm);
 /*
- * Reads all events that wait, and calls `then`, or NULL, while it still has the turn. False: it did
- * not read, as the pump has opened the gate meanwhile.
+ * Reads all events that wait, and calls `then`, or NULL, which ends the turn. False: it did not
+ * read, as the pump has opened the gate meanwhile.
  */
 bool steal_read(struct hmm_mm *mm, struct thief *t,
 		void (*then)(struct hmm_mm *mm, struct thief *t));

@@ -2,7 +2,7 @@
 /*
  * The turn: one thread at a time reads events, so that it is known in which order they came. Where
  * a page in device memory belongs depends on it, so the turn guards the index of places, too, for
- * those who do not move pages (devmem/moving.h). Who has it waits for nobody.
+ * those who do not move pages (devmem/moving.h). Its holder waits for nobody.
  */
 #ifndef LIB_SPACE_TURN_H
 #define LIB_SPACE_TURN_H
