@@ -31,6 +31,8 @@
 #include "devmem/moving.h"
 #include "space/space.h"
 #include "provider/provider.h"
+#include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
 #include "kernel/vma.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -234,20 +236,55 @@ static void forget_places(struct hmm_mm *mm, struct devmem_space *s)
 	pthread_mutex_unlock(&mm->region_lock);
 }
 
+static bool is_there(struct hmm_mm *mm, uint64_t page)
+{
+	const uint64_t end = page + devmem_of(mm)->page;
+	struct page_run run;
+	uint64_t walked;
+	size_t n = 1;
+
+	return pagemap_runs(mm_pagemap(mm), page, end, &run, &n, &walked) ||
+	       (n && run.categories & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED));
+}
+
+/* Was a page taken that has not been replaced since? */
+static bool is_missed(struct hmm_mm *mm, uint64_t offset)
+{
+	const struct stage *st = &devmem_of(mm)->stage;
+
+	return is_there(mm, st->to + offset) && !is_there(mm, st->from + offset);
+}
+
+static void put_back_row(struct hmm_mm *mm, uint64_t offset, uint64_t bytes)
+{
+	const struct stage *st = &devmem_of(mm)->stage;
+	struct hmm_vma now;
+
+	if (vma_peek(mm_vmas(mm), st->from + offset, &now) || now.start > st->from + offset)
+		return;
+	mprotect((void *)(uintptr_t)(st->to + offset), bytes, (int)now.prot);
+	raw5(SYS_mremap, (long)(st->to + offset), (long)bytes, (long)bytes,
+	     MREMAP_MAYMOVE | MREMAP_FIXED, (long)(st->from + offset));
+}
+
+/* A mapping that is new has no pages as a rule. */
 static void put_back(struct hmm_mm *mm)
 {
 	struct devmem_space *s = devmem_of(mm);
 	const struct stage *st = &s->stage;
-	struct hmm_vma now;
+	uint64_t row = 0;
 
 	forget_places(mm, s);
-	if (vma_peek(mm_vmas(mm), st->from, &now) || now.start > st->from) {
-		munmap((void *)(uintptr_t)st->to, st->bytes);
-		return;
+	for (uint64_t at = 0; at < st->bytes; at += s->page) {
+		if (is_missed(mm, at))
+			continue;
+		if (row < at)
+			put_back_row(mm, row, at - row);
+		row = at + s->page;
 	}
-	mprotect((void *)(uintptr_t)st->to, st->bytes, (int)now.prot);
-	raw5(SYS_mremap, (long)st->to, (long)st->bytes, (long)st->bytes,
-	     MREMAP_MAYMOVE | MREMAP_FIXED, (long)st->from);
+	if (row < st->bytes)
+		put_back_row(mm, row, st->bytes - row);
+	munmap((void *)(uintptr_t)st->to, st->bytes);
 }
 
 bool stage_wait(struct hmm_mm *mm)
