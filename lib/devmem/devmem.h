@@ -80,7 +80,7 @@ struct hmm_devmem {
  * time uses it, from stage_take() to stage_leave().
  */
 struct stage {
-	struct hmm_devmem *d;      /* R: a region of one block; NULL: none yet */
+	struct hmm_devmem area;    /* C: a region of one block */
 	bool taken;                /* R */
 	_Atomic bool gone;         /* A: the program has mapped something where it was */
 	struct ownthread thread;   /* C */
@@ -251,8 +251,7 @@ void devmem_lost(struct hmm_mm *mm);
 
 /* ---- stage.c ------------------------------------------------------------------------------- */
 
-/* Makes the stage if there is none. 0; -ENOMEM; -ESRCH. The caller does not hold R. */
-int stage_need(struct hmm_mm *mm);
+int stage_start(struct devmem_space *s);
 void stage_stop(struct devmem_space *s);
 /* Is the address in the stage? */
 bool stage_has(const struct devmem_space *s, uint64_t addr);

@@ -63,7 +63,12 @@ static int start(struct devmem_space *s)
 
 	if (err)
 		return err;
-	err = rescue_start(s);
+	err = stage_start(s);
+	if (!err) {
+		err = rescue_start(s);
+		if (err)
+			stage_stop(s);
+	}
 	if (err)
 		worker_stop(s);
 	return err;

@@ -23,9 +23,11 @@
  *
  * So what the program does to the mapping meanwhile is told afterwards, and finds the places: an
  * unmapping or a discard drops them, a move takes them along. A discard that is told before has not
- * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way,
- * and a third thread has mapped memory anew there, between the look and the call, then that is
- * taken. It is not registered, which tells, and is put back.
+ * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way, and
+ * a third thread has mapped memory anew there, between the look and the call, then that is taken. It
+ * is not registered, which tells, and is put back.
+ *
+ * The calls are raw: what stands in for libc's may tell the library of them (preload).
  */
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
@@ -41,6 +43,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -76,94 +79,46 @@ static void *stage_main(void *arg)
 
 /* ---- making and ending --------------------------------------------------------------------- */
 
-static struct hmm_devmem *make(struct devmem_space *s)
+int stage_start(struct devmem_space *s)
 {
-	struct hmm_devmem *d = pool_map(sizeof(*d));
+	struct hmm_devmem *d = &s->stage.area;
+	int err;
 
-	if (!d)
-		return NULL;
 	d->mm = s->mm;
 	d->space = s;
 	d->stage = true;
+	d->id = REGIONS_MAX;
 	d->frames = BLOCK_PAGES;
 	d->options.bytes = s->block;
 	d->options.fault_around = s->page;
 	/* It never begins or ends with the stage, so a mapping that does is another. */
 	d->map_bytes = 3 * s->block;
 	d->map = pool_reserve(d->map_bytes);
-	if (!d->map) {
-		pool_unmap(d, sizeof(*d));
-		return NULL;
-	}
+	if (!d->map)
+		return -ENOMEM;
 	d->base = ((uint64_t)(uintptr_t)d->map + s->block) & ~(s->block - 1);
-	if (d->base == (uint64_t)(uintptr_t)d->map)
-		d->base += s->block;
-	return d;
-}
-
-/* R is held. */
-static int publish(struct devmem_space *s, struct hmm_devmem *d)
-{
-	uint32_t id = 1;
-	int err;
-
-	if (s->closed)
-		return -ESRCH;
-	if (s->stage.d)
-		return -EEXIST;
-	while (id <= REGIONS_MAX && s->region[id])
-		id++;
-	if (id > REGIONS_MAX)
-		return -ENOMEM;
 	err = ownthread_start(&s->stage.thread, stage_main, &s->stage, 0);
-	if (err)
-		return -ENOMEM;
-	d->id = id;
-	s->region[id] = d;
-	s->stage.d = d;
-	return 0;
-}
-
-int stage_need(struct hmm_mm *mm)
-{
-	struct devmem_space *s = devmem_of(mm);
-	struct hmm_devmem *d;
-	int err;
-
-	pthread_mutex_lock(&mm->region_lock);
-	d = s->stage.d;
-	err = s->stage.gone ? -ENOMEM : 0;
-	pthread_mutex_unlock(&mm->region_lock);
-	if (d)
-		return err;
-	d = make(s);
-	if (!d)
-		return -ENOMEM;
-	pthread_mutex_lock(&mm->region_lock);
-	err = publish(s, d);
-	pthread_mutex_unlock(&mm->region_lock);
 	if (err) {
 		pool_unmap(d->map, d->map_bytes);
-		pool_unmap(d, sizeof(*d));
+		return err;
 	}
-	return err == -EEXIST ? 0 : err;
+	s->region[d->id] = d;
+	return 0;
 }
 
 void stage_stop(struct devmem_space *s)
 {
-	if (!s->stage.d)
-		return;
 	atomic_store(&s->stage.stop, 1);
 	atomic_fetch_add(&s->stage.asked, 1);
 	futex_wake(&s->stage.asked);
 	ownthread_join(&s->stage.thread);
+	s->region[s->stage.area.id] = NULL;
+	pool_unmap(s->stage.area.map, s->stage.area.map_bytes);
 }
 
 bool stage_has(const struct devmem_space *s, uint64_t addr)
 {
-	const struct hmm_devmem *d = s->stage.d;
-
-	return d && !s->stage.gone && addr - d->base < s->block;
+	return !atomic_load(&s->stage.gone) && addr - s->stage.area.base < s->block;
 }
 
 /* ---- there and back ------------------------------------------------------------------------ */
@@ -183,16 +138,20 @@ static int see(struct hmm_mm *mm, struct stage *st, uint32_t asked)
 }
 
 /*
- * Another key of protection than 0 could keep the pump's thread from reading. Memory that was never
- * writable counts as the program's from here on: if there is not enough the pages go home.
+ * Another key of protection than 0 could keep the pump's thread from reading; not all processors
+ * have keys. Memory that was never writable counts as the program's from here on: if there is not
+ * enough the pages go home.
  */
 static void make_writable(const struct stage *st)
 {
-	void *const p = (void *)(uintptr_t)st->to;
+	const long to = (long)st->to;
+	const long bytes = (long)st->bytes;
 
-	if (raw5(SYS_pkey_mprotect, (long)st->to, (long)st->bytes, PROT_READ | PROT_WRITE, 0, 0) &&
-	    mprotect(p, st->bytes, PROT_READ | PROT_WRITE))
-		raw5(SYS_pkey_mprotect, (long)st->to, (long)st->bytes, PROT_READ, 0, 0);
+	if (!raw5(SYS_pkey_mprotect, to, bytes, PROT_READ | PROT_WRITE, 0, 0) ||
+	    !raw3(SYS_mprotect, to, bytes, PROT_READ | PROT_WRITE))
+		return;
+	if (raw5(SYS_pkey_mprotect, to, bytes, PROT_READ, 0, 0))
+		raw3(SYS_mprotect, to, bytes, PROT_READ);
 }
 
 int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end)
@@ -203,7 +162,7 @@ int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	int err;
 
 	st->from = start;
-	st->to = st->d->base + (start & (s->block - 1));
+	st->to = st->area.base + (start & (s->block - 1));
 	st->bytes = end - start;
 	asked = atomic_fetch_add(&st->asked, 1) + 1;
 	futex_wake(&st->asked);
@@ -231,7 +190,7 @@ static void forget_places(struct hmm_mm *mm, struct devmem_space *s)
 	uint64_t at = 0;
 
 	pthread_mutex_lock(&mm->region_lock);
-	for (; places_next(s, at, UINT64_MAX, s->stage.d, &run); at = run.end)
+	for (; places_next(s, at, UINT64_MAX, &s->stage.area, &run); at = run.end)
 		places_take(s, run.start, run.end);
 	pthread_mutex_unlock(&mm->region_lock);
 }
@@ -262,7 +221,7 @@ static void put_back_row(struct hmm_mm *mm, uint64_t offset, uint64_t bytes)
 
 	if (vma_peek(mm_vmas(mm), st->from + offset, &now) || now.start > st->from + offset)
 		return;
-	mprotect((void *)(uintptr_t)(st->to + offset), bytes, (int)now.prot);
+	raw3(SYS_mprotect, (long)(st->to + offset), (long)bytes, (long)now.prot);
 	raw5(SYS_mremap, (long)(st->to + offset), (long)bytes, (long)bytes,
 	     MREMAP_MAYMOVE | MREMAP_FIXED, (long)(st->from + offset));
 }
@@ -284,7 +243,7 @@ static void put_back(struct hmm_mm *mm)
 	}
 	if (row < st->bytes)
 		put_back_row(mm, row, st->bytes - row);
-	munmap((void *)(uintptr_t)st->to, st->bytes);
+	raw3(SYS_munmap, (long)st->to, (long)st->bytes, 0);
 }
 
 bool stage_wait(struct hmm_mm *mm)
@@ -304,7 +263,7 @@ bool stage_wait(struct hmm_mm *mm)
 /* As one mapping, which is what see() relies on. */
 static void clear(const struct hmm_devmem *d)
 {
-	mmap(d->map, d->map_bytes, PROT_NONE, NOBODYS | MAP_FIXED, -1, 0);
+	syscall(SYS_mmap, d->map, d->map_bytes, PROT_NONE, NOBODYS | MAP_FIXED, -1, 0);
 }
 
 /* R is not held. */
@@ -314,7 +273,7 @@ static bool is_empty(struct hmm_mm *mm, const struct devmem_space *s)
 	bool empty;
 
 	pthread_mutex_lock(&mm->region_lock);
-	empty = !places_next(s, 0, UINT64_MAX, s->stage.d, &run);
+	empty = !places_next(s, 0, UINT64_MAX, &s->stage.area, &run);
 	pthread_mutex_unlock(&mm->region_lock);
 	return empty;
 }
@@ -326,7 +285,7 @@ static bool is_empty(struct hmm_mm *mm, const struct devmem_space *s)
 static void mend(struct hmm_mm *mm)
 {
 	struct stage *st = &devmem_of(mm)->stage;
-	struct hmm_devmem *d = st->d;
+	struct hmm_devmem *d = &st->area;
 	const uint64_t map = (uint64_t)(uintptr_t)d->map;
 	const uint64_t behind = st->to + st->bytes;
 	struct hmm_vma now;
@@ -334,14 +293,14 @@ static void mend(struct hmm_mm *mm)
 	if (!vma_peek(mm_vmas(mm), st->to, &now) && now.start <= map &&
 	    now.end >= map + d->map_bytes)
 		return;
-	if (mmap((void *)(uintptr_t)st->to, st->bytes, PROT_NONE, NOBODYS | MAP_FIXED_NOREPLACE, -1,
-		 0) == (void *)(uintptr_t)st->to) {
+	if (syscall(SYS_mmap, st->to, st->bytes, PROT_NONE, NOBODYS | MAP_FIXED_NOREPLACE, -1, 0) ==
+	    (long)st->to) {
 		clear(d);
 		return;
 	}
-	st->gone = true;
+	atomic_store(&st->gone, true);
 	pool_unmap(d->map, st->to - map);
-	munmap((void *)(uintptr_t)behind, map + d->map_bytes - behind);
+	raw3(SYS_munmap, (long)behind, (long)(map + d->map_bytes - behind), 0);
 	d->map = NULL;
 }
 
@@ -352,13 +311,13 @@ void stage_leave(struct hmm_mm *mm, bool full)
 
 	/* If the space is lost the rescuer brings all home. */
 	for (unsigned int round = 0; !is_empty(mm, s); round++) {
-		if (devmem_home(mm, 0, UINT64_MAX, st->d, 0))
+		if (devmem_home(mm, 0, UINT64_MAX, &st->area, 0))
 			deadline_pause(round);
 	}
 	if (full) {
 		/* Then the unmapping waits for nobody. */
 		mm->provider.ops->unwatch(&mm->provider, st->to, st->to + st->bytes);
-		clear(st->d);
+		clear(&st->area);
 	} else {
 		mend(mm);
 	}

@@ -51,7 +51,7 @@ static bool has_pins(void)
 
 int readonly_begin(struct migration *m)
 {
-	return has_pins() ? -EBUSY : stage_need(m->mm);
+	return atomic_load(&m->s->stage.gone) || has_pins() ? -EBUSY : 0;
 }
 
 /* ---- to the stage: R is held, the gate is closed -------------------------------------------- */
@@ -79,7 +79,7 @@ static int to_stage(struct migration *m, uint64_t start, uint64_t end)
 	int err = migrate_reserve(m->s);
 
 	if (!err)
-		err = places_put(m->s, start, end, st->d->id << FRAME_BITS | first, false);
+		err = places_put(m->s, start, end, st->area.id << FRAME_BITS | first, false);
 	if (err)
 		return err;
 	migrate_tell(m, start, end);
@@ -112,7 +112,7 @@ static int enter(struct migration *m, const struct hmm_vma *vma, uint64_t *at, u
 /* The CPU may have taken pages home, the program may have moved or dropped them. */
 static int move_rest(struct migration *m, uint64_t *at, uint64_t end)
 {
-	struct hmm_devmem *stage = m->s->stage.d;
+	const struct hmm_devmem *stage = &m->s->stage.area;
 	struct run run;
 	int err = 0;
 
