@@ -6,6 +6,7 @@
  *	frames.c	a region's pages, free or in use
  *	home.c		moves pages home, answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
+ *	stage.c		where pages are on their way out of memory that may not be written
  *	worker.c	a thread that frees pages
  *	rescue.c	a thread that brings all home when the space is lost
  *	fork.c		brings all home before a fork through libc
@@ -57,6 +58,7 @@ struct hmm_devmem {
 	struct hmm_devmem_options options; /* C */
 	uint32_t id;                       /* C: 1 to REGIONS_MAX */
 	bool exclusive;                    /* C: it holds what devices have exclusively */
+	bool stage;                        /* C: it is the stage, whose frames are not counted */
 	char *map;                         /* C: the mapping; its aligned part begins at base */
 	uint64_t map_bytes;                /* C */
 	uint64_t base;                     /* C */
@@ -76,6 +78,22 @@ struct hmm_devmem {
 	} stats; /* A */
 };
 
+/*
+ * The stage: pages of a mapping that may not be written pass through it (stage.c). One thread at a
+ * time uses it, from stage_take() to stage_leave().
+ */
+struct stage {
+	struct hmm_devmem area;    /* C: a region of one block */
+	bool taken;                /* R */
+	_Atomic bool gone;         /* A: the program has mapped something where it was */
+	struct ownthread thread;   /* C */
+	uint64_t from, to, bytes;  /* what it is to move; of whoever has taken the stage */
+	int err;                   /* what became of it */
+	_Atomic uint32_t asked;    /* A, futex: how often it was asked */
+	_Atomic uint32_t answered; /* A, futex */
+	_Atomic uint32_t stop;     /* A */
+};
+
 struct devmem_space {
 	struct hmm_mm *mm;   /* C */
 	uint64_t page;       /* C: bytes of the machine's page */
@@ -90,6 +108,7 @@ struct devmem_space {
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
+	struct stage stage;
 	struct itree trapped;                       /* R: a hint: where a hole is a fault */
 	struct {
 		uint64_t start, end, taken;
@@ -249,6 +268,23 @@ int rescue_start(struct devmem_space *s);
 void rescue_stop(struct devmem_space *s);
 /* The space is lost, and the pump has ended. */
 void devmem_lost(struct hmm_mm *mm);
+
+/* ---- stage.c ------------------------------------------------------------------------------- */
+
+int stage_start(struct devmem_space *s);
+void stage_stop(struct devmem_space *s);
+/* Is the address in the stage? */
+bool stage_has(const struct devmem_space *s, uint64_t addr);
+/*
+ * The caller holds R and moves; places say that [start, end), of one block, is in the stage.
+ * Moves it there: from success on a touch of it is a fault. -errno: nothing was moved. Afterwards
+ * R is released, and stage_wait() called.
+ */
+int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Until the move is told. False: the range was not ours any more, and it was put back. */
+bool stage_wait(struct hmm_mm *mm);
+/* Brings home what is still in the stage, and empties it. full: stage_wait() was true. */
+void stage_leave(struct hmm_mm *mm, bool full);
 
 /* ---- fork.c -------------------------------------------------------------------------------- */
 

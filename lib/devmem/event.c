@@ -183,6 +183,8 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 		s->confused = s->wake_all = true;
 	} else if (s && (e->type == PROVIDER_UNMAP || e->type == PROVIDER_REMOVE)) {
 		drop(s, e->start, e->end);
+	} else if (s && e->type == PROVIDER_MOVE && stage_has(s, e->to)) {
+		return; /* the places say so already */
 	} else if (s && e->type == PROVIDER_MOVE) {
 		rekey(s, e->start, e->end, e->to);
 		trap_moved(s, e);

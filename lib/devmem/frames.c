@@ -126,6 +126,8 @@ void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 	/* A late store of an engine that was run over may still come. */
 	const bool late = gate_has_overrun(d->mm);
 
+	if (d->stage)
+		return; /* it is emptied as a whole */
 	frames_revoke(d, first, n);
 	full |= late;
 	if (!full && !d->options.page_free) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Home. A page is moved where the kernel does that. If the program has changed the permissions of
- * the mapping, or locked it, while the page was away the kernel refuses, and the page is copied.
- * Devices have stopped meanwhile, so nobody writes it.
+ * Home. A page is moved where the kernel does that. If the mapping may not be written, or is locked,
+ * the kernel refuses, and the page is copied. Devices have stopped meanwhile, so nobody writes it.
  */
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
@@ -116,10 +115,13 @@ int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 		bool copied = false;
 		int64_t n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
 
-		/* It may lie in several mappings by now. */
+		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;
-			continue;
+			n = run->huge ? ops->copy(&mm->provider, at, frame, run->end - at) : 0;
+			if (n <= 0)
+				continue;
+			copied = true;
 		}
 		if (n < 0) {
 			n = settle(mm, at, frame, s->page, (int)n);

@@ -63,7 +63,12 @@ static int start(struct devmem_space *s)
 
 	if (err)
 		return err;
-	err = rescue_start(s);
+	err = stage_start(s);
+	if (!err) {
+		err = rescue_start(s);
+		if (err)
+			stage_stop(s);
+	}
 	if (err)
 		worker_stop(s);
 	return err;
@@ -125,6 +130,7 @@ void devmem_fini(struct hmm_mm *mm)
 	while ((err = devmem_home(mm, 0, UINT64_MAX, NULL, 0)) && err != -ESRCH)
 		deadline_pause(round++);
 	rescue_stop(s);
+	stage_stop(s);
 	worker_stop(s);
 	for (uint32_t i = 1; i <= REGIONS_MAX; i++) {
 		struct hmm_devmem *d = s->region[i];

@@ -25,6 +25,8 @@ struct migration {
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
+	bool staged;    /* pages of this mapping pass through the stage (readonly.c) */
+	uint64_t shift; /* how far the page lies behind its address: it is in the stage */
 	struct hmm_migrate_result result;
 };
 
@@ -41,6 +43,28 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 		      struct hmm_migrate_result *result);
 /* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+
+/* A step says what to do next: an -errno, or one of these. */
+enum { MIGRATE_DONE, MIGRATE_POPULATE = 1 };
+
+/* out.c, for readonly.c. R is held. */
+uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);
+/* May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). */
+int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* False: a thief has come meanwhile, and nothing moves (devmem/moving.h). */
+bool migrate_tell(struct migration *m, uint64_t start, uint64_t end);
+bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit);
+/* A page that is away already is counted. -EAGAIN: it is on its way. */
+int migrate_already(struct migration *m, place_t place);
+/* Moves from *at on to frames that follow each other. */
+int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge);
+/* Makes sure that the index of places has room. 0; -ENOMEM. */
+int migrate_reserve(struct devmem_space *s);
+
+/* readonly.c: may pages of mappings that may not be written move? 0; -errno: they stay. */
+int readonly_begin(struct migration *m);
+/* One block, as far as it goes. Errors as the attempts of migrate_part(). */
+int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
 
 static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
 {

@@ -42,13 +42,10 @@
 /* how far the kernel is asked about huge pages */
 #define BLOCKS_AHEAD 16
 
-static uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
+uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 {
 	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
 }
-
-/* A step says what to do next: an -errno, or one of these. */
-enum { DONE, POPULATE = 1 };
 
 static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
 {
@@ -70,7 +67,7 @@ static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struc
  * Is the block one huge page of the program's? What is huge has one entry, so its first page tells.
  * If it is others may follow, of which the kernel tells in one call.
  */
-static bool is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
+bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
 {
 	struct page_run run;
 
@@ -149,20 +146,20 @@ static int refused(struct migration *m, uint64_t *at, uint64_t next, int err)
 
 	switch (err) {
 	case -ENOENT: /* not touched yet */
-		n = ops->zero(&m->mm->provider, *at, next - *at);
-		return n >= 0 || n == -EEXIST ? DONE : (int)n;
+		n = ops->zero(&m->mm->provider, *at + m->shift, next - *at);
+		return n >= 0 || n == -EEXIST ? MIGRATE_DONE : (int)n;
 	case -EFAULT: /* the same with a marker in the page table */
-		n = devmem_zero(m->mm, *at);
+		n = devmem_zero(m->mm, *at + m->shift);
 		if (n != -EEXIST)
-			return n >= 0 ? DONE : (int)n;
+			return n >= 0 ? MIGRATE_DONE : (int)n;
 		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page); /* a page lost to an error */
 		break;
 	case -EEXIST: /* the frame was in the way, and is no longer used */
-		return DONE;
+		return MIGRATE_DONE;
 	case -EBUSY:
 		m->want = next;
 		if (*at >= m->populated)
-			return POPULATE;
+			return MIGRATE_POPULATE;
 		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page);
 		break;
 	case -EINVAL:
@@ -175,7 +172,7 @@ static int refused(struct migration *m, uint64_t *at, uint64_t next, int err)
 		return err;
 	}
 	*at += m->s->page;
-	return DONE;
+	return MIGRATE_DONE;
 }
 
 /* Of n frames the first `kept` have got pages; the next one was not free if err says so. */
@@ -189,11 +186,19 @@ static void give_back(struct migration *m, uint32_t first, uint32_t n, uint32_t 
 		frames_untake(m->d, first + kept + blocked, n - kept - blocked);
 }
 
-/* Moves from *at on to frames that follow each other. */
-static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
+/* The pages are now at `place` and behind; 0: at home. */
+static int replace(struct migration *m, uint64_t start, uint64_t end, place_t place, bool huge)
+{
+	const int err = m->shift || !place ? places_take(m->s, start, end) : 0;
+
+	return err || !place ? err : places_put(m->s, start, end, place, huge);
+}
+
+int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 {
 	const uint64_t page = m->s->page;
 	const uint64_t from = *at;
+	const place_t was = place_at(m->s, from);
 	uint32_t first;
 	uint32_t n;
 	uint64_t to;
@@ -207,60 +212,70 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (err == -ENOSPC) {
 		migrate_left(m, HMM_MIGRATE_EXHAUSTED, next - from);
 		*at = next;
-		return DONE;
+		return MIGRATE_DONE;
 	}
 	if (err)
 		return err;
 	to = from + n * page;
 	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES) && !frames_split(m->d, first);
 	/* The place comes before the move. */
-	err = places_put(m->s, from, to, m->d->id << FRAME_BITS | first, huge);
+	err = replace(m, from, to, m->d->id << FRAME_BITS | first, huge);
 	if (err) {
 		frames_untake(m->d, first, n);
 		return err;
 	}
-	done = kernel_move(m, m->d->base + first * page, from, n * page);
+	done = kernel_move(m, m->d->base + first * page, from + m->shift, n * page);
 	*at += done > 0 ? (uint64_t)done : 0;
 	if (*at < to) {
-		places_take(m->s, *at, to); /* does not fail, as there is a reserve */
+		/* does not fail, as there is a reserve */
+		replace(m, *at, to, was ? was + (place_t)((*at - from) / page) : 0, false);
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
 	if (done > 0)
 		moved(m, (uint64_t)done, huge);
-	return done > 0 ? DONE : refused(m, at, next, (int)done);
+	return done > 0 ? MIGRATE_DONE : refused(m, at, next, (int)done);
 }
 
 /* ---- one block ------------------------------------------------------------------------------ */
 
-static void already(struct migration *m, place_t place)
+int migrate_already(struct migration *m, place_t place)
 {
 	const uint64_t n = m->s->page / HMM_PAGE_SIZE;
 
+	if (place_devmem(m->s, place)->stage)
+		return -EAGAIN;
 	if (place_region(place) == m->d->id)
 		m->result.already += n;
 	else
 		m->result.left[HMM_MIGRATE_ELSEWHERE] += n;
+	return 0;
+}
+
+int migrate_reserve(struct devmem_space *s)
+{
+	if (!s->reserve)
+		s->reserve = objpool_get(&s->arrays);
+	return s->reserve ? 0 : -ENOMEM;
 }
 
 static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
 {
-	const bool huge = is_huge(m, *at, end, limit);
-	int err = DONE;
+	const bool huge = migrate_is_huge(m, *at, end, limit);
+	int err = MIGRATE_DONE;
 
-	while (err == DONE && *at < end) {
+	while (err == MIGRATE_DONE && *at < end) {
 		const place_t place = place_at(m->s, *at);
 		struct run run;
 
 		if (place) {
-			already(m, place);
-			*at += m->s->page;
+			err = migrate_already(m, place);
+			*at += err ? 0 : m->s->page;
 			continue;
 		}
-		if (!m->s->reserve)
-			m->s->reserve = objpool_get(&m->s->arrays);
-		if (!m->s->reserve)
-			return -ENOMEM;
-		err = move_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
+		err = migrate_reserve(m->s);
+		if (err)
+			return err;
+		err = migrate_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
 			       huge);
 	}
 	return err;
@@ -315,7 +330,7 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	struct hmm_vma now;
 	int err;
 
-	if (is_proven(m, start, end))
+	if (is_proven(m, start, end) && !m->staged)
 		return 0;
 	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
 	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
@@ -336,8 +351,7 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	return 0;
 }
 
-/* False: a thief has come meanwhile. */
-static bool tell(struct migration *m, uint64_t start, uint64_t end)
+bool migrate_tell(struct migration *m, uint64_t start, uint64_t end)
 {
 	struct hmm_invalidation inv = {
 		.start = start,
@@ -367,33 +381,44 @@ static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
 
 	m->huge_to = 0;
 	do {
-		err = tell(m, *at, to) ? move_all(m, at, to, end) : -EAGAIN;
+		err = migrate_tell(m, *at, to) ? move_all(m, at, to, end) : -EAGAIN;
 		to = block_end(m, *at, end);
 	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
 		 !must_wait(m, *at, to));
 	return err;
 }
 
-/* R is held. */
-static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
+int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
 {
-	const uint64_t to = block_end(m, *at, end);
 	int err;
 
 	if (m->s->closed)
 		return -ESRCH;
-	if (atomic_load(&m->s->forking) || must_wait(m, *at, to))
+	if (atomic_load(&m->s->forking) || must_wait(m, start, end))
 		return -EAGAIN;
 	err = gate_close(m->mm, m->deadline);
 	if (err)
 		return err;
 	err = -EAGAIN;
 	if (moving_begin(m->mm)) {
-		err = trap(m, vma, *at, to);
+		err = trap(m, vma, start, end);
 		if (!err)
-			err = move_blocks(m, at, end);
+			return 0;
 		moving_end(m->mm);
 	}
+	gate_open(m->mm);
+	return err;
+}
+
+/* R is held. */
+static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
+{
+	int err = moving_ready(m, vma, *at, block_end(m, *at, end));
+
+	if (err)
+		return err;
+	err = move_blocks(m, at, end);
+	moving_end(m->mm);
 	gate_open(m->mm);
 	return err;
 }
@@ -463,8 +488,9 @@ int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start,
 			continue;
 		}
 		if (!err)
-			err = attempt_locked(m, vma, &at, end);
-		if (err == POPULATE && m->want > at) {
+			err = m->staged ? readonly_block(m, vma, &at, end)
+					: attempt_locked(m, vma, &at, end);
+		if (err == MIGRATE_POPULATE && m->want > at) {
 			populate(m, at);
 			continue;
 		}

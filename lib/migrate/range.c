@@ -29,14 +29,21 @@ static int check_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return 0;
 }
 
+/* Frames may be read and written, and the kernel moves pages between equals alone. */
+static bool is_staged(const struct hmm_vma *vma)
+{
+	return (vma->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) != (PROT_READ | PROT_WRITE);
+}
+
 /* Why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
-static enum hmm_migrate_reason refuses(const struct hmm_vma *vma)
+static enum hmm_migrate_reason refuses(struct migration *m, const struct hmm_vma *vma)
 {
 	if (vma->kind == HMM_VMA_SPECIAL)
 		return HMM_MIGRATE_SPECIAL;
 	if (vma->kind != HMM_VMA_ANON || vma->shared)
 		return HMM_MIGRATE_SHARED;
-	if ((vma->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) != (PROT_READ | PROT_WRITE))
+	/* Exclusive access is for atomic writes. */
+	if (is_staged(vma) && (m->d->exclusive || readonly_begin(m)))
 		return HMM_MIGRATE_PERMISSION;
 	return HMM_MIGRATE_REASON_NR;
 }
@@ -45,7 +52,7 @@ static enum hmm_migrate_reason refuses(const struct hmm_vma *vma)
 static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 			   uint64_t end)
 {
-	const enum hmm_migrate_reason why = refuses(vma);
+	const enum hmm_migrate_reason why = refuses(m, vma);
 	int err;
 
 	if (why != HMM_MIGRATE_REASON_NR) {
@@ -59,6 +66,7 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
+	m->staged = is_staged(vma);
 	if (!err)
 		err = migrate_part(m, vma, *at, end);
 	*at = err == -EAGAIN ? m->stale_at : err ? *at : end;

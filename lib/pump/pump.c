@@ -91,7 +91,9 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		inv.event = HMM_EVENT_UNMAP;
 		break;
 	case PROVIDER_MOVE:
-		move(mm, e);
+		/* What migrates is told as that, and stays registered (devmem/stage.c). */
+		if (!devmem_of(mm) || !stage_has(devmem_of(mm), e->to))
+			move(mm, e);
 		return;
 	case PROVIDER_REMOVE:
 		/* The worker frees frames (devmem/frames.c). */
