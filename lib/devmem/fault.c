@@ -5,6 +5,7 @@
  * place was never there. Faults may be read before older events: what has not been read makes the
  * kernel refuse, and the answer waits for the next cycle.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
 #include "space/space.h"
@@ -76,23 +77,34 @@ static void choose(const struct devmem_space *s, uint64_t addr, struct run *run)
 	run->end = min64(run->end, low + around);
 }
 
-static int answer(struct hmm_mm *mm, uint64_t addr)
+/* since: since when a device is to copy it; 0: the touch is new. */
+static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct copier *c = copy_touch(mm, addr, since);
+	struct run run;
+	uint64_t done;
+	int err;
+
+	choose(s, addr, &run);
+	if (!since)
+		count(&place_devmem(s, run.first)->stats.faults, 1);
+	err = home_run(mm, &run, &done);
+	if (c)
+		c->urgent = false;
+	note(s, run.start, done);
+	/* The one that is waited for may have come home before the error. */
+	return addr < done || (c && !place_at(s, addr)) ? 0 : err;
+}
+
+static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
 	struct devmem_space *s = devmem_of(mm);
-	struct run run;
-	uint64_t done;
 	int64_t ret;
-	int err;
 
-	if (place_at(s, addr) && !hmm_mutation(HMM_MUTATION_ZERO_BLIND)) {
-		choose(s, addr, &run);
-		count(&place_devmem(s, run.first)->stats.faults, 1);
-		err = home_run(mm, &run, &done);
-		note(s, run.start, done);
-		/* The one that is waited for may have come home before the error. */
-		return addr < done ? 0 : err;
-	}
+	if (place_at(s, addr) && !hmm_mutation(HMM_MUTATION_ZERO_BLIND))
+		return bring_home(mm, addr, since);
 	ret = devmem_zero(mm, addr);
 	if (ret == -EAGAIN || ret == -ENOMEM)
 		return (int)ret;
@@ -106,13 +118,22 @@ static void answer_all(struct hmm_mm *mm)
 	struct devmem_space *s = devmem_of(mm);
 	uint32_t left = 0;
 
+	s->parked = 0;
 	for (uint32_t i = 0; i < s->faults; i++) {
-		const int err = answer(mm, s->fault[i]);
+		const uint64_t since = s->fault_since[i];
+		const int err = answer(mm, s->fault[i], since);
+		const bool parks = err == -EINPROGRESS || err == -EIO;
 
-		if (err == -EAGAIN || err == -ENOMEM)
-			s->fault[left++] = s->fault[i];
+		if (!parks && err != -EAGAIN && err != -ENOMEM)
+			continue;
+		s->fault_since[left] = parks && !since ? clock_ns() : since;
+		s->fault[left++] = s->fault[i];
+		s->parked += parks;
 	}
 	s->faults = left;
+	/* While there is no room those that wait in vain would come again and again. */
+	if (s->parked == FAULTS_MAX)
+		return;
 	if (s->wake_all)
 		mm->provider.ops->move->wake(&mm->provider, LOWEST, HIGHEST);
 	s->wake_all = false;
@@ -126,8 +147,11 @@ static void all_home(struct hmm_mm *mm)
 	uint64_t at = 0;
 
 	while (places_next(s, at, UINT64_MAX, NULL, &run)) {
-		if (home_run(mm, &run, &at))
+		const int err = home_run(mm, &run, &at);
+
+		if (err && err != -EINPROGRESS && err != -EIO)
 			return;
+		at = run.end;
 	}
 	s->confused = false;
 }
@@ -136,13 +160,24 @@ bool devmem_waits(struct hmm_mm *mm)
 {
 	const struct devmem_space *s = devmem_of(mm);
 
-	return s && (s->faults || s->wake_all || s->confused);
+	if (!s)
+		return false;
+	return s->faults > s->parked || s->confused || (s->parked && atomic_load(&s->staged)) ||
+	       (s->wake_all && s->parked < FAULTS_MAX);
+}
+
+bool devmem_parked(struct hmm_mm *mm)
+{
+	const struct devmem_space *s = devmem_of(mm);
+
+	return s && s->parked;
 }
 
 void devmem_resolve(struct hmm_mm *mm)
 {
-	if (!devmem_waits(mm) || !moving_begin(mm))
+	if ((!devmem_waits(mm) && !devmem_parked(mm)) || !moving_begin(mm))
 		return;
+	atomic_store(&devmem_of(mm)->staged, false);
 	if (devmem_of(mm)->confused)
 		all_home(mm);
 	answer_all(mm);

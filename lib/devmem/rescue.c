@@ -6,6 +6,7 @@
  * reads events in the place of the pump, which has ended, brings everything home, and closes its
  * descriptor: from then on nobody waits for us.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "engine/gate.h"
 #include "space/space.h"
@@ -50,11 +51,19 @@ static bool all_home(struct hmm_mm *mm)
 	struct devmem_space *s = devmem_of(mm);
 	struct run run;
 	uint64_t at = 0;
+	bool waits = false;
 	int err = 0;
 
-	while (!err && places_next(s, at, UINT64_MAX, NULL, &run))
+	copy_last(s);
+	while (!err && places_next(s, at, UINT64_MAX, NULL, &run)) {
 		err = home_run(mm, &run, &at);
-	return !err || err == -ESRCH;
+		if (err != -EINPROGRESS)
+			continue;
+		waits = true;
+		at = run.end;
+		err = 0;
+	}
+	return err == -ESRCH || (!err && !waits);
 }
 
 static void rescue(struct devmem_space *s)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What a space has of device memory: nothing, until a region or exclusive access is asked for. */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -109,6 +110,7 @@ static void close_space(struct devmem_space *s)
 {
 	pthread_mutex_lock(&s->mm->region_lock);
 	s->closed = true;
+	copy_last(s);
 	pthread_mutex_unlock(&s->mm->region_lock);
 }
 
@@ -132,7 +134,10 @@ void devmem_fini(struct hmm_mm *mm)
 		if (!d)
 			continue;
 		s->region[i] = NULL;
-		frames_fini(d);
+		frames_unwatch(d);
+		if (!copier_stop(d))
+			continue;
+		frames_unmap(d);
 		pool_unmap(d, sizeof(*d));
 	}
 }

@@ -5,6 +5,7 @@
  * that nobody needs, and tells the driver. A discard waits for the pump, and the driver's callback
  * may block, so neither is done with a lock, nor by the pump.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "engine/gate.h"
 #include "space/debug.h"
@@ -49,6 +50,9 @@ static void work(struct devmem_space *s, const struct work *w)
 
 	if (w->full)
 		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
+	if (w->full && w->d->copier)
+		madvise((void *)(uintptr_t)(w->d->copier->stage + w->first * s->page), bytes,
+			MADV_DONTNEED);
 	if (w->d->options.page_free)
 		tell_driver(w->d, start, bytes);
 	pthread_mutex_lock(&s->mm->region_lock);

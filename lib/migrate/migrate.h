@@ -25,6 +25,8 @@ struct migration {
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
+	struct run victim; /* what is to go home to make room, once its device has copied it */
+	bool cannot_evict; /* that has failed */
 	struct hmm_migrate_result result;
 };
 
@@ -41,6 +43,9 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 		      struct hmm_migrate_result *result);
 /* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+
+/* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
+int migrate_copied(struct migration *m);
 
 static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
 {

@@ -16,6 +16,7 @@
  */
 #include "migrate/migrate.h"
 #include "mm/fork.h"
+#include "devmem/copy.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "devmem/moving.h"
@@ -48,7 +49,7 @@ static uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 }
 
 /* A step says what to do next: an -errno, or one of these. */
-enum { DONE, POPULATE = 1 };
+enum { DONE, POPULATE = 1, EVICT };
 
 static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
 {
@@ -106,6 +107,11 @@ static int evict(struct migration *m)
 			if (run.start < m->end && run.end > m->start)
 				continue;
 			err = home_run(m->mm, &run, &done);
+			m->victim = run;
+			if (err == -EINPROGRESS && !m->cannot_evict)
+				return EVICT;
+			if (err == -EINPROGRESS || err == -EIO)
+				continue;
 			count(&d->stats.evicted, done - run.start);
 			return err;
 		}
@@ -225,8 +231,10 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		places_take(m->s, *at, to); /* does not fail, as there is a reserve */
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
-	if (done > 0)
+	if (done > 0) {
+		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
+	}
 	return done > 0 ? DONE : refused(m, at, next, (int)done);
 }
 
@@ -382,7 +390,9 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 		return -ESRCH;
 	if (atomic_load(&m->s->forking) || must_wait(m, *at, to) || !moving_begin(m->mm))
 		return -EAGAIN;
-	err = trap(m, vma, *at, to);
+	err = copy_may_come(m->d);
+	if (!err)
+		err = trap(m, vma, *at, to);
 	if (!err)
 		err = gate_close(m->mm, m->deadline);
 	if (!err) {
@@ -423,6 +433,17 @@ static void populate(struct migration *m, uint64_t at)
 	madvise((void *)(uintptr_t)at, m->s->page, MADV_POPULATE_WRITE);
 }
 
+/* The region's device copies pages out, to make room. */
+static void evict_copied(struct migration *m)
+{
+	const uint64_t bytes = m->victim.end - m->victim.start;
+
+	if (devmem_home(m->mm, m->victim.start, m->victim.end, m->d, m->timeout))
+		m->cannot_evict = true;
+	else
+		count(&m->d->stats.evicted, bytes);
+}
+
 /* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
 static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
 {
@@ -461,6 +482,10 @@ int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start,
 			err = attempt_locked(m, vma, &at, end);
 		if (err == POPULATE && m->want > at) {
 			populate(m, at);
+			continue;
+		}
+		if (err == EVICT) {
+			evict_copied(m);
 			continue;
 		}
 		if (err == -EOPNOTSUPP) {
