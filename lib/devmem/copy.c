@@ -309,18 +309,22 @@ static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run 
 		log_say(HMM_LOG_ERROR, "a device does not give pages of the program back: their "
 				       "content is lost, and touching them is SIGBUS.");
 	d->copier->said = true;
+	d->space->any_lost = true;
 	for (*at = run->start; *at < run->end; *at += page) {
 		const uint32_t i = (uint32_t)((*at - run->start) / page);
-		const int64_t n = hmm_mutation(HMM_MUTATION_LOST_ZEROS) ?
-					  devmem_zero(mm, *at) :
-					  poison(mm, *at, page);
+		int64_t n;
 
-		if (n < 0)
+		/* Before a thread that waits for the page goes on. */
+		count(&d->stats.lost, page);
+		n = hmm_mutation(HMM_MUTATION_LOST_ZEROS) ? devmem_zero(mm, *at) :
+							    poison(mm, *at, page);
+		if (n < 0) {
+			count(&d->stats.lost, -page);
 			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
+		}
 		if (places_take(d->space, *at, *at + page))
 			return -ENOMEM;
 		frames_free(d, place_frame(run->first) + i, 1, true);
-		count(&d->stats.lost, page);
 	}
 	return 0;
 }
@@ -345,18 +349,15 @@ static int go(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, en
 	}
 }
 
-static bool can_go(const struct hmm_devmem *d, const struct run *run)
+/* Does the device have some of it, of which it is to be told? */
+static bool is_owned(const struct hmm_devmem *d, const struct run *run)
 {
-	struct run row = *run;
-	enum way way = first_way(d, &row);
+	const struct copier *c = d->copier;
+	const uint8_t *state = c->state + place_frame(run->first);
+	const uint32_t n = pages_of(d, run);
 
-	while ((way == WAIT || way == BROKEN) && row.end < run->end) {
-		row.first += pages_of(d, &row);
-		row.start = row.end;
-		row.end = run->end;
-		way = first_way(d, &row);
-	}
-	return way != WAIT && way != BROKEN;
+	return memchr(state, COPY_DEVICE, n) ||
+	       ((c->lost || c->last) && memchr(state, COPY_FAILED, n));
 }
 
 int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)
@@ -367,7 +368,8 @@ int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	uint64_t at;
 
 	*done = run->end;
-	if ((has_to_ask(d, run) && !hmm_mutation(HMM_MUTATION_OUT_SILENT)) || can_go(d, run))
+	/* What is on its way home no driver knows any more. */
+	if (is_owned(d, run) && !hmm_mutation(HMM_MUTATION_OUT_SILENT))
 		home_begin(mm, d, run);
 	if (!copy_overdue(d->copier) || d->copier->urgent)
 		ask(d, run);

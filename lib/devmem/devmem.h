@@ -105,6 +105,7 @@ struct devmem_space {
 	_Atomic uint32_t copied;    /* A, futex: counts what devices have copied */
 	bool wake_all;              /* R: more wait than fit */
 	bool confused;              /* R: events were lost: all is to go home */
+	bool any_lost;              /* R: a device has lost a page of the program */
 	_Atomic uint32_t forking;   /* A: how many forks are under way */
 	_Atomic bool closed;        /* A, written under R: no page moves out any more */
 	struct {

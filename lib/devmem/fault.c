@@ -10,6 +10,8 @@
 #include "devmem/moving.h"
 #include "space/space.h"
 #include "provider/provider.h"
+#include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/itree.h"
 #include "base/mutation.h"
@@ -20,7 +22,7 @@
 /* After a touch the CPU keeps the page for so long, whatever a device wants. */
 #define KEEP_NS 100000ULL
 #define LOWEST 65536ULL
-#define HIGHEST (1ULL << 46)
+#define HIGHEST (1ULL << 56)
 
 static void note(struct devmem_space *s, uint64_t start, uint64_t end)
 {
@@ -45,6 +47,20 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 	return left;
 }
 
+/*
+ * A copy would replace the marker of a page that a device has lost. The word of such a page is that
+ * of one in swap.
+ */
+static bool may_be_lost(struct hmm_mm *mm, uint64_t addr)
+{
+	uint64_t word;
+
+	if (!devmem_of(mm)->any_lost)
+		return false;
+	return pagemap_words(mm_pagemap(mm), addr, 1, &word) ||
+	       (word & (PM_WORD_SWAP | PM_WORD_UFFD_WP)) == PM_WORD_SWAP;
+}
+
 /* As for moves a marker in the page table is in the way of the zero page, and not of a copy. */
 int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 {
@@ -52,7 +68,7 @@ int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 	const struct devmem_space *s = devmem_of(mm);
 	const int64_t ret = ops->zero(&mm->provider, addr, s->page);
 
-	return ret == -EEXIST
+	return ret == -EEXIST && !may_be_lost(mm, addr)
 		       ? ops->copy(&mm->provider, addr, (uint64_t)(uintptr_t)s->zeros, s->page)
 		       : ret;
 }
@@ -90,11 +106,12 @@ static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	if (!since)
 		count(&place_devmem(s, run.first)->stats.faults, 1);
 	err = home_run(mm, &run, &done);
-	if (c)
-		c->urgent = false;
 	note(s, run.start, done);
 	/* The one that is waited for may have come home before the error. */
-	return addr < done || (c && !place_at(s, addr)) ? 0 : err;
+	if (!c)
+		return addr < done ? 0 : err;
+	c->urgent = false;
+	return place_at(s, addr) ? err : 0;
 }
 
 static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)
@@ -111,6 +128,17 @@ static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	if (ret < 0)
 		ops->wake(&mm->provider, addr, s->page);
 	return 0;
+}
+
+/* The kernel refuses a range that ends above the highest address, which nobody tells. */
+static void wake_everybody(struct hmm_mm *mm)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+
+	for (uint64_t at = LOWEST; at < HIGHEST; at *= 2) {
+		ops->wake(&mm->provider, at, at);
+		ops->wake(&mm->provider, at, at - LOWEST);
+	}
 }
 
 static void answer_all(struct hmm_mm *mm)
@@ -135,7 +163,7 @@ static void answer_all(struct hmm_mm *mm)
 	if (s->parked == FAULTS_MAX)
 		return;
 	if (s->wake_all)
-		mm->provider.ops->move->wake(&mm->provider, LOWEST, HIGHEST);
+		wake_everybody(mm);
 	s->wake_all = false;
 }
 

@@ -20,23 +20,22 @@ struct copying {
 	_Atomic uint64_t bad;     /* offset + 1 of a page that is never copied out */
 	_Atomic uint32_t hold_in; /* futex: callbacks hang until it is 0 */
 	_Atomic uint32_t hold_out;
-	_Atomic uint32_t held; /* callbacks that hang */
+	_Atomic uint32_t held; /* is there a callback that was held? */
 	_Atomic uint64_t delay_ns;
 	_Atomic uint32_t calls_in;
 	_Atomic uint32_t calls_out;
 };
 
+/* held: until the callback is done. */
 static inline void copying_hold(struct copying *c, _Atomic uint32_t *word)
 {
 	const struct timespec ts = { 0, (long)c->delay_ns };
 
 	if (c->delay_ns)
 		nanosleep(&ts, NULL);
-	while (*word) {
-		c->held++;
+	c->held += *word;
+	while (*word)
 		futex_wait(word, 1, HMM_FOREVER);
-		c->held--;
-	}
 }
 
 static inline void copying_release(_Atomic uint32_t *word)
@@ -49,14 +48,17 @@ static inline int copying_in(struct hmm_devmem *d, uint64_t offset, const void *
 			     uint64_t bytes, void *c_void)
 {
 	struct copying *c = c_void;
+	int ret = -1;
 
 	(void)d;
 	c->calls_in++;
 	copying_hold(c, &c->hold_in);
-	if (c->fail_in)
-		return -1;
-	memcpy(c->memory + offset, from, bytes);
-	return 0;
+	if (!c->fail_in) {
+		memcpy(c->memory + offset, from, bytes);
+		ret = 0;
+	}
+	c->held = 0;
+	return ret;
 }
 
 /* What the device has given back it has no more. */
@@ -64,15 +66,18 @@ static inline int copying_out(struct hmm_devmem *d, uint64_t offset, void *to, u
 			      void *c_void)
 {
 	struct copying *c = c_void;
+	int ret = -1;
 
 	(void)d;
 	c->calls_out++;
 	copying_hold(c, &c->hold_out);
-	if (c->fail_out || (c->bad > offset && c->bad <= offset + bytes))
-		return -1;
-	memcpy(to, c->memory + offset, bytes);
-	memset(c->memory + offset, 0xa5, bytes);
-	return 0;
+	if (!c->fail_out && !(c->bad > offset && c->bad <= offset + bytes)) {
+		memcpy(to, c->memory + offset, bytes);
+		memset(c->memory + offset, 0xa5, bytes);
+		ret = 0;
+	}
+	c->held = 0;
+	return ret;
 }
 
 static inline bool copying_open(struct copying *c, uint64_t bytes)

@@ -10,6 +10,13 @@
 
 #define REGION (8UL * MIB)
 
+/* A test with the setups `setup` and `setup_copying`. */
+#define BOTH(test)                                                                                 \
+	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
+	{                                                                                          \
+		#test "_copying", test, setup_copying, teardown, NULL                              \
+	}
+
 struct with_devmem {
 	struct mirror m;
 	struct hmm_devmem *d;

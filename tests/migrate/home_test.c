@@ -438,10 +438,6 @@ static void ping_pong(void **state)
 	munmap(pong.p, PAGE);
 }
 
-#define BOTH(test)                                                                                 \
-	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
-		{ #test "_copying", test, setup_copying, teardown, NULL }
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
