@@ -157,6 +157,8 @@ uint64_t copy_source(const struct devmem_space *s, place_t place)
 		return place_addr(s, place);
 	case COPY_STAGED:
 		return d->copier->stage + place_frame(place) * s->page;
+	case COPY_STAGED_HUGE:
+		return d->copier->huge + place_frame(place) * s->page;
 	default:
 		return 0;
 	}
@@ -247,7 +249,7 @@ void copy_last(struct devmem_space *s)
 
 /* ---- the way home --------------------------------------------------------------------------- */
 
-enum way { FROM_FRAME, FROM_STAGE, POISON, WAIT, BROKEN };
+enum way { FROM_FRAME, FROM_STAGE, FROM_HUGE, POISON, WAIT, BROKEN };
 
 static enum way way_of(const struct copier *c, enum copy_state state)
 {
@@ -261,6 +263,8 @@ static enum way way_of(const struct copier *c, enum copy_state state)
 		return WAIT;
 	case COPY_STAGED:
 		return FROM_STAGE;
+	case COPY_STAGED_HUGE:
+		return FROM_HUGE;
 	case COPY_LOST:
 		return POISON;
 	case COPY_FAILED:
@@ -340,6 +344,8 @@ static int go(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, en
 		return home_row(mm, run, d->base + offset, at);
 	case FROM_STAGE:
 		return home_row(mm, run, d->copier->stage + offset, at);
+	case FROM_HUGE:
+		return home_row(mm, run, d->copier->huge + offset, at);
 	case POISON:
 		return poison_row(mm, d, run, at);
 	case WAIT:

@@ -28,6 +28,7 @@ enum copy_state {
 	COPY_TOUCHED, /* the same, and a thread waits for it */
 	COPY_OUT,     /* on the device, being copied out */
 	COPY_STAGED,  /* copied out: in the stage */
+	COPY_STAGED_HUGE, /* in the stage of huge pages */
 	COPY_FAILED,  /* on the device, which did not copy it out */
 	COPY_LOST,    /* nowhere any more */
 	COPY_STATES,
@@ -47,6 +48,8 @@ struct copier {
 	uint64_t timeout;            /* C: how long a callback may take */
 	char *map;                   /* C: of the stage */
 	uint64_t stage;              /* C: where the page of frame 0 lies there */
+	char *huge_map;              /* C: the same for huge pages; NULL: there are none */
+	uint64_t huge;               /* C */
 	uint8_t *state;              /* R: a byte a frame */
 	uint32_t count[COPY_STATES]; /* R: how many frames are so; not of COPY_HOST */
 	uint32_t next;               /* R: where it looks for work first */
@@ -75,6 +78,8 @@ int copier_start(struct hmm_devmem *d);
  * region's memory back when it returns. The caller leaves the region alone then.
  */
 bool copier_stop(struct hmm_devmem *d);
+/* Discards what is staged there. */
+void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes);
 
 /* ---- copy.c (R) ---------------------------------------------------------------------------- */
 

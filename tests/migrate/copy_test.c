@@ -120,24 +120,46 @@ static size_t resident(uint64_t start, size_t bytes)
 	return n;
 }
 
-static void what_is_away_takes_no_memory(void **state)
+static size_t staged(const struct with_devmem *w)
 {
-	struct with_devmem *w = *state;
-	char *p = pages_on_device(w, PAGES);
-	const struct hmm_devmem_stats s = stats_of(w);
+	const struct copier *c = w->d->copier;
 
+	return resident(c->stage, REGION) + (c->huge ? resident(c->huge, REGION) : 0);
+}
+
+static void takes_no_memory(struct with_devmem *w, bool huge)
+{
+	char *p = map_block(PAGES);
+	struct hmm_devmem_stats s;
+
+	madvise(p, PAGES * PAGE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	number(p, PAGES, 1);
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	s = stats_of(w);
 	assert_int_equal(s.copied_in, PAGES * PAGE);
 	assert_int_equal(s.used, PAGES * PAGE);
 	assert_int_equal(resident(at(p), PAGES * PAGE), 0);
 	assert_int_equal(resident(s.start, REGION), 0);
-	assert_int_equal(resident(w->d->copier->stage, REGION), 0);
+	assert_int_equal(staged(w), 0);
+	assert_numbered(p, 5, 1);
+	assert_int_equal(staged(w), 0);
 	assert_int_equal(to_system(w, p, PAGES), 0);
 	assert_int_equal(resident(at(p), PAGES * PAGE), PAGES);
 	assert_int_equal(resident(s.start, REGION), 0);
-	assert_int_equal(resident(w->d->copier->stage, REGION), 0);
+	assert_int_equal(staged(w), 0);
 	assert_int_equal(stats_of(w).copied_out, PAGES * PAGE);
 	assert_numbered(p, PAGES, 1);
 	munmap(p, PAGES * PAGE);
+}
+
+static void what_is_away_takes_no_memory(void **state)
+{
+	takes_no_memory(*state, false);
+}
+
+static void huge_pages_that_are_away_take_no_memory(void **state)
+{
+	takes_no_memory(*state, true);
 }
 
 static void pages_in_a_row_are_one_call(void **state)
@@ -583,6 +605,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_away_takes_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(huge_pages_that_are_away_take_no_memory, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(pages_in_a_row_are_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_device_writes_comes_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_options_are_refused, setup, teardown),
