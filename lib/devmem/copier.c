@@ -175,14 +175,15 @@ static void tell(struct copier *c, bool parked)
 
 static void settle_out(struct copier *c, uint32_t first, uint32_t n, bool huge, int err)
 {
+	enum copy_state state = huge ? COPY_STAGED_HUGE : COPY_STAGED;
 	bool parked;
 
 	lock(c);
-	copy_change(c, first, n, COPY_OUT,
-		    c->lost ? COPY_LOST :
-		    err     ? COPY_FAILED :
-		    huge    ? COPY_STAGED_HUGE :
-			      COPY_STAGED);
+	if (err)
+		state = COPY_FAILED;
+	if (c->lost)
+		state = COPY_LOST;
+	copy_change(c, first, n, COPY_OUT, state);
 	parked = c->d->space->parked;
 	unlock(c);
 	tell(c, parked);
@@ -382,8 +383,7 @@ static bool abandon(struct copier *c)
 	const pthread_t id = c->thread.id;
 	uint32_t phase = COPY_CALLS;
 
-	if (!copy_overdue(c) ||
-	    !atomic_compare_exchange_strong(&c->phase, &phase, COPY_ABANDONED))
+	if (!copy_overdue(c) || !atomic_compare_exchange_strong(&c->phase, &phase, COPY_ABANDONED))
 		return false;
 	pthread_detach(id);
 	return true;

@@ -133,8 +133,7 @@ bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full)
 	struct copier *c = d->copier;
 	const enum copy_state state = (enum copy_state)c->state[first];
 	const bool busy = copy_busy(c, first);
-	const bool empty = COPY_BIT(state) & (COPY_OWNED | COPY_BIT(COPY_WANTED) |
-					      COPY_BIT(COPY_TOUCHED));
+	const bool empty = COPY_BIT(state) & COPY_AWAY;
 	uint32_t i = 1;
 
 	while (i < *n && c->state[first + i] == state && copy_busy(c, first + i) == busy)
@@ -292,8 +291,11 @@ static enum way first_way(const struct hmm_devmem *d, struct run *run)
 static int64_t poison(struct hmm_mm *mm, uint64_t addr, uint64_t page)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
-	int64_t ret = ops->poison(mm->provider.fd.fd, addr, page);
+	int64_t ret;
 
+	if (hmm_mutation(HMM_MUTATION_LOST_ZEROS))
+		return devmem_zero(mm, addr);
+	ret = ops->poison(mm->provider.fd.fd, addr, page);
 	/* A marker in the page table may be in the way. */
 	if (ret == -EEXIST && !ops->unmark(&mm->provider, addr, page))
 		ret = ops->poison(mm->provider.fd.fd, addr, page);
@@ -305,23 +307,27 @@ static int64_t poison(struct hmm_mm *mm, uint64_t addr, uint64_t page)
 	return (int64_t)page;
 }
 
-static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, uint64_t *at)
+static void say_lost(struct hmm_devmem *d)
 {
-	const uint64_t page = d->space->page;
-
 	if (!d->copier->said)
 		log_say(HMM_LOG_ERROR, "a device does not give pages of the program back: their "
 				       "content is lost, and touching them is SIGBUS.");
 	d->copier->said = true;
 	d->space->any_lost = true;
+}
+
+static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, uint64_t *at)
+{
+	const uint64_t page = d->space->page;
+
+	say_lost(d);
 	for (*at = run->start; *at < run->end; *at += page) {
 		const uint32_t i = (uint32_t)((*at - run->start) / page);
 		int64_t n;
 
 		/* Before a thread that waits for the page goes on. */
 		count(&d->stats.lost, page);
-		n = hmm_mutation(HMM_MUTATION_LOST_ZEROS) ? devmem_zero(mm, *at) :
-							    poison(mm, *at, page);
+		n = poison(mm, *at, page);
 		if (n < 0) {
 			count(&d->stats.lost, -page);
 			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;

@@ -19,24 +19,26 @@
 #include "devmem/devmem.h"
 
 enum copy_state {
-	COPY_HOST,    /* free, or in the frame and to stay there */
-	COPY_ARRIVED, /* in the frame, to be copied in */
-	COPY_IN,      /* in the frame, being copied in */
-	COPY_DROP,    /* copied in; the frame is being emptied */
-	COPY_DEVICE,  /* on the device alone */
-	COPY_WANTED,  /* on the device, to be copied out */
-	COPY_TOUCHED, /* the same, and a thread waits for it */
-	COPY_OUT,     /* on the device, being copied out */
-	COPY_STAGED,  /* copied out: in the stage */
+	COPY_HOST,        /* free, or in the frame and to stay there */
+	COPY_ARRIVED,     /* in the frame, to be copied in */
+	COPY_IN,          /* in the frame, being copied in */
+	COPY_DROP,        /* copied in; the frame is being emptied */
+	COPY_DEVICE,      /* on the device alone */
+	COPY_WANTED,      /* on the device, to be copied out */
+	COPY_TOUCHED,     /* the same, and a thread waits for it */
+	COPY_OUT,         /* on the device, being copied out */
+	COPY_STAGED,      /* copied out: in the stage */
 	COPY_STAGED_HUGE, /* in the stage of huge pages */
-	COPY_FAILED,  /* on the device, which did not copy it out */
-	COPY_LOST,    /* nowhere any more */
+	COPY_FAILED,      /* on the device, which did not copy it out */
+	COPY_LOST,        /* nowhere any more */
 	COPY_STATES,
 };
 
 #define COPY_BIT(state) (1U << (state))
 /* What the device may use. */
 #define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED))
+/* What takes no memory of the host. */
+#define COPY_AWAY (COPY_OWNED | COPY_BIT(COPY_WANTED) | COPY_BIT(COPY_TOUCHED))
 /* On its way to the device. */
 #define COPY_COMING (COPY_BIT(COPY_ARRIVED) | COPY_BIT(COPY_IN) | COPY_BIT(COPY_DROP))
 

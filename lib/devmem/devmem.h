@@ -99,15 +99,15 @@ struct devmem_space {
 	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
 	/* R: since when the one of `fault` waits for a device; 0: it does not */
 	uint64_t fault_since[FAULTS_MAX];
-	uint32_t faults;            /* R */
-	uint32_t parked;            /* R: how many of these wait for a device */
-	_Atomic bool staged;        /* A: a device has copied something since */
-	_Atomic uint32_t copied;    /* A, futex: counts what devices have copied */
-	bool wake_all;              /* R: more wait than fit */
-	bool confused;              /* R: events were lost: all is to go home */
-	bool any_lost;              /* R: a device has lost a page of the program */
-	_Atomic uint32_t forking;   /* A: how many forks are under way */
-	_Atomic bool closed;        /* A, written under R: no page moves out any more */
+	uint32_t faults;          /* R */
+	uint32_t parked;          /* R: how many of these wait for a device */
+	_Atomic bool staged;      /* A: a device has copied something since */
+	_Atomic uint32_t copied;  /* A, futex: counts what devices have copied */
+	bool wake_all;            /* R: more wait than fit */
+	bool confused;            /* R: events were lost: all is to go home */
+	bool any_lost;            /* R: a device has lost a page of the program */
+	_Atomic uint32_t forking; /* A: how many forks are under way */
+	_Atomic bool closed;      /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];    /* R: what the CPU touched last */

@@ -269,7 +269,8 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
 			g.hopeless = true;
 			g.deadline = deadline_after(timeout_ns);
 		} else if (err == -EINPROGRESS) {
-			futex_wait(&s->copied, seen, min64(COPIED_NS, deadline_slice_ns(g.deadline)));
+			futex_wait(&s->copied, seen,
+				   min64(COPIED_NS, deadline_slice_ns(g.deadline)));
 		} else if (err && deadline_passed(g.deadline)) {
 			return -ETIME;
 		} else if (err) {

@@ -7,6 +7,7 @@
 #include "common/devmem.h"
 #include "devmem/copy.h"
 
+#include <hmm/engine.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -178,9 +179,14 @@ static void what_the_device_writes_comes_home(void **state)
 {
 	struct with_devmem *w = *state;
 	char *p = pages_on_device(w, 64);
+	struct hmm_engine *engine;
 
+	assert_int_equal(hmm_engine_create(w->m.mm, &engine), 0);
+	hmm_engine_enter(engine);
 	for (size_t i = 0; i < 64; i++)
 		*(unsigned int *)on_device(w, i) += 1000;
+	hmm_engine_exit(engine);
+	hmm_engine_destroy(engine);
 	assert_numbered(p, 64, 1001);
 	munmap(p, 64 * PAGE);
 }
@@ -623,8 +629,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_out,
 						setup_limited, teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_loses_its_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs,
-						setup_limited, teardown),
+		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs, setup_limited,
+						teardown),
 		cmocka_unit_test(the_space_ends_with_a_device_that_hangs),
 		cmocka_unit_test_setup_teardown(a_fork_while_the_device_hangs, setup_limited,
 						teardown),
