@@ -42,8 +42,22 @@ struct hmm_devmem;
  * @fault_around: bytes, a power of two up to 2 MiB: a touch of the CPU brings home all pages of the
  *	aligned block of that size around it which lie in the same region; 0: 64 KiB. A huge page
  *	comes home as a whole
+ * @copy_in: optional: copy @bytes at @from to the device, to @offset of the region. See below.
+ *	Returns 0, or another number if it failed
+ * @copy_out: with @copy_in only: copy @bytes at @offset of the region from the device to @to.
+ *	Returns 0, or another number if it failed
+ * @copy_timeout_ns: with @copy_in only: after so many ns a callback that has not returned counts as
+ *	hanging; 0: 5 seconds
  *
- * Since: 0.1. Follows: struct dev_pagemap, struct dev_pagemap_ops.
+ * Without @copy_in the region's memory is this process's. With it the device has memory of its own,
+ * and what is there takes none of the process: @copy_in is called before a page counts as moved,
+ * and @copy_out before it comes home. Both are called for up to 2 MiB in a row, on a thread of the
+ * region's, one at a time, with no lock held. They may block and fail, and must not call into the
+ * library but for hmm_devmem_lose(), hmm_devmem_get_stats() and what never blocks; nor may they
+ * touch memory that migrates. What they are given is theirs until they return. From the
+ * HMM_EVENT_MIGRATE of a page until it is at home its device must not change it.
+ *
+ * Since: 0.1. Follows: struct dev_pagemap, struct dev_pagemap_ops, struct drm_pagemap_devmem_ops.
  */
 struct hmm_devmem_options {
 	uint32_t size;
@@ -53,6 +67,11 @@ struct hmm_devmem_options {
 	void (*page_free)(struct hmm_devmem *devmem, uint64_t start, uint64_t bytes, void *priv);
 	void *priv;
 	uint64_t fault_around;
+	int (*copy_in)(struct hmm_devmem *devmem, uint64_t offset, const void *from, uint64_t bytes,
+		       void *priv);
+	int (*copy_out)(struct hmm_devmem *devmem, uint64_t offset, void *to, uint64_t bytes,
+			void *priv);
+	uint64_t copy_timeout_ns;
 };
 
 /**
@@ -73,9 +92,10 @@ struct hmm_devmem_options {
  * the child has copies where the kernel tells of forks (@event_fork), else zeros in their place.
  * Core dumps and debuggers do not see pages in device memory: hmm_evict_all() brings them home.
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, or no
- * @owner; -E2BIG @options says what this library does not know; -EOPNOTSUPP the kernel moves no
- * pages (UFFDIO_MOVE, Linux 6.8), or a log tells of the space (HMM_PROVIDER_BPF,
+ * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, no @owner,
+ * or one of @copy_in and @copy_out without the other; -E2BIG @options says what this library does
+ * not know; -EOPNOTSUPP the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), or with @copy_in cannot
+ * make them SIGBUS (UFFDIO_POISON, Linux 6.6), or a log tells of the space (HMM_PROVIDER_BPF,
  * HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no memory or address space;
  * -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors.
@@ -91,14 +111,29 @@ int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *option
  * @devmem: the region; NULL is legal
  * @timeout_ns: how long it may come no further, in ns
  *
- * When it returned 0 no @page_free runs or will run. After an error the region is what it was, but
- * for the pages that have come home.
+ * When it returned 0 no callback will run, and none runs, but for a @copy_in or @copy_out that
+ * hangs: it keeps its memory and its thread until it returns. After an error the region is what it
+ * was, but for the pages that have come home.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -ETIME @timeout_ns passed; -ENOMEM a page cannot be moved home, and there is no memory
- * to copy it.
+ * to copy it; -EIO the device does not copy a page out: hmm_devmem_lose() gives it up.
  * Since: 0.1. Follows: memunmap_pages().
  */
 int hmm_devmem_destroy(struct hmm_devmem *devmem, uint64_t timeout_ns);
+
+/**
+ * hmm_devmem_lose() - the device has lost its memory
+ * @devmem: a region with @copy_in
+ *
+ * The driver calls it when its device was reset or removed. What was on the device alone is lost:
+ * the CPU's touch of such a page raises SIGBUS, and its memory is the program's again after an
+ * munmap or MADV_DONTNEED. All other pages are as before. Nothing more migrates to the region; what
+ * remains is to destroy it.
+ * Context: any thread, also in @copy_in and @copy_out.
+ * Return: 0; -EINVAL no @devmem, or one without @copy_in; -ESRCH a forked child.
+ * Since: 0.1. Follows: drm_dev_unplug().
+ */
+int hmm_devmem_lose(struct hmm_devmem *devmem);
 
 /**
  * struct hmm_devmem_stats - a region in numbers
@@ -114,6 +149,9 @@ int hmm_devmem_destroy(struct hmm_devmem *devmem, uint64_t timeout_ns);
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded
+ * @copied_in: bytes that @copy_in has copied
+ * @copied_out: bytes that @copy_out has copied
+ * @lost: bytes that the device did not give back, so that touching them is SIGBUS
  *
  * Since: 0.1.
  */
@@ -129,6 +167,9 @@ struct hmm_devmem_stats {
 	uint64_t faults;
 	uint64_t evicted;
 	uint64_t dropped;
+	uint64_t copied_in;
+	uint64_t copied_out;
+	uint64_t lost;
 };
 
 /**

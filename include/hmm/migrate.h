@@ -34,6 +34,7 @@ struct hmm_exclusive;
  * @HMM_MIGRATE_DISCARD: a discard of the page is announced and its end is not proven
  * @HMM_MIGRATE_ELSEWHERE: the page is in another region, or a device has it exclusively
  * @HMM_MIGRATE_EXHAUSTED: no page of the region is free
+ * @HMM_MIGRATE_COPY: the region's @copy_in failed or took too long, and the page is at home again
  *
  * Since: 0.1.
  */
@@ -45,6 +46,7 @@ enum hmm_migrate_reason {
 	HMM_MIGRATE_DISCARD,
 	HMM_MIGRATE_ELSEWHERE,
 	HMM_MIGRATE_EXHAUSTED,
+	HMM_MIGRATE_COPY,
 	HMM_MIGRATE_REASON_NR,
 };
 
@@ -109,7 +111,7 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  * @timeout_ns passed while changes of the memory collided; -ENOSPC the budget of map entries is
  * used up; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs after the
- * library's.
+ * library's; -EIO the region's device hangs, or has lost its memory.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t end,
@@ -127,7 +129,8 @@ int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t en
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL an empty or wrapping range; -ETIME @timeout_ns passed; -ENOMEM a page cannot
  * be moved home, and there is no memory to copy it; -ESRCH a forked child, the process has ended,
- * or it closed the library's descriptors.
+ * or it closed the library's descriptors; -EIO a device does not copy a page out: it is still
+ * there.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t timeout_ns);
@@ -141,7 +144,8 @@ int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint6
  * device memory.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -ETIME @timeout_ns passed; -ENOMEM a page cannot be moved home, and there is no memory
- * to copy it; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * to copy it; -ESRCH a forked child, the process has ended, or it closed the library's descriptors;
+ * -EIO a device does not copy a page out: it is still there, and all others are at home.
  * Since: 0.1. Follows: migrate_device_range().
  */
 int hmm_evict_all(struct hmm_mm *mm, uint64_t timeout_ns);

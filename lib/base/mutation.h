@@ -56,6 +56,9 @@
 
 /* docs/protocol.md has the rules that these break. */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
+	X(LOST_ZEROS, "lost-zeros", "what a device has lost reads as zeros")                       \
+	X(EARLY_OWNED, "early-owned", "a device may use what is still being copied to it")         \
+	X(OUT_SILENT, "out-silent", "a device is not told before it copies pages out")             \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
 	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \

@@ -10,6 +10,7 @@
  *	worker.c	a thread that frees pages
  *	rescue.c	a thread that brings all home when the space is lost
  *	fork.c		brings all home before a fork through libc
+ *	copy.h		regions whose bytes are a device's own
  *
  * A *place* is where a page of the program is: a region and a frame in it, as one number. All is
  * guarded by region_lock (R), but for what is atomic. lib/migrate moves pages out.
@@ -23,6 +24,7 @@
 #include "space/space.h"
 #include "base/futex.h"
 
+#include <errno.h>
 #include <hmm/devmem.h>
 
 #define BLOCK_PAGES 512U
@@ -71,10 +73,12 @@ struct hmm_devmem {
 	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
 	uint64_t *split;                   /* R: a bit a block: it has had small pages */
 	uint64_t evict_at;                 /* R: the address behind the block evicted last */
+	struct copier *copier;             /* C: of copy.h; NULL: the bytes are this process's */
 	/* A, for `exclusive` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
 	struct {
 		_Atomic uint64_t moved_out, moved_home, copied_home, faults, evicted, dropped;
+		_Atomic uint64_t copied_in, copied_out, lost;
 	} stats; /* A */
 };
 
@@ -107,18 +111,26 @@ struct devmem_space {
 	place_t *reserve;                           /* R: an array, for when there is no memory */
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
+	uint32_t copiers;                           /* R: how many have had a copier */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct stage stage;
-	struct itree trapped;                       /* R: a hint: where a hole is a fault */
+	struct itree trapped; /* R: a hint: where a hole is a fault */
 	struct {
 		uint64_t start, end, taken;
 	} proven;                   /* R: what was trapped while regions_taken() was that */
 	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
-	_Atomic uint32_t faults;    /* R */
-	_Atomic bool wake_all;      /* R: more wait than fit */
-	_Atomic bool confused;      /* R: events were lost: all is to go home */
-	_Atomic uint32_t forking;   /* A: how many forks are under way */
-	_Atomic bool closed;        /* A, written under R: no page moves out any more */
+	/* R: since when the one of `fault` waits for a device; 0: it does not */
+	uint64_t fault_since[FAULTS_MAX];
+	_Atomic uint32_t faults;  /* R */
+	_Atomic uint32_t parked;  /* R: how many of these wait for a device */
+	_Atomic bool staged;      /* A: a device has copied something since */
+	_Atomic uint32_t copied;  /* A, futex: counts what devices have copied */
+	_Atomic bool wake_all;    /* R: more wait than fit */
+	_Atomic bool confused;    /* R: events were lost: all is to go home */
+	bool any_lost;            /* R: a device has lost a page of the program */
+	bool rescued;             /* R: the rescuer is at work, and no thief any more */
+	_Atomic uint32_t forking; /* A: how many forks are under way */
+	_Atomic bool closed;      /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];    /* R: what the CPU touched last */
@@ -201,7 +213,10 @@ bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool
 void frames_freed(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* Makes and ends a region; the caller does not hold R. */
 int frames_init(struct hmm_devmem *d);
-void frames_fini(struct hmm_devmem *d);
+/* No touch of it waits for the pump any more. */
+void frames_unwatch(struct hmm_devmem *d);
+/* Gives its memory back. Needs nothing of the space. */
+void frames_unmap(struct hmm_devmem *d);
 
 /* ---- home.c -------------------------------------------------------------------------------- */
 
@@ -209,16 +224,28 @@ void frames_fini(struct hmm_devmem *d);
  * Tells devices and moves the row home, of one block. The caller holds R, has closed the gate and
  * has begun to move. *done: how far it came. 0; -EAGAIN: an event is to be read first; -EINTR: a
  * thief has come while devices were told, and the caller may not look at the index; -ENOMEM;
- * -ESRCH.
+ * -ESRCH; -EINPROGRESS: a device is to copy it first; -EIO: and does not.
  */
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
-/* The same where devices are told afterwards, or where no thief comes. Never -EINTR. */
+/* The same where devices are told afterwards. Never -EINTR; not for regions with a copier. */
 int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/* Tells drivers that the row goes, and revokes what devices have there. False: -EINTR. */
+bool home_begin(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run);
+/* The row's pages are at `from`. As home_run(). */
+int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done);
 /* What devices are told of it. */
 struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end);
+
+/* Is it an error after which the mover stops? */
+static inline bool home_ends(int64_t ret)
+{
+	return ret == -EAGAIN || ret == -ESRCH || ret == -EBADF || ret == -ENOMEM || ret == -ENOTTY;
+}
+
 /*
  * Moves home what of [start, end) is away, in `only` or in any region, with pages of which the
- * range has a part. 0; -ETIME; -ENOMEM; -ESRCH. timeout_ns: without progress.
+ * range has a part. 0; -ETIME; -ENOMEM; -ESRCH; -EIO: a device does not give a page back.
+ * timeout_ns: without progress.
  */
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns);
@@ -229,8 +256,18 @@ static inline bool devmem_waits(struct hmm_mm *mm)
 {
 	const struct devmem_space *s = devmem_of(mm);
 
-	return s &&
-	       (atomic_load(&s->faults) || atomic_load(&s->wake_all) || atomic_load(&s->confused));
+	if (!s)
+		return false;
+	return atomic_load(&s->faults) > atomic_load(&s->parked) || atomic_load(&s->confused) ||
+	       (atomic_load(&s->parked) && atomic_load(&s->staged)) ||
+	       (atomic_load(&s->wake_all) && atomic_load(&s->parked) < FAULTS_MAX);
+}
+/* Does somebody wait for a device to copy a page? */
+static inline bool devmem_parked(struct hmm_mm *mm)
+{
+	const struct devmem_space *s = devmem_of(mm);
+
+	return s && atomic_load(&s->parked);
 }
 /*
  * The watchdog, as a thief that has the turn: answers those who wait for a page. True: some have

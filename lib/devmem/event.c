@@ -3,6 +3,7 @@
  * What becomes of pages that are away when the program unmaps, moves or discards their addresses,
  * or forks without libc. All this is told before anybody else may move a page (moving.h).
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
 #include "space/turn.h"
@@ -73,20 +74,31 @@ static void rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t
 
 #define TRIES 100
 
-/* Gives the child its copy of a row. False: it lacks one. */
-static bool copy_row(struct hmm_mm *mm, int fd, const struct run *run)
+/* Gives the child its copy of a page. What is on a device alone is SIGBUS there. */
+static int64_t give_page(struct hmm_mm *mm, int fd, uint64_t at, uint64_t from)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+	const uint64_t page = devmem_of(mm)->page;
+
+	if (!from && !hmm_mutation(HMM_MUTATION_LOST_ZEROS))
+		return ops->poison(fd, at, page);
+	if (!from)
+		from = (uint64_t)(uintptr_t)devmem_of(mm)->zeros;
+	/* A copy of what is not there would wait for the pump, which this is. */
+	ops->zero(&mm->provider, from, page);
+	return ops->copy_into(fd, at, from, page);
+}
+
+/* The same of a row. False: it lacks one. */
+static bool give_row(struct hmm_mm *mm, int fd, const struct run *run)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	const uint64_t from = place_addr(s, run->first);
 	unsigned int tries = 0;
 
 	for (uint64_t at = run->start; at < run->end;) {
-		const uint64_t frame = from + (at - run->start);
-		int64_t n;
+		const place_t place = run->first + (place_t)((at - run->start) / s->page);
+		int64_t n = give_page(mm, fd, at, copy_source(s, place));
 
-		/* A copy of what is not there would wait for the pump, which this is. */
-		mm->provider.ops->move->zero(&mm->provider, frame, s->page);
-		n = mm->provider.ops->move->copy_into(fd, at, frame, s->page);
 		if (n == -EAGAIN && tries++ < TRIES)
 			continue;
 		/* The child has no such memory (MADV_DONTFORK). */
@@ -107,7 +119,7 @@ static void copy_all(struct hmm_mm *mm, int fd)
 
 	for (uint64_t at = 0; places_next(s, at, UINT64_MAX, NULL, &run); at = run.end)
 		whole &=
-			fd >= 0 && (hmm_mutation(HMM_MUTATION_FORK_AWAY) || copy_row(mm, fd, &run));
+			fd >= 0 && (hmm_mutation(HMM_MUTATION_FORK_AWAY) || give_row(mm, fd, &run));
 	if (!whole)
 		log_say(HMM_LOG_ERROR, "a child that was not made by fork(3) lacks pages that are "
 				       "in device memory: it reads zeros there.");
@@ -122,10 +134,12 @@ static void faulted(struct devmem_space *s, uint64_t addr)
 		if (s->fault[i] == addr)
 			return;
 	}
-	if (s->faults < FAULTS_MAX)
-		s->fault[s->faults++] = addr;
-	else
+	if (s->faults == FAULTS_MAX) {
 		s->wake_all = true;
+		return;
+	}
+	s->fault_since[s->faults] = 0;
+	s->fault[s->faults++] = addr;
 }
 
 static void untrap(struct devmem_space *s, uint64_t start, uint64_t end)

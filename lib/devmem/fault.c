@@ -5,11 +5,14 @@
  * place was never there. Faults may be read before older events: what has not been read makes the
  * kernel refuse, and the answer waits for the next cycle.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
 #include "space/space.h"
 #include "space/turn.h"
 #include "provider/provider.h"
+#include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/itree.h"
 #include "base/mutation.h"
@@ -20,7 +23,7 @@
 /* After a touch the CPU keeps the page for so long, whatever a device wants. */
 #define KEEP_NS 100000ULL
 #define LOWEST 65536ULL
-#define HIGHEST (1ULL << 46)
+#define HIGHEST (1ULL << 56)
 
 static void note(struct devmem_space *s, uint64_t start, uint64_t end)
 {
@@ -45,6 +48,20 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 	return left;
 }
 
+/*
+ * A copy would replace the marker of a page that a device has lost. The word of such a page is that
+ * of one in swap.
+ */
+static bool may_be_lost(struct hmm_mm *mm, uint64_t addr)
+{
+	uint64_t word;
+
+	if (!devmem_of(mm)->any_lost)
+		return false;
+	return pagemap_words(mm_pagemap(mm), addr, 1, &word) ||
+	       (word & (PM_WORD_SWAP | PM_WORD_UFFD_WP)) == PM_WORD_SWAP;
+}
+
 /* As for moves a marker in the page table is in the way of the zero page, and not of a copy. */
 int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 {
@@ -52,7 +69,7 @@ int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 	const struct devmem_space *s = devmem_of(mm);
 	const int64_t ret = ops->zero(&mm->provider, addr, s->page);
 
-	return ret == -EEXIST
+	return ret == -EEXIST && !may_be_lost(mm, addr)
 		       ? ops->copy(&mm->provider, addr, (uint64_t)(uintptr_t)s->zeros, s->page)
 		       : ret;
 }
@@ -88,61 +105,113 @@ static int answer_zero(struct hmm_mm *mm, uint64_t addr)
 	return 0;
 }
 
-/* Chooses what comes home for a touch. False: the page is nowhere. */
-static bool find(struct devmem_space *s, uint64_t addr, struct run *run)
+static bool is_away(const struct devmem_space *s, uint64_t addr)
 {
-	if (!place_at(s, addr) || hmm_mutation(HMM_MUTATION_ZERO_BLIND))
-		return false;
-	choose(s, addr, run);
-	count(&place_devmem(s, run->first)->stats.faults, 1);
-	return true;
+	return place_at(s, addr) && !hmm_mutation(HMM_MUTATION_ZERO_BLIND);
 }
 
-static int answer(struct hmm_mm *mm, uint64_t addr)
+/* since: since when a device is to copy it; 0: the touch is new. */
+static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 {
 	struct devmem_space *s = devmem_of(mm);
+	struct copier *c = copy_touch(mm, addr, since);
 	struct run run;
 	uint64_t done;
 	int err;
 
-	if (!find(s, addr, &run))
-		return answer_zero(mm, addr);
+	choose(s, addr, &run);
+	if (!since)
+		count(&place_devmem(s, run.first)->stats.faults, 1);
 	err = home_run(mm, &run, &done);
+	if (c)
+		c->urgent = false;
+	if (err == -EINTR)
+		return err;
 	note(s, run.start, done);
 	/* The one that is waited for may have come home before the error. */
-	return addr < done ? 0 : err;
+	if (!c)
+		return addr < done ? 0 : err;
+	return place_at(s, addr) ? err : 0;
 }
 
-static bool is_unanswered(int err)
+static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 {
-	return err == -EAGAIN || err == -ENOMEM;
+	return is_away(devmem_of(mm), addr) ? bring_home(mm, addr, since) : answer_zero(mm, addr);
 }
 
-static void wake_all(struct hmm_mm *mm)
+/* The kernel refuses a range that ends above the highest address, which nobody tells. */
+static void wake_everybody(struct hmm_mm *mm)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+
+	for (uint64_t at = LOWEST; at < HIGHEST; at *= 2) {
+		ops->wake(&mm->provider, at, at);
+		ops->wake(&mm->provider, at, at - LOWEST);
+	}
+}
+
+static void wake_rest(struct hmm_mm *mm)
 {
 	struct devmem_space *s = devmem_of(mm);
 
+	/* While there is no room those that wait in vain would come again and again. */
+	if (s->parked == FAULTS_MAX)
+		return;
 	if (s->wake_all)
-		mm->provider.ops->move->wake(&mm->provider, LOWEST, HIGHEST);
+		wake_everybody(mm);
 	s->wake_all = false;
+}
+
+static void drop_fault(struct devmem_space *s, uint32_t i)
+{
+	const uint32_t last = s->faults - 1;
+
+	s->fault[i] = s->fault[last];
+	s->fault_since[i] = s->fault_since[last];
+	s->faults = last;
 }
 
 static void answer_all(struct hmm_mm *mm)
 {
 	struct devmem_space *s = devmem_of(mm);
+	uint32_t parked = 0;
 	uint32_t i = 0;
 
+	s->parked = 0;
 	while (i < s->faults) {
-		const int err = answer(mm, s->fault[i]);
+		const uint64_t since = s->fault_since[i];
+		const int err = answer(mm, s->fault[i], since);
+		const bool parks = err == -EINPROGRESS || err == -EIO;
 
 		if (err == -EINTR)
 			return;
-		if (is_unanswered(err))
-			i++;
-		else
-			s->fault[i] = s->fault[--s->faults];
+		if (!parks && err != -EAGAIN && err != -ENOMEM) {
+			drop_fault(s, i);
+			continue;
+		}
+		s->fault_since[i++] = parks && !since ? clock_ns() : since;
+		parked += parks;
 	}
-	wake_all(mm);
+	s->parked = parked;
+	wake_rest(mm);
+}
+
+/* 0; -EAGAIN: it waits. *done: up to where the row has come home. */
+static int answer_untold(struct hmm_mm *mm, uint64_t addr, struct run *run, uint64_t *done)
+{
+	struct devmem_space *s = devmem_of(mm);
+	int err;
+
+	*done = run->start = 0;
+	if (!is_away(s, addr))
+		return answer_zero(mm, addr);
+	/* Its device is to copy it, for which the pump is needed. */
+	if (place_devmem(s, place_at(s, addr))->copier)
+		return -EAGAIN;
+	choose(s, addr, run);
+	count(&place_devmem(s, run->first)->stats.faults, 1);
+	err = home_untold(mm, run, done);
+	return addr < *done ? 0 : err;
 }
 
 bool devmem_answer(struct hmm_mm *mm, struct provider_event *home)
@@ -151,20 +220,17 @@ bool devmem_answer(struct hmm_mm *mm, struct provider_event *home)
 	struct hmm_invalidation inv;
 	uint32_t i = 0;
 
+	s->parked = 0;
 	while (i < s->faults) {
-		const uint64_t addr = s->fault[i];
 		struct run run;
-		uint64_t done = 0;
-		const bool away = find(s, addr, &run);
-		int err = away ? home_untold(mm, &run, &done) : answer_zero(mm, addr);
+		uint64_t done;
+		const int err = answer_untold(mm, s->fault[i], &run, &done);
 
-		if (addr < done)
-			err = 0;
-		if (is_unanswered(err))
+		if (err == -EAGAIN || err == -ENOMEM)
 			i++;
 		else
-			s->fault[i] = s->fault[--s->faults];
-		if (!away || done == run.start)
+			drop_fault(s, i);
+		if (done == run.start)
 			continue;
 		inv = home_news(place_devmem(s, run.first), run.start, done);
 		*home = (struct provider_event){ .type = PROVIDER_HOME,
@@ -174,7 +240,7 @@ bool devmem_answer(struct hmm_mm *mm, struct provider_event *home)
 						 .to = (uint64_t)(uintptr_t)inv.owner };
 		return true;
 	}
-	wake_all(mm);
+	wake_rest(mm);
 	return false;
 }
 
@@ -190,8 +256,9 @@ static bool all_home(struct hmm_mm *mm)
 	while (places_next(s, at, UINT64_MAX, NULL, &run)) {
 		const int err = home_run(mm, &run, &at);
 
-		if (err)
+		if (err && err != -EINPROGRESS && err != -EIO)
 			return err != -EINTR;
+		at = run.end;
 	}
 	s->confused = false;
 	return true;
@@ -199,8 +266,9 @@ static bool all_home(struct hmm_mm *mm)
 
 void devmem_resolve(struct hmm_mm *mm)
 {
-	if (!devmem_waits(mm) || !moving_begin(mm))
+	if ((!devmem_waits(mm) && !devmem_parked(mm)) || !moving_begin(mm))
 		return;
+	atomic_store(&devmem_of(mm)->staged, false);
 	if (!devmem_of(mm)->confused || all_home(mm))
 		answer_all(mm);
 	moving_end(mm);

@@ -7,6 +7,7 @@
  * A discard in the region raises an event, as the kernel knows one userfaultfd a mapping. So the
  * worker discards what nobody needs, never the pump.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "engine/gate.h"
 #include "provider/provider.h"
@@ -121,15 +122,8 @@ void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 		atomic_fetch_add(&d->freed[i], 1);
 }
 
-void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
+static void free_row(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 {
-	/* A late store of an engine that was run over may still come. */
-	const bool late = gate_has_overrun(d->mm);
-
-	if (d->stage)
-		return; /* it is emptied as a whole */
-	frames_revoke(d, first, n);
-	full |= late;
 	if (!full && !d->options.page_free) {
 		frames_untake(d, first, n);
 		return;
@@ -140,17 +134,47 @@ void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 	worker_wake(d->space);
 }
 
+void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
+{
+	/* A late store of an engine that was run over may still come. */
+	const bool late = gate_has_overrun(d->mm);
+
+	if (d->stage)
+		return; /* it is emptied as a whole */
+	frames_revoke(d, first, n);
+	full |= late;
+	if (!d->copier) {
+		free_row(d, first, n, full);
+		return;
+	}
+	for (uint32_t i = 0, row; i < n; i += row) {
+		bool needs;
+
+		row = n - i;
+		needs = copy_free(d, first + i, &row, full);
+		free_row(d, first + i, row, needs);
+	}
+}
+
+/* What the copier works on waits until it is done. */
+static bool is_dying(const struct hmm_devmem *d, uint32_t i)
+{
+	return bit(d->to_free, i) && !(d->copier && copy_busy(d->copier, i));
+}
+
 bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full)
 {
 	uint32_t i = 0;
 
 	if (!d->dying)
 		return false;
-	while (!bit(d->to_free, i))
+	while (i < d->frames && !is_dying(d, i))
 		i += !(i % 64) && !d->to_free[i / 64] ? 64 : 1;
+	if (i >= d->frames)
+		return false;
 	*first = i;
 	*full = bit(d->full, i);
-	while (++i < d->frames && bit(d->to_free, i) && bit(d->full, i) == *full)
+	while (++i < d->frames && is_dying(d, i) && bit(d->full, i) == *full)
 		;
 	*n = i - *first;
 	return true;
@@ -198,13 +222,17 @@ int frames_init(struct hmm_devmem *d)
 	return err;
 }
 
-void frames_fini(struct hmm_devmem *d)
+void frames_unwatch(struct hmm_devmem *d)
 {
 	const uint64_t start = (uint64_t)(uintptr_t)d->map;
 
 	/* Then the unmapping waits for nobody. If the space is lost there is nobody to wait for. */
 	if (d->map)
 		d->mm->provider.ops->unwatch(&d->mm->provider, start, start + d->map_bytes);
+}
+
+void frames_unmap(struct hmm_devmem *d)
+{
 	pool_unmap(d->map, d->map_bytes);
 	pool_unmap(d->in_use, map_bytes(d));
 	pool_unmap(d->to_free, map_bytes(d));

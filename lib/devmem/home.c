@@ -3,6 +3,7 @@
  * Home. A page is moved where the kernel does that. If the mapping may not be written, or is locked,
  * the kernel refuses, and the page is copied. Devices have stopped meanwhile, so nobody writes it.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
 #include "notifier/notifier.h"
@@ -19,6 +20,10 @@
 
 /* How long the gate is kept closed for further blocks. */
 #define TURN_NS 50000ULL
+/* how many blocks a device copies out while others go home */
+#define AHEAD_BLOCKS 8
+/* How long a mover sleeps before it looks at a device again. */
+#define COPIED_NS 10000000ULL
 
 struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
@@ -30,17 +35,24 @@ struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, ui
 	};
 }
 
-static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, const struct run *run)
+/* Before a thread that waits for the page goes on. */
+static void revoke_row(struct hmm_devmem *d, const struct run *run)
+{
+	frames_revoke(d, place_frame(run->first),
+		      (uint32_t)((run->end - run->start) / d->space->page));
+}
+
+bool home_begin(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run)
 {
 	struct hmm_invalidation inv = home_news(d, run->start, run->end);
 
+	moving_pause(mm);
 	if (!hmm_mutation(HMM_MUTATION_HOME_SILENT))
 		notifiers_invalidate(mm, &inv);
-}
-
-static bool ends(int64_t ret)
-{
-	return ret == -EAGAIN || ret == -ESRCH || ret == -EBADF || ret == -ENOMEM || ret == -ENOTTY;
+	if (!moving_resume(mm) && !d->space->rescued)
+		return false;
+	revoke_row(d, run);
+	return true;
 }
 
 /*
@@ -56,13 +68,13 @@ static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t pa
 	 * -EEXIST may be a marker in the page table, over which the kernel copies and does not
 	 * move. If there is a page it is what the program works with.
 	 */
-	if (!ends(err)) {
+	if (!home_ends(err)) {
 		/* A copy of a page that is not there would wait for this very thread. */
 		ret = ops->zero(&mm->provider, from, page);
-		if (!ends(ret))
+		if (!home_ends(ret))
 			ret = ops->copy(&mm->provider, to, from, page);
 	}
-	if (ends(ret))
+	if (home_ends(ret))
 		return ret;
 	if (ret == -EEXIST)
 		ops->wake(&mm->provider, to, page);
@@ -87,27 +99,14 @@ static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, ui
 		count(&d->stats.copied_home, bytes);
 }
 
-int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
-{
-	const struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
-
-	*done = run->start;
-	moving_pause(mm);
-	tell(mm, d, run);
-	return moving_resume(mm) ? home_untold(mm, run, done) : -EINTR;
-}
-
-int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
-	const uint64_t from = place_addr(s, run->first);
 	uint64_t step = run->end - run->start;
 	uint64_t at = run->start;
 
-	/* Before a thread that waits for the page goes on. */
-	frames_revoke(d, place_frame(run->first), (uint32_t)((run->end - run->start) / s->page));
 	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
@@ -138,8 +137,62 @@ int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	return 0;
 }
 
+int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct hmm_devmem *d = place_devmem(s, run->first);
+
+	if (d->copier)
+		return copy_home(mm, run, done);
+	*done = run->start;
+	return home_begin(mm, d, run) ? home_row(mm, run, place_addr(s, run->first), done) : -EINTR;
+}
+
+int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
+	struct devmem_space *s = devmem_of(mm);
+
+	revoke_row(place_devmem(s, run->first), run);
+	return home_row(mm, run, place_addr(s, run->first), done);
+}
+
+/* How a range goes home. */
+struct going {
+	const struct hmm_devmem *only; /* of this region, or NULL */
+	uint64_t end;
+	uint64_t deadline;
+	bool tried;    /* devices are asked again for what they did not give before */
+	bool hopeless; /* no device is waited for any more */
+	int err;       /* of what was left behind */
+};
+
+/* Devices are asked for the rows that come next, so that they copy meanwhile. 0; -EINTR. */
+static int ask_ahead(struct hmm_mm *mm, const struct going *g, uint64_t at)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const uint64_t end = min64(g->end, at + AHEAD_BLOCKS * s->block);
+	struct run run;
+	int err = 0;
+
+	for (; !err && at < end && places_next(s, at, end, g->only, &run); at = run.end)
+		err = copy_ask(mm, &run);
+	return err;
+}
+
+/* A device does not give the row, or is slow. 0: the mover goes on behind it. */
+static int left(struct hmm_mm *mm, struct going *g, const struct run *run, uint64_t *at, int err)
+{
+	if (err == -EINPROGRESS && !g->hopeless)
+		return ask_ahead(mm, g, *at) ? -EINTR : err;
+	if (err != -EIO && err != -EINPROGRESS)
+		return err;
+	g->err = err == -EIO ? err : -ETIME;
+	*at = run->end;
+	return 0;
+}
+
 /* The gate is closed. A few blocks, as closing it costs more than moving a huge page. */
-static int home_blocks(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct hmm_devmem *only)
+static int home_blocks(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
 	const struct devmem_space *s = devmem_of(mm);
 	const uint64_t until = clock_ns() + TURN_NS;
@@ -147,7 +200,7 @@ static int home_blocks(struct hmm_mm *mm, uint64_t *at, uint64_t end, const stru
 	struct run run;
 	int err = 0;
 
-	while (!err && places_next(s, *at, end, only, &run)) {
+	while (!err && places_next(s, *at, g->end, g->only, &run)) {
 		if (run.start - block >= s->block) {
 			*at = run.start;
 			block = *at & ~(s->block - 1);
@@ -155,15 +208,15 @@ static int home_blocks(struct hmm_mm *mm, uint64_t *at, uint64_t end, const stru
 				return 0;
 		}
 		err = home_run(mm, &run, at);
+		err = left(mm, g, &run, at, err);
 	}
 	if (!err)
-		*at = end;
+		*at = g->end;
 	return err;
 }
 
 /* What is away from *at on, as far as one turn goes. R is held. */
-static int home_turn(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct hmm_devmem *only,
-		     uint64_t deadline)
+static int home_turn(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
 	struct devmem_space *s = devmem_of(mm);
 	const bool open = hmm_mutation(HMM_MUTATION_HOME_OPEN);
@@ -172,19 +225,22 @@ static int home_turn(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct
 	int err;
 
 	turn_take(mm);
-	away = places_next(s, *at, end, only, &run);
+	if (!g->tried)
+		copy_retry(s);
+	g->tried = true;
+	away = places_next(s, *at, g->end, g->only, &run);
 	turn_end(mm);
 	if (!away) {
-		*at = end;
+		*at = g->end;
 		return 0;
 	}
 	*at = run.start;
-	err = open ? 0 : gate_close(mm, deadline);
+	err = open ? 0 : gate_close(mm, g->deadline);
 	if (err)
 		return err;
 	err = -EAGAIN;
 	if (moving_begin(mm)) {
-		err = home_blocks(mm, at, end, only);
+		err = home_blocks(mm, g, at);
 		moving_end(mm);
 	}
 	if (!open)
@@ -192,44 +248,59 @@ static int home_turn(struct hmm_mm *mm, uint64_t *at, uint64_t end, const struct
 	return err == -EINTR ? -EAGAIN : err;
 }
 
+static int home_locked(struct hmm_mm *mm, struct going *g, uint64_t *at)
+{
+	sigset_t old;
+	int err;
+
+	moving_let_pump(mm);
+	moving_mask(&old);
+	err = deadline_lock(&mm->region_lock, g->deadline);
+	if (!err) {
+		err = home_turn(mm, g, at);
+		pthread_mutex_unlock(&mm->region_lock);
+	}
+	moving_unmask(&old);
+	return err;
+}
+
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns)
 {
-	uint64_t deadline = deadline_after(timeout_ns);
-	uint64_t at;
+	struct going g = { .only = only, .deadline = deadline_after(timeout_ns) };
+	struct devmem_space *s = devmem_of(mm);
 	unsigned int round = 0;
-	uint64_t page;
+	uint64_t at;
 
-	if (!devmem_of(mm))
+	if (!s)
 		return 0;
-	page = devmem_of(mm)->page;
-	at = start & ~(page - 1);
-	end = end > -page ? UINT64_MAX : (end + page - 1) & ~(page - 1);
-	while (at < end) {
+	at = start & ~(s->page - 1);
+	g.end = end > -s->page ? UINT64_MAX : (end + s->page - 1) & ~(s->page - 1);
+	while (at < g.end) {
+		const uint32_t seen = atomic_load(&s->copied);
 		const uint64_t was = at;
-		sigset_t old;
-		int err;
+		int err = home_locked(mm, &g, &at);
 
-		moving_let_pump(mm);
-		moving_mask(&old);
-		err = deadline_lock(&mm->region_lock, deadline);
-		if (!err) {
-			err = home_turn(mm, &at, end, only, deadline);
-			pthread_mutex_unlock(&mm->region_lock);
-		}
-		moving_unmask(&old);
 		if (at > was) {
-			deadline = deadline_after(timeout_ns);
+			g.deadline = g.hopeless ? g.deadline : deadline_after(timeout_ns);
 			round = 0;
 		}
-		if (err && err != -EAGAIN)
+		if (err && err != -EAGAIN && err != -EINPROGRESS)
 			return err;
 		if (err && mm_alive(mm))
 			return -ESRCH;
-		if (err && deadline_passed(deadline))
+		if (err == -EINPROGRESS && deadline_passed(g.deadline)) {
+			/* What other devices have comes home all the same. */
+			g.hopeless = true;
+			g.deadline = deadline_after(timeout_ns);
+		} else if (err == -EINPROGRESS) {
+			futex_wait(&s->copied, seen,
+				   min64(COPIED_NS, deadline_slice_ns(g.deadline)));
+		} else if (err && deadline_passed(g.deadline)) {
 			return -ETIME;
-		if (err)
+		} else if (err) {
 			deadline_pause(round++);
+		}
 	}
-	return 0;
+	return g.err;
 }

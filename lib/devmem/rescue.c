@@ -6,8 +6,9 @@
  * reads events in the place of the pump, which has ended, brings everything home, and closes its
  * descriptor: from then on nobody waits for us.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
-#include "notifier/notifier.h"
+#include "devmem/moving.h"
 #include "engine/gate.h"
 #include "space/space.h"
 #include "space/turn.h"
@@ -52,16 +53,19 @@ static bool all_home(struct hmm_mm *mm)
 	struct devmem_space *s = devmem_of(mm);
 	struct run run;
 	uint64_t at = 0;
+	bool waits = false;
 	int err = 0;
 
+	copy_last(s);
 	while (!err && places_next(s, at, UINT64_MAX, NULL, &run)) {
-		struct hmm_invalidation inv =
-			home_news(place_devmem(s, run.first), run.start, run.end);
-
-		notifiers_invalidate(mm, &inv);
-		err = home_untold(mm, &run, &at);
+		err = home_run(mm, &run, &at);
+		if (err != -EINPROGRESS)
+			continue;
+		waits = true;
+		at = run.end;
+		err = 0;
 	}
-	return !err || err == -ESRCH;
+	return err == -ESRCH || (!err && !waits);
 }
 
 static void rescue(struct devmem_space *s)
@@ -72,10 +76,13 @@ static void rescue(struct devmem_space *s)
 	for (unsigned int round = 0; !done; round++) {
 		pthread_mutex_lock(&mm->region_lock);
 		s->closed = true;
+		s->rescued = true;
 		gate_close(mm, 0);
 		turn_take(mm);
+		atomic_fetch_add(&mm->moving, 1);
 		read_events(mm);
 		done = all_home(mm);
+		moving_end(mm);
 		turn_end(mm);
 		gate_open(mm);
 		pthread_mutex_unlock(&mm->region_lock);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What a space has of device memory: nothing, until a region or exclusive access is asked for. */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
 #include "base/pool.h"
@@ -114,6 +116,9 @@ static void close_space(struct devmem_space *s)
 {
 	pthread_mutex_lock(&s->mm->region_lock);
 	s->closed = true;
+	turn_take(s->mm);
+	copy_last(s);
+	turn_end(s->mm);
 	pthread_mutex_unlock(&s->mm->region_lock);
 }
 
@@ -138,7 +143,10 @@ void devmem_fini(struct hmm_mm *mm)
 		if (!d)
 			continue;
 		s->region[i] = NULL;
-		frames_fini(d);
+		frames_unwatch(d);
+		if (!copier_stop(d))
+			continue;
+		frames_unmap(d);
 		pool_unmap(d, sizeof(*d));
 	}
 }

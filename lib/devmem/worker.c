@@ -5,6 +5,7 @@
  * that nobody needs, and tells the driver. A discard waits for the pump, and the driver's callback
  * may block, so neither is done with a lock, nor by the pump.
  */
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "space/turn.h"
 #include "engine/gate.h"
@@ -52,6 +53,8 @@ static void work(struct devmem_space *s, const struct work *w)
 
 	if (w->full)
 		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
+	if (w->full && w->d->copier)
+		copier_empty(w->d->copier, w->first * s->page, bytes);
 	if (w->d->options.page_free)
 		tell_driver(w->d, start, bytes);
 	pthread_mutex_lock(&s->mm->region_lock);

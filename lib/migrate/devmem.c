@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Regions of device memory: making and ending them. */
 #include "migrate/migrate.h"
+#include "devmem/copy.h"
 #include "space/debug.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "base/deadline.h"
 #include "base/grow.h"
 #include "base/nocancel.h"
@@ -30,6 +32,7 @@ static int enlist(struct hmm_devmem *d)
 			continue;
 		d->id = i;
 		s->region[i] = d;
+		s->copiers += d->copier != NULL;
 		if (d->exclusive)
 			s->shadow = d;
 		err = 0;
@@ -40,7 +43,10 @@ static int enlist(struct hmm_devmem *d)
 
 static void destroy(struct hmm_devmem *d)
 {
-	frames_fini(d);
+	frames_unwatch(d);
+	if (!copier_stop(d))
+		return;
+	frames_unmap(d);
 	pool_unmap(d, sizeof(*d));
 }
 
@@ -64,6 +70,8 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 		d->options.fault_around = AROUND;
 	err = frames_init(d);
 	if (!err)
+		err = copier_start(d);
+	if (!err)
 		err = enlist(d);
 	if (err) {
 		destroy(d);
@@ -83,7 +91,15 @@ static int check(const struct hmm_devmem_options *o)
 	if (o->flags & ~HMM_DEVMEM_EVICT || !o->owner || !o->bytes || o->bytes % UNIT ||
 	    o->bytes > BYTES_MAX || !is_power(o->fault_around) || o->fault_around > UNIT)
 		return -EINVAL;
+	if (!o->copy_in != !o->copy_out || (!o->copy_out && o->copy_timeout_ns))
+		return -EINVAL;
 	return 0;
+}
+
+/* A page that such a device does not give back must never read as zeros. */
+static int check_copies(const struct hmm_mm *mm, const struct hmm_devmem_options *o)
+{
+	return o->copy_out && !mm->provider.poisons ? -EOPNOTSUPP : 0;
 }
 
 int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *options,
@@ -98,6 +114,8 @@ int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *option
 		err = check(&o);
 	if (!err)
 		err = mm_alive(mm);
+	if (!err)
+		err = check_copies(mm, &o);
 	return err ? err : devmem_make(mm, &o, false, devmem);
 }
 
@@ -108,9 +126,11 @@ static bool delist(struct hmm_devmem *d)
 	bool empty;
 
 	pthread_mutex_lock(&d->mm->region_lock);
-	empty = !d->used;
+	turn_take(d->mm);
+	empty = !d->used || copy_only_stuck(d);
 	if (empty)
 		s->region[d->id] = NULL;
+	turn_end(d->mm);
 	pthread_mutex_unlock(&d->mm->region_lock);
 	return empty;
 }
@@ -139,6 +159,28 @@ int hmm_devmem_destroy(struct hmm_devmem *d, uint64_t timeout_ns)
 	return 0;
 }
 
+int hmm_devmem_lose(struct hmm_devmem *d)
+{
+	DEBUG_CALL(d ? d->mm : NULL, DEBUG_QUICK);
+	HMM_NO_CANCEL;
+
+	if (!d || !d->copier)
+		return -EINVAL;
+	if (mm_inherited(d->mm))
+		return -ESRCH;
+	pthread_mutex_lock(&d->mm->region_lock);
+	turn_take(d->mm);
+	copy_lose(d->copier);
+	turn_end(d->mm);
+	pthread_mutex_unlock(&d->mm->region_lock);
+	atomic_fetch_add(&d->space->copied, 1);
+	futex_wake(&d->space->copied);
+	/* The pump answers those who wait for its pages. */
+	atomic_store(&d->space->staged, true);
+	d->mm->wake(d->mm);
+	return 0;
+}
+
 int hmm_devmem_get_stats(struct hmm_devmem *d, struct hmm_devmem_stats *stats)
 {
 	DEBUG_CALL(d ? d->mm : NULL, DEBUG_QUICK);
@@ -159,6 +201,9 @@ int hmm_devmem_get_stats(struct hmm_devmem *d, struct hmm_devmem_stats *stats)
 		.evicted = d->stats.evicted,
 		.dropped = d->stats.dropped,
 		.used = atomic_load(&d->used) * d->space->page,
+		.copied_in = d->stats.copied_in,
+		.copied_out = d->stats.copied_out,
+		.lost = d->stats.lost,
 	};
 	grow_give(stats, &now, sizeof(now));
 	return 0;

@@ -25,8 +25,10 @@ struct migration {
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
-	bool staged;    /* pages of this mapping pass through the stage (readonly.c) */
-	uint64_t shift; /* how far the page lies behind its address: it is in the stage */
+	bool staged;                 /* pages of this mapping pass through the stage (readonly.c) */
+	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
+	struct run victim; /* what is to go home to make room, once its device has copied it */
+	bool cannot_evict; /* that has failed */
 	struct hmm_migrate_result result;
 };
 
@@ -45,7 +47,7 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 
 /* A step says what to do next: an -errno, or one of these. */
-enum { MIGRATE_DONE, MIGRATE_POPULATE = 1 };
+enum { MIGRATE_DONE, MIGRATE_POPULATE = 1, MIGRATE_EVICT };
 
 /* out.c, for readonly.c. R is held. */
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);
@@ -60,11 +62,15 @@ int migrate_already(struct migration *m, place_t place);
 int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge);
 /* Makes sure that the index of places has room. 0; -ENOMEM. */
 int migrate_reserve(struct devmem_space *s);
+/* After MIGRATE_EVICT, without R: the region's device copies pages out, to make room. */
+void migrate_evict(struct migration *m);
 
 /* readonly.c: may pages of mappings that may not be written move? 0; -errno: they stay. */
 int readonly_begin(struct migration *m);
 /* One block, as far as it goes. Errors as the attempts of migrate_part(). */
 int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
+int migrate_copied(struct migration *m);
 
 static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
 {

@@ -16,6 +16,7 @@
  */
 #include "migrate/migrate.h"
 #include "mm/fork.h"
+#include "devmem/copy.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "devmem/moving.h"
@@ -103,6 +104,11 @@ static int evict(struct migration *m)
 			if (run.start < m->end && run.end > m->start)
 				continue;
 			err = home_run(m->mm, &run, &done);
+			m->victim = run;
+			if (err == -EINPROGRESS && !m->cannot_evict)
+				return MIGRATE_EVICT;
+			if (err == -EINPROGRESS || err == -EIO)
+				continue;
 			count(&d->stats.evicted, done - run.start);
 			return err == -EINTR ? -EAGAIN : err;
 		}
@@ -231,8 +237,10 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		replace(m, *at, to, was ? was + (place_t)((*at - from) / page) : 0, false);
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
-	if (done > 0)
+	if (done > 0) {
+		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
+	}
 	return done > 0 ? MIGRATE_DONE : refused(m, at, next, (int)done);
 }
 
@@ -276,7 +284,7 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 		if (err)
 			return err;
 		err = migrate_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
-			       huge);
+				  huge);
 	}
 	return err;
 }
@@ -401,7 +409,9 @@ int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start,
 		return err;
 	err = -EAGAIN;
 	if (moving_begin(m->mm)) {
-		err = trap(m, vma, start, end);
+		err = copy_may_come(m->d);
+		if (!err)
+			err = trap(m, vma, start, end);
 		if (!err)
 			return 0;
 		moving_end(m->mm);
@@ -453,6 +463,16 @@ static void populate(struct migration *m, uint64_t at)
 	madvise((void *)(uintptr_t)at, m->s->page, MADV_POPULATE_WRITE);
 }
 
+void migrate_evict(struct migration *m)
+{
+	const uint64_t bytes = m->victim.end - m->victim.start;
+
+	if (devmem_home(m->mm, m->victim.start, m->victim.end, m->d, m->timeout))
+		m->cannot_evict = true;
+	else
+		count(&m->d->stats.evicted, bytes);
+}
+
 /* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
 static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
 {
@@ -492,6 +512,10 @@ int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start,
 					: attempt_locked(m, vma, &at, end);
 		if (err == MIGRATE_POPULATE && m->want > at) {
 			populate(m, at);
+			continue;
+		}
+		if (err == MIGRATE_EVICT) {
+			migrate_evict(m);
 			continue;
 		}
 		if (err == -EOPNOTSUPP) {

@@ -127,6 +127,11 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 	if (err)
 		return err;
 	err = migrate_range(&m, start, end);
+	if (d->copier) {
+		const int copied = migrate_copied(&m);
+
+		err = err ? err : copied;
+	}
 	*result = m.result;
 	if (!err && !m.result.moved && !m.result.already)
 		return -ENOENT;
@@ -157,7 +162,7 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason)
 		[HMM_MIGRATE_SHARED] = "shared",         [HMM_MIGRATE_SPECIAL] = "special",
 		[HMM_MIGRATE_PERMISSION] = "permission", [HMM_MIGRATE_BUSY] = "busy",
 		[HMM_MIGRATE_DISCARD] = "discard",       [HMM_MIGRATE_ELSEWHERE] = "elsewhere",
-		[HMM_MIGRATE_EXHAUSTED] = "exhausted",
+		[HMM_MIGRATE_EXHAUSTED] = "exhausted",   [HMM_MIGRATE_COPY] = "copy",
 	};
 
 	return (unsigned int)reason < HMM_MIGRATE_REASON_NR ? name[reason] : "?";

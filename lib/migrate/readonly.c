@@ -35,8 +35,8 @@ static bool is_zero(const char *status, const char *key)
 static bool has_pins(void)
 {
 	char buf[2048];
-	const long fd = raw5(SYS_openat, AT_FDCWD, (long)"/proc/self/status",
-			     O_RDONLY | O_CLOEXEC, 0, 0);
+	const long fd =
+		raw5(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0, 0);
 	long n;
 
 	if (fd < 0)
@@ -197,6 +197,8 @@ static int to_frames(struct migration *m, uint64_t *at, uint64_t end)
 		err = turn_locked(m, at, end);
 		if (err == MIGRATE_POPULATE)
 			populate(m, *at);
+		else if (err == MIGRATE_EVICT)
+			migrate_evict(m);
 		else if (err && (err != -EAGAIN || deadline_passed(m->deadline)))
 			break;
 		round = *at > was ? 0 : round + 1;

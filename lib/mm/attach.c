@@ -3,6 +3,7 @@
 #include "mm/choose.h"
 #include "mm/fork.h"
 #include "mm/note.h"
+#include "pump/kick.h"
 #include "pump/pump.h"
 #include "pump/steal.h"
 #include "files/files.h"
@@ -152,6 +153,7 @@ static int init_memory(struct hmm_mm *mm)
 		return -ENOMEM;
 	pthread_mutex_init(&mm->once.lock, NULL);
 	mm->release = release;
+	mm->wake = pump_kick;
 	return gate_init(&mm->gate, mm);
 }
 

@@ -54,6 +54,7 @@ struct provider {
 	bool wp_async;
 	bool event_fork;
 	bool moves;   /* pages can be moved, see struct provider_move */
+	bool poisons; /* pages can be made SIGBUS */
 	char *blank;  /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
 	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
@@ -127,6 +128,10 @@ struct provider_move {
 	void (*wake)(const struct provider *p, uint64_t start, uint64_t bytes);
 	/* Copies into a child, whose descriptor came with a PROVIDER_FORK. */
 	int64_t (*copy_into)(int fd, uint64_t to, uint64_t from, uint64_t bytes);
+	/* Makes a touch of what is not there SIGBUS, also in a child. Lets those who wait go on. */
+	int64_t (*poison)(int fd, uint64_t start, uint64_t bytes);
+	/* Removes a marker of write-protection. 0 or -errno. */
+	int (*unmark)(const struct provider *p, uint64_t start, uint64_t bytes);
 };
 
 /* uffd_move.c */

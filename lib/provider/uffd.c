@@ -300,6 +300,7 @@ static void use_features(struct provider *p, uint64_t features)
 	p->wp_async = features & UFFD_FEATURE_WP_ASYNC;
 	p->event_fork = features & UFFD_FEATURE_EVENT_FORK;
 	p->moves = p->available & UFFD_FEATURE_MOVE;
+	p->poisons = p->available & UFFD_FEATURE_POISON;
 }
 
 static int enable(struct provider *p, uint32_t flags)

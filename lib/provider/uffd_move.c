@@ -60,6 +60,21 @@ static void wake(const struct provider *p, uint64_t start, uint64_t bytes)
 	ioctl(p->fd.fd, UFFDIO_WAKE, &r);
 }
 
+static int64_t poison(int fd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_poison p = { .range = { start, bytes } };
+	const int ret = ioctl(fd, UFFDIO_POISON, &p);
+
+	return outcome(ret, p.updated);
+}
+
+static int unmark(const struct provider *p, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_writeprotect w = { .range = { start, bytes } };
+
+	return ioctl(p->fd.fd, UFFDIO_WRITEPROTECT, &w) ? -errno : 0;
+}
+
 const struct provider_move provider_uffd_move = {
 	.trap = trap,
 	.move = move,
@@ -67,4 +82,6 @@ const struct provider_move provider_uffd_move = {
 	.zero = zero,
 	.wake = wake,
 	.copy_into = copy_into,
+	.poison = poison,
+	.unmark = unmark,
 };

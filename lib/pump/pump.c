@@ -47,6 +47,8 @@
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
 #define FAULTS_WAIT_MS 1
+/* how often the pump looks whether a device takes too long */
+#define DEVICE_WAIT_MS 20
 #define ALONE_MS 250
 /* the log has ended, and another may come */
 #define OVER_WAIT_MS 50
@@ -315,6 +317,8 @@ static int wait_ms(struct hmm_mm *mm)
 		return OVER_WAIT_MS;
 	if (devmem_waits(mm))
 		return FAULTS_WAIT_MS;
+	if (devmem_parked(mm))
+		return DEVICE_WAIT_MS;
 	/*
 	 * The pump naps: more news may come. Or it is being written, or a thread is out: that is
 	 * over in a moment.
@@ -379,7 +383,7 @@ static void *pump_main(void *arg)
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {
-			if (!n && devmem_waits(mm))
+			if (!n && (devmem_waits(mm) || devmem_parked(mm)))
 				cycle(mm);
 			else if (!n && files_closed(mm))
 				discards_look(mm);
@@ -390,7 +394,7 @@ static void *pump_main(void *arg)
 		look_at_answer(mm, p[0].revents);
 		if (p[1].revents & POLLIN)
 			take_kicks(mm);
-		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm))
+		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm) || devmem_waits(mm))
 			n = cycle(mm);
 		if (n == -EMFILE || n == -ENFILE)
 			leave_to_keeper(mm);

@@ -5,6 +5,7 @@
  * meanwhile changes the sequence.
  */
 #include "range/walk.h"
+#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "space/space.h"
 #include "space/turn.h"
@@ -19,7 +20,9 @@ static bool next_own(const struct devmem_space *s, const void *owner, uint64_t s
 		     struct run *run)
 {
 	for (uint64_t at = start; places_next(s, at, end, NULL, run); at = run->end) {
-		if (place_devmem(s, run->first)->options.owner == owner)
+		const struct hmm_devmem *d = place_devmem(s, run->first);
+
+		if (d->options.owner == owner && copy_owned(d, run))
 			return true;
 	}
 	return false;
@@ -44,12 +47,29 @@ bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct
 	return found;
 }
 
+/* Is something of the range on its way to the caller's own device? */
+static bool comes(const struct walk *w, uint64_t start, uint64_t end)
+{
+	bool coming;
+
+	if (!w->range->dev_private_owner || !devmem_of(w->mm)->copiers)
+		return false;
+	pthread_mutex_lock(&w->mm->region_lock);
+	turn_take(w->mm);
+	coming = copy_coming(devmem_of(w->mm), w->range->dev_private_owner, start, end);
+	turn_end(w->mm);
+	pthread_mutex_unlock(&w->mm->region_lock);
+	return coming;
+}
+
 int walk_device_home(struct walk *w, uint64_t start, uint64_t end)
 {
 	int err;
 
 	if (!devmem_of(w->mm))
 		return 0;
+	if (comes(w, start, end))
+		return -EBUSY;
 	err = devmem_home(w->mm, start, end, NULL, deadline_left_ns(w->deadline));
 	if (!err)
 		err = devmem_fill(w->mm, start, end, w->deadline);

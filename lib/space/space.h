@@ -206,12 +206,9 @@ struct hmm_mm {
 	void (*release)(struct hmm_mm *mm); /* C: frees the space when refs is 0 */
 	struct provider provider;           /* C */
 	struct log *log;                    /* C: what the kernel tells of the space, or NULL */
-	/*
-	 * C: handles what is new in the log. True: all of it, at some instant of the call. wake:
-	 * the pump has work.
-	 */
+	/* C: handles what is new in the log. True: all of it, at some instant of the call. */
 	bool (*drain)(struct hmm_mm *mm);
-	void (*wake)(struct hmm_mm *mm);
+	void (*wake)(struct hmm_mm *mm); /* C: the pump has work */
 	/* C: which kinds of mapping the log tells of, for each operation: bits of 1 << kind */
 	uint8_t exact[HMM_OP_NR];
 	uint32_t tried; /* C: which operations were tried when the space was attached: 1 << op */

@@ -3,17 +3,26 @@
 #ifndef TESTS_DEVMEM_H
 #define TESTS_DEVMEM_H
 
+#include "common/copying.h"
 #include "common/mirror.h"
 
 #include "devmem/devmem.h"
 
 #define REGION (8UL * MIB)
 
+/* A test with the setups `setup` and `setup_copying`. */
+#define BOTH(test)                                                                                 \
+	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
+	{                                                                                          \
+#test "_copying", test, setup_copying, teardown, NULL                              \
+	}
+
 struct with_devmem {
 	struct mirror m;
 	struct hmm_devmem *d;
 	struct hmm_migrate_result result;
 	_Atomic uint64_t freed; /* bytes that page_free was told of */
+	struct copying copying; /* if it has memory: the device copies */
 };
 
 static inline void on_page_free(struct hmm_devmem *d, uint64_t start, uint64_t bytes, void *priv)
@@ -23,6 +32,18 @@ static inline void on_page_free(struct hmm_devmem *d, uint64_t start, uint64_t b
 	(void)d;
 	(void)start;
 	w->freed += bytes;
+}
+
+static inline int on_copy_in(struct hmm_devmem *d, uint64_t offset, const void *from,
+			     uint64_t bytes, void *priv)
+{
+	return copying_in(d, offset, from, bytes, &((struct with_devmem *)priv)->copying);
+}
+
+static inline int on_copy_out(struct hmm_devmem *d, uint64_t offset, void *to, uint64_t bytes,
+			      void *priv)
+{
+	return copying_out(d, offset, to, bytes, &((struct with_devmem *)priv)->copying);
 }
 
 static inline int make_region(struct with_devmem *w, size_t bytes, uint32_t flags, void *owner,
@@ -37,6 +58,28 @@ static inline int make_region(struct with_devmem *w, size_t bytes, uint32_t flag
 					      .fault_around = PAGE };
 
 	return hmm_devmem_create(w->m.mm, &o, d);
+}
+
+/* The region's device copies, and may take so long for it; 0: as long as it likes. */
+static inline void devmem_open_copying(struct with_devmem *w, size_t bytes, uint32_t flags,
+				       uint64_t timeout_ns)
+{
+	const struct hmm_devmem_options o = { .size = sizeof(o),
+					      .flags = flags,
+					      .bytes = bytes,
+					      .owner = w,
+					      .page_free = on_page_free,
+					      .priv = w,
+					      .fault_around = PAGE,
+					      .copy_in = on_copy_in,
+					      .copy_out = on_copy_out,
+					      .copy_timeout_ns =
+						      timeout_ns ? timeout_ns : 60000000000ULL };
+
+	memset(w, 0, sizeof(*w));
+	assert_true(copying_open(&w->copying, bytes));
+	mirror_open(&w->m, 0);
+	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &w->d), 0);
 }
 
 static inline void devmem_open(struct with_devmem *w, size_t bytes, uint32_t flags)
@@ -70,6 +113,7 @@ static inline void devmem_close(struct with_devmem *w)
 	assert_int_equal(hmm_devmem_get_stats(w->d, &stats), 0);
 	assert_int_equal(hmm_devmem_destroy(w->d, HMM_FOREVER), 0);
 	mirror_close(&w->m);
+	copying_close(&w->copying);
 }
 
 static inline int to_device(struct with_devmem *w, const void *p, size_t pages)
@@ -111,7 +155,13 @@ static inline size_t away(struct with_devmem *w, const void *p, size_t pages)
 /* What the device sees of a page; pages_away() came before. */
 static inline char *on_device(struct with_devmem *w, size_t page)
 {
+	struct hmm_devmem_stats stats = { .size = sizeof(stats) };
+
 	assert_true(w->m.pfns[page] & HMM_PFN_DEVICE_PRIVATE);
+	if (w->copying.memory) {
+		assert_int_equal(hmm_devmem_get_stats(w->d, &stats), 0);
+		return w->copying.memory + (hmm_pfn_to_addr(w->m.pfns[page]) - stats.start);
+	}
 	return (char *)(uintptr_t)hmm_pfn_to_addr(w->m.pfns[page]);
 }
 

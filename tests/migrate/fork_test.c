@@ -27,6 +27,13 @@ static int setup_untold(void **state)
 	return 0;
 }
 
+static int setup_copying(void **state)
+{
+	devmem_open_copying(&with, REGION, 0, 0);
+	*state = &with;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -371,17 +378,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends),
-		cmocka_unit_test_setup_teardown(a_child_by_libc_has_everything, setup, teardown),
+		BOTH(a_child_by_libc_has_everything),
 		cmocka_unit_test_setup_teardown(a_child_by_libc_has_everything, setup_untold,
 						teardown),
 		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup_untold, teardown),
-		cmocka_unit_test_setup_teardown(pages_that_a_fork_left_shared_move, setup,
-						teardown),
+		BOTH(pages_that_a_fork_left_shared_move),
 		cmocka_unit_test_setup_teardown(a_child_by_raw_clone_has_copies, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_child_has_copies_whoever_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_child_that_stays_holds_nothing_up, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(forks_while_pages_migrate, setup, teardown),
+		BOTH(forks_while_pages_migrate),
 	};
 
 	if (devmem_is_missing())

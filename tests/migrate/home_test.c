@@ -19,6 +19,13 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_copying(void **state)
+{
+	devmem_open_copying(&with, REGION, 0, 0);
+	*state = &with;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -434,27 +441,26 @@ static void ping_pong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(by_a_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_a_byte_of_a_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_a_system_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mremap, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mremap_of_blocks, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mremap_with_dontunmap, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mremap_that_grows, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_a_partial_munmap, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mprotect, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_mlock, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_dontneed, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_free, setup, teardown),
-		cmocka_unit_test_setup_teardown(after_collapse, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_the_populating_of_the_program, setup, teardown),
-		cmocka_unit_test_setup_teardown(with_read_ahead, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_first_touch_is_zero, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_faults_what_was_not_touched, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_stack_beside_trapped_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(while_the_pump_hangs, setup, teardown),
-		cmocka_unit_test_setup_teardown(ping_pong, setup, teardown),
+		BOTH(by_a_write),
+		BOTH(by_a_byte_of_a_page),
+		BOTH(by_a_system_call),
+		BOTH(after_mremap),
+		BOTH(after_mremap_of_blocks),
+		BOTH(after_mremap_with_dontunmap),
+		BOTH(after_mremap_that_grows),
+		BOTH(after_a_partial_munmap),
+		BOTH(after_mprotect),
+		BOTH(after_mlock),
+		BOTH(after_dontneed),
+		BOTH(after_free),
+		BOTH(after_collapse),
+		BOTH(by_the_populating_of_the_program),
+		BOTH(with_read_ahead),
+		BOTH(a_first_touch_is_zero),
+		BOTH(a_device_faults_what_was_not_touched),
+		BOTH(a_stack_beside_trapped_memory),
+		BOTH(while_the_pump_hangs),
+		BOTH(ping_pong),
 	};
 
 	if (devmem_is_missing())

@@ -28,6 +28,20 @@ static int setup_evicting(void **state)
 	return 0;
 }
 
+static int setup_evicting_copying(void **state)
+{
+	devmem_open_copying(&with, 2 * MIB, HMM_DEVMEM_EVICT, 0);
+	*state = &with;
+	return 0;
+}
+
+static int setup_copying(void **state)
+{
+	devmem_open_copying(&with, REGION, 0, 0);
+	*state = &with;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -422,28 +436,25 @@ static void the_end_brings_pages_home(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(bad_calls_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(pages_are_counted, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_the_device_writes_comes_home, setup, teardown),
-		cmocka_unit_test_setup_teardown(untouched_and_zero_pages_move_as_zeros, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(errors_of_the_kernels_test_device, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_cannot_move_is_counted_by_reason, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(nothing_moves_while_a_discard_is_pending, setup,
-						teardown),
+		BOTH(bad_calls_are_refused),
+		BOTH(pages_are_counted),
+		BOTH(what_the_device_writes_comes_home),
+		BOTH(untouched_and_zero_pages_move_as_zeros),
+		BOTH(errors_of_the_kernels_test_device),
+		BOTH(what_cannot_move_is_counted_by_reason),
+		BOTH(nothing_moves_while_a_discard_is_pending),
 		cmocka_unit_test_setup_teardown(a_full_region_refuses, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(a_full_region_evicts, setup_evicting, teardown),
-		cmocka_unit_test_setup_teardown(page_free_is_told_of_each_page_once, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_huge_page_stays_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_part_of_a_huge_page_moves, setup, teardown),
-		cmocka_unit_test_setup_teardown(another_owner_brings_pages_home, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_owner_faults_the_rest, setup, teardown),
-		cmocka_unit_test_setup_teardown(drivers_are_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(evict_all_brings_every_region_home, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(the_end_brings_pages_home, setup, teardown),
+		{ "a_full_region_evicts_copying", a_full_region_evicts, setup_evicting_copying,
+		  teardown, NULL },
+		BOTH(page_free_is_told_of_each_page_once),
+		BOTH(a_huge_page_stays_one),
+		BOTH(a_part_of_a_huge_page_moves),
+		BOTH(another_owner_brings_pages_home),
+		BOTH(the_owner_faults_the_rest),
+		BOTH(drivers_are_told),
+		BOTH(evict_all_brings_every_region_home),
+		BOTH(the_end_brings_pages_home),
 	};
 
 	if (devmem_is_missing())

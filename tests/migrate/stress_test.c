@@ -147,7 +147,7 @@ static void run(struct writer *writers, char *p, uint64_t *device)
 	hmm_engine_destroy(engine);
 }
 
-static void nothing_is_lost(uint32_t flags, size_t bytes)
+static void nothing_is_lost(uint32_t flags, size_t bytes, bool copies)
 {
 	static uint64_t counts[WRITERS][PAGES];
 	struct hmm_devmem_stats s = { .size = sizeof(s) };
@@ -156,7 +156,10 @@ static void nothing_is_lost(uint32_t flags, size_t bytes)
 	uint64_t found = 0;
 	char *p;
 
-	devmem_open(&with, bytes, flags);
+	if (copies)
+		devmem_open_copying(&with, bytes, flags, 0);
+	else
+		devmem_open(&with, bytes, flags);
 	p = map_anon(PAGES * PAGE, RW);
 	memset(p, 0, PAGES * PAGE);
 	memset(counts, 0, sizeof(counts));
@@ -184,13 +187,25 @@ static void nothing_is_lost(uint32_t flags, size_t bytes)
 static void in_a_large_region(void **state)
 {
 	(void)state;
-	nothing_is_lost(0, 16 * MIB);
+	nothing_is_lost(0, 16 * MIB, false);
 }
 
 static void in_a_small_region_that_evicts(void **state)
 {
 	(void)state;
-	nothing_is_lost(HMM_DEVMEM_EVICT, 2 * MIB);
+	nothing_is_lost(HMM_DEVMEM_EVICT, 2 * MIB, false);
+}
+
+static void with_a_device_that_copies(void **state)
+{
+	(void)state;
+	nothing_is_lost(0, 16 * MIB, true);
+}
+
+static void with_a_device_that_copies_and_evicts(void **state)
+{
+	(void)state;
+	nothing_is_lost(HMM_DEVMEM_EVICT, 2 * MIB, true);
 }
 
 int main(void)
@@ -198,6 +213,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_a_large_region),
 		cmocka_unit_test(in_a_small_region_that_evicts),
+		cmocka_unit_test(with_a_device_that_copies),
+		cmocka_unit_test(with_a_device_that_copies_and_evicts),
 	};
 
 	if (devmem_is_missing())

@@ -260,6 +260,10 @@ int bench_migrate(struct bench *b)
 		ret = large(b, false);
 	if (!ret && bench_wants(b, "migrate-thp"))
 		ret = large(b, true);
+	if (!ret && bench_wants(b, "migrate-copies-thp"))
+		ret = bench_migrate_copies(b, "migrate-copies-thp", true);
+	if (!ret && bench_wants(b, "migrate-copies-4k"))
+		ret = bench_migrate_copies(b, "migrate-copies-4k", false);
 	if (!ret && (bench_wants(b, "migrate-touch") || bench_wants(b, "migrate-exclusive")))
 		ret = small_on_one(b);
 	if (!ret && bench_wants(b, "migrate-stream"))

@@ -29,6 +29,8 @@ struct raw_answerer {
 	volatile bool stop;
 };
 void *raw_answer(void *answerer);
+/* migrate_copies.c: a row. 0 or -errno. huge: of huge pages. */
+int bench_migrate_copies(struct bench *b, const char *name, bool huge);
 /* migrate_around.c: a row each. 0 or -errno. */
 int bench_migrate_stream(struct bench *b);
 int bench_migrate_memory(struct bench *b);

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* What is known of the frames of a region with callbacks. All of it under region_lock. */
+#include "devmem/copy.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "base/deadline.h"
+#include "base/log.h"
+#include "base/mutation.h"
+#include "base/number.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* So much may wait in the host's memory for being copied in. */
+#define COMING_BYTES (64ULL << 20)
+
+void copy_set(struct copier *c, uint32_t first, uint32_t n, enum copy_state state)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		c->count[c->state[i]]--;
+	memset(c->state + first, (int)state, n);
+	c->count[state] += n;
+}
+
+uint32_t copy_change(struct copier *c, uint32_t first, uint32_t n, enum copy_state from,
+		     enum copy_state to)
+{
+	uint32_t changed = 0;
+
+	for (uint32_t i = first; i < first + n; i++) {
+		if (c->state[i] != from)
+			continue;
+		c->state[i] = (uint8_t)to;
+		changed++;
+	}
+	c->count[from] -= changed;
+	c->count[to] += changed;
+	return changed;
+}
+
+/* Has it run for too long, also as seen by one who waits since `since`? */
+static bool overdue_since(const struct copier *c, uint64_t since)
+{
+	const uint64_t began = atomic_load(&c->since);
+
+	return began && clock_ns() > max64(began, since) + c->timeout;
+}
+
+bool copy_overdue(const struct copier *c)
+{
+	return overdue_since(c, 0);
+}
+
+bool copy_busy(const struct copier *c, uint32_t frame)
+{
+	return frame - c->first < c->n;
+}
+
+static uint32_t pages_of(const struct hmm_devmem *d, const struct run *run)
+{
+	return (uint32_t)((run->end - run->start) / d->space->page);
+}
+
+static unsigned int bit_of(const struct copier *c, uint32_t frame)
+{
+	return COPY_BIT(c->state[frame]);
+}
+
+bool copy_row(const struct hmm_devmem *d, struct run *run, unsigned int states)
+{
+	const struct copier *c = d->copier;
+	const uint32_t first = place_frame(run->first);
+	const uint32_t n = pages_of(d, run);
+	const bool is = bit_of(c, first) & states;
+	uint32_t i = 1;
+
+	while (i < n && !(bit_of(c, first + i) & states) == !is)
+		i++;
+	if (i < n) {
+		run->end = run->start + i * d->space->page;
+		run->huge = false;
+	}
+	return is;
+}
+
+bool copy_owned(const struct hmm_devmem *d, struct run *run)
+{
+	return !d->copier || hmm_mutation(HMM_MUTATION_EARLY_OWNED) ||
+	       (copy_row(d, run, COPY_OWNED) && !d->copier->lost);
+}
+
+bool copy_coming(const struct devmem_space *s, const void *owner, uint64_t start, uint64_t end)
+{
+	struct run run;
+
+	for (uint64_t at = start; places_next(s, at, end, NULL, &run); at = run.end) {
+		const struct hmm_devmem *d = place_devmem(s, run.first);
+
+		if (d->copier && d->options.owner == owner && !copy_overdue(d->copier) &&
+		    copy_row(d, &run, COPY_COMING))
+			return true;
+	}
+	return false;
+}
+
+static void wake(struct copier *c)
+{
+	atomic_fetch_add(&c->work, 1);
+	futex_wake(&c->work);
+}
+
+void copy_arrived(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	if (!d->copier)
+		return;
+	copy_set(d->copier, first, n, COPY_ARRIVED);
+	wake(d->copier);
+}
+
+int copy_may_come(const struct hmm_devmem *d)
+{
+	const struct copier *c = d->copier;
+
+	if (!c)
+		return 0;
+	if (c->lost || copy_overdue(c))
+		return -EIO;
+	return c->count[COPY_ARRIVED] * d->space->page > COMING_BYTES ? -EAGAIN : 0;
+}
+
+bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full)
+{
+	struct copier *c = d->copier;
+	const enum copy_state state = (enum copy_state)c->state[first];
+	const bool busy = copy_busy(c, first);
+	const bool empty = COPY_BIT(state) & COPY_AWAY;
+	uint32_t i = 1;
+
+	while (i < *n && c->state[first + i] == state && copy_busy(c, first + i) == busy)
+		i++;
+	*n = i;
+	copy_set(c, first, i, COPY_HOST);
+	return busy || (full && !empty);
+}
+
+uint64_t copy_source(const struct devmem_space *s, place_t place)
+{
+	const struct hmm_devmem *d = place_devmem(s, place);
+
+	if (!d->copier)
+		return place_addr(s, place);
+	switch (d->copier->state[place_frame(place)]) {
+	case COPY_HOST:
+	case COPY_ARRIVED:
+	case COPY_IN:
+		return place_addr(s, place);
+	case COPY_STAGED:
+		return d->copier->stage + place_frame(place) * s->page;
+	case COPY_STAGED_HUGE:
+		return d->copier->huge + place_frame(place) * s->page;
+	default:
+		return 0;
+	}
+}
+
+bool copy_only_stuck(const struct hmm_devmem *d)
+{
+	return d->copier && d->copier->n && d->used == d->dying && d->used <= d->copier->n &&
+	       (d->copier->lost || copy_overdue(d->copier));
+}
+
+/* ---- asking the device --------------------------------------------------------------------- */
+
+static bool has_to_ask(const struct hmm_devmem *d, const struct run *run)
+{
+	const uint8_t *state = d->copier->state + place_frame(run->first);
+
+	return !d->copier->lost && memchr(state, COPY_DEVICE, pages_of(d, run));
+}
+
+static void ask(struct hmm_devmem *d, const struct run *run)
+{
+	struct copier *c = d->copier;
+	const uint32_t first = place_frame(run->first);
+
+	if (copy_change(c, first, pages_of(d, run), COPY_DEVICE, COPY_WANTED))
+		wake(c);
+	if (c->urgent && c->touched - first < pages_of(d, run) &&
+	    copy_change(c, c->touched, 1, COPY_WANTED, COPY_TOUCHED)) {
+		atomic_store(&c->hurry, true);
+		wake(c);
+	}
+}
+
+int copy_ask(struct hmm_mm *mm, const struct run *run)
+{
+	struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
+
+	if (!d->copier || copy_overdue(d->copier) || !has_to_ask(d, run))
+		return 0;
+	if (!home_begin(mm, d, run))
+		return -EINTR;
+	ask(d, run);
+	return 0;
+}
+
+struct copier *copy_touch(struct hmm_mm *mm, uint64_t addr, uint64_t since)
+{
+	struct devmem_space *s = devmem_of(mm);
+	const place_t place = place_at(s, addr);
+	struct copier *c = place ? place_devmem(s, place)->copier : NULL;
+	const uint32_t frame = place_frame(place);
+	enum copy_state state;
+
+	if (!c)
+		return NULL;
+	state = (enum copy_state)c->state[frame];
+	if (state == COPY_FAILED)
+		copy_set(c, frame, 1, since ? COPY_LOST : COPY_DEVICE);
+	else if (since && overdue_since(c, since) && state >= COPY_DEVICE && state <= COPY_OUT)
+		copy_set(c, frame, 1, COPY_LOST);
+	c->touched = frame;
+	c->urgent = true;
+	return c;
+}
+
+void copy_lose(struct copier *c)
+{
+	c->lost = true;
+	wake(c);
+}
+
+void copy_retry(struct devmem_space *s)
+{
+	for (uint32_t i = 1; s->copiers && i <= REGIONS_MAX; i++) {
+		struct copier *c = s->region[i] ? s->region[i]->copier : NULL;
+
+		if (c && c->count[COPY_FAILED] && !c->last)
+			copy_change(c, 0, c->d->frames, COPY_FAILED, COPY_DEVICE);
+	}
+}
+
+void copy_last(struct devmem_space *s)
+{
+	for (uint32_t i = 1; i <= REGIONS_MAX; i++) {
+		if (s->region[i] && s->region[i]->copier)
+			s->region[i]->copier->last = true;
+	}
+}
+
+/* ---- the way home --------------------------------------------------------------------------- */
+
+enum way { FROM_FRAME, FROM_STAGE, FROM_HUGE, POISON, WAIT, BROKEN };
+
+static enum way way_of(const struct copier *c, enum copy_state state)
+{
+	switch (state) {
+	case COPY_HOST:
+	case COPY_ARRIVED:
+		return FROM_FRAME;
+	case COPY_IN:
+		return copy_overdue(c) ? FROM_FRAME : WAIT;
+	case COPY_DROP:
+		return WAIT;
+	case COPY_STAGED:
+		return FROM_STAGE;
+	case COPY_STAGED_HUGE:
+		return FROM_HUGE;
+	case COPY_LOST:
+		return POISON;
+	case COPY_FAILED:
+		return c->lost || c->last ? POISON : BROKEN;
+	default:
+		break;
+	}
+	if (c->lost)
+		return POISON;
+	if (copy_overdue(c))
+		return c->last ? POISON : BROKEN;
+	return WAIT;
+}
+
+/* Cuts the row down to what goes the same way. */
+static enum way first_way(const struct hmm_devmem *d, struct run *run)
+{
+	const enum copy_state state = (enum copy_state)d->copier->state[place_frame(run->first)];
+
+	copy_row(d, run, COPY_BIT(state));
+	return way_of(d->copier, state);
+}
+
+/* Each later touch of the page is SIGBUS. Returns the bytes that are done, or -errno. */
+static int64_t poison(struct hmm_mm *mm, uint64_t addr, uint64_t page)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+	int64_t ret;
+
+	if (hmm_mutation(HMM_MUTATION_LOST_ZEROS))
+		return devmem_zero(mm, addr);
+	ret = ops->poison(mm->provider.fd.fd, addr, page);
+	/* A marker in the page table may be in the way. */
+	if (ret == -EEXIST && !ops->unmark(&mm->provider, addr, page))
+		ret = ops->poison(mm->provider.fd.fd, addr, page);
+	if (home_ends(ret))
+		return ret;
+	/* There is a page of the program's, or no such mapping any more. */
+	if (ret < 0)
+		ops->wake(&mm->provider, addr, page);
+	return (int64_t)page;
+}
+
+static void say_lost(struct hmm_devmem *d)
+{
+	if (!d->copier->said)
+		log_say(HMM_LOG_ERROR, "a device does not give pages of the program back: their "
+				       "content is lost, and touching them is SIGBUS.");
+	d->copier->said = true;
+	d->space->any_lost = true;
+}
+
+static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, uint64_t *at)
+{
+	const uint64_t page = d->space->page;
+
+	say_lost(d);
+	for (*at = run->start; *at < run->end; *at += page) {
+		const uint32_t i = (uint32_t)((*at - run->start) / page);
+		int64_t n;
+
+		/* Before a thread that waits for the page goes on. */
+		count(&d->stats.lost, page);
+		n = poison(mm, *at, page);
+		if (n < 0) {
+			count(&d->stats.lost, -page);
+			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
+		}
+		if (places_take(d->space, *at, *at + page))
+			return -ENOMEM;
+		frames_free(d, place_frame(run->first) + i, 1, true);
+	}
+	return 0;
+}
+
+static int go(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, enum way way,
+	      uint64_t *at)
+{
+	const uint64_t offset = place_frame(run->first) * d->space->page;
+
+	*at = run->end;
+	switch (way) {
+	case FROM_FRAME:
+		return home_row(mm, run, d->base + offset, at);
+	case FROM_STAGE:
+		return home_row(mm, run, d->copier->stage + offset, at);
+	case FROM_HUGE:
+		return home_row(mm, run, d->copier->huge + offset, at);
+	case POISON:
+		return poison_row(mm, d, run, at);
+	case WAIT:
+		return -EINPROGRESS;
+	default:
+		return -EIO;
+	}
+}
+
+/* Does the device have some of it, of which it is to be told? */
+static bool is_owned(const struct hmm_devmem *d, const struct run *run)
+{
+	const struct copier *c = d->copier;
+	const uint8_t *state = c->state + place_frame(run->first);
+	const uint32_t n = pages_of(d, run);
+
+	return memchr(state, COPY_DEVICE, n) ||
+	       ((c->lost || c->last) && memchr(state, COPY_FAILED, n));
+}
+
+int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
+	struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
+	struct run row = *run;
+	int result = 0;
+	uint64_t at;
+
+	*done = run->start;
+	/* What is on its way home no driver knows any more. */
+	if (is_owned(d, run) && !hmm_mutation(HMM_MUTATION_OUT_SILENT) && !home_begin(mm, d, run))
+		return -EINTR;
+	*done = run->end;
+	if (!copy_overdue(d->copier) || d->copier->urgent)
+		ask(d, run);
+	while (row.start < run->end) {
+		int err;
+
+		row.end = run->end;
+		row.huge = run->huge;
+		err = go(mm, d, &row, first_way(d, &row), &at);
+		if (err && err != -EINPROGRESS && err != -EIO) {
+			*done = at;
+			return err;
+		}
+		if (err == -EINPROGRESS && result != err)
+			*done = row.start;
+		if (err && result != -EINPROGRESS)
+			result = err;
+		row.first += pages_of(d, &row);
+		row.start = row.end;
+	}
+	return result;
+}
