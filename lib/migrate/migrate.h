@@ -2,7 +2,7 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
  * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own.
+ * region of its own. place.c tells where pages are.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -32,9 +32,11 @@ struct migration {
 int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
 		struct hmm_devmem **out);
 
-/* range.c: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+/* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
+enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
+/* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
-/* The same file: moves [start, end). Errors as hmm_migrate_to_device(). */
+/* Moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
 /* hmm_migrate_to_device() for the library's own; *result is written in any case. */
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,

@@ -29,8 +29,7 @@ static int check_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/* Why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
-static enum hmm_migrate_reason refuses(const struct hmm_vma *vma)
+enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma)
 {
 	if (vma->kind == HMM_VMA_SPECIAL)
 		return HMM_MIGRATE_SPECIAL;
@@ -45,7 +44,7 @@ static enum hmm_migrate_reason refuses(const struct hmm_vma *vma)
 static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 			   uint64_t end)
 {
-	const enum hmm_migrate_reason why = refuses(vma);
+	const enum hmm_migrate_reason why = migrate_refuses(vma);
 	int err;
 
 	if (why != HMM_MIGRATE_REASON_NR) {
