@@ -177,8 +177,8 @@ enum hmm_place {
  *	follow it. Else 0
  * @owner: HMM_PLACE_DEVICE: whose region it is (hmm_devmem_options.owner). Else NULL
  * @place: enum hmm_place
- * @stays: enum hmm_migrate_reason for which hmm_migrate_to_device() leaves the mapping in place; -1:
- *	it moves, but for single pages that are busy, and what mlock() has locked
+ * @stays: enum hmm_migrate_reason for which hmm_migrate_to_device() leaves the mapping in place;
+ *	-1: it moves, but for single pages that are busy, and what mlock() has locked
  *
  * Since: 0.1.
  */

@@ -90,8 +90,8 @@ static void the_zero_page_is_told(void **state)
 	(void)*(volatile char *)p;
 	t = walk(w, p, 2 * PAGE);
 	assert_int_equal(t.n, 2);
-	assert_run(&t.run[0], p, 0, 1, mm_pagemap(w->m.mm)->scan ? HMM_PLACE_ZERO
-								 : HMM_PLACE_SYSTEM);
+	assert_run(&t.run[0], p, 0, 1,
+		   mm_pagemap(w->m.mm)->scan ? HMM_PLACE_ZERO : HMM_PLACE_SYSTEM);
 	munmap(p, 2 * PAGE);
 }
 
@@ -124,9 +124,9 @@ static void what_a_device_has_exclusively_is_told(void **state)
 	struct told t;
 
 	number(p, 4, 1);
-	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(p) + PAGE, at(p) + 2 * PAGE, w,
-					     HMM_FOREVER, &ex),
-			 0);
+	assert_int_equal(
+		hmm_exclusive_begin(w->m.mm, at(p) + PAGE, at(p) + 2 * PAGE, w, HMM_FOREVER, &ex),
+		0);
 	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, &place), 0);
 	t = walk(w, p, 4 * PAGE);
 	assert_int_equal(t.n, 3);
