@@ -13,6 +13,7 @@
 #include "base/itree.h"
 #include "base/mutation.h"
 #include "base/number.h"
+#include "base/trace.h"
 
 #include <errno.h>
 
@@ -90,10 +91,12 @@ static int answer(struct hmm_mm *mm, uint64_t addr)
 		count(&place_devmem(s, run.first)->stats.faults, 1);
 		err = home_run(mm, &run, &done);
 		note(s, run.start, done);
+		hmm_trace(touch, mm, addr, run.start, done, err);
 		/* The one that is waited for may have come home before the error. */
 		return addr < done ? 0 : err;
 	}
 	ret = devmem_zero(mm, addr);
+	hmm_trace(touch_zero, mm, addr, ret);
 	if (ret == -EAGAIN || ret == -ENOMEM)
 		return (int)ret;
 	if (ret < 0)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mutation.h"
 #include "base/number.h"
+#include "base/trace.h"
 
 #include <errno.h>
 
@@ -112,12 +113,14 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 		}
 		if (n < 0) {
 			*done = at;
+			hmm_trace(home, mm, run->start, at, n, d->options.owner);
 			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
 		}
 		account(d, run, at, (uint64_t)n, copied);
 		at += (uint64_t)n;
 	}
 	*done = at;
+	hmm_trace(home, mm, run->start, at, 0, d->options.owner);
 	return 0;
 }
 

@@ -234,12 +234,10 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 
 static void already(struct migration *m, place_t place)
 {
-	const uint64_t n = m->s->page / HMM_PAGE_SIZE;
-
 	if (place_region(place) == m->d->id)
-		m->result.already += n;
+		m->result.already += m->s->page / HMM_PAGE_SIZE;
 	else
-		m->result.left[HMM_MIGRATE_ELSEWHERE] += n;
+		migrate_left(m, HMM_MIGRATE_ELSEWHERE, m->s->page);
 }
 
 static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)

@@ -9,6 +9,7 @@
 #include "base/grow.h"
 #include "base/nocancel.h"
 #include "base/number.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -38,6 +39,12 @@ enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma)
 	if ((vma->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) != (PROT_READ | PROT_WRITE))
 		return HMM_MIGRATE_PERMISSION;
 	return HMM_MIGRATE_REASON_NR;
+}
+
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
+{
+	hmm_trace(stay, m->mm, bytes, why, m->owner);
+	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
 /* *at: how far it came. -EAGAIN: the mapping has changed there. */
@@ -120,7 +127,8 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 	err = migrate_range(&m, start, end);
 	*result = m.result;
 	if (!err && !m.result.moved && !m.result.already)
-		return -ENOENT;
+		err = -ENOENT;
+	hmm_trace(migrate, m.mm, start, end, m.result.moved, err, m.owner);
 	return mm_lost_by(m.mm, err);
 }
 
