@@ -22,15 +22,19 @@ struct hmm_devmem;
  * flags HMM_DEVMEM_* - what a region does
  * @HMM_DEVMEM_EVICT: when no page is free others of the region are brought home to make room.
  *	Without it pages stay where they are then, and are counted as HMM_MIGRATE_EXHAUSTED
+ * @HMM_DEVMEM_COHERENT: memory that the CPU and the device both reach: a page of the program that
+ *	migrates there stays at its address, where the CPU touches it without a fault, and becomes a
+ *	page of the region
  *
  * Since: 0.1.
  */
 #define HMM_DEVMEM_EVICT (1U << 0)
+#define HMM_DEVMEM_COHERENT (1U << 1)
 
 /**
  * struct hmm_devmem_options - what hmm_devmem_create() makes
  * @size: sizeof(struct hmm_devmem_options); the structure may grow, see hmm(7)
- * @flags: 0, or HMM_DEVMEM_EVICT
+ * @flags: 0, or HMM_DEVMEM_*
  * @bytes: how large the region is, a multiple of 2 MiB, at most 32 GiB. Pages that are free take no
  *	memory
  * @owner: the device: pages of the region are reported to those ranges whose @dev_private_owner is
@@ -42,6 +46,8 @@ struct hmm_devmem;
  * @fault_around: bytes, a power of two up to 2 MiB: a touch of the CPU brings home all pages of the
  *	aligned block of that size around it which lie in the same region; 0: 64 KiB. A huge page
  *	comes home as a whole
+ * @nodes: HMM_DEVMEM_COHERENT: the NUMA nodes that the region's pages come from, a bit each, as a
+ *	device's coherent memory is a node of its own; 0: any
  *
  * Since: 0.1. Follows: struct dev_pagemap, struct dev_pagemap_ops.
  */
@@ -53,6 +59,7 @@ struct hmm_devmem_options {
 	void (*page_free)(struct hmm_devmem *devmem, uint64_t start, uint64_t bytes, void *priv);
 	void *priv;
 	uint64_t fault_around;
+	uint64_t nodes;
 };
 
 /**

@@ -155,6 +155,7 @@ int hmm_evict_all(struct hmm_mm *mm, uint64_t timeout_ns);
  * @HMM_PLACE_SWAP: swapped out, or a guard page
  * @HMM_PLACE_DEVICE: in a region of device memory
  * @HMM_PLACE_EXCLUSIVE: a device has it exclusively
+ * @HMM_PLACE_COHERENT: it is a page of a coherent region, at the program's address
  *
  * Since: 0.1.
  */
@@ -165,6 +166,7 @@ enum hmm_place {
 	HMM_PLACE_SWAP,
 	HMM_PLACE_DEVICE,
 	HMM_PLACE_EXCLUSIVE,
+	HMM_PLACE_COHERENT,
 	HMM_PLACE_NR,
 };
 
@@ -175,7 +177,8 @@ enum hmm_place {
  * @page_size: of each page: that of hugetlbfs or of a huge page, else the machine's
  * @device_start: HMM_PLACE_DEVICE and HMM_PLACE_EXCLUSIVE: where the first page is; the others
  *	follow it. Else 0
- * @owner: HMM_PLACE_DEVICE: whose region it is (hmm_devmem_options.owner). Else NULL
+ * @owner: HMM_PLACE_DEVICE and HMM_PLACE_COHERENT: whose region it is (hmm_devmem_options.owner).
+ *	Else NULL
  * @place: enum hmm_place
  * @stays: enum hmm_migrate_reason for which hmm_migrate_to_device() leaves the mapping in place;
  *	-1: it moves, but for single pages that are busy, and what mlock() has locked
@@ -213,7 +216,7 @@ int hmm_place_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
 		   int (*fn)(const struct hmm_place_run *run, void *arg), void *arg);
 
 /**
- * hmm_place_name() - "none", "zero", "system", "swap", "device", "exclusive"
+ * hmm_place_name() - "none", "zero", "system", "swap", "device", "exclusive", "coherent"
  * @place: the place
  *
  * Context: any.

@@ -4,6 +4,7 @@
  *
  *	places.c	the index: which page of the program is where
  *	frames.c	a region's pages, free or in use
+ *	coherent.c	the index of coherent pages, which are at the program's address
  *	home.c		moves pages home, answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
  *	worker.c	a thread that frees pages
@@ -54,6 +55,13 @@ struct hmm_devmem {
 	struct hmm_devmem_options options; /* C */
 	uint32_t id;                       /* C: 1 to REGIONS_MAX */
 	bool exclusive;                    /* C: it holds what devices have exclusively */
+	bool copies;                       /* C: pages go home by a copy, which is a new page */
+	/*
+	 * C, of coherent memory: pages pass through there on their way, so that the CPU waits for
+	 * them; NULL: private memory. The frames of a coherent region hold pages but for a moment.
+	 */
+	struct hmm_devmem *transit;
+	pthread_mutex_t turn;              /* who may use transit */
 	char *map;                         /* C: the mapping; its aligned part begins at base */
 	uint64_t map_bytes;                /* C */
 	uint64_t base;                     /* C */
@@ -86,6 +94,7 @@ struct devmem_space {
 	place_t *reserve;                           /* R: an array, for when there is no memory */
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
+	struct devmem_space *coherent;              /* C: an index alone, of coherent pages */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct itree trapped;                       /* R: a hint: where a hole is a fault */
 	struct {
@@ -154,6 +163,23 @@ bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge);
 /* They are no longer anywhere. What is not away stays so. 0; -ENOMEM: nothing was done. */
 int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
+
+/* ---- coherent.c (R) ------------------------------------------------------------------------ */
+
+int coherent_init(struct devmem_space *s);
+void coherent_fini(struct devmem_space *s);
+place_t coherent_at(const struct devmem_space *s, uint64_t addr);
+/* As places_next(). */
+bool coherent_next(const struct devmem_space *s, uint64_t start, uint64_t end,
+		   const struct hmm_devmem *only, struct run *run);
+/* The pages of [start, end), of one block, are those of the frames from `first` on. */
+int coherent_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first);
+/* The pages are the system's from now on, or gone. Returns how many bytes were the region's. */
+uint64_t coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end);
+/* The program has unmapped or discarded them. */
+void coherent_drop(struct devmem_space *s, uint64_t start, uint64_t end);
+void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t to);
+void coherent_forked(struct devmem_space *s);
 
 /* ---- frames.c (R) -------------------------------------------------------------------------- */
 

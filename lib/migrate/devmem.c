@@ -40,6 +40,7 @@ static int enlist(struct hmm_devmem *d)
 
 static void destroy(struct hmm_devmem *d)
 {
+	coherent_destroy(d);
 	frames_fini(d);
 	pool_unmap(d, sizeof(*d));
 }
@@ -60,9 +61,12 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 	d->space = s;
 	d->options = *options;
 	d->exclusive = exclusive;
+	pthread_mutex_init(&d->turn, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
 	err = frames_init(d);
+	if (!err && options->flags & HMM_DEVMEM_COHERENT)
+		err = coherent_make(d);
 	if (!err)
 		err = enlist(d);
 	if (err) {
@@ -80,7 +84,8 @@ static bool is_power(uint64_t n)
 
 static int check(const struct hmm_devmem_options *o)
 {
-	if (o->flags & ~HMM_DEVMEM_EVICT || !o->owner || !o->bytes || o->bytes % UNIT ||
+	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT) ||
+	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes || o->bytes % UNIT ||
 	    o->bytes > BYTES_MAX || !is_power(o->fault_around) || o->fault_around > UNIT)
 		return -EINVAL;
 	return 0;
@@ -124,7 +129,9 @@ int hmm_devmem_destroy(struct hmm_devmem *d, uint64_t timeout_ns)
 	if (!d || mm_inherited(d->mm))
 		return 0;
 	for (unsigned int round = 0;; round++) {
-		const int err = devmem_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
+		const int err = d->transit
+					? coherent_home(d->mm, 0, UINT64_MAX, d, timeout_ns)
+					: devmem_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
 
 		/* If the space is lost the rescuer brings all home. */
 		if (err && err != -ESRCH)

@@ -125,7 +125,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 {
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	struct migration m = { .mm = mm, .owner = owner };
+	struct migration m = { .mm = mm, .owner = owner, .lifts = true };
 	int err = mm_alive(mm);
 
 	if (!err && !owner)

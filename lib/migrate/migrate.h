@@ -2,7 +2,7 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
  * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own. place.c tells where pages are.
+ * region of its own. coherent.c is for memory that both sides reach. place.c tells where pages are.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -13,6 +13,8 @@
 
 struct migration {
 	struct hmm_devmem *d;
+	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
+	bool lifts;              /* coherent pages move, too */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */
@@ -41,6 +43,19 @@ int migrate_range(struct migration *m, uint64_t start, uint64_t end);
 /* hmm_migrate_to_device() for the library's own; *result is written in any case. */
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		      struct hmm_migrate_result *result);
+
+/* coherent.c: what a coherent region has beside its frames. 0 or -errno as hmm_devmem_create(). */
+int coherent_make(struct hmm_devmem *d);
+void coherent_destroy(struct hmm_devmem *d);
+/* m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
+int coherent_take(struct migration *m);
+/*
+ * Moves coherent pages of [start, end), of `only` or of any region, to pages of the system's.
+ * Errors as hmm_migrate_to_system().
+ */
+int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		  uint64_t timeout_ns);
+
 /* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 

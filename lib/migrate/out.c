@@ -225,8 +225,10 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		places_take(m->s, *at, to); /* does not fail, as there is a reserve */
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
-	if (done > 0)
+	if (done > 0) {
+		coherent_forget(m->s, from, from + (uint64_t)done);
 		moved(m, (uint64_t)done, huge);
+	}
 	return done > 0 ? DONE : refused(m, at, next, (int)done);
 }
 
@@ -234,10 +236,22 @@ static int move_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 
 static void already(struct migration *m, place_t place)
 {
-	if (place_region(place) == m->d->id)
+	if (place_region(place) == (m->into ? m->into : m->d)->id)
 		m->result.already += m->s->page / HMM_PAGE_SIZE;
 	else
 		migrate_left(m, HMM_MIGRATE_ELSEWHERE, m->s->page);
+}
+
+/* Where the next page is that is in some region already. */
+static uint64_t row_end(const struct migration *m, uint64_t at, uint64_t end)
+{
+	struct run run;
+
+	if (places_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	if (!m->lifts && coherent_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	return end;
 }
 
 static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
@@ -246,9 +260,10 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 	int err = DONE;
 
 	while (err == DONE && *at < end) {
-		const place_t place = place_at(m->s, *at);
-		struct run run;
+		place_t place = place_at(m->s, *at);
 
+		if (!place && !m->lifts)
+			place = coherent_at(m->s, *at);
 		if (place) {
 			already(m, place);
 			*at += m->s->page;
@@ -258,8 +273,7 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 			m->s->reserve = objpool_get(&m->s->arrays);
 		if (!m->s->reserve)
 			return -ENOMEM;
-		err = move_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
-			       huge);
+		err = move_row(m, at, row_end(m, *at, end), huge);
 	}
 	return err;
 }

@@ -119,6 +119,28 @@ static int look_at_pages(struct place_walk *w, struct found *f, uint64_t start)
 	return 0;
 }
 
+/* The same of pages of which some are coherent. */
+static int look_at_coherent(struct place_walk *w, struct found *f, uint64_t start)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+	struct run run;
+	bool all;
+	int err;
+
+	if (!s || !coherent_next(s, start, f->end, NULL, &run))
+		return look_at_pages(w, f, start);
+	all = run.start <= start;
+	f->end = all ? run.end : run.start;
+	err = look_at_pages(w, f, start);
+	for (size_t i = 0; !err && all && i < f->n; i++) {
+		if (f->run[i].place != HMM_PLACE_SYSTEM)
+			continue;
+		f->run[i].place = HMM_PLACE_COHERENT;
+		f->run[i].owner = place_devmem(s, run.first)->options.owner;
+	}
+	return err;
+}
+
 /* Pages that are away come first: there is no page of theirs that the kernel could tell of. */
 static int look(struct place_walk *w, struct found *f, uint64_t start)
 {
@@ -128,10 +150,10 @@ static int look(struct place_walk *w, struct found *f, uint64_t start)
 
 	f->n = 0;
 	if (!s || !places_next(s, start, f->end, NULL, &run))
-		return look_at_pages(w, f, start);
+		return look_at_coherent(w, f, start);
 	if (run.start > start) {
 		f->end = run.start;
-		return look_at_pages(w, f, start);
+		return look_at_coherent(w, f, start);
 	}
 	d = place_devmem(s, run.first);
 	found_add(w, f, run.start, run.end, d->exclusive ? HMM_PLACE_EXCLUSIVE : HMM_PLACE_DEVICE,
@@ -203,6 +225,7 @@ const char *hmm_place_name(enum hmm_place place)
 		[HMM_PLACE_NONE] = "none",     [HMM_PLACE_ZERO] = "zero",
 		[HMM_PLACE_SYSTEM] = "system", [HMM_PLACE_SWAP] = "swap",
 		[HMM_PLACE_DEVICE] = "device", [HMM_PLACE_EXCLUSIVE] = "exclusive",
+		[HMM_PLACE_COHERENT] = "coherent",
 	};
 
 	return (unsigned int)place < HMM_PLACE_NR ? name[place] : "?";

@@ -124,7 +124,7 @@ int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64
 	*result = m.result;
 	if (err)
 		return err;
-	err = migrate_range(&m, start, end);
+	err = d->transit ? coherent_take(&m) : migrate_range(&m, start, end);
 	*result = m.result;
 	if (!err && !m.result.moved && !m.result.already)
 		err = -ENOENT;

@@ -121,6 +121,7 @@ static const char *words_of(enum hmm_place place)
 		[HMM_PLACE_NONE] = "not there", [HMM_PLACE_ZERO] = "zero page",
 		[HMM_PLACE_SYSTEM] = "system",  [HMM_PLACE_SWAP] = "swapped or guard",
 		[HMM_PLACE_DEVICE] = "device",  [HMM_PLACE_EXCLUSIVE] = "exclusive",
+		[HMM_PLACE_COHERENT] = "coherent",
 	};
 
 	return place < HMM_PLACE_NR ? words[place] : "?";
