@@ -58,7 +58,7 @@ static int device_of(const char *path)
 	if (!path || strncmp(path, name, len))
 		return -1;
 	return path[len] >= '0' && path[len] < '0' + DEVICES && !path[len + 1] ? path[len] - '0'
-									     : -1;
+									       : -1;
 }
 
 static int open_any(int dirfd, const char *path, int flags, mode_t mode)

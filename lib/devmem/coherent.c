@@ -91,7 +91,7 @@ static void put(struct devmem_space *s, const struct run *run, uint64_t to)
 		const uint64_t new = to + (at - run->start);
 		const place_t first = run->first + (place_t)((at - run->start) / s->page);
 
-		bytes = min64(s->block - (new & (s->block - 1)), run->end - at);
+		bytes = min64(s->block - (new &(s->block - 1)), run->end - at);
 		if (coherent_put(s, new, new + bytes, first))
 			frames_free(d, place_frame(first), (uint32_t)(bytes / s->page), false);
 	}
@@ -105,13 +105,4 @@ void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64
 		if (!places_take(s->coherent, run.start, run.end))
 			put(s, &run, to + (run.start - start));
 	}
-}
-
-/*
- * Parent and child share the pages, and a write of one makes a copy that is not the region's. So
- * they become the system's.
- */
-void coherent_forked(struct devmem_space *s)
-{
-	coherent_forget(s, 0, UINT64_MAX);
 }

@@ -61,19 +61,19 @@ struct hmm_devmem {
 	 * them; NULL: private memory. The frames of a coherent region hold pages but for a moment.
 	 */
 	struct hmm_devmem *transit;
-	pthread_mutex_t turn;              /* who may use transit */
-	char *map;                         /* C: the mapping; its aligned part begins at base */
-	uint64_t map_bytes;                /* C */
-	uint64_t base;                     /* C */
-	uint32_t frames;                   /* C */
-	_Atomic uint32_t used;             /* A, written under R: frames in use, or being freed */
-	uint32_t dying;                    /* R: of these, those that wait for the worker */
-	uint32_t next;                     /* R: where the search for a free one begins */
-	uint64_t *in_use;                  /* R: a bit a frame */
-	uint64_t *to_free;                 /* R: in use, but only until the worker has freed it */
-	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
-	uint64_t *split;                   /* R: a bit a block: it has had small pages */
-	uint64_t evict_at;                 /* R: the address behind the block evicted last */
+	pthread_mutex_t turn;  /* who may use transit */
+	char *map;             /* C: the mapping; its aligned part begins at base */
+	uint64_t map_bytes;    /* C */
+	uint64_t base;         /* C */
+	uint32_t frames;       /* C */
+	_Atomic uint32_t used; /* A, written under R: frames in use, or being freed */
+	uint32_t dying;        /* R: of these, those that wait for the worker */
+	uint32_t next;         /* R: where the search for a free one begins */
+	uint64_t *in_use;      /* R: a bit a frame */
+	uint64_t *to_free;     /* R: in use, but only until the worker has freed it */
+	uint64_t *full;        /* R: of to_free: has a page that nobody needs */
+	uint64_t *split;       /* R: a bit a block: it has had small pages */
+	uint64_t evict_at;     /* R: the address behind the block evicted last */
 	/* A, for `exclusive` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
 	struct {
@@ -95,6 +95,7 @@ struct devmem_space {
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
 	struct devmem_space *coherent;              /* C: an index alone, of coherent pages */
+	_Atomic uint32_t coherent_regions;          /* A, written under R */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct itree trapped;                       /* R: a hint: where a hole is a fault */
 	struct {
@@ -179,7 +180,6 @@ uint64_t coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end);
 /* The program has unmapped or discarded them. */
 void coherent_drop(struct devmem_space *s, uint64_t start, uint64_t end);
 void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t to);
-void coherent_forked(struct devmem_space *s);
 
 /* ---- frames.c (R) -------------------------------------------------------------------------- */
 

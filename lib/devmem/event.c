@@ -183,7 +183,8 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 		trap_moved(s, e);
 	} else if (s && e->type == PROVIDER_FORK) {
 		copy_all(mm, (int)e->to - 1);
-		coherent_forked(s);
+		/* A write of one of the two makes a copy that is not the region's. */
+		coherent_forget(s, 0, UINT64_MAX);
 	} else if (s && e->type == PROVIDER_FAULT) {
 		faulted(s, e->start);
 	}

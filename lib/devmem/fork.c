@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A fork through libc copies the page table, and what is in device memory is not in it. So all
- * comes home first, and nothing moves out until the fork is over.
+ * comes home first, and nothing moves out until the fork is over. Coherent pages become the
+ * system's: parent and child share them, and a write of one makes a copy that is not the region's.
  */
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
@@ -23,7 +24,7 @@ static int home_all(struct hmm_mm *mm)
 
 	moving_mask(&old);
 	if (!deadline_lock(&mm->region_lock, deadline_after(WAIT_NS))) {
-		coherent_forked(s);
+		coherent_forget(s, 0, UINT64_MAX);
 		pthread_mutex_unlock(&mm->region_lock);
 	}
 	moving_unmask(&old);

@@ -65,6 +65,7 @@ static void rescue(struct devmem_space *s)
 	for (unsigned int round = 0; !done; round++) {
 		pthread_mutex_lock(&mm->region_lock);
 		s->closed = true;
+		coherent_forget(s, 0, UINT64_MAX);
 		gate_close(mm, 0);
 		read_events(mm);
 		done = all_home(mm);

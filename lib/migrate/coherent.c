@@ -226,7 +226,7 @@ int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_de
 	struct run run;
 	int err = 0;
 
-	if (!devmem_of(mm))
+	if (!devmem_of(mm) || !atomic_load(&devmem_of(mm)->coherent_regions))
 		return 0;
 	for (; !err && find(mm, at, end, only, &run, &d); at = run.end) {
 		err = deadline_lock(&d->turn, deadline_after(timeout_ns));

@@ -30,6 +30,7 @@ static int enlist(struct hmm_devmem *d)
 			continue;
 		d->id = i;
 		s->region[i] = d;
+		s->coherent_regions += d->transit != NULL;
 		if (d->exclusive)
 			s->shadow = d;
 		err = 0;
@@ -85,8 +86,9 @@ static bool is_power(uint64_t n)
 static int check(const struct hmm_devmem_options *o)
 {
 	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT) ||
-	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes || o->bytes % UNIT ||
-	    o->bytes > BYTES_MAX || !is_power(o->fault_around) || o->fault_around > UNIT)
+	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes ||
+	    o->bytes % UNIT || o->bytes > BYTES_MAX || !is_power(o->fault_around) ||
+	    o->fault_around > UNIT)
 		return -EINVAL;
 	return 0;
 }
@@ -116,6 +118,8 @@ static bool delist(struct hmm_devmem *d)
 	empty = !d->used;
 	if (empty)
 		s->region[d->id] = NULL;
+	if (empty)
+		s->coherent_regions -= d->transit != NULL;
 	pthread_mutex_unlock(&d->mm->region_lock);
 	return empty;
 }
@@ -129,9 +133,7 @@ int hmm_devmem_destroy(struct hmm_devmem *d, uint64_t timeout_ns)
 	if (!d || mm_inherited(d->mm))
 		return 0;
 	for (unsigned int round = 0;; round++) {
-		const int err = d->transit
-					? coherent_home(d->mm, 0, UINT64_MAX, d, timeout_ns)
-					: devmem_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
+		const int err = migrate_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
 
 		/* If the space is lost the rescuer brings all home. */
 		if (err && err != -ESRCH)

@@ -50,9 +50,11 @@ void coherent_destroy(struct hmm_devmem *d);
 /* m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
 int coherent_take(struct migration *m);
 /*
- * Moves coherent pages of [start, end), of `only` or of any region, to pages of the system's.
- * Errors as hmm_migrate_to_system().
+ * home.c: brings pages of [start, end) home, of `only` or of any region. coherent.c: the same for
+ * coherent pages alone. Errors as hmm_migrate_to_system().
  */
+int migrate_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		 uint64_t timeout_ns);
 int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
 		  uint64_t timeout_ns);
 

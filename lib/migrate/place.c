@@ -222,9 +222,9 @@ int hmm_place_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
 const char *hmm_place_name(enum hmm_place place)
 {
 	static const char *const name[HMM_PLACE_NR] = {
-		[HMM_PLACE_NONE] = "none",     [HMM_PLACE_ZERO] = "zero",
-		[HMM_PLACE_SYSTEM] = "system", [HMM_PLACE_SWAP] = "swap",
-		[HMM_PLACE_DEVICE] = "device", [HMM_PLACE_EXCLUSIVE] = "exclusive",
+		[HMM_PLACE_NONE] = "none",         [HMM_PLACE_ZERO] = "zero",
+		[HMM_PLACE_SYSTEM] = "system",     [HMM_PLACE_SWAP] = "swap",
+		[HMM_PLACE_DEVICE] = "device",     [HMM_PLACE_EXCLUSIVE] = "exclusive",
 		[HMM_PLACE_COHERENT] = "coherent",
 	};
 

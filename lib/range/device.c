@@ -97,9 +97,10 @@ static bool coherent_row(const struct walk *w, uint64_t start, uint64_t end, str
 
 void walk_coherent(struct walk *w, uint64_t start, uint64_t end)
 {
+	const struct devmem_space *s = devmem_of(w->mm);
 	struct run run;
 
-	if (!devmem_of(w->mm) || !w->range->dev_private_owner)
+	if (!s || !atomic_load(&s->coherent_regions) || !w->range->dev_private_owner)
 		return;
 	for (; coherent_row(w, start, end, &run); start = run.end) {
 		for (uint64_t at = max64(run.start, start); at < min64(run.end, end);

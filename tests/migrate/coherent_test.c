@@ -4,8 +4,9 @@
 #include "kernel/abi/pagemap.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static struct with_devmem with;
@@ -364,6 +365,56 @@ static void walks_tell_of_them_and_exclusive_access_takes_them(void **state)
 	munmap(p, 8 * PAGE);
 }
 
+/* In a child, which ends by the number of what went wrong. The program closes all descriptors. */
+static int closes_all(uint32_t flags)
+{
+	char *p = map_anon(16 * PAGE, RW);
+
+	devmem_open(&with, REGION, flags);
+	number(p, 16, 1);
+	if (to_device(&with, p, 8))
+		return 1;
+	if (syscall(SYS_close_range, 3, ~0U, 0))
+		return 2;
+	p[0] = 1;
+	while (!atomic_load(&with.m.mm->lost))
+		sched_yield();
+	if (hmm_devmem_destroy(with.d, HMM_FOREVER))
+		return 3;
+	hmm_mm_detach(with.m.mm);
+	for (unsigned int i = 0; i < 16; i++)
+		if (*(unsigned int *)(p + i * PAGE) != 1 + i)
+			return 4;
+	return 0;
+}
+
+static void a_program_that_closes_everything_loses_nothing(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(closes_all(HMM_DEVMEM_COHERENT));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* The space may end before the region is destroyed. */
+static void a_detach_leaves_the_pages(void **state)
+{
+	char *p = map_anon(8 * PAGE, RW);
+
+	(void)state;
+	devmem_open(&with, REGION, HMM_DEVMEM_COHERENT);
+	number(p, 8, 1);
+	assert_int_equal(to_device(&with, p, 8), 0);
+	mirror_close(&with.m);
+	assert_numbered(p, 8, 1);
+	munmap(p, 8 * PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_write_is_lost_while_they_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_tell_of_them_and_exclusive_access_takes_them,
 						setup, teardown),
+		cmocka_unit_test(a_program_that_closes_everything_loses_nothing),
+		cmocka_unit_test(a_detach_leaves_the_pages),
 	};
 
 	if (devmem_is_missing())
