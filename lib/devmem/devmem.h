@@ -61,7 +61,7 @@ struct hmm_devmem {
 	 * them; NULL: private memory. The frames of a coherent region hold pages but for a moment.
 	 */
 	struct hmm_devmem *transit;
-	pthread_mutex_t turn;  /* who may use transit */
+	pthread_mutex_t transit_lock; /* who may use transit */
 	char *map;             /* C: the mapping; its aligned part begins at base */
 	uint64_t map_bytes;    /* C */
 	uint64_t base;         /* C */

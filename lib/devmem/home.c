@@ -99,11 +99,11 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
-		bool copied = false;
-		int64_t n =
-			d->copies ? -EINVAL
-				  : ops->move(&mm->provider, at, frame, min64(step, run->end - at));
+		int64_t n = d->copies ? settle(mm, at, frame, s->page, -EINVAL) : -ENOMEM;
+		bool copied = n > 0;
 
+		if (n == -ENOMEM)
+			n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
 		/* It may lie in several mappings by now. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;

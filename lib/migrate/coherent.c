@@ -8,8 +8,8 @@
  *
  * Each step leaves a state that is good for ever. Up to the last the page is in private memory, and
  * a touch that comes in between brings it home. On its way back a page moves to `transit`, too, and
- * comes home from there as a copy, in a new page of the system's. The locks and the gate are those
- * of private memory, for the steps are.
+ * comes home from there as a copy, in a new page of the system's, or if there is no memory for that
+ * as the page that it is. The locks and the gate are those of private memory, for the steps are.
  */
 #include "migrate/migrate.h"
 #include "devmem/moving.h"
@@ -47,8 +47,8 @@ static int bind_nodes(const struct hmm_devmem *d)
 
 int coherent_make(struct hmm_devmem *d)
 {
-	/* Nobody's: whoever faults on a page in it brings that home. */
-	const struct hmm_devmem_options options = { .bytes = TRANSIT_BYTES, .owner = d };
+	/* Nobody else's: whoever faults on a page in it brings that home. */
+	const struct hmm_devmem_options options = { .bytes = TRANSIT_BYTES, .owner = &d->transit_lock };
 	int err = bind_nodes(d);
 
 	if (!err)
@@ -195,7 +195,7 @@ static void let_go(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	moving_unmask(&old);
 }
 
-/* The caller has d->turn. */
+/* The caller has d->transit_lock. */
 static int send_home(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
 	struct migration m = { .d = d->transit,
@@ -229,11 +229,11 @@ int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_de
 	if (!devmem_of(mm) || !atomic_load(&devmem_of(mm)->coherent_regions))
 		return 0;
 	for (; !err && find(mm, at, end, only, &run, &d); at = run.end) {
-		err = deadline_lock(&d->turn, deadline_after(timeout_ns));
+		err = deadline_lock(&d->transit_lock, deadline_after(timeout_ns));
 		if (err)
 			return err;
 		err = send_home(d, run.start, run.end, timeout_ns);
-		pthread_mutex_unlock(&d->turn);
+		pthread_mutex_unlock(&d->transit_lock);
 	}
 	return err;
 }
@@ -304,7 +304,7 @@ static int take(struct migration *m, uint64_t start, uint64_t end)
 
 int coherent_take(struct migration *m)
 {
-	int err = deadline_lock(&m->d->turn, m->deadline);
+	int err = deadline_lock(&m->d->transit_lock, m->deadline);
 
 	if (err)
 		return err;
@@ -315,6 +315,6 @@ int coherent_take(struct migration *m)
 		err = take(m, at, to);
 	}
 	m->d = m->into;
-	pthread_mutex_unlock(&m->d->turn);
+	pthread_mutex_unlock(&m->d->transit_lock);
 	return err;
 }

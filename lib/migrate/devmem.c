@@ -62,7 +62,7 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 	d->space = s;
 	d->options = *options;
 	d->exclusive = exclusive;
-	pthread_mutex_init(&d->turn, NULL);
+	pthread_mutex_init(&d->transit_lock, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
 	err = frames_init(d);
