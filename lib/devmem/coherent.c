@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Coherent device memory: the page lies at the program's address, where both sides reach it, and is
- * one of the region's. So there is no fault to answer, and this index says which frame of the region
- * the page takes. It is kept apart from that of the pages that are away.
+ * one of the region's. So there is no fault to answer, and this index says which frame of the
+ * region the page takes. It is kept apart from that of the pages that are away.
  */
 #include "devmem/devmem.h"
 #include "base/deadline.h"

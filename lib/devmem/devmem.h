@@ -55,25 +55,27 @@ struct hmm_devmem {
 	struct hmm_devmem_options options; /* C */
 	uint32_t id;                       /* C: 1 to REGIONS_MAX */
 	bool exclusive;                    /* C: it holds what devices have exclusively */
-	bool copies;                       /* C: pages go home by a copy, which is a new page */
+	char *map;                         /* C: the mapping; its aligned part begins at base */
+	uint64_t map_bytes;                /* C */
+	uint64_t base;                     /* C */
+	uint32_t frames;                   /* C */
+	_Atomic uint32_t used;             /* A, written under R: frames in use, or being freed */
+	uint32_t dying;                    /* R: of these, those that wait for the worker */
+	uint32_t next;                     /* R: where the search for a free one begins */
+	uint64_t *in_use;                  /* R: a bit a frame */
+	uint64_t *to_free;                 /* R: in use, but only until the worker has freed it */
+	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
+	uint64_t *split;                   /* R: a bit a block: it has had small pages */
+	uint64_t evict_at;                 /* R: the address behind the block evicted last */
+	/* C: pages go home by a copy, which is a new page */
+	bool copies;
 	/*
 	 * C, of coherent memory: pages pass through there on their way, so that the CPU waits for
-	 * them; NULL: private memory. The frames of a coherent region hold pages but for a moment.
+	 * them; NULL: private memory. The frames of a coherent region hold pages for a moment only.
 	 */
 	struct hmm_devmem *transit;
-	pthread_mutex_t transit_lock; /* who may use transit */
-	char *map;             /* C: the mapping; its aligned part begins at base */
-	uint64_t map_bytes;    /* C */
-	uint64_t base;         /* C */
-	uint32_t frames;       /* C */
-	_Atomic uint32_t used; /* A, written under R: frames in use, or being freed */
-	uint32_t dying;        /* R: of these, those that wait for the worker */
-	uint32_t next;         /* R: where the search for a free one begins */
-	uint64_t *in_use;      /* R: a bit a frame */
-	uint64_t *to_free;     /* R: in use, but only until the worker has freed it */
-	uint64_t *full;        /* R: of to_free: has a page that nobody needs */
-	uint64_t *split;       /* R: a bit a block: it has had small pages */
-	uint64_t evict_at;     /* R: the address behind the block evicted last */
+	/* who may use transit */
+	pthread_mutex_t transit_lock;
 	/* A, for `exclusive` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
 	struct {

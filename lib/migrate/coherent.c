@@ -21,49 +21,9 @@
 #include "base/pool.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#define TRANSIT_BYTES (8ULL << 20)
 /* So much passes at a time. */
 #define STEP (2ULL << 20)
-#define MPOL_BIND_NODES 2
-
-/* ---- a region ------------------------------------------------------------------------------- */
-
-static int bind_nodes(const struct hmm_devmem *d)
-{
-	const unsigned long nodes[] = { (unsigned long)d->options.nodes, 0 };
-
-	if (!d->options.nodes)
-		return 0;
-	/* The kernel takes one bit less than it is told of. */
-	if (syscall(SYS_mbind, d->base, d->options.bytes, MPOL_BIND_NODES, nodes,
-		    sizeof(d->options.nodes) * CHAR_BIT + 1, 0))
-		return errno == ENOSYS || errno == EPERM ? -EOPNOTSUPP : -EINVAL;
-	return 0;
-}
-
-int coherent_make(struct hmm_devmem *d)
-{
-	/* Nobody else's: whoever faults on a page in it brings that home. */
-	const struct hmm_devmem_options options = { .bytes = TRANSIT_BYTES, .owner = &d->transit_lock };
-	int err = bind_nodes(d);
-
-	if (!err)
-		err = devmem_make(d->mm, &options, false, &d->transit);
-	if (!err)
-		d->transit->copies = true;
-	return err;
-}
-
-void coherent_destroy(struct hmm_devmem *d)
-{
-	if (d->transit)
-		hmm_devmem_destroy(d->transit, HMM_FOREVER);
-	d->transit = NULL;
-}
 
 /* ---- transit to the program's address ------------------------------------------------------- */
 
@@ -92,7 +52,7 @@ static int64_t fill_slots(struct migration *m, uint64_t from, uint32_t want, uin
 	make_present(m->mm, from, n * m->s->page, m->s->page);
 	got = ops->copy(&m->mm->provider, d->base + *slot * m->s->page, from, n * m->s->page);
 	done = got > 0 ? (uint32_t)((uint64_t)got / m->s->page) : 0;
-	/* Who touched what was not its has made a page there. */
+	/* A device that touched what was not its has made a page there. */
 	if (done < n)
 		frames_free(d, *slot + done, n - done, got == -EEXIST);
 	return got == -EEXIST ? -EAGAIN : got;
@@ -238,7 +198,7 @@ int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_de
 	return err;
 }
 
-/* ---- to the device ---------------------------------------------------------------------------- */
+/* ---- to the device -------------------------------------------------------------------------- */
 
 /* Makes room by bringing home what is not in the way. -ENOSPC: there is nothing. */
 static int evict(struct migration *m)

@@ -9,10 +9,15 @@
 #include "base/pool.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define UNIT (2ULL << 20)
 #define BYTES_MAX (32ULL << 30)
 #define AROUND (64ULL << 10)
+#define TRANSIT_BYTES (8ULL << 20)
+#define MPOL_BIND 2
 
 /* Gives the region a number, so that places can name it. */
 static int enlist(struct hmm_devmem *d)
@@ -41,10 +46,45 @@ static int enlist(struct hmm_devmem *d)
 
 static void destroy(struct hmm_devmem *d)
 {
-	coherent_destroy(d);
+	if (d->transit)
+		hmm_devmem_destroy(d->transit, HMM_FOREVER);
 	frames_fini(d);
 	pool_unmap(d, sizeof(*d));
 }
+
+/* ---- coherent memory ------------------------------------------------------------------------ */
+
+static int bind_nodes(const struct hmm_devmem *d)
+{
+	const unsigned long nodes[] = { (unsigned long)d->options.nodes, 0 };
+
+	if (!d->options.nodes)
+		return 0;
+	/* The kernel takes one bit less than it is told of. */
+	if (syscall(SYS_mbind, d->base, d->options.bytes, MPOL_BIND, nodes,
+		    sizeof(d->options.nodes) * CHAR_BIT + 1, 0))
+		return errno == ENOSYS || errno == EPERM ? -EOPNOTSUPP : -EINVAL;
+	return 0;
+}
+
+/* Pages pass through private memory on their way to the region and home (coherent.c). */
+static int make_transit(struct hmm_devmem *d)
+{
+	const struct hmm_devmem_options options = {
+		.bytes = TRANSIT_BYTES,
+		/* No device is that, so a device that faults on a page in it brings that home. */
+		.owner = &d->transit_lock,
+	};
+	int err = bind_nodes(d);
+
+	if (!err)
+		err = devmem_make(d->mm, &options, false, &d->transit);
+	if (!err)
+		d->transit->copies = true;
+	return err;
+}
+
+/* ---- any region ----------------------------------------------------------------------------- */
 
 int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
 		struct hmm_devmem **out)
@@ -67,7 +107,7 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 		d->options.fault_around = AROUND;
 	err = frames_init(d);
 	if (!err && options->flags & HMM_DEVMEM_COHERENT)
-		err = coherent_make(d);
+		err = make_transit(d);
 	if (!err)
 		err = enlist(d);
 	if (err) {

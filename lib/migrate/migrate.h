@@ -2,7 +2,8 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
  * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own. coherent.c is for memory that both sides reach. place.c tells where pages are.
+ * region of its own. coherent.c is for memory that both sides reach, to_device.c for programs.
+ * place.c tells where pages are.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -40,14 +41,11 @@ enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
 /* Moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
-/* hmm_migrate_to_device() for the library's own; *result is written in any case. */
+/* to_device.c: hmm_migrate_to_device() for the library's own; *result is written in any case. */
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		      struct hmm_migrate_result *result);
 
-/* coherent.c: what a coherent region has beside its frames. 0 or -errno as hmm_devmem_create(). */
-int coherent_make(struct hmm_devmem *d);
-void coherent_destroy(struct hmm_devmem *d);
-/* m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
+/* coherent.c: m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
 int coherent_take(struct migration *m);
 /*
  * home.c: brings pages of [start, end) home, of `only` or of any region. coherent.c: the same for

@@ -31,6 +31,7 @@
 #include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,6 +46,12 @@
 static uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 {
 	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
+}
+
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
+{
+	hmm_trace(stay, m->mm, bytes, why, m->owner);
+	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
 /* A step says what to do next: an -errno, or one of these. */

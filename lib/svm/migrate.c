@@ -137,7 +137,8 @@ void svm_migrate_span(struct hmm_svm *svm, uint64_t start, uint64_t end)
 
 int svm_come_home(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	return migrate_home(svm->mm, start, end, svm->options.devmem, svm->options.fault_timeout_ns);
+	return migrate_home(svm->mm, start, end, svm->options.devmem,
+			    svm->options.fault_timeout_ns);
 }
 
 int hmm_svm_evict(struct hmm_svm *svm, uint64_t start, uint64_t end)
