@@ -118,9 +118,9 @@ static void sum_up(const struct places *p, struct sums *s)
 static const char *words_of(enum hmm_place place)
 {
 	static const char *const words[HMM_PLACE_NR] = {
-		[HMM_PLACE_NONE] = "not there", [HMM_PLACE_ZERO] = "zero page",
-		[HMM_PLACE_SYSTEM] = "system",  [HMM_PLACE_SWAP] = "swapped or guard",
-		[HMM_PLACE_DEVICE] = "device",  [HMM_PLACE_EXCLUSIVE] = "exclusive",
+		[HMM_PLACE_NONE] = "not there",    [HMM_PLACE_ZERO] = "zero page",
+		[HMM_PLACE_SYSTEM] = "system",     [HMM_PLACE_SWAP] = "swapped or guard",
+		[HMM_PLACE_DEVICE] = "device",     [HMM_PLACE_EXCLUSIVE] = "exclusive",
 		[HMM_PLACE_COHERENT] = "coherent",
 	};
 
