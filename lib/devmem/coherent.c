@@ -55,9 +55,8 @@ int coherent_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t f
 	return index->reserve ? places_put(index, start, end, first, false) : -ENOMEM;
 }
 
-uint64_t coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end)
+static void forget(struct devmem_space *s, uint64_t start, uint64_t end, bool dropped)
 {
-	uint64_t bytes = 0;
 	struct run run;
 
 	for (uint64_t at = start; coherent_next(s, at, end, NULL, &run); at = run.end) {
@@ -67,19 +66,18 @@ uint64_t coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end)
 			continue;
 		frames_free(d, place_frame(run.first), (uint32_t)((run.end - run.start) / s->page),
 			    false);
-		bytes += run.end - run.start;
+		count(dropped ? &d->stats.dropped : &d->stats.moved_home, run.end - run.start);
 	}
-	return bytes;
+}
+
+void coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end)
+{
+	forget(s, start, end, false);
 }
 
 void coherent_drop(struct devmem_space *s, uint64_t start, uint64_t end)
 {
-	struct run run;
-
-	for (uint64_t at = start; coherent_next(s, at, end, NULL, &run); at = run.end) {
-		count(&place_devmem(s, run.first)->stats.dropped, run.end - run.start);
-		coherent_forget(s, run.start, run.end);
-	}
+	forget(s, start, end, true);
 }
 
 /* The row is now at `to`; a part for which there is no memory becomes the system's. */
@@ -92,8 +90,10 @@ static void put(struct devmem_space *s, const struct run *run, uint64_t to)
 		const place_t first = run->first + (place_t)((at - run->start) / s->page);
 
 		bytes = min64(s->block - (new &(s->block - 1)), run->end - at);
-		if (coherent_put(s, new, new + bytes, first))
-			frames_free(d, place_frame(first), (uint32_t)(bytes / s->page), false);
+		if (!coherent_put(s, new, new + bytes, first))
+			continue;
+		frames_free(d, place_frame(first), (uint32_t)(bytes / s->page), false);
+		count(&d->stats.moved_home, bytes);
 	}
 }
 

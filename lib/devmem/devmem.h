@@ -177,8 +177,8 @@ bool coherent_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 		   const struct hmm_devmem *only, struct run *run);
 /* The pages of [start, end), of one block, are those of the frames from `first` on. */
 int coherent_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first);
-/* The pages are the system's from now on, or gone. Returns how many bytes were the region's. */
-uint64_t coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end);
+/* The pages are the system's from now on, or away. */
+void coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end);
 /* The program has unmapped or discarded them. */
 void coherent_drop(struct devmem_space *s, uint64_t start, uint64_t end);
 void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t to);

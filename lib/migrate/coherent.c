@@ -81,9 +81,11 @@ static int land_row(struct migration *m, const struct run *run, uint64_t *at)
 	*at = run->start + (uint64_t)moved;
 	places_take(m->s, run->start, *at); /* does not fail, as there is a reserve */
 	frames_free(m->d, place_frame(run->first), n, true);
-	if (coherent_put(m->s, run->start, *at, d->id << FRAME_BITS | slot))
-		frames_free(d, slot, n, false);
 	count(&d->stats.moved_out, (uint64_t)moved);
+	if (coherent_put(m->s, run->start, *at, d->id << FRAME_BITS | slot)) {
+		frames_free(d, slot, n, false);
+		count(&d->stats.moved_home, (uint64_t)moved);
+	}
 	m->result.moved += (uint64_t)moved / HMM_PAGE_SIZE;
 	return 0;
 }
@@ -172,7 +174,6 @@ static int send_home(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_
 	err = devmem_home(d->mm, start, end, d->transit, timeout_ns);
 	if (err)
 		return err;
-	count(&d->stats.moved_home, m.result.moved * HMM_PAGE_SIZE);
 	count(&d->stats.copied_home, m.result.moved * HMM_PAGE_SIZE);
 	let_go(d->mm, start, end);
 	return 0;
