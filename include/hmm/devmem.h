@@ -63,16 +63,19 @@ struct hmm_devmem_options {
 };
 
 /**
- * hmm_devmem_create() - make a region of private device memory
+ * hmm_devmem_create() - make a region of device memory
  * @mm: the space whose pages may live there
  * @options: what to make
  * @devmem: out
  *
- * A space may have several regions, of one device or of several, 255 in all. The program pays
+ * A space may have several regions, of one device or of several, 255 in all, of which one of
+ * coherent memory takes two. The program pays
  * nothing until pages migrate. The first page that migrates makes its whole mapping raise a fault
  * wherever it has no page, so from then on also the program's first touch of a page there is served
  * by the library, by the zero page. To keep this, and the waiting of a migration for unmappings,
  * away from other memory attach a second space for what is to migrate.
+ *
+ * What follows is about private memory; coherent memory is in hmm-devmem(7).
  *
  * A system call of the program that touches a page in device memory brings it home where @mm has a
  * full userfaultfd. Where that is for user mode only (@user_mode_only of struct hmm_mm_info) the
@@ -80,12 +83,12 @@ struct hmm_devmem_options {
  * the child has copies where the kernel tells of forks (@event_fork), else zeros in their place.
  * Core dumps and debuggers do not see pages in device memory: hmm_evict_all() brings them home.
  * Context: any thread outside sections and callbacks; may block.
- * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, or no
- * @owner; -E2BIG @options says what this library does not know; -EOPNOTSUPP the kernel moves no
- * pages (UFFDIO_MOVE, Linux 6.8), or a log tells of the space (HMM_PROVIDER_BPF,
- * HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no memory or address space;
- * -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or it closed the
- * library's descriptors.
+ * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, no @owner,
+ * or @nodes of private memory or that are not there; -E2BIG @options says what this library does
+ * not know; -EOPNOTSUPP the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), it knows no @nodes, or
+ * a log tells of the space (HMM_PROVIDER_BPF, HMM_PROVIDER_BOTH); -ENOSPC the space has 255
+ * regions; -ENOMEM no memory or address space; -EAGAIN no thread could be made; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
  * Ownership: *devmem is the caller's until hmm_devmem_destroy(), which comes before
  * hmm_mm_detach().
  * Since: 0.1. Follows: memremap_pages().
@@ -115,9 +118,10 @@ int hmm_devmem_destroy(struct hmm_devmem *devmem, uint64_t timeout_ns);
  * @bytes: how large it is
  * @used: bytes that hold pages of the program, or are being freed
  * @moved_out: bytes that have come from the program
- * @moved_home: bytes that have gone home, for whatever reason
- * @copied_home: of these, bytes that had to be copied, as the program had changed the permissions
- *	or locked the mapping
+ * @moved_home: bytes that have gone home, for whatever reason; of coherent memory also those that
+ *	have become the system's where they are
+ * @copied_home: of these, bytes that had to be copied: the program had changed the permissions or
+ *	locked the mapping, or the memory is coherent
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded

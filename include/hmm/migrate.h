@@ -30,7 +30,7 @@ struct hmm_exclusive;
  * @HMM_MIGRATE_SPECIAL: memory that is never mirrored, or registered with another userfaultfd
  * @HMM_MIGRATE_PERMISSION: the mapping may not be written, may be executed, or is locked (mlock)
  * @HMM_MIGRATE_BUSY: the page is pinned, or a child shares it and it could not be made the
- *	program's own
+ *	program's own, or the CPU touched it on its way to coherent memory
  * @HMM_MIGRATE_DISCARD: a discard of the page is announced and its end is not proven
  * @HMM_MIGRATE_ELSEWHERE: the page is in another region, or a device has it exclusively
  * @HMM_MIGRATE_EXHAUSTED: no page of the region is free
@@ -96,8 +96,9 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  *
  * Private anonymous memory moves. Pages that the program has not touched yet, and those of the zero
  * page, move as zeros; pages that a fork has left shared are made the program's own first. A huge
- * page moves as one if its address is aligned and the region has such a block free. What cannot be
- * moved stays mapped in place and is counted. No page is ever in both places or in neither.
+ * page moves as one if its address is aligned and the region has such a block free; to coherent
+ * memory it moves as small ones, which stay at their address. What cannot be moved stays mapped in
+ * place and is counted. No page is ever in both places or in neither.
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.

@@ -17,6 +17,7 @@
 #include "provider/provider.h"
 #include "kernel/pagemap.h"
 #include "base/deadline.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
 
@@ -72,6 +73,8 @@ static int land_row(struct migration *m, const struct run *run, uint64_t *at)
 
 	if (got < 0)
 		return (int)got;
+	if (hmm_mutation(HMM_MUTATION_EARLY_LAND))
+		places_take(m->s, run->start, run->start + (uint64_t)got);
 	moved = ops->move(&m->mm->provider, run->start, d->base + slot * page, (uint64_t)got);
 	n = moved > 0 ? (uint32_t)((uint64_t)moved / page) : 0;
 	if ((uint64_t)got > n * page)
