@@ -11,6 +11,7 @@
 static int ensure_memory(struct device *d, struct hmm_mm *mm)
 {
 	const struct hmm_devmem_options options = { .size = sizeof(options),
+						    .flags = d->coherent ? HMM_DEVMEM_COHERENT : 0,
 						    .bytes = MEMORY_BYTES,
 						    .owner = d };
 

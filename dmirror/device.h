@@ -9,13 +9,17 @@
 #include <hmm/hmm.h>
 
 #include <pthread.h>
+#include <stdbool.h>
 
-#define DEVICES 2
+#define DEVICES 4
+/* The first whose memory the CPU reaches, too. */
+#define COHERENT_FROM 2
 
 /* All zeros is a device without memory. */
 struct device {
 	pthread_mutex_t lock;
 	struct hmm_devmem *memory;
+	bool coherent;
 };
 
 /*

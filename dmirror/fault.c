@@ -22,7 +22,8 @@ static int install(struct access *a, const struct hmm_range *range, bool *once)
 	*once = false;
 	for (uint64_t i = 0; i < n; i++) {
 		const uint64_t e = a->pfns[i];
-		const bool meant = range->default_flags || e & HMM_PFN_DEVICE_PRIVATE;
+		const bool meant = range->default_flags ||
+				   e & (HMM_PFN_DEVICE_PRIVATE | HMM_PFN_DEVICE_COHERENT);
 
 		lasting[i] = meant && !(e & HMM_PFN_TRANSIENT) ? e : 0;
 		*once |= meant && e & HMM_PFN_TRANSIENT;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#define DEVICE_PAGE (HMM_PFN_DEVICE_PRIVATE | HMM_PFN_DEVICE_COHERENT)
+
 /* How much moves at a time: small pages only, if a large allocation is to fail. */
 static uint64_t step_of(struct mirror *m, uint64_t bytes)
 {
@@ -60,10 +62,10 @@ static int bring_home(struct mirror *m, const struct hmm_range *range, uint64_t 
 		to = at + m->page_size;
 		if (pfns[i] & HMM_PFN_ERROR)
 			return -EINVAL;
-		if (!(pfns[i] & HMM_PFN_DEVICE_PRIVATE))
+		if (!(pfns[i] & DEVICE_PAGE))
 			continue;
 		while (to < range->end && to - at < step &&
-		       pfns[(to - range->start) >> HMM_PAGE_SHIFT] & HMM_PFN_DEVICE_PRIVATE)
+		       pfns[(to - range->start) >> HMM_PAGE_SHIFT] & DEVICE_PAGE)
 			to += m->page_size;
 		err = hmm_migrate_to_system(m->mm, at, to, FAULT_NS);
 		if (err)

@@ -164,6 +164,7 @@ int opening_open(unsigned int device, int flags)
 	ret = attached(&mm);
 	if (ret)
 		return ret;
+	state->devices[device].coherent = device >= COHERENT_FROM;
 	o = hmm_memory_alloc(sizeof(*o));
 	if (!o)
 		return -ENOMEM;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * libhmm-dmirror.so: /dev/hmm_dmirror0 and 1, the kernel's test device for HMM, on libhmm. Loaded
+ * libhmm-dmirror.so: /dev/hmm_dmirror0 to 3, the kernel's test device for HMM, on libhmm. Loaded
  * by LD_PRELOAD it translates what a program does with these files; all other calls go to the next
  * definition. Duplicates of a descriptor and inherited ones need no translation (opening.h).
  */
@@ -57,7 +57,8 @@ static int device_of(const char *path)
 
 	if (!path || strncmp(path, name, len))
 		return -1;
-	return (path[len] == '0' || path[len] == '1') && !path[len + 1] ? path[len] - '0' : -1;
+	return path[len] >= '0' && path[len] < '0' + DEVICES && !path[len + 1] ? path[len] - '0'
+									       : -1;
 }
 
 static int open_any(int dirfd, const char *path, int flags, mode_t mode)

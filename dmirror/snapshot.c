@@ -30,7 +30,22 @@ static uint8_t size_bits(const struct mirror *m, uint64_t entry)
 	return bytes == pmd * (m->page_size / sizeof(uint64_t)) ? DMIRROR_PAGE_PUD : 0;
 }
 
-static uint8_t byte_of(const struct mirror *m, uint64_t entry, bool zero)
+/* What more is known of a page. */
+struct more {
+	bool zero[PAGES];
+	bool coherent[PAGES]; /* in some device's memory that the CPU reaches, too */
+};
+
+static uint8_t device_bits(uint64_t entry, bool coherent)
+{
+	if (entry & HMM_PFN_DEVICE_PRIVATE)
+		return DMIRROR_PAGE_PRIVATE;
+	if (entry & HMM_PFN_DEVICE_COHERENT)
+		return DMIRROR_PAGE_COHERENT;
+	return coherent ? DMIRROR_PAGE_COHERENT_ELSEWHERE : 0;
+}
+
+static uint8_t byte_of(const struct mirror *m, uint64_t entry, bool zero, bool coherent)
 {
 	uint8_t byte = zero ? DMIRROR_PAGE_ZERO : DMIRROR_PAGE_NONE;
 
@@ -38,21 +53,47 @@ static uint8_t byte_of(const struct mirror *m, uint64_t entry, bool zero)
 		return DMIRROR_PAGE_ERROR;
 	if (!(entry & HMM_PFN_VALID))
 		return DMIRROR_PAGE_NONE;
-	if (entry & HMM_PFN_DEVICE_PRIVATE)
-		byte |= DMIRROR_PAGE_PRIVATE;
+	byte |= device_bits(entry, coherent);
 	byte |= entry & HMM_PFN_WRITE ? DMIRROR_PAGE_WRITE : DMIRROR_PAGE_READ;
 	return byte | size_bits(m, entry);
 }
 
+struct marks {
+	const struct hmm_range *range;
+	uint64_t page_size;
+	bool *mark;
+};
+
+static int mark_coherent(const struct hmm_place_run *run, void *arg)
+{
+	const struct marks *marks = arg;
+
+	for (uint64_t at = run->start; run->place == HMM_PLACE_COHERENT && at < run->end;
+	     at += marks->page_size)
+		marks->mark[(at - marks->range->start) / marks->page_size] = true;
+	return 0;
+}
+
+/* The library tells of pages in coherent memory of others by their place alone. */
+static int coherent_pages(struct mirror *m, const struct hmm_range *range, bool *mark)
+{
+	struct marks marks = { range, m->page_size, mark };
+
+	memset(mark, 0, PAGES * sizeof(*mark));
+	return hmm_place_walk(m->mm, range->start, range->end, mark_coherent, &marks);
+}
+
 /* All entries of a part at one instant. */
-static int look(struct mirror *m, struct hmm_range *range, bool *zero)
+static int look(struct mirror *m, struct hmm_range *range, struct more *more)
 {
 	int err;
 
 	do {
 		err = hmm_range_fault(range, FAULT_NS);
 		if (!err)
-			err = zero_pages(m, range->start, range->end, zero);
+			err = zero_pages(m, range->start, range->end, more->zero);
+		if (!err)
+			err = coherent_pages(m, range, more->coherent);
 		if (err)
 			return err == -ETIME ? -EBUSY : err;
 	} while (hmm_interval_read_retry(range->notifier, range->notifier_seq));
@@ -65,7 +106,7 @@ static int look_part(struct mirror *m, uint64_t start, uint64_t end, uint8_t *by
 		.size = sizeof(range), .start = start, .end = end, .dev_private_owner = m->device
 	};
 	const uint64_t each = m->page_size / HMM_PAGE_SIZE;
-	bool zero[PAGES];
+	struct more more;
 	int err;
 
 	range.hmm_pfns = hmm_memory_alloc((end - start) / HMM_PAGE_SIZE * sizeof(uint64_t));
@@ -73,9 +114,9 @@ static int look_part(struct mirror *m, uint64_t start, uint64_t end, uint8_t *by
 		return -ENOMEM;
 	err = hmm_interval_notifier_insert(m->mm, start, end - start, &ops, NULL, &range.notifier);
 	if (!err)
-		err = look(m, &range, zero);
+		err = look(m, &range, &more);
 	for (uint64_t i = 0; !err && i < (end - start) / m->page_size; i++)
-		bytes[i] = byte_of(m, range.hmm_pfns[i * each], zero[i]);
+		bytes[i] = byte_of(m, range.hmm_pfns[i * each], more.zero[i], more.coherent[i]);
 	hmm_interval_notifier_remove(range.notifier);
 	hmm_memory_free(range.hmm_pfns, (end - start) / HMM_PAGE_SIZE * sizeof(uint64_t));
 	return err;

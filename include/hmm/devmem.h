@@ -22,15 +22,19 @@ struct hmm_devmem;
  * flags HMM_DEVMEM_* - what a region does
  * @HMM_DEVMEM_EVICT: when no page is free others of the region are brought home to make room.
  *	Without it pages stay where they are then, and are counted as HMM_MIGRATE_EXHAUSTED
+ * @HMM_DEVMEM_COHERENT: memory that the CPU and the device both reach: a page of the program that
+ *	migrates there stays at its address, where the CPU touches it without a fault, and becomes a
+ *	page of the region
  *
  * Since: 0.1.
  */
 #define HMM_DEVMEM_EVICT (1U << 0)
+#define HMM_DEVMEM_COHERENT (1U << 1)
 
 /**
  * struct hmm_devmem_options - what hmm_devmem_create() makes
  * @size: sizeof(struct hmm_devmem_options); the structure may grow, see hmm(7)
- * @flags: 0, or HMM_DEVMEM_EVICT
+ * @flags: 0, or HMM_DEVMEM_*
  * @bytes: how large the region is, a multiple of 2 MiB, at most 32 GiB. Pages that are free take no
  *	memory
  * @owner: the device: pages of the region are reported to those ranges whose @dev_private_owner is
@@ -48,6 +52,8 @@ struct hmm_devmem;
  *	Returns 0, or another number if it failed
  * @copy_timeout_ns: with @copy_in only: after so many ns a callback that has not returned counts as
  *	hanging; 0: 5 seconds
+ * @nodes: HMM_DEVMEM_COHERENT: the NUMA nodes that the region's pages come from, a bit each, as a
+ *	device's coherent memory is a node of its own; 0: any
  *
  * Without @copy_in the region's memory is this process's. With it the device has memory of its own,
  * and what is there takes none of the process: @copy_in is called before a page counts as moved,
@@ -72,19 +78,23 @@ struct hmm_devmem_options {
 	int (*copy_out)(struct hmm_devmem *devmem, uint64_t offset, void *to, uint64_t bytes,
 			void *priv);
 	uint64_t copy_timeout_ns;
+	uint64_t nodes;
 };
 
 /**
- * hmm_devmem_create() - make a region of private device memory
+ * hmm_devmem_create() - make a region of device memory
  * @mm: the space whose pages may live there
  * @options: what to make
  * @devmem: out
  *
- * A space may have several regions, of one device or of several, 255 in all. The program pays
+ * A space may have several regions, of one device or of several, 255 in all, of which one of
+ * coherent memory takes two. The program pays
  * nothing until pages migrate. The first page that migrates makes its whole mapping raise a fault
  * wherever it has no page, so from then on also the program's first touch of a page there is served
  * by the library, by the zero page. To keep this, and the waiting of a migration for unmappings,
  * away from other memory attach a second space for what is to migrate.
+ *
+ * What follows is about private memory; coherent memory is in hmm-devmem(7).
  *
  * A system call of the program that touches a page in device memory brings it home where @mm has a
  * full userfaultfd. Where that is for user mode only (@user_mode_only of struct hmm_mm_info) the
@@ -93,9 +103,10 @@ struct hmm_devmem_options {
  * Core dumps and debuggers do not see pages in device memory: hmm_evict_all() brings them home.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, no @owner,
- * or one of @copy_in and @copy_out without the other; -E2BIG @options says what this library does
- * not know; -EOPNOTSUPP the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), or with @copy_in cannot
- * make them SIGBUS (UFFDIO_POISON, Linux 6.6), or a log tells of the space (HMM_PROVIDER_BPF,
+ * one of @copy_in and @copy_out without the other or with HMM_DEVMEM_COHERENT, or @nodes of private
+ * memory or that are not there; -E2BIG @options says what this library does not know; -EOPNOTSUPP
+ * the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), with @copy_in cannot make them SIGBUS
+ * (UFFDIO_POISON, Linux 6.6), or knows no @nodes, or a log tells of the space (HMM_PROVIDER_BPF,
  * HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no memory or address space;
  * -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors.
@@ -143,9 +154,10 @@ int hmm_devmem_lose(struct hmm_devmem *devmem);
  * @bytes: how large it is
  * @used: bytes that hold pages of the program, or are being freed
  * @moved_out: bytes that have come from the program
- * @moved_home: bytes that have gone home, for whatever reason
- * @copied_home: of these, bytes that had to be copied, as the program had changed the permissions
- *	or locked the mapping
+ * @moved_home: bytes that have gone home, for whatever reason; of coherent memory also those that
+ *	have become the system's where they are
+ * @copied_home: of these, bytes that had to be copied: the program had changed the permissions or
+ *	locked the mapping, or the memory is coherent
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded

@@ -30,7 +30,7 @@ struct hmm_exclusive;
  * @HMM_MIGRATE_SPECIAL: memory that is never mirrored, or registered with another userfaultfd
  * @HMM_MIGRATE_PERMISSION: the mapping may not be written, may be executed, or is locked (mlock)
  * @HMM_MIGRATE_BUSY: the page is pinned, or a child shares it and it could not be made the
- *	program's own
+ *	program's own, or the CPU touched it on its way to coherent memory
  * @HMM_MIGRATE_DISCARD: a discard of the page is announced and its end is not proven
  * @HMM_MIGRATE_ELSEWHERE: the page is in another region, or a device has it exclusively
  * @HMM_MIGRATE_EXHAUSTED: no page of the region is free
@@ -98,8 +98,9 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  *
  * Private anonymous memory moves. Pages that the program has not touched yet, and those of the zero
  * page, move as zeros; pages that a fork has left shared are made the program's own first. A huge
- * page moves as one if its address is aligned and the region has such a block free. What cannot be
- * moved stays mapped in place and is counted. No page is ever in both places or in neither.
+ * page moves as one if its address is aligned and the region has such a block free; to coherent
+ * memory it moves as small ones, which stay at their address. What cannot be moved stays mapped in
+ * place and is counted. No page is ever in both places or in neither.
  *
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.
@@ -149,6 +150,85 @@ int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint6
  * Since: 0.1. Follows: migrate_device_range().
  */
 int hmm_evict_all(struct hmm_mm *mm, uint64_t timeout_ns);
+
+/**
+ * enum hmm_place - where a page of the program is
+ * @HMM_PLACE_NONE: nowhere: it was not touched yet; of a file or of shared memory: not by this
+ *	process
+ * @HMM_PLACE_ZERO: it is the kernel's zero page
+ * @HMM_PLACE_SYSTEM: in system memory
+ * @HMM_PLACE_SWAP: swapped out, or a guard page
+ * @HMM_PLACE_DEVICE: in a region of device memory
+ * @HMM_PLACE_EXCLUSIVE: a device has it exclusively
+ * @HMM_PLACE_COHERENT: it is a page of a coherent region, at the program's address
+ *
+ * Since: 0.1.
+ */
+enum hmm_place {
+	HMM_PLACE_NONE,
+	HMM_PLACE_ZERO,
+	HMM_PLACE_SYSTEM,
+	HMM_PLACE_SWAP,
+	HMM_PLACE_DEVICE,
+	HMM_PLACE_EXCLUSIVE,
+	HMM_PLACE_COHERENT,
+	HMM_PLACE_NR,
+};
+
+/**
+ * struct hmm_place_run - pages in a row of one mapping that are in the same place
+ * @start: first address
+ * @end: one past the last
+ * @page_size: of each page: that of hugetlbfs or of a huge page, else the machine's
+ * @device_start: HMM_PLACE_DEVICE and HMM_PLACE_EXCLUSIVE: where the first page is; the others
+ *	follow it. Else 0
+ * @owner: HMM_PLACE_DEVICE and HMM_PLACE_COHERENT: whose region it is (hmm_devmem_options.owner).
+ *	Else NULL
+ * @place: enum hmm_place
+ * @stays: enum hmm_migrate_reason for which hmm_migrate_to_device() leaves the mapping in place;
+ *	-1: it moves, but for single pages that are busy, and what mlock() has locked
+ *
+ * Since: 0.1.
+ */
+struct hmm_place_run {
+	uint64_t start;
+	uint64_t end;
+	uint64_t page_size;
+	uint64_t device_start;
+	void *owner;
+	uint32_t place;
+	int32_t stays;
+};
+
+/**
+ * hmm_place_walk() - call a function for each run of pages, in order of address
+ * @mm: the space
+ * @start: first address
+ * @end: one past the last; 0 and UINT64_MAX walk everything
+ * @fn: 0 to go on, else its value ends the walk and is returned
+ * @arg: handed to @fn
+ *
+ * Nothing is faulted, moved or registered. Left out are mappings of kind HMM_VMA_SPECIAL, and the
+ * memory of the library's own: a page in a region is told of once, at the program's address. Each
+ * run was so at one instant, or several that follow each other; the walk is no snapshot. @fn is
+ * called with no lock held.
+ * Context: any thread outside sections and callbacks; may block.
+ * Return: 0, or what @fn returned; -ESRCH a forked child, the process has ended, or it closed the
+ * library's descriptors. Another -errno if /proc/PID/maps or /proc/PID/pagemap cannot be read.
+ * Since: 0.1. Follows: walk_page_range().
+ */
+int hmm_place_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
+		   int (*fn)(const struct hmm_place_run *run, void *arg), void *arg);
+
+/**
+ * hmm_place_name() - "none", "zero", "system", "swap", "device", "exclusive", "coherent"
+ * @place: the place
+ *
+ * Context: any.
+ * Return: static text; "?" for an unknown one.
+ * Since: 0.1.
+ */
+const char *hmm_place_name(enum hmm_place place);
 
 /**
  * hmm_exclusive_begin() - take pages for a device alone

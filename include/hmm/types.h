@@ -32,7 +32,9 @@ extern "C" {
  * @HMM_PFN_DEVICE_PRIVATE: out: the page is in memory of the device that asks (@dev_private_owner
  *	of struct hmm_range). The entry has the page's number in the region (devmem.h), not the
  *	program's
- * @HMM_PFN_DEVICE_COHERENT: reserved for pages in device memory that the CPU can reach
+ * @HMM_PFN_DEVICE_COHERENT: out: the page is in coherent memory of the device that asks
+ *	(@dev_private_owner of struct hmm_range, HMM_DEVMEM_COHERENT); the CPU reaches it, too, and
+ *	for others it is a page as any
  * @HMM_PFN_PAGE_MASK: the page number
  * @HMM_PFN_REQ_FAULT: in: fault the page in for reading if it is not there
  * @HMM_PFN_REQ_WRITE: in, with HMM_PFN_REQ_FAULT: fault it in for writing

@@ -45,6 +45,7 @@
 	X(ZERO_BLIND, "zero-blind",                                                                \
 	  "a touch is answered with the zero page, wherever the page is")                          \
 	X(EARLY_TAKE, "early-take", "a place is forgotten before its page is at home")             \
+	X(EARLY_LAND, "early-land", "a place is forgotten before a coherent page is there")        \
 	X(MIGRATE_DISCARD, "migrate-discard", "pages migrate while a discard of them is pending")  \
 	X(NO_REKEY, "no-rekey", "places do not move with the mapping")                             \
 	X(KEEP_PLACE, "keep-place", "a discard leaves places as they are")                         \

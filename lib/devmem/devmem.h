@@ -4,6 +4,7 @@
  *
  *	places.c	the index: which page of the program is where
  *	frames.c	a region's pages, free or in use
+ *	coherent.c	the index of coherent pages, which are at the program's address
  *	home.c		moves pages home, answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
  *	stage.c		where pages are on their way out of memory that may not be written
@@ -74,6 +75,15 @@ struct hmm_devmem {
 	uint64_t *split;                   /* R: a bit a block: it has had small pages */
 	uint64_t evict_at;                 /* R: the address behind the block evicted last */
 	struct copier *copier;             /* C: of copy.h; NULL: the bytes are this process's */
+	/* C: pages go home by a copy, which is a new page */
+	bool copies;
+	/*
+	 * C, of coherent memory: pages pass through there on their way, so that the CPU waits for
+	 * them; NULL: private memory. The frames of a coherent region hold pages for a moment only.
+	 */
+	struct hmm_devmem *transit;
+	/* who may use transit */
+	pthread_mutex_t transit_lock;
 	/* A, for `exclusive` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
 	struct {
@@ -112,6 +122,8 @@ struct devmem_space {
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
 	uint32_t copiers;                           /* R: how many have had a copier */
+	struct devmem_space *coherent;              /* C: an index alone, of coherent pages */
+	_Atomic uint32_t coherent_regions;          /* A, written under R */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct stage stage;
 	struct itree trapped; /* R: a hint: where a hole is a fault */
@@ -188,6 +200,22 @@ bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge);
 /* They are no longer anywhere. What is not away stays so. 0; -ENOMEM: nothing was done. */
 int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
+
+/* ---- coherent.c (R) ------------------------------------------------------------------------ */
+
+int coherent_init(struct devmem_space *s);
+void coherent_fini(struct devmem_space *s);
+place_t coherent_at(const struct devmem_space *s, uint64_t addr);
+/* As places_next(). */
+bool coherent_next(const struct devmem_space *s, uint64_t start, uint64_t end,
+		   const struct hmm_devmem *only, struct run *run);
+/* The pages of [start, end), of one block, are those of the frames from `first` on. */
+int coherent_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first);
+/* The pages are the system's from now on, or away. */
+void coherent_forget(struct devmem_space *s, uint64_t start, uint64_t end);
+/* The program has unmapped or discarded them. */
+void coherent_drop(struct devmem_space *s, uint64_t start, uint64_t end);
+void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t to);
 
 /* ---- frames.c (R) -------------------------------------------------------------------------- */
 

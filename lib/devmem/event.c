@@ -195,15 +195,20 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 		return;
 	if (s && e->type != PROVIDER_FORK && e->type != PROVIDER_FAULT && e->end == UINT64_MAX) {
 		s->confused = s->wake_all = true;
+		coherent_forget(s, 0, UINT64_MAX);
 	} else if (s && (e->type == PROVIDER_UNMAP || e->type == PROVIDER_REMOVE)) {
 		drop(s, e->start, e->end);
+		coherent_drop(s, e->start, e->end);
 	} else if (s && e->type == PROVIDER_MOVE && stage_has(s, e->to)) {
 		return; /* the places say so already */
 	} else if (s && e->type == PROVIDER_MOVE) {
 		rekey(s, e->start, e->end, e->to);
+		coherent_rekey(s, e->start, e->end, e->to);
 		trap_moved(s, e);
 	} else if (s && e->type == PROVIDER_FORK) {
 		copy_all(mm, (int)e->to - 1);
+		/* A write of one of the two makes a copy that is not the region's. */
+		coherent_forget(s, 0, UINT64_MAX);
 	} else if (s && e->type == PROVIDER_FAULT) {
 		faulted(s, e->start);
 	}

@@ -17,6 +17,7 @@
 #include "base/itree.h"
 #include "base/mutation.h"
 #include "base/number.h"
+#include "base/trace.h"
 
 #include <errno.h>
 
@@ -98,6 +99,7 @@ static int answer_zero(struct hmm_mm *mm, uint64_t addr)
 {
 	const int64_t ret = devmem_zero(mm, addr);
 
+	hmm_trace(touch_zero, mm, addr, ret);
 	if (ret == -EAGAIN || ret == -ENOMEM)
 		return (int)ret;
 	if (ret < 0)
@@ -128,6 +130,7 @@ static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	if (err == -EINTR)
 		return err;
 	note(s, run.start, done);
+	hmm_trace(touch, mm, addr, run.start, done, err);
 	/* The one that is waited for may have come home before the error. */
 	if (!c)
 		return addr < done ? 0 : err;

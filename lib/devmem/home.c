@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * Home. A page is moved where the kernel does that. If the mapping may not be written, or is locked,
- * the kernel refuses, and the page is copied. Devices have stopped meanwhile, so nobody writes it.
+ * Home. A page is moved where the kernel does that. If the mapping may not be written, or is
+ * locked, the kernel refuses, and the page is copied. Devices have stopped meanwhile, so nobody
+ * writes it.
  */
 #include "devmem/copy.h"
 #include "devmem/devmem.h"
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/mutation.h"
 #include "base/number.h"
+#include "base/trace.h"
 
 #include <errno.h>
 
@@ -111,9 +113,11 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
-		bool copied = false;
-		int64_t n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
+		int64_t n = d->copies ? settle(mm, at, frame, s->page, -EINVAL) : -ENOMEM;
+		bool copied = n > 0;
 
+		if (n == -ENOMEM)
+			n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;
@@ -128,12 +132,14 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 		}
 		if (n < 0) {
 			*done = at;
+			hmm_trace(home, mm, run->start, at, n, d->options.owner);
 			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
 		}
 		account(d, run, at, (uint64_t)n, copied);
 		at += (uint64_t)n;
 	}
 	*done = at;
+	hmm_trace(home, mm, run->start, at, 0, d->options.owner);
 	return 0;
 }
 

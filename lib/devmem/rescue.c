@@ -80,6 +80,7 @@ static void rescue(struct devmem_space *s)
 		gate_close(mm, 0);
 		turn_take(mm);
 		atomic_fetch_add(&mm->moving, 1);
+		coherent_forget(s, 0, UINT64_MAX);
 		read_events(mm);
 		done = all_home(mm);
 		moving_end(mm);

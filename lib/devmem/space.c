@@ -17,6 +17,7 @@ static void free_space(struct devmem_space *s)
 	objpool_fini(&s->blocks);
 	objpool_fini(&s->arrays);
 	objpool_fini(&s->handles);
+	coherent_fini(s);
 	pool_unmap(s->zeros, s->page);
 	pool_unmap(s, sizeof(*s));
 }
@@ -53,7 +54,7 @@ static struct devmem_space *make(struct hmm_mm *mm)
 	objpool_init(&s->arrays, BLOCK_PAGES * sizeof(place_t));
 	s->reserve = objpool_get(&s->arrays);
 	s->zeros = pool_map(s->page);
-	if (s->reserve && s->zeros)
+	if (s->reserve && s->zeros && !coherent_init(s))
 		return s;
 	free_space(s);
 	return NULL;

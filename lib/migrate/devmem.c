@@ -11,10 +11,15 @@
 #include "base/pool.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define UNIT (2ULL << 20)
 #define BYTES_MAX (32ULL << 30)
 #define AROUND (64ULL << 10)
+#define TRANSIT_BYTES (8ULL << 20)
+#define MPOL_BIND 2
 
 /* Gives the region a number, so that places can name it. */
 static int enlist(struct hmm_devmem *d)
@@ -33,6 +38,7 @@ static int enlist(struct hmm_devmem *d)
 		d->id = i;
 		s->region[i] = d;
 		s->copiers += d->copier != NULL;
+		s->coherent_regions += d->transit != NULL;
 		if (d->exclusive)
 			s->shadow = d;
 		err = 0;
@@ -43,12 +49,48 @@ static int enlist(struct hmm_devmem *d)
 
 static void destroy(struct hmm_devmem *d)
 {
+	if (d->transit)
+		hmm_devmem_destroy(d->transit, HMM_FOREVER);
 	frames_unwatch(d);
 	if (!copier_stop(d))
 		return;
 	frames_unmap(d);
 	pool_unmap(d, sizeof(*d));
 }
+
+/* ---- coherent memory ------------------------------------------------------------------------ */
+
+static int bind_nodes(const struct hmm_devmem *d)
+{
+	const unsigned long nodes[] = { (unsigned long)d->options.nodes, 0 };
+
+	if (!d->options.nodes)
+		return 0;
+	/* The kernel takes one bit less than it is told of. */
+	if (syscall(SYS_mbind, d->base, d->options.bytes, MPOL_BIND, nodes,
+		    sizeof(d->options.nodes) * CHAR_BIT + 1, 0))
+		return errno == ENOSYS || errno == EPERM ? -EOPNOTSUPP : -EINVAL;
+	return 0;
+}
+
+/* Pages pass through private memory on their way to the region and home (coherent.c). */
+static int make_transit(struct hmm_devmem *d)
+{
+	const struct hmm_devmem_options options = {
+		.bytes = TRANSIT_BYTES,
+		/* No device is that, so a device that faults on a page in it brings that home. */
+		.owner = &d->transit_lock,
+	};
+	int err = bind_nodes(d);
+
+	if (!err)
+		err = devmem_make(d->mm, &options, false, &d->transit);
+	if (!err)
+		d->transit->copies = true;
+	return err;
+}
+
+/* ---- any region ----------------------------------------------------------------------------- */
 
 int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
 		struct hmm_devmem **out)
@@ -66,9 +108,12 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 	d->space = s;
 	d->options = *options;
 	d->exclusive = exclusive;
+	pthread_mutex_init(&d->transit_lock, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
 	err = frames_init(d);
+	if (!err && options->flags & HMM_DEVMEM_COHERENT)
+		err = make_transit(d);
 	if (!err)
 		err = copier_start(d);
 	if (!err)
@@ -88,10 +133,13 @@ static bool is_power(uint64_t n)
 
 static int check(const struct hmm_devmem_options *o)
 {
-	if (o->flags & ~HMM_DEVMEM_EVICT || !o->owner || !o->bytes || o->bytes % UNIT ||
-	    o->bytes > BYTES_MAX || !is_power(o->fault_around) || o->fault_around > UNIT)
+	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT) ||
+	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes ||
+	    o->bytes % UNIT || o->bytes > BYTES_MAX || !is_power(o->fault_around) ||
+	    o->fault_around > UNIT)
 		return -EINVAL;
-	if (!o->copy_in != !o->copy_out || (!o->copy_out && o->copy_timeout_ns))
+	if (!o->copy_in != !o->copy_out || (!o->copy_out && o->copy_timeout_ns) ||
+	    (o->copy_out && o->flags & HMM_DEVMEM_COHERENT))
 		return -EINVAL;
 	return 0;
 }
@@ -130,6 +178,8 @@ static bool delist(struct hmm_devmem *d)
 	empty = !d->used || copy_only_stuck(d);
 	if (empty)
 		s->region[d->id] = NULL;
+	if (empty)
+		s->coherent_regions -= d->transit != NULL;
 	turn_end(d->mm);
 	pthread_mutex_unlock(&d->mm->region_lock);
 	return empty;
@@ -144,7 +194,7 @@ int hmm_devmem_destroy(struct hmm_devmem *d, uint64_t timeout_ns)
 	if (!d || mm_inherited(d->mm))
 		return 0;
 	for (unsigned int round = 0;; round++) {
-		const int err = devmem_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
+		const int err = migrate_home(d->mm, 0, UINT64_MAX, d, timeout_ns);
 
 		/* If the space is lost the rescuer brings all home. */
 		if (err && err != -ESRCH)

@@ -12,6 +12,7 @@
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 
@@ -127,7 +128,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 {
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	struct migration m = { .mm = mm, .owner = owner };
+	struct migration m = { .mm = mm, .owner = owner, .lifts = true };
 	int err = mm_alive(mm);
 
 	if (!err && !owner)
@@ -137,7 +138,9 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 	if (err)
 		return err;
 	m.s = m.d->space;
-	return mm_lost_by(mm, take(&m, start, end, timeout_ns, exclusive));
+	err = take(&m, start, end, timeout_ns, exclusive);
+	hmm_trace(exclusive, mm, start, end, err, owner);
+	return mm_lost_by(mm, err);
 }
 
 static bool still_has(const struct hmm_exclusive *ex, const struct taken *t)

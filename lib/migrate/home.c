@@ -7,6 +7,14 @@
 
 #include <errno.h>
 
+int migrate_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		 uint64_t timeout_ns)
+{
+	const int err = devmem_home(mm, start, end, only, timeout_ns);
+
+	return err ? err : coherent_home(mm, start, end, only, timeout_ns);
+}
+
 int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
@@ -17,7 +25,7 @@ int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint6
 		return err;
 	if (start >= end)
 		return -EINVAL;
-	return devmem_home(mm, start, end, NULL, timeout_ns);
+	return migrate_home(mm, start, end, NULL, timeout_ns);
 }
 
 struct eviction {
@@ -28,7 +36,7 @@ struct eviction {
 static void evict(struct hmm_mm *mm, void *arg)
 {
 	struct eviction *e = arg;
-	const int err = mm_alive(mm) ? 0 : devmem_home(mm, 0, UINT64_MAX, NULL, e->timeout_ns);
+	const int err = mm_alive(mm) ? 0 : migrate_home(mm, 0, UINT64_MAX, NULL, e->timeout_ns);
 
 	if (err && !e->err)
 		e->err = err;

@@ -2,7 +2,8 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
  * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own.
+ * region of its own. coherent.c is for memory that both sides reach, to_device.c for programs.
+ * place.c tells where pages are.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -13,6 +14,8 @@
 
 struct migration {
 	struct hmm_devmem *d;
+	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
+	bool lifts;              /* coherent pages move, too */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */
@@ -36,13 +39,27 @@ struct migration {
 int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
 		struct hmm_devmem **out);
 
-/* range.c: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+/* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
+enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
+/* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
-/* The same file: moves [start, end). Errors as hmm_migrate_to_device(). */
+/* Moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
-/* hmm_migrate_to_device() for the library's own; *result is written in any case. */
+/* to_device.c: hmm_migrate_to_device() for the library's own; *result is written in any case. */
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		      struct hmm_migrate_result *result);
+
+/* coherent.c: m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
+int coherent_take(struct migration *m);
+/*
+ * home.c: brings pages of [start, end) home, of `only` or of any region. coherent.c: the same for
+ * coherent pages alone. Errors as hmm_migrate_to_system().
+ */
+int migrate_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		 uint64_t timeout_ns);
+int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		  uint64_t timeout_ns);
+
 /* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 
@@ -72,9 +89,7 @@ int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 /* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
 int migrate_copied(struct migration *m);
 
-static inline void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
-{
-	m->result.left[why] += bytes / HMM_PAGE_SIZE;
-}
+/* So much stays in place. */
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes);
 
 #endif

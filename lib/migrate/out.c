@@ -32,6 +32,7 @@
 #include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
+#include "base/trace.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -46,6 +47,12 @@
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 {
 	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
+}
+
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
+{
+	hmm_trace(stay, m->mm, bytes, why, m->owner);
+	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
 static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
@@ -238,6 +245,7 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
 	if (done > 0) {
+		coherent_forget(m->s, from, from + (uint64_t)done);
 		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
@@ -248,14 +256,12 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 
 int migrate_already(struct migration *m, place_t place)
 {
-	const uint64_t n = m->s->page / HMM_PAGE_SIZE;
-
 	if (place_devmem(m->s, place)->stage)
 		return -EAGAIN;
-	if (place_region(place) == m->d->id)
-		m->result.already += n;
+	if (place_region(place) == (m->into ? m->into : m->d)->id)
+		m->result.already += m->s->page / HMM_PAGE_SIZE;
 	else
-		m->result.left[HMM_MIGRATE_ELSEWHERE] += n;
+		migrate_left(m, HMM_MIGRATE_ELSEWHERE, m->s->page);
 	return 0;
 }
 
@@ -266,15 +272,28 @@ int migrate_reserve(struct devmem_space *s)
 	return s->reserve ? 0 : -ENOMEM;
 }
 
+/* Where the next page is that is in some region already. */
+static uint64_t row_end(const struct migration *m, uint64_t at, uint64_t end)
+{
+	struct run run;
+
+	if (places_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	if (!m->lifts && coherent_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	return end;
+}
+
 static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
 {
 	const bool huge = migrate_is_huge(m, *at, end, limit);
 	int err = MIGRATE_DONE;
 
 	while (err == MIGRATE_DONE && *at < end) {
-		const place_t place = place_at(m->s, *at);
-		struct run run;
+		place_t place = place_at(m->s, *at);
 
+		if (!place && !m->lifts)
+			place = coherent_at(m->s, *at);
 		if (place) {
 			err = migrate_already(m, place);
 			*at += err ? 0 : m->s->page;
@@ -283,8 +302,7 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 		err = migrate_reserve(m->s);
 		if (err)
 			return err;
-		err = migrate_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
-				  huge);
+		err = migrate_row(m, at, row_end(m, *at, end), huge);
 	}
 	return err;
 }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* hmm_migrate_to_device(): a range, mapping by mapping and block by block. */
+/* A range that moves, mapping by mapping and block by block. */
 #include "migrate/migrate.h"
 #include "watch/region.h"
-#include "space/debug.h"
 #include "space/space.h"
 #include "kernel/vma.h"
 #include "base/deadline.h"
-#include "base/grow.h"
-#include "base/nocancel.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -35,26 +32,30 @@ static bool is_staged(const struct hmm_vma *vma)
 	return (vma->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) != (PROT_READ | PROT_WRITE);
 }
 
-/* Why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
-static enum hmm_migrate_reason refuses(struct migration *m, const struct hmm_vma *vma)
+enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma)
 {
 	if (vma->kind == HMM_VMA_SPECIAL)
 		return HMM_MIGRATE_SPECIAL;
 	if (vma->kind != HMM_VMA_ANON || vma->shared)
 		return HMM_MIGRATE_SHARED;
-	/* Exclusive access is for atomic writes. */
-	if (is_staged(vma) && (m->d->exclusive || readonly_begin(m)))
-		return HMM_MIGRATE_PERMISSION;
 	return HMM_MIGRATE_REASON_NR;
+}
+
+/* Exclusive access is for atomic writes, and coherent pages come to an address by a move. */
+static bool refuses_staged(struct migration *m, const struct hmm_vma *vma)
+{
+	return is_staged(vma) && (m->d->exclusive || m->into || readonly_begin(m));
 }
 
 /* *at: how far it came. -EAGAIN: the mapping has changed there. */
 static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 			   uint64_t end)
 {
-	const enum hmm_migrate_reason why = refuses(m, vma);
+	enum hmm_migrate_reason why = migrate_refuses(vma);
 	int err;
 
+	if (why == HMM_MIGRATE_REASON_NR && refuses_staged(m, vma))
+		why = HMM_MIGRATE_PERMISSION;
 	if (why != HMM_MIGRATE_REASON_NR) {
 		migrate_left(m, why, end - *at);
 		*at = end;
@@ -115,55 +116,4 @@ int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t ti
 	m->timeout = timeout_ns;
 	m->deadline = deadline_after(timeout_ns);
 	return check_mapped(m->mm, start, end);
-}
-
-int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
-		      struct hmm_migrate_result *result)
-{
-	struct migration m = { .d = d, .mm = d->mm, .s = d->space, .owner = d->options.owner };
-	int err = migrate_check(&m, start, end, timeout_ns);
-
-	*result = m.result;
-	if (err)
-		return err;
-	err = migrate_range(&m, start, end);
-	if (d->copier) {
-		const int copied = migrate_copied(&m);
-
-		err = err ? err : copied;
-	}
-	*result = m.result;
-	if (!err && !m.result.moved && !m.result.already)
-		return -ENOENT;
-	return mm_lost_by(m.mm, err);
-}
-
-int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t end,
-			  uint64_t timeout_ns, struct hmm_migrate_result *result)
-{
-	DEBUG_CALL(devmem ? devmem->mm : NULL, DEBUG_BLOCKS);
-	HMM_CANCEL_POINT;
-	int err = result ? grow_room(result, GROW_LEAST(struct hmm_migrate_result, moved)) : 0;
-	struct hmm_migrate_result now;
-
-	if (!devmem)
-		return -EINVAL;
-	if (err)
-		return err;
-	err = migrate_to_device(devmem, start, end, timeout_ns, &now);
-	if (result)
-		grow_give(result, &now, sizeof(now));
-	return err;
-}
-
-const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason)
-{
-	static const char *const name[] = {
-		[HMM_MIGRATE_SHARED] = "shared",         [HMM_MIGRATE_SPECIAL] = "special",
-		[HMM_MIGRATE_PERMISSION] = "permission", [HMM_MIGRATE_BUSY] = "busy",
-		[HMM_MIGRATE_DISCARD] = "discard",       [HMM_MIGRATE_ELSEWHERE] = "elsewhere",
-		[HMM_MIGRATE_EXHAUSTED] = "exhausted",   [HMM_MIGRATE_COPY] = "copy",
-	};
-
-	return (unsigned int)reason < HMM_MIGRATE_REASON_NR ? name[reason] : "?";
 }

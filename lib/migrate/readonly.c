@@ -88,6 +88,8 @@ static int to_stage(struct migration *m, uint64_t start, uint64_t end)
 	err = stage_move(m->mm, start, end);
 	if (err)
 		places_take(m->s, start, end); /* does not fail, as there is a reserve */
+	else
+		coherent_forget(m->s, start, end); /* coming home it is a copy */
 	return err;
 }
 

@@ -102,3 +102,38 @@ void walk_device_fill(struct walk *w, const struct hmm_vma *vma, uint64_t start,
 	}
 	fill_empty(w, start, end, 0);
 }
+
+/* The next row in coherent regions of the owner. */
+static bool coherent_row(const struct walk *w, uint64_t start, uint64_t end, struct run *run)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+	bool found = false;
+
+	pthread_mutex_lock(&w->mm->region_lock);
+	turn_take(w->mm);
+	while (!found && coherent_next(s, start, end, NULL, run)) {
+		found = place_devmem(s, run->first)->options.owner == w->range->dev_private_owner;
+		start = run->end;
+	}
+	turn_end(w->mm);
+	pthread_mutex_unlock(&w->mm->region_lock);
+	return found;
+}
+
+void walk_coherent(struct walk *w, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+	struct run run;
+
+	if (!s || !atomic_load(&s->coherent_regions) || !w->range->dev_private_owner)
+		return;
+	for (; coherent_row(w, start, end, &run); start = run.end) {
+		for (uint64_t at = max64(run.start, start); at < min64(run.end, end);
+		     at += HMM_PAGE_SIZE) {
+			uint64_t *entry = walk_entry(w, at);
+
+			if (*entry & HMM_PFN_VALID && !(*entry & HMM_PFN_DEVICE_PRIVATE))
+				*entry |= HMM_PFN_DEVICE_COHERENT;
+		}
+	}
+}

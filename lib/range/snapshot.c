@@ -249,6 +249,7 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 
 static int fill_present(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end)
 {
+	const uint64_t first = start;
 	const uint64_t stop = end;
 	uint64_t at = start;
 
@@ -280,6 +281,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 		start = walked;
 	}
 	walk_device_fill(w, s->vma, at, stop);
+	walk_coherent(w, first, stop);
 	return 0;
 }
 

@@ -87,6 +87,8 @@ bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct
 int walk_device_home(struct walk *w, uint64_t start, uint64_t end);
 /* Writes the entries of [start, end), in which no page is present: 0, or the page of a region. */
 void walk_device_fill(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* Entries of [start, end) that are valid say which pages are in coherent memory of the caller's. */
+void walk_coherent(struct walk *w, uint64_t start, uint64_t end);
 /* snapshot.c: as walk_fault(); entries below *done are output. */
 int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done);
 

@@ -35,13 +35,14 @@ void *svm_owner(const struct hmm_svm *svm, const struct hmm_svm_policy *policy)
 /* Narrows the range to what lies between its first and its last page outside of the region. */
 static void find_outside(const struct hmm_devmem *d, uint64_t *start, uint64_t *end)
 {
+	const struct devmem_space *index = d->transit ? d->space->coherent : d->space;
 	uint64_t last = *start;
 	struct run run;
 
-	while (*start < *end && places_next(d->space, *start, *end, d, &run) && run.start == *start)
+	while (*start < *end && places_next(index, *start, *end, d, &run) && run.start == *start)
 		*start = run.end;
 	for (uint64_t at = *start; at < *end; at = run.end) {
-		if (!places_next(d->space, at, *end, d, &run)) {
+		if (!places_next(index, at, *end, d, &run)) {
 			last = *end;
 			break;
 		}
@@ -139,7 +140,8 @@ void svm_migrate_span(struct hmm_svm *svm, uint64_t start, uint64_t end)
 
 int svm_come_home(struct hmm_svm *svm, uint64_t start, uint64_t end)
 {
-	return devmem_home(svm->mm, start, end, svm->options.devmem, svm->options.fault_timeout_ns);
+	return migrate_home(svm->mm, start, end, svm->options.devmem,
+			    svm->options.fault_timeout_ns);
 }
 
 int hmm_svm_evict(struct hmm_svm *svm, uint64_t start, uint64_t end)

@@ -329,6 +329,21 @@ def test_migrate_several_files_and_says_so(folder):
     assert run("checksum", "a")["device_memory"] is None
 
 
+def test_map_shows_where_the_jobs_memory_lives(folder):
+    data = b"abc" * 100000
+    (folder / "f").write_bytes(data)
+    pages = (len(data) + 4095) // 4096 * 4096
+    result = run("checksum", "f", "--map")["map"]
+    assert result["bytes"]["device"] == 0, result["bytes"]
+    assert [m["stays"] for m in result["mappings"]] == ["shared"], result["mappings"]
+    assert result["in_place"]["shared"] == pages, result["in_place"]
+    assert run("checksum", "f")["map"] is None
+    needs_moves()
+    result = run("checksum", "f", "--map", "--migrate")["map"]
+    assert result["bytes"]["device"] == pages, result["bytes"]
+    assert "Where the pages are: device" in tap.fine("run", "checksum", "--map", "--migrate", "f")
+
+
 def test_migrate_unprivileged(folder):
     needs_moves(nobody=True)
     (folder / "f").write_bytes(b"abc" * 100000)

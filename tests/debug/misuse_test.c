@@ -186,6 +186,7 @@ static int end(void **state)
 	X(hmm_migrate_to_device, (NULL, 0, 0, 1, NULL))					\
 	X(hmm_migrate_to_system, (a.mm, 1, 0, 1))					\
 	X(hmm_evict_all, (a.mm, 1))							\
+	X(hmm_place_walk, (a.mm, 1, 0, NULL, NULL))					\
 	X(hmm_exclusive_begin, (a.mm, 1, 0, NULL, 1, NULL))				\
 	X(hmm_exclusive_end, (NULL))							\
 	X(hmm_engine_create, (a.mm, &(struct hmm_engine *){ NULL }))			\

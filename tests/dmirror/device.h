@@ -27,8 +27,11 @@
 
 static inline int device_open(unsigned int n)
 {
-	const int fd = open(n ? "/dev/hmm_dmirror1" : "/dev/hmm_dmirror0", O_RDWR);
+	char name[] = "/dev/hmm_dmirror0";
+	int fd;
 
+	name[sizeof(name) - 2] = (char)('0' + n);
+	fd = open(name, O_RDWR);
 	assert_true(fd >= 0);
 	return fd;
 }

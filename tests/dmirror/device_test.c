@@ -10,7 +10,7 @@ static void names(void **state)
 {
 	int fd;
 
-	assert_int_equal(open("/dev/hmm_dmirror2", O_RDWR), -1);
+	assert_int_equal(open("/dev/hmm_dmirror4", O_RDWR), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(open("/dev/hmm_dmirror01", O_RDWR), -1);
 	fd = openat(AT_FDCWD, "/dev/hmm_dmirror0", O_RDWR | O_CLOEXEC);

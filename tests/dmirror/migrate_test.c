@@ -49,6 +49,42 @@ static void all_are(const char *p, size_t pages, uint8_t byte)
 		assert_int_equal(device_sees(fd, p + i * PAGE), byte);
 }
 
+/* Pages of a device whose memory both sides reach: nobody's touch moves them. */
+static void coherent(void **state)
+{
+	const int private = fd, own = device_open(2), other = device_open(3);
+	const uint8_t mine = DMIRROR_PAGE_COHERENT | DMIRROR_PAGE_WRITE;
+	const uint8_t elsewhere = DMIRROR_PAGE_COHERENT_ELSEWHERE | DMIRROR_PAGE_WRITE;
+	struct dmirror_command cmd;
+	char *p;
+
+	fd = own;
+	p = resident(1);
+	all_are(p, PAGES, mine);
+	check_words(p, BYTES, 1);
+	write_words(p, BYTES, 2);
+	all_are(p, PAGES, mine);
+	assert_int_equal(device_read(own, p, PAGES, buffer), 0);
+	check_words(buffer, BYTES, 2);
+	fd = other;
+	all_are(p, PAGES, elsewhere);
+	fd = private;
+	all_are(p, PAGES, elsewhere);
+	write_words(buffer, BYTES, 3);
+	device_did(other, DMIRROR_WRITE, p, PAGES, buffer);
+	fd = own;
+	all_are(p, PAGES, mine);
+	check_words(p, BYTES, 3);
+	assert_int_equal(device_do(own, DMIRROR_MIGRATE_TO_SYS, p, PAGES, buffer, &cmd), 0);
+	assert_int_equal(cmd.cpages, PAGES);
+	all_are(p, PAGES, DMIRROR_PAGE_WRITE);
+	check_words(p, BYTES, 3);
+	fd = private;
+	munmap(p, BYTES);
+	close(own);
+	close(other);
+}
+
 static void touches(void **state)
 {
 	char *p = resident(1);
@@ -493,17 +529,29 @@ static void nothing_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(touches),          cmocka_unit_test(the_device_writes),
-		cmocka_unit_test(the_cpu_writes),   cmocka_unit_test(mixtures),
-		cmocka_unit_test(system_calls),     cmocka_unit_test(two_devices),
-		cmocka_unit_test(home_on_request),  cmocka_unit_test(released),
-		cmocka_unit_test(closed),           cmocka_unit_test(forks),
-		cmocka_unit_test(forked_device),    cmocka_unit_test(moved),
-		cmocka_unit_test(unmapped_in_part), cmocka_unit_test(protected),
-		cmocka_unit_test(discarded),        cmocka_unit_test(discarded_and_read_at_once),
-		cmocka_unit_test(what_stays),       cmocka_unit_test(nothing_there),
-		cmocka_unit_test(huge_pages),       cmocka_unit_test(ends_with_pages_away),
-		cmocka_unit_test(exclusive),        cmocka_unit_test(exclusive_ends),
+		cmocka_unit_test(coherent),
+		cmocka_unit_test(touches),
+		cmocka_unit_test(the_device_writes),
+		cmocka_unit_test(the_cpu_writes),
+		cmocka_unit_test(mixtures),
+		cmocka_unit_test(system_calls),
+		cmocka_unit_test(two_devices),
+		cmocka_unit_test(home_on_request),
+		cmocka_unit_test(released),
+		cmocka_unit_test(closed),
+		cmocka_unit_test(forks),
+		cmocka_unit_test(forked_device),
+		cmocka_unit_test(moved),
+		cmocka_unit_test(unmapped_in_part),
+		cmocka_unit_test(protected),
+		cmocka_unit_test(discarded),
+		cmocka_unit_test(discarded_and_read_at_once),
+		cmocka_unit_test(what_stays),
+		cmocka_unit_test(nothing_there),
+		cmocka_unit_test(huge_pages),
+		cmocka_unit_test(ends_with_pages_away),
+		cmocka_unit_test(exclusive),
+		cmocka_unit_test(exclusive_ends),
 		cmocka_unit_test(nothing_is_lost),
 	};
 	struct hmm_mm_info info = { .size = sizeof(info) };

@@ -12,8 +12,8 @@ SOURCE = os.environ["SOURCE"]
 BUILD = os.environ["BUILD"]
 BROKEN = os.environ.get("BROKEN")
 
-# What passes at least, of those in front of the list's names: hmm.hmm_device_private and
-# hmm2.hmm2_device_private. Linux 6.1 has all of them.
+# What passes at least, of those in front of the list's names: hmm.hmm_device_private,
+# hmm2.hmm2_device_private, and the same with coherent. Linux 6.1 has all of them.
 PASS = """open_close anon_read anon_read_prot anon_write anon_write_prot anon_write_child
 anon_write_child_shared anon_write_huge file_read file_write migrate migrate_fault migrate_release
 migrate_shared migrate_multiple anon_read_multiple anon_teardown mixedmap exclusive
@@ -43,19 +43,23 @@ def run(*arguments, **env):
     return found, ran.stdout
 
 
-def private(name):
-    return ("hmm2.hmm2" if name in PASS2 else "hmm.hmm") + f"_device_private.{name}"
+def private(name, kind="private"):
+    return ("hmm2.hmm2" if name in PASS2 else "hmm.hmm") + f"_device_{kind}.{name}"
 
 
-def test_all_that_it_tests_of_private_memory_passes(folder):
+def coherent(name):
+    return private(name, "coherent")
+
+
+def test_all_that_it_tests_of_device_memory_passes(folder):
     found, text = run()
     for name in PASS + PASS2:
         assert found[private(name)][0] == "passed", text
+        assert found[coherent(name)][0] == "passed", text
     failed = [name for name, (word, _) in found.items() if word == "FAILED"]
     assert not failed, text
-    skipped = [name for name, (word, said) in found.items()
-               if word == "skipped" and said != "DEVICE_COHERENT not available"]
-    assert set(skipped) <= {private(name) for name in MAY_SKIP}, text
+    skipped = [name for name, (word, _) in found.items() if word == "skipped"]
+    assert set(skipped) <= {kind(name) for name in MAY_SKIP for kind in (private, coherent)}, text
 
 
 def test_a_test_by_name(folder):

@@ -17,6 +17,8 @@ struct fixture {
 	struct hmm_devmem *d;
 };
 
+static uint32_t region_flags; /* of the next fixture */
+
 static int set(struct fixture *f, const void *p, size_t bytes, uint32_t location, uint32_t flags)
 {
 	const struct hmm_svm_policy policy = { .size = sizeof(policy),
@@ -29,9 +31,11 @@ static int set(struct fixture *f, const void *p, size_t bytes, uint32_t location
 /* fault_around: one page, so that each test knows what comes home. */
 static int make_region(struct fixture *f, size_t bytes)
 {
-	const struct hmm_devmem_options o = {
-		.size = sizeof(o), .bytes = bytes, .owner = f, .fault_around = PAGE
-	};
+	const struct hmm_devmem_options o = { .size = sizeof(o),
+					      .flags = region_flags,
+					      .bytes = bytes,
+					      .owner = f,
+					      .fault_around = PAGE };
 
 	return hmm_devmem_create(f->m.mm, &o, &f->d);
 }
@@ -153,6 +157,34 @@ static void test_device_reads_what_the_cpu_wrote(void **state)
 	assert_memory_equal(p, want, 4 * M2);
 	free(want);
 	munmap(p, 4 * M2);
+}
+
+/* The CPU and the device use the pages at once, where they are. */
+static void test_coherent_memory(void **state)
+{
+	struct fixture f = { 0 };
+	char *p = pattern(M2);
+
+	region_flags = HMM_DEVMEM_COHERENT;
+	open_fixture(&f);
+	region_flags = 0;
+	store_all(&f, p, M2, 'd');
+	assert_int_equal(away(&f), M2);
+	assert_int_equal(svm_stats(&f.m).migrated, M2 / PAGE);
+	p[5 * PAGE] = 'c';
+	assert_int_equal(p[6 * PAGE], 'd');
+	expect_load(&f, p + 5 * PAGE, 2, "cd");
+	assert_int_equal(away(&f), M2);
+	assert_int_equal(region(&f).faults, 0);
+	/* What is there does not move again. */
+	store_all(&f, p, M2, 'e');
+	assert_int_equal(svm_stats(&f.m).migrated, M2 / PAGE);
+	assert_int_equal(hmm_svm_evict(f.m.svm, 0, UINT64_MAX), 0);
+	assert_int_equal(away(&f), 0);
+	for (size_t i = 0; i < M2; i++)
+		assert_int_equal(p[i], 'e');
+	close_fixture(&f);
+	munmap(p, M2);
 }
 
 static void test_huge(void **state)
@@ -608,6 +640,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fault_moves),
 		cmocka_unit_test(test_device_reads_what_the_cpu_wrote),
+		cmocka_unit_test(test_coherent_memory),
 		cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_without_faults),
 		cmocka_unit_test(test_system),

@@ -106,6 +106,7 @@ static int print_json(struct report *r)
 	put_number(o, "upgrades", (int64_t)r->mirror.upgrades);
 	put_number(o, "restores", (int64_t)r->mirror.restores);
 	json_object_object_add(o, "device_memory", r->options->migrate ? region_json(r) : NULL);
+	json_object_object_add(o, "map", r->options->map ? places_json(&r->places) : NULL);
 	put_real(o, "seconds", r->seconds);
 	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
 	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
@@ -183,6 +184,10 @@ int report_print(struct report *r)
 		status = print_json(r);
 	else
 		print_table(r);
+	if (r->options->map && !r->options->json) {
+		putchar('\n');
+		places_print(&r->places);
+	}
 	json_object_put(r->fields);
 	json_object_put(r->files);
 	if (r->stats.stale_accesses)

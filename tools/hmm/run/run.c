@@ -180,6 +180,20 @@ static uint64_t room_for(const struct input *input)
 	return 4 * input->size + (64ULL << 20);
 }
 
+/* The jobs have ended: looks where the pages are, then brings them home. 0 or an exit status. */
+static int finish(struct session *session, const struct run_options *options, struct report *report)
+{
+	int ret = options->map ? places_read(&report->places, session->mm, session->svm) : 0;
+
+	if (ret)
+		return complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
+	ret = session_evict(session);
+	if (ret)
+		return complain(EXIT_FAILED, "what is in device memory cannot come home: %s",
+				strerror(-ret));
+	return 0;
+}
+
 static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
 {
 	struct report report = { .job = job, .options = options, .verified = true };
@@ -223,12 +237,7 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	if (!status && !interrupted()) {
 		report.stats.size = sizeof(report.stats);
 		hmm_device_get_stats(hmm_svm_device(session.svm), &report.stats);
-		status = session_evict(&session);
-		if (status)
-			status = complain(EXIT_FAILED,
-					  "what is in device memory cannot come "
-					  "home: %s",
-					  strerror(-status));
+		status = finish(&session, options, &report);
 		report.mirror.size = sizeof(report.mirror);
 		hmm_svm_get_stats(session.svm, &report.mirror);
 		report.region.size = sizeof(report.region);
@@ -245,6 +254,7 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	for (int i = 0; i < opened; i++)
 		input_close(&inputs[i]);
 	free(inputs);
+	places_free(&report.places);
 	session_close(&session);
 	return status;
 }
@@ -306,6 +316,8 @@ int cmd_run(int argc, char **argv)
 		{ "migrate", 0, OPTION_FLAG, NULL,
 		  "the job's memory lives in device memory while the device works on it",
 		  &o.migrate },
+		{ "map", 0, OPTION_FLAG, NULL,
+		  "show where each page lives when the jobs have ended", &o.map },
 		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)",
 		  &o.from },
 		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended",

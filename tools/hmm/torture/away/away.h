@@ -24,7 +24,7 @@
 #define AREAS 2
 #define AREA_PAGES 1024U
 #define WORD_PAGES 64U
-#define REGIONS 2
+#define REGIONS 3
 #define THREADS_MAX 12
 #define CALL_NS 200000000ULL
 #define AWAY_TRANSFERS 1000000ULL
@@ -105,7 +105,7 @@ struct away {
 	struct hmm_mm *mm;
 	bool event_fork;
 	bool user_mode_only;
-	struct hmm_devmem *region[REGIONS]; /* the first evicts, the second refuses */
+	struct hmm_devmem *region[REGIONS]; /* evicts; refuses; is coherent */
 	struct area area[AREAS];
 	char *words;
 	struct worker worker[THREADS_MAX];

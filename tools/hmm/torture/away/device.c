@@ -32,7 +32,8 @@ static void choose(struct worker *w, struct use *u)
 				       .notifier = away->ni[i],
 				       .start = base + u->first * HMM_PAGE_SIZE,
 				       .hmm_pfns = u->pfns,
-				       .dev_private_owner = &away->region[0] };
+				       .dev_private_owner =
+					       &away->region[rng_below(&w->rng, 3) ? 0 : 2] };
 	u->range.end = u->range.start + WINDOW_PAGES * HMM_PAGE_SIZE;
 	/* Pages of another device are sometimes asked for, which brings them home. */
 	if (!rng_below(&w->rng, 8))
@@ -41,9 +42,21 @@ static void choose(struct worker *w, struct use *u)
 
 static bool is_ours(const struct use *u, unsigned int i)
 {
-	const uint64_t want = HMM_PFN_VALID | HMM_PFN_WRITE | HMM_PFN_DEVICE_PRIVATE;
+	const uint64_t want = HMM_PFN_VALID | HMM_PFN_WRITE;
 
-	return (u->pfns[i] & want) == want;
+	return (u->pfns[i] & want) == want &&
+	       u->pfns[i] & (HMM_PFN_DEVICE_PRIVATE | HMM_PFN_DEVICE_COHERENT);
+}
+
+/* A coherent page is at the program's address, where it may be gone before the event comes. */
+static bool store(volatile uint64_t *word, uint64_t value)
+{
+	return !hmm_store_nofault((void *)(uintptr_t)word, sizeof(value), value);
+}
+
+static bool load(volatile uint64_t *word, uint64_t *value)
+{
+	return !hmm_load_nofault((const void *)(uintptr_t)word, sizeof(*value), value);
 }
 
 /* Bits of the pages that were counted up. */
@@ -58,15 +71,14 @@ static uint64_t write_pages(const struct use *u, struct rng *rng)
 		if (!is_ours(u, i))
 			continue;
 		page = hmm_pfn_to_addr(u->pfns[i]);
-		was = *word_at(page, u->area ? WORD_COUNT : SHARED_DEVICE);
+		if (!load(word_at(page, u->area ? WORD_COUNT : SHARED_DEVICE), &was))
+			continue;
 		/* Time for a page to go home in between, if the gate were open. */
 		if (!rng_below(rng, 16))
 			tort_spin(SPIN_NS);
-		if (u->area)
-			*word_at(page, WORD_DEVICE) = was;
-		else
-			*word_at(page, SHARED_DEVICE) = was + 1;
-		done |= 1ULL << i;
+		if (u->area ? store(word_at(page, WORD_DEVICE), was)
+			    : store(word_at(page, SHARED_DEVICE), was + 1))
+			done |= 1ULL << i;
 	}
 	return done;
 }

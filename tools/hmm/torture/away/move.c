@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Migrations: out to one region or the other, and home. What meets a hole is refused. */
+/* Migrations: out to one region or another, and home. What meets a hole is refused. */
 #include <errno.h>
 #include <string.h>
 #include "away.h"
@@ -60,6 +60,7 @@ static void choose(struct away *away, struct rng *rng, uint64_t *start, uint64_t
 void move_work(struct worker *w)
 {
 	struct away *away = w->away;
+	static const unsigned int which[] = { 0, 0, 0, 0, 1, 1, 2, 2 };
 	uint64_t start;
 	uint64_t end;
 
@@ -74,6 +75,6 @@ void move_work(struct worker *w)
 			"hmm_migrate_to_system");
 	} else {
 		atomic_store(&w->beat.doing, "hmm_migrate_to_device");
-		move_out(away, away->region[!rng_below(&w->rng, 4)], start, end);
+		move_out(away, away->region[which[rng_below(&w->rng, 8)]], start, end);
 	}
 }

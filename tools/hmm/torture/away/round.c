@@ -38,7 +38,9 @@ static int make_regions(struct away *away)
 	static const struct {
 		uint64_t bytes;
 		uint32_t flags;
-	} region[REGIONS] = { { 6 * MIB, HMM_DEVMEM_EVICT }, { 2 * MIB, 0 } };
+	} region[REGIONS] = { { 6 * MIB, HMM_DEVMEM_EVICT },
+			      { 2 * MIB, 0 },
+			      { 2 * MIB, HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT } };
 
 	for (unsigned int i = 0; i < REGIONS; i++) {
 		const struct hmm_devmem_options options = { .size = sizeof(options),
