@@ -17,6 +17,7 @@
 #ifndef LIB_DEVMEM_DEVMEM_H
 #define LIB_DEVMEM_DEVMEM_H
 
+#include "kernel/abi/pagemap.h"
 #include "space/space.h"
 #include "base/futex.h"
 
@@ -213,6 +214,12 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
  */
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns);
+/*
+ * Has the page one of these, of kernel/abi/pagemap.h? True if this cannot be told. PAGE_IS_HERE: it
+ * is there.
+ */
+bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any);
+#define PAGE_IS_HERE (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);
 /* Does somebody still wait, although no event wakes the pump? */

@@ -72,6 +72,21 @@ static void rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t
 
 #define TRIES 100
 
+/*
+ * A copy of what is not there would wait for the pump, which this is. It is made one of zeros; if
+ * that cannot be as another event waits the child has none either.
+ */
+static int64_t copy_page(struct hmm_mm *mm, int fd, uint64_t to, uint64_t frame)
+{
+	const struct provider_move *ops = mm->provider.ops->move;
+	const uint64_t page = devmem_of(mm)->page;
+	const int64_t ret = ops->zero(&mm->provider, frame, page);
+
+	if (ret == -EAGAIN && !page_is(mm, frame, PAGE_IS_HERE))
+		return (int64_t)page;
+	return ops->copy_into(fd, to, frame, page);
+}
+
 /* Gives the child its copy of a row. False: it lacks one. */
 static bool copy_row(struct hmm_mm *mm, int fd, const struct run *run)
 {
@@ -83,9 +98,7 @@ static bool copy_row(struct hmm_mm *mm, int fd, const struct run *run)
 		const uint64_t frame = from + (at - run->start);
 		int64_t n;
 
-		/* A copy of what is not there would wait for the pump, which this is. */
-		mm->provider.ops->move->zero(&mm->provider, frame, s->page);
-		n = mm->provider.ops->move->copy_into(fd, at, frame, s->page);
+		n = copy_page(mm, fd, at, frame);
 		if (n == -EAGAIN && tries++ < TRIES)
 			continue;
 		/* The child has no such memory (MADV_DONTFORK). */

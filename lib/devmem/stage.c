@@ -33,8 +33,6 @@
 #include "devmem/moving.h"
 #include "space/space.h"
 #include "provider/provider.h"
-#include "kernel/abi/pagemap.h"
-#include "kernel/pagemap.h"
 #include "kernel/vma.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -195,23 +193,13 @@ static void forget_places(struct hmm_mm *mm, struct devmem_space *s)
 	pthread_mutex_unlock(&mm->region_lock);
 }
 
-static bool is_there(struct hmm_mm *mm, uint64_t page)
-{
-	const uint64_t end = page + devmem_of(mm)->page;
-	struct page_run run;
-	uint64_t walked;
-	size_t n = 1;
-
-	return pagemap_runs(mm_pagemap(mm), page, end, &run, &n, &walked) ||
-	       (n && run.categories & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED));
-}
-
 /* Was a page taken that has not been replaced since? */
 static bool is_missed(struct hmm_mm *mm, uint64_t offset)
 {
 	const struct stage *st = &devmem_of(mm)->stage;
 
-	return is_there(mm, st->to + offset) && !is_there(mm, st->from + offset);
+	return page_is(mm, st->to + offset, PAGE_IS_HERE) &&
+	       !page_is(mm, st->from + offset, PAGE_IS_HERE);
 }
 
 static void put_back_row(struct hmm_mm *mm, uint64_t offset, uint64_t bytes)
