@@ -109,8 +109,8 @@ int hmm_devmem_destroy(struct hmm_devmem *devmem, uint64_t timeout_ns);
  * @used: bytes that hold pages of the program, or are being freed
  * @moved_out: bytes that have come from the program
  * @moved_home: bytes that have gone home, for whatever reason
- * @copied_home: of these, bytes that had to be copied, as the program had changed the permissions
- *	or locked the mapping
+ * @copied_home: of these, bytes that had to be copied, as the mapping could not be written, could
+ *	be executed, or was locked
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded

@@ -85,7 +85,7 @@ struct stage {
 	bool taken;                /* R */
 	_Atomic bool gone;         /* A: the program has mapped something where it was */
 	struct ownthread thread;   /* C */
-	uint64_t from, to, bytes;  /* what it is to move; of whoever has taken the stage */
+	uint64_t from, to, bytes;  /* what it is to move; of the thread that has taken the stage */
 	int err;                   /* what became of it */
 	_Atomic uint32_t asked;    /* A, futex: how often it was asked */
 	_Atomic uint32_t answered; /* A, futex */
@@ -107,7 +107,7 @@ struct devmem_space {
 	uint32_t regions;                           /* R: how many */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	struct stage stage;
-	struct itree trapped;                       /* R: a hint: where a hole is a fault */
+	struct itree trapped; /* R: a hint: where a hole is a fault */
 	struct {
 		uint64_t start, end, taken;
 	} proven;                   /* R: what was trapped while regions_taken() was that */

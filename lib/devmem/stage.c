@@ -3,8 +3,8 @@
  * The stage. The kernel moves no page out of a mapping that may not be written. But mremap() with
  * MREMAP_DONTUNMAP takes the pages of any private mapping to another address, at once, and leaves
  * the mapping, in which a touch is a fault from then on. So such pages go to the stage, which is
- * made writable, and from there to frames. While they are there the index of places says so, and
- * whoever needs one gets it from there, as from device memory.
+ * made writable, and from there to frames. While they are there the index of places says so, and a
+ * thread that needs one gets it from there, as from device memory.
  *
  * The call waits until its event is read, and the pump reads when it has R. So a thread of its own
  * makes the call, while the mover holds R, keeps thieves away (moving.h), and looks when it has
@@ -23,9 +23,9 @@
  *
  * So what the program does to the mapping meanwhile is told afterwards, and finds the places: an
  * unmapping or a discard drops them, a move takes them along. A discard that is told before has not
- * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way, and
- * a third thread has mapped memory anew there, between the look and the call, then that is taken. It
- * is not registered, which tells, and is put back.
+ * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way,
+ * and a third thread has mapped memory anew there, between the look and the call, then that is
+ * taken. It is not registered, which tells, and is put back.
  *
  * The calls are raw: what stands in for libc's may tell the library of them (preload).
  */

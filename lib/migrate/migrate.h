@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
- * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own.
+ * lies in one mapping, a few blocks at a time, readonly.c what lies in one that may not be written.
+ * Exclusive access (exclusive.c) moves pages to a region of its own.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -25,7 +25,7 @@ struct migration {
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
-	bool staged;    /* pages of this mapping pass through the stage (readonly.c) */
+	bool staged;                 /* pages of this mapping pass through the stage (readonly.c) */
 	uint64_t shift; /* how far the page lies behind its address: it is in the stage */
 	struct hmm_migrate_result result;
 };

@@ -276,7 +276,7 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 		if (err)
 			return err;
 		err = migrate_row(m, at, places_next(m->s, *at, end, NULL, &run) ? run.start : end,
-			       huge);
+				  huge);
 	}
 	return err;
 }

@@ -35,8 +35,8 @@ static bool is_zero(const char *status, const char *key)
 static bool has_pins(void)
 {
 	char buf[2048];
-	const long fd = raw5(SYS_openat, AT_FDCWD, (long)"/proc/self/status",
-			     O_RDONLY | O_CLOEXEC, 0, 0);
+	const long fd =
+		raw5(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0, 0);
 	long n;
 
 	if (fd < 0)
@@ -142,7 +142,7 @@ static int turn(struct migration *m, uint64_t *at, uint64_t end)
 
 	if (m->s->closed)
 		return -ESRCH;
-	/* Who forks brings home what is on the stage. */
+	/* A thread that forks brings home what is on the stage. */
 	if (atomic_load(&m->s->forking) || !moving_begin(m->mm))
 		return -EAGAIN;
 	err = gate_close(m->mm, m->deadline);
