@@ -156,8 +156,8 @@ int hmm_devmem_lose(struct hmm_devmem *devmem);
  * @moved_out: bytes that have come from the program
  * @moved_home: bytes that have gone home, for whatever reason; of coherent memory also those that
  *	have become the system's where they are
- * @copied_home: of these, bytes that had to be copied: the program had changed the permissions or
- *	locked the mapping, or the memory is coherent
+ * @copied_home: of these, bytes that had to be copied: the mapping could not be written, could be
+ *	executed, or was locked, or the memory is coherent
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded

@@ -28,7 +28,9 @@ struct hmm_exclusive;
  * @HMM_MIGRATE_SHARED: shared memory, hugetlbfs, or a page of a file: it cannot be moved, and is
  *	used in place
  * @HMM_MIGRATE_SPECIAL: memory that is never mirrored, or registered with another userfaultfd
- * @HMM_MIGRATE_PERMISSION: the mapping may not be written, may be executed, or is locked (mlock)
+ * @HMM_MIGRATE_PERMISSION: the mapping is locked (mlock); or it may not be written, or may be
+ *	executed, and the process has locked or pinned memory or no map entries left, or a device
+ *	asks for exclusive access
  * @HMM_MIGRATE_BUSY: the page is pinned, or a child shares it and it could not be made the
  *	program's own, or the CPU touched it on its way to coherent memory
  * @HMM_MIGRATE_DISCARD: a discard of the page is announced and its end is not proven

@@ -22,6 +22,7 @@
 #ifndef LIB_DEVMEM_DEVMEM_H
 #define LIB_DEVMEM_DEVMEM_H
 
+#include "kernel/abi/pagemap.h"
 #include "space/space.h"
 #include "base/futex.h"
 
@@ -101,7 +102,7 @@ struct stage {
 	bool taken;                /* R */
 	_Atomic bool gone;         /* A: the program has mapped something where it was */
 	struct ownthread thread;   /* C */
-	uint64_t from, to, bytes;  /* what it is to move; of whoever has taken the stage */
+	uint64_t from, to, bytes;  /* what it is to move; of the thread that has taken the stage */
 	int err;                   /* what became of it */
 	_Atomic uint32_t asked;    /* A, futex: how often it was asked */
 	_Atomic uint32_t answered; /* A, futex */
@@ -277,6 +278,12 @@ static inline bool home_ends(int64_t ret)
  */
 int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
 		uint64_t timeout_ns);
+/*
+ * Has the page one of these, of kernel/abi/pagemap.h? True if this cannot be told. PAGE_IS_HERE: it
+ * is there.
+ */
+bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any);
+#define PAGE_IS_HERE (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);
 /* Does somebody still wait, although no event wakes the pump? */

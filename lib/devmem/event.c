@@ -74,7 +74,11 @@ static void rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64_t
 
 #define TRIES 100
 
-/* Gives the child its copy of a page. What is on a device alone is SIGBUS there. */
+/*
+ * Gives the child its copy of a page. What is on a device alone is SIGBUS there. A copy of what is
+ * not there would wait for the pump, which this is. It is made one of zeros; if that cannot be as
+ * another event waits the child has none either.
+ */
 static int64_t give_page(struct hmm_mm *mm, int fd, uint64_t at, uint64_t from)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
@@ -84,8 +88,8 @@ static int64_t give_page(struct hmm_mm *mm, int fd, uint64_t at, uint64_t from)
 		return ops->poison(fd, at, page);
 	if (!from)
 		from = (uint64_t)(uintptr_t)devmem_of(mm)->zeros;
-	/* A copy of what is not there would wait for the pump, which this is. */
-	ops->zero(&mm->provider, from, page);
+	if (ops->zero(&mm->provider, from, page) == -EAGAIN && !page_is(mm, from, PAGE_IS_HERE))
+		return (int64_t)page;
 	return ops->copy_into(fd, at, from, page);
 }
 

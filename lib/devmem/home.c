@@ -12,6 +12,7 @@
 #include "space/space.h"
 #include "space/turn.h"
 #include "provider/provider.h"
+#include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/mutation.h"
@@ -55,6 +56,17 @@ bool home_begin(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run)
 		return false;
 	revoke_row(d, run);
 	return true;
+}
+
+bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any)
+{
+	const uint64_t end = page + devmem_of(mm)->page;
+	struct page_run run;
+	uint64_t walked;
+	size_t n = 1;
+
+	return pagemap_runs(mm_pagemap(mm), page, end, &run, &n, &walked) ||
+	       (n && run.categories & any);
 }
 
 /*
@@ -121,7 +133,9 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;
-			n = run->huge ? ops->copy(&mm->provider, at, frame, run->end - at) : 0;
+			if (!run->huge || at > run->start || !page_is(mm, frame, PAGE_IS_HUGE))
+				continue;
+			n = ops->copy(&mm->provider, at, frame, run->end - at);
 			if (n <= 0)
 				continue;
 			copied = true;

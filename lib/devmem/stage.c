@@ -3,8 +3,8 @@
  * The stage. The kernel moves no page out of a mapping that may not be written. But mremap() with
  * MREMAP_DONTUNMAP takes the pages of any private mapping to another address, at once, and leaves
  * the mapping, in which a touch is a fault from then on. So such pages go to the stage, which is
- * made writable, and from there to frames. While they are there the index of places says so, and
- * whoever needs one gets it from there, as from device memory.
+ * made writable, and from there to frames. While they are there the index of places says so, and a
+ * thread that needs one gets it from there, as from device memory.
  *
  * The call waits until its event is read, and the pump reads when it has R. So a thread of its own
  * makes the call, while the mover holds R, keeps thieves away (moving.h), and looks when it has
@@ -23,9 +23,9 @@
  *
  * So what the program does to the mapping meanwhile is told afterwards, and finds the places: an
  * unmapping or a discard drops them, a move takes them along. A discard that is told before has not
- * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way, and
- * a third thread has mapped memory anew there, between the look and the call, then that is taken. It
- * is not registered, which tells, and is put back.
+ * begun yet. The kernel looks at the range alone: if a munmap() of another thread's is under way,
+ * and a third thread has mapped memory anew there, between the look and the call, then that is
+ * taken. It is not registered, which tells, and is put back.
  *
  * The calls are raw: what stands in for libc's may tell the library of them (preload).
  */
@@ -34,8 +34,6 @@
 #include "space/space.h"
 #include "space/turn.h"
 #include "provider/provider.h"
-#include "kernel/abi/pagemap.h"
-#include "kernel/pagemap.h"
 #include "kernel/vma.h"
 #include "base/deadline.h"
 #include "base/futex.h"
@@ -198,23 +196,13 @@ static void forget_places(struct hmm_mm *mm, struct devmem_space *s)
 	pthread_mutex_unlock(&mm->region_lock);
 }
 
-static bool is_there(struct hmm_mm *mm, uint64_t page)
-{
-	const uint64_t end = page + devmem_of(mm)->page;
-	struct page_run run;
-	uint64_t walked;
-	size_t n = 1;
-
-	return pagemap_runs(mm_pagemap(mm), page, end, &run, &n, &walked) ||
-	       (n && run.categories & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED));
-}
-
 /* Was a page taken that has not been replaced since? */
 static bool is_missed(struct hmm_mm *mm, uint64_t offset)
 {
 	const struct stage *st = &devmem_of(mm)->stage;
 
-	return is_there(mm, st->to + offset) && !is_there(mm, st->from + offset);
+	return page_is(mm, st->to + offset, PAGE_IS_HERE) &&
+	       !page_is(mm, st->from + offset, PAGE_IS_HERE);
 }
 
 static void put_back_row(struct hmm_mm *mm, uint64_t offset, uint64_t bytes)

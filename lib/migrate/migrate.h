@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
- * lies in one mapping, a few blocks at a time. Exclusive access (exclusive.c) moves pages to a
- * region of its own. coherent.c is for memory that both sides reach, to_device.c for programs.
- * place.c tells where pages are.
+ * lies in one mapping, a few blocks at a time, readonly.c what lies in one that may not be written.
+ * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
+ * both sides reach, to_device.c for programs. place.c tells where pages are.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H

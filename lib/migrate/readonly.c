@@ -145,7 +145,7 @@ static int turn(struct migration *m, uint64_t *at, uint64_t end)
 
 	if (m->s->closed)
 		return -ESRCH;
-	/* Who forks brings home what is on the stage. */
+	/* A thread that forks brings home what is on the stage. */
 	if (atomic_load(&m->s->forking))
 		return -EAGAIN;
 	err = gate_close(m->mm, m->deadline);

@@ -18,7 +18,7 @@ PASS = """open_close anon_read anon_read_prot anon_write anon_write_prot anon_wr
 anon_write_child_shared anon_write_huge file_read file_write migrate migrate_fault migrate_release
 migrate_shared migrate_multiple anon_read_multiple anon_teardown mixedmap exclusive
 exclusive_mprotect exclusive_cow""".split()
-PASS2 = ["snapshot"]
+PASS2 = ["snapshot", "migrate_mixed", "double_map"]
 # These may be skipped: without huge pages, and without the kernel's module gup_test.
 MAY_SKIP = "anon_write_hugetlbfs compound hmm_gup_test".split()
 

@@ -251,8 +251,7 @@ static void nothing_moves_while_a_page_is_pinned(void **state)
 	char *p = numbered(4, RW);
 	struct iovec iov = { p, PAGE };
 
-	if (ring < 0 ||
-	    syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1)) {
+	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1)) {
 		if (ring >= 0)
 			close(ring);
 		munmap(p, 4 * PAGE);
@@ -381,9 +380,8 @@ static void churn(char *unused, unsigned int n)
 	hmm_migrate_to_device(with.d, at(p), at(p) + CHURN * PAGE, HMM_FOREVER, NULL);
 	switch (n % 3) {
 	case 0:
-		assert_ptr_equal(mremap(p, CHURN * PAGE, CHURN * PAGE,
-					MREMAP_MAYMOVE | MREMAP_FIXED, q),
-				 q);
+		assert_ptr_equal(
+			mremap(p, CHURN * PAGE, CHURN * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q), q);
 		assert_numbered(q, CHURN, n);
 		break;
 	case 1:
@@ -417,9 +415,9 @@ static void churn_arena(char *unused, unsigned int n)
 	char *q;
 
 	(void)unused;
-	assert_ptr_equal(mmap(arena, CHURN * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-			      0),
-			 arena);
+	assert_ptr_equal(
+		mmap(arena, CHURN * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		arena);
 	number(arena, CHURN, n);
 	assert_int_equal(mprotect(arena, CHURN * PAGE, RO), 0);
 	for (unsigned int i = 0; i < n % 8; i++)
@@ -432,9 +430,9 @@ static void churn_arena(char *unused, unsigned int n)
 			assert_int_equal(*(volatile unsigned int *)(arena + i * PAGE), 0);
 	} else if (n % 3 == 1) {
 		q = map_anon(CHURN * PAGE, PROT_NONE);
-		assert_ptr_equal(mremap(arena, CHURN * PAGE, CHURN * PAGE,
-					MREMAP_MAYMOVE | MREMAP_FIXED, q),
-				 q);
+		assert_ptr_equal(
+			mremap(arena, CHURN * PAGE, CHURN * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q),
+			q);
 		assert_numbered(q, CHURN, n);
 		munmap(q, CHURN * PAGE);
 	}

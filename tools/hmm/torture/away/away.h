@@ -50,6 +50,7 @@ enum {
 	X(MREMAP, "mremap away and back")                                                          \
 	X(DONTUNMAP, "mremap dontunmap")                                                           \
 	X(PROTECT, "mprotect")                                                                     \
+	X(READONLY, "read-only memory migrates")                                                   \
 	X(DONTNEED, "MADV_DONTNEED")                                                               \
 	X(FREE, "MADV_FREE")                                                                       \
 	X(COLLAPSE, "MADV_COLLAPSE")                                                               \

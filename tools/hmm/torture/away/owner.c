@@ -203,12 +203,39 @@ static void write_part(struct area *a, const struct part *p)
 	area_write(a, p);
 }
 
+static void read_only(struct area *a, const struct part *p);
+
 static void (*const ops[OWNER_NR])(struct area *a, const struct part *p) = {
 	[OWNER_WRITE] = write_part,    [OWNER_READ] = read_part,  [OWNER_UNMAP] = unmap,
 	[OWNER_MREMAP] = remap,        [OWNER_PROTECT] = protect, [OWNER_DONTNEED] = discard,
 	[OWNER_DONTUNMAP] = dontunmap, [OWNER_CALL] = call,       [OWNER_COLLAPSE] = collapse,
 	[OWNER_FREE] = lazily_free,    [OWNER_FORK] = fork_libc,  [OWNER_CLONE] = fork_raw,
+	[OWNER_READONLY] = read_only,
 };
+
+/* What can be done to memory that may not be written. */
+static const enum owner_op reads[] = { OWNER_READ,     OWNER_READ,      OWNER_UNMAP, OWNER_MREMAP,
+				       OWNER_DONTNEED, OWNER_DONTUNMAP, OWNER_CALL };
+
+/* Others migrate it as well. Then it may be written again, wherever its pages are. */
+static void read_only(struct area *a, const struct part *p)
+{
+	const enum owner_op op = reads[rng_below(&a->rng, sizeof(reads) / sizeof(reads[0]))];
+	const int prot = rng_below(&a->rng, 4) ? PROT_READ : PROT_READ | PROT_EXEC;
+	void *at = (void *)part_start(a, p);
+
+	if (mprotect(at, part_bytes(p), prot)) {
+		failed(a, "mprotect", p);
+		return;
+	}
+	move_out(a->away, a->away->region[rng_below(&a->rng, REGIONS)], part_start(a, p),
+		 part_start(a, p) + part_bytes(p));
+	ops[op](a, p);
+	if (mprotect(at, part_bytes(p), PROT_READ | PROT_WRITE))
+		failed(a, "mprotect", p);
+	else
+		area_check(a, p, part_start(a, p), "migration of read-only memory");
+}
 
 static enum owner_op choose(struct rng *rng)
 {
