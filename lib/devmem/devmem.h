@@ -4,7 +4,9 @@
  *
  *	places.c	the index: which page of the program is where
  *	frames.c	a region's pages, free or in use
- *	home.c		moves pages home, answers touches of the CPU
+ *	row.c		moves a row of pages home
+ *	home.c		brings ranges home
+ *	fault.c		answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
  *	worker.c	a thread that frees pages
  *	rescue.c	a thread that brings all home when the space is lost
@@ -195,7 +197,7 @@ void frames_unwatch(struct hmm_devmem *d);
 /* Gives its memory back. Needs nothing of the space. */
 void frames_unmap(struct hmm_devmem *d);
 
-/* ---- home.c -------------------------------------------------------------------------------- */
+/* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*
  * Moves the row home, of one block. The caller holds R, has closed the gate and has begun to move.
