@@ -3,9 +3,9 @@
  * A device that copies: what it has takes no memory of the host, and when it fails, hangs or loses
  * its memory the page that is touched is SIGBUS, and nothing else suffers.
  */
-#include "common/broken.h"
 #include "common/child.h"
 #include "common/devmem.h"
+#include "common/broken.h"
 #include "devmem/copy.h"
 
 #include <hmm/engine.h>
