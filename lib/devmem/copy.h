@@ -2,7 +2,8 @@
 /*
  * Regions whose bytes are not this process's: the driver copies pages in and out.
  *
- *	copy.c		what is known of each frame, and what becomes of a row that is to go home
+ *	copy.c		what is known of each frame
+ *	copy_home.c	what becomes of a row that is to go home
  *	copier.c	a thread of the region's that calls the driver
  *
  * A page moves to its frame as in any region. The copier has it copied from there, and gives the
@@ -99,16 +100,14 @@ bool copy_row(const struct hmm_devmem *d, struct run *run, unsigned int states);
 bool copy_owned(const struct hmm_devmem *d, struct run *run);
 /* Is something of the range on its way to a region of this owner? */
 bool copy_coming(const struct devmem_space *s, const void *owner, uint64_t start, uint64_t end);
+/* The copier has work. */
+void copy_wake(struct copier *c);
 /* Pages have moved to the frames. */
 void copy_arrived(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* May more come? 0; -EAGAIN: later; -EIO: never. */
 int copy_may_come(const struct hmm_devmem *d);
 /* The frames are free. Returns whether the worker has to give their memory back. */
 bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full);
-/* As home_run() for such a region. -EINPROGRESS: a row waits; -EIO: the device does not give it. */
-int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done);
-/* Asks for what of the row is on the device. The gate is closed. 0; -EINTR, as home_run(). */
-int copy_ask(struct hmm_mm *mm, const struct run *run);
 /*
  * A thread waits for the page. since: since when, 0: it is new. Gives the page up after a while.
  * Returns the copier that is to be asked for it, whose `urgent` the caller takes back, or NULL.
@@ -124,5 +123,12 @@ void copy_last(struct devmem_space *s);
 uint64_t copy_source(const struct devmem_space *s, place_t place);
 /* Are all frames free but for those that a callback that hangs works on? */
 bool copy_only_stuck(const struct hmm_devmem *d);
+
+/* ---- copy_home.c (R) ----------------------------------------------------------------------- */
+
+/* As home_run() for such a region. -EINPROGRESS: a row waits; -EIO: the device does not give it. */
+int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/* Asks for what of the row is on the device. The gate is closed. 0; -EINTR, as home_run(). */
+int copy_ask(struct hmm_mm *mm, const struct run *run);
 
 #endif

@@ -5,7 +5,9 @@
  *	places.c	the index: which page of the program is where
  *	frames.c	a region's pages, free or in use
  *	coherent.c	the index of coherent pages, which are at the program's address
- *	home.c		moves pages home, answers touches of the CPU
+ *	row.c		moves a row of pages home
+ *	home.c		brings ranges home
+ *	fault.c		answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
  *	stage.c		where pages are on their way out of memory that may not be written
  *	worker.c	a thread that frees pages
@@ -247,7 +249,7 @@ void frames_unwatch(struct hmm_devmem *d);
 /* Gives its memory back. Needs nothing of the space. */
 void frames_unmap(struct hmm_devmem *d);
 
-/* ---- home.c -------------------------------------------------------------------------------- */
+/* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*
  * Tells devices and moves the row home, of one block. The caller holds R, has closed the gate and
