@@ -130,7 +130,7 @@ static int ask(struct copier *c, bool in, uint32_t first, uint32_t n)
 	atomic_store(&c->since, 0);
 	if (!ret)
 		count(in ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
-	return ret ? -EIO : 0;
+	return ret == -EACCES ? ret : ret ? -EIO : 0;
 }
 
 static void lock(const struct copier *c)
@@ -156,24 +156,31 @@ static void tell(struct copier *c, bool parked)
 	c->d->mm->wake(c->d->mm);
 }
 
+static enum copy_state outcome(const struct copier *c, int err)
+{
+	if (c->lost)
+		return COPY_LOST;
+	if (err == -EACCES)
+		return COPY_KEPT;
+	return err ? COPY_FAILED : COPY_STAGED;
+}
+
 static void settle_out(struct copier *c, uint32_t first, uint32_t n, int err)
 {
 	bool parked;
 
 	lock(c);
-	copy_change(c, first, n, COPY_OUT,
-		    c->lost ? COPY_LOST :
-		    err     ? COPY_FAILED :
-			      COPY_STAGED);
+	copy_change(c, first, n, COPY_OUT, outcome(c, err));
 	parked = c->d->space->parked;
 	unlock(c);
 	tell(c, parked);
 }
 
 /* All together were not copied: one page after the other, first the one that is waited for. */
-static int one_by_one(struct copier *c, const struct call *call)
+static int one_by_one(struct copier *c, const struct call *call, bool quick)
 {
 	uint32_t errors = 0;
+	bool skips;
 	int err = ask(c, false, call->touched, 1);
 
 	if (err == -ECANCELED)
@@ -182,11 +189,12 @@ static int one_by_one(struct copier *c, const struct call *call)
 	for (uint32_t i = call->first; i < call->first + call->n; i++) {
 		if (i == call->touched)
 			continue;
-		/* Others are not to wait for what nobody needs now. */
-		err = call->urgent || errors >= ERRORS_MAX ? -EIO : ask(c, false, i, 1);
+		/* Others are not to wait for what nobody needs now, and may fail slowly. */
+		skips = (call->urgent && !quick) || errors >= ERRORS_MAX;
+		err = skips ? -EIO : ask(c, false, i, 1);
 		if (err == -ECANCELED)
 			return err;
-		errors = err ? errors + 1 : 0;
+		errors = err && err != -EACCES ? errors + 1 : 0;
 		settle_out(c, i, 1, err);
 	}
 	return 0;
@@ -199,7 +207,7 @@ static int copy_out(struct copier *c, const struct call *call)
 	if (err == -ECANCELED)
 		return err;
 	if (err && call->n > 1)
-		return one_by_one(c, call);
+		return one_by_one(c, call, err == -EACCES);
 	settle_out(c, call->first, call->n, err);
 	return 0;
 }

@@ -214,6 +214,8 @@ struct copier *copy_touch(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	state = (enum copy_state)c->state[frame];
 	if (state == COPY_FAILED)
 		copy_set(c, frame, 1, since ? COPY_LOST : COPY_DEVICE);
+	else if (state == COPY_KEPT && !since)
+		copy_set(c, frame, 1, COPY_DEVICE);
 	else if (since && overdue_since(c, since) && state >= COPY_DEVICE && state <= COPY_OUT)
 		copy_set(c, frame, 1, COPY_LOST);
 	c->touched = frame;
@@ -234,6 +236,8 @@ void copy_retry(struct devmem_space *s)
 
 		if (c && c->count[COPY_FAILED] && !c->last)
 			copy_change(c, 0, c->d->frames, COPY_FAILED, COPY_DEVICE);
+		if (c && c->count[COPY_KEPT] && !c->last)
+			copy_change(c, 0, c->d->frames, COPY_KEPT, COPY_DEVICE);
 	}
 }
 
@@ -264,6 +268,7 @@ static enum way way_of(const struct copier *c, enum copy_state state)
 	case COPY_LOST:
 		return POISON;
 	case COPY_FAILED:
+	case COPY_KEPT:
 		return c->lost || c->last ? POISON : BROKEN;
 	default:
 		break;
@@ -299,6 +304,19 @@ static int64_t poison(struct hmm_mm *mm, uint64_t addr, uint64_t page)
 	if (ret < 0)
 		ops->wake(&mm->provider, addr, page);
 	return (int64_t)page;
+}
+
+void copy_withhold(struct hmm_mm *mm, uint64_t addr, int *err)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const place_t place = place_at(s, addr);
+	const struct copier *c = place_devmem(s, place)->copier;
+	int64_t n;
+
+	if (!c || c->state[place_frame(place)] != COPY_KEPT)
+		return;
+	n = poison(mm, addr, s->page);
+	*err = n < 0 ? (int)n : 0;
 }
 
 static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, uint64_t *at)
@@ -356,8 +374,10 @@ static bool is_owned(const struct hmm_devmem *d, const struct run *run)
 	const uint8_t *state = c->state + place_frame(run->first);
 	const uint32_t n = pages_of(d, run);
 
-	return memchr(state, COPY_DEVICE, n) ||
-	       ((c->lost || c->last) && memchr(state, COPY_FAILED, n));
+	if (memchr(state, COPY_DEVICE, n))
+		return true;
+	return (c->lost || c->last) &&
+	       (memchr(state, COPY_FAILED, n) || memchr(state, COPY_KEPT, n));
 }
 
 int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)
@@ -383,7 +403,8 @@ int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 			*done = at;
 			return err;
 		}
-		if (err == -EINPROGRESS && result != err)
+		/* A mover that waits for others is to hear of it in the end. */
+		if (err && !result)
 			*done = row.start;
 		if (err && result != -EINPROGRESS)
 			result = err;

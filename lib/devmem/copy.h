@@ -29,13 +29,14 @@ enum copy_state {
 	COPY_OUT,     /* on the device, being copied out */
 	COPY_STAGED,  /* copied out: in the stage */
 	COPY_FAILED,  /* on the device, which did not copy it out */
+	COPY_KEPT,    /* on the device, which keeps it for now */
 	COPY_LOST,    /* nowhere any more */
 	COPY_STATES,
 };
 
 #define COPY_BIT(state) (1U << (state))
 /* What the device may use. */
-#define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED))
+#define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED) | COPY_BIT(COPY_KEPT))
 /* On its way to the device. */
 #define COPY_COMING (COPY_BIT(COPY_ARRIVED) | COPY_BIT(COPY_IN) | COPY_BIT(COPY_DROP))
 
@@ -107,9 +108,14 @@ void copy_ask(struct hmm_mm *mm, const struct run *run);
  * Returns the copier that is to be asked for it, whose `urgent` the caller takes back, or NULL.
  */
 struct copier *copy_touch(struct hmm_mm *mm, uint64_t addr, uint64_t since);
+/*
+ * If the device keeps the page that is touched: SIGBUS, until it comes home. *err: 0; -EAGAIN,
+ * -ENOMEM: later. Otherwise *err stays.
+ */
+void copy_withhold(struct hmm_mm *mm, uint64_t addr, int *err);
 /* What is on the device is lost. */
 void copy_lose(struct copier *c);
-/* What failed is tried again. */
+/* What failed, or was kept, is tried again. */
 void copy_retry(struct devmem_space *s);
 /* What cannot come home from now on is lost. */
 void copy_last(struct devmem_space *s);

@@ -111,7 +111,11 @@ static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	if (!c)
 		return addr < done ? 0 : err;
 	c->urgent = false;
-	return place_at(s, addr) ? err : 0;
+	if (!place_at(s, addr))
+		return 0;
+	if (since)
+		copy_withhold(mm, addr, &err);
+	return err;
 }
 
 static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)
