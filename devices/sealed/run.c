@@ -108,7 +108,7 @@ static int run_block(struct job *j, uint64_t start, uint64_t end)
 
 static int run(struct hmm_sealed *s, struct job *j, uint64_t start, uint64_t end)
 {
-	int err = walker_open(s, start, end - start < 8 ? start + 8 : end, j->timeout_ns, &j->w);
+	int err = walker_open(s, start, end, j->timeout_ns, &j->w);
 	uint64_t to;
 
 	if (err)

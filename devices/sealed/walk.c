@@ -16,6 +16,16 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 	return 0;
 }
 
+static uint64_t page_start(uint64_t addr)
+{
+	return addr & ~(HMM_PAGE_SIZE - 1);
+}
+
+static uint64_t page_end(uint64_t addr)
+{
+	return page_start(addr + HMM_PAGE_SIZE - 1);
+}
+
 static uint64_t now(void)
 {
 	struct timespec ts;
@@ -57,7 +67,8 @@ int walker_open(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t tim
 				       .flags = HMM_RANGE_FRESH,
 				       .hmm_pfns = w->pfns,
 				       .dev_private_owner = s };
-	err = hmm_interval_notifier_insert(s->mm, start, end - start, &ops, NULL,
+	err = hmm_interval_notifier_insert(s->mm, page_start(start),
+					   page_end(end) - page_start(start), &ops, NULL,
 					   &w->range.notifier);
 	if (err) {
 		hmm_memory_free(w, sizeof(*w));
@@ -91,8 +102,8 @@ static uint64_t left_ns(const struct walker *w)
 
 int walker_look(struct walker *w, uint64_t start, uint64_t end)
 {
-	w->range.start = start & ~(HMM_PAGE_SIZE - 1);
-	w->range.end = (end + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
+	w->range.start = page_start(start);
+	w->range.end = page_end(end);
 	return hmm_range_fault(&w->range, left_ns(w));
 }
 

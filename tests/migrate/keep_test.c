@@ -2,9 +2,7 @@
 /* A device that keeps pages (-EACCES of copy_out): a touch is SIGBUS, and nothing is lost. */
 #include "common/child.h"
 #include "common/devmem.h"
-
-#include <pthread.h>
-#include <setjmp.h>
+#include "common/sigbus.h"
 
 #define PAGES 1024
 
@@ -41,31 +39,6 @@ static char *pages_on_device(struct with_devmem *w, size_t pages)
 	assert_int_equal(to_device(w, p, pages), 0);
 	assert_int_equal(away(w, p, pages), pages);
 	return p;
-}
-
-static sigjmp_buf out;
-
-static void on_sigbus(int sig)
-{
-	(void)sig;
-	siglongjmp(out, 1);
-}
-
-static void catch_sigbus(void)
-{
-	struct sigaction sa = { .sa_handler = on_sigbus };
-
-	sigaction(SIGBUS, &sa, NULL);
-}
-
-/* Does a touch of the page raise SIGBUS? */
-static bool is_sigbus(const char *p)
-{
-	if (sigsetjmp(out, 1))
-		return true;
-	catch_sigbus();
-	(void)*(const volatile char *)p;
-	return false;
 }
 
 static uint64_t lost(struct with_devmem *w)
