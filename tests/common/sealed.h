@@ -43,6 +43,14 @@ static inline struct hmm_devmem_stats sealed_stats(const struct with_sealed *w)
 	return stats;
 }
 
+/* Pages are given back a little later. */
+static inline void until_used(const struct with_sealed *w, size_t pages)
+{
+	for (int i = 0; sealed_stats(w).used > pages * PAGE && i < 10000; i++)
+		usleep(1000);
+	assert_int_equal(sealed_stats(w).used, pages * PAGE);
+}
+
 static inline int seal(struct with_sealed *w, const void *p, size_t pages)
 {
 	memset(&w->result, 0, sizeof(w->result));
@@ -61,6 +69,21 @@ static inline int run_job(struct with_sealed *w, int job, const void *p, size_t 
 {
 	return hmm_sealed_run(w->s, (enum hmm_sealed_job)job, at(p), at(p) + bytes, operand,
 			      HMM_FOREVER, result);
+}
+
+/* Where in the holder's memory a page is. */
+static inline uint64_t sealed_offset(struct with_sealed *w, const void *p)
+{
+	w->m.range = (struct hmm_range){ .size = sizeof(w->m.range),
+					 .notifier = w->m.ni,
+					 .start = at(p),
+					 .end = at(p) + PAGE,
+					 .hmm_pfns = w->m.pfns,
+					 .dev_private_owner = w->s };
+	w->m.pfns[0] = 0;
+	assert_int_equal(hmm_range_fault(&w->m.range, w->m.timeout_ns), 0);
+	assert_true(w->m.pfns[0] & HMM_PFN_DEVICE_PRIVATE);
+	return hmm_pfn_to_addr(w->m.pfns[0]) - sealed_stats(w).start;
 }
 
 /* Pages of which each begins with its number, from 1 on. */
