@@ -129,7 +129,8 @@ int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t en
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL an empty or wrapping range; -ETIME @timeout_ns passed; -ENOMEM a page cannot
  * be moved home, and there is no memory to copy it; -ESRCH a forked child, the process has ended,
- * or it closed the library's descriptors; -EIO a device does not copy a page out: it is still there.
+ * or it closed the library's descriptors; -EIO a device does not copy a page out: it is still
+ * there.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_system(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t timeout_ns);

@@ -23,12 +23,15 @@
 #define TIMEOUT_NS 5000000000ULL
 #define NAP_NS 1000000ULL
 
+enum how { IN, OUT, HUGE_OUT };
+
 struct call {
 	uint32_t first;
 	uint32_t n;
 	uint32_t touched; /* of these, the one that is waited for; else the first */
 	bool in;
 	bool urgent;
+	bool huge; /* a huge page is copied out */
 };
 
 /* ---- what is to be done (R) ---------------------------------------------------------------- */
@@ -63,7 +66,9 @@ static void pick_out(struct copier *c, struct call *call, enum copy_state state)
 	*call = (struct call){ .first = low,
 			       .n = high - low,
 			       .touched = frame,
-			       .urgent = state == COPY_TOUCHED };
+			       .urgent = state == COPY_TOUCHED,
+			       .huge = c->huge && high - low == BLOCK_PAGES &&
+				       !frames_split(c->d, low) };
 	copy_set(c, low, high - low, COPY_OUT);
 }
 
@@ -104,19 +109,28 @@ static bool pick(struct copier *c, struct call *call)
 
 /* ---- the driver ---------------------------------------------------------------------------- */
 
-static int call_driver(const struct copier *c, bool in, uint64_t offset, uint64_t bytes)
+static int call_in(const struct copier *c, uint64_t offset, uint64_t bytes)
 {
 	DEBUG_PROGRAM;
 	const struct hmm_devmem_options *o = &c->d->options;
 
-	if (in)
-		return o->copy_in(c->d, offset, (const void *)(uintptr_t)(c->d->base + offset),
-				  bytes, o->priv);
-	return o->copy_out(c->d, offset, (void *)(uintptr_t)(c->stage + offset), bytes, o->priv);
+	return o->copy_in(c->d, offset, (const void *)(uintptr_t)(c->d->base + offset), bytes,
+			  o->priv);
+}
+
+static int call_out(const struct copier *c, uint64_t stage, uint64_t offset, uint64_t bytes)
+{
+	DEBUG_PROGRAM;
+	const struct hmm_devmem_options *o = &c->d->options;
+	void *const to = (void *)(uintptr_t)(stage + offset);
+
+	/* All at once is quicker than a fault for each page. */
+	madvise(to, bytes, MADV_POPULATE_WRITE);
+	return o->copy_out(c->d, offset, to, bytes, o->priv);
 }
 
 /* -ECANCELED: the region has ended meanwhile, and nothing but the copier is there any more. */
-static int ask(struct copier *c, bool in, uint32_t first, uint32_t n)
+static int ask(struct copier *c, enum how how, uint32_t first, uint32_t n)
 {
 	const uint64_t page = c->d->space->page;
 	uint32_t phase = COPY_CALLS;
@@ -124,12 +138,15 @@ static int ask(struct copier *c, bool in, uint32_t first, uint32_t n)
 
 	atomic_store(&c->since, clock_ns());
 	atomic_store(&c->phase, COPY_CALLS);
-	ret = call_driver(c, in, first * page, n * page);
+	if (how == IN)
+		ret = call_in(c, first * page, n * page);
+	else
+		ret = call_out(c, how == OUT ? c->stage : c->huge, first * page, n * page);
 	if (!atomic_compare_exchange_strong(&c->phase, &phase, COPY_IDLE))
 		return -ECANCELED;
 	atomic_store(&c->since, 0);
 	if (!ret)
-		count(in ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
+		count(how == IN ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
 	return ret == -EACCES ? ret : ret ? -EIO : 0;
 }
 
@@ -156,21 +173,23 @@ static void tell(struct copier *c, bool parked)
 	c->d->mm->wake(c->d->mm);
 }
 
-static enum copy_state outcome(const struct copier *c, int err)
+static enum copy_state outcome(const struct copier *c, bool huge, int err)
 {
 	if (c->lost)
 		return COPY_LOST;
 	if (err == -EACCES)
 		return COPY_KEPT;
-	return err ? COPY_FAILED : COPY_STAGED;
+	if (err)
+		return COPY_FAILED;
+	return huge ? COPY_STAGED_HUGE : COPY_STAGED;
 }
 
-static void settle_out(struct copier *c, uint32_t first, uint32_t n, int err)
+static void settle_out(struct copier *c, uint32_t first, uint32_t n, bool huge, int err)
 {
 	bool parked;
 
 	lock(c);
-	copy_change(c, first, n, COPY_OUT, outcome(c, err));
+	copy_change(c, first, n, COPY_OUT, outcome(c, huge, err));
 	parked = c->d->space->parked;
 	unlock(c);
 	tell(c, parked);
@@ -181,34 +200,34 @@ static int one_by_one(struct copier *c, const struct call *call, bool quick)
 {
 	uint32_t errors = 0;
 	bool skips;
-	int err = ask(c, false, call->touched, 1);
+	int err = ask(c, OUT, call->touched, 1);
 
 	if (err == -ECANCELED)
 		return err;
-	settle_out(c, call->touched, 1, err);
+	settle_out(c, call->touched, 1, false, err);
 	for (uint32_t i = call->first; i < call->first + call->n; i++) {
 		if (i == call->touched)
 			continue;
 		/* Others are not to wait for what nobody needs now, and may fail slowly. */
 		skips = (call->urgent && !quick) || errors >= ERRORS_MAX;
-		err = skips ? -EIO : ask(c, false, i, 1);
+		err = skips ? -EIO : ask(c, OUT, i, 1);
 		if (err == -ECANCELED)
 			return err;
 		errors = err && err != -EACCES ? errors + 1 : 0;
-		settle_out(c, i, 1, err);
+		settle_out(c, i, 1, false, err);
 	}
 	return 0;
 }
 
 static int copy_out(struct copier *c, const struct call *call)
 {
-	const int err = ask(c, false, call->first, call->n);
+	const int err = ask(c, call->huge ? HUGE_OUT : OUT, call->first, call->n);
 
 	if (err == -ECANCELED)
 		return err;
 	if (err && call->n > 1)
 		return one_by_one(c, call, err == -EACCES);
-	settle_out(c, call->first, call->n, err);
+	settle_out(c, call->first, call->n, call->huge, err);
 	return 0;
 }
 
@@ -224,7 +243,7 @@ static int copy_in(struct copier *c, const struct call *call)
 
 	while (at < end && !err && !(at > call->first && atomic_load(&c->hurry))) {
 		n = min64(end - at, BLOCK_PAGES - at % BLOCK_PAGES);
-		err = ask(c, true, at, n);
+		err = ask(c, IN, at, n);
 		at += err ? 0 : n;
 	}
 	if (err == -ECANCELED)
@@ -268,6 +287,7 @@ static void free_copier(struct hmm_devmem *d)
 	struct copier *c = d->copier;
 
 	pool_unmap(c->map, d->map_bytes);
+	pool_unmap(c->huge_map, d->map_bytes);
 	pool_unmap(c->state, d->frames);
 	pool_unmap(c, sizeof(*c));
 	d->copier = NULL;
@@ -303,26 +323,46 @@ static void *copier_main(void *arg)
 	return NULL;
 }
 
-static struct copier *make(struct hmm_devmem *d)
+/* Where a region's first page lies there; 0: there is no memory. */
+static uint64_t make_stage(const struct hmm_devmem *d, char **map)
+{
+	const uint64_t block = d->space->block;
+
+	*map = pool_map_lazily(d->map_bytes);
+	/* As the frames (frames.c). */
+	if (!*map || madvise(*map, d->map_bytes, MADV_WIPEONFORK))
+		return 0;
+	return ((uint64_t)(uintptr_t)*map + block - 1) & ~(block - 1);
+}
+
+static bool make_memory(struct hmm_devmem *d, struct copier *c)
+{
+	c->state = pool_map_lazily(d->frames);
+	c->stage = make_stage(d, &c->map);
+	if (!c->state || !c->stage)
+		return false;
+	madvise(c->map, d->map_bytes, MADV_NOHUGEPAGE);
+	if (!d->space->large)
+		return true;
+	c->huge = make_stage(d, &c->huge_map);
+	if (c->huge)
+		madvise((void *)(uintptr_t)c->huge, d->options.bytes, MADV_HUGEPAGE);
+	return c->huge;
+}
+
+static bool make(struct hmm_devmem *d)
 {
 	struct copier *c = pool_map(sizeof(*c));
 
 	if (!c)
-		return NULL;
+		return false;
 	c->d = d;
 	c->timeout = d->options.copy_timeout_ns ? d->options.copy_timeout_ns : TIMEOUT_NS;
-	c->map = pool_map_lazily(d->map_bytes);
-	c->state = pool_map_lazily(d->frames);
 	d->copier = c;
-	if (c->map && c->state) {
-		c->stage = ((uint64_t)(uintptr_t)c->map + d->space->block - 1) &
-			   ~(d->space->block - 1);
-		/* As the frames (frames.c). */
-		if (!madvise(c->map, d->map_bytes, MADV_WIPEONFORK))
-			return c;
-	}
+	if (make_memory(d, c))
+		return true;
 	free_copier(d);
-	return NULL;
+	return false;
 }
 
 int copier_start(struct hmm_devmem *d)
@@ -333,12 +373,17 @@ int copier_start(struct hmm_devmem *d)
 		return 0;
 	if (!make(d))
 		return -ENOMEM;
-	if (d->space->large)
-		madvise((void *)(uintptr_t)d->copier->stage, d->options.bytes, MADV_HUGEPAGE);
 	err = ownthread_start(&d->copier->thread, copier_main, d, 0);
 	if (err)
 		free_copier(d);
 	return err;
+}
+
+void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes)
+{
+	madvise((void *)(uintptr_t)(c->stage + offset), bytes, MADV_DONTNEED);
+	if (c->huge)
+		madvise((void *)(uintptr_t)(c->huge + offset), bytes, MADV_DONTNEED);
 }
 
 static bool abandon(struct copier *c)
@@ -346,8 +391,7 @@ static bool abandon(struct copier *c)
 	const pthread_t id = c->thread.id;
 	uint32_t phase = COPY_CALLS;
 
-	if (!copy_overdue(c) ||
-	    !atomic_compare_exchange_strong(&c->phase, &phase, COPY_ABANDONED))
+	if (!copy_overdue(c) || !atomic_compare_exchange_strong(&c->phase, &phase, COPY_ABANDONED))
 		return false;
 	pthread_detach(id);
 	return true;

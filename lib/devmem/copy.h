@@ -2,7 +2,8 @@
 /*
  * Regions whose bytes are not this process's: the driver copies pages in and out.
  *
- *	copy.c		what is known of each frame, and what becomes of a row that is to go home
+ *	copy.c		what is known of each frame
+ *	copy_home.c	what becomes of a row that is to go home
  *	copier.c	a thread of the region's that calls the driver
  *
  * A page moves to its frame as in any region. The copier has it copied from there, and gives the
@@ -19,24 +20,27 @@
 #include "devmem/devmem.h"
 
 enum copy_state {
-	COPY_HOST,    /* free, or in the frame and to stay there */
-	COPY_ARRIVED, /* in the frame, to be copied in */
-	COPY_IN,      /* in the frame, being copied in */
-	COPY_DROP,    /* copied in; the frame is being emptied */
-	COPY_DEVICE,  /* on the device alone */
-	COPY_WANTED,  /* on the device, to be copied out */
-	COPY_TOUCHED, /* the same, and a thread waits for it */
-	COPY_OUT,     /* on the device, being copied out */
-	COPY_STAGED,  /* copied out: in the stage */
-	COPY_FAILED,  /* on the device, which did not copy it out */
-	COPY_KEPT,    /* on the device, which keeps it for now */
-	COPY_LOST,    /* nowhere any more */
+	COPY_HOST,        /* free, or in the frame and to stay there */
+	COPY_ARRIVED,     /* in the frame, to be copied in */
+	COPY_IN,          /* in the frame, being copied in */
+	COPY_DROP,        /* copied in; the frame is being emptied */
+	COPY_DEVICE,      /* on the device alone */
+	COPY_WANTED,      /* on the device, to be copied out */
+	COPY_TOUCHED,     /* the same, and a thread waits for it */
+	COPY_OUT,         /* on the device, being copied out */
+	COPY_STAGED,      /* copied out: in the stage */
+	COPY_STAGED_HUGE, /* in the stage of huge pages */
+	COPY_FAILED,      /* on the device, which did not copy it out */
+	COPY_KEPT,        /* on the device, which keeps it for now */
+	COPY_LOST,        /* nowhere any more */
 	COPY_STATES,
 };
 
 #define COPY_BIT(state) (1U << (state))
 /* What the device may use. */
 #define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED) | COPY_BIT(COPY_KEPT))
+/* What takes no memory of the host. */
+#define COPY_AWAY (COPY_OWNED | COPY_BIT(COPY_WANTED) | COPY_BIT(COPY_TOUCHED))
 /* On its way to the device. */
 #define COPY_COMING (COPY_BIT(COPY_ARRIVED) | COPY_BIT(COPY_IN) | COPY_BIT(COPY_DROP))
 
@@ -48,6 +52,8 @@ struct copier {
 	uint64_t timeout;            /* C: how long a callback may take */
 	char *map;                   /* C: of the stage */
 	uint64_t stage;              /* C: where the page of frame 0 lies there */
+	char *huge_map;              /* C: the same for huge pages; NULL: there are none */
+	uint64_t huge;               /* C */
 	uint8_t *state;              /* R: a byte a frame */
 	uint32_t count[COPY_STATES]; /* R: how many frames are so; not of COPY_HOST */
 	uint32_t next;               /* R: where it looks for work first */
@@ -76,6 +82,8 @@ int copier_start(struct hmm_devmem *d);
  * region's memory back when it returns. The caller leaves the region alone then.
  */
 bool copier_stop(struct hmm_devmem *d);
+/* Discards what is staged there. */
+void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes);
 
 /* ---- copy.c (R) ---------------------------------------------------------------------------- */
 
@@ -93,16 +101,14 @@ bool copy_row(const struct hmm_devmem *d, struct run *run, unsigned int states);
 bool copy_owned(const struct hmm_devmem *d, struct run *run);
 /* Is something of the range on its way to a region of this owner? */
 bool copy_coming(const struct devmem_space *s, const void *owner, uint64_t start, uint64_t end);
+/* The copier has work. */
+void copy_wake(struct copier *c);
 /* Pages have moved to the frames. */
 void copy_arrived(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* May more come? 0; -EAGAIN: later; -EIO: never. */
 int copy_may_come(const struct hmm_devmem *d);
 /* The frames are free. Returns whether the worker has to give their memory back. */
 bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full);
-/* As home_run() for such a region. -EINPROGRESS: a row waits; -EIO: the device does not give it. */
-int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done);
-/* Asks for what of the row is on the device. The gate is closed. */
-void copy_ask(struct hmm_mm *mm, const struct run *run);
 /*
  * A thread waits for the page. since: since when, 0: it is new. Gives the page up after a while.
  * Returns the copier that is to be asked for it, whose `urgent` the caller takes back, or NULL.
@@ -123,5 +129,12 @@ void copy_last(struct devmem_space *s);
 uint64_t copy_source(const struct devmem_space *s, place_t place);
 /* Are all frames free but for those that a callback that hangs works on? */
 bool copy_only_stuck(const struct hmm_devmem *d);
+
+/* ---- copy_home.c (R) ----------------------------------------------------------------------- */
+
+/* As home_run() for such a region. -EINPROGRESS: a row waits; -EIO: the device does not give it. */
+int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done);
+/* Asks for what of the row is on the device. The gate is closed. */
+void copy_ask(struct hmm_mm *mm, const struct run *run);
 
 #endif

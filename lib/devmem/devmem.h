@@ -4,7 +4,9 @@
  *
  *	places.c	the index: which page of the program is where
  *	frames.c	a region's pages, free or in use
- *	home.c		moves pages home, answers touches of the CPU
+ *	row.c		moves a row of pages home
+ *	home.c		brings ranges home
+ *	fault.c		answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
  *	worker.c	a thread that frees pages
  *	rescue.c	a thread that brings all home when the space is lost
@@ -99,15 +101,15 @@ struct devmem_space {
 	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
 	/* R: since when the one of `fault` waits for a device; 0: it does not */
 	uint64_t fault_since[FAULTS_MAX];
-	uint32_t faults;            /* R */
-	uint32_t parked;            /* R: how many of these wait for a device */
-	_Atomic bool staged;        /* A: a device has copied something since */
-	_Atomic uint32_t copied;    /* A, futex: counts what devices have copied */
-	bool wake_all;              /* R: more wait than fit */
-	bool confused;              /* R: events were lost: all is to go home */
-	bool any_lost;              /* R: a device has lost a page of the program */
-	_Atomic uint32_t forking;   /* A: how many forks are under way */
-	_Atomic bool closed;        /* A, written under R: no page moves out any more */
+	uint32_t faults;          /* R */
+	uint32_t parked;          /* R: how many of these wait for a device */
+	_Atomic bool staged;      /* A: a device has copied something since */
+	_Atomic uint32_t copied;  /* A, futex: counts what devices have copied */
+	bool wake_all;            /* R: more wait than fit */
+	bool confused;            /* R: events were lost: all is to go home */
+	bool any_lost;            /* R: a device has lost a page of the program */
+	_Atomic uint32_t forking; /* A: how many forks are under way */
+	_Atomic bool closed;      /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];    /* R: what the CPU touched last */
@@ -195,7 +197,7 @@ void frames_unwatch(struct hmm_devmem *d);
 /* Gives its memory back. Needs nothing of the space. */
 void frames_unmap(struct hmm_devmem *d);
 
-/* ---- home.c -------------------------------------------------------------------------------- */
+/* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*
  * Moves the row home, of one block. The caller holds R, has closed the gate and has begun to move.

@@ -51,8 +51,7 @@ static void work(struct devmem_space *s, const struct work *w)
 	if (w->full)
 		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
 	if (w->full && w->d->copier)
-		madvise((void *)(uintptr_t)(w->d->copier->stage + w->first * s->page), bytes,
-			MADV_DONTNEED);
+		copier_empty(w->d->copier, w->first * s->page, bytes);
 	if (w->d->options.page_free)
 		tell_driver(w->d, start, bytes);
 	pthread_mutex_lock(&s->mm->region_lock);

@@ -154,8 +154,7 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason)
 		[HMM_MIGRATE_SHARED] = "shared",         [HMM_MIGRATE_SPECIAL] = "special",
 		[HMM_MIGRATE_PERMISSION] = "permission", [HMM_MIGRATE_BUSY] = "busy",
 		[HMM_MIGRATE_DISCARD] = "discard",       [HMM_MIGRATE_ELSEWHERE] = "elsewhere",
-		[HMM_MIGRATE_EXHAUSTED] = "exhausted",
-		[HMM_MIGRATE_COPY] = "copy",
+		[HMM_MIGRATE_EXHAUSTED] = "exhausted",   [HMM_MIGRATE_COPY] = "copy",
 	};
 
 	return (unsigned int)reason < HMM_MIGRATE_REASON_NR ? name[reason] : "?";

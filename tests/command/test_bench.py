@@ -23,7 +23,8 @@ COUNTS = {
     "calls-munmap-bystander": (0, 0),
 }
 
-MIGRATE = ["migrate-4k", "migrate-4k-copy", "migrate-thp", "migrate-touch-p50",
+MIGRATE = ["migrate-4k", "migrate-4k-copy", "migrate-thp", "migrate-copies-thp",
+           "migrate-copies-4k", "migrate-touch-p50",
            "migrate-touch-p99", "migrate-exclusive", "migrate-stream", "migrate-memory"]
 
 # Of the log of the kernel's changes: without one they are not measured.

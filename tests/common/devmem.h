@@ -14,7 +14,7 @@
 #define BOTH(test)                                                                                 \
 	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
 	{                                                                                          \
-		#test "_copying", test, setup_copying, teardown, NULL                              \
+#test "_copying", test, setup_copying, teardown, NULL                              \
 	}
 
 struct with_devmem {
@@ -73,8 +73,8 @@ static inline void devmem_open_copying(struct with_devmem *w, size_t bytes, uint
 					      .fault_around = PAGE,
 					      .copy_in = on_copy_in,
 					      .copy_out = on_copy_out,
-					      .copy_timeout_ns = timeout_ns ? timeout_ns :
-									      60000000000ULL };
+					      .copy_timeout_ns =
+						      timeout_ns ? timeout_ns : 60000000000ULL };
 
 	memset(w, 0, sizeof(*w));
 	assert_true(copying_open(&w->copying, bytes));

@@ -202,6 +202,7 @@ static int end(void **state)
 	X(hmm_svm_get_stats, (a.svm, &(struct hmm_svm_stats){ .size = 0 }))		\
 	X(hmm_device_get_stats, (a.dev, &(struct hmm_device_stats){ .size = 0 }))	\
 	X(hmm_devmem_get_stats, (NULL, NULL))						\
+	X(hmm_devmem_lose, (NULL))							\
 	X(hmm_exclusive_check, (NULL, 0, NULL))						\
 	X(hmm_svm_cancel, (a.svm, &(struct hmm_job){ .size = 0 }))
 /* clang-format on */

@@ -5,8 +5,10 @@
  */
 #include "common/child.h"
 #include "common/devmem.h"
+#include "common/broken.h"
 #include "devmem/copy.h"
 
+#include <hmm/engine.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -120,24 +122,46 @@ static size_t resident(uint64_t start, size_t bytes)
 	return n;
 }
 
-static void what_is_away_takes_no_memory(void **state)
+static size_t staged(const struct with_devmem *w)
 {
-	struct with_devmem *w = *state;
-	char *p = pages_on_device(w, PAGES);
-	const struct hmm_devmem_stats s = stats_of(w);
+	const struct copier *c = w->d->copier;
 
+	return resident(c->stage, REGION) + (c->huge ? resident(c->huge, REGION) : 0);
+}
+
+static void takes_no_memory(struct with_devmem *w, bool huge)
+{
+	char *p = map_block(PAGES);
+	struct hmm_devmem_stats s;
+
+	madvise(p, PAGES * PAGE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	number(p, PAGES, 1);
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	s = stats_of(w);
 	assert_int_equal(s.copied_in, PAGES * PAGE);
 	assert_int_equal(s.used, PAGES * PAGE);
 	assert_int_equal(resident(at(p), PAGES * PAGE), 0);
 	assert_int_equal(resident(s.start, REGION), 0);
-	assert_int_equal(resident(w->d->copier->stage, REGION), 0);
+	assert_int_equal(staged(w), 0);
+	assert_numbered(p, 5, 1);
+	assert_int_equal(staged(w), 0);
 	assert_int_equal(to_system(w, p, PAGES), 0);
 	assert_int_equal(resident(at(p), PAGES * PAGE), PAGES);
 	assert_int_equal(resident(s.start, REGION), 0);
-	assert_int_equal(resident(w->d->copier->stage, REGION), 0);
+	assert_int_equal(staged(w), 0);
 	assert_int_equal(stats_of(w).copied_out, PAGES * PAGE);
 	assert_numbered(p, PAGES, 1);
 	munmap(p, PAGES * PAGE);
+}
+
+static void what_is_away_takes_no_memory(void **state)
+{
+	takes_no_memory(*state, false);
+}
+
+static void huge_pages_that_are_away_take_no_memory(void **state)
+{
+	takes_no_memory(*state, true);
 }
 
 static void pages_in_a_row_are_one_call(void **state)
@@ -156,9 +180,14 @@ static void what_the_device_writes_comes_home(void **state)
 {
 	struct with_devmem *w = *state;
 	char *p = pages_on_device(w, 64);
+	struct hmm_engine *engine;
 
+	assert_int_equal(hmm_engine_create(w->m.mm, &engine), 0);
+	hmm_engine_enter(engine);
 	for (size_t i = 0; i < 64; i++)
 		*(unsigned int *)on_device(w, i) += 1000;
+	hmm_engine_exit(engine);
+	hmm_engine_destroy(engine);
 	assert_numbered(p, 64, 1001);
 	munmap(p, 64 * PAGE);
 }
@@ -237,6 +266,10 @@ static void a_device_sees_nothing_on_its_way(void **state)
 	start(&threads[0], run_job, &j);
 	until_held(w, 1);
 	assert_int_equal(away(w, p, 8), 0);
+	if (break_rule("early-owned")) {
+		assert_int_equal(away(w, p, 8), 8);
+		mend();
+	}
 	start(&threads[1], touch, &t);
 	usleep(50000);
 	assert_false(t.done || j.done);
@@ -249,11 +282,8 @@ static void a_device_sees_nothing_on_its_way(void **state)
 	munmap(p, 8 * PAGE);
 }
 
-/* What a device is asked for is its own no more: it has been told. */
-static void a_device_is_told_before_it_copies(void **state)
+static void is_told(struct with_devmem *w, char *p, bool yes)
 {
-	struct with_devmem *w = *state;
-	char *p = pages_on_device(w, 8);
 	struct job t = { .w = w, .p = p };
 	const int told = w->m.events[HMM_EVENT_MIGRATE];
 	pthread_t thread;
@@ -261,11 +291,23 @@ static void a_device_is_told_before_it_copies(void **state)
 	w->copying.hold_out = 1;
 	start(&thread, touch, &t);
 	until_held(w, 1);
-	assert_true(w->m.events[HMM_EVENT_MIGRATE] > told);
-	assert_int_equal(away(w, p, 8), 7);
+	assert_int_equal(w->m.events[HMM_EVENT_MIGRATE] > told, yes);
 	copying_release(&w->copying.hold_out);
 	pthread_join(thread, NULL);
-	assert_int_equal(t.ret, 1);
+}
+
+/* What a device is asked for is its own no more: it has been told. */
+static void a_device_is_told_before_it_copies(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, 8);
+
+	is_told(w, p, true);
+	assert_int_equal(away(w, p, 8), 7);
+	if (break_rule("out-silent")) {
+		is_told(w, p + PAGE, false);
+		mend();
+	}
 	munmap(p, 8 * PAGE);
 }
 
@@ -361,6 +403,13 @@ static void the_touched_page_is_lost_alone(void **state)
 	assert_numbered(p + 4 * PAGE, 12, 5);
 	assert_int_equal(madvise(p + 3 * PAGE, PAGE, MADV_DONTNEED), 0);
 	assert_int_equal(p[3 * PAGE], 0);
+	assert_int_equal(to_device(w, p, 16), 0);
+	w->copying.fail_out = true;
+	if (break_rule("lost-zeros")) {
+		assert_false(is_sigbus(p + 3 * PAGE));
+		mend();
+	}
+	w->copying.fail_out = false;
 	munmap(p, 16 * PAGE);
 }
 
@@ -583,6 +632,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_away_takes_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(huge_pages_that_are_away_take_no_memory, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(pages_in_a_row_are_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_device_writes_comes_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_options_are_refused, setup, teardown),
@@ -599,8 +650,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_out,
 						setup_limited, teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_loses_its_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs,
-						setup_limited, teardown),
+		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs, setup_limited,
+						teardown),
 		cmocka_unit_test(the_space_ends_with_a_device_that_hangs),
 		cmocka_unit_test_setup_teardown(a_fork_while_the_device_hangs, setup_limited,
 						teardown),
