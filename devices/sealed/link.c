@@ -20,6 +20,68 @@
 /* So often a holder that does not answer is waited for, for a second each time. */
 #define ROUNDS 4
 
+/* ---- children: they are not to reach the holder ---------------------------------------------- */
+
+static pthread_mutex_t links_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct link *links;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&links_lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&links_lock);
+}
+
+static bool is_ours(const struct link *l)
+{
+	struct stat st;
+
+	return l->fd >= 0 && !fstat(l->fd, &st) && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+static void in_child(void)
+{
+	for (struct link *l = links; l; l = l->next) {
+		if (is_ours(l))
+			close(l->fd);
+		l->fd = -1;
+		l->window = NULL;
+	}
+	links = NULL;
+	pthread_mutex_init(&links_lock, NULL);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, in_child);
+}
+
+static void enlist(struct link *l)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&links_lock);
+	l->next = links;
+	links = l;
+	pthread_mutex_unlock(&links_lock);
+}
+
+static void delist(const struct link *l)
+{
+	struct link **p = &links;
+
+	pthread_mutex_lock(&links_lock);
+	while (*p && *p != l)
+		p = &(*p)->next;
+	if (*p)
+		*p = l->next;
+	pthread_mutex_unlock(&links_lock);
+}
+
 /* ---- starting it ----------------------------------------------------------------------------- */
 
 static int image_fd(void)
@@ -140,8 +202,11 @@ static int connect_holder(struct link *l, int window)
 	err = l->fd < 0 ? l->fd : fds[1] < 0 ? fds[1] : start(fds[1], window);
 	if (!err && fstat(l->fd, &st))
 		err = -errno;
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
+	if (!err) {
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+		enlist(l);
+	}
 	if (fds[1] >= 0)
 		close(fds[1]);
 	return err;
@@ -184,15 +249,9 @@ int link_open(struct link *l, uint64_t bytes, bool plain, bool never)
 	return err;
 }
 
-static bool is_ours(const struct link *l)
-{
-	struct stat st;
-
-	return l->fd >= 0 && !fstat(l->fd, &st) && st.st_dev == l->dev && st.st_ino == l->ino;
-}
-
 void link_close(struct link *l)
 {
+	delist(l);
 	if (is_ours(l))
 		close(l->fd);
 	if (l->window)

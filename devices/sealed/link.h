@@ -21,6 +21,7 @@ struct link {
 	_Atomic bool dead;
 	char *window;
 	pthread_mutex_t lock; /* one message at a time, and what is decided before it */
+	struct link *next;    /* of the process's: a child closes their sockets */
 };
 
 /* Starts a holder and has it open its memory. 0 or -errno. */

@@ -2,6 +2,7 @@
 /* The end of a holder, of its program, and forks in between. */
 #include "common/sealed.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -262,6 +263,26 @@ static void the_thread_that_made_it_ends(void **state)
 
 /* ---- forks ----------------------------------------------------------------------------------- */
 
+/* The socket to the holder is not the child's. */
+static size_t sockets_before;
+
+static size_t sockets(void)
+{
+	char path[300], to[64];
+	struct dirent *e;
+	size_t n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+
+	while ((e = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", e->d_name);
+		memset(to, 0, sizeof(to));
+		if (readlink(path, to, sizeof(to) - 1) > 0)
+			n += !strncmp(to, "socket:", 7);
+	}
+	closedir(dir);
+	return n;
+}
+
 static int child_of_touch(struct with_sealed *w, const char *p)
 {
 	uint64_t sum;
@@ -272,7 +293,9 @@ static int child_of_touch(struct with_sealed *w, const char *p)
 	}
 	if (run_job(w, HMM_SEALED_SUM, p, 8, 0, &sum) != -ESRCH || unseal(w, p, 1) != -ESRCH)
 		return 2;
-	return hmm_sealed_destroy(w->s, HMM_FOREVER) ? 3 : 0;
+	if (hmm_sealed_destroy(w->s, HMM_FOREVER))
+		return 3;
+	return sockets() == sockets_before ? 0 : 4;
 }
 
 static void a_child_has_its_copies(void **state)
@@ -338,6 +361,7 @@ int main(void)
 		T(a_child_reads_nothing_sealed, setup_request),
 	};
 
+	sockets_before = sockets();
 	if (devmem_is_missing())
 		return 77;
 	return sealed_run_both(tests);
