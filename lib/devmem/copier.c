@@ -147,7 +147,7 @@ static int ask(struct copier *c, enum how how, uint32_t first, uint32_t n)
 	atomic_store(&c->since, 0);
 	if (!ret)
 		count(how == IN ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
-	return ret ? -EIO : 0;
+	return ret == -EACCES ? ret : ret ? -EIO : 0;
 }
 
 static void lock(const struct copier *c)
@@ -175,26 +175,33 @@ static void tell(struct copier *c, bool parked)
 	c->d->mm->wake(c->d->mm);
 }
 
+static enum copy_state outcome(const struct copier *c, bool huge, int err)
+{
+	if (c->lost)
+		return COPY_LOST;
+	if (err == -EACCES)
+		return COPY_KEPT;
+	if (err)
+		return COPY_FAILED;
+	return huge ? COPY_STAGED_HUGE : COPY_STAGED;
+}
+
 static void settle_out(struct copier *c, uint32_t first, uint32_t n, bool huge, int err)
 {
-	enum copy_state state = huge ? COPY_STAGED_HUGE : COPY_STAGED;
 	bool parked;
 
 	lock(c);
-	if (err)
-		state = COPY_FAILED;
-	if (c->lost)
-		state = COPY_LOST;
-	copy_change(c, first, n, COPY_OUT, state);
+	copy_change(c, first, n, COPY_OUT, outcome(c, huge, err));
 	parked = c->d->space->parked;
 	unlock(c);
 	tell(c, parked);
 }
 
 /* All together were not copied: one page after the other, first the one that is waited for. */
-static int one_by_one(struct copier *c, const struct call *call)
+static int one_by_one(struct copier *c, const struct call *call, bool quick)
 {
 	uint32_t errors = 0;
+	bool skips;
 	int err = ask(c, OUT, call->touched, 1);
 
 	if (err == -ECANCELED)
@@ -203,11 +210,12 @@ static int one_by_one(struct copier *c, const struct call *call)
 	for (uint32_t i = call->first; i < call->first + call->n; i++) {
 		if (i == call->touched)
 			continue;
-		/* Others are not to wait for what nobody needs now. */
-		err = call->urgent || errors >= ERRORS_MAX ? -EIO : ask(c, OUT, i, 1);
+		/* Others are not to wait for what nobody needs now, and may fail slowly. */
+		skips = (call->urgent && !quick) || errors >= ERRORS_MAX;
+		err = skips ? -EIO : ask(c, OUT, i, 1);
 		if (err == -ECANCELED)
 			return err;
-		errors = err ? errors + 1 : 0;
+		errors = err && err != -EACCES ? errors + 1 : 0;
 		settle_out(c, i, 1, false, err);
 	}
 	return 0;
@@ -220,7 +228,7 @@ static int copy_out(struct copier *c, const struct call *call)
 	if (err == -ECANCELED)
 		return err;
 	if (err && call->n > 1)
-		return one_by_one(c, call);
+		return one_by_one(c, call, err == -EACCES);
 	settle_out(c, call->first, call->n, call->huge, err);
 	return 0;
 }

@@ -188,6 +188,8 @@ struct copier *copy_touch(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	state = (enum copy_state)c->state[frame];
 	if (state == COPY_FAILED)
 		copy_set(c, frame, 1, since ? COPY_LOST : COPY_DEVICE);
+	else if (state == COPY_KEPT && !since)
+		copy_set(c, frame, 1, COPY_DEVICE);
 	else if (since && overdue_since(c, since) && state >= COPY_DEVICE && state <= COPY_OUT)
 		copy_set(c, frame, 1, COPY_LOST);
 	c->touched = frame;
@@ -208,6 +210,8 @@ void copy_retry(struct devmem_space *s)
 
 		if (c && c->count[COPY_FAILED] && !c->last)
 			copy_change(c, 0, c->d->frames, COPY_FAILED, COPY_DEVICE);
+		if (c && c->count[COPY_KEPT] && !c->last)
+			copy_change(c, 0, c->d->frames, COPY_KEPT, COPY_DEVICE);
 	}
 }
 

@@ -31,13 +31,14 @@ enum copy_state {
 	COPY_STAGED,      /* copied out: in the stage */
 	COPY_STAGED_HUGE, /* in the stage of huge pages */
 	COPY_FAILED,      /* on the device, which did not copy it out */
+	COPY_KEPT,        /* on the device, which keeps it for now */
 	COPY_LOST,        /* nowhere any more */
 	COPY_STATES,
 };
 
 #define COPY_BIT(state) (1U << (state))
 /* What the device may use. */
-#define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED))
+#define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED) | COPY_BIT(COPY_KEPT))
 /* What takes no memory of the host. */
 #define COPY_AWAY (COPY_OWNED | COPY_BIT(COPY_WANTED) | COPY_BIT(COPY_TOUCHED))
 /* On its way to the device. */
@@ -113,9 +114,14 @@ bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full);
  * Returns the copier that is to be asked for it, whose `urgent` the caller takes back, or NULL.
  */
 struct copier *copy_touch(struct hmm_mm *mm, uint64_t addr, uint64_t since);
+/*
+ * If the device keeps the page that is touched: SIGBUS, until it comes home. *err: 0; -EAGAIN,
+ * -ENOMEM: later. Otherwise *err stays.
+ */
+void copy_withhold(struct hmm_mm *mm, uint64_t addr, int *err);
 /* What is on the device is lost. */
 void copy_lose(struct copier *c);
-/* What failed is tried again. */
+/* What failed, or was kept, is tried again. */
 void copy_retry(struct devmem_space *s);
 /* What cannot come home from now on is lost. */
 void copy_last(struct devmem_space *s);

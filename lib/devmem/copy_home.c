@@ -74,6 +74,7 @@ static enum way way_of(const struct copier *c, enum copy_state state)
 	case COPY_LOST:
 		return POISON;
 	case COPY_FAILED:
+	case COPY_KEPT:
 		return c->lost || c->last ? POISON : BROKEN;
 	default:
 		break;
@@ -112,6 +113,19 @@ static int64_t poison(struct hmm_mm *mm, uint64_t addr, uint64_t page)
 	if (ret < 0)
 		ops->wake(&mm->provider, addr, page);
 	return (int64_t)page;
+}
+
+void copy_withhold(struct hmm_mm *mm, uint64_t addr, int *err)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const place_t place = place_at(s, addr);
+	const struct copier *c = place_devmem(s, place)->copier;
+	int64_t n;
+
+	if (!c || c->state[place_frame(place)] != COPY_KEPT)
+		return;
+	n = poison(mm, addr, s->page);
+	*err = n < 0 ? (int)n : 0;
 }
 
 static void say_lost(struct hmm_devmem *d)
@@ -175,8 +189,10 @@ static bool is_owned(const struct hmm_devmem *d, const struct run *run)
 	const uint8_t *state = c->state + place_frame(run->first);
 	const uint32_t n = pages_of(d, run);
 
-	return memchr(state, COPY_DEVICE, n) ||
-	       ((c->lost || c->last) && memchr(state, COPY_FAILED, n));
+	if (memchr(state, COPY_DEVICE, n))
+		return true;
+	return (c->lost || c->last) &&
+	       (memchr(state, COPY_FAILED, n) || memchr(state, COPY_KEPT, n));
 }
 
 int copy_home(struct hmm_mm *mm, const struct run *run, uint64_t *done)

@@ -134,7 +134,11 @@ static int bring_home(struct hmm_mm *mm, uint64_t addr, uint64_t since)
 	/* The one that is waited for may have come home before the error. */
 	if (!c)
 		return addr < done ? 0 : err;
-	return place_at(s, addr) ? err : 0;
+	if (!place_at(s, addr))
+		return 0;
+	if (since)
+		copy_withhold(mm, addr, &err);
+	return err;
 }
 
 static int answer(struct hmm_mm *mm, uint64_t addr, uint64_t since)

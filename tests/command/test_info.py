@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """hmm info: host, privilege, limits, features, the coherence table."""
+import ctypes
 import json
 import os
 
@@ -50,6 +51,13 @@ def test_unprivileged_says_what_is_missing(folder):
     assert got["features"]["event_fork"] is False
 
 
+def has_memfd_secret():
+    fd = ctypes.CDLL(None).syscall(447, 0)
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
 def check_device_memory(got, text):
     memory, features = got["device_memory"], got["features"]
     can = "MOVE" in features["userfaultfd_available"] and features["provider"] == "uffd"
@@ -59,6 +67,8 @@ def check_device_memory(got, text):
         raise tap.Skip(memory["why"])
     assert memory["system_calls"] == ("EFAULT" if features["user_mode_only"] else "home")
     assert memory["raw_clone"] == ("copies" if features["event_fork"] else "zeros")
+    assert memory["sealed"] == ("sealed" if has_memfd_secret() else "unsealed")
+    assert ("sealed memory          yes" in text) == has_memfd_secret(), text
     assert "pages move             yes" in text, text
     assert ("fail: EFAULT" in text) == features["user_mode_only"], text
     assert ("leaves zeros" in text) == (not features["event_fork"]), text

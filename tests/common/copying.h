@@ -8,6 +8,7 @@
 
 #include <hmm/devmem.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +19,7 @@ struct copying {
 	_Atomic bool fail_in;
 	_Atomic bool fail_out;
 	_Atomic uint64_t bad;     /* offset + 1 of a page that is never copied out */
+	_Atomic uint64_t kept;    /* so many bytes at the front are kept */
 	_Atomic uint32_t hold_in; /* futex: callbacks hang until it is 0 */
 	_Atomic uint32_t hold_out;
 	_Atomic uint32_t held; /* is there a callback that was held? */
@@ -71,6 +73,8 @@ static inline int copying_out(struct hmm_devmem *d, uint64_t offset, void *to, u
 	(void)d;
 	c->calls_out++;
 	copying_hold(c, &c->hold_out);
+	if (offset < c->kept)
+		return -EACCES;
 	if (!c->fail_out && !(c->bad > offset && c->bad <= offset + bytes)) {
 		memcpy(to, c->memory + offset, bytes);
 		memset(c->memory + offset, 0xa5, bytes);

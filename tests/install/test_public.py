@@ -11,7 +11,7 @@ import tap
 SOURCE = pathlib.Path(os.environ["SOURCE"])
 COMPILER = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
             "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-DEVICES = ("null", "error", "delay", "soft")
+DEVICES = ("null", "error", "delay", "soft", "sealed")
 
 
 def compiles_alone(folder, device):
@@ -39,6 +39,10 @@ def test_delay(folder):
 
 def test_soft(folder):
     compiles_alone(folder, "soft")
+
+
+def test_sealed(folder):
+    compiles_alone(folder, "sealed")
 
 
 def test_the_build_gives_them_no_more(folder):

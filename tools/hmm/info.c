@@ -263,6 +263,8 @@ static void show_device_memory(const struct info *info)
 	     info->mm.event_fork ? "gives the child copies"
 				 : "leaves zeros in the child (no fork is seen without privilege)");
 	line("debuggers, core dumps", "do not see pages there (hmm_evict_all)");
+	line("sealed memory", "%s%s", info->sealed_error ? "unsealed: no memfd_secret: " : "yes",
+	     info->sealed_error ? strerror(-info->sealed_error) : "");
 }
 
 static void show_devices(void)
@@ -360,6 +362,7 @@ static void try_device_memory(struct hmm_mm *mm, struct info *info)
 						    .owner = info };
 	struct hmm_devmem *devmem;
 
+	info->sealed_error = hmm_sealed_supported();
 	info->devmem_error = hmm_devmem_create(mm, &options, &devmem);
 	if (!info->devmem_error)
 		hmm_devmem_destroy(devmem, HMM_FOREVER);

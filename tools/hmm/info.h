@@ -12,6 +12,7 @@ struct info {
 	int attach_error; /* -errno; then the rest is unset */
 	struct hmm_mm_info mm;
 	int devmem_error; /* -errno: pages cannot be moved to device memory */
+	int sealed_error; /* -errno: there is no memfd_secret() */
 	struct hmm_coherence_cell cells[HMM_OP_NR][HMM_VMA_KIND_NR];
 };
 

@@ -123,6 +123,7 @@ static struct json_object *device_memory_json(const struct info *info)
 	put_bool(o, "moves", !why);
 	put_text(o, "why", why);
 	put_text(o, "system_calls", why ? NULL : info->mm.user_mode_only ? "EFAULT" : "home");
+	put_text(o, "sealed", why ? NULL : info->sealed_error ? "unsealed" : "sealed");
 	put_text(o, "raw_clone", why ? NULL : info->mm.event_fork ? "copies" : "zeros");
 	return o;
 }
