@@ -19,6 +19,8 @@ anon_write_child_shared anon_write_huge file_read file_write migrate migrate_fau
 migrate_shared migrate_multiple anon_read_multiple anon_teardown mixedmap exclusive
 exclusive_mprotect exclusive_cow""".split()
 PASS2 = ["snapshot", "migrate_mixed", "double_map"]
+# Of these the coherent ones cannot pass, see dmirror/exceptions.
+PRIVATE_ALONE = ["migrate_mixed", "double_map"]
 # These may be skipped: without huge pages, and without the kernel's module gup_test.
 MAY_SKIP = "anon_write_hugetlbfs compound hmm_gup_test".split()
 
@@ -55,7 +57,8 @@ def test_all_that_it_tests_of_device_memory_passes(folder):
     found, text = run()
     for name in PASS + PASS2:
         assert found[private(name)][0] == "passed", text
-        assert found[coherent(name)][0] == "passed", text
+        expected = "excepted" if name in PRIVATE_ALONE else "passed"
+        assert found[coherent(name)][0] == expected, text
     failed = [name for name, (word, _) in found.items() if word == "FAILED"]
     assert not failed, text
     skipped = [name for name, (word, _) in found.items() if word == "skipped"]
