@@ -14,6 +14,7 @@
 #define PAGES 1100
 #define RO PROT_READ
 #define SECONDS 3
+#define WRITTEN 64
 
 static struct with_devmem with;
 static _Atomic bool over;
@@ -325,8 +326,11 @@ static void flip(char *p, unsigned int n)
 	const size_t from = n * 37 % PAGES;
 
 	assert_int_equal(mprotect(p + from * PAGE, (PAGES - from) * PAGE, prot[n % 4]), 0);
-	if (prot[n % 4] & PROT_WRITE)
-		number(p + from * PAGE, PAGES - from, 1 + (unsigned int)from);
+	if (!(prot[n % 4] & PROT_WRITE))
+		return;
+	/* Not what others read. */
+	number(p + from * PAGE + WRITTEN, PAGES - from, n);
+	assert_numbered(p + from * PAGE + WRITTEN, PAGES - from, n);
 }
 
 static void permissions_change_meanwhile(void **state)
