@@ -20,6 +20,8 @@
 
 /* How long the gate is kept closed for further blocks. */
 #define TURN_NS 50000ULL
+/* how many pages are copied by one call */
+#define COPIED 16
 
 static void tell(struct hmm_mm *mm, const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
@@ -80,6 +82,17 @@ static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t pa
 	return (int64_t)page;
 }
 
+/*
+ * A few pages at once, where the kernel does not move them. They must be there, as a copy of what
+ * is not would wait for this very thread. 0, or -errno: they go one by one.
+ */
+static int64_t copy_some(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	if (pagemap_all_present(mm_pagemap(mm), from, from + bytes) != 1)
+		return 0;
+	return mm->provider.ops->move->copy(&mm->provider, to, from, bytes);
+}
+
 static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, uint64_t bytes,
 		    bool copied)
 {
@@ -100,7 +113,7 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
 	const uint64_t from = place_addr(s, run->first);
-	uint64_t step = run->end - run->start;
+	uint64_t step = run->end - run->start; /* below a page: they are copied */
 	uint64_t at = run->start;
 
 	tell(mm, d, run->start, run->end);
@@ -110,20 +123,23 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
-		bool copied = false;
-		int64_t n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
+		bool copied = step < s->page;
+		int64_t n =
+			copied ? copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at))
+			       : 0;
 
+		if (n <= 0) {
+			copied = false;
+			n = ops->move(&mm->provider, at, frame,
+				      min64(max64(step, s->page), run->end - at));
+		}
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;
-			if (!run->huge || at > run->start || !page_is(mm, frame, PAGE_IS_HUGE))
-				continue;
-			n = ops->copy(&mm->provider, at, frame, run->end - at);
-			if (n <= 0)
-				continue;
-			copied = true;
+			continue;
 		}
 		if (n < 0) {
+			step = n == -EINVAL ? 0 : step;
 			n = settle(mm, at, frame, s->page, (int)n);
 			copied = true;
 		}
