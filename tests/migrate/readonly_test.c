@@ -455,6 +455,56 @@ static void mappings_change_meanwhile(void **state)
 	munmap(p, PAGES * PAGE);
 }
 
+static void *migrate_until_lost(void *arg)
+{
+	char *p = arg;
+
+	while (hmm_migrate_to_device(with.d, at(p), at(p) + PAGES * PAGE, HMM_FOREVER, NULL) !=
+	       -ESRCH)
+		hmm_migrate_to_system(with.m.mm, at(p), at(p) + PAGES * PAGE, HMM_FOREVER);
+	return NULL;
+}
+
+/* The program closes all that it does not know: for children, without an assertion. */
+static int close_all(unsigned int us)
+{
+	pthread_t thread;
+	char *p;
+
+	alarm(30);
+	memset(&with, 0, sizeof(with));
+	if (hmm_mm_attach(NULL, &with.m.mm) || make_region(&with, REGION, 0, &with, &with.d))
+		return 2;
+	p = map_anon(PAGES * PAGE, RW);
+	number(p, PAGES, 1);
+	if (mprotect(p, PAGES * PAGE, RO) || pthread_create(&thread, NULL, migrate_until_lost, p))
+		return 3;
+	usleep(us);
+	if (syscall(SYS_close_range, 3, ~0U, 0))
+		return 4;
+	pthread_join(thread, NULL);
+	for (size_t i = 0; i < PAGES; i++) {
+		if (*(volatile unsigned int *)(p + i * PAGE) != 1 + i)
+			return 5;
+	}
+	if (hmm_devmem_destroy(with.d, HMM_FOREVER))
+		return 6;
+	hmm_mm_detach(with.m.mm);
+	return munmap(p, PAGES * PAGE) ? 7 : 0;
+}
+
+static void descriptors_go_meanwhile(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 10; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(close_all(20000 + i * 111));
+		assert_int_equal(status_of(pid), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -479,6 +529,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(permissions_change_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(mappings_change_meanwhile, setup, teardown),
+		cmocka_unit_test(descriptors_go_meanwhile),
 	};
 
 	if (devmem_is_missing())
