@@ -283,6 +283,33 @@ static void there_is_no_exclusive_access(void **state)
 	munmap(p, PAGE);
 }
 
+#define MAPS_MAX 80000UL
+
+/* The way out needs map entries for a moment. */
+static void without_map_entries_pages_stay(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered(4, RO);
+	char *full = map_anon(2 * MAPS_MAX * PAGE, PROT_NONE);
+	size_t n = 0;
+
+	assert_int_equal(to_device(w, p, 1), 0);
+	while (n < MAPS_MAX && !mprotect(full + 2 * n * PAGE, PAGE, RO))
+		n++;
+	if (n < MAPS_MAX) {
+		assert_int_equal(to_device(w, p, 4), 0);
+		assert_int_equal(w->result.already, 1);
+		assert_int_equal(w->result.left[HMM_MIGRATE_PERMISSION], 3);
+	}
+	munmap(full, 2 * MAPS_MAX * PAGE);
+	assert_numbered(p, 4, 1);
+	/* The CPU keeps what it has touched for a moment. */
+	assert_int_equal(to_device(w, p, 4), 0);
+	assert_int_equal(w->result.moved, 4);
+	assert_numbered(p, 4, 1);
+	munmap(p, 4 * PAGE);
+}
+
 /* ---- meanwhile ------------------------------------------------------------------------------ */
 
 static void *migrate(void *arg)
@@ -526,6 +553,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_moves_while_a_page_is_pinned, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(there_is_no_exclusive_access, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_map_entries_pages_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_change_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(mappings_change_meanwhile, setup, teardown),
