@@ -19,6 +19,9 @@
 
 #include <errno.h>
 
+/* how many pages are copied by one call */
+#define COPIED 16
+
 struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
 	return (struct hmm_invalidation){
@@ -104,34 +107,56 @@ static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, ui
 		count(&d->stats.copied_home, bytes);
 }
 
+/*
+ * A few pages at once, where the kernel does not move them. They must be there, as a copy of what
+ * is not would wait for this very thread. 0, or -errno: they go one by one.
+ */
+static int64_t copy_some(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	if (pagemap_all_present(mm_pagemap(mm), from, from + bytes) != 1)
+		return 0;
+	return mm->provider.ops->move->copy(&mm->provider, to, from, bytes);
+}
+
+/* The same of a row that is to become other pages, or of its first page. */
+static int64_t copy_row(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	const int64_t n = copy_some(mm, to, from, bytes);
+
+	return n > 0 ? n : settle(mm, to, from, devmem_of(mm)->page, -EINVAL);
+}
+
 int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
 {
 	const struct provider_move *ops = mm->provider.ops->move;
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
-	uint64_t step = run->end - run->start;
+	uint64_t step = run->end - run->start; /* below a page: they are copied */
 	uint64_t at = run->start;
 
 	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
-		int64_t n = d->copies ? settle(mm, at, frame, s->page, -EINVAL) : -ENOMEM;
-		bool copied = n > 0;
+		bool copied = d->copies || step < s->page;
+		int64_t n = 0;
 
-		if (n == -ENOMEM)
-			n = ops->move(&mm->provider, at, frame, min64(step, run->end - at));
+		if (d->copies)
+			n = copy_row(mm, at, frame, run->end - at);
+		else if (copied)
+			n = copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at));
+		if (d->copies ? n == -ENOMEM : n <= 0) {
+			copied = false;
+			n = ops->move(&mm->provider, at, frame,
+				      min64(max64(step, s->page), run->end - at));
+		}
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
 			step = s->page;
-			if (!run->huge || at > run->start || !page_is(mm, frame, PAGE_IS_HUGE))
-				continue;
-			n = ops->copy(&mm->provider, at, frame, run->end - at);
-			if (n <= 0)
-				continue;
-			copied = true;
+			continue;
 		}
 		if (n < 0) {
+			step = n == -EINVAL ? 0 : step;
 			n = settle(mm, at, frame, s->page, (int)n);
 			copied = true;
 		}

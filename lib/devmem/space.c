@@ -136,8 +136,8 @@ void devmem_fini(struct hmm_mm *mm)
 	while ((err = devmem_home(mm, 0, UINT64_MAX, NULL, 0)) && err != -ESRCH)
 		deadline_pause(round++);
 	rescue_stop(s);
-	stage_stop(s);
 	worker_stop(s);
+	stage_stop(s);
 	for (uint32_t i = 1; i <= REGIONS_MAX; i++) {
 		struct hmm_devmem *d = s->region[i];
 

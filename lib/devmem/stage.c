@@ -41,6 +41,7 @@
 #include "base/raw.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -122,14 +123,51 @@ bool stage_has(const struct devmem_space *s, uint64_t addr)
 
 /* ---- there and back ------------------------------------------------------------------------ */
 
+/* The program may have closed the library's descriptors. */
+static int peek_anew(uint64_t addr, struct hmm_vma *vma)
+{
+	const long fd =
+		raw5(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0);
+	struct vma_raw raw;
+	int err;
+
+	if (fd < 0)
+		return (int)fd;
+	err = vma_maps_lookup((int)fd, addr, &raw);
+	raw3(SYS_close, fd, 0, 0);
+	*vma = raw.vma;
+	return err;
+}
+
+/* Without /proc: is a page there? Where none is nothing can be lost. */
+static bool has_pages(const struct stage *st, uint64_t page)
+{
+	unsigned char there;
+
+	for (uint64_t at = st->to; at < st->to + st->bytes; at += page) {
+		if (!raw3(SYS_mincore, (long)at, (long)page, (long)&there) && there & 1)
+			return true;
+	}
+	return false;
+}
+
+static bool has_arrived(struct hmm_mm *mm, const struct stage *st)
+{
+	struct hmm_vma now;
+	int err = vma_peek(mm_vmas(mm), st->to, &now);
+
+	if (err)
+		err = peek_anew(st->to, &now);
+	if (err)
+		return has_pages(st, devmem_of(mm)->page);
+	return now.start == st->to && now.end == st->to + st->bytes;
+}
+
 /* Looks until the pages are in the stage, or the call has failed. */
 static int see(struct hmm_mm *mm, struct stage *st, uint32_t asked)
 {
-	struct hmm_vma now;
-
 	for (unsigned int round = 0; atomic_load(&st->answered) != asked; round++) {
-		if (!vma_peek(mm_vmas(mm), st->to, &now) && now.start == st->to &&
-		    now.end == st->to + st->bytes)
+		if (has_arrived(mm, st))
 			return 0;
 		deadline_spin(round);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
- * Moving pages out. range.c checks the range and goes from mapping to mapping, out.c moves what
- * lies in one mapping, a few blocks at a time, readonly.c what lies in one that may not be written.
+ * Moving pages out. range.c checks the range and goes from mapping to mapping, part.c goes through
+ * one mapping, out.c moves a few blocks of it, readonly.c those of one that may not be written.
  * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
  * both sides reach, to_device.c for programs. place.c tells where pages are.
  */
@@ -28,7 +28,7 @@ struct migration {
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
-	bool staged;                 /* pages of this mapping pass through the stage (readonly.c) */
+	bool staged;                 /* pages of this mapping pass through the stage */
 	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
 	struct run victim; /* what is to go home to make room, once its device has copied it */
 	bool cannot_evict; /* that has failed */
@@ -60,11 +60,22 @@ int migrate_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_dev
 int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
 		  uint64_t timeout_ns);
 
-/* out.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
+/* part.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
 int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
 
 /* A step says what to do next: an -errno, or one of these. */
 enum { MIGRATE_DONE, MIGRATE_POPULATE = 1, MIGRATE_EVICT };
+
+/*
+ * out.c: one attempt, from *at on, as far as it goes. MIGRATE_POPULATE: pages up to m->want are to
+ * be made the program's own; -EOPNOTSUPP: they cannot be trapped; -ESTALE: the mapping has changed.
+ */
+int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/*
+ * Makes pages that a fork has left shared the program's own. No lock is held, as this may wait for
+ * the pump.
+ */
+void migrate_populate(struct migration *m, uint64_t at);
 
 /* out.c, for readonly.c. R is held. */
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);

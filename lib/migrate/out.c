@@ -15,7 +15,6 @@
  * what was to be discarded. So nothing moves while a discard of the range is pending.
  */
 #include "migrate/migrate.h"
-#include "mm/fork.h"
 #include "devmem/copy.h"
 #include "watch/discard.h"
 #include "watch/region.h"
@@ -38,7 +37,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#define PATIENCE_NS 20000000ULL
 /* So long the gate stays closed for further blocks: closing it costs more than a huge page. */
 #define TURN_NS 50000ULL
 /* how far the kernel is asked about huge pages */
@@ -451,8 +449,7 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 	return err;
 }
 
-static int attempt_locked(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
-			  uint64_t end)
+int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
 	sigset_t old;
 	int err;
@@ -468,11 +465,7 @@ static int attempt_locked(struct migration *m, const struct hmm_vma *vma, uint64
 	return err;
 }
 
-/*
- * Makes pages that a fork has left shared the program's own. No lock is held, as this may wait for
- * the pump.
- */
-static void populate(struct migration *m, uint64_t at)
+void migrate_populate(struct migration *m, uint64_t at)
 {
 	m->populated = m->want;
 	if (!madvise((void *)(uintptr_t)at, m->want - at, MADV_POPULATE_WRITE))
@@ -489,71 +482,4 @@ void migrate_evict(struct migration *m)
 		m->cannot_evict = true;
 	else
 		count(&m->d->stats.evicted, bytes);
-}
-
-/* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
-static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
-{
-	if (hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD) || !discard_pending(m->mm, start, end))
-		return 0;
-	if (!m->patience)
-		m->patience = clock_ns() + PATIENCE_NS;
-	return clock_ns() > m->patience || deadline_passed(m->deadline) ? -ETIME : 1;
-}
-
-int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
-{
-	uint64_t at = start;
-	uint64_t word;
-	int err = 0;
-
-	m->populated = start;
-	m->patience = 0;
-	for (unsigned int round = 0; at < end; round++) {
-		const uint64_t to = block_end(m, at, end);
-		const uint64_t was = at;
-
-		err = mm_alive(m->mm);
-		if (!err)
-			err = mm_fork_wait(m->deadline, &word);
-		if (err)
-			return err;
-		err = wait_discard(m, at, to);
-		if (err == -ETIME) {
-			migrate_left(m, HMM_MIGRATE_DISCARD, to - at);
-			at = to;
-			m->patience = 0;
-			continue;
-		}
-		if (!err)
-			err = m->staged ? readonly_block(m, vma, &at, end)
-					: attempt_locked(m, vma, &at, end);
-		if (err == MIGRATE_POPULATE && m->want > at) {
-			populate(m, at);
-			continue;
-		}
-		if (err == MIGRATE_EVICT) {
-			migrate_evict(m);
-			continue;
-		}
-		if (err == -EOPNOTSUPP) {
-			migrate_left(m, HMM_MIGRATE_SPECIAL, end - at);
-			return 0;
-		}
-		if (err == -ESTALE) {
-			m->stale_at = at;
-			return -EAGAIN;
-		}
-		if (err < 0 && err != -EAGAIN)
-			return err;
-		if (at > was) {
-			round = 0;
-			m->patience = 0;
-		}
-		if (err && deadline_passed(m->deadline))
-			return -EBUSY;
-		if (err)
-			deadline_pause(round);
-	}
-	return 0;
 }

@@ -14,6 +14,7 @@
 #define PAGES 1100
 #define RO PROT_READ
 #define SECONDS 3
+#define WRITTEN 64
 
 static struct with_devmem with;
 static _Atomic bool over;
@@ -282,6 +283,33 @@ static void there_is_no_exclusive_access(void **state)
 	munmap(p, PAGE);
 }
 
+#define MAPS_MAX 80000UL
+
+/* The way out needs map entries for a moment. */
+static void without_map_entries_pages_stay(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered(4, RO);
+	char *full = map_anon(2 * MAPS_MAX * PAGE, PROT_NONE);
+	size_t n = 0;
+
+	assert_int_equal(to_device(w, p, 1), 0);
+	while (n < MAPS_MAX && !mprotect(full + 2 * n * PAGE, PAGE, RO))
+		n++;
+	if (n < MAPS_MAX) {
+		assert_int_equal(to_device(w, p, 4), 0);
+		assert_int_equal(w->result.already, 1);
+		assert_int_equal(w->result.left[HMM_MIGRATE_PERMISSION], 3);
+	}
+	munmap(full, 2 * MAPS_MAX * PAGE);
+	assert_numbered(p, 4, 1);
+	/* The CPU keeps what it has touched for a moment. */
+	assert_int_equal(to_device(w, p, 4), 0);
+	assert_int_equal(w->result.moved, 4);
+	assert_numbered(p, 4, 1);
+	munmap(p, 4 * PAGE);
+}
+
 /* ---- meanwhile ------------------------------------------------------------------------------ */
 
 static void *migrate(void *arg)
@@ -325,8 +353,11 @@ static void flip(char *p, unsigned int n)
 	const size_t from = n * 37 % PAGES;
 
 	assert_int_equal(mprotect(p + from * PAGE, (PAGES - from) * PAGE, prot[n % 4]), 0);
-	if (prot[n % 4] & PROT_WRITE)
-		number(p + from * PAGE, PAGES - from, 1 + (unsigned int)from);
+	if (!(prot[n % 4] & PROT_WRITE))
+		return;
+	/* Not what others read. */
+	number(p + from * PAGE + WRITTEN, PAGES - from, n);
+	assert_numbered(p + from * PAGE + WRITTEN, PAGES - from, n);
 }
 
 static void permissions_change_meanwhile(void **state)
@@ -451,6 +482,56 @@ static void mappings_change_meanwhile(void **state)
 	munmap(p, PAGES * PAGE);
 }
 
+static void *migrate_until_lost(void *arg)
+{
+	char *p = arg;
+
+	while (hmm_migrate_to_device(with.d, at(p), at(p) + PAGES * PAGE, HMM_FOREVER, NULL) !=
+	       -ESRCH)
+		hmm_migrate_to_system(with.m.mm, at(p), at(p) + PAGES * PAGE, HMM_FOREVER);
+	return NULL;
+}
+
+/* The program closes all that it does not know: for children, without an assertion. */
+static int close_all(unsigned int us)
+{
+	pthread_t thread;
+	char *p;
+
+	alarm(30);
+	memset(&with, 0, sizeof(with));
+	if (hmm_mm_attach(NULL, &with.m.mm) || make_region(&with, REGION, 0, &with, &with.d))
+		return 2;
+	p = map_anon(PAGES * PAGE, RW);
+	number(p, PAGES, 1);
+	if (mprotect(p, PAGES * PAGE, RO) || pthread_create(&thread, NULL, migrate_until_lost, p))
+		return 3;
+	usleep(us);
+	if (syscall(SYS_close_range, 3, ~0U, 0))
+		return 4;
+	pthread_join(thread, NULL);
+	for (size_t i = 0; i < PAGES; i++) {
+		if (*(volatile unsigned int *)(p + i * PAGE) != 1 + i)
+			return 5;
+	}
+	if (hmm_devmem_destroy(with.d, HMM_FOREVER))
+		return 6;
+	hmm_mm_detach(with.m.mm);
+	return munmap(p, PAGES * PAGE) ? 7 : 0;
+}
+
+static void descriptors_go_meanwhile(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 10; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(close_all(20000 + i * 111));
+		assert_int_equal(status_of(pid), 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -472,9 +553,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_moves_while_a_page_is_pinned, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(there_is_no_exclusive_access, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_map_entries_pages_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions_change_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(forks_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(mappings_change_meanwhile, setup, teardown),
+		cmocka_unit_test(descriptors_go_meanwhile),
 	};
 
 	if (devmem_is_missing())
