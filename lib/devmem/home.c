@@ -10,6 +10,7 @@
 #include "engine/gate.h"
 #include "space/space.h"
 #include "provider/provider.h"
+#include "kernel/pagemap.h"
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/mutation.h"
@@ -69,6 +70,16 @@ static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t pa
 	return (int64_t)page;
 }
 
+/* The same of a row, or its first page: they become other pages. */
+static int64_t copy_row(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	int64_t n = -EAGAIN;
+
+	if (pagemap_all_present(mm_pagemap(mm), from, from + bytes) == 1)
+		n = mm->provider.ops->move->copy(&mm->provider, to, from, bytes);
+	return n > 0 ? n : settle(mm, to, from, devmem_of(mm)->page, -EINVAL);
+}
+
 static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, uint64_t bytes,
 		    bool copied)
 {
@@ -99,7 +110,7 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 		places_take(s, run->start, run->end);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
-		int64_t n = d->copies ? settle(mm, at, frame, s->page, -EINVAL) : -ENOMEM;
+		int64_t n = d->copies ? copy_row(mm, at, frame, run->end - at) : -ENOMEM;
 		bool copied = n > 0;
 
 		if (n == -ENOMEM)
