@@ -119,7 +119,7 @@ static int64_t copy_some(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t
 }
 
 /* The same of a row that is to become other pages, or of its first page. */
-static int64_t copy_row(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
+static int64_t copy_whole(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes)
 {
 	const int64_t n = copy_some(mm, to, from, bytes);
 
@@ -142,7 +142,7 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 		int64_t n = 0;
 
 		if (d->copies)
-			n = copy_row(mm, at, frame, run->end - at);
+			n = copy_whole(mm, at, frame, run->end - at);
 		else if (copied)
 			n = copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at));
 		if (d->copies ? n == -ENOMEM : n <= 0) {

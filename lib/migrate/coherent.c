@@ -232,6 +232,7 @@ static int land_all(struct migration *m, uint64_t start, uint64_t end, enum hmm_
 {
 	uint64_t at = start;
 	int err = 0;
+	int ret;
 
 	for (unsigned int round = 0; at < end; round++) {
 		const uint64_t was = at;
@@ -250,7 +251,10 @@ static int land_all(struct migration *m, uint64_t start, uint64_t end, enum hmm_
 		if (err)
 			deadline_pause(round);
 	}
-	return devmem_home(m->mm, start, end, m->d, m->timeout);
+	ret = devmem_home(m->mm, start, end, m->d, m->timeout);
+	if (ret || (err != -ENOMEM && err != -ESRCH && err != -EAGAIN))
+		return ret;
+	return err == -EAGAIN ? -EBUSY : err;
 }
 
 static int take(struct migration *m, uint64_t start, uint64_t end)

@@ -121,12 +121,26 @@ static int evict(struct migration *m)
 	return -ENOSPC;
 }
 
+/* Of pages that are on their way to a coherent region: how many more have room there. */
+static uint32_t room_in(const struct hmm_devmem *into, const struct hmm_devmem *transit)
+{
+	const uint32_t coming = transit->used - transit->dying;
+
+	if (into->options.flags & HMM_DEVMEM_EVICT)
+		return UINT32_MAX;
+	return into->used + coming < into->frames ? into->frames - into->used - coming : 0;
+}
+
 static int take_frames(struct migration *m, uint32_t want, bool huge, uint32_t *first, uint32_t *n)
 {
-	const bool whole = want == BLOCK_PAGES;
+	const uint32_t room = m->into ? room_in(m->into, m->d) : want;
+	const bool whole = want == BLOCK_PAGES && want <= room;
 	struct hmm_devmem *d = m->d;
 	int err = 0;
 
+	if (!room)
+		return m->into->dying ? -EAGAIN : -ENOSPC;
+	want = want < room ? want : room;
 	*n = whole ? frames_take(d, want, true, huge, first) : 0;
 	while (!*n && !err) {
 		*n = frames_take(d, want, false, false, first);

@@ -98,6 +98,9 @@ def test_pages_that_moved_are_shown_where_they_live(folder):
     spans = sorted((r["device_start"], r["end"] - r["start"]) for m in result["mappings"]
                    for r in m["runs"] if r["device_start"])
     assert all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:])), spans
+    result = pages("--coherent")
+    assert result["bytes"]["device"] == 0, result["bytes"]
+    assert 4 << 20 < result["bytes"]["coherent"] <= 8 << 20, result["bytes"]
     text = tap.fine("map", "--migrate", "--pages")
     assert re.search(r"^  [0-9a-f]{12} +4.0 MiB device, pages of .* at [0-9a-f]{12}$", text,
                      re.M), text

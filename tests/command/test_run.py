@@ -313,6 +313,17 @@ def test_migrate_sorts_in_device_memory(folder):
     assert result["device_memory"]["touches"] > 0
 
 
+def test_the_cpu_uses_coherent_memory_in_place(folder):
+    needs_moves()
+    data = text(9, 20000)
+    (folder / "f").write_bytes(data)
+    result = migrate("sort", "f", "--output", "out", "--coherent", "--map")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+    assert result["device_memory"]["touches"] == 0, result["device_memory"]
+    assert result["map"]["bytes"]["coherent"] > 0, result["map"]["bytes"]
+    assert result["map"]["bytes"]["device"] == 0, result["map"]["bytes"]
+
+
 def test_migrate_a_graph_of_mallocs(folder):
     needs_moves()
     (folder / "f").write_text("".join(f"{i} {i + 1}\n" for i in range(3000)))

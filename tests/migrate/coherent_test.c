@@ -2,6 +2,7 @@
 /* Coherent device memory: pages stay at their address and become the region's. */
 #include "common/devmem.h"
 #include "kernel/abi/pagemap.h"
+#include "kernel/abi/uffd.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -108,6 +109,53 @@ static void pages_stay_at_their_address_and_are_others(void **state)
 	assert_int_equal(w->result.moved, 8);
 	assert_numbered(p, 16, 101);
 	munmap(p, 16 * PAGE);
+}
+
+/*
+ * Stands in for a kernel that has no memory for a copy of a page on its way. Other copies ask the
+ * kernel what is registered.
+ */
+static _Atomic bool no_copy;
+
+static bool is_of_transit(const struct uffdio_copy *c)
+{
+	const struct hmm_devmem *t = with.d->transit;
+
+	return c->src >= t->base && c->src < t->base + t->options.bytes;
+}
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	if (request != UFFDIO_COPY || !atomic_load(&no_copy) || !is_of_transit(arg))
+		return __real_ioctl(fd, request, arg);
+	((struct uffdio_copy *)arg)->copy = -ENOMEM;
+	errno = ENOMEM;
+	return -1;
+}
+
+static void without_memory_for_a_copy_no_page_is_stuck(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(8 * PAGE, RW);
+	uint64_t frame;
+
+	number(p, 8, 1);
+	assert_int_equal(to_device(w, p, 4), 0);
+	frame = frame_number(w, p);
+	atomic_store(&no_copy, true);
+	assert_int_equal(to_device(w, p, 8), -ENOMEM);
+	assert_int_equal(coherent(w, p, 8, w), 4);
+	assert_int_equal(to_system(w, p, 8), 0);
+	assert_int_equal(coherent(w, p, 8, w), 0);
+	if (frame)
+		assert_int_equal(frame_number(w, p), frame);
+	atomic_store(&no_copy, false);
+	assert_numbered(p, 8, 1);
+	wait_used(w, 0);
+	munmap(p, 8 * PAGE);
 }
 
 static void for_others_they_are_pages_as_any(void **state)
@@ -419,6 +467,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pages_stay_at_their_address_and_are_others, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(without_memory_for_a_copy_no_page_is_stuck, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(for_others_they_are_pages_as_any, setup, teardown),
 		cmocka_unit_test_setup_teardown(they_come_home_when_asked_to_or_with_the_region,

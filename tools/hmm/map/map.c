@@ -89,6 +89,7 @@ struct map_options {
 	const char *svg;
 	const char *device;
 	bool migrate;
+	bool coherent;
 	bool pages;
 	bool json;
 };
@@ -122,7 +123,8 @@ static int show_places(const struct session *session, bool json)
 
 static int draw_own(const struct map_options *o)
 {
-	struct session_options how = { .device_memory = o->migrate ? SAMPLE_BYTES : 0 };
+	struct session_options how = { .device_memory = o->migrate ? SAMPLE_BYTES : 0,
+				       .coherent = o->coherent };
 	const char *device = o->device ? o->device : "soft";
 	struct session session;
 	struct sample sample;
@@ -152,6 +154,8 @@ int cmd_map(int argc, char **argv)
 		  "without PID: the device that mirrors (soft)", &o.device },
 		{ "migrate", 0, OPTION_FLAG, NULL,
 		  "without PID: the device has memory, and what it uses moves there", &o.migrate },
+		{ "coherent", 0, OPTION_FLAG, NULL,
+		  "the same with memory that the CPU reaches, too", &o.coherent },
 		{ "pages", 0, OPTION_FLAG, NULL, "without PID: list where each page lives",
 		  &o.pages },
 		{ "json", 'j', OPTION_FLAG, NULL, "the same as one JSON object", &o.json },
@@ -174,6 +178,7 @@ int cmd_map(int argc, char **argv)
 		return status;
 	if (argc - first > 1)
 		return complain(EXIT_INPUT, "one PID, not %d", argc - first);
+	o.migrate |= o.coherent;
 	if (first < argc && (o.device || o.migrate || o.pages || o.json))
 		return complain(EXIT_INPUT, "%s is for a picture without PID",
 				o.device    ? "--device"

@@ -22,6 +22,7 @@ struct run_options {
 	bool in_place;
 	bool confine;
 	bool migrate;
+	bool coherent;
 	bool map;
 	const char *output;
 	const char *from;

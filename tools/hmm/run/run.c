@@ -203,7 +203,9 @@ static int run_files(const struct job *job, const struct run_options *options, i
 			     : options->migrate ? INPUT_MEMORY
 			     : job->writes      ? INPUT_COPY
 						: INPUT_READ;
-	struct session_options how = { options->confine, (unsigned int)options->fault_threads };
+	struct session_options how = { .confined = options->confine,
+				       .threads = (unsigned int)options->fault_threads,
+				       .coherent = options->coherent };
 	int opened = 0, status = inputs ? 0 : complain(EXIT_FAILED, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
@@ -316,6 +318,8 @@ int cmd_run(int argc, char **argv)
 		{ "migrate", 0, OPTION_FLAG, NULL,
 		  "the job's memory lives in device memory while the device works on it",
 		  &o.migrate },
+		{ "coherent", 0, OPTION_FLAG, NULL,
+		  "the same with device memory that the CPU reaches, too", &o.coherent },
 		{ "map", 0, OPTION_FLAG, NULL,
 		  "show where each page lives when the jobs have ended", &o.map },
 		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)",
@@ -357,6 +361,7 @@ int cmd_run(int argc, char **argv)
 				argv[first], did_you_mean(text, &near, ""));
 	argc -= first + 1;
 	argv += first + 1;
+	o.migrate |= o.coherent;
 	status = check(job, &o, &argc, &argv);
 	if (status)
 		return status;

@@ -34,11 +34,11 @@ int session_open(struct session *s, const char *device, unsigned int engines, bo
 #define REGION_MAX (32ULL << 30)
 
 /* What does not fit makes room by bringing something else home. 0 or an exit status. */
-static int make_region(struct session *s, uint64_t bytes)
+static int make_region(struct session *s, uint64_t bytes, bool coherent)
 {
 	struct hmm_devmem_options options = {
 		.size = sizeof(options),
-		.flags = HMM_DEVMEM_EVICT,
+		.flags = HMM_DEVMEM_EVICT | (coherent ? HMM_DEVMEM_COHERENT : 0),
 		.bytes = bytes < REGION_MAX ? (bytes + UNIT - 1) & ~(UNIT - 1) : REGION_MAX,
 		.owner = s,
 	};
@@ -70,7 +70,7 @@ int session_open_as(struct session *s, const char *device, unsigned int engines,
 		ret = complain(EXIT_FAILED, "cannot open device '%s': %s", device, strerror(-ret));
 	if (ret)
 		goto out;
-	ret = make_region(s, how->device_memory);
+	ret = make_region(s, how->device_memory, how->coherent);
 	if (ret)
 		goto out;
 	options.flags = HMM_SVM_NO_COLLECT;

@@ -32,6 +32,7 @@ struct session_options {
 	bool confined;
 	unsigned int threads;   /* serve the device's faults; 0: the engine that faults does */
 	uint64_t device_memory; /* bytes of memory of the device's own; 0: it has none */
+	bool coherent;          /* which the CPU reaches, too */
 };
 
 int session_open_as(struct session *s, const char *device, unsigned int engines,
