@@ -42,7 +42,6 @@ static inline int sealed_secret(void)
 #else
 	const long nr = 447;
 #endif
-	/* O_CLOEXEC is not needed: who calls closes it. */
 	return (int)syscall(nr, 0);
 }
 

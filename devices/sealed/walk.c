@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * Where in the holder's memory the program's pages are. An answer is true until the range is
- * invalidated, which comes before a page is copied out. A copy needs link.lock: who has it, and has
- * asked for the sequence since, may have the holder work there.
+ * invalidated, which comes before a page is copied out. A copy needs link.lock: with it, a
+ * thread that has asked for the sequence since may have the holder work there.
  */
 #include <errno.h>
 #include <hmm/memory.h>

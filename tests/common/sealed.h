@@ -105,17 +105,16 @@ static inline char *sealed_pages(struct with_sealed *w, size_t pages)
 }
 
 /* The tests with memfd_secret(), and with memfd_create(). */
-#define sealed_run_both(tests)                                                                 \
-	({                                                                                     \
-		int failed_ = 0;                                                               \
-                                                                                               \
-		if (hmm_sealed_supported())                                                    \
-			print_message("no memfd_secret: %s\n",                                 \
-				      strerror(-hmm_sealed_supported()));                      \
-		else                                                                           \
-			failed_ = cmocka_run_group_tests_name("sealed", tests, NULL, NULL);    \
-		sealed_flags = HMM_SEALED_PLAIN;                                               \
-		failed_ + cmocka_run_group_tests_name("unsealed", tests, NULL, NULL);          \
+#define sealed_run_both(tests)                                                                     \
+	({                                                                                         \
+		int failed_ = 0;                                                                   \
+                                                                                                   \
+		if (hmm_sealed_supported())                                                        \
+			print_message("no memfd_secret: %s\n", strerror(-hmm_sealed_supported())); \
+		else                                                                               \
+			failed_ = cmocka_run_group_tests_name("sealed", tests, NULL, NULL);        \
+		sealed_flags = HMM_SEALED_PLAIN;                                                   \
+		failed_ + cmocka_run_group_tests_name("unsealed", tests, NULL, NULL);              \
 	})
 
 #endif

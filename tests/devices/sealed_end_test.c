@@ -102,8 +102,7 @@ static void another_holder_is_not_concerned(void **state)
 	char *p = sealed_pages(w, 64);
 	char *q;
 
-	assert_int_equal(hmm_sealed_create(w->m.mm, 2 * MIB, HMM_SEALED_TOUCH, sealed_flags,
-					   &w->s),
+	assert_int_equal(hmm_sealed_create(w->m.mm, 2 * MIB, HMM_SEALED_TOUCH, sealed_flags, &w->s),
 			 0);
 	q = sealed_pages(w, 64);
 	kill(hmm_sealed_holder(first), SIGKILL);

@@ -227,9 +227,9 @@ static size_t found_in(pid_t pid)
 
 static void nobody_reads_the_holder(void **state)
 {
-	static ssize_t (*const ways[])(pid_t, uint64_t, uint64_t, void *) = {
-		way_process_vm, way_mem, way_ptrace, way_map_files
-	};
+	static ssize_t (*const ways[])(pid_t, uint64_t, uint64_t, void *) = { way_process_vm,
+									      way_mem, way_ptrace,
+									      way_map_files };
 	struct with_sealed *w = *state;
 	const pid_t holder = hmm_sealed_holder(w->s);
 	char *p = secret_pages(w);
@@ -353,9 +353,8 @@ static void the_window_is_cleared(void **state)
 			if (strcmp(a.name, name))
 				continue;
 			windows++;
-			assert_int_equal(count_in((unsigned char *)(uintptr_t)a.start,
-						  a.end - a.start),
-					 0);
+			assert_int_equal(
+				count_in((unsigned char *)(uintptr_t)a.start, a.end - a.start), 0);
 		}
 		fclose(f);
 		assert_int_equal(unseal(w, p, PAGES), 0);

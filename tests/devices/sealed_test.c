@@ -170,8 +170,7 @@ static void a_move_of_pages_is_no_request(void **state)
 			 -EIO);
 	assert_int_equal(hmm_evict_all(w->m.mm, HMM_FOREVER), -EIO);
 	assert_int_equal(sealed_stats(w).copied_out, 0);
-	q = mremap(p, 64 * PAGE, 64 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-		   map_anon(64 * PAGE, RW));
+	q = mremap(p, 64 * PAGE, 64 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, map_anon(64 * PAGE, RW));
 	assert_true(q != MAP_FAILED);
 	assert_true(is_sigbus(q));
 	assert_int_equal(unseal(w, q, 64), 0);
@@ -290,9 +289,8 @@ static void several_holders(void **state)
 	char *p = sealed_pages(w, 64);
 	char *q = numbered_pages(64);
 
-	assert_int_equal(hmm_sealed_create(w->m.mm, 2 * MIB, HMM_SEALED_TOUCH, sealed_flags,
-					   &touch),
-			 0);
+	assert_int_equal(
+		hmm_sealed_create(w->m.mm, 2 * MIB, HMM_SEALED_TOUCH, sealed_flags, &touch), 0);
 	assert_int_not_equal(hmm_sealed_holder(touch), hmm_sealed_holder(request));
 	w->s = touch;
 	assert_int_equal(seal(w, q, 64), 0);
