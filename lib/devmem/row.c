@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A row of pages goes home. A page is moved where the kernel does that. If the mapping may not be
- * written, or is locked, the kernel refuses, and the page is copied. Devices have stopped meanwhile,
- * so nobody writes it.
+ * written, or is locked, the kernel refuses, and the page is copied. Devices have stopped
+ * meanwhile, so nobody writes it.
  */
 #include "devmem/copy.h"
 #include "devmem/devmem.h"
