@@ -20,6 +20,17 @@
 /* How long a mover sleeps before it looks at a device again. */
 #define COPIED_NS 10000000ULL
 
+int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct hmm_devmem *d = place_devmem(s, run->first);
+
+	if (d->copier)
+		return copy_home(mm, run, done);
+	*done = run->start;
+	return home_begin(mm, d, run) ? home_row(mm, run, place_addr(s, run->first), done) : -EINTR;
+}
+
 /* How a range goes home. */
 struct going {
 	const struct hmm_devmem *only; /* of this region, or NULL */

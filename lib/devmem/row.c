@@ -4,7 +4,6 @@
  * written, or is locked, the kernel refuses, and the page is copied. Devices have stopped
  * meanwhile, so nobody writes it.
  */
-#include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "devmem/moving.h"
 #include "notifier/notifier.h"
@@ -171,17 +170,6 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 	*done = at;
 	hmm_trace(home, mm, run->start, at, 0, d->options.owner);
 	return 0;
-}
-
-int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
-{
-	struct devmem_space *s = devmem_of(mm);
-	struct hmm_devmem *d = place_devmem(s, run->first);
-
-	if (d->copier)
-		return copy_home(mm, run, done);
-	*done = run->start;
-	return home_begin(mm, d, run) ? home_row(mm, run, place_addr(s, run->first), done) : -EINTR;
 }
 
 int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)
