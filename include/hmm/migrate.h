@@ -111,7 +111,8 @@ const char *hmm_migrate_reason_name(enum hmm_migrate_reason reason);
  * @timeout_ns passed while changes of the memory collided; -ENOSPC the budget of map entries is
  * used up; -ENOMEM no memory; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors; -EDEADLK called by a handler of pthread_atfork() that runs after the
- * library's; -EIO the region's device hangs, or has lost its memory.
+ * library's; -EIO the region's device hangs, or has lost its memory. After -ETIME pages may still
+ * be on their way to a device that copies.
  * Since: 0.1. Follows: migrate_vma_setup(), migrate_vma_pages(), migrate_vma_finalize().
  */
 int hmm_migrate_to_device(struct hmm_devmem *devmem, uint64_t start, uint64_t end,

@@ -122,26 +122,25 @@ static int call_out(const struct copier *c, uint64_t stage, uint64_t offset, uin
 {
 	DEBUG_PROGRAM;
 	const struct hmm_devmem_options *o = &c->d->options;
-	void *const to = (void *)(uintptr_t)(stage + offset);
 
-	/* All at once is quicker than a fault for each page. */
-	madvise(to, bytes, MADV_POPULATE_WRITE);
-	return o->copy_out(c->d, offset, to, bytes, o->priv);
+	return o->copy_out(c->d, offset, (void *)(uintptr_t)(stage + offset), bytes, o->priv);
 }
 
 /* -ECANCELED: the region has ended meanwhile, and nothing but the copier is there any more. */
 static int ask(struct copier *c, enum how how, uint32_t first, uint32_t n)
 {
 	const uint64_t page = c->d->space->page;
+	const uint64_t stage = how == OUT ? c->stage : c->huge;
 	uint32_t phase = COPY_CALLS;
 	int ret;
 
+	/* All at once is quicker than a fault for each page. */
+	if (how != IN)
+		madvise((void *)(uintptr_t)(stage + first * page), n * page, MADV_POPULATE_WRITE);
 	atomic_store(&c->since, clock_ns());
 	atomic_store(&c->phase, COPY_CALLS);
-	if (how == IN)
-		ret = call_in(c, first * page, n * page);
-	else
-		ret = call_out(c, how == OUT ? c->stage : c->huge, first * page, n * page);
+	ret = how == IN ? call_in(c, first * page, n * page)
+			: call_out(c, stage, first * page, n * page);
 	if (!atomic_compare_exchange_strong(&c->phase, &phase, COPY_IDLE))
 		return -ECANCELED;
 	atomic_store(&c->since, 0);

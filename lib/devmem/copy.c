@@ -163,8 +163,14 @@ uint64_t copy_source(const struct devmem_space *s, place_t place)
 
 bool copy_only_stuck(const struct hmm_devmem *d)
 {
-	return d->copier && d->copier->n && d->used == d->dying && d->used <= d->copier->n &&
-	       (d->copier->lost || copy_overdue(d->copier));
+	const struct copier *c = d->copier;
+	uint32_t stuck = 0;
+
+	if (!c || !(c->lost || copy_overdue(c)))
+		return false;
+	for (uint32_t i = c->first; i < c->first + c->n; i++)
+		stuck += d->to_free[i / 64] >> i % 64 & 1;
+	return d->used == stuck;
 }
 
 /* ---- what the device has --------------------------------------------------------------------- */

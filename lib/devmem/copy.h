@@ -49,7 +49,7 @@ enum copy_phase { COPY_IDLE, COPY_CALLS, COPY_ABANDONED };
 
 struct copier {
 	struct hmm_devmem *d;        /* C */
-	uint64_t timeout;            /* C: how long a callback may take */
+	_Atomic uint64_t timeout;    /* A: how long a callback may take */
 	char *map;                   /* C: of the stage */
 	uint64_t stage;              /* C: where the page of frame 0 lies there */
 	char *huge_map;              /* C: the same for huge pages; NULL: there are none */

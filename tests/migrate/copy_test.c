@@ -16,21 +16,13 @@
 
 #define PAGES 1024
 #define LIMIT_NS 200000000ULL
-#define LONG_NS 5000000000ULL /* more than any wait for a device that hangs */
+#define LONG_NS 20000000000ULL /* more than any wait for a device that hangs */
 
 static struct with_devmem with;
 
 static int setup(void **state)
 {
 	devmem_open_copying(&with, REGION, 0, 0);
-	*state = &with;
-	return 0;
-}
-
-/* A device that hangs is noticed soon. */
-static int setup_limited(void **state)
-{
-	devmem_open_copying(&with, REGION, 0, LIMIT_NS);
 	*state = &with;
 	return 0;
 }
@@ -100,6 +92,19 @@ static bool is_sigbus(const char *p)
 	catch_sigbus();
 	(void)*(const volatile char *)p;
 	return false;
+}
+
+/* From now on callbacks hang, and that is noticed soon. Before, a busy machine may need long. */
+static void hang(struct with_devmem *w, _Atomic uint32_t *hold)
+{
+	*hold = 1;
+	w->d->copier->timeout = LIMIT_NS;
+}
+
+static void go_on(struct with_devmem *w, _Atomic uint32_t *hold)
+{
+	w->d->copier->timeout = 60000000000ULL;
+	copying_release(hold);
 }
 
 static void until_held(struct with_devmem *w, uint32_t n)
@@ -439,14 +444,14 @@ static void a_device_that_hangs_while_it_copies_in(void **state)
 	uint64_t began = now_ns();
 
 	number(p, PAGES, 1);
-	w->copying.hold_in = 1;
+	hang(w, &w->copying.hold_in);
 	assert_int_equal(to_device(w, p, PAGES), -ENOENT);
 	assert_int_equal(w->result.left[HMM_MIGRATE_COPY], PAGES);
 	assert_true(now_ns() - began < LONG_NS);
 	assert_int_equal(resident(at(p), PAGES * PAGE), PAGES);
 	assert_numbered(p, PAGES, 1);
 	assert_int_equal(to_device(w, p, PAGES), -EIO);
-	copying_release(&w->copying.hold_in);
+	go_on(w, &w->copying.hold_in);
 	while (stats_of(w).used)
 		sched_yield();
 	assert_int_equal(to_device(w, p, PAGES), 0);
@@ -461,7 +466,7 @@ static void a_device_that_hangs_while_it_copies_out(void **state)
 	char *p = pages_on_device(w, PAGES);
 	uint64_t began = now_ns();
 
-	w->copying.hold_out = 1;
+	hang(w, &w->copying.hold_out);
 	assert_true(is_sigbus(p + 3 * PAGE));
 	assert_true(is_sigbus(p + 9 * PAGE));
 	assert_true(now_ns() - began < LONG_NS);
@@ -471,7 +476,7 @@ static void a_device_that_hangs_while_it_copies_out(void **state)
 	munmap(p + 100 * PAGE, 100 * PAGE);
 	assert_true(now_ns() - began < LONG_NS);
 	assert_int_equal(stats_of(w).lost, 2 * PAGE);
-	copying_release(&w->copying.hold_out);
+	go_on(w, &w->copying.hold_out);
 	assert_numbered(p, 3, 1);
 	assert_numbered(p + 4 * PAGE, 5, 5);
 	assert_numbered(p + 10 * PAGE, 90, 11);
@@ -510,7 +515,7 @@ static void a_device_that_is_lost_while_it_hangs(void **state)
 	struct job j = { .w = w, .p = p, .pages = 64, .home = true };
 	pthread_t thread;
 
-	w->copying.hold_out = 1;
+	hang(w, &w->copying.hold_out);
 	start(&thread, run_job, &j);
 	until_held(w, 1);
 	assert_int_equal(hmm_devmem_lose(w->d), 0);
@@ -534,10 +539,10 @@ static void the_space_ends_with_a_device_that_hangs(void **state)
 	char *p;
 
 	(void)state;
-	devmem_open_copying(&w, REGION, 0, LIMIT_NS);
+	devmem_open_copying(&w, REGION, 0, 0);
 	p = pages_on_device(&w, 64);
 	assert_numbered(p, 8, 1);
-	w.copying.hold_out = 1;
+	hang(&w, &w.copying.hold_out);
 	began = now_ns();
 	mirror_close(&w.m);
 	assert_true(now_ns() - began < LONG_NS);
@@ -571,13 +576,13 @@ static void a_fork_while_the_device_hangs(void **state)
 	uint64_t began = now_ns();
 	pid_t pid;
 
-	w->copying.hold_out = 1;
+	hang(w, &w->copying.hold_out);
 	pid = fork();
 	if (!pid)
 		_exit(child_of_hanging(p, told));
 	assert_true(now_ns() - began < LONG_NS);
 	assert_int_equal(status_of(pid), 0);
-	copying_release(&w->copying.hold_out);
+	go_on(w, &w->copying.hold_out);
 	assert_numbered(p, 64, 1);
 	munmap(p, 64 * PAGE);
 }
@@ -645,16 +650,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_copied_in_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_touched_page_is_lost_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_bad_page_of_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_in,
-						setup_limited, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_out,
-						setup_limited, teardown),
+		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_in, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_out, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_loses_its_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs, setup_limited,
+		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs, setup,
 						teardown),
 		cmocka_unit_test(the_space_ends_with_a_device_that_hangs),
-		cmocka_unit_test_setup_teardown(a_fork_while_the_device_hangs, setup_limited,
-						teardown),
+		cmocka_unit_test_setup_teardown(a_fork_while_the_device_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_raw_clone, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_threads_wait_than_are_listed, setup, teardown),
 	};
