@@ -239,16 +239,33 @@ static int mark(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t tim
 	return err;
 }
 
-static int get(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
+static int get_marked(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
-	const bool asks = s->policy == HMM_SEALED_REQUEST;
-	int err = asks ? mark(s, start, end, timeout_ns, true) : 0;
+	int err = mark(s, start, end, timeout_ns, true);
 
 	if (err)
 		return err;
 	err = hmm_migrate_to_system(s->mm, start, end, timeout_ns);
-	if (asks && err)
+	if (err)
 		mark(s, start, end, timeout_ns, false);
+	return err;
+}
+
+#define TRIES 1000
+#define TRY_US 1000
+
+/* Pages that a touch has just asked for in vain are not seen for a moment, and so have no mark. */
+static int get(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
+{
+	int err;
+
+	if (s->policy != HMM_SEALED_REQUEST)
+		return hmm_migrate_to_system(s->mm, start, end, timeout_ns);
+	err = get_marked(s, start, end, timeout_ns);
+	for (int i = 0; err == -EIO && !s->link.dead && i < TRIES; i++) {
+		usleep(TRY_US);
+		err = get_marked(s, start, end, timeout_ns);
+	}
 	return err;
 }
 
