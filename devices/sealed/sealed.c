@@ -162,6 +162,18 @@ int hmm_sealed_create(struct hmm_mm *mm, uint64_t bytes, enum hmm_sealed_policy 
 	return err;
 }
 
+#define TRIES 1000
+#define TRY_US 1000
+
+/* A touch may have been refused just now, and its refusal be taken for an answer to this call. */
+static bool try_again(const struct hmm_sealed *s, int err, int tries)
+{
+	if (err != -EIO || s->link.dead || tries == TRIES)
+		return false;
+	usleep(TRY_US);
+	return true;
+}
+
 int hmm_sealed_destroy(struct hmm_sealed *s, uint64_t timeout_ns)
 {
 	int err = 0;
@@ -174,6 +186,8 @@ int hmm_sealed_destroy(struct hmm_sealed *s, uint64_t timeout_ns)
 		hmm_devmem_lose(s->devmem);
 	s->ends = true;
 	err = hmm_devmem_destroy(s->devmem, timeout_ns);
+	for (int i = 0; try_again(s, err, i); i++)
+		err = hmm_devmem_destroy(s->devmem, timeout_ns);
 	s->ends = false;
 	if (!err)
 		release(s);
@@ -239,16 +253,28 @@ static int mark(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t tim
 	return err;
 }
 
-static int get(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
+static int get_marked(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
-	const bool asks = s->policy == HMM_SEALED_REQUEST;
-	int err = asks ? mark(s, start, end, timeout_ns, true) : 0;
+	int err = mark(s, start, end, timeout_ns, true);
 
 	if (err)
 		return err;
 	err = hmm_migrate_to_system(s->mm, start, end, timeout_ns);
-	if (asks && err)
+	if (err)
 		mark(s, start, end, timeout_ns, false);
+	return err;
+}
+
+/* Pages that a touch has just asked for in vain are not seen for a moment, and so have no mark. */
+static int get(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t timeout_ns)
+{
+	int err;
+
+	if (s->policy != HMM_SEALED_REQUEST)
+		return hmm_migrate_to_system(s->mm, start, end, timeout_ns);
+	err = get_marked(s, start, end, timeout_ns);
+	for (int i = 0; try_again(s, err, i); i++)
+		err = get_marked(s, start, end, timeout_ns);
 	return err;
 }
 

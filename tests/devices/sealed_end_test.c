@@ -238,6 +238,31 @@ static void the_program_is_killed(void **state)
 	close(fds[1]);
 }
 
+static int close_everything(void)
+{
+	struct with_sealed w;
+	unsigned int zeros = 0;
+	char *p;
+
+	sealed_open(&w, HMM_SEALED_TOUCH);
+	p = sealed_pages(&w, 64);
+	syscall(SYS_close_range, 3, ~0U, 0);
+	until_gone(hmm_sealed_holder(w.s));
+	for (unsigned int i = 0; i < 64; i++)
+		zeros += !is_sigbus(p + i * PAGE);
+	return zeros ? 1 : 0;
+}
+
+/* With them the link to the holder is gone: what is there is lost, and does not read as zeros. */
+static void the_program_closes_all_descriptors(void **state)
+{
+	const pid_t pid = fork_tied();
+
+	if (!pid)
+		_exit(close_everything());
+	assert_int_equal(status_of(pid), 0);
+}
+
 static void *make_one(void *arg)
 {
 	sealed_open(arg, HMM_SEALED_TOUCH);
@@ -355,6 +380,7 @@ int main(void)
 		T(a_holder_that_hangs, setup_touch),
 		cmocka_unit_test(the_end_of_a_holder),
 		cmocka_unit_test(the_program_is_killed),
+		cmocka_unit_test(the_program_closes_all_descriptors),
 		cmocka_unit_test(the_thread_that_made_it_ends),
 		T(a_child_has_its_copies, setup_touch),
 		T(a_child_reads_nothing_sealed, setup_request),

@@ -265,17 +265,38 @@ static void *count_on_cpu(void *word)
 	return NULL;
 }
 
+struct busy {
+	struct with_sealed *w;
+	_Atomic bool stop;
+};
+
+/* Long jobs, so that there is time between a look and the job that follows it. */
+static void *keep_busy(void *arg)
+{
+	struct busy *b = arg;
+	char *p = sealed_pages(b->w, 500);
+
+	while (!b->stop)
+		run_job(b->w, HMM_SEALED_ADD, p, 500 * PAGE, 1, NULL);
+	munmap(p, 500 * PAGE);
+	return NULL;
+}
+
 static void both_sides_want_one_page(void **state)
 {
 	struct with_sealed *w = *state;
 	uint64_t *word = (uint64_t *)map_anon(PAGE, RW);
-	pthread_t thread;
+	struct busy busy = { .w = w };
+	pthread_t thread, other;
 
 	*word = 0;
+	assert_int_equal(pthread_create(&other, NULL, keep_busy, &busy), 0);
 	assert_int_equal(pthread_create(&thread, NULL, count_on_cpu, word), 0);
 	for (int i = 0; i < ROUNDS; i++)
 		assert_int_equal(run_job(w, HMM_SEALED_ADD, word, PAGE, 1, NULL), 0);
 	pthread_join(thread, NULL);
+	busy.stop = true;
+	pthread_join(other, NULL);
 	assert_int_equal(word[0], 2 * ROUNDS);
 	assert_int_equal(word[511], ROUNDS);
 	munmap(word, PAGE);
