@@ -89,11 +89,7 @@ static inline bool copying_open(struct copying *c, uint64_t bytes)
 	memset(c, 0, sizeof(*c));
 	c->bytes = bytes;
 	c->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (c->memory == MAP_FAILED)
-		return false;
-	/* ThreadSanitizer remembers who wrote there when it was another mapping. */
-	memset(c->memory, 0, bytes);
-	return true;
+	return c->memory != MAP_FAILED;
 }
 
 static inline void copying_close(struct copying *c)
