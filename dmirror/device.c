@@ -11,7 +11,8 @@
 static int ensure_memory(struct device *d, struct hmm_mm *mm)
 {
 	const struct hmm_devmem_options options = { .size = sizeof(options),
-						    .flags = d->coherent ? HMM_DEVMEM_COHERENT : 0,
+						    .flags = d->coherent ? HMM_DEVMEM_COHERENT
+									 : HMM_DEVMEM_READONLY,
 						    .bytes = MEMORY_BYTES,
 						    .owner = d };
 

@@ -25,11 +25,17 @@ struct hmm_devmem;
  * @HMM_DEVMEM_COHERENT: memory that the CPU and the device both reach: a page of the program that
  *	migrates there stays at its address, where the CPU touches it without a fault, and becomes a
  *	page of the region
+ * @HMM_DEVMEM_READONLY: pages of mappings that may not be written, or may be executed, migrate,
+ *	too. For programs that do not move other memory to such a mapping (mremap() with
+ *	MREMAP_FIXED), nor map memory anew where they have just unmapped it, while it migrates: what
+ *	comes there at that instant could be lost. Not with HMM_DEVMEM_COHERENT: there it does
+ *	nothing
  *
  * Since: 0.1.
  */
 #define HMM_DEVMEM_EVICT (1U << 0)
 #define HMM_DEVMEM_COHERENT (1U << 1)
+#define HMM_DEVMEM_READONLY (1U << 2)
 
 /**
  * struct hmm_devmem_options - what hmm_devmem_create() makes

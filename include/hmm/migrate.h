@@ -29,8 +29,8 @@ struct hmm_exclusive;
  *	used in place
  * @HMM_MIGRATE_SPECIAL: memory that is never mirrored, or registered with another userfaultfd
  * @HMM_MIGRATE_PERMISSION: the mapping is locked (mlock); or it may not be written, or may be
- *	executed, and the process has locked or pinned memory or no map entries left, or a device
- *	asks for exclusive access
+ *	executed, and the region is without HMM_DEVMEM_READONLY, the process has locked or pinned
+ *	memory or no map entries left, or a device asks for exclusive access
  * @HMM_MIGRATE_BUSY: the page is pinned, or a child shares it and it could not be made the
  *	program's own, or the CPU touched it on its way to coherent memory
  * @HMM_MIGRATE_DISCARD: a discard of the page is announced and its end is not proven
@@ -189,7 +189,8 @@ enum hmm_place {
  *	Else NULL
  * @place: enum hmm_place
  * @stays: enum hmm_migrate_reason for which hmm_migrate_to_device() leaves the mapping in place;
- *	-1: it moves, but for single pages that are busy, and what mlock() has locked
+ *	-1: it moves, but for single pages that are busy, and what mlock() has locked.
+ *	HMM_MIGRATE_PERMISSION: it may move to a region with HMM_DEVMEM_READONLY
  *
  * Since: 0.1.
  */

@@ -133,7 +133,7 @@ static bool is_power(uint64_t n)
 
 static int check(const struct hmm_devmem_options *o)
 {
-	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT) ||
+	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT | HMM_DEVMEM_READONLY) ||
 	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes ||
 	    o->bytes % UNIT || o->bytes > BYTES_MAX || !is_power(o->fault_around) ||
 	    o->fault_around > UNIT)

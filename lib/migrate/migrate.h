@@ -41,6 +41,8 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 
 /* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
 enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
+/* Does it take HMM_DEVMEM_READONLY? */
+bool migrate_is_staged(const struct hmm_vma *vma);
 /* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
 /* Moves [start, end). Errors as hmm_migrate_to_device(). */

@@ -219,6 +219,8 @@ int hmm_place_walk(struct hmm_mm *mm, uint64_t start, uint64_t end,
 		if (vma.kind == HMM_VMA_SPECIAL || pool_owns(vma.start))
 			continue;
 		why = migrate_refuses(&vma);
+		if (why == HMM_MIGRATE_REASON_NR && migrate_is_staged(&vma))
+			why = HMM_MIGRATE_PERMISSION;
 		w.vma = &vma;
 		w.stays = why == HMM_MIGRATE_REASON_NR ? -1 : (int32_t)why;
 		ret = walk_mapping(&w, max64(start, vma.start), min64(end, vma.end));

@@ -27,7 +27,7 @@ static int check_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
 }
 
 /* Frames may be read and written, and the kernel moves pages between equals alone. */
-static bool is_staged(const struct hmm_vma *vma)
+bool migrate_is_staged(const struct hmm_vma *vma)
 {
 	return (vma->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) != (PROT_READ | PROT_WRITE);
 }
@@ -44,7 +44,8 @@ enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma)
 /* Exclusive access is for atomic writes, and coherent pages come to an address by a move. */
 static bool refuses_staged(struct migration *m, const struct hmm_vma *vma)
 {
-	return is_staged(vma) && (m->d->exclusive || m->into || readonly_begin(m));
+	return migrate_is_staged(vma) && (!(m->d->options.flags & HMM_DEVMEM_READONLY) ||
+					  m->d->exclusive || m->into || readonly_begin(m));
 }
 
 /* *at: how far it came. -EAGAIN: the mapping has changed there. */
@@ -67,7 +68,7 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
-	m->staged = is_staged(vma);
+	m->staged = migrate_is_staged(vma);
 	if (!err)
 		err = migrate_part(m, vma, *at, end);
 	*at = err == -EAGAIN ? m->stale_at : err ? *at : end;

@@ -83,7 +83,7 @@ static void bad_calls_are_refused(void **state)
 	o.owner = NULL;
 	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &d), -EINVAL);
 	o.owner = w;
-	o.flags = 4;
+	o.flags = 8;
 	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &d), -EINVAL);
 	o.flags = 0;
 	o.fault_around = 3 * PAGE;

@@ -147,7 +147,7 @@ static void why_a_mapping_stays_is_told(void **state)
 	} rows[] = {
 		{ RW, MAP_PRIVATE, -1 },
 		{ RW, MAP_SHARED, HMM_MIGRATE_SHARED },
-		{ RW | PROT_EXEC, MAP_PRIVATE, -1 },
+		{ RW | PROT_EXEC, MAP_PRIVATE, HMM_MIGRATE_PERMISSION },
 	};
 	struct with_devmem *w = *state;
 

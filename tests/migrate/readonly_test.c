@@ -21,7 +21,7 @@ static _Atomic bool over;
 
 static int setup(void **state)
 {
-	devmem_open(&with, REGION, 0);
+	devmem_open(&with, REGION, HMM_DEVMEM_READONLY);
 	*state = &with;
 	over = false;
 	return 0;
@@ -29,7 +29,7 @@ static int setup(void **state)
 
 static int setup_small(void **state)
 {
-	devmem_open(&with, 2 * MIB, 0);
+	devmem_open(&with, 2 * MIB, HMM_DEVMEM_READONLY);
 	*state = &with;
 	return 0;
 }
@@ -500,7 +500,8 @@ static int close_all(unsigned int us)
 
 	alarm(30);
 	memset(&with, 0, sizeof(with));
-	if (hmm_mm_attach(NULL, &with.m.mm) || make_region(&with, REGION, 0, &with, &with.d))
+	if (hmm_mm_attach(NULL, &with.m.mm) ||
+	    make_region(&with, REGION, HMM_DEVMEM_READONLY, &with, &with.d))
 		return 2;
 	p = map_anon(PAGES * PAGE, RW);
 	number(p, PAGES, 1);
