@@ -85,8 +85,6 @@ struct options {
 	const char *mutation;
 	bool json;
 	bool longer;
-	bool migrate;   /* pages go to device memory and come home: away/ */
-	bool exclusive; /* a device has pages for itself */
 };
 
 struct user_counts {
@@ -186,9 +184,7 @@ int torture_run(struct torture *t);
  * on.
  */
 bool watch_tick(struct torture *t);
-/* Prints where each thread of the process is, on standard error. */
-void watch_print_tasks(void);
-/* The same, and what the torture's threads do. */
+/* Prints what each thread does on standard error. */
 void watch_print_threads(const struct torture *t);
 /* Shows how far the run is, on a terminal; @clear: removes that. */
 void watch_progress(const struct torture *t, double seconds, bool clear);
