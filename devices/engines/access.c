@@ -18,7 +18,9 @@
 #include <sys/mman.h>
 #include <hmm/mm.h>
 #include <hmm/range.h>
+#include "svm/svm.h"
 #include "base/mutation.h"
+#include "base/number.h"
 #include "engines/runner.h"
 
 #define IN_VAIN 2
@@ -215,7 +217,7 @@ static int lost(struct engine *e, uint64_t va, size_t len, int prot)
 		if (!ret)
 			break;
 		enter(e);
-		if (!translate(e, va, len, prot, &host))
+		if (translate(e, va, len, prot, &host) != -ENOENT)
 			ret = 0;
 		access_leave(e);
 	}
@@ -244,6 +246,15 @@ static int miss(struct engine *e, uint64_t va, size_t len, int prot, void **host
 	return ret == -EAGAIN ? IN_VAIN : ret ? ret : 1;
 }
 
+/* Called outside of sections. 0: look again. */
+static int gather(struct engine *e, uint64_t va, size_t len, int prot, bool home)
+{
+	if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
+		return -ECANCELED;
+	bump(&e->stats.device_faults, 1);
+	return svm_gather(e->runner->dev, va, len, prot, home);
+}
+
 /* Memory that cannot be cached has changed before each use so far. 0: look again. */
 static int look_again(unsigned int times)
 {
@@ -254,10 +265,14 @@ static int look_again(unsigned int times)
 	return times < VAIN_MAX ? 0 : -ETIME;
 }
 
-/* Makes a pointer, and enters a section for it. No earlier pointer of hmm_access() is in use. */
-static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **host)
+/*
+ * Makes a pointer, and enters a section for it. No earlier pointer of hmm_access() is in use.
+ * pieces: -EXDEV if the memory does not lie in one piece; else it is brought home.
+ */
+static int reach(struct engine *e, uint64_t va, size_t len, int prot, bool pieces, void **host)
 {
 	struct runner *r = e->runner;
+	unsigned int gathered = 0;
 	unsigned int vain = 0;
 	bool touched = false;
 	int ret;
@@ -267,10 +282,14 @@ static int reach(struct engine *e, uint64_t va, size_t len, int prot, void **hos
 	for (;;) {
 		if (!e->in)
 			enter(e);
-		if (__builtin_expect(!translate(e, va, len, prot, host), 1))
+		ret = translate(e, va, len, prot, host);
+		if (__builtin_expect(!ret, 1))
 			return 0;
 		access_leave(e);
-		ret = miss(e, va, len, prot, host);
+		if (ret == -EXDEV)
+			ret = pieces ? -EXDEV : gather(e, va, len, prot, gathered++);
+		else
+			ret = miss(e, va, len, prot, host);
 		if (ret == IN_VAIN)
 			ret = look_again(++vain);
 		if (ret == -EFAULT && r->fault_model == HMM_FAULTS_REPLAY && !touched) {
@@ -297,7 +316,7 @@ static int ctx_access(struct hmm_ctx *ctx, uint64_t va, size_t len, int prot, vo
 	settle(e);
 	if (__builtin_expect(atomic_load_explicit(&e->job->stop, memory_order_relaxed), 0))
 		return -ECANCELED;
-	ret = reach(e, va, len, prot, ptr);
+	ret = reach(e, va, len, prot, false, ptr);
 	if (ret)
 		return ret;
 	ret = hmm_guard_arm(&e->guard, *ptr, len);
@@ -320,6 +339,7 @@ static int ctx_settle(struct hmm_ctx *ctx)
 	return atomic_load_explicit(&e->job->stop, memory_order_relaxed) ? -ECANCELED : 0;
 }
 
+/* Returns -EXDEV if the memory does not lie in one piece. */
 static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, int prot)
 {
 	size_t copied;
@@ -330,7 +350,7 @@ static int copy_piece(struct engine *e, char *local, uint64_t va, size_t len, in
 	for (;;) {
 		if (atomic_load_explicit(&e->job->stop, memory_order_relaxed))
 			return -ECANCELED;
-		ret = reach(e, va, len, prot, &host);
+		ret = reach(e, va, len, prot, true, &host);
 		if (ret)
 			return ret;
 		ret = prot & PROT_WRITE ? hmm_copy_to_nofault(host, local, len, &copied)
@@ -366,6 +386,10 @@ static int copy(struct hmm_ctx *ctx, char *local, uint64_t va, size_t len, int p
 		size_t n = len < HMM_ACCESS_MAX ? len : HMM_ACCESS_MAX;
 		int ret = copy_piece(e, local, va, n, prot);
 
+		if (ret == -EXDEV) {
+			n = min64(n, HMM_PAGE_SIZE - va % HMM_PAGE_SIZE);
+			ret = copy_piece(e, local, va, n, prot);
+		}
 		if (ret)
 			return ret;
 		bump(prot & PROT_WRITE ? &e->stats.bytes_written : &e->stats.bytes_read, n);

@@ -13,6 +13,9 @@
 #include <hmm/former.h>
 #include <hmm/guard.h>
 #include <hmm/range.h>
+#include <hmm/devmem.h>
+#include <hmm/migrate.h>
+#include <hmm/sealed.h>
 #include <hmm/ptable.h>
 #include <hmm/persist.h>
 #include <hmm/regcache.h>

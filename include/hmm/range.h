@@ -24,7 +24,10 @@ extern "C" {
  * @default_flags: what is requested of every page: 0, HMM_PFN_REQ_FAULT, or HMM_PFN_REQ_FAULT |
  *	HMM_PFN_REQ_WRITE
  * @pfn_flags_mask: which request bits of each entry's input count beside @default_flags
- * @dev_private_owner: reserved for pages in the memory of a device; not looked at
+ * @dev_private_owner: whose device memory is the caller's own: pages in its regions
+ *	(hmm_devmem_options.owner) are reported as HMM_PFN_DEVICE_PRIVATE and not faulted. Pages of
+ *	other owners are brought home where requested, else their entry is 0. Pages of its coherent
+ *	regions are HMM_PFN_DEVICE_COHERENT, at the program's address
  * @last: out: entries below this address are output; the rest hold their input
  *
  * Since: 0.1. Follows: struct hmm_range.

@@ -30,7 +30,10 @@ extern "C" {
  *	never mirrored; 0 for none
  * @translate: a host pointer for [@va, @va + @len), at most HMM_ACCESS_MAX bytes, with that
  *	permission. Called inside a section by the engine's thread: must not block, nor allocate
- *	from the program's heap. Valid replies: 0; -ENOENT no translation: a device fault
+ *	from the program's heap. Where the mirror has device memory a page's entry says where it is
+ *	(hmm_pfn_to_addr()); else it is at @va. Valid replies: 0; -ENOENT no translation: a device
+ *	fault; -EXDEV all is translated, but does not lie in one piece: a copy goes page by page,
+ *	and for hmm_access() the memory is brought home
  * @enter: a section began: whatever a TLB kept from before may be gone. Same restrictions. May be
  *	NULL
  * @once: a pointer for memory that may be used in this section only (HMM_FAULT_ONCE). Valid

@@ -14,12 +14,17 @@
  *	fault_done: replay						ops->invalidate
  *
  * Of all this only the notifiers' callback runs on the pump.
+ *
+ * A device with memory of its own gives the mirror a region of it (devmem.h). Then what the device
+ * faults on moves there first, where the policy of its range says so, and comes home when the CPU
+ * touches it.
  */
 #ifndef HMM_SVM_H
 #define HMM_SVM_H
 
 #include <hmm/types.h>
 #include <hmm/device.h>
+#include <hmm/migrate.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +46,8 @@ extern "C" {
  * @fault_timeout_ns: how long one fault may come no further, in ns. Waits for the gate,
  *	 the pump and other drivers' callbacks count; what the driver's own callbacks take in
  *	the thread that faults is not cut
+ * @devmem: the device's memory, of the same space, or NULL. It must outlive the mirror. What is to
+ *	live there hmm_svm_set_policy() says
  *
  * Since: 0.1.
  */
@@ -54,6 +61,7 @@ struct hmm_svm_options {
 	uint32_t pad;
 	uint64_t notifier_size;
 	uint64_t fault_timeout_ns;
+	struct hmm_devmem *devmem;
 };
 
 /**
@@ -75,7 +83,7 @@ struct hmm_svm_options {
  */
 #define HMM_SVM_OPTIONS_INIT                                                                       \
 	{                                                                                          \
-		sizeof(struct hmm_svm_options), 0, 0, 0, 0, 0, 0, 0, 0                             \
+		sizeof(struct hmm_svm_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL                       \
 	}
 
 /**
@@ -87,7 +95,8 @@ struct hmm_svm_options {
  *
  * The program pays nothing until the device faults.
  * Context: may block; not from a callback.
- * Return: 0; -EINVAL bad options, a device of another space, or one that another is stacked upon;
+ * Return: 0; -EINVAL bad options, a device or @devmem of another space, or a device that another is
+ * stacked upon;
  * -E2BIG an option that this library does not know; -EBUSY the device is mirrored onto already;
  * -ENOMEM no memory; -EAGAIN no fault thread can be made; -ESRCH a forked child, the process has
  * ended, or it closed the library's descriptors.
@@ -138,6 +147,88 @@ int hmm_svm_add_range(struct hmm_svm *svm, uint64_t start, uint64_t end, int pro
 int hmm_svm_remove_range(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
 /**
+ * enum hmm_svm_location - where pages of a range are to live while the device works with them
+ * @HMM_SVM_SYSTEM: where the CPU has them. What is in the mirror's device memory comes home when
+ *	the device faults on it
+ * @HMM_SVM_DEVICE: in the mirror's device memory. What the device faults on moves there first
+ *
+ * Since: 0.1.
+ */
+enum hmm_svm_location {
+	HMM_SVM_SYSTEM,
+	HMM_SVM_DEVICE,
+};
+
+/**
+ * define HMM_SVM_READ_MOSTLY - flag of struct hmm_svm_policy: both sides read the pages, and hardly
+ *	write them: they stay in system memory, whatever @location says
+ * Since: 0.1.
+ */
+#define HMM_SVM_READ_MOSTLY (1U << 0)
+
+/**
+ * struct hmm_svm_policy - how a range is mirrored
+ * @size: sizeof(struct hmm_svm_policy); the structure may grow, see hmm(7)
+ * @flags: 0, or HMM_SVM_READ_MOSTLY
+ * @location: enum hmm_svm_location
+ * @chunk_shift: the granularity: a fault moves and populates at most 1 << @chunk_shift bytes: 12,
+ *	16 or 21; 0: the largest that the mirror allows
+ *
+ * Since: 0.1.
+ */
+struct hmm_svm_policy {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t location;
+	uint32_t chunk_shift;
+};
+
+/**
+ * hmm_svm_set_policy() - say where the pages of a range are to live
+ * @svm: the mirror
+ * @start: first address, a multiple of HMM_PAGE_SIZE
+ * @end: one past the last, likewise; 0 and UINT64_MAX set the default, for all that has no policy
+ *	of its own
+ * @policy: the policy; NULL takes it away again, so that the default holds. At first, and after
+ *	NULL for all, the default is HMM_SVM_SYSTEM and any granularity
+ *
+ * A later call wins where ranges overlap. It is about addresses, not about what is mapped there:
+ * the range may be unmapped or change. Faults follow it from then on. What the device holds already
+ * stays as it is: hmm_svm_prefetch() moves it now, hmm_svm_evict() brings it home.
+ *
+ * Name what the device works on, best mapped apart. A chunk reaches as far as the mapping does, and
+ * stacks of threads may lie there, which must not move (hmm-devmem(7)). Where HMM_SVM_DEVICE is the
+ * default let @chunk_shift be 12: then only what the device touches moves.
+ *
+ * What cannot move is mapped where it is, and counted (@in_place of struct hmm_svm_stats). So is,
+ * for a fault, what the CPU has touched in the last 100 us (@kept): the CPU and the device may want
+ * the same page for ever, and both come further.
+ * Context: any thread outside sections and callbacks.
+ * Return: 0; -EINVAL an empty or unaligned range, an unknown flag, location or granularity, or
+ * HMM_SVM_DEVICE for a mirror without @devmem; -E2BIG @policy says what this library does not know;
+ * -ENOMEM no memory; -ESRCH a forked child.
+ * Since: 0.1. Follows: DRM_XE_MEM_RANGE_ATTR_PREFERRED_LOC of DRM_IOCTL_XE_MADVISE.
+ */
+int hmm_svm_set_policy(struct hmm_svm *svm, uint64_t start, uint64_t end,
+		       const struct hmm_svm_policy *policy);
+
+/**
+ * hmm_svm_evict() - bring the pages of a range home
+ * @svm: a mirror with @devmem
+ * @start: first address
+ * @end: one past the last; 0 and UINT64_MAX for all
+ *
+ * From the mirror's device memory; what is in other regions stays there. The device faults when it
+ * comes back to the range, and if the policy is still HMM_SVM_DEVICE the pages move again.
+ * Context: outside sections and callbacks; may block. A cancellation point when it begins.
+ * Return: 0; -EINVAL an empty range, or a mirror without @devmem; -ETIME @fault_timeout_ns of
+ * struct hmm_svm_options passed; -ENOMEM a page cannot be moved home, and there is no memory to
+ * copy it; -ESRCH a forked child, the process has ended, or it closed the library's descriptors.
+ * Since: 0.1. Follows: drm_gpusvm_range_evict().
+ */
+int hmm_svm_evict(struct hmm_svm *svm, uint64_t start, uint64_t end);
+
+/**
  * hmm_svm_fault() - make the device able to use [addr, addr + len), now
  * @svm: the mirror
  * @addr: first address
@@ -172,6 +263,8 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot);
  * @end: one past the last
  * @prot: PROT_READ, or PROT_READ | PROT_WRITE
  *
+ * Where the policy is HMM_SVM_DEVICE the range moves to device memory first, also what the device
+ * holds in place and what the CPU has touched just now.
  * Context: as hmm_svm_fault().
  * Return: bytes that are installed now, also those that were before; -EINVAL an empty range, or an
  * unknown permission; -ENOMEM no memory; -ETIME as hmm_svm_fault(); -ESRCH a forked child, the
@@ -187,12 +280,13 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
  * @end: one past the last
  *
  * The device's invalidate is called with HMM_EVENT_MIGRATE. It faults when it comes back to the
- * range. For eviction, and for drivers that have lost entries by themselves.
+ * range. For drivers that have lost entries by themselves, and to make room in a device's tables.
+ * Pages stay where they live: hmm_svm_evict() brings them home.
  * Context: outside sections and callbacks; blocks until engines have left their sections. A
  * cancellation point when it begins.
  * Return: 0; -EINVAL an empty range; -ESRCH a forked child, the process has ended, or it closed the
  * library's descriptors.
- * Since: 0.1. Follows: drm_gpusvm_range_evict().
+ * Since: 0.1. Follows: drm_gpusvm_range_unmap_pages().
  */
 int hmm_svm_drop(struct hmm_svm *svm, uint64_t start, uint64_t end);
 
@@ -341,6 +435,15 @@ uint64_t hmm_svm_collect(struct hmm_svm *svm);
  * @collected_notifiers: notifiers that it freed
  * @notifiers: notifiers, now
  * @mapped_bytes: bytes of the chunks that the device holds, now
+ * @migrations: times that memory was to move to device memory
+ * @migrated: pages of HMM_PAGE_SIZE that moved there
+ * @migrated_huge: of these, pages that moved as part of a huge page, which stayed one
+ * @kept: pages that were mapped in place, as the CPU had touched them just now
+ * @gathered: accesses of engines in software that needed memory in one piece, which was brought
+ *	home for that
+ * @evictions: calls of hmm_svm_evict()
+ * @in_place: pages that were to move and were mapped in place, for each enum hmm_migrate_reason; a
+ *	page counts each time
  *
  * Since: 0.1.
  */
@@ -373,6 +476,13 @@ struct hmm_svm_stats {
 	uint64_t collected_notifiers;
 	uint64_t notifiers;
 	uint64_t mapped_bytes;
+	uint64_t migrations;
+	uint64_t migrated;
+	uint64_t migrated_huge;
+	uint64_t kept;
+	uint64_t gathered;
+	uint64_t evictions;
+	uint64_t in_place[HMM_MIGRATE_REASON_ROOM];
 };
 
 /**

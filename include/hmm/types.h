@@ -29,8 +29,12 @@ extern "C" {
  * @HMM_PFN_TRANSIENT: out: may be used once, after a check, and must not be cached: a discard of
  *	the page (MADV_DONTNEED and its kin) was announced and its end is not proven yet, or nothing
  *	reports changes of this mapping. No flag of the kernel's
- * @HMM_PFN_DEVICE_PRIVATE: reserved for pages in device memory that the CPU cannot reach
- * @HMM_PFN_DEVICE_COHERENT: reserved for pages in device memory that the CPU can reach
+ * @HMM_PFN_DEVICE_PRIVATE: out: the page is in memory of the device that asks (@dev_private_owner
+ *	of struct hmm_range). The entry has the page's number in the region (devmem.h), not the
+ *	program's
+ * @HMM_PFN_DEVICE_COHERENT: out: the page is in coherent memory of the device that asks
+ *	(@dev_private_owner of struct hmm_range, HMM_DEVMEM_COHERENT); the CPU reaches it, too, and
+ *	for others it is a page as any
  * @HMM_PFN_PAGE_MASK: the page number
  * @HMM_PFN_REQ_FAULT: in: fault the page in for reading if it is not there
  * @HMM_PFN_REQ_WRITE: in, with HMM_PFN_REQ_FAULT: fault it in for writing
@@ -128,8 +132,8 @@ static inline uint64_t hmm_pfn_to_addr(uint64_t pfn)
  * @HMM_EVENT_EXCLUSIVE: a device is about to take exclusive access
  * @HMM_EVENT_RELEASE: the address space is being detached, or is lost
  *
- * MIGRATE and EXCLUSIVE come from hmm_interval_invalidate(); struct hmm_invalidation has the owner
- * of the device then.
+ * MIGRATE and EXCLUSIVE come from pages that move to device memory and home (migrate.h), and from
+ * hmm_interval_invalidate(); struct hmm_invalidation has the owner of the device then.
  * Since: 0.1. Follows: enum mmu_notifier_event.
  */
 enum hmm_event {

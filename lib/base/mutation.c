@@ -10,13 +10,18 @@ static const struct {
 	const char *text;
 } mutations[] = {
 #define X(id, name, text) { name, text },
-	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_AWAY_LIST(X)
+		HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
 };
 
 /* How many mutations the lists have. */
 #define X(id, name, text) +1
-enum { FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X), OF_THE_LOG = HMM_MUTATIONS_LOG_LIST(X) };
+enum {
+	FOUND_BY_TORTURE = HMM_MUTATIONS_LIST(X),
+	OF_THE_LOG = HMM_MUTATIONS_LOG_LIST(X),
+	OF_DEVICE_MEMORY = HMM_MUTATIONS_AWAY_LIST(X),
+};
 #undef X
 
 #ifdef HMM_MUTATIONS
@@ -59,4 +64,9 @@ const char *hmm_mutation_name(size_t i, const char **text)
 const char *hmm_mutation_log_name(size_t i, const char **text)
 {
 	return i < OF_THE_LOG ? name_of(FOUND_BY_TORTURE + i, text) : NULL;
+}
+
+const char *hmm_mutation_away_name(size_t i, const char **text)
+{
+	return i < OF_DEVICE_MEMORY ? name_of(FOUND_BY_TORTURE + OF_THE_LOG + i, text) : NULL;
 }

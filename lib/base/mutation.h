@@ -2,8 +2,9 @@
 /*
  * Mutations: each breaks one rule of docs/protocol.md on purpose, to prove that a test would
  * notice. Mutations of the first list make stale accesses, which the torture must find. So do those
- * of the second list where there is a log, which vm/tests/exact must find. Those of the third make
- * something else wrong, which the tests that docs/protocol.md names must find.
+ * of the second list where there is a log, which vm/tests/exact must find. Those of the third lose
+ * pages of device memory or what is in them. Those of the last make something else wrong, which the
+ * tests that docs/protocol.md names must find.
  * In builds without -Dmutations=true each is the constant false.
  */
 #ifndef LIB_BASE_MUTATION_H
@@ -39,8 +40,26 @@
 	X(EARLY_READ, "early-read", "records count as handled before sequences change")            \
 	X(TRUST_WORD, "trust-word", "that a program in the kernel was skipped is not noticed")
 
+/* Of device memory and exclusive access: hmm torture --migrate --exclusive must find them. */
+#define HMM_MUTATIONS_AWAY_LIST(X)                                                                 \
+	X(ZERO_BLIND, "zero-blind",                                                                \
+	  "a touch is answered with the zero page, wherever the page is")                          \
+	X(EARLY_TAKE, "early-take", "a place is forgotten before its page is at home")             \
+	X(EARLY_LAND, "early-land", "a place is forgotten before a coherent page is there")        \
+	X(MIGRATE_DISCARD, "migrate-discard", "pages migrate while a discard of them is pending")  \
+	X(NO_REKEY, "no-rekey", "places do not move with the mapping")                             \
+	X(KEEP_PLACE, "keep-place", "a discard leaves places as they are")                         \
+	X(KEEP_FRAME, "keep-frame", "what was discarded stays in use")                             \
+	X(HOME_SILENT, "home-silent", "a device is not told that pages go home")                   \
+	X(HOME_OPEN, "home-open", "pages go home while engines are in their sections")             \
+	X(NO_REVOKE, "no-revoke", "a device keeps exclusively what has gone home")                 \
+	X(FORK_AWAY, "fork-away", "pages stay in device memory during a fork")
+
 /* docs/protocol.md has the rules that these break. */
 #define HMM_MUTATIONS_TESTED_LIST(X)                                                               \
+	X(LOST_ZEROS, "lost-zeros", "what a device has lost reads as zeros")                       \
+	X(EARLY_OWNED, "early-owned", "a device may use what is still being copied to it")         \
+	X(OUT_SILENT, "out-silent", "a device is not told before it copies pages out")             \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
 	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \
@@ -67,9 +86,10 @@
 
 enum hmm_mutation {
 #define X(id, name, text) HMM_MUTATION_##id,
-	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_TESTED_LIST(X)
+	HMM_MUTATIONS_LIST(X) HMM_MUTATIONS_LOG_LIST(X) HMM_MUTATIONS_AWAY_LIST(X)
+		HMM_MUTATIONS_TESTED_LIST(X)
 #undef X
-		HMM_MUTATION_NR,
+			HMM_MUTATION_NR,
 };
 
 #ifdef HMM_MUTATIONS
@@ -87,8 +107,12 @@ static inline bool hmm_mutation(enum hmm_mutation m)
  * -EOPNOTSUPP: this build has none.
  */
 int hmm_mutation_set(const char *name);
-/* Name and explanation of mutation i of the first list, or of the log's; NULL past the last. */
+/*
+ * Name and explanation of mutation i of the first list, of the log's, or of device memory's; NULL
+ * past the last.
+ */
 const char *hmm_mutation_name(size_t i, const char **text);
 const char *hmm_mutation_log_name(size_t i, const char **text);
+const char *hmm_mutation_away_name(size_t i, const char **text);
 
 #endif

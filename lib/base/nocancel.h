@@ -6,6 +6,8 @@
 #ifndef LIB_BASE_NOCANCEL_H
 #define LIB_BASE_NOCANCEL_H
 
+#include "base/stack.h"
+
 #include <pthread.h>
 
 /*
@@ -21,12 +23,21 @@ static inline void nocancel_end(const int *old)
 	pthread_setcancelstate(*old, NULL);
 }
 
+static inline int inside_begin(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&stack_may_be_trapped, memory_order_relaxed),
+			     0) &&
+	    !inside_library)
+		stack_touch();
+	return (int)++inside_library;
+}
+
 static inline int nocancel_begin(void)
 {
 	int old;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-	inside_library++;
+	inside_begin();
 	return old;
 }
 
@@ -47,11 +58,6 @@ static inline void inside_end(const int *unused_value)
 {
 	(void)unused_value;
 	inside_library--;
-}
-
-static inline int inside_begin(void)
-{
-	return (int)++inside_library;
 }
 
 #define HMM_INSIDE const int inside __attribute__((cleanup(inside_end), unused)) = inside_begin()

@@ -79,9 +79,9 @@ static bool put_in(struct table *t, uint64_t start, uint64_t end)
  * keep the kernel from merging the mapping with a mirrored neighbour. Before it has these the
  * kernel does not merge it either, as nothing that is mirrored is inaccessible.
  */
-static void *map_named(size_t size)
+static void *map_named(size_t size, int flags)
 {
-	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -105,7 +105,7 @@ static bool open_up(void *p, size_t size)
  */
 static bool add_table(void)
 {
-	struct table *t = map_named(TABLE_BYTES);
+	struct table *t = map_named(TABLE_BYTES, 0);
 
 	if (!t || !open_up(t, TABLE_BYTES)) {
 		if (t)
@@ -161,9 +161,9 @@ bool pool_owns(uint64_t addr)
 	return find(addr);
 }
 
-void *pool_reserve(size_t size)
+static void *reserve(size_t size, int flags)
 {
-	void *p = map_named(size);
+	void *p = map_named(size, flags);
 
 	if (!p || own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size))
 		return p;
@@ -171,14 +171,29 @@ void *pool_reserve(size_t size)
 	return NULL;
 }
 
-void *pool_map(size_t size)
+static void *map(size_t size, int flags)
 {
-	void *p = pool_reserve(size);
+	void *p = reserve(size, flags);
 
 	if (!p || open_up(p, size))
 		return p;
 	pool_unmap(p, size);
 	return NULL;
+}
+
+void *pool_reserve(size_t size)
+{
+	return reserve(size, 0);
+}
+
+void *pool_map(size_t size)
+{
+	return map(size, 0);
+}
+
+void *pool_map_lazily(size_t size)
+{
+	return map(size, MAP_NORESERVE);
 }
 
 void pool_unmap(void *ptr, size_t size)

@@ -16,6 +16,8 @@
  * memory.
  */
 void *pool_map(size_t size);
+/* The same for a large one of which little is used: pages count when they are touched. */
+void *pool_map_lazily(size_t size);
 /* The same as address space alone: nobody can access it. */
 void *pool_reserve(size_t size);
 void pool_unmap(void *ptr, size_t size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
 /*
  * Static probes for bpftrace, perf and SystemTap, of the provider libhmm: hmm_trace(name,
- * arguments...). man/hmm-debug.7 lists them, tests/docs/probes.py holds the two against each other.
+ * arguments...). man/hmm-debug.7 lists them, tests/docs/probes.py holds the two against each other,
+ * tests/docs/probes_fire.py makes each of them fire.
  * A probe is a nop and a note in the object. Arguments are values that the code has anyway: others
  * would be computed even if nobody listens.
  */

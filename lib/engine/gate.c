@@ -327,6 +327,18 @@ void gate_overrun(struct hmm_mm *mm, bool awake_too)
 	}
 }
 
+bool gate_has_overrun(struct hmm_mm *mm)
+{
+	struct gate *gate = &mm->gate;
+	uint32_t top = atomic_load(&gate->engines_top);
+
+	for (uint32_t i = 0; i < top; i++) {
+		if (atomic_load(&gate->engines[i].state) == ENGINE_OVERRUN)
+			return true;
+	}
+	return false;
+}
+
 static int wait_empty(struct hmm_mm *mm, uint64_t deadline)
 {
 	struct gate *gate = &mm->gate;

@@ -20,6 +20,11 @@ void gate_open(struct hmm_mm *mm);
  */
 void gate_overrun(struct hmm_mm *mm, bool awake_too);
 /*
+ * Is an engine still in a section that was run over? Once none is, no section from before the last
+ * closing of the gate is open.
+ */
+bool gate_has_overrun(struct hmm_mm *mm);
+/*
  * For a thief that has closed the gate: has the quiescers stop their devices, unless the pump has
  * opened the gate since. False: another thread holds gate.lock.
  */

@@ -46,5 +46,11 @@ int pagemap_all_present(struct pagemap *p, uint64_t start, uint64_t end);
 int pagemap_is_registered(struct pagemap *p, uint64_t addr);
 /* Raw pagemap words for n pages from start (bit 56: mapped exclusively). */
 int pagemap_words(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
+/*
+ * The same, but with bit 56 only if the kernel says that the anonymous page is this process's
+ * alone, so that a write changes it in place (frames.c). That is true after a fork, too. Without
+ * the privilege to ask, no word has the bit.
+ */
+int pagemap_words_alone(struct pagemap *p, uint64_t start, size_t n, uint64_t *words);
 
 #endif

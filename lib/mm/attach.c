@@ -3,9 +3,11 @@
 #include "mm/choose.h"
 #include "mm/fork.h"
 #include "mm/note.h"
+#include "pump/kick.h"
 #include "pump/pump.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
@@ -109,6 +111,7 @@ static void close_proc(struct hmm_mm *mm)
 
 static void free_memory(struct hmm_mm *mm)
 {
+	devmem_release(mm);
 	gate_fini(&mm->gate);
 	log_free(mm->log);
 	discards_fini(mm);
@@ -150,6 +153,7 @@ static int init_memory(struct hmm_mm *mm)
 		return -ENOMEM;
 	pthread_mutex_init(&mm->once.lock, NULL);
 	mm->release = release;
+	mm->wake = pump_kick;
 	return gate_init(&mm->gate, mm);
 }
 
@@ -264,6 +268,21 @@ int hmm_mm_attach(const struct hmm_mm_options *options, struct hmm_mm **out)
 	return 0;
 }
 
+/*
+ * A child that keeps our userfaultfd open keeps the registrations, and then a touch of what is
+ * trapped would wait for ever.
+ */
+static void untrap(struct hmm_mm *mm)
+{
+	uint64_t start;
+	uint64_t end;
+
+	pthread_mutex_lock(&mm->region_lock);
+	while (devmem_untrap_next(mm, &start, &end))
+		unwatch(mm, start, end);
+	pthread_mutex_unlock(&mm->region_lock);
+}
+
 void hmm_mm_detach(struct hmm_mm *mm)
 {
 	if (mm && debug_is_on() && !debug_detach(mm, __builtin_return_address(0)))
@@ -275,6 +294,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 		return;
 	if (atomic_load(&mm->persist))
 		atomic_load (&mm->persist_fini)(mm->persist);
+	devmem_fini(mm);
 	/*
 	 * This comes first: nothing may be found valid or be installed after drivers were told that
 	 * the space has ended.
@@ -283,6 +303,7 @@ void hmm_mm_detach(struct hmm_mm *mm)
 	mm_invalidate(mm, &inv, 0);
 	fork_unwatch(mm);
 	regions_fini(mm);
+	untrap(mm);
 	pump_stop(mm);
 	provider_close(mm);
 	files_fini(mm);

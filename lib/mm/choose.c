@@ -8,7 +8,6 @@
 #include "mm/plug_in.h"
 #include "mm/selftest.h"
 #include "notifier/drain.h"
-#include "pump/kick.h"
 #include "provider/anchor.h"
 #include "provider/log.h"
 #include "provider/provider.h"
@@ -93,7 +92,6 @@ static int try_log(struct hmm_mm *mm, bool own, bool functions)
 	if (err)
 		return err;
 	mm->drain = log_drain;
-	mm->wake = pump_kick;
 	if (log_of_test || log_untried_of_test)
 		selftest_assume(mm);
 	else

@@ -31,6 +31,7 @@
 #include "mm/fork.h"
 #include "pump/kick.h"
 #include "pump/steal.h"
+#include "devmem/devmem.h"
 #include "watch/region.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
@@ -132,6 +133,18 @@ static void kill_late(struct hmm_mm *mm, void *arg)
 		kill_all(mm);
 }
 
+static void home(struct hmm_mm *mm, void *arg)
+{
+	(void)arg;
+	devmem_fork_begin(mm);
+}
+
+static void over(struct hmm_mm *mm, void *arg)
+{
+	(void)arg;
+	devmem_fork_end(mm);
+}
+
 static void prepare_early(void)
 {
 	spaces_for_each(kill_early, NULL);
@@ -142,6 +155,7 @@ static void prepare_late(void)
 	epoch_forking(true);
 	mine++;
 	atomic_fetch_add(&under_way, 1);
+	spaces_for_each(home, NULL);
 	spaces_for_each(kill_late, NULL);
 }
 
@@ -152,6 +166,7 @@ static void parent(void)
 		return;
 	mine--;
 	epoch_forking(false);
+	spaces_for_each(over, NULL);
 	atomic_fetch_add(&under_way, OVER - 1);
 }
 

@@ -115,8 +115,8 @@ int ni_read_begin(struct hmm_interval_notifier *ni, uint64_t deadline, uint64_t 
 	struct hmm_mm *mm = ni->mm;
 
 	for (unsigned int round = 0;; round++) {
-		if (mm_alive(mm) ||
-		    (!(atomic_load(&mm->pump_seq) & 1) && !(mm->log && mm_in_flight(mm))))
+		if (mm_alive(mm) || (!(atomic_load(&mm->pump_seq) & 1) &&
+				     !atomic_load(&mm->moving) && !(mm->log && mm_in_flight(mm))))
 			break;
 		if (deadline_passed(deadline) && !hmm_mutation(HMM_MUTATION_NO_DEADLINE))
 			return -ETIME;

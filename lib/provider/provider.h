@@ -25,11 +25,17 @@ enum provider_event_type {
 	PROVIDER_MOVE,  /* [start, end) was moved to `to` */
 	/* pages of [start, end) will be dropped; no event marks when that has ended */
 	PROVIDER_REMOVE,
-	PROVIDER_FORK, /* the process has forked */
+	/* the process has forked; `to`: a descriptor of the child's userfaultfd plus 1, or 0 */
+	PROVIDER_FORK,
+	/* a thread waits at `start` for a page, where the memory is trapped */
+	PROVIDER_FAULT,
+	/* no event of a provider's: the watchdog has brought [start, end) home (devmem/fault.c) */
+	PROVIDER_HOME,
 };
 
 struct provider_event {
 	uint32_t type;
+	uint32_t invalidates; /* PROVIDER_HOME: the enum hmm_event of which `to` is the owner */
 	uint64_t start;
 	uint64_t end;
 	uint64_t to;
@@ -47,6 +53,8 @@ struct provider {
 	bool user_mode_only;
 	bool wp_async;
 	bool event_fork;
+	bool moves;   /* pages can be moved, see struct provider_move */
+	bool poisons; /* pages can be made SIGBUS */
 	char *blank;  /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
 	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
@@ -95,11 +103,39 @@ struct provider_ops {
 	int (*read)(struct provider *p, struct provider_event *events, int max);
 	/*
 	 * The same for another process that has the descriptor under the same number. Does not
-	 * touch errno.
+	 * touch errno. A fork's event has no descriptor.
 	 */
 	int (*read_raw)(int fd, struct provider_event *events, int max);
 	void (*close)(struct provider *p);
+	/* NULL where the kernel moves no pages. */
+	const struct provider_move *move;
 };
+
+/*
+ * Pages that move (uffd_move.c). All return how many bytes were done, from the beginning on, or
+ * -errno if none was. -EAGAIN: a change is in flight, whose event comes first; -ENOENT: there is no
+ * page at `from`, or no such mapping is registered with us at `to`; -EEXIST: there is a page at
+ * `to`; -EBUSY: the page is shared or pinned; -EINVAL: the two mappings differ in protection or are
+ * not both anonymous; -ESRCH, -EBADF: the end of the process, or of our descriptor.
+ */
+struct provider_move {
+	/* Registers a range inside one VMA: a touch of a page that is not there is a fault. */
+	int (*trap)(const struct provider *p, uint64_t start, uint64_t end);
+	int64_t (*move)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);
+	int64_t (*copy)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);
+	int64_t (*zero)(const struct provider *p, uint64_t start, uint64_t bytes);
+	/* Lets the threads go on that wait in the range: they touch their page again. */
+	void (*wake)(const struct provider *p, uint64_t start, uint64_t bytes);
+	/* Copies into a child, whose descriptor came with a PROVIDER_FORK. */
+	int64_t (*copy_into)(int fd, uint64_t to, uint64_t from, uint64_t bytes);
+	/* Makes a touch of what is not there SIGBUS, also in a child. Lets those who wait go on. */
+	int64_t (*poison)(int fd, uint64_t start, uint64_t bytes);
+	/* Removes a marker of write-protection. 0 or -errno. */
+	int (*unmark)(const struct provider *p, uint64_t start, uint64_t bytes);
+};
+
+/* uffd_move.c */
+extern const struct provider_move provider_uffd_move;
 
 /* Opens a userfaultfd, or adopts options->uffd. Errors as hmm_mm_attach(). */
 int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p);
@@ -107,7 +143,8 @@ int provider_uffd_open(const struct hmm_mm_options *options, struct provider *p)
 /* bpf.c: registers nothing; a log tells of all changes. */
 void provider_bpf_open(struct provider *p);
 
-/* uffd_read.c: read_raw of struct provider_ops */
+/* uffd_read.c: read_raw of struct provider_ops; with `fork` it hands out a fork's descriptor. */
 int provider_uffd_read_raw(int fd, struct provider_event *events, int max);
+int provider_uffd_read_fork(int fd, struct provider_event *events, int max);
 
 #endif

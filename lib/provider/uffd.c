@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
- * The provider that needs no privilege and no module. All userfaultfd calls are here and in
- * uffd_read.c.
+ * The provider that needs no privilege and no module. All userfaultfd calls are here, in
+ * uffd_read.c and in uffd_move.c.
  */
 #include "watch/region.h"
 #include "provider/provider.h"
@@ -227,10 +227,10 @@ static int uffd_read(struct provider *p, struct provider_event *events, int max)
 		return -EBADF;
 	opening_begin(); /* the child's descriptor is open here for a moment */
 	keep_spare(p);
-	n = provider_uffd_read_raw(p->fd.fd, events, max);
+	n = provider_uffd_read_fork(p->fd.fd, events, max);
 	if ((n == -EMFILE || n == -ENFILE) && p->spare.fd >= 0) {
 		ownfd_close(&p->spare);
-		n = provider_uffd_read_raw(p->fd.fd, events, max);
+		n = provider_uffd_read_fork(p->fd.fd, events, max);
 	}
 	keep_spare(p);
 	opening_end();
@@ -254,6 +254,7 @@ static const struct provider_ops uffd_ops = {
 	.read = uffd_read,
 	.read_raw = provider_uffd_read_raw,
 	.close = uffd_close,
+	.move = &provider_uffd_move,
 };
 
 static uint64_t choose(uint64_t available, uint32_t flags)
@@ -298,6 +299,8 @@ static void use_features(struct provider *p, uint64_t features)
 	p->features = features;
 	p->wp_async = features & UFFD_FEATURE_WP_ASYNC;
 	p->event_fork = features & UFFD_FEATURE_EVENT_FORK;
+	p->moves = p->available & UFFD_FEATURE_MOVE;
+	p->poisons = p->available & UFFD_FEATURE_POISON;
 }
 
 static int enable(struct provider *p, uint32_t flags)

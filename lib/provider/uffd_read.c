@@ -11,27 +11,33 @@
 
 /*
  * One message becomes at most one event. A FORK message comes with a userfaultfd of the child,
- * which is closed at once.
+ * which is closed at once unless the reader wants it.
  */
-static int translate(const struct uffd_msg *m, struct provider_event *e)
+static int translate(const struct uffd_msg *m, struct provider_event *e, bool fork)
 {
 	switch (m->event) {
 	case UFFD_EVENT_UNMAP:
-		*e = (struct provider_event){ PROVIDER_UNMAP, m->arg.remove.start,
+		*e = (struct provider_event){ PROVIDER_UNMAP, 0, m->arg.remove.start,
 					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMOVE:
-		*e = (struct provider_event){ PROVIDER_REMOVE, m->arg.remove.start,
+		*e = (struct provider_event){ PROVIDER_REMOVE, 0, m->arg.remove.start,
 					      m->arg.remove.end, 0 };
 		return 1;
 	case UFFD_EVENT_REMAP:
-		*e = (struct provider_event){ PROVIDER_MOVE, m->arg.remap.from,
+		*e = (struct provider_event){ PROVIDER_MOVE, 0, m->arg.remap.from,
 					      m->arg.remap.from + m->arg.remap.len,
 					      m->arg.remap.to };
 		return 1;
 	case UFFD_EVENT_FORK:
-		raw3(SYS_close, (long)m->arg.fork.ufd, 0, 0);
-		*e = (struct provider_event){ PROVIDER_FORK, 0, UINT64_MAX, 0 };
+		if (!fork)
+			raw3(SYS_close, (long)m->arg.fork.ufd, 0, 0);
+		*e = (struct provider_event){ PROVIDER_FORK, 0, 0, UINT64_MAX,
+					      fork ? m->arg.fork.ufd + 1ULL : 0 };
+		return 1;
+	case UFFD_EVENT_PAGEFAULT:
+		*e = (struct provider_event){ PROVIDER_FAULT, 0, m->arg.pagefault.address,
+					      m->arg.pagefault.address + 1, 0 };
 		return 1;
 	default:
 		return 0;
@@ -40,7 +46,7 @@ static int translate(const struct uffd_msg *m, struct provider_event *e)
 
 #define MESSAGES 32
 
-int provider_uffd_read_raw(int fd, struct provider_event *events, int max)
+static int read_messages(int fd, struct provider_event *events, int max, bool fork)
 {
 	struct uffd_msg msgs[MESSAGES];
 	int out = 0;
@@ -52,6 +58,16 @@ int provider_uffd_read_raw(int fd, struct provider_event *events, int max)
 	if (n < 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
 	for (int i = 0; i < (int)((size_t)n / sizeof(msgs[0])); i++)
-		out += translate(&msgs[i], &events[out]);
+		out += translate(&msgs[i], &events[out], fork);
 	return out;
+}
+
+int provider_uffd_read_raw(int fd, struct provider_event *events, int max)
+{
+	return read_messages(fd, events, max, false);
+}
+
+int provider_uffd_read_fork(int fd, struct provider_event *events, int max)
+{
+	return read_messages(fd, events, max, true);
 }

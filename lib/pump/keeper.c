@@ -199,7 +199,7 @@ static void take_over(struct keeper *k, struct thief *t)
 		sleep_ms(k, 1);
 	}
 	if (atomic_load(&mm->pump_seq) == t->last_seq)
-		steal_read(mm, t);
+		steal_read(mm, t, NULL);
 	kick(mm);
 }
 
@@ -218,6 +218,7 @@ static int keeper_main(void *arg)
 		report(k, 2);
 		return 0;
 	}
+	steal_begin(t, (pid_t)raw3(SYS_getpid, 0, 0, 0));
 	/* Its working directory must not keep a filesystem from being unmounted. */
 	raw3(SYS_chdir, (long)"/", 0, 0);
 	lock_in();
@@ -225,6 +226,7 @@ static int keeper_main(void *arg)
 	for (;;) {
 		const bool ended = sleep_ms(k, due ? 2 : TICK_MS);
 
+		steal_close_fetched(t);
 		if (atomic_load(&mm->lost))
 			kick(mm); /* only the keeper may still have the pipe that wakes the pump */
 		if (ended || atomic_load(&mm->stopping) || atomic_load(&mm->lost))

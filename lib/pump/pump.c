@@ -15,12 +15,14 @@
 #include "pump/kick.h"
 #include "pump/steal.h"
 #include "files/files.h"
+#include "devmem/devmem.h"
 #include "watch/discard.h"
 #include "watch/region.h"
 #include "notifier/drain.h"
 #include "notifier/notifier.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "base/deadline.h"
@@ -30,6 +32,7 @@
 #include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
+#include "base/pool.h"
 #include "base/raw.h"
 #include "base/trace.h"
 
@@ -37,13 +40,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #define BATCH 32
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
+#define FAULTS_WAIT_MS 1
+/* how often the pump looks whether a device takes too long */
+#define DEVICE_WAIT_MS 20
 #define ALONE_MS 250
 /* the log has ended, and another may come */
 #define OVER_WAIT_MS 50
@@ -76,15 +81,26 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 	struct hmm_invalidation inv = { .start = e->start, .end = e->end };
 
 	switch (e->type) {
+	case PROVIDER_FAULT:
+		return;
+	case PROVIDER_HOME:
+		inv.event = e->invalidates;
+		inv.owner = (void *)(uintptr_t)e->to;
+		break;
 	case PROVIDER_UNMAP:
 		region_forget(mm, e->start, e->end);
 		files_unmapped(mm, e->start, e->end);
 		inv.event = HMM_EVENT_UNMAP;
 		break;
 	case PROVIDER_MOVE:
-		move(mm, e);
+		/* What migrates is told as that, and stays registered (devmem/stage.c). */
+		if (!devmem_of(mm) || !stage_has(devmem_of(mm), e->to))
+			move(mm, e);
 		return;
 	case PROVIDER_REMOVE:
+		/* The worker frees frames (devmem/frames.c). */
+		if (pool_owns(e->start))
+			return;
 		/* A log tells when it begins and when it ends. */
 		if (!mm->log)
 			discard_add(mm, e->start, e->end);
@@ -142,8 +158,15 @@ static bool log_has_all(struct hmm_mm *mm)
 
 static int read_events(struct hmm_mm *mm, struct provider_event *events)
 {
-	int n = mm->provider.ops->read(&mm->provider, events, BATCH);
+	int n;
 
+	/* Thieves may have read older ones. */
+	turn_take(mm);
+	steal_order(mm);
+	n = mm->provider.ops->read(&mm->provider, events, BATCH);
+	for (int i = 0; i < n; i++)
+		devmem_event(mm, &events[i]);
+	turn_end(mm);
 	if (n == -ESRCH) {
 		mm->gone = true;
 		atomic_store(&mm->dead, 1);
@@ -191,6 +214,7 @@ static int cycle(struct hmm_mm *mm)
 	if (atomic_load(&mm->fork_late))
 		mm->tell_fork(mm, true);
 	steal_settle(mm, handle);
+	devmem_resolve(mm);
 	hmm_hook(HMM_POINT_INVALIDATED);
 	if (!hmm_mutation(HMM_MUTATION_NO_ODD))
 		atomic_fetch_add(&mm->pump_seq, 1);
@@ -224,9 +248,13 @@ static void release(struct hmm_mm *mm)
 	struct hmm_invalidation inv = { .start = 0, .end = UINT64_MAX, .event = HMM_EVENT_RELEASE };
 
 	pthread_mutex_lock(&mm->region_lock);
+	/* What thieves have read comes before what the rescuer reads. */
+	if (devmem_of(mm))
+		steal_settle(mm, handle);
 	region_forget(mm, 0, UINT64_MAX);
 	pthread_mutex_unlock(&mm->region_lock);
 	mm_invalidate(mm, &inv, 0);
+	devmem_lost(mm);
 }
 
 static void take_kicks(struct hmm_mm *mm)
@@ -287,6 +315,10 @@ static int wait_ms(struct hmm_mm *mm)
 		return 0;
 	if (mm->log && atomic_load(&mm->log->over))
 		return OVER_WAIT_MS;
+	if (devmem_waits(mm))
+		return FAULTS_WAIT_MS;
+	if (devmem_parked(mm))
+		return DEVICE_WAIT_MS;
 	/*
 	 * The pump naps: more news may come. Or it is being written, or a thread is out: that is
 	 * over in a moment.
@@ -299,7 +331,7 @@ static int wait_ms(struct hmm_mm *mm)
 /*
  * Nothing is registered any more, but a change may be in flight whose event is still to come. A
  * fork of the C library's holds the locks of malloc until its event is read. So this ends before
- * anybody joins this thread, as joining may free memory.
+ * anybody joins this thread, as joining frees memory.
  */
 static void finish(struct hmm_mm *mm)
 {
@@ -351,7 +383,9 @@ static void *pump_main(void *arg)
 		if (mm->log && n >= 0)
 			look_at_log(mm);
 		if (n <= 0) {
-			if (!n && files_closed(mm))
+			if (!n && (devmem_waits(mm) || devmem_parked(mm)))
+				cycle(mm);
+			else if (!n && files_closed(mm))
 				discards_look(mm);
 			continue;
 		}
@@ -360,7 +394,7 @@ static void *pump_main(void *arg)
 		look_at_answer(mm, p[0].revents);
 		if (p[1].revents & POLLIN)
 			take_kicks(mm);
-		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm))
+		if (p[0].revents & (POLLIN | POLLERR) || gate_has_thieves(mm) || devmem_waits(mm))
 			n = cycle(mm);
 		if (n == -EMFILE || n == -ENFILE)
 			leave_to_keeper(mm);
@@ -370,28 +404,6 @@ static void *pump_main(void *arg)
 	if (atomic_load(&mm->lost))
 		release(mm);
 	return NULL;
-}
-
-static int start_thread(struct hmm_mm *mm, pthread_t *thread, void *(*fn)(void *), int priority)
-{
-	struct sched_param param = { .sched_priority = priority };
-	pthread_attr_t attr;
-	sigset_t all;
-	sigset_t old;
-	int err;
-
-	pthread_attr_init(&attr);
-	if (priority) {
-		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		pthread_attr_setschedparam(&attr, &param);
-	}
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(thread, &attr, fn, mm);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
 }
 
 /* A pipe would raise SIGPIPE in a thread of the program that kicks when its end is closed. */
@@ -433,24 +445,24 @@ static void stop(struct hmm_mm *mm)
 static int start_workers(struct hmm_mm *mm)
 {
 	const int priority = mm->options.pump_priority;
-	int err = start_thread(mm, &mm->pump, pump_main, priority);
+	int err = ownthread_start(&mm->pump, pump_main, mm, priority);
 
 	if (err || !mm->log)
 		return err;
 	log_settle(mm->log);
-	err = start_thread(mm, &mm->settler, settler_main, priority);
+	err = ownthread_start(&mm->settler, settler_main, mm, priority);
 	if (!err)
 		return 0;
 	stop(mm);
-	pthread_join(mm->pump, NULL);
+	ownthread_join(&mm->pump);
 	return err;
 }
 
 static void join_workers(struct hmm_mm *mm)
 {
-	pthread_join(mm->pump, NULL);
+	ownthread_join(&mm->pump);
 	if (mm->log)
-		pthread_join(mm->settler, NULL);
+		ownthread_join(&mm->settler);
 }
 
 int pump_start(struct hmm_mm *mm)
@@ -464,7 +476,7 @@ int pump_start(struct hmm_mm *mm)
 		return err;
 	}
 	keeper_prepare(mm);
-	err = start_thread(mm, &mm->watchdog, watchdog_main, mm->options.pump_priority);
+	err = ownthread_start(&mm->watchdog, watchdog_main, mm, mm->options.pump_priority);
 	/*
 	 * Waits until the watchdog has started the keeper, so that no descriptor of ours comes or
 	 * goes after hmm_mm_attach() has returned. All are on the list of child.h, so a fork need
@@ -489,7 +501,7 @@ void pump_stop(struct hmm_mm *mm)
 		mm_lost(mm);
 	stop(mm);
 	join_workers(mm);
-	pthread_join(mm->watchdog, NULL);
+	ownthread_join(&mm->watchdog);
 	keeper_forget(mm);
 	close_kick(mm);
 }

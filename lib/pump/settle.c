@@ -1,8 +1,60 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* What the pump does about thieves, see steal.h. */
 #include "pump/steal.h"
+#include "devmem/devmem.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
+#include "base/deadline.h"
+#include "base/raw.h"
+
+static const struct timespec moment = { 0, 20000 };
+
+/* The thief with the event that was read first, of those that devmem_event() was not told of. */
+static struct thief *oldest(struct hmm_mm *mm)
+{
+	struct thief *first = NULL;
+	uint64_t number = 0;
+
+	for (int i = 0; i < THIEVES; i++) {
+		struct thief *t = &mm->thieves[i];
+		const uint32_t ordered = atomic_load(&t->ordered);
+		const uint32_t at = ordered % THIEF_EVENTS;
+
+		if (ordered == atomic_load(&t->head) || (first && t->number[at] > number))
+			continue;
+		first = t;
+		number = t->number[at];
+	}
+	return first;
+}
+
+/* A descriptor of the keeper's; -1: it cannot be had. */
+static int fetch(pid_t pid, int fd)
+{
+	const int process = (int)raw3(SYS_pidfd_open, pid, 0, 0);
+	int got;
+
+	if (process < 0)
+		return -1;
+	got = (int)raw3(SYS_pidfd_getfd, process, fd, 0);
+	raw3(SYS_close, process, 0, 0);
+	return got < 0 ? -1 : got;
+}
+
+void steal_order(struct hmm_mm *mm)
+{
+	struct thief *t;
+
+	while ((t = oldest(mm))) {
+		const uint32_t at = atomic_fetch_add(&t->ordered, 1) % THIEF_EVENTS;
+		struct provider_event e = t->event[at];
+
+		if (t->from[at] && t->kept[at])
+			e.to = (uint64_t)(fetch(t->from[at], t->kept[at] - 1) + 1);
+		devmem_event(mm, &e);
+	}
+}
 
 static bool anyone_busy(const struct hmm_mm *mm)
 {
@@ -23,8 +75,10 @@ static void handle_overflow(struct hmm_mm *mm,
 		{ .type = PROVIDER_FORK, .start = 0, .end = UINT64_MAX },
 	};
 
-	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		devmem_event(mm, &all[i]);
 		handle(mm, &all[i]);
+	}
 }
 
 static void handle_one(struct hmm_mm *mm, struct thief *t,
@@ -32,7 +86,7 @@ static void handle_one(struct hmm_mm *mm, struct thief *t,
 {
 	uint32_t tail = atomic_load(&t->tail);
 
-	while (tail != atomic_load(&t->head)) {
+	while (tail != atomic_load(&t->ordered)) {
 		handle(mm, &t->event[tail % THIEF_EVENTS]);
 		atomic_store(&t->tail, ++tail);
 	}
@@ -42,7 +96,6 @@ static void handle_one(struct hmm_mm *mm, struct thief *t,
 
 void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struct provider_event *))
 {
-	const struct timespec moment = { 0, 20000 };
 	uint32_t closed;
 
 	/*
@@ -54,6 +107,9 @@ void steal_settle(struct hmm_mm *mm, void (*handle)(struct hmm_mm *, const struc
 			nanosleep(&moment, NULL);
 			continue;
 		}
+		turn_take(mm);
+		steal_order(mm);
+		turn_end(mm);
 		for (int i = 0; i < THIEVES; i++)
 			handle_one(mm, &mm->thieves[i], handle);
 		atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed & ~GATE_THIEVES);

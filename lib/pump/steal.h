@@ -37,16 +37,39 @@ struct thief {
 	uint64_t last_seq;         /* the thief's own: pump_seq at its last look ... */
 	bool waited;               /* ... and whether an event waited then */
 	struct provider_event event[THIEF_EVENTS];
+	uint64_t number[THIEF_EVENTS]; /* of each: in which order all thieves have read */
+	_Atomic uint32_t ordered;      /* written in turn: how many devmem_event() was told of */
+	/*
+	 * The keeper has descriptors of its own, a forked child's among them. The pump fetches that
+	 * one by the number of the keeper's process, and the keeper closes it when the pump has
+	 * taken the event.
+	 */
+	pid_t pid;                /* the thief's own: of the keeper's process; 0: the watchdog */
+	pid_t from[THIEF_EVENTS]; /* of each: in whose table its descriptor is; 0: the pump's */
+	int kept[THIEF_EVENTS];   /* of each: the descriptor, and 1; or 0 */
+	uint32_t closed;          /* the thief's own: of how many it has closed it */
 };
 
 /* Did an event wait at this call and at the last one, and has the pump done nothing in between? */
 bool steal_due(struct hmm_mm *mm, struct thief *t);
 /* Closes the gate for the thief: the first closing above. */
 void steal_close(struct hmm_mm *mm);
+/* The keeper: it has a new table of descriptors; closes those that the pump has fetched. */
+void steal_begin(struct thief *t, pid_t pid);
+void steal_close_fetched(struct thief *t);
 /* Are all engines out of their sections? */
 bool steal_may_read(struct hmm_mm *mm);
-/* Reads all events that wait. False: it did not read, as the pump has opened the gate meanwhile. */
-bool steal_read(struct hmm_mm *mm, struct thief *t);
+/*
+ * Reads all events that wait, and calls `then`, or NULL, which ends the turn. False: it did not
+ * read, as the pump has opened the gate meanwhile.
+ */
+bool steal_read(struct hmm_mm *mm, struct thief *t,
+		void (*then)(struct hmm_mm *mm, struct thief *t));
+/* For `then`: is there room for one more event, and puts it there. */
+bool steal_has_room(const struct thief *t);
+void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *e);
+/* In turn (space/turn.h): tells devmem_event() of what thieves have handed over, in order. */
+void steal_order(struct hmm_mm *mm);
 
 /*
  * The pump calls this while it has the gate closed. Handles the events that thieves have read, and

@@ -10,8 +10,10 @@
 #include "pump/pump.h"
 #include "pump/renew.h"
 #include "pump/steal.h"
+#include "devmem/devmem.h"
 #include "engine/gate.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "kernel/pagemap.h"
@@ -59,6 +61,25 @@ static bool wait_engines(struct hmm_mm *mm, uint64_t seq, uint64_t began)
 	return true;
 }
 
+/*
+ * Whatever a driver's callback is stuck at, threads that wait for a page go on: it may be the
+ * callback itself that waits. No device is at work, and the pump tells them before one is.
+ */
+static void answer_touches(struct hmm_mm *mm, struct thief *t)
+{
+	struct provider_event home;
+
+	/* Sanitizers do not see into steal.c, so the turn is looked at and ended here. */
+	if (atomic_load(&mm->turn) == TURN_OTHER && devmem_of(mm)) {
+		atomic_fetch_add(&mm->moving, 1);
+		steal_order(mm);
+		while (steal_has_room(t) && devmem_answer(mm, &home))
+			steal_add(mm, t, &home);
+		atomic_fetch_sub(&mm->moving, 1);
+	}
+	turn_end(mm);
+}
+
 static void take_over(struct hmm_mm *mm, struct thief *t)
 {
 	const uint64_t began = clock_ns();
@@ -67,7 +88,7 @@ static void take_over(struct hmm_mm *mm, struct thief *t)
 	if (wait_engines(mm, t->last_seq, began)) {
 		while (!gate_try_quiesce(mm) && clock_ns() - began < QUIESCE_NS)
 			wait_a_moment();
-		if (ownfd_is_ours(&mm->provider.fd) && steal_read(mm, t))
+		if (ownfd_is_ours(&mm->provider.fd) && steal_read(mm, t, answer_touches))
 			count(&mm->stats.watchdog_reads, 1);
 	}
 	pump_kick(mm);

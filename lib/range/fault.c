@@ -147,6 +147,9 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 	/* The kernel knows no other error for a thread that goes on. */
 	if (error != EFAULT && error != EHWPOISON && error != EINVAL)
 		return ++w->unclear < STUBBORN ? -EBUSY : -error;
+	/* A page that has gone to a device since cannot be populated (user mode only). */
+	if (error == EFAULT && devmem_of(w->mm) && ++w->unclear < STUBBORN)
+		return -EBUSY;
 	if (find_absent(w, start, end, &at) || at == end)
 		at = start;
 	at &= ~(HMM_PAGE_SIZE - 1);
@@ -156,8 +159,8 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 	return 0;
 }
 
-static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
-		    enum request request)
+static int populate_home(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+			 enum request request)
 {
 	const bool write = request == REQUEST_WRITE || hmm_mutation(HMM_MUTATION_READ_IS_WRITE);
 	uint64_t from;
@@ -169,8 +172,29 @@ static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, u
 	err = find_first(w, start, end, write ? REQUEST_WRITE : request, &from);
 	if (err || from == end)
 		return err;
+	if (vma->kind == HMM_VMA_ANON) {
+		err = walk_device_home(w, from, end);
+		if (err)
+			return err;
+	}
 	error = try_populate(w, vma, from, end, write);
 	return error ? explain(w, vma, from, end, write, error) : 0;
+}
+
+/* Leaves out what is in device memory of the caller's own. */
+static int populate(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
+		    enum request request)
+{
+	struct run run;
+	uint64_t addr;
+	int err = 0;
+
+	while (!err && !w->error && start < end && walk_device_next(w, start, end, &run, &addr)) {
+		if (start < run.start)
+			err = populate_home(w, vma, start, run.start, request);
+		start = run.end;
+	}
+	return !err && !w->error && start < end ? populate_home(w, vma, start, end, request) : err;
 }
 
 /* Registers and remembers the range from the first to the last page with a request. */

@@ -98,6 +98,13 @@ void fill_same(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
 		put(walk_entry(w, start), n, AT_ONCE, kept_mask(w), first, 1);
 }
 
+void fill_elsewhere(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, uint64_t addr)
+{
+	keep_requests(w, start, end);
+	put(walk_entry(w, start), (end - start) >> HMM_PAGE_SHIFT, AT_ONCE, kept_mask(w),
+	    flags | addr >> HMM_PAGE_SHIFT, 1);
+}
+
 /* Entries without a page: flags is 0 or ERROR. */
 void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags)
 {

@@ -6,9 +6,10 @@
  *	private	an anonymous page that is mapped only here can be written in place: the pagemap
  *		word says so, for a huge page the first one. After a fork the words prove nothing:
  *		a page whose other owner has gone is mapped once and still write-protected, and
- *		the word of a huge page counts only the mappings of its first page. Then only a
- *		page that was just faulted for writing has WRITE; a fork in between makes the
- *		attempt begin again (range.c)
+ *		the word of a huge page counts only the mappings of its first page. Then a page
+ *		has WRITE that was just faulted for writing; a fork in between makes the attempt
+ *		begin again (range.c). Where nothing is requested the kernel is asked of each
+ *		page whether it is the process's alone, which it tells privileged ones
  *	shared	only a page that was just faulted for writing has WRITE
  *
  * So an entry may lack WRITE although the page is writable, and never has it wrongly.
@@ -61,9 +62,21 @@ static int check_requests(const struct walk *w, uint64_t start, uint64_t end, ui
 	return 0;
 }
 
-/* Pages are writable if their word, masked, has these bits. */
-static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
-			      uint64_t mask, uint64_t bits)
+/* Asking of each page is for those who want to know what is there, not for each fault. */
+static bool asks_frames(const struct walk *w)
+{
+	return w->request == REQUEST_NONE && !w->mask && !mm_pagemap(w->mm)->pfns_hidden;
+}
+
+static int read_words(const struct walk *w, bool unknown, uint64_t start, size_t n, uint64_t *words)
+{
+	return unknown ? pagemap_words_alone(mm_pagemap(w->mm), start, n, words)
+		       : pagemap_words(mm_pagemap(w->mm), start, n, words);
+}
+
+/* Pages are writable if their word, masked, has these bits. unknown: words prove nothing. */
+static int fill_small_private(struct walk *w, bool unknown, uint64_t start, uint64_t end,
+			      uint64_t flags, uint64_t mask, uint64_t bits)
 {
 	uint64_t words[WORDS_AT_ONCE];
 
@@ -79,8 +92,8 @@ static int fill_small_private(struct walk *w, uint64_t start, uint64_t end, uint
 		int err;
 
 		next = to < end ? to : end;
-		err = pagemap_words(mm_pagemap(w->mm), from,
-				    (next - from + w->page_size - 1) / w->page_size, words);
+		err = read_words(w, unknown, from, (next - from + w->page_size - 1) / w->page_size,
+				 words);
 		if (err)
 			return err;
 		fill_by_words(w, a, next, flags, words, mask, bits);
@@ -98,8 +111,8 @@ static int fill_huge_private(struct walk *w, const struct span_state *s, uint64_
 		int err = 0;
 
 		next = head + block < end ? head + block : end;
-		if (!s->words_unknown)
-			err = pagemap_words(mm_pagemap(w->mm), head, 1, &word);
+		if (!s->words_unknown || asks_frames(w))
+			err = read_words(w, s->words_unknown, head, 1, &word);
 		if (err)
 			return err;
 		if ((word & (PM_WORD_EXCLUSIVE | PM_WORD_FILE)) == PM_WORD_EXCLUSIVE)
@@ -194,19 +207,20 @@ static int fill_writable(struct walk *w, const struct span_state *s, uint64_t st
 	 * mapped exclusively.
 	 */
 	if (asked && !s->vma->shared && !mm_pagemap(w->mm)->scan)
-		return fill_small_private(w, start, end, flags, ours, PM_WORD_EXCLUSIVE);
+		return fill_small_private(w, false, start, end, flags, ours, PM_WORD_EXCLUSIVE);
 	if (asked &&
 	    (s->vma->shared || s->vma->kind == HMM_VMA_ANON || s->vma->kind == HMM_VMA_HUGETLB))
 		fill_same(w, start, end, flags | HMM_PFN_WRITE);
 	else if (asked)
-		return fill_small_private(w, start, end, flags, PM_WORD_FILE, 0);
+		return fill_small_private(w, false, start, end, flags, PM_WORD_FILE, 0);
 	else if (s->vma->shared)
 		fill_same(w, start, end, flags);
 	else if (order > order_of(w->page_size))
 		return fill_huge_private(w, s, start, end, flags, HMM_PAGE_SIZE << order);
 	else
-		return fill_small_private(w, start, end, flags, ours,
-					  s->words_unknown ? ~0ULL : PM_WORD_EXCLUSIVE);
+		return fill_small_private(w, s->words_unknown, start, end, flags, ours,
+					  s->words_unknown && !asks_frames(w) ? ~0ULL
+									      : PM_WORD_EXCLUSIVE);
 	return 0;
 }
 
@@ -235,6 +249,7 @@ static int fill_run(struct walk *w, const struct span_state *s, const struct pag
 
 static int fill_present(struct walk *w, const struct span_state *s, uint64_t start, uint64_t end)
 {
+	const uint64_t first = start;
 	const uint64_t stop = end;
 	uint64_t at = start;
 
@@ -257,7 +272,7 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 				runs[i].start = at;
 			if (runs[i].end > stop)
 				runs[i].end = stop;
-			fill_empty(w, at, runs[i].start, 0);
+			walk_device_fill(w, s->vma, at, runs[i].start);
 			err = fill_run(w, s, &runs[i]);
 			at = runs[i].end;
 		}
@@ -265,7 +280,8 @@ static int fill_present(struct walk *w, const struct span_state *s, uint64_t sta
 			return err;
 		start = walked;
 	}
-	fill_empty(w, at, stop, 0);
+	walk_device_fill(w, s->vma, at, stop);
+	walk_coherent(w, first, stop);
 	return 0;
 }
 

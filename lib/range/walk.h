@@ -12,6 +12,7 @@
 #define LIB_RANGE_WALK_H
 
 #include "range/look.h"
+#include "devmem/devmem.h"
 #include "space/space.h"
 
 #include <hmm/range.h>
@@ -73,12 +74,29 @@ void walk_finish_output(const struct walk *w, uint64_t start, uint64_t end);
  * walk.
  */
 int walk_fault(struct walk *w);
+/*
+ * device.c: pages in device memory. The next row of them in [start, end) that are in regions of the
+ * caller's owner; they begin at *addr there.
+ */
+bool walk_device_next(const struct walk *w, uint64_t start, uint64_t end, struct run *run,
+		      uint64_t *addr);
+/*
+ * Before [start, end), of private anonymous memory, is populated: pages of other owners come home,
+ * and no touch of a page that is not there waits for the pump. 0; -EBUSY; other errors.
+ */
+int walk_device_home(struct walk *w, uint64_t start, uint64_t end);
+/* Writes the entries of [start, end), in which no page is present: 0, or the page of a region. */
+void walk_device_fill(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* Entries of [start, end) that are valid say which pages are in coherent memory of the caller's. */
+void walk_coherent(struct walk *w, uint64_t start, uint64_t end);
 /* snapshot.c: as walk_fault(); entries below *done are output. */
 int walk_snapshot(struct walk *w, uint64_t end, uint64_t *done);
 
 /* fill.c: writes entries, with the same flags for every page or with flags from pagemap words */
 void fill_same(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
 void fill_empty(struct walk *w, uint64_t start, uint64_t end, uint64_t flags);
+/* Entries for consecutive pages from another address on. */
+void fill_elsewhere(struct walk *w, uint64_t start, uint64_t end, uint64_t flags, uint64_t addr);
 void fill_by_words(struct walk *w, uint64_t start, uint64_t end, uint64_t flags,
 		   const uint64_t *words, uint64_t mask, uint64_t bits);
 bool fill_all_have(const struct walk *w, uint64_t start, uint64_t end, uint64_t flags);

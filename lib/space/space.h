@@ -27,6 +27,7 @@
 #include <hmm/notifier.h>
 #include "base/itree.h"
 #include "base/ownfd.h"
+#include "base/ownthread.h"
 #include "base/pool.h"
 #include "kernel/pagemap.h"
 #include "kernel/vma.h"
@@ -37,6 +38,7 @@ struct thief;
 struct keeper;
 struct persist_cache;
 struct log;
+struct devmem_space;
 
 #define ENGINES_MAX 1024
 #define DISCARDS_MAX 4096
@@ -204,12 +206,9 @@ struct hmm_mm {
 	void (*release)(struct hmm_mm *mm); /* C: frees the space when refs is 0 */
 	struct provider provider;           /* C */
 	struct log *log;                    /* C: what the kernel tells of the space, or NULL */
-	/*
-	 * C: handles what is new in the log. True: all of it, at some instant of the call. wake:
-	 * the pump has work.
-	 */
+	/* C: handles what is new in the log. True: all of it, at some instant of the call. */
 	bool (*drain)(struct hmm_mm *mm);
-	void (*wake)(struct hmm_mm *mm);
+	void (*wake)(struct hmm_mm *mm); /* C: the pump has work */
 	/* C: which kinds of mapping the log tells of, for each operation: bits of 1 << kind */
 	uint8_t exact[HMM_OP_NR];
 	uint32_t tried; /* C: which operations were tried when the space was attached: 1 << op */
@@ -227,6 +226,9 @@ struct hmm_mm {
 	void (*_Atomic persist_fini)(struct persist_cache *); /* A */
 	struct persist_cache *_Atomic persist;                /* A */
 	uint64_t thp_size;                                    /* C */
+	struct devmem_space *_Atomic devmem; /* A: of lib/devmem; NULL until it is needed */
+	/* A: not 0 while pages move, see devmem/moving.h; written under R */
+	_Atomic uint32_t moving;
 
 	pthread_mutex_t region_lock;
 	struct itree regions; /* R */
@@ -251,14 +253,16 @@ struct hmm_mm {
 	bool gone;
 	bool told_by_log;          /* the pump's own: drivers are told of these events by the log */
 	_Atomic uint32_t stopping; /* A, futex */
-	pthread_t pump;
-	pthread_t watchdog;
-	pthread_t settler;             /* with a log */
+	struct ownthread pump;
+	struct ownthread watchdog;
+	struct ownthread settler;      /* with a log */
 	_Atomic pid_t pump_tid;        /* A: 0 until it runs */
 	_Atomic pid_t watchdog_tid;    /* A */
 	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */
 	struct ownfd kick[2];          /* C: a pipe that wakes the pump: end to read, to write */
 	struct thief *thieves;         /* C: THIEVES of them */
+	_Atomic uint32_t turn;         /* A: somebody reads events */
+	uint64_t stolen;               /* events that thieves have read; the reader with the turn */
 	struct keeper *prepared;       /* the keeper that the watchdog is to start */
 	struct keeper *_Atomic keeper; /* written by the watchdog; NULL: there is none */
 

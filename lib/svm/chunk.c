@@ -93,6 +93,9 @@ int chunk_choose(struct hmm_svm *svm, uint64_t addr, int prot, unsigned int max_
 		start = rq->look.vma.start;
 	if (end > rq->look.vma.end)
 		end = rq->look.vma.end;
+	svm_policy_at(svm, addr, &start, &end, &rq->policy);
+	if (rq->policy.chunk_shift && max_shift > rq->policy.chunk_shift)
+		max_shift = rq->policy.chunk_shift;
 	for (unsigned int i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
 		uint64_t size = 1ULL << shifts[i];
 		bool allowed = svm->options.chunk_shifts & size || shifts[i] == HMM_PAGE_SHIFT;

@@ -166,7 +166,8 @@ static int discards_wait(struct hmm_svm *svm, const struct chunk_request *rq)
 static int fault_chunk(struct hmm_svm *svm, uint64_t addr, uint64_t end, int prot, uint64_t *next,
 		       struct svm_need *need)
 {
-	struct chunk_request rq = { .deadline = deadline_after(svm->options.fault_timeout_ns) };
+	struct chunk_request rq = { .deadline = deadline_after(svm->options.fault_timeout_ns),
+				    .in_place = need->in_place };
 	unsigned int max_shift = CHUNK_MAX_SHIFT;
 	bool waited = false;
 	int ret = served(svm, addr, end, prot, next, need);
@@ -250,6 +251,12 @@ int hmm_svm_fault(struct hmm_svm *svm, uint64_t addr, uint64_t len, int prot)
 	return svm_fault_span(svm, addr, addr + len, prot, &need);
 }
 
+/* Where the largest chunk around addr ends, at most limit. */
+static uint64_t block_end(uint64_t addr, uint64_t limit)
+{
+	return min64((addr | ((1ULL << CHUNK_MAX_SHIFT) - 1)) + 1, limit);
+}
+
 int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int prot)
 {
 	DEBUG_CALL(svm->mm, DEBUG_BLOCKS);
@@ -263,7 +270,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 	if (mm_inherited(svm->mm))
 		return -ESRCH;
 	for (start &= ~(HMM_PAGE_SIZE - 1); start < end; start = next) {
-		struct svm_need need = { .missing = false };
+		struct svm_need need = { .in_place = true };
 		struct hmm_vma vma;
 		int ret = hmm_vma_find(svm->mm, start, &vma);
 
@@ -275,6 +282,7 @@ int64_t hmm_svm_prefetch(struct hmm_svm *svm, uint64_t start, uint64_t end, int 
 		if (vma.start > start || vma.kind == HMM_VMA_SPECIAL ||
 		    (vma.prot & (uint32_t)prot) != (uint32_t)prot)
 			continue;
+		svm_migrate_span(svm, start, block_end(start, min64(end, vma.end)));
 		ret = fault_chunk(svm, start, end, prot, &next, &need);
 		if (ret == -ENOMEM || ret == -ESRCH || ret == -ETIME)
 			return ret;

@@ -179,7 +179,11 @@ static int walk_and_commit(struct hmm_svm *svm, struct chunk_request *rq, struct
 static int populate(struct hmm_svm *svm, struct chunk_request *rq, struct hmm_interval_notifier *ni)
 {
 	struct hmm_range range = {
-		.size = sizeof(range), .notifier = ni, .start = rq->start, .end = rq->end
+		.size = sizeof(range),
+		.notifier = ni,
+		.start = rq->start,
+		.end = rq->end,
+		.dev_private_owner = svm_owner(svm, &rq->policy),
 	};
 	int ret;
 
@@ -224,6 +228,7 @@ int chunk_populate(struct hmm_svm *svm, struct chunk_request *rq)
 	if (ret)
 		return ret;
 	rq->shift = (uint32_t)__builtin_ctzll(rq->end - rq->start);
+	svm_migrate_chunk(svm, rq);
 	do
 		ret = take_block(svm, rq, &block) ? populate(svm, &block, ni)
 						  : populate(svm, rq, ni);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Makes and destroys a mirror; its counters. */
 #include "svm/svm.h"
+#include "devmem/devmem.h"
 #include "device/device.h"
 #include "space/debug.h"
 #include "space/space.h"
@@ -84,11 +85,13 @@ static void init(struct hmm_svm *svm, struct hmm_mm *mm, struct hmm_device *dev)
 	objpool_init(&svm->pfns_pool, CHUNK_MAX_PAGES * sizeof(uint64_t));
 	objpool_init(&svm->batch_pool, svm_batch_size());
 	objpool_init(&svm->small_pool, small);
+	objpool_init(&svm->policy_pool, sizeof(struct svm_policy));
 }
 
 static void fini(struct hmm_svm *svm)
 {
 	hmm_ptable_destroy(svm->chunks);
+	objpool_fini(&svm->policy_pool);
 	objpool_fini(&svm->small_pool);
 	objpool_fini(&svm->batch_pool);
 	objpool_fini(&svm->pfns_pool);
@@ -109,6 +112,8 @@ int hmm_svm_create(struct hmm_mm *mm, struct hmm_device *dev, const struct hmm_s
 	int ret = options_fill(&filled, options);
 
 	if (!mm || !dev || dev->mm != mm || dev->outer)
+		ret = -EINVAL;
+	else if (!ret && filled.devmem && filled.devmem->mm != mm)
 		ret = -EINVAL;
 	if (!ret)
 		ret = mm_alive(mm);
@@ -200,6 +205,14 @@ int hmm_svm_get_stats(struct hmm_svm *svm, struct hmm_svm_stats *stats)
 	COPY(collections);
 	COPY(collected_bytes);
 	COPY(collected_notifiers);
+	COPY(migrations);
+	COPY(migrated);
+	COPY(migrated_huge);
+	COPY(kept);
+	COPY(gathered);
+	COPY(evictions);
+	for (int i = 0; i < HMM_MIGRATE_REASON_NR; i++)
+		COPY(in_place[i]);
 #undef COPY
 	pthread_mutex_lock(&svm->lock);
 	now.notifiers = svm->n_notifiers;

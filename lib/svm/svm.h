@@ -30,6 +30,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <hmm/migrate.h>
 #include <hmm/mm.h>
 #include <hmm/notifier.h>
 #include <hmm/svm.h>
@@ -78,6 +79,13 @@ struct svm_allowed {
 	int prot;
 };
 
+/* Where the pages of a range are to live. */
+struct svm_policy {
+	struct itree_node node; /* L */
+	struct hmm_svm_policy policy;
+	struct svm_policy *next; /* of those that are no longer used */
+};
+
 /* What a CHUNK_CHECKED chunk mapped when it was populated. */
 struct svm_checked {
 	struct svm_checked *next;
@@ -97,7 +105,9 @@ struct svm_stats {
 	_Atomic uint64_t batches, faults, coalesced, range_faults, chunks_2m, chunks_64k, chunks_4k,
 		chunks_found, upgrades, reinstalled, prefetched, replays, cancels, once,
 		invalidations, callbacks, unmaps, barriers, dropped_at_submit, restores,
-		collections, collected_bytes, collected_notifiers;
+		collections, collected_bytes, collected_notifiers, migrations, migrated,
+		migrated_huge, kept, gathered, evictions;
+	_Atomic uint64_t in_place[HMM_MIGRATE_REASON_NR];
 };
 
 /* Key letters: C constant, L lock, A atomic. */
@@ -116,6 +126,8 @@ struct hmm_svm {
 	uint64_t n_claims;                   /* L: how many were made */
 	uint64_t n_unclaimed;                /* L: how many have ended */
 	struct svm_allowed *allowed;         /* L */
+	struct itree policies;               /* L: struct svm_policy */
+	struct hmm_svm_policy policy;        /* L: of what has no policy of its own */
 	struct svm_checked *checked;         /* L */
 	struct svm_job *jobs;                /* L */
 	unsigned int restoring;              /* L: threads that read jobs */
@@ -131,6 +143,7 @@ struct hmm_svm {
 	struct objpool pfns_pool;         /* of CHUNK_MAX_PAGES words */
 	struct objpool batch_pool;        /* of struct svm_batch */
 	struct objpool small_pool;        /* notifiers, allowed, checked, jobs */
+	struct objpool policy_pool;       /* of struct svm_policy */
 	/* A: invalidations that removed chunks since the last collection */
 	_Atomic uint64_t garbage;
 	_Atomic bool stopping;        /* A */
@@ -171,6 +184,8 @@ struct chunk_request {
 	uint64_t need_start;  /* [need_start, need_end) is what the fault needs */
 	uint64_t need_end;
 	uint64_t deadline; /* moves while the fault comes further */
+	bool in_place;     /* nothing moves to device memory first */
+	struct hmm_svm_policy policy;
 	/* out: the device has refused the chunk, and may have mapped a part of it */
 	bool refused;
 };
@@ -272,6 +287,7 @@ struct svm_need {
 	bool missing; /* the device lacks entries: chunks in the table ... */
 	/* ... are installed again if they are older than this installation */
 	uint64_t raised_after;
+	bool in_place;      /* nothing moves to device memory first */
 	unsigned int walks; /* out: adds the number of calls of hmm_range_fault() */
 };
 /* 0; 1: a part cannot be cached; -errno. */
@@ -305,6 +321,31 @@ int svm_restore(struct hmm_svm *svm);
  * Is prot allowed at addr? Narrows [*start, *end) to the addresses around it for which that holds.
  */
 bool svm_allowed(struct hmm_svm *svm, uint64_t addr, int prot, uint64_t *start, uint64_t *end);
+
+/* policy.c */
+/*
+ * The policy at addr. Narrows [*start, *end) to addresses around it that have the same one, as far
+ * as the largest chunk reaches at least.
+ */
+void svm_policy_at(struct hmm_svm *svm, uint64_t addr, uint64_t *start, uint64_t *end,
+		   struct hmm_svm_policy *policy);
+
+/* migrate.c */
+/* Whose pages of device memory a walk under the policy reports; NULL: all come home. */
+void *svm_owner(const struct hmm_svm *svm, const struct hmm_svm_policy *policy);
+/* Moves what of a claimed chunk is to live in device memory. What stays is counted. */
+void svm_migrate_chunk(struct hmm_svm *svm, struct chunk_request *rq);
+/* The same for [start, end), whatever the CPU has touched just now. */
+void svm_migrate_span(struct hmm_svm *svm, uint64_t start, uint64_t end);
+/* Whole pages of [start, end) come home. Errors as hmm_svm_evict(). */
+int svm_come_home(struct hmm_svm *svm, uint64_t start, uint64_t end);
+
+/*
+ * gather.c: an engine in software needs [addr, addr + len) in one piece, and it is partly in device
+ * memory, or there in several pieces. Moves the rest there, which may do, or brings all home, and
+ * makes it usable. 0; -errno as hmm_svm_fault(); -EFAULT: the mirror has no device memory.
+ */
+int svm_gather(struct hmm_device *dev, uint64_t addr, uint64_t len, int prot, bool home);
 
 /* collect.c */
 void svm_collect_maybe(struct hmm_svm *svm);

@@ -187,6 +187,13 @@ static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *
 	return known;
 }
 
+bool discard_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	uint64_t youngest;
+
+	return is_known(mm, start, end, &youngest);
+}
+
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	return discard_pending_fault(mm, start, end, NULL);

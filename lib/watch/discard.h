@@ -15,6 +15,8 @@ void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
 void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is a discard of any part of the range pending? Tries to prove its end first. */
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* Is one known to be pending? Proves nothing, so it is cheap. */
+bool discard_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*
  * The same for a fault that has not read the page table yet: `own` keeps its sequence valid
  * although the discard is found to have ended, see notifiers_outdate().

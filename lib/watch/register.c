@@ -27,6 +27,7 @@
  * several.
  */
 #include "watch/region.h"
+#include "devmem/devmem.h"
 #include "notifier/notifier.h"
 #include "space/space.h"
 #include "provider/provider.h"
@@ -151,7 +152,7 @@ int watch_take_back(struct hmm_mm *mm, uint64_t start, uint64_t end, bool none)
 		const uint64_t from = max64(vma.start, at);
 		const uint64_t to = min64(vma.end, end);
 
-		if (!(none && !vma.prot) && !pool_owns(vma.start))
+		if ((!(none && !vma.prot) && !pool_owns(vma.start)) || devmem_any(mm, from, to))
 			continue;
 		unwatch(mm, from, to);
 		region_forget(mm, from, to);

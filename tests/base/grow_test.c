@@ -13,8 +13,9 @@
 static struct {
 	struct mirror m;
 	struct hmm_interval_notifier *ni;
-	char *end; /* of the room for a structure */
-	char *p;   /* PAGE bytes of memory to mirror */
+	struct hmm_devmem *d; /* NULL where the kernel moves no pages */
+	char *end;            /* of the room for a structure */
+	char *p;              /* PAGE bytes of memory to mirror */
 	uint64_t pfn;
 	unsigned int invalidations;
 } with;
@@ -153,6 +154,11 @@ static int create_svm(void *structure)
 	return ret;
 }
 
+static int set_policy(void *structure)
+{
+	return hmm_svm_set_policy(with.m.svm, 0, UINT64_MAX, structure);
+}
+
 static int get_svm_stats(void *structure)
 {
 	return hmm_svm_get_stats(with.m.svm, structure);
@@ -242,6 +248,35 @@ static int get_cache_stats(void *structure)
 	return ret;
 }
 
+static int create_region(void *structure)
+{
+	struct hmm_devmem *d;
+	int ret = hmm_devmem_create(with.m.mm, structure, &d);
+
+	if (!ret)
+		assert_int_equal(hmm_devmem_destroy(d, HMM_FOREVER), 0);
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+static int get_region_stats(void *structure)
+{
+	return hmm_devmem_get_stats(with.d, structure);
+}
+
+static int migrate(void *structure)
+{
+	struct hmm_migrate_result *r = structure;
+	int ret = hmm_migrate_to_device(with.d, at(with.p), at(with.p) + PAGE, HMM_FOREVER, r);
+
+	if (!ret)
+		assert_int_equal(r->moved, 1);
+	assert_int_equal(hmm_evict_all(with.m.mm, HMM_FOREVER), 0);
+	return ret;
+}
+
+static const struct hmm_devmem_options region = { .bytes = 2 << 20, .owner = &with };
+static const struct hmm_devmem_stats region_stats;
+static const struct hmm_migrate_result migrate_result;
 static const struct hmm_regcache_options regcache_options;
 static const struct hmm_regcache_stats regcache_stats_none;
 static const struct hmm_mm_options options = HMM_MM_OPTIONS_INIT;
@@ -253,6 +288,7 @@ static struct hmm_range range;
 static const struct hmm_device_ops device_ops = { .abi = HMM_DEVICE_ABI, .name = "old" };
 static const struct hmm_device_stats device_stats_none;
 static const struct hmm_svm_options svm_options;
+static const struct hmm_svm_policy svm_policy;
 static const struct hmm_svm_stats svm_stats_none;
 static const struct hmm_job job = { .kernel = kernel };
 static const struct hmm_device_driver driver = { .name = "old", .summary = "old", .open = no_open };
@@ -285,12 +321,25 @@ static const struct {
 	ROW("hmm_device_ops", create_device, device_ops, page_shifts, IN),
 	ROW("hmm_device_stats", get_device_stats, device_stats_none, engines, OUT),
 	ROW("hmm_svm_options", create_svm, svm_options, flags, IN),
+	ROW("hmm_svm_policy", set_policy, svm_policy, chunk_shift, IN),
 	ROW("hmm_svm_stats", get_svm_stats, svm_stats_none, batches, OUT),
 	ROW("hmm_job", run_job, job, driver, IN),
 	ROW("hmm_device_driver", register_driver, driver, open, IN),
 	ROW("hmm_software_ops", create_software, software, translate, IN),
+	ROW("hmm_devmem_options", create_region, region, owner, IN),
+	ROW("hmm_devmem_stats", get_region_stats, region_stats, used, OUT),
+	ROW("hmm_migrate_result", migrate, migrate_result, moved, OUT),
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
+
+/* The first row from `row` on that this kernel has. */
+static size_t next_row(size_t row)
+{
+	while (row < ROWS && !with.d &&
+	       (table[row].call == get_region_stats || table[row].call == migrate))
+		row++;
+	return row;
+}
 
 /*
  * A structure of n bytes, which says that it has `says`; byte `tail` beyond what the library knows
@@ -318,21 +367,21 @@ static void expect(size_t row, int got, int want, size_t n)
 
 static void the_header_of_today(void **state)
 {
-	for (size_t row = 0; row < ROWS; row++)
+	for (size_t row = next_row(0); row < ROWS; row = next_row(row + 1))
 		expect(row, call(row, table[row].size, (uint32_t)table[row].size, false), 0,
 		       table[row].size);
 }
 
 static void an_older_caller_says_less_and_is_told_less(void **state)
 {
-	for (size_t row = 0; row < ROWS; row++)
+	for (size_t row = next_row(0); row < ROWS; row = next_row(row + 1))
 		for (size_t n = table[row].least; n < table[row].size; n += 8)
 			expect(row, call(row, n, (uint32_t)n, false), 0, n);
 }
 
 static void a_newer_caller_may_say_0(void **state)
 {
-	for (size_t row = 0; row < ROWS; row++)
+	for (size_t row = next_row(0); row < ROWS; row = next_row(row + 1))
 		for (size_t more = 8; more <= 64; more += 8)
 			expect(row,
 			       call(row, table[row].size + more, (uint32_t)(table[row].size + more),
@@ -342,7 +391,7 @@ static void a_newer_caller_may_say_0(void **state)
 
 static void what_a_newer_caller_says_is_refused(void **state)
 {
-	for (size_t row = 0; row < ROWS; row++) {
+	for (size_t row = next_row(0); row < ROWS; row = next_row(row + 1)) {
 		const size_t n = table[row].size + 24;
 		uint32_t says;
 
@@ -357,7 +406,7 @@ static void what_a_newer_caller_says_is_refused(void **state)
 
 static void what_is_no_structure_is_refused(void **state)
 {
-	for (size_t row = 0; row < ROWS; row++) {
+	for (size_t row = next_row(0); row < ROWS; row = next_row(row + 1)) {
 		for (uint32_t says = 0; says < table[row].least; says += 4)
 			expect(row, call(row, table[row].size, says, false), -EINVAL, says);
 		/* Memory that was not initialised. */
@@ -378,6 +427,13 @@ static int set_up(void **state)
 	mirror_open(&with.m, "soft", 1, NULL);
 	assert_int_equal(
 		hmm_interval_notifier_insert(with.m.mm, at(with.p), PAGE, &ops, NULL, &with.ni), 0);
+	if (hmm_devmem_create(
+		    with.m.mm,
+		    &(struct hmm_devmem_options){ .size = sizeof(struct hmm_devmem_options),
+						  .bytes = 2 << 20,
+						  .owner = &with },
+		    &with.d) == -EOPNOTSUPP)
+		with.d = NULL;
 	range = (struct hmm_range){ .notifier = with.ni,
 				    .start = at(with.p),
 				    .end = at(with.p) + PAGE,
@@ -389,6 +445,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	hmm_interval_notifier_remove(with.ni);
+	assert_int_equal(hmm_devmem_destroy(with.d, HMM_FOREVER), 0);
 	mirror_close(&with.m);
 	munmap(with.p, PAGE);
 	munmap(with.end - ROOM, ROOM + PAGE);

@@ -23,6 +23,10 @@ COUNTS = {
     "calls-munmap-bystander": (0, 0),
 }
 
+MIGRATE = ["migrate-4k", "migrate-4k-copy", "migrate-thp", "migrate-copies-thp",
+           "migrate-copies-4k", "migrate-touch-p50",
+           "migrate-touch-p99", "migrate-exclusive", "migrate-stream", "migrate-memory"]
+
 # Of the log of the kernel's changes: without one they are not measured.
 EXACT = ["exact-calls", "exact-valid", "exact-valid-disturbed", "exact-events",
          "exact-munmap-16KiB", "exact-munmap-16KiB-uffd", "exact-munmap-unwatched", "exact-attach",
@@ -65,6 +69,21 @@ def test_records_have_every_field(folder):
         assert KEYS <= set(row), row
         assert row["value"] > 0 and row["baseline"] > 0
         assert abs(row["ratio"] - row["value"] / row["baseline"]) < 1e-9
+
+
+def test_figures_of_device_memory(folder):
+    rows = {row["name"]: row for row in bench("migrate")}
+    if not rows:
+        raise tap.Skip("the kernel moves no pages, or there is too little memory")
+    assert list(rows) == MIGRATE, list(rows)
+    assert all(row["value"] > 0 and row["baseline"] > 0 for row in rows.values()), rows
+    # Speed is not tested, and this is none.
+    assert rows["migrate-memory"]["value"] <= 16, rows["migrate-memory"]
+
+
+def test_one_figure_of_device_memory(folder):
+    rows = bench("migrate-stream")
+    assert [row["name"] for row in rows] in ([], ["migrate-stream"]), rows
 
 
 def test_verdict_follows_from_the_numbers(folder):

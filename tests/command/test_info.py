@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """hmm info: host, privilege, limits, features, the coherence table."""
+import ctypes
 import json
 import os
 
@@ -48,6 +49,37 @@ def test_unprivileged_says_what_is_missing(folder):
     assert got["privilege"]["uid"] == (tap.NOBODY if not os.geteuid() else os.geteuid())
     assert got["features"]["user_mode_only"] is True
     assert got["features"]["event_fork"] is False
+
+
+def has_memfd_secret():
+    fd = ctypes.CDLL(None).syscall(447, 0)
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def check_device_memory(got, text):
+    memory, features = got["device_memory"], got["features"]
+    can = "MOVE" in features["userfaultfd_available"] and features["provider"] == "uffd"
+    assert memory["moves"] is can, memory
+    assert (memory["why"] is None) == can, memory
+    if not can:
+        raise tap.Skip(memory["why"])
+    assert memory["system_calls"] == ("EFAULT" if features["user_mode_only"] else "home")
+    assert memory["raw_clone"] == ("copies" if features["event_fork"] else "zeros")
+    assert memory["sealed"] == ("sealed" if has_memfd_secret() else "unsealed")
+    assert ("sealed memory          yes" in text) == has_memfd_secret(), text
+    assert "pages move             yes" in text, text
+    assert ("fail: EFAULT" in text) == features["user_mode_only"], text
+    assert ("leaves zeros" in text) == (not features["event_fork"]), text
+
+
+def test_device_memory_and_its_limits(folder):
+    check_device_memory(info(), tap.fine("info"))
+
+
+def test_device_memory_without_privilege(folder):
+    check_device_memory(info(nobody=True), tap.fine("info", nobody=True))
 
 
 def test_the_provider_is_named_and_how_to_get_more(folder):

@@ -242,6 +242,7 @@ def test_every_option_that_info_lists_is_accepted(folder):
 def test_option_of_another_job(folder):
     (folder / "f").write_text("x")
     tap.refused(INPUT, "are for sort", "run", "checksum", "--in-place", "f")
+    tap.refused(INPUT, "exclude each other", "run", "sort", "--in-place", "--migrate", "f")
     tap.refused(INPUT, "is for graph", "run", "checksum", "--from", "a", "f")
 
 

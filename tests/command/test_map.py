@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """hmm map: of this program, of another process, as text and as SVG."""
+import json
 import os
 import re
 import subprocess
@@ -51,6 +52,58 @@ def test_a_device_that_fails_is_named(folder):
 
 def test_a_device_is_not_for_another_process(folder):
     tap.refused(2, "--device is for", "map", "--device", "soft", os.getpid())
+    for option in ("--migrate", "--pages", "--json"):
+        tap.refused(2, f"{option} is for", "map", option, os.getpid())
+    tap.refused(2, "--svg draws no pages", "map", "--pages", "--svg", "m.svg")
+    assert not (folder / "m.svg").exists()
+
+
+def pages(*arguments, **more):
+    result = json.loads(tap.fine("map", "--json", *arguments, **more))
+    runs = [run for m in result["mappings"] for run in m["runs"]]
+    for place, amount in result["bytes"].items():
+        told = sum(r["end"] - r["start"] for r in runs if r["place"] == place)
+        assert told == amount, (place, told, amount)
+    for m in result["mappings"]:
+        # Runs lie side by side in their mapping, and all of it is told of.
+        assert [r["start"] for r in m["runs"]] == [m["start"], *(r["end"] for r in m["runs"])][:-1]
+        assert m["runs"][-1]["end"] == m["end"], m
+    return result
+
+
+def test_pages_of_a_device_without_memory_are_used_in_place(folder):
+    result = pages()
+    assert result["bytes"]["device"] == 0, result["bytes"]
+    assert result["bytes"]["system"] > 8 << 20, result["bytes"]
+    stays = {m["kind"]: m["stays"] for m in result["mappings"]}
+    assert stays == {"anon": None, "shmem": "shared", "file": "shared"}, stays
+    assert result["in_place"]["shared"] > 2 << 20, result["in_place"]
+    text = tap.fine("map", "--pages")
+    assert "Used in place, and why: shared " in text and " device" not in text, text
+
+
+def test_pages_that_moved_are_shown_where_they_live(folder):
+    memory = json.loads(tap.fine("info", "--json"))["device_memory"]
+    if not memory["moves"]:
+        raise tap.Skip(memory["why"])
+    result = pages("--migrate")
+    # Of the anonymous memory half was faulted by the device, and has moved.
+    assert 4 << 20 < result["bytes"]["device"] <= 8 << 20, result["bytes"]
+    for m in result["mappings"]:
+        for r in m["runs"]:
+            assert (r["place"] == "device") == (r["device_start"] != 0), r
+            assert r["place"] != "device" or (m["kind"] == "anon" and m["stays"] is None), m
+            assert not m["start"] <= r["device_start"] < m["end"], "its own address"
+    # Two pages are not in one place.
+    spans = sorted((r["device_start"], r["end"] - r["start"]) for m in result["mappings"]
+                   for r in m["runs"] if r["device_start"])
+    assert all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:])), spans
+    result = pages("--coherent")
+    assert result["bytes"]["device"] == 0, result["bytes"]
+    assert 4 << 20 < result["bytes"]["coherent"] <= 8 << 20, result["bytes"]
+    text = tap.fine("map", "--migrate", "--pages")
+    assert re.search(r"^  [0-9a-f]{12} +4.0 MiB device, pages of .* at [0-9a-f]{12}$", text,
+                     re.M), text
 
 
 def test_another_process_by_pid(folder):

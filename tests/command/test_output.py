@@ -115,12 +115,12 @@ def widest(output):
 
 
 def test_map_and_info_are_as_wide_as_the_terminal(folder):
-    for command in ("map", "info"):
+    for command in (["map"], ["map", "--pages"], ["info"]):
         for columns in (132, 100, 80, 60, 40):
             for locale in ("C.UTF-8", "C"):
-                out = on_terminal(folder, command, columns=columns, LC_ALL=locale, NO_COLOR="1")
+                out = on_terminal(folder, *command, columns=columns, LC_ALL=locale, NO_COLOR="1")
                 assert widest(out) <= columns, (command, columns, widest(out))
-                out = on_terminal(folder, command, columns=200, COLUMNS=str(columns),
+                out = on_terminal(folder, *command, columns=200, COLUMNS=str(columns),
                                   LC_ALL=locale, NO_COLOR="1")
                 assert widest(out) <= columns, (command, "COLUMNS", columns, widest(out))
     # Addresses, of which the highest have 16 digits, are whole on any.

@@ -275,6 +275,95 @@ def test_svg_of_the_address_space_shows_the_file(folder):
     assert "input-file" in (folder / "out.svg").read_text()
 
 
+def needs_moves(**more):
+    memory = json.loads(tap.fine("info", "--json", **more))["device_memory"]
+    if not memory["moves"]:
+        raise tap.Skip(memory["why"])
+
+
+def migrate(*arguments, **more):
+    """Every page that moved is home in the end, and nothing stayed for want of a reason."""
+    result = run(*arguments, "--migrate", **more)
+    memory = result["device_memory"]
+    assert memory["moved"] > 0, memory
+    assert memory["home"] == memory["moved"], memory
+    assert memory["in_place"]["shared"] == 0, memory
+    return result
+
+
+def test_migrate_gives_the_same_and_brings_all_home(folder):
+    needs_moves()
+    data = random.Random(8).randbytes(5 * PIECE + 123)
+    (folder / "f").write_bytes(data)
+    result = migrate("checksum", "f")
+    assert result["checksum"] == f"{zlib.crc32(data):08x}"
+    assert result["device_memory"]["moved"] >= len(data) // 4096
+    assert migrate("search", "a", "f")["matches"] == data.count(b"a")
+    result = migrate("checksum", "f", "--device", "soft:faults=none", "--confine")
+    assert result["checksum"] == f"{zlib.crc32(data):08x}"
+
+
+def test_migrate_sorts_in_device_memory(folder):
+    needs_moves()
+    data = text(9, 20000)
+    (folder / "f").write_bytes(data)
+    result = migrate("sort", "f", "--output", "out", "--fault-threads", "2")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+    # The CPU has read what the device wrote.
+    assert result["device_memory"]["touches"] > 0
+
+
+def test_the_cpu_uses_coherent_memory_in_place(folder):
+    needs_moves()
+    data = text(9, 20000)
+    (folder / "f").write_bytes(data)
+    result = migrate("sort", "f", "--output", "out", "--coherent", "--map")
+    assert (folder / "out").read_bytes() == b"".join(sorted(data.splitlines(keepends=True)))
+    assert result["device_memory"]["touches"] == 0, result["device_memory"]
+    assert result["map"]["bytes"]["coherent"] > 0, result["map"]["bytes"]
+    assert result["map"]["bytes"]["device"] == 0, result["map"]["bytes"]
+
+
+def test_migrate_a_graph_of_mallocs(folder):
+    needs_moves()
+    (folder / "f").write_text("".join(f"{i} {i + 1}\n" for i in range(3000)))
+    assert migrate("graph", "f")["reached"] == 3001
+
+
+def test_migrate_several_files_and_says_so(folder):
+    needs_moves()
+    for name in "ab":
+        (folder / name).write_bytes(name.encode() * 100000)
+    out = tap.fine("run", "checksum", "--verify", "--migrate", "a", "b")
+    assert "device memory    50 pages moved there" in out, out
+    assert "used in place    none" in out, out
+    assert run("checksum", "a")["device_memory"] is None
+
+
+def test_map_shows_where_the_jobs_memory_lives(folder):
+    data = b"abc" * 100000
+    (folder / "f").write_bytes(data)
+    pages = (len(data) + 4095) // 4096 * 4096
+    result = run("checksum", "f", "--map")["map"]
+    assert result["bytes"]["device"] == 0, result["bytes"]
+    assert [m["stays"] for m in result["mappings"]] == ["shared"], result["mappings"]
+    assert result["in_place"]["shared"] == pages, result["in_place"]
+    assert run("checksum", "f")["map"] is None
+    needs_moves()
+    result = run("checksum", "f", "--map", "--migrate")["map"]
+    assert result["bytes"]["device"] == pages, result["bytes"]
+    assert "Where the pages are: device" in tap.fine("run", "checksum", "--map", "--migrate", "f")
+
+
+def test_migrate_unprivileged(folder):
+    needs_moves(nobody=True)
+    (folder / "f").write_bytes(b"abc" * 100000)
+    result = migrate("checksum", "f", nobody=True)
+    assert result["checksum"] == f"{zlib.crc32(b'abc' * 100000):08x}"
+    (folder / "g").write_text("a b\nb c\n")
+    assert migrate("graph", "g", nobody=True)["reached"] == 3
+
+
 def test_unprivileged(folder):
     data = b"abc" * 100000
     (folder / "f").write_bytes(data)

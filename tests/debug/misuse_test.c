@@ -147,6 +147,8 @@ static int end(void **state)
 	X(hmm_svm_fault, (a.svm, 0, 0, PROT_READ))					\
 	X(hmm_svm_prefetch, (a.svm, 1, 0, PROT_READ))					\
 	X(hmm_svm_drop, (a.svm, 1, 0))							\
+	X(hmm_svm_evict, (a.svm, 1, 0))							\
+	X(hmm_svm_set_policy, (a.svm, 1, 0, NULL))					\
 	X(hmm_svm_submit, (a.svm, &(struct hmm_job){ .size = 0 }))			\
 	X(hmm_svm_run, (a.svm, &(struct hmm_job){ .size = 0 }))				\
 	X(hmm_svm_wait, (a.svm, &(struct hmm_job){ .size = 0 }, 1))			\
@@ -179,6 +181,14 @@ static int end(void **state)
 	X(hmm_interval_notifier_remove, (NULL))						\
 	X(hmm_interval_read_begin, (a.ni))						\
 	X(hmm_interval_invalidate, (a.mm, NULL))						\
+	X(hmm_devmem_create, (a.mm, NULL, NULL))					\
+	X(hmm_devmem_destroy, (NULL, 1))						\
+	X(hmm_migrate_to_device, (NULL, 0, 0, 1, NULL))					\
+	X(hmm_migrate_to_system, (a.mm, 1, 0, 1))					\
+	X(hmm_evict_all, (a.mm, 1))							\
+	X(hmm_place_walk, (a.mm, 1, 0, NULL, NULL))					\
+	X(hmm_exclusive_begin, (a.mm, 1, 0, NULL, 1, NULL))				\
+	X(hmm_exclusive_end, (NULL))							\
 	X(hmm_engine_create, (a.mm, &(struct hmm_engine *){ NULL }))			\
 	X(hmm_quiescer_add, (a.mm, NULL, NULL, NULL))					\
 	X(hmm_quiescer_remove, (NULL))
@@ -192,6 +202,9 @@ static int end(void **state)
 	X(hmm_mm_get_stats, (a.mm, &(struct hmm_mm_stats){ .size = 0 }))			\
 	X(hmm_svm_get_stats, (a.svm, &(struct hmm_svm_stats){ .size = 0 }))		\
 	X(hmm_device_get_stats, (a.dev, &(struct hmm_device_stats){ .size = 0 }))	\
+	X(hmm_devmem_get_stats, (NULL, NULL))						\
+	X(hmm_devmem_lose, (NULL))							\
+	X(hmm_exclusive_check, (NULL, 0, NULL))						\
 	X(hmm_svm_cancel, (a.svm, &(struct hmm_job){ .size = 0 }))
 /* clang-format on */
 

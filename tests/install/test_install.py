@@ -143,7 +143,7 @@ def test_the_demo_runs_from_where_it_was_installed(folder):
 def test_manual_pages_are_installed(folder):
     pages = {pathlib.Path(page).name for page in glob.glob(f"{root}{PREFIX}/share/man/man*/*")}
     for page in ("hmm.7", "hmm-device.7", "hmm-pinning.7", "hmm-simulator.7", "hmm-coherence.7",
-                 "hmm-troubleshooting.7", "hmm.1", "hmm-exec.1", "hmm-events.1",
+                 "hmm-devmem.7", "hmm-troubleshooting.7", "hmm.1", "hmm-exec.1", "hmm-events.1",
                  "hmm_range_fault.3",
                  "hmm_pfn_flags.3"):
         assert page in pages or page + ".gz" in pages, page

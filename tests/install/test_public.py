@@ -11,7 +11,7 @@ import tap
 SOURCE = pathlib.Path(os.environ["SOURCE"])
 COMPILER = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
             "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-DEVICES = ("null", "error", "delay", "soft")
+DEVICES = ("null", "error", "delay", "soft", "sealed")
 
 
 def compiles_alone(folder, device):
@@ -41,6 +41,10 @@ def test_soft(folder):
     compiles_alone(folder, "soft")
 
 
+def test_sealed(folder):
+    compiles_alone(folder, "sealed")
+
+
 def test_the_build_gives_them_no_more(folder):
     """As in the compiler's command lines, so that a private header is no accident away."""
     ask = ["ninja", "-C", os.environ["BUILD"], "-t", "commands", "lib/libhmm-devices.a"]
@@ -52,8 +56,8 @@ def test_the_build_gives_them_no_more(folder):
             continue
         seen.add(device)
         paths = {pathlib.Path(word[2:]).name for word in line.split() if word.startswith("-I")}
-        # and the folder of what the build makes of them
-        assert paths <= {"include", "libhmm-devices.a.p"}, line
+        # and the folders of what the build makes of them
+        assert paths <= {"include", "libhmm-devices.a.p", "hmm-sealed.p"}, line
     assert seen == set(DEVICES), seen
 
 

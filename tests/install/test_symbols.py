@@ -55,7 +55,8 @@ def test_every_symbol_carries_a_version(folder):
 
 def test_every_function_has_a_consumer_besides_the_tests(folder):
     text = ""
-    for place in ("tools", "examples", "devices", "preload", "lib", "vm", "consumers", "monitor"):
+    for place in ("tools", "examples", "devices", "preload", "lib", "vm", "consumers", "monitor",
+                  "dmirror"):
         for path in (SOURCE / place).rglob("*.[ch]"):
             text += path.read_text(errors="replace")
     idle = [name for name in sorted(declared()) if len(re.findall(rf"\b{name}\b\s*\(", text)) < 2]

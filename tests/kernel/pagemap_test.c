@@ -145,6 +145,7 @@ static void armed_pages_tell_of_writes_and_discards(void **state)
 	struct hmm_vma vma;
 	char *a = map_anon(64 * PAGE, RW);
 	volatile char c;
+	uint64_t word;
 
 	assert_int_equal(hmm_mm_attach(NULL, &mm), 0);
 	if (!mm_wp_async(mm) || !m->scan.scan) {
@@ -171,6 +172,11 @@ static void armed_pages_tell_of_writes_and_discards(void **state)
 	assert_int_equal(pagemap_all_armed(&m->words, at(a), at(a) + 64 * PAGE), 0);
 	assert_int_equal(pagemap_all_armed(&m->scan, at(a) + 4 * PAGE, at(a) + 64 * PAGE), 1);
 	madvise(a + 10 * PAGE, PAGE, MADV_DONTNEED);
+	/* the kernel leaves nothing in the place of an absent page */
+	assert_int_equal(pagemap_arm(&m->scan, at(a), at(a) + 64 * PAGE), 0);
+	assert_int_equal(pagemap_words(&m->scan, at(a) + 10 * PAGE, 1, &word), 0);
+	/* Where the kernel knows soft-dirty pages its bit is set in a mapping that is new. */
+	assert_int_equal(word & ~PM_WORD_SOFT_DIRTY, 0);
 	assert_int_equal(pagemap_all_armed(&m->scan, at(a) + 4 * PAGE, at(a) + 64 * PAGE), 0);
 	c = a[10 * PAGE];
 	assert_int_equal(pagemap_all_armed(&m->scan, at(a) + 4 * PAGE, at(a) + 64 * PAGE), 0);

@@ -103,10 +103,10 @@ static void what_is_unmapped_during_the_detach_is_read(void **state)
 	munmap(s.p, s.bytes);
 }
 
-int __real_provider_uffd_read_raw(int fd, struct provider_event *events, int max);
-int __wrap_provider_uffd_read_raw(int fd, struct provider_event *events, int max);
-int __real_pthread_join(pthread_t thread, void **ret);
-int __wrap_pthread_join(pthread_t thread, void **ret);
+int __real_provider_uffd_read_fork(int fd, struct provider_event *events, int max);
+int __wrap_provider_uffd_read_fork(int fd, struct provider_event *events, int max);
+void __real_ownthread_join(struct ownthread *t);
+void __wrap_ownthread_join(struct ownthread *t);
 
 static struct {
 	struct hmm_mm *mm; /* whose events are not read before it ends; NULL: none */
@@ -114,25 +114,26 @@ static struct {
 	bool late;
 } unread;
 
-int __wrap_provider_uffd_read_raw(int fd, struct provider_event *events, int max)
+int __wrap_provider_uffd_read_fork(int fd, struct provider_event *events, int max)
 {
 	if (unread.mm && !atomic_load(&unread.mm->stopping)) {
 		sleep_ms(1);
 		return 0;
 	}
-	return __real_provider_uffd_read_raw(fd, events, max);
+	return __real_provider_uffd_read_fork(fd, events, max);
 }
 
 /* What joining frees may wait for a lock that the fork holds. */
-int __wrap_pthread_join(pthread_t thread, void **ret)
+void __wrap_ownthread_join(struct ownthread *t)
 {
-	if (!unread.mm || !pthread_equal(thread, unread.mm->pump))
-		return __real_pthread_join(thread, ret);
-	while (pthread_tryjoin_np(thread, ret))
+	while (unread.mm && t == &unread.mm->pump && pthread_tryjoin_np(t->id, NULL))
 		sleep_ms(1);
-	sleep_ms(100);
-	unread.late = !atomic_load(&unread.forked);
-	return 0;
+	if (unread.mm && t == &unread.mm->pump) {
+		sleep_ms(100);
+		unread.late = !atomic_load(&unread.forked);
+		return;
+	}
+	__real_ownthread_join(t);
 }
 
 static void *fork_now(void *arg)

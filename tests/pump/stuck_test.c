@@ -268,7 +268,7 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	assert_int_equal(hmm_mm_barrier(s.mm, HMM_NO_WAIT), -ETIME);
 	assert_false(gate_commit_try(s.mm));
 	s.mm->thieves[THIEF_WATCHDOG].last_seq = s.mm->pump_seq;
-	assert_true(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG]));
+	assert_true(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG], NULL));
 	assert_true(hmm_interval_stale(s.ni, seq));
 	pump_kick(s.mm);
 	settle(&s);
@@ -276,7 +276,8 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	assert_int_equal(hmm_mm_barrier(s.mm, HMM_NO_WAIT), 0);
 	assert_true(gate_commit_try(s.mm));
 	hmm_mm_commit_end(s.mm);
-	assert_false(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG])); /* nothing is closed */
+	/* nothing is closed */
+	assert_false(steal_read(s.mm, &s.mm->thieves[THIEF_WATCHDOG], NULL));
 	space_close(&s);
 }
 
@@ -291,10 +292,10 @@ static void a_thief_whose_look_is_old_reads_nothing(void **state)
 	t = &s.mm->thieves[THIEF_KEEPER];
 	old.last_seq = s.mm->pump_seq - 2;
 	steal_close(s.mm);
-	assert_false(steal_read(s.mm, &old));
+	assert_false(steal_read(s.mm, &old, NULL));
 	assert_int_equal(old.busy, 0);
 	t->last_seq = s.mm->pump_seq;
-	assert_true(steal_read(s.mm, t));
+	assert_true(steal_read(s.mm, t, NULL));
 	pump_kick(s.mm);
 	settle(&s);
 	space_close(&s);

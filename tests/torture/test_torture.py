@@ -88,6 +88,59 @@ test_sound_by_the_log_alone = by_the_log("bpf")
 test_sound_by_both = by_the_log("both")
 
 
+def away(*options, least, seconds=5, **more):
+    """Sound each time; on a busy machine little happens, so it goes on for longer."""
+    for times in (1, 3, 10):
+        ran = tap.hmm("torture", "--json", *options, "--seconds", times * seconds, timeout=600,
+                      **more)
+        if ran.returncode == 3:
+            raise tap.Skip(ran.stderr.strip())
+        result = json.loads(ran.stdout) if ran.stdout else {}
+        fine = ran.returncode in (0, 1) and result and not result["findings"]
+        assert fine, f"{result.get('findings')}\n{ran.stderr[-3000:]}status {ran.returncode}"
+        short = least(result)
+        if result["passed"] and not short:
+            return result
+    raise AssertionError(f"too little happened: {short}: {result}")
+
+
+def little_migrated(result):
+    pages = result["migrate"]
+    limits = {"out": 20000, "home": 20000, "faults": 200, "out_huge": 512, "evicted": 1,
+              "dropped": 1, "device_uses": 100}
+    short = [name for name, limit in limits.items() if pages[name] < limit]
+    short += [name for name in ("busy", "elsewhere", "exhausted") if not pages["left"][name]]
+    never = [name for name, operation in result["owners"].items() if not operation["times"]]
+    return short + never
+
+
+def little_exclusive(limit):
+    def short(result):
+        exclusive = result["exclusive"]
+        return [name for name, least in (("transfers", limit), ("revoked", 10))
+                if exclusive[name] < least]
+    return short
+
+
+def little_of_both(result):
+    return little_migrated(result) + little_exclusive(500)(result)
+
+
+def test_device_memory_and_exclusive_access(folder):
+    result = away("--migrate", "--exclusive", least=little_of_both)
+    # A page that left came home or was given up by the program: nothing leaked.
+    pages = result["migrate"]
+    assert pages["out"] == pages["home"] + pages["dropped"], pages
+
+
+def test_device_memory_unprivileged(folder):
+    away("--migrate", "--exclusive", "--seed", 7, least=little_of_both, nobody=True)
+
+
+def test_exclusive_access_changes_hands_20000_times(folder):
+    away("--exclusive", least=little_exclusive(20000))
+
+
 def test_a_long_run_that_runs_out_of_time_has_not_passed(folder):
     result = tap.hmm("torture", "--json", "--long", "--seconds", 1)
     assert result.returncode == 1, result.returncode

@@ -233,6 +233,40 @@ static void show_registration(const struct hmm_mm_info *mm)
 	     (unsigned long long)mm->max_regions);
 }
 
+const char *info_no_devmem(const struct info *info)
+{
+	if (!info->devmem_error)
+		return NULL;
+	if (info->devmem_error != -EOPNOTSUPP)
+		return strerror(-info->devmem_error);
+	if (info->mm.provider != HMM_PROVIDER_UFFD)
+		return "a log tells of the space (--provider uffd, or LIBHMM_PROVIDER=uffd)";
+	return "the kernel moves no pages (UFFDIO_MOVE, Linux 6.8)";
+}
+
+/* Pages of the program in memory of a device, and what becomes of them. */
+static void show_device_memory(const struct info *info)
+{
+	const char *why = info_no_devmem(info);
+
+	title("Device memory");
+	line("pages move", "%s%s", why ? "no: " : "yes", why ? why : "");
+	if (why)
+		return;
+	line("CPU touches", "bring pages home");
+	line("system calls", "%s",
+	     info->mm.user_mode_only ? "that touch a page there fail: EFAULT (kernel-mode faults "
+				       "are not delivered)"
+				     : "bring pages home");
+	line("fork through libc", "brings all pages home first");
+	line("raw clone", "%s",
+	     info->mm.event_fork ? "gives the child copies"
+				 : "leaves zeros in the child (no fork is seen without privilege)");
+	line("debuggers, core dumps", "do not see pages there (hmm_evict_all)");
+	line("sealed memory", "%s%s", info->sealed_error ? "unsealed: no memfd_secret: " : "yes",
+	     info->sealed_error ? strerror(-info->sealed_error) : "");
+}
+
 static void show_devices(void)
 {
 	const struct hmm_device_driver *driver;
@@ -321,6 +355,19 @@ static void show_coherence(const struct info *info)
 	put_paragraph(4, "  n never cached by a device   . does not exist");
 }
 
+static void try_device_memory(struct hmm_mm *mm, struct info *info)
+{
+	const struct hmm_devmem_options options = { .size = sizeof(options),
+						    .bytes = 2 << 20,
+						    .owner = info };
+	struct hmm_devmem *devmem;
+
+	info->sealed_error = hmm_sealed_supported();
+	info->devmem_error = hmm_devmem_create(mm, &options, &devmem);
+	if (!info->devmem_error)
+		hmm_devmem_destroy(devmem, HMM_FOREVER);
+}
+
 static int collect(struct info *info)
 {
 	struct hmm_mm *mm = NULL;
@@ -341,6 +388,7 @@ static int collect(struct info *info)
 	for (int op = 0; op < HMM_OP_NR && !ret; op++)
 		for (int kind = HMM_VMA_ANON; kind <= HMM_VMA_DAX && !ret; kind++)
 			ret = hmm_coherence(mm, op, kind, &info->cells[op][kind]);
+	try_device_memory(mm, info);
 	hmm_mm_detach(mm);
 	return ret;
 }
@@ -374,8 +422,10 @@ int cmd_info(int argc, char **argv)
 	show_host(&info.host);
 	show_limits(&info.host);
 	show_features(&info);
-	if (!info.attach_error)
+	if (!info.attach_error) {
 		show_registration(&info.mm);
+		show_device_memory(&info);
+	}
 	show_devices();
 	if (!info.attach_error)
 		show_coherence(&info);

@@ -115,6 +115,19 @@ static struct json_object *features_json(const struct hmm_mm_info *mm)
 	return o;
 }
 
+static struct json_object *device_memory_json(const struct info *info)
+{
+	struct json_object *o = json_object_new_object();
+	const char *why = info_no_devmem(info);
+
+	put_bool(o, "moves", !why);
+	put_text(o, "why", why);
+	put_text(o, "system_calls", why ? NULL : info->mm.user_mode_only ? "EFAULT" : "home");
+	put_text(o, "sealed", why ? NULL : info->sealed_error ? "unsealed" : "sealed");
+	put_text(o, "raw_clone", why ? NULL : info->mm.event_fork ? "copies" : "zeros");
+	return o;
+}
+
 static struct json_object *coherence_json(const struct info *info)
 {
 	struct json_object *table = json_object_new_array();
@@ -167,6 +180,8 @@ int info_print_json(const struct info *info)
 	put_bool(o, "attached", !info->attach_error);
 	put_text(o, "attach_error", why);
 	json_object_object_add(o, "features", info->attach_error ? NULL : features_json(&info->mm));
+	json_object_object_add(o, "device_memory",
+			       info->attach_error ? NULL : device_memory_json(info));
 	json_object_object_add(o, "devices", devices_json());
 	json_object_object_add(o, "coherence", info->attach_error ? NULL : coherence_json(info));
 	return json_print(o);

@@ -26,6 +26,7 @@ static const struct bench_group groups[] = {
 	{ "disturbed", 300 * MIB, bench_disturbed },
 	{ "regcache", 256 * MIB, bench_regcache },
 	{ "peers", 64 * MIB, bench_peers },
+	{ "migrate", 1100 * MIB, bench_migrate },
 	{ "exact", 256 * MIB, bench_exact },
 };
 
@@ -157,7 +158,7 @@ int cmd_bench(int argc, char **argv)
 		"Measures each figure beside its baseline, in turn, and shows medians", rows,
 		"Figures: calls, snapshot, fault-in, munmap, valid, lookup, guarded, "
 		"device-fault,\n"
-		"checksum, disturbed, regcache, peers, exact.\n"
+		"checksum, disturbed, regcache, peers, migrate, exact.\n"
 		"A target that is missed is 'NO'; 'busy' where the machine did other things as "
 		"well,\n"
 		"'small' where it has too few CPUs for the figure. 'calls' counts and depends on "

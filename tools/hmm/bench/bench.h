@@ -113,6 +113,7 @@ int bench_disturbed(struct bench *b);
 int bench_calls(struct bench *b);
 int bench_regcache(struct bench *b);
 int bench_peers(struct bench *b);
+int bench_migrate(struct bench *b);
 int bench_exact(struct bench *b);
 
 #endif

@@ -10,10 +10,12 @@
 
 #include "../attach.h"
 #include "../command.h"
+#include "../json.h"
 #include "../options.h"
 #include "../run/session.h"
 #include "../term.h"
 #include "map.h"
+#include "places.h"
 #include "sample.h"
 #include "space.h"
 
@@ -83,12 +85,50 @@ static int show_entries(struct hmm_device *device)
 	return EXIT_DONE;
 }
 
-static int draw_own(const char *device, const char *svg)
+struct map_options {
+	const char *svg;
+	const char *device;
+	bool migrate;
+	bool coherent;
+	bool pages;
+	bool json;
+};
+
+static int draw(const struct session *session, const char *svg)
 {
+	struct space space;
+	int ret = space_read(&space, getpid(), session->mm, session->svm);
+
+	if (ret)
+		return complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
+	ret = show(&space, svg);
+	return ret || svg ? ret : show_entries(session->device);
+}
+
+/* Where each page lives. */
+static int show_places(const struct session *session, bool json)
+{
+	struct places places;
+	int ret = places_read(&places, session->mm, session->svm);
+
+	if (ret)
+		return complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
+	if (json)
+		ret = json_print(places_json(&places));
+	else
+		places_print(&places);
+	places_free(&places);
+	return ret;
+}
+
+static int draw_own(const struct map_options *o)
+{
+	struct session_options how = { .device_memory = o->migrate ? SAMPLE_BYTES : 0,
+				       .coherent = o->coherent };
+	const char *device = o->device ? o->device : "soft";
 	struct session session;
 	struct sample sample;
-	struct space space;
-	int ret = session_open(&session, device, 1, false);
+	int ret = session_open_as(&session, device, 1, &how);
 
 	if (ret)
 		return ret;
@@ -96,12 +136,10 @@ static int draw_own(const char *device, const char *svg)
 	if (ret)
 		ret = complain(EXIT_FAILED, "device '%s' cannot fault the sample mappings: %s",
 			       device, strerror(-ret));
-	else if ((ret = space_read(&space, getpid(), session.mm, session.svm)))
-		ret = complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
+	else if (o->pages || o->json)
+		ret = show_places(&session, o->json);
 	else
-		ret = show(&space, svg);
-	if (!ret && !svg)
-		ret = show_entries(session.device);
+		ret = draw(&session, o->svg);
 	sample_free(&sample);
 	session_close(&session);
 	return ret;
@@ -109,11 +147,18 @@ static int draw_own(const char *device, const char *svg)
 
 int cmd_map(int argc, char **argv)
 {
-	const char *svg = NULL, *device = NULL;
+	struct map_options o = { NULL };
 	const struct option_row rows[] = {
-		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &svg },
+		{ "svg", 0, OPTION_STRING, "FILE", "write the picture to FILE", &o.svg },
 		{ "device", 'd', OPTION_STRING, "NAME",
-		  "without PID: the device that mirrors (soft)", &device },
+		  "without PID: the device that mirrors (soft)", &o.device },
+		{ "migrate", 0, OPTION_FLAG, NULL,
+		  "without PID: the device has memory, and what it uses moves there", &o.migrate },
+		{ "coherent", 0, OPTION_FLAG, NULL,
+		  "the same with memory that the CPU reaches, too", &o.coherent },
+		{ "pages", 0, OPTION_FLAG, NULL, "without PID: list where each page lives",
+		  &o.pages },
+		{ "json", 'j', OPTION_FLAG, NULL, "the same as one JSON object", &o.json },
 		PROVIDER_ROW,
 		{ NULL },
 	};
@@ -123,7 +168,9 @@ int cmd_map(int argc, char **argv)
 		"Without PID it draws this program itself, with a mapping of each kind of which a "
 		"device has\n"
 		"faulted half. Of another process it tells what is mirrored, not what its devices "
-		"hold.\n"
+		"hold, nor\n"
+		"what is in their memory: a program asks the library that itself "
+		"(hmm_place_walk).\n"
 	};
 	int status, first = options_parse(&table, argc, argv, &status);
 
@@ -131,8 +178,15 @@ int cmd_map(int argc, char **argv)
 		return status;
 	if (argc - first > 1)
 		return complain(EXIT_INPUT, "one PID, not %d", argc - first);
-	if (first < argc && device)
-		return complain(EXIT_INPUT, "--device is for a picture without PID");
-	return first < argc ? draw_other(argv[first], svg)
-			    : draw_own(device ? device : "soft", svg);
+	o.migrate |= o.coherent;
+	if (first < argc && (o.device || o.migrate || o.pages || o.json))
+		return complain(EXIT_INPUT, "%s is for a picture without PID",
+				o.device    ? "--device"
+				: o.migrate ? "--migrate"
+				: o.pages   ? "--pages"
+					    : "--json");
+	if (o.svg && (o.pages || o.json))
+		return complain(EXIT_INPUT, "--svg draws no pages: it is not for --pages or "
+					    "--json");
+	return first < argc ? draw_other(argv[first], o.svg) : draw_own(&o);
 }

@@ -101,6 +101,8 @@ int sample_make(struct sample *s, struct session *session)
 	memset(s->base[0], 1, s->size[0] * 3 / 4);
 	memset(aligned, 1, 6 * MIB);
 	memset(s->base[2], 1, s->size[2] / 2);
+	for (int i = 0; i < SAMPLES && !ret; i++)
+		ret = session_migrate(session, s->base[i], s->size[i]);
 	for (int i = 0; i < SAMPLES && !ret; i++) {
 		uint64_t start = i == 1 ? (uintptr_t)aligned : (uintptr_t)s->base[i];
 		uint64_t half =

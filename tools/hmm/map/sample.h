@@ -9,6 +9,7 @@
 #include "../run/session.h"
 
 #define SAMPLES 4
+#define SAMPLE_BYTES (32UL << 20) /* room for all of it */
 
 struct sample {
 	void *base[SAMPLES]; /* anonymous 4K, THP, memfd, this program's file */

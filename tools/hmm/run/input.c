@@ -81,11 +81,36 @@ static int read_in(struct input *input, enum input_use use)
 			input->path);
 }
 
+/* Reads the file into memory of the program's own. False: errno says why. */
+static bool take_in(struct input *input)
+{
+	uint8_t *base =
+		mmap(NULL, input->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t done = 0;
+	ssize_t n = 0;
+
+	if (base == MAP_FAILED)
+		return false;
+	while (done < input->size &&
+	       (n = pread(input->fd, base + done, input->size - done, (off_t)done)) > 0)
+		done += (size_t)n;
+	input->base = base;
+	if (done == input->size)
+		return true;
+	/* It shrank, or cannot be read. */
+	errno = n < 0 ? errno : EIO;
+	return false;
+}
+
 /* Only what will be written is writable: a private writable mapping is charged for. */
 static bool map(struct input *input, enum input_use use)
 {
-	void *base = mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
-			  use == INPUT_WRITE ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
+	void *base;
+
+	if (use == INPUT_MEMORY)
+		return take_in(input);
+	base = mmap(NULL, input->size, PROT_READ | (use == INPUT_READ ? 0 : PROT_WRITE),
+		    use == INPUT_WRITE ? MAP_SHARED : MAP_PRIVATE, input->fd, 0);
 
 	if (base == MAP_FAILED)
 		return false;

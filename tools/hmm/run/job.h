@@ -21,6 +21,9 @@ struct run_options {
 	bool json;
 	bool in_place;
 	bool confine;
+	bool migrate;
+	bool coherent;
+	bool map;
 	const char *output;
 	const char *from;
 	const char *svg;
@@ -76,6 +79,8 @@ enum input_use {
 	INPUT_READ,  /* private, read-only */
 	INPUT_COPY,  /* private, writable: what is written is a copy */
 	INPUT_WRITE, /* shared, writable: what is written is the file */
+	/* private, writable, and read in: no page is the file's, so that all can be moved */
+	INPUT_MEMORY,
 };
 int input_open(struct input *input, const char *path, enum input_use use);
 void input_close(struct input *input);

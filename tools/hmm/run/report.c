@@ -64,6 +64,23 @@ static double rate(uint64_t bytes, double seconds)
 	return seconds > 0 ? (double)bytes / seconds : NAN;
 }
 
+static struct json_object *region_json(const struct report *r)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *in_place = json_object_new_object();
+
+	for (int i = 0; i < HMM_MIGRATE_REASON_NR; i++)
+		put_number(in_place, hmm_migrate_reason_name(i), (int64_t)r->mirror.in_place[i]);
+	put_number(o, "moved", (int64_t)r->mirror.migrated);
+	put_number(o, "moved_huge", (int64_t)r->mirror.migrated_huge);
+	put_number(o, "home", (int64_t)(r->region.moved_home / HMM_PAGE_SIZE));
+	put_number(o, "touches", (int64_t)r->region.faults);
+	put_number(o, "kept", (int64_t)r->mirror.kept);
+	put_number(o, "gathered", (int64_t)r->mirror.gathered);
+	json_object_object_add(o, "in_place", in_place);
+	return o;
+}
+
 static int print_json(struct report *r)
 {
 	const struct hmm_device_stats *s = &r->stats;
@@ -88,6 +105,8 @@ static int print_json(struct report *r)
 	put_number(o, "prefetched", (int64_t)r->mirror.prefetched);
 	put_number(o, "upgrades", (int64_t)r->mirror.upgrades);
 	put_number(o, "restores", (int64_t)r->mirror.restores);
+	json_object_object_add(o, "device_memory", r->options->migrate ? region_json(r) : NULL);
+	json_object_object_add(o, "map", r->options->map ? places_json(&r->places) : NULL);
 	put_real(o, "seconds", r->seconds);
 	put_real(o, "bytes_per_s", rate(r->bytes, r->seconds));
 	put_real(o, "cpu_bytes_per_s", r->options->verify ? rate(r->bytes, r->cpu_seconds) : NAN);
@@ -97,6 +116,27 @@ static int print_json(struct report *r)
 	merge(o, r->fields);
 	json_object_object_add(o, "files", json_object_get(r->files));
 	return json_print(o);
+}
+
+static void print_region(const struct report *r)
+{
+	bool any = r->mirror.kept;
+
+	printf("  %-16s %" PRIu64 " pages moved there (%" PRIu64 " in huge ones), %" PRIu64
+	       " home, %" PRIu64 " touches by the CPU\n",
+	       "device memory", r->mirror.migrated, r->mirror.migrated_huge,
+	       (uint64_t)(r->region.moved_home / HMM_PAGE_SIZE), r->region.faults);
+	printf("  %-16s ", "used in place");
+	if (any)
+		printf("%" PRIu64 " that the CPU had just touched", r->mirror.kept);
+	for (int i = 0; i < HMM_MIGRATE_REASON_NR; i++) {
+		if (!r->mirror.in_place[i])
+			continue;
+		printf("%s%" PRIu64 " %s", any ? ", " : "", r->mirror.in_place[i],
+		       hmm_migrate_reason_name(i));
+		any = true;
+	}
+	printf("%s\n", any ? "" : "none");
 }
 
 static void print_table(const struct report *r)
@@ -120,6 +160,8 @@ static void print_table(const struct report *r)
 	printf("; held at the end: %" PRIu64 ", %" PRIu64, s->held_4k, s->held_2m);
 	printf("\n  %-16s %" PRIu64 ", %" PRIu64 " commits tried again\n", "invalidations",
 	       s->invalidations, s->retries);
+	if (r->options->migrate)
+		print_region(r);
 	printf("  %-16s %s%" PRIu64 "%s\n", "stale accesses",
 	       colour(stdout, s->stale_accesses ? RED : GREEN), s->stale_accesses, plain);
 	if (!r->options->verify)
@@ -142,6 +184,10 @@ int report_print(struct report *r)
 		status = print_json(r);
 	else
 		print_table(r);
+	if (r->options->map && !r->options->json) {
+		putchar('\n');
+		places_print(&r->places);
+	}
 	json_object_put(r->fields);
 	json_object_put(r->files);
 	if (r->stats.stale_accesses)

@@ -2,6 +2,7 @@
 #ifndef TOOLS_HMM_RUN_REPORT_H
 #define TOOLS_HMM_RUN_REPORT_H
 
+#include "../map/places.h"
 #include "job.h"
 
 struct report {
@@ -16,7 +17,9 @@ struct report {
 	bool verified;       /* nothing differed */
 	struct hmm_device_stats stats;
 	struct hmm_svm_stats mirror;
-	struct json_object *fields; /* of a single file, or summed where that makes sense */
+	struct hmm_devmem_stats region; /* with --migrate */
+	struct places places;           /* with --map: when the jobs had ended */
+	struct json_object *fields;     /* of a single file, or summed where that makes sense */
 	struct json_object *files;
 };
 

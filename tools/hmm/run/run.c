@@ -108,6 +108,9 @@ static int use_input(const struct job *job, struct work *work)
 	if (work->options->confine)
 		ret = session_allow(work->session, in->base, in->size,
 				    PROT_READ | (job->writes ? PROT_WRITE : 0));
+	/* The nodes of a graph lie where malloc put them. */
+	if (!ret)
+		ret = session_migrate(work->session, job == &job_graph ? NULL : in->base, in->size);
 	return ret ? ret : session_name(work->session, in->base, in->size, PROT_READ);
 }
 
@@ -171,14 +174,38 @@ static int check_svg(const char *svg, const struct input *input)
 	return complain(EXIT_INPUT, "'%s' is input, and the picture would be written over it", svg);
 }
 
+/* Of device memory. A graph's nodes take more than its file. */
+static uint64_t room_for(const struct input *input)
+{
+	return 4 * input->size + (64ULL << 20);
+}
+
+/* The jobs have ended: looks where the pages are, then brings them home. 0 or an exit status. */
+static int finish(struct session *session, const struct run_options *options, struct report *report)
+{
+	int ret = options->map ? places_read(&report->places, session->mm, session->svm) : 0;
+
+	if (ret)
+		return complain(EXIT_FAILED, "cannot read the address space: %s", strerror(-ret));
+	ret = session_evict(session);
+	if (ret)
+		return complain(EXIT_FAILED, "what is in device memory cannot come home: %s",
+				strerror(-ret));
+	return 0;
+}
+
 static int run_files(const struct job *job, const struct run_options *options, int n, char **paths)
 {
 	struct report report = { .job = job, .options = options, .verified = true };
 	struct input *inputs = calloc((size_t)n, sizeof(*inputs));
 	struct session session = { 0 };
-	enum input_use use = options->in_place ? INPUT_WRITE
-			     : job->writes     ? INPUT_COPY
-					       : INPUT_READ;
+	enum input_use use = options->in_place  ? INPUT_WRITE
+			     : options->migrate ? INPUT_MEMORY
+			     : job->writes      ? INPUT_COPY
+						: INPUT_READ;
+	struct session_options how = { .confined = options->confine,
+				       .threads = (unsigned int)options->fault_threads,
+				       .coherent = options->coherent };
 	int opened = 0, status = inputs ? 0 : complain(EXIT_FAILED, "not enough memory");
 
 	/* All are looked at before the first is worked on. */
@@ -188,11 +215,12 @@ static int run_files(const struct job *job, const struct run_options *options, i
 		if (status)
 			break;
 		status = check_svg(options->svg, &inputs[opened]);
+		if (options->migrate)
+			how.device_memory += room_for(&inputs[opened]);
 	}
 	if (!status)
-		status = session_open_served(&session, options->device,
-					     (unsigned int)options->engines, options->confine,
-					     (unsigned int)options->fault_threads);
+		status = session_open_as(&session, options->device, (unsigned int)options->engines,
+					 &how);
 	report.fields = json_object_new_object();
 	report.files = json_object_new_array();
 	report.engines = session.engines;
@@ -211,8 +239,14 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	if (!status && !interrupted()) {
 		report.stats.size = sizeof(report.stats);
 		hmm_device_get_stats(hmm_svm_device(session.svm), &report.stats);
+		status = finish(&session, options, &report);
 		report.mirror.size = sizeof(report.mirror);
 		hmm_svm_get_stats(session.svm, &report.mirror);
+		report.region.size = sizeof(report.region);
+		if (session.devmem)
+			hmm_devmem_get_stats(session.devmem, &report.region);
+	}
+	if (!status && !interrupted()) {
 		status = report_print(&report);
 	} else {
 		json_object_put(report.fields);
@@ -222,6 +256,7 @@ static int run_files(const struct job *job, const struct run_options *options, i
 	for (int i = 0; i < opened; i++)
 		input_close(&inputs[i]);
 	free(inputs);
+	places_free(&report.places);
 	session_close(&session);
 	return status;
 }
@@ -246,6 +281,9 @@ static int check(const struct job *job, struct run_options *o, int *argc, char *
 				job->name);
 	if (o->in_place && o->output)
 		return complain(EXIT_INPUT, "--in-place and --output exclude each other");
+	if (o->in_place && o->migrate)
+		return complain(EXIT_INPUT, "a file's pages cannot move: --in-place and --migrate "
+					    "exclude each other");
 	if (o->output && *argc > 1)
 		return complain(EXIT_INPUT, "--output takes one FILE");
 	if (o->confine && job == &job_graph)
@@ -277,6 +315,13 @@ int cmd_run(int argc, char **argv)
 		  &o.output },
 		{ "confine", 0, OPTION_FLAG, NULL,
 		  "the device may reach the file's mapping, nothing else", &o.confine },
+		{ "migrate", 0, OPTION_FLAG, NULL,
+		  "the job's memory lives in device memory while the device works on it",
+		  &o.migrate },
+		{ "coherent", 0, OPTION_FLAG, NULL,
+		  "the same with device memory that the CPU reaches, too", &o.coherent },
+		{ "map", 0, OPTION_FLAG, NULL,
+		  "show where each page lives when the jobs have ended", &o.map },
 		{ "from", 0, OPTION_STRING, "NODE", "graph: where to begin (the first node)",
 		  &o.from },
 		{ "svg", 0, OPTION_STRING, "FILE", "draw the address space when the job has ended",
@@ -316,6 +361,7 @@ int cmd_run(int argc, char **argv)
 				argv[first], did_you_mean(text, &near, ""));
 	argc -= first + 1;
 	argv += first + 1;
+	o.migrate |= o.coherent;
 	status = check(job, &o, &argc, &argv);
 	if (status)
 		return status;

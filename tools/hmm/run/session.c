@@ -27,11 +27,33 @@ double now_seconds(void)
 
 int session_open(struct session *s, const char *device, unsigned int engines, bool confined)
 {
-	return session_open_served(s, device, engines, confined, 0);
+	return session_open_as(s, device, engines, &(struct session_options){ confined });
 }
 
-int session_open_served(struct session *s, const char *device, unsigned int engines, bool confined,
-			unsigned int threads)
+#define UNIT (2ULL << 20)
+#define REGION_MAX (32ULL << 30)
+
+/* What does not fit makes room by bringing something else home. 0 or an exit status. */
+static int make_region(struct session *s, uint64_t bytes, bool coherent)
+{
+	struct hmm_devmem_options options = {
+		.size = sizeof(options),
+		.flags = HMM_DEVMEM_EVICT | (coherent ? HMM_DEVMEM_COHERENT : 0),
+		.bytes = bytes < REGION_MAX ? (bytes + UNIT - 1) & ~(UNIT - 1) : REGION_MAX,
+		.owner = s,
+	};
+	int ret = bytes ? hmm_devmem_create(s->mm, &options, &s->devmem) : 0;
+
+	if (ret == -EOPNOTSUPP)
+		return complain(EXIT_HOST, "pages cannot be moved here: that takes Linux 6.8 "
+					   "(UFFDIO_MOVE), and --provider uffd");
+	if (ret)
+		return complain(EXIT_FAILED, "cannot make device memory: %s", strerror(-ret));
+	return 0;
+}
+
+int session_open_as(struct session *s, const char *device, unsigned int engines,
+		    const struct session_options *how)
 {
 	struct hmm_svm_options options = HMM_SVM_OPTIONS_INIT;
 	struct hmm_device_stats stats = { .size = sizeof(stats) };
@@ -48,9 +70,13 @@ int session_open_served(struct session *s, const char *device, unsigned int engi
 		ret = complain(EXIT_FAILED, "cannot open device '%s': %s", device, strerror(-ret));
 	if (ret)
 		goto out;
+	ret = make_region(s, how->device_memory, how->coherent);
+	if (ret)
+		goto out;
 	options.flags = HMM_SVM_NO_COLLECT;
-	options.fault_threads = threads;
-	if (confined)
+	options.fault_threads = how->threads;
+	options.devmem = s->devmem;
+	if (how->confined)
 		options.flags |= HMM_SVM_EXPLICIT;
 	ret = hmm_svm_create(s->mm, s->device, &options, &s->svm);
 	if (ret) {
@@ -110,6 +136,24 @@ int session_name(struct session *s, const void *base, size_t size, int prot)
 	return 0;
 }
 
+int session_migrate(struct session *s, const void *base, size_t size)
+{
+	struct hmm_svm_policy policy = { .size = sizeof(policy), .location = HMM_SVM_DEVICE };
+
+	if (!s->devmem)
+		return 0;
+	if (!base)
+		policy.chunk_shift = HMM_PAGE_SHIFT;
+	if (!base)
+		return hmm_svm_set_policy(s->svm, 0, UINT64_MAX, &policy);
+	return hmm_svm_set_policy(s->svm, page_start(base), page_end(base, size), &policy);
+}
+
+int session_evict(struct session *s)
+{
+	return s->devmem ? hmm_svm_evict(s->svm, 0, UINT64_MAX) : 0;
+}
+
 /*
  * What the jobs used is not used again, and nothing runs: the moment to take it from the device,
  * and to free table pages, which stops it. HMM_SVM_NO_COLLECT keeps that out of the jobs' time.
@@ -126,6 +170,7 @@ void session_close(struct session *s)
 	free(s->names);
 	hmm_svm_destroy(s->svm);
 	hmm_device_destroy(s->device);
+	hmm_devmem_destroy(s->devmem, HMM_FOREVER);
 	hmm_mm_detach(s->mm);
 	memset(s, 0, sizeof(*s));
 }

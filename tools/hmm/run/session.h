@@ -14,6 +14,7 @@ struct session {
 	struct hmm_mm *mm;
 	struct hmm_device *device;
 	struct hmm_svm *svm;
+	struct hmm_devmem *devmem; /* NULL: the device has no memory of its own */
 	unsigned int engines;
 	bool progress;  /* draw a bar on standard error */
 	double seconds; /* spent by session_run(), summed */
@@ -27,13 +28,26 @@ struct session {
  * status.
  */
 int session_open(struct session *s, const char *device, unsigned int engines, bool confined);
-/* The same, with threads that serve the device's faults; 0: the engine that faults does. */
-int session_open_served(struct session *s, const char *device, unsigned int engines, bool confined,
-			unsigned int threads);
+struct session_options {
+	bool confined;
+	unsigned int threads;   /* serve the device's faults; 0: the engine that faults does */
+	uint64_t device_memory; /* bytes of memory of the device's own; 0: it has none */
+	bool coherent;          /* which the CPU reaches, too */
+};
+
+int session_open_as(struct session *s, const char *device, unsigned int engines,
+		    const struct session_options *how);
 int session_allow(struct session *s, const void *base, size_t size, int prot);
 void session_forbid(struct session *s, const void *base, size_t size);
 void session_close(struct session *s);
 
+/*
+ * Of a device with memory of its own: what the jobs use is to live there meanwhile. base: NULL for
+ * any memory that they touch, page by page, as all else may lie beside it. 0 or -errno.
+ */
+int session_migrate(struct session *s, const void *base, size_t size);
+/* All that is in device memory comes home. 0 or -errno. */
+int session_evict(struct session *s);
 /*
  * The jobs that follow use this memory, with that permission: what a device without faults must
  * be told; for others it does nothing. A second call for the same start replaces the first. 0 or

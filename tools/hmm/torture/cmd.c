@@ -10,6 +10,7 @@
 #include "../command.h"
 #include "../options.h"
 #include "../streams.h"
+#include "away/away.h"
 #include "torture.h"
 
 #define DEFAULT_SEED 1
@@ -35,6 +36,9 @@ static char *mutations(void)
 	fputs("Mutations of what reads the kernel's log (--provider bpf, both):\n", f);
 	for (i = 0; (name = hmm_mutation_log_name(i, &what)); i++)
 		fprintf(f, "  %-24s %s\n", name, what);
+	fputs("Mutations of device memory (--migrate, --exclusive):\n", f);
+	for (i = 0; (name = hmm_mutation_away_name(i, &what)); i++)
+		fprintf(f, "  %-24s %s\n", name, what);
 	return fclose(f) ? NULL : text;
 }
 
@@ -48,6 +52,10 @@ static int parse(int argc, char **argv, struct options *opt, int *status)
 		  &opt->seed, 0, UINT64_MAX },
 		{ "long", 'l', OPTION_FLAG, NULL,
 		  "until 1,000,000 operations and 1,000,000 accepted uses", &opt->longer },
+		{ "migrate", 'm', OPTION_FLAG, NULL,
+		  "pages go to device memory and come home instead", &opt->migrate },
+		{ "exclusive", 'x', OPTION_FLAG, NULL,
+		  "a device has pages for itself; --long: 1,000,000 times", &opt->exclusive },
 		PROVIDER_ROW,
 		{ "break", 'b', OPTION_STRING, "NAME",
 		  "break a rule of the protocol; only in builds with -Dmutations=true",
@@ -88,6 +96,37 @@ static int check_host(void)
 	return 0;
 }
 
+static bool is_away(void)
+{
+	return run.opt.migrate || run.opt.exclusive;
+}
+
+static void print_begin(void)
+{
+	const char *longer = is_away() ? "until 1000000 exclusive transfers, at most "
+				       : "until 1000000 operations and 1000000 accepted uses, at "
+					 "most ";
+
+	printf("hmm torture: seed %llu, %s%g s%s%s\n", (unsigned long long)run.opt.seed,
+	       run.opt.longer && (!is_away() || run.opt.exclusive) ? longer : "", run.opt.seconds,
+	       run.opt.mutation ? ", broken on purpose: " : "",
+	       run.opt.mutation ? run.opt.mutation : "");
+	fflush(stdout);
+}
+
+static bool report(void)
+{
+	if (is_away() && run.opt.json)
+		away_report_json(&run);
+	else if (is_away())
+		away_report(&run);
+	else if (run.opt.json)
+		torture_report_json(&run);
+	else
+		torture_report(&run);
+	return is_away() ? away_passed(&run) : torture_passed(&run);
+}
+
 int cmd_torture(int argc, char **argv)
 {
 	int status, ret;
@@ -107,27 +146,17 @@ int cmd_torture(int argc, char **argv)
 	if (status)
 		return status;
 	if (!run.opt.json)
-		printf("hmm torture: seed %llu, %s%g s%s%s\n", (unsigned long long)run.opt.seed,
-		       run.opt.longer
-			       ? "until 1000000 operations and 1000000 accepted uses, at most "
-			       : "",
-		       run.opt.seconds, run.opt.mutation ? ", broken on purpose: " : "",
-		       run.opt.mutation ? run.opt.mutation : "");
-	fflush(stdout);
+		print_begin();
 	torture_stop_catch(&run);
-	ret = torture_run(&run);
+	ret = is_away() ? away_run(&run) : torture_run(&run);
 	if (ret)
-		return EXIT_FAILED;
-	if (run.opt.json)
-		torture_report_json(&run);
-	else
-		torture_report(&run);
-	status = streams_end(torture_passed(&run) || run.interrupted ? EXIT_DONE : EXIT_FINDING);
+		return ret == -EOPNOTSUPP ? EXIT_HOST : EXIT_FAILED;
+	status = streams_end(report() || run.interrupted ? EXIT_DONE : EXIT_FINDING);
 	if (findings_all())
 		status = EXIT_FINDING;
 	else if (run.interrupted)
 		torture_stop_die(&run);
-	if (findings_of(FINDING_HANG))
+	if (findings_of(FINDING_HANG) || (is_away() && findings_all()))
 		_exit(status); /* its threads cannot be joined */
 	return status;
 }

@@ -85,6 +85,8 @@ struct options {
 	const char *mutation;
 	bool json;
 	bool longer;
+	bool migrate;   /* pages go to device memory and come home: away/ */
+	bool exclusive; /* a device has pages for itself */
 };
 
 struct user_counts {
@@ -184,7 +186,9 @@ int torture_run(struct torture *t);
  * on.
  */
 bool watch_tick(struct torture *t);
-/* Prints what each thread does on standard error. */
+/* Prints where each thread of the process is, on standard error. */
+void watch_print_tasks(void);
+/* The same, and what the torture's threads do. */
 void watch_print_threads(const struct torture *t);
 /* Shows how far the run is, on a terminal; @clear: removes that. */
 void watch_progress(const struct torture *t, double seconds, bool clear);

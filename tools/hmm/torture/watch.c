@@ -30,11 +30,10 @@ static void print_line_of(const char *task, const char *file)
 	fprintf(stderr, " %s", line);
 }
 
-void watch_print_threads(const struct torture *t)
+void watch_print_tasks(void)
 {
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
-	unsigned int i;
 
 	while (d && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
@@ -47,6 +46,13 @@ void watch_print_threads(const struct torture *t)
 	}
 	if (d)
 		closedir(d);
+}
+
+void watch_print_threads(const struct torture *t)
+{
+	unsigned int i;
+
+	watch_print_tasks();
 	for (i = 0; i <= USERS + HOSTILES; i++)
 		fprintf(stderr, "%s %u: \"%s\"\n", role(i), i < USERS ? i : i - USERS,
 			atomic_load(&t->beats[i].doing) ? atomic_load(&t->beats[i].doing) : "");

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * The frames of a region: address space of the library's own, trapped with the same userfaultfd as
+ * the program's memory, which the kernel asks of what pages move to. A frame without a page takes
+ * no memory. A child does not inherit it.
+ *
+ * A discard in the region raises an event, as the kernel knows one userfaultfd a mapping. So the
+ * worker discards what nobody needs, never the pump.
+ */
+#include "devmem/copy.h"
+#include "devmem/devmem.h"
+#include "engine/gate.h"
+#include "provider/provider.h"
+#include "base/mutation.h"
+#include "base/pool.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static bool bit(const uint64_t *map, uint32_t i)
+{
+	return map[i / 64] >> i % 64 & 1;
+}
+
+static void set_bits(uint64_t *map, uint32_t first, uint32_t n, bool on)
+{
+	const uint32_t end = first + n;
+	uint32_t next;
+
+	for (uint32_t i = first; i < end; i = next) {
+		const uint32_t low = i % 64;
+		uint64_t bits = UINT64_MAX << low;
+
+		next = i - low + 64;
+		if (next > end) {
+			next = end;
+			bits &= UINT64_MAX >> (64 - (next - i + low));
+		}
+		map[i / 64] = on ? map[i / 64] | bits : map[i / 64] & ~bits;
+	}
+}
+
+static bool block_is_free(const struct hmm_devmem *d, uint32_t first)
+{
+	for (uint32_t i = 0; i < BLOCK_PAGES / 64; i++) {
+		if (d->in_use[first / 64 + i])
+			return false;
+	}
+	return true;
+}
+
+bool frames_split(const struct hmm_devmem *d, uint32_t first)
+{
+	return bit(d->split, first / BLOCK_PAGES);
+}
+
+/* unsplit: only a block that never held small pages. */
+static bool find_block(const struct hmm_devmem *d, bool unsplit, uint32_t *first)
+{
+	const uint32_t blocks = d->frames / BLOCK_PAGES;
+	const uint32_t from = d->next / BLOCK_PAGES;
+
+	for (uint32_t i = 0; i < blocks; i++) {
+		*first = (from + i) % blocks * BLOCK_PAGES;
+		if (block_is_free(d, *first) && !(unsplit && frames_split(d, *first)))
+			return true;
+	}
+	return false;
+}
+
+/* A free frame at d->next or behind, around the end. The region is not full. */
+static uint32_t find_frame(const struct hmm_devmem *d)
+{
+	uint32_t i = d->next % d->frames;
+
+	while (bit(d->in_use, i)) {
+		if (!(i % 64) && d->in_use[i / 64] == UINT64_MAX)
+			i += 63;
+		i = (i + 1) % d->frames;
+	}
+	return i;
+}
+
+uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first)
+{
+	uint32_t n = 0;
+
+	if (d->used == d->frames)
+		return 0;
+	if (whole) {
+		if (!(huge && find_block(d, true, first)) && !find_block(d, false, first))
+			return 0;
+		n = BLOCK_PAGES;
+	} else {
+		*first = find_frame(d);
+		while (n < want && *first + n < d->frames && !bit(d->in_use, *first + n))
+			n++;
+	}
+	set_bits(d->in_use, *first, n, true);
+	if (!huge)
+		set_bits(d->split, *first / BLOCK_PAGES,
+			 (*first + n - 1) / BLOCK_PAGES - *first / BLOCK_PAGES + 1, true);
+	d->used += n;
+	d->next = (*first + n) % d->frames;
+	return n;
+}
+
+void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	set_bits(d->in_use, first, n, false);
+	d->used -= n;
+	d->next = first;
+}
+
+void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	if (hmm_mutation(HMM_MUTATION_NO_REVOKE))
+		return;
+	for (uint32_t i = first; d->freed && i < first + n; i++)
+		atomic_fetch_add(&d->freed[i], 1);
+}
+
+static void free_row(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
+{
+	if (!full && !d->options.page_free) {
+		frames_untake(d, first, n);
+		return;
+	}
+	set_bits(d->to_free, first, n, true);
+	set_bits(d->full, first, n, full);
+	d->dying += n;
+	worker_wake(d->space);
+}
+
+void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
+{
+	/* A late store of an engine that was run over may still come. */
+	const bool late = gate_has_overrun(d->mm);
+
+	if (d->stage)
+		return; /* it is emptied as a whole */
+	frames_revoke(d, first, n);
+	full |= late;
+	if (!d->copier) {
+		free_row(d, first, n, full);
+		return;
+	}
+	for (uint32_t i = 0, row; i < n; i += row) {
+		bool needs;
+
+		row = n - i;
+		needs = copy_free(d, first + i, &row, full);
+		free_row(d, first + i, row, needs);
+	}
+}
+
+/* What the copier works on waits until it is done. */
+static bool is_dying(const struct hmm_devmem *d, uint32_t i)
+{
+	return bit(d->to_free, i) && !(d->copier && copy_busy(d->copier, i));
+}
+
+bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full)
+{
+	uint32_t i = 0;
+
+	if (!d->dying)
+		return false;
+	while (i < d->frames && !is_dying(d, i))
+		i += !(i % 64) && !d->to_free[i / 64] ? 64 : 1;
+	if (i >= d->frames)
+		return false;
+	*first = i;
+	*full = bit(d->full, i);
+	while (++i < d->frames && is_dying(d, i) && bit(d->full, i) == *full)
+		;
+	*n = i - *first;
+	return true;
+}
+
+void frames_freed(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	set_bits(d->to_free, first, n, false);
+	set_bits(d->full, first, n, false);
+	d->dying -= n;
+	frames_untake(d, first, n);
+}
+
+static uint64_t map_bytes(const struct hmm_devmem *d)
+{
+	return (d->frames + 63) / 64 * sizeof(uint64_t);
+}
+
+int frames_init(struct hmm_devmem *d)
+{
+	const struct devmem_space *s = d->space;
+	int err;
+
+	d->frames = (uint32_t)(d->options.bytes / s->page);
+	d->map_bytes = d->options.bytes + s->block;
+	d->map = pool_map_lazily(d->map_bytes);
+	d->in_use = pool_map(map_bytes(d));
+	d->to_free = pool_map(map_bytes(d));
+	d->full = pool_map(map_bytes(d));
+	d->split = pool_map(map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
+	if (d->exclusive)
+		d->freed = pool_map(d->frames * sizeof(*d->freed));
+	if (!d->map || !d->in_use || !d->to_free || !d->full || !d->split ||
+	    (d->exclusive && !d->freed))
+		return -ENOMEM;
+	d->base = ((uint64_t)(uintptr_t)d->map + s->block - 1) & ~(s->block - 1);
+	/*
+	 * Not MADV_DONTFORK: the kernel would give the addresses to other memory of the child,
+	 * which the pool would take for ours.
+	 */
+	if (madvise(d->map, d->map_bytes, MADV_WIPEONFORK))
+		return -ENOMEM;
+	err = d->mm->provider.ops->move->trap(&d->mm->provider, (uint64_t)(uintptr_t)d->map,
+					      (uint64_t)(uintptr_t)d->map + d->map_bytes);
+	return err;
+}
+
+void frames_unwatch(struct hmm_devmem *d)
+{
+	const uint64_t start = (uint64_t)(uintptr_t)d->map;
+
+	/* Then the unmapping waits for nobody. If the space is lost there is nobody to wait for. */
+	if (d->map)
+		d->mm->provider.ops->unwatch(&d->mm->provider, start, start + d->map_bytes);
+}
+
+void frames_unmap(struct hmm_devmem *d)
+{
+	pool_unmap(d->map, d->map_bytes);
+	pool_unmap(d->in_use, map_bytes(d));
+	pool_unmap(d->to_free, map_bytes(d));
+	pool_unmap(d->full, map_bytes(d));
+	pool_unmap(d->split, map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
+	pool_unmap((void *)d->freed, d->frames * sizeof(*d->freed));
+}

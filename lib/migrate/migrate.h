@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * Moving pages out. range.c checks the range and goes from mapping to mapping, part.c goes through
+ * one mapping, out.c moves a few blocks of it, readonly.c those of one that may not be written.
+ * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
+ * both sides reach, to_device.c for programs. place.c tells where pages are.
+ */
+#ifndef LIB_MIGRATE_MIGRATE_H
+#define LIB_MIGRATE_MIGRATE_H
+
+#include "devmem/devmem.h"
+
+#include <hmm/migrate.h>
+
+struct migration {
+	struct hmm_devmem *d;
+	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
+	bool lifts;              /* coherent pages move, too */
+	struct hmm_mm *mm;
+	struct devmem_space *s;
+	void *owner;         /* of the invalidation */
+	uint64_t start, end; /* all of the range, which is not evicted */
+	uint64_t timeout;
+	uint64_t deadline; /* moves with progress */
+	/* pages below were made the program's own; if they are refused still they stay */
+	uint64_t populated;
+	uint64_t want;     /* up to here pages are to be made the program's own */
+	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
+	uint64_t stale_at; /* where the mapping had changed */
+	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
+	bool staged;                 /* pages of this mapping pass through the stage */
+	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
+	struct run victim; /* what is to go home to make room, once its device has copied it */
+	bool cannot_evict; /* that has failed */
+	struct hmm_migrate_result result;
+};
+
+/* Makes a region that nobody knows yet. 0; -errno as hmm_devmem_create(). */
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+		struct hmm_devmem **out);
+
+/* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
+enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
+/* Does it take HMM_DEVMEM_READONLY? */
+bool migrate_is_staged(const struct hmm_vma *vma);
+/* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
+/* Moves [start, end). Errors as hmm_migrate_to_device(). */
+int migrate_range(struct migration *m, uint64_t start, uint64_t end);
+/* to_device.c: hmm_migrate_to_device() for the library's own; *result is written in any case. */
+int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
+		      struct hmm_migrate_result *result);
+
+/* coherent.c: m is checked, and m->d the coherent region. Errors as hmm_migrate_to_device(). */
+int coherent_take(struct migration *m);
+/*
+ * home.c: brings pages of [start, end) home, of `only` or of any region. coherent.c: the same for
+ * coherent pages alone. Errors as hmm_migrate_to_system().
+ */
+int migrate_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		 uint64_t timeout_ns);
+int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_devmem *only,
+		  uint64_t timeout_ns);
+
+/* part.c: the same for what lies in the mapping vma. -EAGAIN: the mapping has changed. */
+int migrate_part(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+
+/* A step says what to do next: an -errno, or one of these. */
+enum { MIGRATE_DONE, MIGRATE_POPULATE = 1, MIGRATE_EVICT };
+
+/*
+ * out.c: one attempt, from *at on, as far as it goes. MIGRATE_POPULATE: pages up to m->want are to
+ * be made the program's own; -EOPNOTSUPP: they cannot be trapped; -ESTALE: the mapping has changed.
+ */
+int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/*
+ * Makes pages that a fork has left shared the program's own. No lock is held, as this may wait for
+ * the pump.
+ */
+void migrate_populate(struct migration *m, uint64_t at);
+
+/* out.c, for readonly.c. R is held. */
+uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);
+/* May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). */
+int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/* False: a thief has come meanwhile, and nothing moves (devmem/moving.h). */
+bool migrate_tell(struct migration *m, uint64_t start, uint64_t end);
+bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit);
+/* A page that is away already is counted. -EAGAIN: it is on its way. */
+int migrate_already(struct migration *m, place_t place);
+/* Moves from *at on to frames that follow each other. */
+int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge);
+/* Makes sure that the index of places has room. 0; -ENOMEM. */
+int migrate_reserve(struct devmem_space *s);
+/* After MIGRATE_EVICT, without R: the region's device copies pages out, to make room. */
+void migrate_evict(struct migration *m);
+
+/* readonly.c: may pages of mappings that may not be written move? 0; -errno: they stay. */
+int readonly_begin(struct migration *m);
+/* One block, as far as it goes. Errors as the attempts of migrate_part(). */
+int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
+int migrate_copied(struct migration *m);
+
+/* So much stays in place. */
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes);
+
+#endif

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/*
+ * Out: pages of one block move to frames of a region.
+ *
+ *	takes region_lock, closes the gate, begins to move (devmem/moving.h)
+ *	looks the mapping up, traps it, asks the kernel whether it is registered with us
+ *	invalidates
+ *	for each row: takes frames, notes the place, moves
+ *	opens the gate
+ *
+ * From the question on every change of the mapping raises an event, and while one is unread the
+ * kernel moves nothing. So what has moved is what the index says, and a touch of it is a fault.
+ *
+ * A discard's event comes before the discard. A page that moved out in between would come home with
+ * what was to be discarded. So nothing moves while a discard of the range is pending.
+ */
+#include "migrate/migrate.h"
+#include "devmem/copy.h"
+#include "watch/discard.h"
+#include "watch/region.h"
+#include "devmem/moving.h"
+#include "notifier/notifier.h"
+#include "engine/gate.h"
+#include "space/space.h"
+#include "provider/provider.h"
+#include "kernel/abi/madvise.h"
+#include "kernel/abi/pagemap.h"
+#include "kernel/pagemap.h"
+#include "base/deadline.h"
+#include "base/itree.h"
+#include "base/mutation.h"
+#include "base/number.h"
+#include "base/pool.h"
+#include "base/trace.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+/* So long the gate stays closed for further blocks: closing it costs more than a huge page. */
+#define TURN_NS 50000ULL
+/* how far the kernel is asked about huge pages */
+#define BLOCKS_AHEAD 16
+
+uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
+{
+	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
+}
+
+void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
+{
+	hmm_trace(stay, m->mm, bytes, why, m->owner);
+	m->result.left[why] += bytes / HMM_PAGE_SIZE;
+}
+
+static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	return m->mm->provider.ops->move->move(&m->mm->provider, to, from, bytes);
+}
+
+/* Does the range begin with a huge page? *run: from there on pages of the same kind. */
+static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struct page_run *run)
+{
+	uint64_t walked;
+	size_t n = 1;
+
+	return !pagemap_runs(mm_pagemap(m->mm), start, end, run, &n, &walked) && n == 1 &&
+	       run->start <= start && run->categories & PAGE_IS_HUGE &&
+	       !(run->categories & PAGE_IS_PFNZERO);
+}
+
+/*
+ * Is the block one huge page of the program's? What is huge has one entry, so its first page tells.
+ * If it is others may follow, of which the kernel tells in one call.
+ */
+bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
+{
+	struct page_run run;
+
+	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
+		return false;
+	if (m->huge_from <= start && end <= m->huge_to)
+		return true;
+	if (!begins_huge(m, start, start + m->s->page, &run))
+		return false;
+	limit = min64(limit, start + BLOCKS_AHEAD * m->s->block);
+	if (limit > end && mm_pagemap(m->mm)->scan && begins_huge(m, start, limit, &run)) {
+		m->huge_from = run.start;
+		m->huge_to = run.end;
+	}
+	return true;
+}
+
+/* ---- room in the region -------------------------------------------------------------------- */
+
+/* Brings a block of the region home that is not in the way. False: there is none. */
+static int evict(struct migration *m)
+{
+	struct hmm_devmem *d = m->d;
+	struct run run;
+	uint64_t done;
+	int err;
+
+	for (int i = 0; i < 2; i++, d->evict_at = 0) {
+		uint64_t at = d->evict_at;
+
+		while (places_next(m->s, at, UINT64_MAX, d, &run)) {
+			at = d->evict_at = run.end;
+			if (run.start < m->end && run.end > m->start)
+				continue;
+			err = home_run(m->mm, &run, &done);
+			m->victim = run;
+			if (err == -EINPROGRESS && !m->cannot_evict)
+				return MIGRATE_EVICT;
+			if (err == -EINPROGRESS || err == -EIO)
+				continue;
+			count(&d->stats.evicted, done - run.start);
+			return err == -EINTR ? -EAGAIN : err;
+		}
+	}
+	return -ENOSPC;
+}
+
+/* Of pages that are on their way to a coherent region: how many more have room there. */
+static uint32_t room_in(const struct hmm_devmem *into, const struct hmm_devmem *transit)
+{
+	const uint32_t coming = transit->used - transit->dying;
+
+	if (into->options.flags & HMM_DEVMEM_EVICT)
+		return UINT32_MAX;
+	return into->used + coming < into->frames ? into->frames - into->used - coming : 0;
+}
+
+static int take_frames(struct migration *m, uint32_t want, bool huge, uint32_t *first, uint32_t *n)
+{
+	const uint32_t room = m->into ? room_in(m->into, m->d) : want;
+	const bool whole = want == BLOCK_PAGES && want <= room;
+	struct hmm_devmem *d = m->d;
+	int err = 0;
+
+	if (!room)
+		return m->into->dying ? -EAGAIN : -ENOSPC;
+	want = want < room ? want : room;
+	*n = whole ? frames_take(d, want, true, huge, first) : 0;
+	while (!*n && !err) {
+		*n = frames_take(d, want, false, false, first);
+		if (*n || d->used < d->frames)
+			continue;
+		if (d->dying)
+			return -EAGAIN; /* the worker makes room */
+		err = d->options.flags & HMM_DEVMEM_EVICT ? evict(m) : -ENOSPC;
+	}
+	return err;
+}
+
+/* ---- one row ------------------------------------------------------------------------------- */
+
+static void moved(struct migration *m, uint64_t bytes, bool huge)
+{
+	count(&m->d->stats.moved_out, bytes);
+	m->result.moved += bytes / HMM_PAGE_SIZE;
+	m->result.huge += huge ? bytes / HMM_PAGE_SIZE : 0;
+	m->deadline = deadline_after(m->timeout);
+}
+
+/* The kernel has refused the page at `at`. *at: where to go on. */
+static int refused(struct migration *m, uint64_t *at, uint64_t next, int err)
+{
+	const struct provider_move *ops = m->mm->provider.ops->move;
+	int64_t n;
+
+	switch (err) {
+	case -ENOENT: /* not touched yet */
+		n = ops->zero(&m->mm->provider, *at + m->shift, next - *at);
+		return n >= 0 || n == -EEXIST ? MIGRATE_DONE : (int)n;
+	case -EFAULT: /* the same with a marker in the page table */
+		n = devmem_zero(m->mm, *at + m->shift);
+		if (n != -EEXIST)
+			return n >= 0 ? MIGRATE_DONE : (int)n;
+		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page); /* a page lost to an error */
+		break;
+	case -EEXIST: /* the frame was in the way, and is no longer used */
+		return MIGRATE_DONE;
+	case -EBUSY:
+		m->want = next;
+		if (*at >= m->populated)
+			return MIGRATE_POPULATE;
+		migrate_left(m, HMM_MIGRATE_BUSY, m->s->page);
+		break;
+	case -EINVAL:
+		migrate_left(m, HMM_MIGRATE_PERMISSION, m->s->page);
+		break;
+	case -EBADF:
+	case -ENOTTY:
+		return -ESRCH;
+	default:
+		return err;
+	}
+	*at += m->s->page;
+	return MIGRATE_DONE;
+}
+
+/* Of n frames the first `kept` have got pages; the next one was not free if err says so. */
+static void give_back(struct migration *m, uint32_t first, uint32_t n, uint32_t kept, int64_t err)
+{
+	const bool blocked = err == -EEXIST; /* a device has touched what was not its */
+
+	if (blocked)
+		frames_free(m->d, first, 1, true);
+	if (n > kept + blocked)
+		frames_untake(m->d, first + kept + blocked, n - kept - blocked);
+}
+
+/* The pages are now at `place` and behind; 0: at home. */
+static int replace(struct migration *m, uint64_t start, uint64_t end, place_t place, bool huge)
+{
+	const int err = m->shift || !place ? places_take(m->s, start, end) : 0;
+
+	return err || !place ? err : places_put(m->s, start, end, place, huge);
+}
+
+int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
+{
+	const uint64_t page = m->s->page;
+	const uint64_t from = *at;
+	const place_t was = place_at(m->s, from);
+	uint32_t first;
+	uint32_t n;
+	uint64_t to;
+	int64_t done;
+	int err;
+
+	/* Pages in a row lie in a row in the region, too, in whatever order they move. */
+	m->d->next = (uint32_t)(from / page % m->d->frames);
+	err = take_frames(m, (uint32_t)((next - from) / page), huge, &first, &n);
+
+	if (err == -ENOSPC) {
+		migrate_left(m, HMM_MIGRATE_EXHAUSTED, next - from);
+		*at = next;
+		return MIGRATE_DONE;
+	}
+	if (err)
+		return err;
+	to = from + n * page;
+	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES) && !frames_split(m->d, first);
+	/* The place comes before the move. */
+	err = replace(m, from, to, m->d->id << FRAME_BITS | first, huge);
+	if (err) {
+		frames_untake(m->d, first, n);
+		return err;
+	}
+	done = kernel_move(m, m->d->base + first * page, from + m->shift, n * page);
+	*at += done > 0 ? (uint64_t)done : 0;
+	if (*at < to) {
+		/* does not fail, as there is a reserve */
+		replace(m, *at, to, was ? was + (place_t)((*at - from) / page) : 0, false);
+		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
+	}
+	if (done > 0) {
+		coherent_forget(m->s, from, from + (uint64_t)done);
+		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
+		moved(m, (uint64_t)done, huge);
+	}
+	return done > 0 ? MIGRATE_DONE : refused(m, at, next, (int)done);
+}
+
+/* ---- one block ------------------------------------------------------------------------------ */
+
+int migrate_already(struct migration *m, place_t place)
+{
+	if (place_devmem(m->s, place)->stage)
+		return -EAGAIN;
+	if (place_region(place) == (m->into ? m->into : m->d)->id)
+		m->result.already += m->s->page / HMM_PAGE_SIZE;
+	else
+		migrate_left(m, HMM_MIGRATE_ELSEWHERE, m->s->page);
+	return 0;
+}
+
+int migrate_reserve(struct devmem_space *s)
+{
+	if (!s->reserve)
+		s->reserve = objpool_get(&s->arrays);
+	return s->reserve ? 0 : -ENOMEM;
+}
+
+/* Where the next page is that is in some region already. */
+static uint64_t row_end(const struct migration *m, uint64_t at, uint64_t end)
+{
+	struct run run;
+
+	if (places_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	if (!m->lifts && coherent_next(m->s, at, end, NULL, &run))
+		end = run.start;
+	return end;
+}
+
+static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
+{
+	const bool huge = migrate_is_huge(m, *at, end, limit);
+	int err = MIGRATE_DONE;
+
+	while (err == MIGRATE_DONE && *at < end) {
+		place_t place = place_at(m->s, *at);
+
+		if (!place && !m->lifts)
+			place = coherent_at(m->s, *at);
+		if (place) {
+			err = migrate_already(m, place);
+			*at += err ? 0 : m->s->page;
+			continue;
+		}
+		err = migrate_reserve(m->s);
+		if (err)
+			return err;
+		err = migrate_row(m, at, row_end(m, *at, end), huge);
+	}
+	return err;
+}
+
+/* Notes that a hole in the mapping is a fault from now on. */
+static void note_trapped(struct devmem_space *s, const struct hmm_vma *vma)
+{
+	struct itree_node *n = itree_first(&s->trapped, vma->start, vma->end);
+
+	if (n && n->start <= vma->start && n->end >= vma->end)
+		return;
+	n = objpool_get(&s->blocks);
+	if (!n)
+		return;
+	n->start = vma->start;
+	n->end = vma->end;
+	itree_insert(&s->trapped, n);
+}
+
+/*
+ * What was trapped once is so until an event tells of its end: then the pump forgets regions. The
+ * kernel moves nothing while an event is unread.
+ */
+static bool is_proven(const struct migration *m, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = m->s;
+
+	return s->proven.start <= start && end <= s->proven.end &&
+	       s->proven.taken == regions_taken(m->mm);
+}
+
+static void prove(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct devmem_space *s = m->s;
+	const uint64_t taken = regions_taken(m->mm);
+
+	if (s->proven.taken == taken && s->proven.end == start)
+		start = s->proven.start;
+	s->proven.start = start;
+	s->proven.end = end;
+	s->proven.taken = taken;
+}
+
+/*
+ * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
+ * mapping is there; -EOPNOTSUPP: it cannot be trapped.
+ */
+static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	const struct provider *p = &m->mm->provider;
+	struct hmm_vma now;
+	int err;
+
+	if (is_proven(m, start, end) && !m->staged)
+		return 0;
+	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
+	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
+	    pool_owns(now.start))
+		return -ESTALE;
+	err = p->ops->move->trap(p, now.start, now.end);
+	if (err == -EBUSY)
+		return -EOPNOTSUPP;
+	if (err == -ESRCH || err == -EBADF || err == -ENOTTY)
+		return -ESRCH;
+	if (err)
+		return -ESTALE;
+	err = p->ops->is_watched(p, start, end);
+	if (err != 1)
+		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
+	note_trapped(m->s, &now);
+	prove(m, start, end);
+	return 0;
+}
+
+bool migrate_tell(struct migration *m, uint64_t start, uint64_t end)
+{
+	struct hmm_invalidation inv = {
+		.start = start,
+		.end = end,
+		.event = m->d->exclusive ? HMM_EVENT_EXCLUSIVE : HMM_EVENT_MIGRATE,
+		.owner = m->owner,
+	};
+
+	moving_pause(m->mm);
+	notifiers_invalidate(m->mm, &inv);
+	return moving_resume(m->mm);
+}
+
+/* Does something keep the pages where they are for now? */
+static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
+{
+	return devmem_recent(m->s, start, end) ||
+	       (discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
+}
+
+/* The gate is closed. What goes on behind the first block is tried again if it meets an error. */
+static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
+{
+	const uint64_t until = clock_ns() + TURN_NS;
+	uint64_t to = block_end(m, *at, end);
+	int err;
+
+	m->huge_to = 0;
+	do {
+		err = migrate_tell(m, *at, to) ? move_all(m, at, to, end) : -EAGAIN;
+		to = block_end(m, *at, end);
+	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
+		 !must_wait(m, *at, to));
+	return err;
+}
+
+int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end)
+{
+	int err;
+
+	if (m->s->closed)
+		return -ESRCH;
+	if (atomic_load(&m->s->forking) || must_wait(m, start, end))
+		return -EAGAIN;
+	err = gate_close(m->mm, m->deadline);
+	if (err)
+		return err;
+	err = -EAGAIN;
+	if (moving_begin(m->mm)) {
+		err = copy_may_come(m->d);
+		if (!err)
+			err = trap(m, vma, start, end);
+		if (!err)
+			return 0;
+		moving_end(m->mm);
+	}
+	gate_open(m->mm);
+	return err;
+}
+
+/* R is held. */
+static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
+{
+	int err = moving_ready(m, vma, *at, block_end(m, *at, end));
+
+	if (err)
+		return err;
+	err = move_blocks(m, at, end);
+	moving_end(m->mm);
+	gate_open(m->mm);
+	return err;
+}
+
+int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
+{
+	sigset_t old;
+	int err;
+
+	moving_let_pump(m->mm);
+	moving_mask(&old);
+	err = deadline_lock(&m->mm->region_lock, m->deadline);
+	if (!err) {
+		err = attempt(m, vma, at, end);
+		pthread_mutex_unlock(&m->mm->region_lock);
+	}
+	moving_unmask(&old);
+	return err;
+}
+
+void migrate_populate(struct migration *m, uint64_t at)
+{
+	m->populated = m->want;
+	if (!madvise((void *)(uintptr_t)at, m->want - at, MADV_POPULATE_WRITE))
+		return;
+	m->populated = at + m->s->page;
+	madvise((void *)(uintptr_t)at, m->s->page, MADV_POPULATE_WRITE);
+}
+
+void migrate_evict(struct migration *m)
+{
+	const uint64_t bytes = m->victim.end - m->victim.start;
+
+	if (devmem_home(m->mm, m->victim.start, m->victim.end, m->d, m->timeout))
+		m->cannot_evict = true;
+	else
+		count(&m->d->stats.evicted, bytes);
+}

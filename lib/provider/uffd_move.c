@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Pages that move from one address to another, and what a touch of a missing page waits for. */
+#include "provider/provider.h"
+#include "kernel/abi/uffd.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+/* What an ioctl has done before it met an error counts. */
+static int64_t outcome(int ret, int64_t done)
+{
+	if (!ret)
+		return done;
+	return done > 0 ? done : -errno;
+}
+
+static int trap(const struct provider *p, uint64_t start, uint64_t end)
+{
+	struct uffdio_register r = {
+		.range = { start, end - start },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return ioctl(p->fd.fd, UFFDIO_REGISTER, &r) ? -errno : 0;
+}
+
+static int64_t move(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	struct uffdio_move m = { .dst = to, .src = from, .len = bytes };
+	const int ret = ioctl(p->fd.fd, UFFDIO_MOVE, &m);
+
+	return outcome(ret, m.move);
+}
+
+static int64_t copy_into(int fd, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	struct uffdio_copy c = { .dst = to, .src = from, .len = bytes };
+	const int ret = ioctl(fd, UFFDIO_COPY, &c);
+
+	return outcome(ret, c.copy);
+}
+
+static int64_t copy(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes)
+{
+	return copy_into(p->fd.fd, to, from, bytes);
+}
+
+static int64_t zero(const struct provider *p, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_zeropage z = { .range = { start, bytes } };
+	const int ret = ioctl(p->fd.fd, UFFDIO_ZEROPAGE, &z);
+
+	return outcome(ret, z.zeropage);
+}
+
+static void wake(const struct provider *p, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range r = { start, bytes };
+
+	ioctl(p->fd.fd, UFFDIO_WAKE, &r);
+}
+
+static int64_t poison(int fd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_poison p = { .range = { start, bytes } };
+	const int ret = ioctl(fd, UFFDIO_POISON, &p);
+
+	return outcome(ret, p.updated);
+}
+
+static int unmark(const struct provider *p, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_writeprotect w = { .range = { start, bytes } };
+
+	return ioctl(p->fd.fd, UFFDIO_WRITEPROTECT, &w) ? -errno : 0;
+}
+
+const struct provider_move provider_uffd_move = {
+	.trap = trap,
+	.move = move,
+	.copy = copy,
+	.zero = zero,
+	.wake = wake,
+	.copy_into = copy_into,
+	.poison = poison,
+	.unmark = unmark,
+};

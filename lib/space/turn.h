@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause */
+/*
+ * The turn: one thread at a time reads events, so that it is known in which order they came. Where
+ * a page in device memory belongs depends on it, so the turn guards the index of places, too, for
+ * those who do not move pages (devmem/moving.h). Its holder waits for nobody.
+ */
+#ifndef LIB_SPACE_TURN_H
+#define LIB_SPACE_TURN_H
+
+#include "space/space.h"
+#include "base/deadline.h"
+
+enum turn { TURN_NOBODY, TURN_OTHER, TURN_KEEPER };
+
+/* The keeper may have been killed in its turn. */
+#define TURN_KEEPER_NS 100000000ULL
+
+static inline bool turn_try(struct hmm_mm *mm, enum turn who)
+{
+	uint32_t nobody = TURN_NOBODY;
+
+	return atomic_compare_exchange_strong(&mm->turn, &nobody, who);
+}
+
+/* The caller has region_lock. */
+static inline void turn_take(struct hmm_mm *mm)
+{
+	const struct timespec moment = { 0, 20000 };
+	uint32_t keeper = TURN_KEEPER;
+	uint64_t limit = 0;
+
+	while (!turn_try(mm, TURN_OTHER)) {
+		if (!limit)
+			limit = clock_ns() + TURN_KEEPER_NS;
+		if (clock_ns() > limit &&
+		    atomic_compare_exchange_strong(&mm->turn, &keeper, TURN_OTHER))
+			return;
+		keeper = TURN_KEEPER;
+		nanosleep(&moment, NULL);
+	}
+}
+
+static inline void turn_end(struct hmm_mm *mm)
+{
+	atomic_store(&mm->turn, TURN_NOBODY);
+}
+
+#endif

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* Exclusive access: a device has pages for itself until the CPU touches them. */
+#include "common/devmem.h"
+
+#include <hmm/engine.h>
+#include <hmm/migrate.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+static struct with_devmem with;
+static char me; /* the device */
+
+static int setup(void **state)
+{
+	devmem_open(&with, 2 * MIB, 0);
+	*state = &with;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	devmem_close(*state);
+	return 0;
+}
+
+static struct hmm_exclusive *take(struct with_devmem *w, const char *p, size_t pages)
+{
+	struct hmm_exclusive *ex = NULL;
+
+	assert_int_equal(
+		hmm_exclusive_begin(w->m.mm, at(p), at(p) + pages * PAGE, &me, HMM_FOREVER, &ex),
+		0);
+	assert_non_null(ex);
+	return ex;
+}
+
+static unsigned int *reach(struct hmm_exclusive *ex, const char *p)
+{
+	uint64_t where = 0;
+
+	assert_int_equal(hmm_exclusive_check(ex, at(p), &where), 0);
+	return (unsigned int *)(uintptr_t)where;
+}
+
+static void bad_calls_are_refused(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+	struct hmm_exclusive *ex;
+
+	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(p), at(p) + PAGE, NULL, 0, &ex), -EINVAL);
+	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(p) + 1, at(p) + PAGE, &me, 0, &ex),
+			 -EINVAL);
+	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(p), at(p), &me, 0, &ex), -EINVAL);
+	munmap(p + PAGE, PAGE);
+	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(p), at(p) + 2 * PAGE, &me, 0, &ex),
+			 -EINVAL);
+	ex = take(w, p, 1);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, NULL), -EINVAL);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) - 1, NULL), -EINVAL);
+	hmm_exclusive_end(ex);
+	hmm_exclusive_end(NULL);
+	munmap(p, 4 * PAGE);
+}
+
+static void a_touch_revokes_one_page(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+	struct hmm_exclusive *ex;
+
+	number(p, 4, 1);
+	ex = take(w, p, 4);
+	for (size_t i = 0; i < 4; i++)
+		*reach(ex, p + i * PAGE) += 10;
+	assert_int_equal(*(volatile unsigned int *)(p + PAGE), 12);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, NULL), -ESTALE);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + 2 * PAGE, NULL), 0);
+	assert_int_equal(away(w, p, 4), 0); /* it is nobody's region */
+	hmm_exclusive_end(ex);
+	assert_numbered(p, 4, 11);
+	munmap(p, 4 * PAGE);
+}
+
+static void others_are_told(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(2 * PAGE, RW);
+	struct hmm_exclusive *ex;
+
+	number(p, 2, 1);
+	assert_int_equal(fault(&w->m, p, 2, REQ_WRITE), 0);
+	w->m.events[HMM_EVENT_EXCLUSIVE] = 0;
+	ex = take(w, p, 2);
+	assert_int_equal(w->m.events[HMM_EVENT_EXCLUSIVE], 1);
+	/* another device that wants it has it, and this one has lost it */
+	assert_int_equal(fault(&w->m, p, 2, REQ_WRITE), 0);
+	assert_true(w->m.events[HMM_EVENT_EXCLUSIVE] >= 2);
+	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -ESTALE);
+	hmm_exclusive_end(ex);
+	assert_numbered(p, 2, 1);
+	munmap(p, 2 * PAGE);
+}
+
+static void the_second_taker_wins(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(2 * PAGE, RW);
+	struct hmm_exclusive *first;
+	struct hmm_exclusive *second;
+
+	number(p, 2, 1);
+	first = take(w, p, 2);
+	second = take(w, p + PAGE, 1);
+	assert_int_equal(hmm_exclusive_check(first, at(p), NULL), 0);
+	assert_int_equal(hmm_exclusive_check(first, at(p) + PAGE, NULL), -ESTALE);
+	hmm_exclusive_end(first);
+	assert_int_equal(hmm_exclusive_check(second, at(p) + PAGE, NULL), 0);
+	*reach(second, p + PAGE) = 2;
+	hmm_exclusive_end(second);
+	assert_numbered(p, 2, 1);
+	munmap(p, 2 * PAGE);
+}
+
+static void what_cannot_be_had_is_said(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(2 * PAGE, RW);
+	char *shared = map_fd(PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct hmm_exclusive *ex;
+
+	number(p, 2, 1);
+	assert_int_equal(mprotect(p, PAGE, PROT_READ), 0);
+	ex = take(w, p, 2);
+	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -EBUSY);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, NULL), 0);
+	hmm_exclusive_end(ex);
+	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(shared), at(shared) + PAGE, &me, 0, &ex),
+			 -EBUSY);
+	munmap(p, 2 * PAGE);
+	munmap(shared, PAGE);
+}
+
+static void changes_of_the_memory_revoke(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+	char *to = map_anon(PAGE, RW);
+	struct hmm_exclusive *ex;
+
+	number(p, 4, 1);
+	ex = take(w, p, 4);
+	assert_int_equal(madvise(p, PAGE, MADV_DONTNEED), 0);
+	munmap(p + 3 * PAGE, PAGE);
+	assert_int_equal(hmm_mm_barrier(w->m.mm, HMM_FOREVER), 0);
+	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -ESTALE);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, NULL), 0);
+	assert_int_equal(hmm_exclusive_check(ex, at(p) + 3 * PAGE, NULL), -ESTALE);
+	hmm_exclusive_end(ex);
+	assert_numbered(p + PAGE, 2, 2);
+	munmap(p, 3 * PAGE);
+	p = map_anon(PAGE, RW);
+	number(p, 1, 7);
+	ex = take(w, p, 1);
+	assert_ptr_equal(mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_int_equal(hmm_mm_barrier(w->m.mm, HMM_FOREVER), 0);
+	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -ESTALE);
+	hmm_exclusive_end(ex);
+	assert_numbered(to, 1, 7);
+	munmap(to, PAGE);
+}
+
+static void a_fork_gives_both_sides_their_own(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(PAGE, RW);
+	struct hmm_exclusive *ex;
+	pid_t pid;
+
+	number(p, 1, 1);
+	ex = take(w, p, 1);
+	*reach(ex, p) = 5;
+	pid = fork();
+	if (!pid) {
+		if (*(unsigned int *)p != 5 || hmm_exclusive_check(ex, at(p), NULL) != -ESRCH)
+			_exit(1);
+		++*(unsigned int *)p;
+		_exit(*(unsigned int *)p == 6 ? 0 : 2);
+	}
+	assert_int_equal(status_of(pid), 0);
+	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -ESTALE);
+	hmm_exclusive_end(ex);
+	assert_numbered(p, 1, 5);
+	munmap(p, PAGE);
+}
+
+/* ---- no update is lost --------------------------------------------------------------------- */
+
+#define THREADS 3
+#define LEAST 500
+#define SLOW_SECONDS 60
+
+static struct {
+	uint64_t *word;
+	_Atomic bool stop;
+	_Atomic uint64_t added[THREADS];
+} hammer;
+
+/* Each has a word of its own, and all share the last one. */
+static void *hammer_main(void *arg)
+{
+	const size_t i = (size_t)(uintptr_t)arg;
+
+	while (!hammer.stop) {
+		__atomic_fetch_add(&hammer.word[i], 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&hammer.word[THREADS], 1, __ATOMIC_SEQ_CST);
+		hammer.added[i]++;
+		if (!(hammer.added[i] % 64))
+			sched_yield();
+	}
+	return NULL;
+}
+
+/*
+ * The device adds to the words in steps that the CPU must not see, nor cross: if the page were not
+ * its own meanwhile an update would be lost.
+ */
+static bool add_as_device(struct hmm_engine *engine, struct hmm_exclusive *ex)
+{
+	uint64_t where;
+	bool had;
+
+	hmm_engine_enter(engine);
+	had = !hmm_exclusive_check(ex, at(hammer.word), &where);
+	if (had) {
+		volatile uint64_t *word = (volatile uint64_t *)(uintptr_t)where;
+
+		for (int i = 0; i <= THREADS; i++)
+			word[i] = word[i] + 1;
+	}
+	assert_true(hmm_engine_exit(engine));
+	return had;
+}
+
+static void no_update_is_lost(void **state)
+{
+	struct with_devmem *w = *state;
+	const char *const wanted = getenv("HMM_TEST_TRANSFERS");
+	const uint64_t transfers = wanted ? strtoull(wanted, NULL, 10) : 20000;
+	const time_t end = time(NULL) + SLOW_SECONDS;
+	struct hmm_engine *engine;
+	pthread_t threads[THREADS];
+	uint64_t tried = 0;
+	uint64_t device = 0;
+	uint64_t sum = 0;
+
+	memset(&hammer, 0, sizeof(hammer));
+	hammer.word = (uint64_t *)map_anon(PAGE, RW);
+	memset(hammer.word, 0, PAGE);
+	assert_int_equal(hmm_engine_create(w->m.mm, &engine), 0);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hammer_main, (void *)i), 0);
+	/* An emulated machine does not come to so many. */
+	for (; tried < transfers && (wanted || tried < LEAST || time(NULL) < end); tried++) {
+		struct hmm_exclusive *ex;
+		const int ret = hmm_exclusive_begin(w->m.mm, at(hammer.word),
+						    at(hammer.word) + PAGE, &me, HMM_FOREVER, &ex);
+
+		/* The CPU may have taken it back already. */
+		assert_true(!ret || ret == -EBUSY);
+		if (ret)
+			continue;
+		device += add_as_device(engine, ex);
+		hmm_exclusive_end(ex);
+	}
+	hammer.stop = true;
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(hammer.word[i], hammer.added[i] + device);
+		sum += hammer.added[i];
+	}
+	assert_int_equal(hammer.word[THREADS], sum + device);
+	assert_true(device >= tried / 50);
+	assert_true(sum >= tried / 50);
+	hmm_engine_destroy(engine);
+	munmap(hammer.word, PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(bad_calls_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_touch_revokes_one_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_second_taker_wins, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_had_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(changes_of_the_memory_revoke, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_fork_gives_both_sides_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_update_is_lost, setup, teardown),
+	};
+
+	if (devmem_is_missing())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
