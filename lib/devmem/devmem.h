@@ -249,6 +249,14 @@ void frames_unwatch(struct hmm_devmem *d);
 /* Gives its memory back. Needs nothing of the space. */
 void frames_unmap(struct hmm_devmem *d);
 
+/* ---- move.c -------------------------------------------------------------------------------- */
+
+/*
+ * Moves pages, as struct provider_move says, and counts what the kernel moves and does not count.
+ * The caller holds R and has begun to move: nobody else fills or empties either range.
+ */
+int64_t devmem_move(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t bytes);
+
 /* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*

@@ -127,7 +127,6 @@ static int64_t copy_whole(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_
 
 int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
 {
-	const struct provider_move *ops = mm->provider.ops->move;
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
 	uint64_t step = run->end - run->start; /* below a page: they are copied */
@@ -146,8 +145,8 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 			n = copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at));
 		if (d->copies ? n == -ENOMEM : n <= 0) {
 			copied = false;
-			n = ops->move(&mm->provider, at, frame,
-				      min64(max64(step, s->page), run->end - at));
+			n = devmem_move(mm, at, frame,
+					min64(max64(step, s->page), run->end - at));
 		}
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {

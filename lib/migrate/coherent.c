@@ -63,7 +63,6 @@ static int64_t fill_slots(struct migration *m, uint64_t from, uint32_t want, uin
 /* The row, or its beginning. *at: how far it came. */
 static int land_row(struct migration *m, const struct run *run, uint64_t *at)
 {
-	const struct provider_move *ops = m->mm->provider.ops->move;
 	const uint64_t page = m->s->page;
 	struct hmm_devmem *d = m->into;
 	uint32_t slot;
@@ -76,7 +75,7 @@ static int land_row(struct migration *m, const struct run *run, uint64_t *at)
 		return (int)got;
 	if (hmm_mutation(HMM_MUTATION_EARLY_LAND))
 		places_take(m->s, run->start, run->start + (uint64_t)got);
-	moved = ops->move(&m->mm->provider, run->start, d->base + slot * page, (uint64_t)got);
+	moved = devmem_move(m->mm, run->start, d->base + slot * page, (uint64_t)got);
 	n = moved > 0 ? (uint32_t)((uint64_t)moved / page) : 0;
 	if ((uint64_t)got > n * page)
 		frames_free(d, slot + n, (uint32_t)((uint64_t)got / page) - n, true);

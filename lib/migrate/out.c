@@ -53,11 +53,6 @@ void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t byt
 	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
-static int64_t kernel_move(const struct migration *m, uint64_t to, uint64_t from, uint64_t bytes)
-{
-	return m->mm->provider.ops->move->move(&m->mm->provider, to, from, bytes);
-}
-
 /* Does the range begin with a huge page? *run: from there on pages of the same kind. */
 static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struct page_run *run)
 {
@@ -249,7 +244,7 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		frames_untake(m->d, first, n);
 		return err;
 	}
-	done = kernel_move(m, m->d->base + first * page, from + m->shift, n * page);
+	done = devmem_move(m->mm, m->d->base + first * page, from + m->shift, n * page);
 	*at += done > 0 ? (uint64_t)done : 0;
 	if (*at < to) {
 		/* does not fail, as there is a reserve */

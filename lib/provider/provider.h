@@ -121,6 +121,7 @@ struct provider_ops {
 struct provider_move {
 	/* Registers a range inside one VMA: a touch of a page that is not there is a fault. */
 	int (*trap)(const struct provider *p, uint64_t start, uint64_t end);
+	/* It may do more than it says: devmem_move(). */
 	int64_t (*move)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);
 	int64_t (*copy)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);
 	int64_t (*zero)(const struct provider *p, uint64_t start, uint64_t bytes);

@@ -44,6 +44,7 @@ struct uffdio_move {
 	__s64 move;
 };
 #define UFFDIO_MOVE _IOWR(UFFDIO, 0x05, struct uffdio_move)
+#define UFFDIO_MOVE_MODE_DONTWAKE ((__u64)1 << 0)
 #endif
 
 #endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
+/* The kernel moves more pages than it says (devmem/move.c): none is lost, and all are counted. */
+#include "common/devmem.h"
+#include "kernel/abi/uffd.h"
+
+#include "common/broken.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#define PAGES 64
+
+static struct with_devmem with;
+
+/* The next move counts only so many pages, and moves so many more. More is 0: the kernel's word. */
+static struct {
+	uint64_t told;
+	uint64_t more;
+} next;
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+static int move_more(int fd, struct uffdio_move *m)
+{
+	const struct uffdio_move told = { m->dst, m->src, next.told * PAGE, m->mode, 0 };
+	struct uffdio_move rest = { m->dst + told.len, m->src + told.len, next.more * PAGE, m->mode,
+				    0 };
+	struct uffdio_move first = told;
+
+	next.more = 0;
+	assert_true(told.len + rest.len <= m->len);
+	if (first.len)
+		assert_int_equal(__real_ioctl(fd, UFFDIO_MOVE, &first), 0);
+	rest.mode |= UFFDIO_MOVE_MODE_DONTWAKE;
+	assert_int_equal(__real_ioctl(fd, UFFDIO_MOVE, &rest), 0);
+	m->move = told.len ? (int64_t)told.len : -EEXIST;
+	errno = told.len ? EAGAIN : EEXIST;
+	return -1;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	return request == UFFDIO_MOVE && next.more ? move_more(fd, arg)
+						   : __real_ioctl(fd, request, arg);
+}
+
+static int setup(void **state)
+{
+	devmem_open(&with, REGION, 0);
+	*state = &with;
+	return 0;
+}
+
+static int setup_coherent(void **state)
+{
+	devmem_open(&with, REGION, HMM_DEVMEM_COHERENT);
+	*state = &with;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	next.more = 0;
+	devmem_close(*state);
+	return 0;
+}
+
+static char *numbered(void)
+{
+	char *p = map_anon(PAGES * PAGE, RW);
+
+	madvise(p, PAGES * PAGE, MADV_NOHUGEPAGE);
+	number(p, PAGES, 1);
+	return p;
+}
+
+static uint64_t used(const struct with_devmem *w)
+{
+	struct hmm_devmem_stats stats = { .size = sizeof(stats) };
+
+	assert_int_equal(hmm_devmem_get_stats(w->d, &stats), 0);
+	return stats.used;
+}
+
+static void out_and_home(struct with_devmem *w, uint64_t told, uint64_t more)
+{
+	char *p = numbered();
+
+	next.told = told;
+	next.more = more;
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	assert_int_equal(next.more, 0);
+	assert_int_equal(w->result.moved, PAGES);
+	assert_int_equal(used(w), PAGES * PAGE);
+	assert_numbered(p, PAGES, 1);
+	munmap(p, PAGES * PAGE);
+}
+
+static void on_the_way_out(void **state)
+{
+	out_and_home(*state, 5, 1);
+	out_and_home(*state, 0, PAGES);
+	out_and_home(*state, 3, 40);
+	out_and_home(*state, PAGES - 1, 1);
+}
+
+static void on_the_way_home(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered();
+
+	for (uint64_t told = 0; told < 8; told += 7) {
+		assert_int_equal(to_device(w, p, PAGES), 0);
+		assert_int_equal(w->result.moved, PAGES);
+		next.told = told;
+		next.more = 40;
+		assert_int_equal(to_system(w, p, PAGES), 0);
+		assert_int_equal(next.more, 0);
+		assert_numbered(p, PAGES, 1);
+	}
+	munmap(p, PAGES * PAGE);
+}
+
+/* A thread waits for a page that the kernel has moved home without a word. */
+static void a_touch_goes_on(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered();
+
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	next.told = 0;
+	next.more = 1;
+	alarm(60);
+	assert_numbered(p, PAGES, 1);
+	alarm(0);
+	assert_int_equal(next.more, 0);
+	munmap(p, PAGES * PAGE);
+}
+
+/* What the program has not touched yet is zeros there, although its frame is there now. */
+static void a_hole_is_zeros(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(PAGES * PAGE, RW);
+
+	madvise(p, PAGES * PAGE, MADV_NOHUGEPAGE);
+	number(p, PAGES / 2, 1);
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	assert_int_equal(w->result.moved, PAGES);
+	assert_numbered(p, PAGES / 2, 1);
+	for (size_t i = PAGES / 2; i < PAGES; i++)
+		assert_int_equal(p[i * PAGE], 0);
+	munmap(p, PAGES * PAGE);
+}
+
+static void into_coherent_memory(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered();
+
+	/* two moves: to memory in between, and to the region's place at the page's address */
+	next.told = 2;
+	next.more = 9;
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	assert_int_equal(w->result.moved, PAGES);
+	assert_numbered(p, PAGES, 1);
+	assert_int_equal(to_system(w, p, PAGES), 0);
+	assert_numbered(p, PAGES, 1);
+	munmap(p, PAGES * PAGE);
+}
+
+/* ---- the kernel itself --------------------------------------------------------------------- */
+
+static _Atomic bool stop;
+static char *read_by_all;
+
+static void *read_all(void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; !atomic_load(&stop); i += 7)
+		(void)*(volatile char *)(read_by_all + i % PAGES * PAGE);
+	return NULL;
+}
+
+/* The CPU sets the bit again that says that a page was used. */
+static void *forget_use(void *arg)
+{
+	const int fd = *(int *)arg;
+
+	while (!atomic_load(&stop))
+		assert_int_equal(write(fd, "1", 1), 1);
+	return NULL;
+}
+
+static void while_the_cpu_sets_bits(void **state)
+{
+	struct with_devmem *w = *state;
+	int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+	pthread_t threads[2];
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		skip();
+	read_by_all = numbered();
+	atomic_store(&stop, false);
+	pthread_create(&threads[0], NULL, read_all, NULL);
+	pthread_create(&threads[1], NULL, forget_use, &fd);
+	for (unsigned int i = 1; i <= 500; i++) {
+		number(read_by_all, PAGES, i);
+		assert_int_equal(to_device(w, read_by_all, PAGES), 0);
+		assert_numbered(read_by_all, PAGES, i);
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	close(fd);
+	munmap(read_by_all, PAGES * PAGE);
+}
+
+static void trusting_the_count(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = numbered();
+	unsigned int lost = 0;
+
+	if (!break_rule("trust-count"))
+		skip();
+	next.told = 5;
+	next.more = 1;
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	for (size_t i = 0; i < PAGES; i++)
+		lost += *(volatile unsigned int *)(p + i * PAGE) != i + 1;
+	mend();
+	assert_int_equal(lost, 1);
+	munmap(p, PAGES * PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(on_the_way_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(on_the_way_home, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_touch_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hole_is_zeros, setup, teardown),
+		cmocka_unit_test_setup_teardown(into_coherent_memory, setup_coherent, teardown),
+		cmocka_unit_test_setup_teardown(while_the_cpu_sets_bits, setup, teardown),
+		cmocka_unit_test_setup_teardown(trusting_the_count, setup, teardown),
+	};
+
+	if (devmem_is_missing())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
