@@ -294,9 +294,10 @@ static bool sleeps(const struct hmm_engine *e)
 	/*
 	 * An engine whose thread is not found among ours may be in another process that shares the
 	 * memory, so it counts as running. A thread that a debugger has stopped may be about to
-	 * store, as one that was preempted, so it does not count as sleeping.
+	 * store, as one that was preempted, so it does not count as sleeping. Nor does one that was
+	 * stopped at the first look and runs at the second.
 	 */
-	return thread_state(tid, &nr) == THREAD_SLEEPS && !thread_stopped(tid);
+	return thread_state(tid, &nr) == THREAD_SLEEPS && thread_waits(tid);
 }
 
 static void overrun(struct hmm_mm *mm, const struct hmm_engine *e)

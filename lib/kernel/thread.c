@@ -118,6 +118,15 @@ bool thread_stopped(pid_t tid)
 	return state && (*state == 't' || *state == 'T');
 }
 
+bool thread_waits(pid_t tid)
+{
+	char line[256];
+	const char *name;
+	const char *state = read_stat(tid, line, sizeof(line), &name);
+
+	return state && (*state == 'S' || *state == 'D');
+}
+
 /*
  * CPUCLOCK_VIRT of a thread (linux/posix-timers_types.h): the plain sum of the time that the kernel
  * has accounted to user mode, at ticks that found the thread there or when it left. The times in

@@ -25,6 +25,8 @@ enum thread_state thread_state(pid_t tid, long *nr);
 
 /* Has a debugger or a signal stopped the thread? */
 bool thread_stopped(pid_t tid);
+/* Does the thread sleep, in the kernel, of its own? One that is stopped does not. */
+bool thread_waits(pid_t tid);
 
 /*
  * The time that the thread has spent in user mode. Time in a system call never adds to it. False:

@@ -213,9 +213,10 @@ static void while_the_cpu_sets_bits(void **state)
 	atomic_store(&stop, false);
 	pthread_create(&threads[0], NULL, read_all, NULL);
 	pthread_create(&threads[1], NULL, forget_use, &fd);
-	for (unsigned int i = 1; i <= 500; i++) {
+	for (unsigned int i = 1; i <= 5000; i++) {
 		number(read_by_all, PAGES, i);
 		assert_int_equal(to_device(w, read_by_all, PAGES), 0);
+		assert_int_equal(to_system(w, read_by_all, PAGES), 0);
 		assert_numbered(read_by_all, PAGES, i);
 	}
 	atomic_store(&stop, true);
