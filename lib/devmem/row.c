@@ -145,8 +145,7 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 			n = copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at));
 		if (d->copies ? n == -ENOMEM : n <= 0) {
 			copied = false;
-			n = devmem_move(mm, at, frame,
-					min64(max64(step, s->page), run->end - at));
+			n = devmem_move(mm, at, frame, min64(max64(step, s->page), run->end - at));
 		}
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
