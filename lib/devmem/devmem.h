@@ -332,6 +332,10 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 /* ---- event.c: the pump, under R ------------------------------------------------------------ */
 
 void devmem_event(struct hmm_mm *mm, const struct provider_event *e);
+/* A hole in [start, end) is a fault from now on. The caller holds R, and moves or has the turn. */
+void devmem_note_trapped(struct devmem_space *s, uint64_t start, uint64_t end);
+/* Is a part of it? Under R. */
+bool devmem_trapped(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Forgets one range that is trapped, so that its registration can be taken back. */
 bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end);
 
@@ -373,7 +377,7 @@ void stage_leave(struct hmm_mm *mm, bool full);
 void devmem_fork_begin(struct hmm_mm *mm);
 void devmem_fork_end(struct hmm_mm *mm);
 
-/* Is a page of the range away, or trapped? Under R. */
+/* Is a page of the range away? Under R. */
 bool devmem_any(struct hmm_mm *mm, uint64_t start, uint64_t end);
 
 #endif

@@ -146,30 +146,58 @@ static void faulted(struct devmem_space *s, uint64_t addr)
 	s->fault[s->faults++] = addr;
 }
 
+static void put_trapped(struct devmem_space *s, uint64_t start, uint64_t end)
+{
+	struct itree_node *n = start < end ? objpool_get(&s->blocks) : NULL;
+
+	if (!n)
+		return;
+	n->start = start;
+	n->end = end;
+	itree_insert(&s->trapped, n);
+}
+
 static void untrap(struct devmem_space *s, uint64_t start, uint64_t end)
 {
 	struct itree_node *n;
 
 	/* A hint: what is forgotten is trapped once more. */
 	while ((n = itree_first(&s->trapped, start, end))) {
+		const struct itree_node was = *n;
+
 		itree_remove(&s->trapped, n);
 		objpool_put(&s->blocks, n);
+		put_trapped(s, was.start, min64(was.end, start));
+		put_trapped(s, max64(was.start, end), was.end);
 	}
+}
+
+void devmem_note_trapped(struct devmem_space *s, uint64_t start, uint64_t end)
+{
+	const struct itree_node *n = itree_first(&s->trapped, start, end);
+
+	if (!n || n->start > start || n->end < end)
+		put_trapped(s, start, end);
+}
+
+bool devmem_trapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	bool ret;
+
+	if (!s)
+		return false;
+	turn_take(mm);
+	ret = itree_first(&s->trapped, start, end);
+	turn_end(mm);
+	return ret;
 }
 
 /* The kernel has moved the registration along. */
 static void trap_moved(struct devmem_space *s, const struct provider_event *e)
 {
-	struct itree_node *n;
-
-	if (!itree_first(&s->trapped, e->start, e->end))
-		return;
-	n = objpool_get(&s->blocks);
-	if (!n)
-		return;
-	n->start = e->to;
-	n->end = e->to + (e->end - e->start);
-	itree_insert(&s->trapped, n);
+	if (itree_first(&s->trapped, e->start, e->end))
+		put_trapped(s, e->to, e->to + (e->end - e->start));
 }
 
 bool devmem_untrap_next(struct hmm_mm *mm, uint64_t *start, uint64_t *end)

@@ -312,16 +312,6 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static bool is_trapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
-{
-	bool ret;
-
-	turn_take(mm);
-	ret = itree_first(&devmem_of(mm)->trapped, start, end);
-	turn_end(mm);
-	return ret;
-}
-
 int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	const struct devmem_space *s = devmem_of(mm);
@@ -332,7 +322,7 @@ int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadli
 		return 0;
 	moving_mask(&old);
 	err = deadline_lock(&mm->region_lock, deadline);
-	if (!err && is_trapped(mm, start, end)) {
+	if (!err && devmem_trapped(mm, start, end)) {
 		err = -EAGAIN;
 		if (moving_begin(mm)) {
 			err = fill(mm, start, end);

@@ -314,21 +314,6 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 	return err;
 }
 
-/* Notes that a hole in the mapping is a fault from now on. */
-static void note_trapped(struct devmem_space *s, const struct hmm_vma *vma)
-{
-	struct itree_node *n = itree_first(&s->trapped, vma->start, vma->end);
-
-	if (n && n->start <= vma->start && n->end >= vma->end)
-		return;
-	n = objpool_get(&s->blocks);
-	if (!n)
-		return;
-	n->start = vma->start;
-	n->end = vma->end;
-	itree_insert(&s->trapped, n);
-}
-
 /*
  * What was trapped once is so until an event tells of its end: then the pump forgets regions. The
  * kernel moves nothing while an event is unread.
@@ -379,7 +364,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	err = p->ops->is_watched(p, start, end);
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
-	note_trapped(m->s, &now);
+	devmem_note_trapped(m->s, now.start, now.end);
+	watch_trap_neighbours(m->mm, vma);
 	prove(m, start, end);
 	return 0;
 }

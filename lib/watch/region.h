@@ -99,6 +99,8 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
  * as the budget allows.
  */
 void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline);
+/* The VMA is trapped now, and those of them that are registered are, too. The caller moves. */
+void watch_trap_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma);
 /*
  * [start, end) may have been registered by mistake: unregisters the library's own memory in it, and
  * with `none` also memory that nobody can access, which may be about to become the library's.

@@ -30,6 +30,7 @@
 #include "devmem/devmem.h"
 #include "notifier/notifier.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/provider.h"
 #include "base/hooks.h"
 #include "base/itree.h"
@@ -289,7 +290,27 @@ static bool watch_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64
 	       !watch_gap(mm, vma, vma->start, vma->end, deadline);
 }
 
-void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
+/*
+ * What is registered with us is trapped, too: the kernel joins no memory that is with memory that
+ * is not.
+ */
+static bool trap_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
+{
+	const struct provider *p = &mm->provider;
+
+	(void)deadline;
+	/* The kernel is asked, as what is registered here must be invalidated before. */
+	if (region_first_gap(mm, vma->start, vma->end) != vma->end ||
+	    p->ops->is_watched(p, vma->start, vma->end) != 1 ||
+	    p->ops->move->trap(p, vma->start, vma->end))
+		return false;
+	devmem_note_trapped(devmem_of(mm), vma->start, vma->end);
+	return true;
+}
+
+/* Calls fn of each VMA that goes with this one, from it on, until that says no. */
+static void each_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline,
+			   bool (*fn)(struct hmm_mm *, const struct hmm_vma *, uint64_t))
 {
 	const bool several = moves_several();
 	struct hmm_vma at = *vma;
@@ -301,13 +322,29 @@ void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t dea
 		return;
 	for (int i = 0; i < NEIGHBOURS_MAX; i++, at = other) {
 		if (vma_peek(&mm->vmas, at.end, &other) || other.start != at.end ||
-		    !goes_with(mm, &at, &other, false) || !watch_neighbour(mm, &other, deadline))
+		    !goes_with(mm, &at, &other, false) || !fn(mm, &other, deadline))
 			break;
 	}
 	at = *vma;
 	for (int i = 0; i < NEIGHBOURS_MAX; i++, at = other) {
 		if (vma_peek(&mm->vmas, at.start - 1, &other) || other.end != at.start ||
-		    !goes_with(mm, &at, &other, several) || !watch_neighbour(mm, &other, deadline))
+		    !goes_with(mm, &at, &other, several) || !fn(mm, &other, deadline))
 			break;
 	}
+}
+
+void watch_trap_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma)
+{
+	each_neighbour(mm, vma, 0, trap_neighbour);
+}
+
+void watch_neighbours(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline)
+{
+	each_neighbour(mm, vma, deadline, watch_neighbour);
+	if (!devmem_trapped(mm, vma->start - 1, vma->end + 1) || vma->kind != HMM_VMA_ANON)
+		return;
+	turn_take(mm);
+	if (trap_neighbour(mm, vma, deadline))
+		watch_trap_neighbours(mm, vma);
+	turn_end(mm);
 }
