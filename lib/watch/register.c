@@ -21,10 +21,10 @@
  * program replaces both by one VMA. That one is split for some microseconds, in which its mremap
  * fails (3 of 60,000 in a program that does nothing else).
  *
- * 3. Since Linux 6.17 one mremap moves a VMA together with VMAs before it that differ in protection
- * or advice. If the first VMA of such a call is registered the kernel refuses the whole call, as
- * older kernels always do. So the VMAs before it are registered, too, on a kernel that moves
- * several.
+ * 3. So are neighbours that differ in protection: the program may change that for a moment, and
+ * expects one VMA afterwards. And since Linux 6.17 one mremap moves a VMA together with VMAs before
+ * it that differ in protection or advice. If the first VMA of such a call is registered the kernel
+ * refuses the whole call, as older kernels always do.
  */
 #include "watch/region.h"
 #include "devmem/devmem.h"
@@ -39,10 +39,7 @@
 #include "base/pool.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define RW (PROT_READ | PROT_WRITE)
 #define HOLE_MAX (64ULL << 20) /* how far into a hole a call reaches */
@@ -233,50 +230,10 @@ int watch_gap(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t start, uint
 
 /* ---- neighbours ------------------------------------------------------------------------------ */
 
-/* Does one mremap move several VMAs on this kernel? Tries it once, with memory of our own. */
-static bool moves_several(void)
+/* Would the kernel join the two VMAs, or move them in one call, perhaps after an mprotect? */
+static bool goes_with(struct hmm_mm *mm, const struct hmm_vma *vma, struct hmm_vma *other)
 {
-	static _Atomic int known; /* 1: no; 2: yes */
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int answer = known;
-	char *p;
-
-	if (answer)
-		return answer == 2;
-	/*
-	 * syscall() instead of mmap(): the preload object stands in for the functions and notes
-	 * what they do.
-	 */
-	p = (char *)syscall(SYS_mmap, NULL, 4 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			    0);
-	if (p == MAP_FAILED)
-		return true;
-	/*
-	 * Unmaps only what is surely still ours: another thread may have mapped something where the
-	 * moved pages were.
-	 */
-	if (!syscall(SYS_mprotect, p, page, PROT_READ) &&
-	    syscall(SYS_mremap, p, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
-		    p + 2 * page) == (long)(p + 2 * page)) {
-		answer = 2;
-		syscall(SYS_munmap, p + 2 * page, 2 * page);
-	} else {
-		answer = 1;
-		syscall(SYS_munmap, p, 2 * page);
-	}
-	known = answer;
-	return answer == 2;
-}
-
-/*
- * Would the kernel have joined the two VMAs, or with any_prot: would one mremap move both, though
- * they differ in protection?
- */
-static bool goes_with(struct hmm_mm *mm, const struct hmm_vma *vma, struct hmm_vma *other,
-		      bool any_prot)
-{
-	if (!same_backing(vma, other) || !(other->prot & RW) ||
-	    (!any_prot && other->prot != vma->prot))
+	if (!same_backing(vma, other) || !(other->prot & RW))
 		return false;
 	return !vma_lookup_unnamed(&mm->vmas, other->start, other) && other->kind == vma->kind &&
 	       !pool_owns(other->start);
@@ -312,7 +269,6 @@ static bool trap_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_
 static void each_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_t deadline,
 			   bool (*fn)(struct hmm_mm *, const struct hmm_vma *, uint64_t))
 {
-	const bool several = moves_several();
 	struct hmm_vma at = *vma;
 	struct hmm_vma other;
 
@@ -322,13 +278,13 @@ static void each_neighbour(struct hmm_mm *mm, const struct hmm_vma *vma, uint64_
 		return;
 	for (int i = 0; i < NEIGHBOURS_MAX; i++, at = other) {
 		if (vma_peek(&mm->vmas, at.end, &other) || other.start != at.end ||
-		    !goes_with(mm, &at, &other, false) || !fn(mm, &other, deadline))
+		    !goes_with(mm, &at, &other) || !fn(mm, &other, deadline))
 			break;
 	}
 	at = *vma;
 	for (int i = 0; i < NEIGHBOURS_MAX; i++, at = other) {
 		if (vma_peek(&mm->vmas, at.start - 1, &other) || other.end != at.start ||
-		    !goes_with(mm, &at, &other, several) || !fn(mm, &other, deadline))
+		    !goes_with(mm, &at, &other) || !fn(mm, &other, deadline))
 			break;
 	}
 }

@@ -155,6 +155,35 @@ static void rule_8_a_registered_mapping_moves_as_a_whole(void **state)
 	hmm_mm_detach(mm);
 }
 
+/* [lo, hi) of a mapping of 16 pages is protected for a moment, in which a device touches page 7. */
+static void protected_for_a_moment(struct hmm_mm *mm, size_t lo, size_t hi)
+{
+	char *to = mmap(NULL, 16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, 18 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	munmap(p, PAGE);
+	munmap(p + 17 * PAGE, PAGE);
+	p += PAGE;
+	memset(p, OLD_BYTE, 16 * PAGE);
+	assert_int_equal(mprotect(p + lo * PAGE, (hi - lo) * PAGE, PROT_READ), 0);
+	assert_int_equal(touch(mm, p + 7 * PAGE), 0);
+	assert_int_equal(mprotect(p, 16 * PAGE, RW), 0);
+	assert_ptr_equal(mremap(p, 16 * PAGE, 16 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_int_equal(to[15 * PAGE], OLD_BYTE);
+	munmap(to, 16 * PAGE);
+}
+
+static void rule_8_what_was_protected_for_a_moment_moves_as_a_whole(void **state)
+{
+	struct hmm_mm *mm = held_attach(0);
+
+	protected_for_a_moment(mm, 0, 4);
+	protected_for_a_moment(mm, 3, 5);
+	protected_for_a_moment(mm, 12, 16);
+	protected_for_a_moment(mm, 9, 11);
+	hmm_mm_detach(mm);
+}
+
 /* A sparse file, in the page cache or not as the kernel likes. */
 struct file_memory {
 	char *room;
@@ -477,6 +506,7 @@ int main(void)
 		cmocka_unit_test(rule_8_shared_memory_is_registered_as_a_whole),
 		cmocka_unit_test(rule_8_a_segment_is_registered_as_a_whole),
 		cmocka_unit_test(rule_8_a_registered_mapping_moves_as_a_whole),
+		cmocka_unit_test(rule_8_what_was_protected_for_a_moment_moves_as_a_whole),
 		cmocka_unit_test(rule_8_a_file_is_registered_as_a_whole),
 		cmocka_unit_test(rule_8_a_file_of_which_a_part_was_touched_moves_as_a_whole),
 		cmocka_unit_test(rule_8_what_moves_in_one_call_is_refused_as_a_whole),

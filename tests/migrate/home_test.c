@@ -122,6 +122,46 @@ static void moved_by(struct with_devmem *w, size_t pages, size_t part, int flags
 	munmap(to, (pages + 8) * PAGE);
 }
 
+/* A part is protected while the rest migrates: afterwards it is one mapping, as without us. */
+static void protected_for_a_moment(struct with_devmem *w, size_t lo, size_t hi, size_t out)
+{
+	char *p = map_anon(16 * PAGE, RW);
+	char *to = map_fd(16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	number(p, 16, 1);
+	assert_int_equal(mprotect(p + lo * PAGE, (hi - lo) * PAGE, PROT_READ), 0);
+	assert_int_equal(to_device(w, p + out * PAGE, 2), 0);
+	assert_int_equal(mprotect(p, 16 * PAGE, RW), 0);
+	assert_ptr_equal(mremap(p, 16 * PAGE, 16 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_numbered(to, 16, 1);
+	munmap(to, 16 * PAGE);
+}
+
+static void after_a_part_was_protected(void **state)
+{
+	protected_for_a_moment(*state, 0, 4, 8);
+	protected_for_a_moment(*state, 12, 16, 8);
+	protected_for_a_moment(*state, 4, 8, 0);
+	protected_for_a_moment(*state, 4, 8, 12);
+}
+
+/* What is registered beside what is away is trapped, too, or the kernel would not join them. */
+static void after_a_device_touched_what_is_beside(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(16 * PAGE, RW);
+	char *to = map_fd(16 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	number(p, 16, 1);
+	assert_int_equal(mprotect(p + 8 * PAGE, 8 * PAGE, PROT_NONE), 0);
+	assert_int_equal(to_device(w, p, 8), 0);
+	assert_int_equal(mprotect(p, 16 * PAGE, RW), 0);
+	assert_int_equal(fault(&w->m, p + 8 * PAGE, 8, REQ_WRITE), 0);
+	assert_ptr_equal(mremap(p, 16 * PAGE, 16 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
+	assert_numbered(to, 16, 1);
+	munmap(to, 16 * PAGE);
+}
+
 static void after_mremap(void **state)
 {
 	moved_by(*state, 8, 8, 0);
@@ -445,6 +485,8 @@ int main(void)
 		BOTH(by_a_byte_of_a_page),
 		BOTH(by_a_system_call),
 		BOTH(after_mremap),
+		BOTH(after_a_part_was_protected),
+		BOTH(after_a_device_touched_what_is_beside),
 		BOTH(after_mremap_of_blocks),
 		BOTH(after_mremap_with_dontunmap),
 		BOTH(after_mremap_that_grows),
