@@ -91,6 +91,14 @@ static uint64_t used(const struct with_devmem *w)
 	return stats.used;
 }
 
+/* The worker frees what the program has unmapped. */
+static void until_unused(const struct with_devmem *w)
+{
+	for (int i = 0; i < 20000 && used(w); i++)
+		usleep(1000);
+	assert_int_equal(used(w), 0);
+}
+
 static void out_and_home(struct with_devmem *w, uint64_t told, uint64_t more)
 {
 	char *p = numbered();
@@ -103,6 +111,7 @@ static void out_and_home(struct with_devmem *w, uint64_t told, uint64_t more)
 	assert_int_equal(used(w), PAGES * PAGE);
 	assert_numbered(p, PAGES, 1);
 	munmap(p, PAGES * PAGE);
+	until_unused(w);
 }
 
 static void on_the_way_out(void **state)
