@@ -350,9 +350,10 @@ def test_map_shows_where_the_jobs_memory_lives(folder):
     assert result["in_place"]["shared"] == pages, result["in_place"]
     assert run("checksum", "f")["map"] is None
     needs_moves()
-    result = run("checksum", "f", "--map", "--migrate")["map"]
-    assert result["bytes"]["device"] == pages, result["bytes"]
-    assert "Where the pages are: device" in tap.fine("run", "checksum", "--map", "--migrate", "f")
+    # A page that is busy at that moment stays where it is.
+    migrate_all = ("checksum", "f", "--map", "--migrate")
+    assert any(run(*migrate_all)["map"]["bytes"]["device"] == pages for _ in range(10))
+    assert any("Where the pages are: device" in tap.fine("run", *migrate_all) for _ in range(10))
 
 
 def test_migrate_unprivileged(folder):
