@@ -37,16 +37,15 @@ static void note(struct devmem_space *s, uint64_t start, uint64_t end)
 
 uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t end)
 {
-	const uint64_t now = clock_ns();
-	uint64_t left = 0;
+	uint64_t until = 0;
+	uint64_t now;
 
 	for (int i = 0; i < RECENT_HOME; i++) {
-		const uint64_t until = s->recent[i].ns + KEEP_NS;
-
-		if (s->recent[i].start < end && s->recent[i].end > start && until > now)
-			left = max64(left, until - now);
+		if (s->recent[i].start < end && s->recent[i].end > start)
+			until = max64(until, s->recent[i].ns + KEEP_NS);
 	}
-	return left;
+	now = until ? clock_ns() : 0;
+	return until > now ? until - now : 0;
 }
 
 /*

@@ -6,9 +6,12 @@
  * while the gate is closed, so inside a section the answer holds.
  */
 #include "migrate/migrate.h"
+#include "devmem/moving.h"
+#include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "space/turn.h"
+#include "base/deadline.h"
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
@@ -75,14 +78,12 @@ static void unmake(struct hmm_exclusive *ex)
 	objpool_put(&ex->d->space->handles, ex);
 }
 
-/* Notes which pages were had. False: none. */
-static bool note(struct hmm_exclusive *ex)
+/* Notes which pages were had. The caller holds R, and moves or has the turn. How many they are. */
+static uint32_t note(struct hmm_exclusive *ex)
 {
 	struct devmem_space *s = ex->d->space;
-	bool any = false;
+	uint32_t n = 0;
 
-	pthread_mutex_lock(&ex->d->mm->region_lock);
-	turn_take(ex->d->mm);
 	for (uint32_t i = 0; i < ex->pages; i++) {
 		const place_t place = place_at(s, ex->start + i * s->page);
 		struct taken *t = &ex->page[i];
@@ -90,37 +91,89 @@ static bool note(struct hmm_exclusive *ex)
 		t->had = place_region(place) == ex->d->id;
 		t->frame = place_frame(place);
 		t->freed = t->had ? atomic_load(&ex->d->freed[t->frame]) : 0;
-		any |= t->had;
+		n += t->had;
 	}
-	turn_end(ex->d->mm);
-	pthread_mutex_unlock(&ex->d->mm->region_lock);
-	return any;
+	return n;
+}
+
+/* R is held, and it moves. True: all pages have moved. */
+static bool take_all(struct migration *m, struct hmm_exclusive *ex)
+{
+	uint64_t at = ex->start;
+	struct run run;
+
+	if (places_next(m->s, at, ex->end, NULL, &run) || migrate_blocks(m, &at, ex->end))
+		return false;
+	return note(ex) == ex->pages;
+}
+
+/*
+ * The usual case: nobody has a page of it, and its mapping was trapped before. So an event would
+ * tell of its end, and of pages that may no longer be read or written the kernel moves none. False:
+ * take_slowly() says why.
+ */
+static bool take_quickly(struct migration *m, struct hmm_exclusive *ex)
+{
+	struct hmm_mm *mm = m->mm;
+	bool all = false;
+	sigset_t old;
+
+	if (block_end(m, ex->start, ex->end) < ex->end)
+		return false;
+	moving_let_pump(mm);
+	moving_mask(&old);
+	if (!deadline_lock(&mm->region_lock, m->deadline)) {
+		if (!moving_ready(m, NULL, ex->start, ex->end)) {
+			all = take_all(m, ex);
+			moving_end(mm);
+			gate_open(mm);
+		}
+		pthread_mutex_unlock(&mm->region_lock);
+	}
+	moving_unmask(&old);
+	return all;
+}
+
+static int take_slowly(struct migration *m, struct hmm_exclusive *ex)
+{
+	int err = migrate_check_mapped(m);
+	uint32_t had;
+
+	/* Another device loses what it has there. */
+	if (!err && atomic_load(&m->d->used))
+		err = devmem_home(m->mm, m->start, m->end, m->d, m->timeout);
+	if (!err)
+		err = migrate_range(m, m->start, m->end);
+	if (err)
+		return err;
+	pthread_mutex_lock(&m->mm->region_lock);
+	turn_take(m->mm);
+	had = note(ex);
+	turn_end(m->mm);
+	pthread_mutex_unlock(&m->mm->region_lock);
+	return had ? 0 : -EBUSY;
 }
 
 static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		struct hmm_exclusive **out)
 {
 	struct hmm_exclusive *ex;
-	int err = migrate_check(m, start, end, timeout_ns);
+	int err = migrate_begin(m, start, end, timeout_ns);
 
 	if (!err && end - start > RANGE_MAX)
 		err = -EINVAL;
-	/* Another device loses what it has there. */
-	if (!err && atomic_load(&m->d->used))
-		err = devmem_home(m->mm, start, end, m->d, timeout_ns);
-	if (!err)
-		err = migrate_range(m, start, end);
 	if (err)
 		return err;
 	ex = make(m->d, start, end);
 	if (!ex)
 		return -ENOMEM;
-	if (!note(ex)) {
+	if (!take_quickly(m, ex))
+		err = take_slowly(m, ex);
+	if (err)
 		unmake(ex);
-		return -EBUSY;
-	}
-	*out = ex;
-	return 0;
+	else
+		*out = ex;
+	return err;
 }
 
 int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *owner,

@@ -43,7 +43,11 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
 /* Does it take HMM_DEVMEM_READONLY? */
 bool migrate_is_staged(const struct hmm_vma *vma);
-/* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+/* The same file: notes range and timeout. 0; -EINVAL: it is no range; -ESRCH. */
+int migrate_begin(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
+/* 0: all of it is mapped and may be read; -EINVAL; -errno. */
+int migrate_check_mapped(const struct migration *m);
+/* Both. */
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
 /* Moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
@@ -81,8 +85,16 @@ void migrate_populate(struct migration *m, uint64_t at);
 
 /* out.c, for readonly.c. R is held. */
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);
-/* May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). */
+/*
+ * May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). vma:
+ * their mapping; NULL: -ESTALE unless they were trapped before.
+ */
 int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/*
+ * It moves. From *at on, block by block. What goes on behind the first block is tried again if it
+ * meets an error. As migrate_attempt().
+ */
+int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end);
 /* False: a thief has come meanwhile, and nothing moves (devmem/moving.h). */
 bool migrate_tell(struct migration *m, uint64_t start, uint64_t end);
 bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit);

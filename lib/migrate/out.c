@@ -350,7 +350,7 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 
 	if (is_proven(m, start, end) && !m->staged)
 		return 0;
-	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
+	if (!vma || vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
 	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
 	    pool_owns(now.start))
 		return -ESTALE;
@@ -391,11 +391,10 @@ static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
 	       (discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
 }
 
-/* The gate is closed. What goes on behind the first block is tried again if it meets an error. */
-static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
+int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)
 {
-	const uint64_t until = clock_ns() + TURN_NS;
 	uint64_t to = block_end(m, *at, end);
+	const uint64_t until = to < end ? clock_ns() + TURN_NS : 0;
 	int err;
 
 	m->huge_to = 0;
@@ -438,7 +437,7 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 
 	if (err)
 		return err;
-	err = move_blocks(m, at, end);
+	err = migrate_blocks(m, at, end);
 	moving_end(m->mm);
 	gate_open(m->mm);
 	return err;

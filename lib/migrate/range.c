@@ -10,13 +10,12 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* All of it is mapped and may be read? */
-static int check_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
+int migrate_check_mapped(const struct migration *m)
 {
 	struct hmm_vma vma;
 
-	for (uint64_t at = start; at < end; at = vma.end) {
-		const int err = vma_peek(mm_vmas(mm), at, &vma);
+	for (uint64_t at = m->start; at < m->end; at = vma.end) {
+		const int err = vma_peek(mm_vmas(m->mm), at, &vma);
 
 		if (err && err != -ENOENT)
 			return err;
@@ -104,7 +103,7 @@ static bool is_range(const struct devmem_space *s, uint64_t start, uint64_t end)
 	return start < end && !((start | end) & (s->page - 1));
 }
 
-int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
+int migrate_begin(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
 	int err = mm_alive(m->mm);
 
@@ -116,5 +115,12 @@ int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t ti
 	m->end = end;
 	m->timeout = timeout_ns;
 	m->deadline = deadline_after(timeout_ns);
-	return check_mapped(m->mm, start, end);
+	return 0;
+}
+
+int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
+{
+	const int err = migrate_begin(m, start, end, timeout_ns);
+
+	return err ? err : migrate_check_mapped(m);
 }
