@@ -314,7 +314,7 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	if (!s)

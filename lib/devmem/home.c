@@ -125,7 +125,7 @@ static int home_turn(struct hmm_mm *mm, struct going *g, uint64_t *at)
 
 static int home_locked(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_let_pump(mm);

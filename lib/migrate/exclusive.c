@@ -116,7 +116,7 @@ static bool take_quickly(struct migration *m, struct hmm_exclusive *ex)
 {
 	struct hmm_mm *mm = m->mm;
 	bool all = false;
-	sigset_t old;
+	uint64_t old;
 
 	if (block_end(m, ex->start, ex->end) < ex->end)
 		return false;

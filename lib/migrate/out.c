@@ -331,7 +331,7 @@ static void prove(struct migration *m, uint64_t start, uint64_t end)
 	struct devmem_space *s = m->s;
 	const uint64_t taken = regions_taken(m->mm);
 
-	if (s->proven.taken == taken && s->proven.end == start)
+	if (s->proven.taken == taken && s->proven.start <= start && s->proven.end >= start)
 		start = s->proven.start;
 	s->proven.start = start;
 	s->proven.end = end;
@@ -361,6 +361,9 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 		return -ESRCH;
 	if (err)
 		return -ESTALE;
+	/* The rest of the block is next. */
+	start = max64(start & ~(m->s->block - 1), now.start);
+	end = block_end(m, start, now.end);
 	err = p->ops->is_watched(p, start, end);
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
@@ -445,7 +448,7 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 
 int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_let_pump(m->mm);

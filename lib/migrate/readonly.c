@@ -261,7 +261,7 @@ static int pass_through(struct migration *m, const struct hmm_vma *vma, uint64_t
 
 int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_mask(&old);

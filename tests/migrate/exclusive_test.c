@@ -142,6 +142,41 @@ static void what_cannot_be_had_is_said(void **state)
 	munmap(shared, PAGE);
 }
 
+static int try(struct with_devmem *w, const char *p)
+{
+	struct hmm_exclusive *ex = NULL;
+	const int ret = hmm_exclusive_begin(w->m.mm, at(p), at(p) + PAGE, &me, HMM_FOREVER, &ex);
+
+	hmm_exclusive_end(ex);
+	return ret;
+}
+
+/* The second time a mapping is not looked up, unless it has changed. */
+static void what_was_known_may_have_changed(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+
+	number(p, 4, 1);
+	assert_int_equal(try(w, p), 0);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_int_equal(mprotect(p, PAGE, PROT_READ), 0);
+	assert_int_equal(try(w, p), -EBUSY);
+	assert_int_equal(mprotect(p, PAGE, PROT_NONE), 0);
+	assert_int_equal(try(w, p), -EINVAL);
+	assert_int_equal(try(w, p + PAGE), 0);
+	munmap(p, PAGE);
+	assert_int_equal(try(w, p), -EINVAL);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_ptr_equal(mmap(p + PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 p + PAGE);
+	number(p + PAGE, 1, 7);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_numbered(p + PAGE, 1, 7);
+	assert_numbered(p + 2 * PAGE, 2, 3);
+	munmap(p + PAGE, 3 * PAGE);
+}
+
 static void changes_of_the_memory_revoke(void **state)
 {
 	struct with_devmem *w = *state;
@@ -295,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_taker_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_had_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_known_may_have_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_of_the_memory_revoke, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fork_gives_both_sides_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_update_is_lost, setup, teardown),
