@@ -69,6 +69,12 @@ int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 	const struct devmem_space *s = devmem_of(mm);
 	const int64_t ret = ops->zero(&mm->provider, addr, s->page);
 
+	if (ret == -EEXIST && atomic_load(&s->alias)) {
+		const int64_t shown = ops->show(&mm->provider, addr, s->page);
+
+		if (shown != -EINVAL)
+			return shown;
+	}
 	return ret == -EEXIST && !may_be_lost(mm, addr)
 		       ? ops->copy(&mm->provider, addr, (uint64_t)(uintptr_t)s->zeros, s->page)
 		       : ret;

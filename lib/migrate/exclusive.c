@@ -23,9 +23,8 @@
 #define RANGE_MAX (64ULL << 20)
 
 struct taken {
-	uint32_t frame;
+	place_t place; /* 0: it was not had */
 	uint32_t freed;
-	bool had;
 };
 
 struct hmm_exclusive {
@@ -46,7 +45,7 @@ static int need_shadow(struct hmm_mm *mm, struct hmm_devmem **out)
 	int err = 0;
 
 	if (!s || !s->shadow)
-		err = devmem_make(mm, &options, true, out);
+		err = devmem_make(mm, &options, DEVMEM_EXCLUSIVE, out);
 	if (err && err != -EEXIST)
 		return err;
 	*out = devmem_of(mm)->shadow;
@@ -78,6 +77,16 @@ static void unmake(struct hmm_exclusive *ex)
 	objpool_put(&ex->d->space->handles, ex);
 }
 
+/* In which region the page is: of shared memory, or any other. NULL: it was not had. */
+static struct hmm_devmem *region_of(const struct hmm_exclusive *ex, place_t place)
+{
+	struct hmm_devmem *alias = atomic_load(&ex->d->space->alias);
+
+	if (place_region(place) == ex->d->id)
+		return ex->d;
+	return place && alias && place_region(place) == alias->id ? alias : NULL;
+}
+
 /* Notes which pages were had. The caller holds R, and moves or has the turn. How many they are. */
 static uint32_t note(struct hmm_exclusive *ex)
 {
@@ -86,12 +95,12 @@ static uint32_t note(struct hmm_exclusive *ex)
 
 	for (uint32_t i = 0; i < ex->pages; i++) {
 		const place_t place = place_at(s, ex->start + i * s->page);
+		const struct hmm_devmem *d = region_of(ex, place);
 		struct taken *t = &ex->page[i];
 
-		t->had = place_region(place) == ex->d->id;
-		t->frame = place_frame(place);
-		t->freed = t->had ? atomic_load(&ex->d->freed[t->frame]) : 0;
-		n += t->had;
+		t->place = d ? place : 0;
+		t->freed = d ? atomic_load(&d->freed[place_frame(place)]) : 0;
+		n += d != NULL;
 	}
 	return n;
 }
@@ -136,12 +145,15 @@ static bool take_quickly(struct migration *m, struct hmm_exclusive *ex)
 
 static int take_slowly(struct migration *m, struct hmm_exclusive *ex)
 {
+	struct hmm_devmem *alias = atomic_load(&m->s->alias);
 	int err = migrate_check_mapped(m);
 	uint32_t had;
 
 	/* Another device loses what it has there. */
 	if (!err && atomic_load(&m->d->used))
 		err = devmem_home(m->mm, m->start, m->end, m->d, m->timeout);
+	if (!err && alias && atomic_load(&alias->used))
+		err = devmem_home(m->mm, m->start, m->end, alias, m->timeout);
 	if (!err)
 		err = migrate_range(m, m->start, m->end);
 	if (err)
@@ -198,7 +210,8 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 
 static bool still_has(const struct hmm_exclusive *ex, const struct taken *t)
 {
-	return t->had && atomic_load(&ex->d->freed[t->frame]) == t->freed;
+	return t->place &&
+	       atomic_load(&region_of(ex, t->place)->freed[place_frame(t->place)]) == t->freed;
 }
 
 int hmm_exclusive_check(const struct hmm_exclusive *ex, uint64_t addr, uint64_t *at)
@@ -215,12 +228,13 @@ int hmm_exclusive_check(const struct hmm_exclusive *ex, uint64_t addr, uint64_t 
 		return -EINVAL;
 	page = ex->d->space->page;
 	t = &ex->page[(addr - ex->start) / page];
-	if (!t->had)
+	if (!t->place)
 		return -EBUSY;
 	if (!still_has(ex, t))
 		return -ESTALE;
 	if (at)
-		*at = ex->d->base + t->frame * page + (addr & (page - 1));
+		*at = region_of(ex, t->place)->base + place_frame(t->place) * page +
+		      (addr & (page - 1));
 	return 0;
 }
 
@@ -233,13 +247,18 @@ void hmm_exclusive_end(struct hmm_exclusive *ex)
 	if (!ex || mm_inherited(ex->d->mm))
 		return;
 	page = ex->d->space->page;
-	for (uint32_t i = 0, n; i < ex->pages; i += n + 1) {
-		for (n = 0; i + n < ex->pages && still_has(ex, &ex->page[i + n]); n++)
+	for (uint32_t i = 0, n; i < ex->pages; i += n) {
+		struct hmm_devmem *d = region_of(ex, ex->page[i].place);
+
+		for (n = 0; i + n < ex->pages && still_has(ex, &ex->page[i + n]) &&
+			    region_of(ex, ex->page[i + n].place) == d;
+		     n++)
 			;
 		/* What cannot come home now comes home when it is touched. */
 		if (n)
-			devmem_home(ex->d->mm, ex->start + i * page, ex->start + (i + n) * page,
-				    ex->d, 0);
+			devmem_home(ex->d->mm, ex->start + i * page, ex->start + (i + n) * page, d,
+				    0);
+		n = n ? n : 1;
 	}
 	unmake(ex);
 }

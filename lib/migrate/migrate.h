@@ -2,6 +2,7 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, part.c goes through
  * one mapping, out.c moves a few blocks of it, readonly.c those of one that may not be written.
+ * shared.c is for shared memory that a device takes exclusively.
  * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
  * both sides reach, to_device.c for programs. place.c tells where pages are.
  */
@@ -29,14 +30,21 @@ struct migration {
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
 	bool staged;                 /* pages of this mapping pass through the stage */
+	bool shares;       /* this mapping is shared memory, and d the alias region */
 	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
 	struct run victim; /* what is to go home to make room, once its device has copied it */
 	bool cannot_evict; /* that has failed */
 	struct hmm_migrate_result result;
 };
 
-/* Makes a region that nobody knows yet. 0; -errno as hmm_devmem_create(). */
-int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+/* What a region is for. */
+enum devmem_use { DEVMEM_MIGRATION, DEVMEM_EXCLUSIVE, DEVMEM_ALIAS };
+
+/*
+ * Makes a region that nobody knows yet. 0; -EEXIST: the space has one of the last two kinds; -errno
+ * as hmm_devmem_create().
+ */
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enum devmem_use use,
 		struct hmm_devmem **out);
 
 /* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
@@ -111,6 +119,12 @@ void migrate_evict(struct migration *m);
 int readonly_begin(struct migration *m);
 /* One block, as far as it goes. Errors as the attempts of migrate_part(). */
 int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/* shared.c: may a device have pages of the mapping exclusively, as shared memory? */
+bool shared_may(const struct migration *m, const struct hmm_vma *vma);
+/* The same file: takes pages from *at on. Errors as migrate_part(). */
+int shared_take(struct migration *m, const struct hmm_vma *vma, uint64_t at, uint64_t end);
+/* readonly.c: has the process locked memory? True: this cannot be told. */
+bool process_has_locked(void);
 /* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
 int migrate_copied(struct migration *m);
 

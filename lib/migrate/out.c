@@ -338,6 +338,14 @@ static void prove(struct migration *m, uint64_t start, uint64_t end)
 	s->proven.taken = taken;
 }
 
+static bool is_same(const struct migration *m, const struct hmm_vma *vma, const struct hmm_vma *now)
+{
+	if (m->shares)
+		return now->shared && now->inode == vma->inode && now->offset == vma->offset &&
+		       now->dev_major == vma->dev_major && now->dev_minor == vma->dev_minor;
+	return !now->shared && !now->inode && !now->dev_major && !now->dev_minor;
+}
+
 /*
  * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
  * mapping is there; -EOPNOTSUPP: it cannot be trapped.
@@ -348,13 +356,13 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	struct hmm_vma now;
 	int err;
 
-	if (is_proven(m, start, end) && !m->staged)
+	if (is_proven(m, start, end) && !m->staged && !m->shares)
 		return 0;
 	if (!vma || vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
-	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
-	    pool_owns(now.start))
+	    now.prot != vma->prot || !is_same(m, vma, &now) || pool_owns(now.start))
 		return -ESTALE;
-	err = p->ops->move->trap(p, now.start, now.end);
+	err = m->shares ? p->ops->move->trap_shared(p, now.start, now.end)
+			: p->ops->move->trap(p, now.start, now.end);
 	if (err == -EBUSY)
 		return -EOPNOTSUPP;
 	if (err == -ESRCH || err == -EBADF || err == -ENOTTY)
@@ -368,6 +376,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
 	devmem_note_trapped(m->s, now.start, now.end);
+	if (m->shares)
+		return 0;
 	watch_trap_neighbours(m->mm, vma);
 	prove(m, start, end);
 	return 0;
@@ -390,8 +400,9 @@ bool migrate_tell(struct migration *m, uint64_t start, uint64_t end)
 /* Does something keep the pages where they are for now? */
 static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
 {
+	/* What shared memory has lost is lost where a device works on it, too. */
 	return devmem_recent(m->s, start, end) ||
-	       (discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
+	       (!m->shares && discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
 }
 
 int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)

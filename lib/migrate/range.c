@@ -52,11 +52,14 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 			   uint64_t end)
 {
 	enum hmm_migrate_reason why = migrate_refuses(vma);
+	bool shares = false;
 	int err;
 
-	if (why == HMM_MIGRATE_REASON_NR && refuses_staged(m, vma))
+	if (why == HMM_MIGRATE_SHARED && shared_may(m, vma))
+		shares = true;
+	else if (why == HMM_MIGRATE_REASON_NR && refuses_staged(m, vma))
 		why = HMM_MIGRATE_PERMISSION;
-	if (why != HMM_MIGRATE_REASON_NR) {
+	if (why != HMM_MIGRATE_REASON_NR && !shares) {
 		migrate_left(m, why, end - *at);
 		*at = end;
 		return 0;
@@ -67,9 +70,9 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
-	m->staged = migrate_is_staged(vma);
+	m->staged = !shares && migrate_is_staged(vma);
 	if (!err)
-		err = migrate_part(m, vma, *at, end);
+		err = shares ? shared_take(m, vma, *at, end) : migrate_part(m, vma, *at, end);
 	*at = err == -EAGAIN ? m->stale_at : err ? *at : end;
 	return err;
 }
