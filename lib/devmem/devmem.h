@@ -238,6 +238,11 @@ uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge,
 bool frames_split(const struct hmm_devmem *d, uint32_t first);
 /* Gives frames back that never held a page of the program. */
 void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/*
+ * The same of frames of which the worker is to free some, as their pages have gone home. keep: none
+ * of them is used again.
+ */
+void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep);
 /* The frames' pages have gone home; full: they hold pages that nobody needs any more. */
 void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full);
 /* Where devices have pages exclusively: these are no longer what they took. */

@@ -114,6 +114,22 @@ void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n)
 	d->next = first;
 }
 
+void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (!bit(d->to_free, i)) {
+			if (!keep)
+				frames_untake(d, i, 1);
+			continue;
+		}
+		if (!keep)
+			continue;
+		set_bits(d->to_free, i, 1, false);
+		set_bits(d->full, i, 1, false);
+		d->dying--;
+	}
+}
+
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 {
 	if (hmm_mutation(HMM_MUTATION_NO_REVOKE))

@@ -163,14 +163,24 @@ static bool mend(const struct row *r)
 	return syscall(SYS_mmap, r->to, bytes, PROT_NONE, NOBODYS, -1, 0L) == (long)r->to;
 }
 
-static void leave(struct migration *m, const struct row *r, bool unused)
+static void leave(struct migration *m)
 {
 	pthread_mutex_lock(&m->mm->region_lock);
 	m->s->stage.taken = false;
-	if (unused)
-		frames_untake(m->d, r->first, r->n);
 	pthread_mutex_unlock(&m->mm->region_lock);
 	worker_wake(m->s);
+}
+
+static void abandon(struct migration *m, const struct row *r)
+{
+	const bool mended = mend(r);
+
+	pthread_mutex_lock(&m->mm->region_lock);
+	turn_take(m->mm);
+	frames_abandon(m->d, r->first, r->n, !mended);
+	turn_end(m->mm);
+	pthread_mutex_unlock(&m->mm->region_lock);
+	leave(m);
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -185,7 +195,7 @@ static void finish(struct migration *m, const struct row *r)
 		devmem_home(m->mm, r->start, r->end, m->d, 0);
 		migrate_left(m, HMM_MIGRATE_BUSY, bytes);
 	}
-	leave(m, r, false);
+	leave(m);
 	m->deadline = deadline_after(m->timeout);
 }
 
@@ -197,14 +207,14 @@ static int pass(struct migration *m, const struct hmm_vma *vma, uint64_t *at, ui
 	if (!r.taken)
 		return err;
 	if (err) {
-		leave(m, &r, mend(&r));
+		abandon(m, &r);
 		if (err == -EFAULT)
 			return -ESTALE;
 		migrate_left(m, HMM_MIGRATE_PERMISSION, r.end - r.start);
 	} else if (!stage_told(m->mm)) {
 		forget_places(m, &r);
 		stage_return(m->mm);
-		leave(m, &r, mend(&r));
+		abandon(m, &r);
 		return -ESTALE;
 	} else {
 		finish(m, &r);

@@ -124,6 +124,29 @@ static void others_are_told(void **state)
 	munmap(p, 2 * PAGE);
 }
 
+static int note_run(const struct hmm_place_run *run, void *arg)
+{
+	*(struct hmm_place_run *)arg = *run;
+	return 0;
+}
+
+static void its_place_is_told(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_shared(1);
+	struct hmm_exclusive *ex = take(w, p, 1);
+	struct hmm_place_run run;
+
+	assert_int_equal(hmm_place_walk(w->m.mm, at(p), at(p) + PAGE, note_run, &run), 0);
+	assert_int_equal(run.place, HMM_PLACE_EXCLUSIVE);
+	assert_int_equal(run.device_start, at(reach(ex, p)));
+	assert_int_equal(run.stays, HMM_MIGRATE_SHARED);
+	hmm_exclusive_end(ex);
+	assert_int_equal(hmm_place_walk(w->m.mm, at(p), at(p) + PAGE, note_run, &run), 0);
+	assert_int_equal(run.place, HMM_PLACE_SYSTEM);
+	munmap(p, PAGE);
+}
+
 /* A range of both kinds, in one call. */
 static void private_memory_beside_it(void **state)
 {
@@ -354,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_touch_revokes_one_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(its_place_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(private_memory_beside_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_had_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_of_the_memory_revoke, setup, teardown),
