@@ -131,7 +131,7 @@ struct devmem_space {
 	struct devmem_space *coherent;              /* C: an index alone, of coherent pages */
 	_Atomic uint32_t coherent_regions;          /* A, written under R */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
-	struct hmm_devmem *_Atomic alias;           /* A, written under R: the same, shared memory */
+	_Atomic(struct hmm_devmem *) alias;         /* A, written under R: of shared memory */
 	struct stage stage;
 	struct itree trapped; /* R: a hint: where a hole is a fault */
 	struct {

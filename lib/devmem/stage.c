@@ -210,8 +210,7 @@ static int send(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t to, bo
 int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	const int err =
-		send(mm, start, end, s->stage.area.base + (start & (s->block - 1)), false);
+	const int err = send(mm, start, end, s->stage.area.base + (start & (s->block - 1)), false);
 
 	if (!err)
 		make_writable(&s->stage);

@@ -401,8 +401,8 @@ bool migrate_tell(struct migration *m, uint64_t start, uint64_t end)
 static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
 {
 	/* What shared memory has lost is lost where a device works on it, too. */
-	return devmem_recent(m->s, start, end) ||
-	       (!m->shares && discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
+	return devmem_recent(m->s, start, end) || (!m->shares && discard_known(m->mm, start, end) &&
+						   !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
 }
 
 int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)

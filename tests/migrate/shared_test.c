@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Exclusive access to shared memory: its pages stay where they are, and the CPU cannot reach them. */
+/* Exclusive access to shared memory: its pages stay, and the CPU cannot reach them. */
 #include "common/hammer.h"
 
 #include <sys/wait.h>
@@ -154,9 +154,9 @@ static void private_memory_beside_it(void **state)
 	char *p = map_anon(4 * PAGE, RW);
 	struct hmm_exclusive *ex;
 
-	assert_ptr_equal(mmap(p + PAGE, 2 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
-			      0),
-			 p + PAGE);
+	assert_ptr_equal(
+		mmap(p + PAGE, 2 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		p + PAGE);
 	number(p, 4, 1);
 	ex = take(w, p, 4);
 	for (size_t i = 0; i < 4; i++)
