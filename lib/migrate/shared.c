@@ -166,7 +166,9 @@ static bool mend(const struct row *r)
 static void leave(struct migration *m)
 {
 	pthread_mutex_lock(&m->mm->region_lock);
+	turn_take(m->mm);
 	m->s->stage.taken = false;
+	turn_end(m->mm);
 	pthread_mutex_unlock(&m->mm->region_lock);
 	worker_wake(m->s);
 }
