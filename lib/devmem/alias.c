@@ -64,14 +64,16 @@ int64_t alias_show(struct hmm_mm *mm, uint64_t start, uint64_t bytes)
 	const uint64_t page = devmem_of(mm)->page;
 	int64_t n = ops->show(&mm->provider, start, bytes);
 
-	/* A hole was made in the file. */
-	if (n == -EFAULT)
+	/* A hole was made in the file, or it was cut off there, for which the errors differ. */
+	if (n == -EFAULT) {
 		n = ops->zero(&mm->provider, start, page);
+		n = n == -ENOMEM ? -EFAULT : n;
+	}
 	if (n >= 0)
 		return n;
 	if (home_ends(n))
 		return n == -EBADF || n == -ENOTTY ? -ESRCH : n;
-	/* It is there, or the mapping has gone. */
+	/* It is there, or a touch is a fault of its own, or the mapping has gone. */
 	ops->wake(&mm->provider, start, page);
 	return (int64_t)page;
 }

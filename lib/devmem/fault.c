@@ -308,7 +308,8 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		/* With a full userfaultfd a touch is answered, and a page need not be looked at. */
 		if (n == -EEXIST && mm->provider.user_mode_only)
 			n = devmem_zero(mm, start);
-		if (n == -EEXIST)
+		/* Since Linux 7 a page behind the end of a file is want of memory. */
+		if (n == -EEXIST || (n == -ENOMEM && atomic_load(&s->alias)))
 			n = (int64_t)s->page;
 		if (n < 0)
 			return n == -EAGAIN || n == -ENOMEM ? (int)n : 0;

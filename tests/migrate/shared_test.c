@@ -181,6 +181,7 @@ static void what_cannot_be_had_is_said(void **state)
 	/* beyond the end of the file */
 	assert_int_equal(ftruncate(fd, 3 * PAGE), 0);
 	assert_int_equal(try(w, p + 3 * PAGE, 1, &ex), -EBUSY);
+	assert_int_equal(fault(&w->m, p + 3 * PAGE, 1, REQ_WRITE), -EFAULT);
 	if (!mlock(p + PAGE, PAGE)) {
 		assert_int_equal(try(w, p + PAGE, 1, &ex), -EBUSY);
 		munlock(p + PAGE, PAGE);
