@@ -38,18 +38,30 @@ struct hmm_exclusive {
 
 _Static_assert(sizeof(struct hmm_exclusive) <= HANDLE_BYTES, "it comes from the space's pool");
 
+static int need(struct hmm_mm *mm, enum devmem_use use, uint64_t bytes)
+{
+	const struct hmm_devmem_options options = { .bytes = bytes, .fault_around = 1 };
+	struct hmm_devmem *made;
+	const int err = devmem_make(mm, &options, use, &made);
+
+	return err == -EEXIST ? 0 : err;
+}
+
 static int need_shadow(struct hmm_mm *mm, struct hmm_devmem **out)
 {
-	const struct hmm_devmem_options options = { .bytes = SHADOW_BYTES, .fault_around = 1 };
-	struct devmem_space *s = devmem_of(mm);
+	const struct devmem_space *s = devmem_of(mm);
 	int err = 0;
 
 	if (!s || !s->shadow)
-		err = devmem_make(mm, &options, DEVMEM_EXCLUSIVE, out);
-	if (err && err != -EEXIST)
-		return err;
-	*out = devmem_of(mm)->shadow;
-	return 0;
+		err = need(mm, DEVMEM_EXCLUSIVE, SHADOW_BYTES);
+	if (!err)
+		*out = devmem_of(mm)->shadow;
+	return err;
+}
+
+static int need_alias(struct hmm_mm *mm)
+{
+	return atomic_load(&devmem_of(mm)->alias) ? 0 : need(mm, DEVMEM_ALIAS, RANGE_MAX);
 }
 
 static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t end)
@@ -193,7 +205,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 {
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	struct migration m = { .mm = mm, .owner = owner, .lifts = true };
+	struct migration m = { .mm = mm, .owner = owner, .lifts = true, .need_alias = need_alias };
 	int err = mm_alive(mm);
 
 	if (!err && !owner)

@@ -17,6 +17,8 @@ struct migration {
 	struct hmm_devmem *d;
 	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
 	bool lifts;              /* coherent pages move, too */
+	int (*need_alias)(
+		struct hmm_mm *mm); /* makes the region for shared memory; NULL: it stays */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */

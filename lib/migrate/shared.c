@@ -18,14 +18,12 @@
 #include "provider/provider.h"
 #include "kernel/abi/madvise.h"
 #include "base/deadline.h"
-#include "base/pool.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ALIAS_BYTES (64ULL << 20)
 #define NOBODYS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE)
 
 /* The call would end the lock of locked memory. */
@@ -33,20 +31,9 @@ bool shared_may(const struct migration *m, const struct hmm_vma *vma)
 {
 	const int writable = PROT_READ | PROT_WRITE;
 
-	return m->d->exclusive && vma->shared && vma->kind == HMM_VMA_SHMEM &&
+	return m->need_alias && vma->shared && vma->kind == HMM_VMA_SHMEM &&
 	       m->mm->provider.shows && vma->page_size == m->s->page &&
 	       (vma->prot & writable) == writable && !process_has_locked();
-}
-
-static int need_alias(struct migration *m, struct hmm_devmem **out)
-{
-	const struct hmm_devmem_options options = { .bytes = ALIAS_BYTES, .fault_around = 1 };
-	int err = 0;
-
-	if (!atomic_load(&m->s->alias))
-		err = devmem_make(m->mm, &options, DEVMEM_ALIAS, out);
-	*out = atomic_load(&m->s->alias);
-	return err == -EEXIST ? 0 : err;
 }
 
 /* A row on its way. */
@@ -269,11 +256,13 @@ static int take(struct migration *m, const struct hmm_vma *vma, uint64_t at, uin
 int shared_take(struct migration *m, const struct hmm_vma *vma, uint64_t at, uint64_t end)
 {
 	struct hmm_devmem *const d = m->d;
-	int err = need_alias(m, &m->d);
+	int err = m->need_alias(m->mm);
 
+	if (err)
+		return err;
+	m->d = atomic_load(&m->s->alias);
 	m->shares = true;
-	if (!err)
-		err = take(m, vma, at, end);
+	err = take(m, vma, at, end);
 	m->shares = false;
 	m->d = d;
 	return err;
