@@ -10,19 +10,31 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-int migrate_check_mapped(const struct migration *m)
-{
-	struct hmm_vma vma;
+/* A hole is believed if it is seen so often: another thread may change a mapping beside it. */
+#define STUBBORN 4
 
-	for (uint64_t at = m->start; at < m->end; at = vma.end) {
-		const int err = vma_peek(mm_vmas(m->mm), at, &vma);
+/* 0: at least the page at `at` is mapped, and may be read. -EINVAL: not; -errno. */
+static int peek_readable(const struct migration *m, uint64_t at, struct hmm_vma *vma)
+{
+	for (int i = 0; i < STUBBORN; i++) {
+		const int err = vma_peek(mm_vmas(m->mm), at, vma);
 
 		if (err && err != -ENOENT)
 			return err;
-		if (err || vma.start > at || !(vma.prot & PROT_READ))
-			return -EINVAL;
+		if (!err && vma->start <= at && vma->prot & PROT_READ)
+			return 0;
 	}
-	return 0;
+	return -EINVAL;
+}
+
+int migrate_check_mapped(const struct migration *m)
+{
+	struct hmm_vma vma = { .end = 0 };
+	int err = 0;
+
+	for (uint64_t at = m->start; !err && at < m->end; at = vma.end)
+		err = peek_readable(m, at, &vma);
+	return err;
 }
 
 /* Frames may be read and written, and the kernel moves pages between equals alone. */
@@ -80,6 +92,7 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 int migrate_range(struct migration *m, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
+	unsigned int holes = 0;
 	int err = 0;
 
 	for (unsigned int round = 0; at < end; round++) {
@@ -88,7 +101,7 @@ int migrate_range(struct migration *m, uint64_t start, uint64_t end)
 		err = vma_lookup_unnamed(mm_vmas(m->mm), at, &vma);
 		/* It was mapped when the call began. */
 		if (err == -ENOENT || (!err && vma.start > at))
-			return -EINVAL;
+			err = ++holes < STUBBORN ? -EAGAIN : -EINVAL;
 		if (!err)
 			err = migrate_mapping(m, &vma, &at, min64(vma.end, end));
 		if (err == -EAGAIN && deadline_passed(m->deadline))
