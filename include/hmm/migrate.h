@@ -243,7 +243,10 @@ const char *hmm_place_name(enum hmm_place place);
  * @timeout_ns: how long it may come no further, in ns; HMM_NO_WAIT makes one attempt
  * @exclusive: out
  *
- * For atomic operations of a device that the CPU's must not cross. Private anonymous memory only.
+ * For atomic operations of a device that the CPU's must not cross. Private anonymous memory, and
+ * shared memory that is mapped from a memfd, a tmpfs or nothing. Of shared memory the library keeps
+ * out what touches the page by this mapping of this process: not another mapping of the same
+ * memory, another process, write(2), nor a device that has pinned it.
  * While a device has a page exclusively the CPU cannot reach it: its touch waits until the engines
  * are out of their sections, and takes the page back. So an operation that a device makes inside a
  * section, after hmm_exclusive_check() has returned 0 there, is atomic for the CPU, too:
@@ -259,7 +262,9 @@ const char *hmm_place_name(enum hmm_place place);
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.
  * Return: 0 if at least one page was had; -EINVAL a wrong range, no @owner, or the range has a hole
- * or memory that may not be read; -EBUSY not one page could be had; -EOPNOTSUPP as
+ * or memory that may not be read; -EBUSY not one page could be had, as it is of a file, of
+ * hugetlbfs or of a System V segment, may not be written, is pinned (private memory), or lies in
+ * shared memory behind the end of its file or in a process that has locked memory; -EOPNOTSUPP as
  * hmm_devmem_create(); -ETIME @timeout_ns passed in a wait; -ENOSPC the budget of map entries is
  * used up; -ENOMEM no memory; -EAGAIN no thread could be made; -ESRCH a forked child, the process
  * has ended, or it closed the library's descriptors; -EDEADLK called by a handler of
@@ -281,7 +286,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
  * Context: any thread outside callbacks. Never blocks.
  * Return: 0; -ESTALE the page was had and is at home again: the CPU has touched it, or it was
  * unmapped, moved, discarded or brought home; -EBUSY it could not be had, as it is pinned or cannot
- * be moved; -EINVAL @addr is not in the range, or @exclusive is NULL; -ESRCH a forked child.
+ * be taken; -EINVAL @addr is not in the range, or @exclusive is NULL; -ESRCH a forked child.
  * Since: 0.1.
  */
 int hmm_exclusive_check(const struct hmm_exclusive *exclusive, uint64_t addr, uint64_t *at);

@@ -22,10 +22,11 @@ bool deadline_passed(uint64_t deadline)
 
 uint64_t deadline_after(uint64_t timeout_ns)
 {
-	const uint64_t now = clock_ns();
+	uint64_t now;
 
 	if (timeout_ns == HMM_FOREVER)
 		return 0;
+	now = clock_ns();
 	return timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
 }
 

@@ -33,6 +33,17 @@ static void touch(uintptr_t low, uintptr_t high, uintptr_t page)
 	}
 }
 
+/* Calls from both sides of a page's boundary come in turn, so what was there before counts, too. */
+static void keep(uintptr_t low, uintptr_t high)
+{
+	const uintptr_t bottom = low < there.low ? low : there.low;
+	const uintptr_t top = high > there.high ? high : there.high;
+	const bool joins = low <= there.high && there.low <= high && top - bottom <= 2 * DEPTH;
+
+	there.low = joins ? bottom : low;
+	there.high = joins ? top : high;
+}
+
 void stack_touch(void)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -45,7 +56,6 @@ void stack_touch(void)
 		return;
 	if (madvise((void *)low, DEPTH, MADV_POPULATE_READ))
 		touch(low, high, page);
-	there.low = low;
-	there.high = high;
+	keep(low, high);
 	errno = saved;
 }

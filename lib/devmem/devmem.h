@@ -9,6 +9,7 @@
  *	home.c		brings ranges home
  *	fault.c		answers touches of the CPU
  *	event.c		what becomes of places when the program changes its memory
+ *	alias.c		shared memory that devices have exclusively
  *	stage.c		where pages are on their way out of memory that may not be written
  *	worker.c	a thread that frees pages
  *	rescue.c	a thread that brings all home when the space is lost
@@ -64,6 +65,7 @@ struct hmm_devmem {
 	struct hmm_devmem_options options; /* C */
 	uint32_t id;                       /* C: 1 to REGIONS_MAX */
 	bool exclusive;                    /* C: it holds what devices have exclusively */
+	bool alias;                        /* C: of these, shared memory (alias.c) */
 	bool stage;                        /* C: it is the stage, whose frames are not counted */
 	char *map;                         /* C: the mapping; its aligned part begins at base */
 	uint64_t map_bytes;                /* C */
@@ -105,6 +107,7 @@ struct stage {
 	_Atomic bool gone;         /* A: the program has mapped something where it was */
 	struct ownthread thread;   /* C */
 	uint64_t from, to, bytes;  /* what it is to move; of the thread that has taken the stage */
+	bool shared;               /* it goes to frames of the alias region */
 	int err;                   /* what became of it */
 	_Atomic uint32_t asked;    /* A, futex: how often it was asked */
 	_Atomic uint32_t answered; /* A, futex */
@@ -128,6 +131,7 @@ struct devmem_space {
 	struct devmem_space *coherent;              /* C: an index alone, of coherent pages */
 	_Atomic uint32_t coherent_regions;          /* A, written under R */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
+	_Atomic(struct hmm_devmem *) alias;         /* A, written under R: of shared memory */
 	struct stage stage;
 	struct itree trapped; /* R: a hint: where a hole is a fault */
 	struct {
@@ -234,6 +238,11 @@ uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge,
 bool frames_split(const struct hmm_devmem *d, uint32_t first);
 /* Gives frames back that never held a page of the program. */
 void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/*
+ * The same of frames of which the worker is to free some, as their pages have gone home. keep: none
+ * of them is used again.
+ */
+void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep);
 /* The frames' pages have gone home; full: they hold pages that nobody needs any more. */
 void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full);
 /* Where devices have pages exclusively: these are no longer what they took. */
@@ -359,7 +368,7 @@ void devmem_lost(struct hmm_mm *mm);
 
 int stage_start(struct devmem_space *s);
 void stage_stop(struct devmem_space *s);
-/* Is the address in the stage? */
+/* Is the address one to which the stage's thread moves? */
 bool stage_has(const struct devmem_space *s, uint64_t addr);
 /*
  * The caller holds R and moves; places say that [start, end), of one block, is in the stage.
@@ -367,10 +376,29 @@ bool stage_has(const struct devmem_space *s, uint64_t addr);
  * R is released, and stage_wait() called.
  */
 int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Until the move is told. False: the range was not ours any more, and it was put back. */
+/* The same to an address of the alias region, for shared memory. */
+int stage_send(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t to);
+/* Until the move is told. False: the range was not ours. */
+bool stage_told(struct hmm_mm *mm);
+/* Puts it back, but for places and the address space where it was. */
+void stage_return(struct hmm_mm *mm);
+/* The same, with places. False: the range was not ours any more, and it was put back. */
 bool stage_wait(struct hmm_mm *mm);
 /* Brings home what is still in the stage, and empties it. full: stage_wait() was true. */
 void stage_leave(struct hmm_mm *mm, bool full);
+
+/* ---- alias.c ------------------------------------------------------------------------------- */
+
+/* Is the address a frame of shared memory? */
+bool alias_has(const struct devmem_space *s, uint64_t addr);
+/* R: are the frames on their way there? */
+bool alias_in_transit(const struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* R, the gate is closed: an engine that was run over does not reach the frames any more. */
+void alias_cut(struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* The worker: nothing is there any more. */
+void alias_clear(const struct hmm_devmem *d, uint32_t first, uint32_t n);
+/* The CPU reaches the pages from here on. As the ops of struct provider_move; -EAGAIN, -ESRCH. */
+int64_t alias_show(struct hmm_mm *mm, uint64_t start, uint64_t bytes);
 
 /* ---- fork.c -------------------------------------------------------------------------------- */
 

@@ -121,9 +121,12 @@ static void copy_all(struct hmm_mm *mm, int fd)
 	bool whole = true;
 	struct run run;
 
-	for (uint64_t at = 0; places_next(s, at, UINT64_MAX, NULL, &run); at = run.end)
+	for (uint64_t at = 0; places_next(s, at, UINT64_MAX, NULL, &run); at = run.end) {
+		if (place_devmem(s, run.first)->alias)
+			continue; /* the child shares it */
 		whole &=
 			fd >= 0 && (hmm_mutation(HMM_MUTATION_FORK_AWAY) || give_row(mm, fd, &run));
+	}
 	if (!whole)
 		log_say(HMM_LOG_ERROR, "a child that was not made by fork(3) lacks pages that are "
 				       "in device memory: it reads zeros there.");

@@ -37,16 +37,15 @@ static void note(struct devmem_space *s, uint64_t start, uint64_t end)
 
 uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t end)
 {
-	const uint64_t now = clock_ns();
-	uint64_t left = 0;
+	uint64_t until = 0;
+	uint64_t now;
 
 	for (int i = 0; i < RECENT_HOME; i++) {
-		const uint64_t until = s->recent[i].ns + KEEP_NS;
-
-		if (s->recent[i].start < end && s->recent[i].end > start && until > now)
-			left = max64(left, until - now);
+		if (s->recent[i].start < end && s->recent[i].end > start)
+			until = max64(until, s->recent[i].ns + KEEP_NS);
 	}
-	return left;
+	now = until ? clock_ns() : 0;
+	return until > now ? until - now : 0;
 }
 
 /*
@@ -70,6 +69,12 @@ int64_t devmem_zero(struct hmm_mm *mm, uint64_t addr)
 	const struct devmem_space *s = devmem_of(mm);
 	const int64_t ret = ops->zero(&mm->provider, addr, s->page);
 
+	if (ret == -EEXIST && atomic_load(&s->alias)) {
+		const int64_t shown = ops->show(&mm->provider, addr, s->page);
+
+		if (shown != -EINVAL)
+			return shown;
+	}
 	return ret == -EEXIST && !may_be_lost(mm, addr)
 		       ? ops->copy(&mm->provider, addr, (uint64_t)(uintptr_t)s->zeros, s->page)
 		       : ret;
@@ -303,7 +308,8 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 		/* With a full userfaultfd a touch is answered, and a page need not be looked at. */
 		if (n == -EEXIST && mm->provider.user_mode_only)
 			n = devmem_zero(mm, start);
-		if (n == -EEXIST)
+		/* Since Linux 7 a page behind the end of a file is want of memory. */
+		if (n == -EEXIST || (n == -ENOMEM && atomic_load(&s->alias)))
 			n = (int64_t)s->page;
 		if (n < 0)
 			return n == -EAGAIN || n == -ENOMEM ? (int)n : 0;
@@ -315,7 +321,7 @@ static int fill(struct hmm_mm *mm, uint64_t start, uint64_t end)
 int devmem_fill(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t deadline)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	if (!s)

@@ -21,7 +21,7 @@ static int home_all(struct hmm_mm *mm)
 {
 	struct devmem_space *s = devmem_of(mm);
 	int err = devmem_home(mm, 0, UINT64_MAX, NULL, WAIT_NS);
-	sigset_t old;
+	uint64_t old;
 
 	moving_mask(&old);
 	if (!deadline_lock(&mm->region_lock, deadline_after(WAIT_NS))) {

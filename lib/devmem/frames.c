@@ -114,10 +114,28 @@ void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n)
 	d->next = first;
 }
 
+void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (!bit(d->to_free, i)) {
+			if (!keep)
+				frames_untake(d, i, 1);
+			continue;
+		}
+		if (!keep)
+			continue;
+		set_bits(d->to_free, i, 1, false);
+		set_bits(d->full, i, 1, false);
+		d->dying--;
+	}
+}
+
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 {
 	if (hmm_mutation(HMM_MUTATION_NO_REVOKE))
 		return;
+	if (d->alias && gate_has_overrun(d->mm))
+		alias_cut(d, first, n);
 	for (uint32_t i = first; d->freed && i < first + n; i++)
 		atomic_fetch_add(&d->freed[i], 1);
 }
@@ -159,7 +177,8 @@ void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 /* What the copier works on waits until it is done. */
 static bool is_dying(const struct hmm_devmem *d, uint32_t i)
 {
-	return bit(d->to_free, i) && !(d->copier && copy_busy(d->copier, i));
+	return bit(d->to_free, i) && !(d->copier && copy_busy(d->copier, i)) &&
+	       !(d->alias && alias_in_transit(d, i, 1));
 }
 
 bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full)
@@ -200,7 +219,7 @@ int frames_init(struct hmm_devmem *d)
 
 	d->frames = (uint32_t)(d->options.bytes / s->page);
 	d->map_bytes = d->options.bytes + s->block;
-	d->map = pool_map_lazily(d->map_bytes);
+	d->map = d->alias ? pool_reserve(d->map_bytes) : pool_map_lazily(d->map_bytes);
 	d->in_use = pool_map(map_bytes(d));
 	d->to_free = pool_map(map_bytes(d));
 	d->full = pool_map(map_bytes(d));
@@ -217,6 +236,8 @@ int frames_init(struct hmm_devmem *d)
 	 */
 	if (madvise(d->map, d->map_bytes, MADV_WIPEONFORK))
 		return -ENOMEM;
+	if (d->alias)
+		return 0;
 	err = d->mm->provider.ops->move->trap(&d->mm->provider, (uint64_t)(uintptr_t)d->map,
 					      (uint64_t)(uintptr_t)d->map + d->map_bytes);
 	return err;

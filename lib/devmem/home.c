@@ -70,8 +70,8 @@ static int left(struct hmm_mm *mm, struct going *g, const struct run *run, uint6
 static int home_blocks(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	const uint64_t until = clock_ns() + TURN_NS;
 	uint64_t block = *at & ~(s->block - 1);
+	const uint64_t until = g->end - block > s->block ? clock_ns() + TURN_NS : 0;
 	struct run run;
 	int err = 0;
 
@@ -125,7 +125,7 @@ static int home_turn(struct hmm_mm *mm, struct going *g, uint64_t *at)
 
 static int home_locked(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_let_pump(mm);

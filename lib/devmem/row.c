@@ -100,7 +100,7 @@ static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, ui
 
 	if (places_take(d->space, at, at + bytes))
 		return; /* it is at home all the same, and the next move finds it there */
-	frames_free(d, first, (uint32_t)(bytes / page), copied);
+	frames_free(d, first, (uint32_t)(bytes / page), copied || d->alias);
 	count(&d->stats.moved_home, bytes);
 	if (copied)
 		count(&d->stats.copied_home, bytes);
@@ -125,6 +125,21 @@ static int64_t copy_whole(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_
 	return n > 0 ? n : settle(mm, to, from, devmem_of(mm)->page, -EINVAL);
 }
 
+static int show_row(struct hmm_mm *mm, const struct run *run, uint64_t *done)
+{
+	struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
+	int64_t n = 0;
+
+	for (*done = run->start; *done < run->end; *done += (uint64_t)n) {
+		n = alias_show(mm, *done, run->end - *done);
+		if (n < 0)
+			break;
+		account(d, run, *done, (uint64_t)n, false);
+	}
+	hmm_trace(home, mm, run->start, *done, n < 0 ? n : 0, d->options.owner);
+	return n < 0 ? (int)n : 0;
+}
+
 int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
 {
 	struct devmem_space *s = devmem_of(mm);
@@ -134,6 +149,8 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 
 	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
 		places_take(s, run->start, run->end);
+	if (d->alias)
+		return show_row(mm, run, done);
 	while (at < run->end) {
 		const uint64_t frame = from + (at - run->start);
 		bool copied = d->copies || step < s->page;

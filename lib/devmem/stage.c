@@ -118,7 +118,8 @@ void stage_stop(struct devmem_space *s)
 
 bool stage_has(const struct devmem_space *s, uint64_t addr)
 {
-	return !atomic_load(&s->stage.gone) && addr - s->stage.area.base < s->block;
+	return (!atomic_load(&s->stage.gone) && addr - s->stage.area.base < s->block) ||
+	       alias_has(s, addr);
 }
 
 /* ---- there and back ------------------------------------------------------------------------ */
@@ -160,7 +161,8 @@ static bool has_arrived(struct hmm_mm *mm, const struct stage *st)
 		err = peek_anew(st->to, &now);
 	if (err)
 		return has_pages(st, devmem_of(mm)->page);
-	return now.start == st->to && now.end == st->to + st->bytes;
+	/* What is free between other frames is no shared memory. */
+	return now.start == st->to && now.end == st->to + st->bytes && now.shared == st->shared;
 }
 
 /* Looks until the pages are in the stage, or the call has failed. */
@@ -191,22 +193,33 @@ static void make_writable(const struct stage *st)
 		raw3(SYS_mprotect, to, bytes, PROT_READ);
 }
 
-int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end)
+static int send(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t to, bool shared)
 {
-	struct devmem_space *s = devmem_of(mm);
-	struct stage *st = &s->stage;
+	struct stage *st = &devmem_of(mm)->stage;
 	uint32_t asked;
-	int err;
 
 	st->from = start;
-	st->to = st->area.base + (start & (s->block - 1));
+	st->to = to;
 	st->bytes = end - start;
+	st->shared = shared;
 	asked = atomic_fetch_add(&st->asked, 1) + 1;
 	futex_wake(&st->asked);
-	err = see(mm, st, asked);
+	return see(mm, st, asked);
+}
+
+int stage_move(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const int err = send(mm, start, end, s->stage.area.base + (start & (s->block - 1)), false);
+
 	if (!err)
-		make_writable(st);
+		make_writable(&s->stage);
 	return err;
+}
+
+int stage_send(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t to)
+{
+	return send(mm, start, end, to, true);
 }
 
 static bool is_ours(struct hmm_mm *mm)
@@ -256,13 +269,12 @@ static void put_back_row(struct hmm_mm *mm, uint64_t offset, uint64_t bytes)
 }
 
 /* A mapping that is new has no pages as a rule. */
-static void put_back(struct hmm_mm *mm)
+void stage_return(struct hmm_mm *mm)
 {
-	struct devmem_space *s = devmem_of(mm);
+	const struct devmem_space *s = devmem_of(mm);
 	const struct stage *st = &s->stage;
 	uint64_t row = 0;
 
-	forget_places(mm, s);
 	for (uint64_t at = 0; at < st->bytes; at += s->page) {
 		if (is_missed(mm, at))
 			continue;
@@ -275,7 +287,7 @@ static void put_back(struct hmm_mm *mm)
 	raw3(SYS_munmap, (long)st->to, (long)st->bytes, 0);
 }
 
-bool stage_wait(struct hmm_mm *mm)
+bool stage_told(struct hmm_mm *mm)
 {
 	struct stage *st = &devmem_of(mm)->stage;
 	const uint32_t asked = atomic_load(&st->asked);
@@ -283,9 +295,15 @@ bool stage_wait(struct hmm_mm *mm)
 
 	while ((answered = atomic_load(&st->answered)) != asked)
 		futex_wait(&st->answered, answered, HMM_FOREVER);
-	if (is_ours(mm))
+	return is_ours(mm);
+}
+
+bool stage_wait(struct hmm_mm *mm)
+{
+	if (stage_told(mm))
 		return true;
-	put_back(mm);
+	forget_places(mm, devmem_of(mm));
+	stage_return(mm);
 	return false;
 }
 

@@ -51,7 +51,9 @@ static void work(struct devmem_space *s, const struct work *w)
 	const uint64_t start = w->d->base + w->first * s->page;
 	const uint64_t bytes = w->n * s->page;
 
-	if (w->full)
+	if (w->d->alias)
+		alias_clear(w->d, w->first, w->n);
+	else if (w->full)
 		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
 	if (w->full && w->d->copier)
 		copier_empty(w->d->copier, w->first * s->page, bytes);

@@ -114,7 +114,7 @@ static int land(struct migration *m, uint64_t *at, uint64_t end)
 
 static int land_locked(struct migration *m, uint64_t *at, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_let_pump(m->mm);
@@ -135,7 +135,7 @@ static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct h
 		 struct run *run, struct hmm_devmem **d)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	sigset_t old;
+	uint64_t old;
 	bool found;
 
 	moving_mask(&old);
@@ -153,7 +153,7 @@ static bool find(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct h
 /* What cannot move any more, as its mapping has changed, is the system's where it is. */
 static void let_go(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 
 	moving_mask(&old);
 	pthread_mutex_lock(&mm->region_lock);

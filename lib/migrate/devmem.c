@@ -30,7 +30,7 @@ static int enlist(struct hmm_devmem *d)
 	pthread_mutex_lock(&d->mm->region_lock);
 	if (s->closed)
 		err = -ESRCH;
-	else if (d->exclusive && s->shadow)
+	else if (d->alias ? s->alias != NULL : d->exclusive && s->shadow)
 		err = -EEXIST;
 	for (uint32_t i = 1; err == -ENOSPC && i <= REGIONS_MAX; i++) {
 		if (s->region[i])
@@ -39,7 +39,9 @@ static int enlist(struct hmm_devmem *d)
 		s->region[i] = d;
 		s->copiers += d->copier != NULL;
 		s->coherent_regions += d->transit != NULL;
-		if (d->exclusive)
+		if (d->alias)
+			s->alias = d;
+		else if (d->exclusive)
 			s->shadow = d;
 		err = 0;
 	}
@@ -84,7 +86,7 @@ static int make_transit(struct hmm_devmem *d)
 	int err = bind_nodes(d);
 
 	if (!err)
-		err = devmem_make(d->mm, &options, false, &d->transit);
+		err = devmem_make(d->mm, &options, DEVMEM_MIGRATION, &d->transit);
 	if (!err)
 		d->transit->copies = true;
 	return err;
@@ -92,7 +94,7 @@ static int make_transit(struct hmm_devmem *d)
 
 /* ---- any region ----------------------------------------------------------------------------- */
 
-int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enum devmem_use use,
 		struct hmm_devmem **out)
 {
 	struct devmem_space *s;
@@ -107,7 +109,8 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 	d->mm = mm;
 	d->space = s;
 	d->options = *options;
-	d->exclusive = exclusive;
+	d->exclusive = use != DEVMEM_MIGRATION;
+	d->alias = use == DEVMEM_ALIAS;
 	pthread_mutex_init(&d->transit_lock, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
@@ -164,7 +167,7 @@ int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *option
 		err = mm_alive(mm);
 	if (!err)
 		err = check_copies(mm, &o);
-	return err ? err : devmem_make(mm, &o, false, devmem);
+	return err ? err : devmem_make(mm, &o, DEVMEM_MIGRATION, devmem);
 }
 
 /* Takes the region off the list if nothing is in it. */

@@ -6,9 +6,12 @@
  * while the gate is closed, so inside a section the answer holds.
  */
 #include "migrate/migrate.h"
+#include "devmem/moving.h"
+#include "engine/gate.h"
 #include "space/debug.h"
 #include "space/space.h"
 #include "space/turn.h"
+#include "base/deadline.h"
 #include "base/nocancel.h"
 #include "base/number.h"
 #include "base/pool.h"
@@ -20,9 +23,8 @@
 #define RANGE_MAX (64ULL << 20)
 
 struct taken {
-	uint32_t frame;
+	place_t place; /* 0: it was not had */
 	uint32_t freed;
-	bool had;
 };
 
 struct hmm_exclusive {
@@ -36,18 +38,30 @@ struct hmm_exclusive {
 
 _Static_assert(sizeof(struct hmm_exclusive) <= HANDLE_BYTES, "it comes from the space's pool");
 
+static int need(struct hmm_mm *mm, enum devmem_use use, uint64_t bytes)
+{
+	const struct hmm_devmem_options options = { .bytes = bytes, .fault_around = 1 };
+	struct hmm_devmem *made;
+	const int err = devmem_make(mm, &options, use, &made);
+
+	return err == -EEXIST ? 0 : err;
+}
+
 static int need_shadow(struct hmm_mm *mm, struct hmm_devmem **out)
 {
-	const struct hmm_devmem_options options = { .bytes = SHADOW_BYTES, .fault_around = 1 };
-	struct devmem_space *s = devmem_of(mm);
+	const struct devmem_space *s = devmem_of(mm);
 	int err = 0;
 
 	if (!s || !s->shadow)
-		err = devmem_make(mm, &options, true, out);
-	if (err && err != -EEXIST)
-		return err;
-	*out = devmem_of(mm)->shadow;
-	return 0;
+		err = need(mm, DEVMEM_EXCLUSIVE, SHADOW_BYTES);
+	if (!err)
+		*out = devmem_of(mm)->shadow;
+	return err;
+}
+
+static int need_alias(struct hmm_mm *mm)
+{
+	return atomic_load(&devmem_of(mm)->alias) ? 0 : need(mm, DEVMEM_ALIAS, RANGE_MAX);
 }
 
 static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t end)
@@ -75,52 +89,115 @@ static void unmake(struct hmm_exclusive *ex)
 	objpool_put(&ex->d->space->handles, ex);
 }
 
-/* Notes which pages were had. False: none. */
-static bool note(struct hmm_exclusive *ex)
+/* In which region the page is: of shared memory, or any other. NULL: it was not had. */
+static struct hmm_devmem *region_of(const struct hmm_exclusive *ex, place_t place)
+{
+	struct hmm_devmem *alias = atomic_load(&ex->d->space->alias);
+
+	if (place_region(place) == ex->d->id)
+		return ex->d;
+	return place && alias && place_region(place) == alias->id ? alias : NULL;
+}
+
+/* Notes which pages were had. The caller holds R, and moves or has the turn. How many they are. */
+static uint32_t note(struct hmm_exclusive *ex)
 {
 	struct devmem_space *s = ex->d->space;
-	bool any = false;
+	uint32_t n = 0;
 
-	pthread_mutex_lock(&ex->d->mm->region_lock);
-	turn_take(ex->d->mm);
 	for (uint32_t i = 0; i < ex->pages; i++) {
 		const place_t place = place_at(s, ex->start + i * s->page);
+		const struct hmm_devmem *d = region_of(ex, place);
 		struct taken *t = &ex->page[i];
 
-		t->had = place_region(place) == ex->d->id;
-		t->frame = place_frame(place);
-		t->freed = t->had ? atomic_load(&ex->d->freed[t->frame]) : 0;
-		any |= t->had;
+		t->place = d ? place : 0;
+		t->freed = d ? atomic_load(&d->freed[place_frame(place)]) : 0;
+		n += d != NULL;
 	}
-	turn_end(ex->d->mm);
-	pthread_mutex_unlock(&ex->d->mm->region_lock);
-	return any;
+	return n;
+}
+
+/* R is held, and it moves. True: all pages have moved. */
+static bool take_all(struct migration *m, struct hmm_exclusive *ex)
+{
+	uint64_t at = ex->start;
+	struct run run;
+
+	if (places_next(m->s, at, ex->end, NULL, &run) || migrate_blocks(m, &at, ex->end))
+		return false;
+	return note(ex) == ex->pages;
+}
+
+/*
+ * The usual case: nobody has a page of it, and its mapping was trapped before. So an event would
+ * tell of its end, and of pages that may no longer be read or written the kernel moves none. False:
+ * take_slowly() says why.
+ */
+static bool take_quickly(struct migration *m, struct hmm_exclusive *ex)
+{
+	struct hmm_mm *mm = m->mm;
+	bool all = false;
+	uint64_t old;
+
+	if (block_end(m, ex->start, ex->end) < ex->end)
+		return false;
+	moving_let_pump(mm);
+	moving_mask(&old);
+	if (!deadline_lock(&mm->region_lock, m->deadline)) {
+		if (!moving_ready(m, NULL, ex->start, ex->end)) {
+			all = take_all(m, ex);
+			moving_end(mm);
+			gate_open(mm);
+		}
+		pthread_mutex_unlock(&mm->region_lock);
+	}
+	moving_unmask(&old);
+	return all;
+}
+
+static int take_slowly(struct migration *m, struct hmm_exclusive *ex)
+{
+	struct hmm_devmem *alias = atomic_load(&m->s->alias);
+	int err = migrate_check_mapped(m);
+	uint32_t had;
+
+	/* Another device loses what it has there. */
+	if (!err && atomic_load(&m->d->used))
+		err = devmem_home(m->mm, m->start, m->end, m->d, m->timeout);
+	if (!err && alias && atomic_load(&alias->used))
+		err = devmem_home(m->mm, m->start, m->end, alias, m->timeout);
+	if (!err)
+		err = migrate_range(m, m->start, m->end);
+	if (err)
+		return err;
+	pthread_mutex_lock(&m->mm->region_lock);
+	turn_take(m->mm);
+	had = note(ex);
+	turn_end(m->mm);
+	pthread_mutex_unlock(&m->mm->region_lock);
+	return had ? 0 : -EBUSY;
 }
 
 static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		struct hmm_exclusive **out)
 {
 	struct hmm_exclusive *ex;
-	int err = migrate_check(m, start, end, timeout_ns);
+	int err = migrate_begin(m, start, end, timeout_ns);
 
 	if (!err && end - start > RANGE_MAX)
 		err = -EINVAL;
-	/* Another device loses what it has there. */
-	if (!err && atomic_load(&m->d->used))
-		err = devmem_home(m->mm, start, end, m->d, timeout_ns);
-	if (!err)
-		err = migrate_range(m, start, end);
 	if (err)
 		return err;
 	ex = make(m->d, start, end);
 	if (!ex)
 		return -ENOMEM;
-	if (!note(ex)) {
+	if (!take_quickly(m, ex))
+		err = take_slowly(m, ex);
+	if (err)
 		unmake(ex);
-		return -EBUSY;
-	}
-	*out = ex;
-	return 0;
+	else
+		*out = ex;
+	return err;
 }
 
 int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *owner,
@@ -128,7 +205,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 {
 	DEBUG_CALL(mm, DEBUG_BLOCKS);
 	HMM_CANCEL_POINT;
-	struct migration m = { .mm = mm, .owner = owner, .lifts = true };
+	struct migration m = { .mm = mm, .owner = owner, .lifts = true, .need_alias = need_alias };
 	int err = mm_alive(mm);
 
 	if (!err && !owner)
@@ -145,7 +222,8 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 
 static bool still_has(const struct hmm_exclusive *ex, const struct taken *t)
 {
-	return t->had && atomic_load(&ex->d->freed[t->frame]) == t->freed;
+	return t->place &&
+	       atomic_load(&region_of(ex, t->place)->freed[place_frame(t->place)]) == t->freed;
 }
 
 int hmm_exclusive_check(const struct hmm_exclusive *ex, uint64_t addr, uint64_t *at)
@@ -162,12 +240,13 @@ int hmm_exclusive_check(const struct hmm_exclusive *ex, uint64_t addr, uint64_t 
 		return -EINVAL;
 	page = ex->d->space->page;
 	t = &ex->page[(addr - ex->start) / page];
-	if (!t->had)
+	if (!t->place)
 		return -EBUSY;
 	if (!still_has(ex, t))
 		return -ESTALE;
 	if (at)
-		*at = ex->d->base + t->frame * page + (addr & (page - 1));
+		*at = region_of(ex, t->place)->base + place_frame(t->place) * page +
+		      (addr & (page - 1));
 	return 0;
 }
 
@@ -180,13 +259,18 @@ void hmm_exclusive_end(struct hmm_exclusive *ex)
 	if (!ex || mm_inherited(ex->d->mm))
 		return;
 	page = ex->d->space->page;
-	for (uint32_t i = 0, n; i < ex->pages; i += n + 1) {
-		for (n = 0; i + n < ex->pages && still_has(ex, &ex->page[i + n]); n++)
+	for (uint32_t i = 0, n; i < ex->pages; i += n) {
+		struct hmm_devmem *d = region_of(ex, ex->page[i].place);
+
+		for (n = 0; i + n < ex->pages && still_has(ex, &ex->page[i + n]) &&
+			    region_of(ex, ex->page[i + n].place) == d;
+		     n++)
 			;
 		/* What cannot come home now comes home when it is touched. */
 		if (n)
-			devmem_home(ex->d->mm, ex->start + i * page, ex->start + (i + n) * page,
-				    ex->d, 0);
+			devmem_home(ex->d->mm, ex->start + i * page, ex->start + (i + n) * page, d,
+				    0);
+		n = n ? n : 1;
 	}
 	unmake(ex);
 }

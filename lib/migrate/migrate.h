@@ -2,6 +2,7 @@
 /*
  * Moving pages out. range.c checks the range and goes from mapping to mapping, part.c goes through
  * one mapping, out.c moves a few blocks of it, readonly.c those of one that may not be written.
+ * shared.c is for shared memory that a device takes exclusively.
  * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
  * both sides reach, to_device.c for programs. place.c tells where pages are.
  */
@@ -16,6 +17,8 @@ struct migration {
 	struct hmm_devmem *d;
 	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
 	bool lifts;              /* coherent pages move, too */
+	int (*need_alias)(
+		struct hmm_mm *mm); /* makes the region for shared memory; NULL: it stays */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */
@@ -29,21 +32,32 @@ struct migration {
 	uint64_t stale_at; /* where the mapping had changed */
 	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
 	bool staged;                 /* pages of this mapping pass through the stage */
+	bool shares;                 /* this mapping is shared memory, and d the alias region */
 	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
 	struct run victim; /* what is to go home to make room, once its device has copied it */
 	bool cannot_evict; /* that has failed */
 	struct hmm_migrate_result result;
 };
 
-/* Makes a region that nobody knows yet. 0; -errno as hmm_devmem_create(). */
-int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+/* What a region is for. */
+enum devmem_use { DEVMEM_MIGRATION, DEVMEM_EXCLUSIVE, DEVMEM_ALIAS };
+
+/*
+ * Makes a region that nobody knows yet. 0; -EEXIST: the space has one of the last two kinds; -errno
+ * as hmm_devmem_create().
+ */
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enum devmem_use use,
 		struct hmm_devmem **out);
 
 /* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
 enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
 /* Does it take HMM_DEVMEM_READONLY? */
 bool migrate_is_staged(const struct hmm_vma *vma);
-/* The same file: notes range and timeout. 0; -EINVAL: it may not be migrated; -ESRCH. */
+/* The same file: notes range and timeout. 0; -EINVAL: it is no range; -ESRCH. */
+int migrate_begin(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
+/* 0: all of it is mapped and may be read; -EINVAL; -errno. */
+int migrate_check_mapped(const struct migration *m);
+/* Both. */
 int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns);
 /* Moves [start, end). Errors as hmm_migrate_to_device(). */
 int migrate_range(struct migration *m, uint64_t start, uint64_t end);
@@ -81,8 +95,16 @@ void migrate_populate(struct migration *m, uint64_t at);
 
 /* out.c, for readonly.c. R is held. */
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end);
-/* May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). */
+/*
+ * May pages of [start, end) move, and are they trapped? Then it moves. 0; as migrate_part(). vma:
+ * their mapping; NULL: -ESTALE unless they were trapped before.
+ */
 int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start, uint64_t end);
+/*
+ * It moves. From *at on, block by block. What goes on behind the first block is tried again if it
+ * meets an error. As migrate_attempt().
+ */
+int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end);
 /* False: a thief has come meanwhile, and nothing moves (devmem/moving.h). */
 bool migrate_tell(struct migration *m, uint64_t start, uint64_t end);
 bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit);
@@ -99,6 +121,12 @@ void migrate_evict(struct migration *m);
 int readonly_begin(struct migration *m);
 /* One block, as far as it goes. Errors as the attempts of migrate_part(). */
 int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end);
+/* shared.c: may a device have pages of the mapping exclusively, as shared memory? */
+bool shared_may(const struct migration *m, const struct hmm_vma *vma);
+/* The same file: takes pages from *at on. Errors as migrate_part(). */
+int shared_take(struct migration *m, const struct hmm_vma *vma, uint64_t at, uint64_t end);
+/* readonly.c: has the process locked memory? True: this cannot be told. */
+bool process_has_locked(void);
 /* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
 int migrate_copied(struct migration *m);
 

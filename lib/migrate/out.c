@@ -331,11 +331,19 @@ static void prove(struct migration *m, uint64_t start, uint64_t end)
 	struct devmem_space *s = m->s;
 	const uint64_t taken = regions_taken(m->mm);
 
-	if (s->proven.taken == taken && s->proven.end == start)
+	if (s->proven.taken == taken && s->proven.start <= start && s->proven.end >= start)
 		start = s->proven.start;
 	s->proven.start = start;
 	s->proven.end = end;
 	s->proven.taken = taken;
+}
+
+static bool is_same(const struct migration *m, const struct hmm_vma *vma, const struct hmm_vma *now)
+{
+	if (m->shares)
+		return now->shared && now->inode == vma->inode && now->offset == vma->offset &&
+		       now->dev_major == vma->dev_major && now->dev_minor == vma->dev_minor;
+	return !now->shared && !now->inode && !now->dev_major && !now->dev_minor;
 }
 
 /*
@@ -348,23 +356,28 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 	struct hmm_vma now;
 	int err;
 
-	if (is_proven(m, start, end) && !m->staged)
+	if (is_proven(m, start, end) && !m->staged && !m->shares)
 		return 0;
-	if (vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
-	    now.prot != vma->prot || now.shared || now.inode || now.dev_major || now.dev_minor ||
-	    pool_owns(now.start))
+	if (!vma || vma_peek(mm_vmas(m->mm), start, &now) || now.start > start || now.end < end ||
+	    now.prot != vma->prot || !is_same(m, vma, &now) || pool_owns(now.start))
 		return -ESTALE;
-	err = p->ops->move->trap(p, now.start, now.end);
+	err = m->shares ? p->ops->move->trap_shared(p, now.start, now.end)
+			: p->ops->move->trap(p, now.start, now.end);
 	if (err == -EBUSY)
 		return -EOPNOTSUPP;
 	if (err == -ESRCH || err == -EBADF || err == -ENOTTY)
 		return -ESRCH;
 	if (err)
 		return -ESTALE;
+	/* The rest of the block is next. */
+	start = max64(start & ~(m->s->block - 1), now.start);
+	end = block_end(m, start, now.end);
 	err = p->ops->is_watched(p, start, end);
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
 	devmem_note_trapped(m->s, now.start, now.end);
+	if (m->shares)
+		return 0;
 	watch_trap_neighbours(m->mm, vma);
 	prove(m, start, end);
 	return 0;
@@ -387,15 +400,15 @@ bool migrate_tell(struct migration *m, uint64_t start, uint64_t end)
 /* Does something keep the pages where they are for now? */
 static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
 {
-	return devmem_recent(m->s, start, end) ||
-	       (discard_known(m->mm, start, end) && !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
+	/* What shared memory has lost is lost where a device works on it, too. */
+	return devmem_recent(m->s, start, end) || (!m->shares && discard_known(m->mm, start, end) &&
+						   !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
 }
 
-/* The gate is closed. What goes on behind the first block is tried again if it meets an error. */
-static int move_blocks(struct migration *m, uint64_t *at, uint64_t end)
+int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)
 {
-	const uint64_t until = clock_ns() + TURN_NS;
 	uint64_t to = block_end(m, *at, end);
+	const uint64_t until = to < end ? clock_ns() + TURN_NS : 0;
 	int err;
 
 	m->huge_to = 0;
@@ -438,7 +451,7 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 
 	if (err)
 		return err;
-	err = move_blocks(m, at, end);
+	err = migrate_blocks(m, at, end);
 	moving_end(m->mm);
 	gate_open(m->mm);
 	return err;
@@ -446,7 +459,7 @@ static int attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at,
 
 int migrate_attempt(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_let_pump(m->mm);

@@ -177,7 +177,7 @@ static int walk_mapping(struct place_walk *w, uint64_t start, uint64_t end)
 	int ret = 0;
 
 	for (uint64_t at = start; !ret && at < end; at = f.end) {
-		sigset_t old;
+		uint64_t old;
 
 		f.end = min64(end, at + STEP);
 		moving_mask(&old);

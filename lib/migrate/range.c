@@ -10,20 +10,31 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* All of it is mapped and may be read? */
-static int check_mapped(struct hmm_mm *mm, uint64_t start, uint64_t end)
-{
-	struct hmm_vma vma;
+/* A hole is believed if it is seen so often: another thread may change a mapping beside it. */
+#define STUBBORN 4
 
-	for (uint64_t at = start; at < end; at = vma.end) {
-		const int err = vma_peek(mm_vmas(mm), at, &vma);
+/* 0: at least the page at `at` is mapped, and may be read. -EINVAL: not; -errno. */
+static int peek_readable(const struct migration *m, uint64_t at, struct hmm_vma *vma)
+{
+	for (int i = 0; i < STUBBORN; i++) {
+		const int err = vma_peek(mm_vmas(m->mm), at, vma);
 
 		if (err && err != -ENOENT)
 			return err;
-		if (err || vma.start > at || !(vma.prot & PROT_READ))
-			return -EINVAL;
+		if (!err && vma->start <= at && vma->prot & PROT_READ)
+			return 0;
 	}
-	return 0;
+	return -EINVAL;
+}
+
+int migrate_check_mapped(const struct migration *m)
+{
+	struct hmm_vma vma = { .end = 0 };
+	int err = 0;
+
+	for (uint64_t at = m->start; !err && at < m->end; at = vma.end)
+		err = peek_readable(m, at, &vma);
+	return err;
 }
 
 /* Frames may be read and written, and the kernel moves pages between equals alone. */
@@ -53,11 +64,14 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 			   uint64_t end)
 {
 	enum hmm_migrate_reason why = migrate_refuses(vma);
+	bool shares = false;
 	int err;
 
-	if (why == HMM_MIGRATE_REASON_NR && refuses_staged(m, vma))
+	if (why == HMM_MIGRATE_SHARED && shared_may(m, vma))
+		shares = true;
+	else if (why == HMM_MIGRATE_REASON_NR && refuses_staged(m, vma))
 		why = HMM_MIGRATE_PERMISSION;
-	if (why != HMM_MIGRATE_REASON_NR) {
+	if (why != HMM_MIGRATE_REASON_NR && !shares) {
 		migrate_left(m, why, end - *at);
 		*at = end;
 		return 0;
@@ -68,9 +82,9 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
-	m->staged = migrate_is_staged(vma);
+	m->staged = !shares && migrate_is_staged(vma);
 	if (!err)
-		err = migrate_part(m, vma, *at, end);
+		err = shares ? shared_take(m, vma, *at, end) : migrate_part(m, vma, *at, end);
 	*at = err == -EAGAIN ? m->stale_at : err ? *at : end;
 	return err;
 }
@@ -78,6 +92,7 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 int migrate_range(struct migration *m, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
+	unsigned int holes = 0;
 	int err = 0;
 
 	for (unsigned int round = 0; at < end; round++) {
@@ -86,7 +101,7 @@ int migrate_range(struct migration *m, uint64_t start, uint64_t end)
 		err = vma_lookup_unnamed(mm_vmas(m->mm), at, &vma);
 		/* It was mapped when the call began. */
 		if (err == -ENOENT || (!err && vma.start > at))
-			return -EINVAL;
+			err = ++holes < STUBBORN ? -EAGAIN : -EINVAL;
 		if (!err)
 			err = migrate_mapping(m, &vma, &at, min64(vma.end, end));
 		if (err == -EAGAIN && deadline_passed(m->deadline))
@@ -104,7 +119,7 @@ static bool is_range(const struct devmem_space *s, uint64_t start, uint64_t end)
 	return start < end && !((start | end) & (s->page - 1));
 }
 
-int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
+int migrate_begin(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
 {
 	int err = mm_alive(m->mm);
 
@@ -116,5 +131,12 @@ int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t ti
 	m->end = end;
 	m->timeout = timeout_ns;
 	m->deadline = deadline_after(timeout_ns);
-	return check_mapped(m->mm, start, end);
+	return 0;
+}
+
+int migrate_check(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns)
+{
+	const int err = migrate_begin(m, start, end, timeout_ns);
+
+	return err ? err : migrate_check_mapped(m);
 }

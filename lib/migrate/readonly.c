@@ -32,7 +32,8 @@ static bool is_zero(const char *status, const char *key)
 	return at[0] == '0' && at[1] == ' ';
 }
 
-static bool has_pins(void)
+/* Has the process locked memory, or pinned some? True: this cannot be told. */
+static bool has_any(bool pinned)
 {
 	char buf[2048];
 	const long fd =
@@ -46,12 +47,17 @@ static bool has_pins(void)
 	if (n <= 0)
 		return true;
 	buf[n] = '\0';
-	return !is_zero(buf, "\nVmLck:") || !is_zero(buf, "\nVmPin:");
+	return !is_zero(buf, "\nVmLck:") || (pinned && !is_zero(buf, "\nVmPin:"));
+}
+
+bool process_has_locked(void)
+{
+	return has_any(false);
 }
 
 int readonly_begin(struct migration *m)
 {
-	return atomic_load(&m->s->stage.gone) || has_pins() ? -EBUSY : 0;
+	return atomic_load(&m->s->stage.gone) || has_any(true) ? -EBUSY : 0;
 }
 
 /* ---- to the stage: R is held, the gate is closed -------------------------------------------- */
@@ -261,7 +267,7 @@ static int pass_through(struct migration *m, const struct hmm_vma *vma, uint64_t
 
 int readonly_block(struct migration *m, const struct hmm_vma *vma, uint64_t *at, uint64_t end)
 {
-	sigset_t old;
+	uint64_t old;
 	int err;
 
 	moving_mask(&old);

@@ -55,6 +55,7 @@ struct provider {
 	bool event_fork;
 	bool moves;   /* pages can be moved, see struct provider_move */
 	bool poisons; /* pages can be made SIGBUS */
+	bool shows;   /* shared memory can be trapped, see trap_shared of struct provider_move */
 	char *blank;  /* PROVIDER_ASK_MAX bytes of address space that nobody can read */
 	bool zero_wp; /* a zero-length UFFDIO_WRITEPROTECT of fd is the question of in_flight() */
 	/*
@@ -121,6 +122,16 @@ struct provider_ops {
 struct provider_move {
 	/* Registers a range inside one VMA: a touch of a page that is not there is a fault. */
 	int (*trap)(const struct provider *p, uint64_t start, uint64_t end);
+	/*
+	 * The same of shared memory, where there may be a page that is not in the page table.
+	 * -EINVAL: of another kind.
+	 */
+	int (*trap_shared)(const struct provider *p, uint64_t start, uint64_t end);
+	/*
+	 * Puts the pages that shared memory has there into the page table. -EFAULT: it has none;
+	 * -EINVAL: this is no shared memory.
+	 */
+	int64_t (*show)(const struct provider *p, uint64_t start, uint64_t bytes);
 	/* It may do more than it says: devmem_move(). */
 	int64_t (*move)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);
 	int64_t (*copy)(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes);

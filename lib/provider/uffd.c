@@ -32,7 +32,7 @@
  */
 #define WANTED                                                                                     \
 	(EVENTS_NEEDED | UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |        \
-	 UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC)
+	 UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_MINOR_SHMEM)
 
 static int open_fd(bool *user_mode_only)
 {
@@ -300,6 +300,7 @@ static void use_features(struct provider *p, uint64_t features)
 	p->wp_async = features & UFFD_FEATURE_WP_ASYNC;
 	p->event_fork = features & UFFD_FEATURE_EVENT_FORK;
 	p->moves = p->available & UFFD_FEATURE_MOVE;
+	p->shows = features & UFFD_FEATURE_MINOR_SHMEM;
 	p->poisons = p->available & UFFD_FEATURE_POISON;
 }
 

@@ -14,14 +14,32 @@ static int64_t outcome(int ret, int64_t done)
 	return done > 0 ? done : -errno;
 }
 
-static int trap(const struct provider *p, uint64_t start, uint64_t end)
+static int reg(const struct provider *p, uint64_t start, uint64_t end, uint64_t mode)
 {
 	struct uffdio_register r = {
 		.range = { start, end - start },
-		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+		.mode = mode | UFFDIO_REGISTER_MODE_WP,
 	};
 
 	return ioctl(p->fd.fd, UFFDIO_REGISTER, &r) ? -errno : 0;
+}
+
+static int trap(const struct provider *p, uint64_t start, uint64_t end)
+{
+	return reg(p, start, end, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+static int trap_shared(const struct provider *p, uint64_t start, uint64_t end)
+{
+	return reg(p, start, end, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR);
+}
+
+static int64_t show(const struct provider *p, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_continue c = { .range = { start, bytes } };
+	const int ret = ioctl(p->fd.fd, UFFDIO_CONTINUE, &c);
+
+	return outcome(ret, c.mapped);
 }
 
 static int64_t move(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes)
@@ -77,6 +95,8 @@ static int unmark(const struct provider *p, uint64_t start, uint64_t bytes)
 
 const struct provider_move provider_uffd_move = {
 	.trap = trap,
+	.trap_shared = trap_shared,
+	.show = show,
 	.move = move,
 	.copy = copy,
 	.zero = zero,

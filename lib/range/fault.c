@@ -159,6 +159,14 @@ static int explain(struct walk *w, const struct hmm_vma *vma, uint64_t start, ui
 	return 0;
 }
 
+/* Devices may have shared memory exclusively. */
+static bool has_aliases(const struct walk *w)
+{
+	const struct devmem_space *s = devmem_of(w->mm);
+
+	return s && atomic_load(&s->alias);
+}
+
 static int populate_home(struct walk *w, const struct hmm_vma *vma, uint64_t start, uint64_t end,
 			 enum request request)
 {
@@ -172,7 +180,7 @@ static int populate_home(struct walk *w, const struct hmm_vma *vma, uint64_t sta
 	err = find_first(w, start, end, write ? REQUEST_WRITE : request, &from);
 	if (err || from == end)
 		return err;
-	if (vma->kind == HMM_VMA_ANON) {
+	if (vma->kind == HMM_VMA_ANON || (vma->kind == HMM_VMA_SHMEM && has_aliases(w))) {
 		err = walk_device_home(w, from, end);
 		if (err)
 			return err;

@@ -18,6 +18,17 @@ static bool is_there(const char *p)
 	return word & PM_WORD_PRESENT;
 }
 
+static unsigned int populated;
+
+int __real_madvise(void *addr, size_t length, int advice);
+int __wrap_madvise(void *addr, size_t length, int advice);
+
+int __wrap_madvise(void *addr, size_t length, int advice)
+{
+	populated += advice == MADV_POPULATE_READ;
+	return __real_madvise(addr, length, advice);
+}
+
 struct call {
 	char *low; /* of the stack */
 	bool before, after;
@@ -78,11 +89,34 @@ static void a_small_stack_is_not_left(void **state)
 	assert_true(c.after);
 }
 
+/* A frame of a page lies below this one's page. */
+static __attribute__((noinline)) void touch_deeper(void)
+{
+	volatile char room[PAGE];
+
+	room[0] = 0;
+	stack_touch();
+	(void)room[0];
+}
+
+static void calls_from_two_pages_ask_once_each(void **state)
+{
+	stack_touch();
+	touch_deeper();
+	populated = 0;
+	for (int i = 0; i < 10; i++) {
+		stack_touch();
+		touch_deeper();
+	}
+	assert_int_equal(populated, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_below_are_there),
 		cmocka_unit_test(a_small_stack_is_not_left),
+		cmocka_unit_test(calls_from_two_pages_ask_once_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

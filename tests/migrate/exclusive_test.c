@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Exclusive access: a device has pages for itself until the CPU touches them. */
-#include "common/devmem.h"
-
-#include <hmm/engine.h>
-#include <hmm/migrate.h>
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
+#include "common/hammer.h"
 
 static struct with_devmem with;
 static char me; /* the device */
@@ -127,7 +121,6 @@ static void what_cannot_be_had_is_said(void **state)
 {
 	struct with_devmem *w = *state;
 	char *p = map_anon(2 * PAGE, RW);
-	char *shared = map_fd(PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct hmm_exclusive *ex;
 
 	number(p, 2, 1);
@@ -136,10 +129,42 @@ static void what_cannot_be_had_is_said(void **state)
 	assert_int_equal(hmm_exclusive_check(ex, at(p), NULL), -EBUSY);
 	assert_int_equal(hmm_exclusive_check(ex, at(p) + PAGE, NULL), 0);
 	hmm_exclusive_end(ex);
-	assert_int_equal(hmm_exclusive_begin(w->m.mm, at(shared), at(shared) + PAGE, &me, 0, &ex),
-			 -EBUSY);
 	munmap(p, 2 * PAGE);
-	munmap(shared, PAGE);
+}
+
+static int try(struct with_devmem *w, const char *p)
+{
+	struct hmm_exclusive *ex = NULL;
+	const int ret = hmm_exclusive_begin(w->m.mm, at(p), at(p) + PAGE, &me, HMM_FOREVER, &ex);
+
+	hmm_exclusive_end(ex);
+	return ret;
+}
+
+/* The second time a mapping is not looked up, unless it has changed. */
+static void what_was_known_may_have_changed(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+
+	number(p, 4, 1);
+	assert_int_equal(try(w, p), 0);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_int_equal(mprotect(p, PAGE, PROT_READ), 0);
+	assert_int_equal(try(w, p), -EBUSY);
+	assert_int_equal(mprotect(p, PAGE, PROT_NONE), 0);
+	assert_int_equal(try(w, p), -EINVAL);
+	assert_int_equal(try(w, p + PAGE), 0);
+	munmap(p, PAGE);
+	assert_int_equal(try(w, p), -EINVAL);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_ptr_equal(mmap(p + PAGE, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 p + PAGE);
+	number(p + PAGE, 1, 7);
+	assert_int_equal(try(w, p + PAGE), 0);
+	assert_numbered(p + PAGE, 1, 7);
+	assert_numbered(p + 2 * PAGE, 2, 3);
+	munmap(p + PAGE, 3 * PAGE);
 }
 
 static void changes_of_the_memory_revoke(void **state)
@@ -195,96 +220,12 @@ static void a_fork_gives_both_sides_their_own(void **state)
 	munmap(p, PAGE);
 }
 
-/* ---- no update is lost --------------------------------------------------------------------- */
-
-#define THREADS 3
-#define LEAST 500
-#define SLOW_SECONDS 60
-
-static struct {
-	uint64_t *word;
-	_Atomic bool stop;
-	_Atomic uint64_t added[THREADS];
-} hammer;
-
-/* Each has a word of its own, and all share the last one. */
-static void *hammer_main(void *arg)
-{
-	const size_t i = (size_t)(uintptr_t)arg;
-
-	while (!hammer.stop) {
-		__atomic_fetch_add(&hammer.word[i], 1, __ATOMIC_RELAXED);
-		__atomic_fetch_add(&hammer.word[THREADS], 1, __ATOMIC_SEQ_CST);
-		hammer.added[i]++;
-		if (!(hammer.added[i] % 64))
-			sched_yield();
-	}
-	return NULL;
-}
-
-/*
- * The device adds to the words in steps that the CPU must not see, nor cross: if the page were not
- * its own meanwhile an update would be lost.
- */
-static bool add_as_device(struct hmm_engine *engine, struct hmm_exclusive *ex)
-{
-	uint64_t where;
-	bool had;
-
-	hmm_engine_enter(engine);
-	had = !hmm_exclusive_check(ex, at(hammer.word), &where);
-	if (had) {
-		volatile uint64_t *word = (volatile uint64_t *)(uintptr_t)where;
-
-		for (int i = 0; i <= THREADS; i++)
-			word[i] = word[i] + 1;
-	}
-	assert_true(hmm_engine_exit(engine));
-	return had;
-}
-
 static void no_update_is_lost(void **state)
 {
-	struct with_devmem *w = *state;
-	const char *const wanted = getenv("HMM_TEST_TRANSFERS");
-	const uint64_t transfers = wanted ? strtoull(wanted, NULL, 10) : 20000;
-	const time_t end = time(NULL) + SLOW_SECONDS;
-	struct hmm_engine *engine;
-	pthread_t threads[THREADS];
-	uint64_t tried = 0;
-	uint64_t device = 0;
-	uint64_t sum = 0;
+	char *page = map_anon(PAGE, RW);
 
-	memset(&hammer, 0, sizeof(hammer));
-	hammer.word = (uint64_t *)map_anon(PAGE, RW);
-	memset(hammer.word, 0, PAGE);
-	assert_int_equal(hmm_engine_create(w->m.mm, &engine), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, hammer_main, (void *)i), 0);
-	/* An emulated machine does not come to so many. */
-	for (; tried < transfers && (wanted || tried < LEAST || time(NULL) < end); tried++) {
-		struct hmm_exclusive *ex;
-		const int ret = hmm_exclusive_begin(w->m.mm, at(hammer.word),
-						    at(hammer.word) + PAGE, &me, HMM_FOREVER, &ex);
-
-		/* The CPU may have taken it back already. */
-		assert_true(!ret || ret == -EBUSY);
-		if (ret)
-			continue;
-		device += add_as_device(engine, ex);
-		hmm_exclusive_end(ex);
-	}
-	hammer.stop = true;
-	for (size_t i = 0; i < THREADS; i++) {
-		pthread_join(threads[i], NULL);
-		assert_int_equal(hammer.word[i], hammer.added[i] + device);
-		sum += hammer.added[i];
-	}
-	assert_int_equal(hammer.word[THREADS], sum + device);
-	assert_true(device >= tried / 50);
-	assert_true(sum >= tried / 50);
-	hmm_engine_destroy(engine);
-	munmap(hammer.word, PAGE);
+	hammer_page(*state, page, 20000);
+	munmap(page, PAGE);
 }
 
 int main(void)
@@ -295,6 +236,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_taker_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_had_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_known_may_have_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_of_the_memory_revoke, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fork_gives_both_sides_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_update_is_lost, setup, teardown),

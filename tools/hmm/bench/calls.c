@@ -16,6 +16,7 @@
 #include "../attach.h"
 #include "bench.h"
 #include "count.h"
+#include "migrate.h"
 #include "raw.h"
 #include "regcache.h"
 
@@ -360,6 +361,53 @@ static int bare_munmap(struct count *c)
 }
 
 /*
+ * ---- exclusive access
+ * -------------------------------------------------------------------------------
+ */
+
+static int exclusive(struct count *c)
+{
+	struct moves m;
+	int ret = moves_open(&m, 2 * RAW_MIB, false);
+
+	for (size_t i = 0; i < WARM + COUNT_OPS && !ret; i++) {
+		const uint64_t start = (uintptr_t)m.ours + i * HMM_PAGE_SIZE;
+		struct hmm_exclusive *ex;
+
+		/* The first one traps the mapping, the others are next to it. */
+		if (i >= WARM)
+			count_begin(c);
+		ret = hmm_exclusive_begin(m.mm, start, start + HMM_PAGE_SIZE, &m, HMM_FOREVER, &ex);
+		if (!ret)
+			hmm_exclusive_end(ex);
+		if (i >= WARM)
+			count_end(c);
+	}
+	count_finish(c);
+	moves_close(&m);
+	return ret;
+}
+
+static int bare_exclusive(struct count *c)
+{
+	struct moves m;
+	int ret = moves_open(&m, 2 * RAW_MIB, false);
+
+	for (size_t i = 0; i < COUNT_OPS && !ret; i++) {
+		char *page = m.theirs + i * HMM_PAGE_SIZE;
+
+		count_begin(c);
+		if (!raw_move(m.uffd, m.frames, page, HMM_PAGE_SIZE) ||
+		    !raw_move(m.uffd, page, m.frames, HMM_PAGE_SIZE))
+			ret = -EIO;
+		count_end(c);
+	}
+	count_finish(c);
+	moves_close(&m);
+	return ret;
+}
+
+/*
  * ---- figures
  * ------------------------------------------------------------------------------------------
  */
@@ -387,6 +435,8 @@ static const struct operation {
 	  bare_cycle, 1, 2, 2 },
 	{ "calls-munmap-bystander", "of what is not mirrored, beyond munmap itself",
 	  bystanders_munmap, bare_munmap, 1, 0, 0 },
+	{ "calls-exclusive", "a page taken and given back; two UFFDIO_MOVE", exclusive,
+	  bare_exclusive, 0, 6, 0 },
 };
 
 static int measure(struct bench *b, const struct operation *op)
@@ -401,6 +451,8 @@ static int measure(struct bench *b, const struct operation *op)
 
 	snprintf(row.name, sizeof(row.name), "%s", op->name);
 	ret = count_sleeps(op->ours, &ours);
+	if (ret == -EOPNOTSUPP)
+		return 0; /* the kernel moves no pages */
 	if (!ret)
 		ret = count_sleeps(op->bare, &bare);
 	if (ret)

@@ -24,6 +24,7 @@
 #define AREAS 2
 #define AREA_PAGES 1024U
 #define WORD_PAGES 64U
+#define WORD_SHARED 16U /* of these, the last ones are shared memory */
 #define REGIONS 3
 #define THREADS_MAX 12
 #define CALL_NS 200000000ULL

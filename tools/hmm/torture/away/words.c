@@ -6,23 +6,28 @@
 
 #define BURST 32U
 
-int words_map(struct away *away)
-{
-	away->words = mmap((void *)(AWAY_ARENA + AREAS * AWAY_SPAN), WORD_PAGES * HMM_PAGE_SIZE,
-			   PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (away->words == MAP_FAILED) {
-		away->words = NULL;
-		return -errno;
-	}
-	return 0;
-}
-
 void words_unmap(struct away *away)
 {
 	if (away->words)
 		munmap(away->words, WORD_PAGES * HMM_PAGE_SIZE);
 	away->words = NULL;
+}
+
+int words_map(struct away *away)
+{
+	char *at = (char *)(AWAY_ARENA + AREAS * AWAY_SPAN);
+	char *shared = at + (WORD_PAGES - WORD_SHARED) * HMM_PAGE_SIZE;
+	const int mine = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	const int ours = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+
+	if (mmap(at, WORD_PAGES * HMM_PAGE_SIZE, PROT_READ | PROT_WRITE, mine, -1, 0) != at)
+		return -errno;
+	away->words = at;
+	if (mmap(shared, WORD_SHARED * HMM_PAGE_SIZE, PROT_READ | PROT_WRITE, ours, -1, 0) ==
+	    shared)
+		return 0;
+	words_unmap(away);
+	return -errno;
 }
 
 static uint64_t page_of(const struct away *away, unsigned int i)
