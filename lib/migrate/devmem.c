@@ -19,18 +19,28 @@
 #define BYTES_MAX (32ULL << 30)
 #define AROUND (64ULL << 10)
 #define TRANSIT_BYTES (8ULL << 20)
+#define ONE_BYTES (256ULL << 20)
 #define MPOL_BIND 2
+
+/* Where a space notes the region of which it has one. NULL: it may have many. */
+static struct hmm_devmem **only_one(const struct hmm_devmem *d)
+{
+	if (d->exclusive)
+		return &d->space->shadow;
+	return d->isolates ? &d->space->isolation : NULL;
+}
 
 /* Gives the region a number, so that places can name it. */
 static int enlist(struct hmm_devmem *d)
 {
 	struct devmem_space *s = d->space;
+	struct hmm_devmem **one = only_one(d);
 	int err = -ENOSPC;
 
 	pthread_mutex_lock(&d->mm->region_lock);
 	if (s->closed)
 		err = -ESRCH;
-	else if (d->exclusive && s->shadow)
+	else if (one && *one)
 		err = -EEXIST;
 	for (uint32_t i = 1; err == -ENOSPC && i <= REGIONS_MAX; i++) {
 		if (s->region[i])
@@ -39,8 +49,8 @@ static int enlist(struct hmm_devmem *d)
 		s->region[i] = d;
 		s->copiers += d->copier != NULL;
 		s->coherent_regions += d->transit != NULL;
-		if (d->exclusive)
-			s->shadow = d;
+		if (one)
+			*one = d;
 		err = 0;
 	}
 	pthread_mutex_unlock(&d->mm->region_lock);
@@ -84,7 +94,7 @@ static int make_transit(struct hmm_devmem *d)
 	int err = bind_nodes(d);
 
 	if (!err)
-		err = devmem_make(d->mm, &options, false, &d->transit);
+		err = devmem_make(d->mm, &options, DEVMEM_DRIVER, &d->transit);
 	if (!err)
 		d->transit->copies = true;
 	return err;
@@ -92,7 +102,7 @@ static int make_transit(struct hmm_devmem *d)
 
 /* ---- any region ----------------------------------------------------------------------------- */
 
-int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, bool exclusive,
+int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enum devmem_use use,
 		struct hmm_devmem **out)
 {
 	struct devmem_space *s;
@@ -107,7 +117,8 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 	d->mm = mm;
 	d->space = s;
 	d->options = *options;
-	d->exclusive = exclusive;
+	d->exclusive = use == DEVMEM_EXCLUSIVE;
+	d->isolates = use == DEVMEM_ISOLATION;
 	pthread_mutex_init(&d->transit_lock, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
@@ -123,6 +134,22 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, boo
 		return err;
 	}
 	*out = d;
+	return 0;
+}
+
+int devmem_need_one(struct hmm_mm *mm, enum devmem_use use, struct hmm_devmem **out)
+{
+	const struct hmm_devmem_options options = { .bytes = ONE_BYTES, .fault_around = 1 };
+	struct devmem_space *s = devmem_of(mm);
+	const bool exclusive = use == DEVMEM_EXCLUSIVE;
+	int err = 0;
+
+	if (!s || !(exclusive ? s->shadow : s->isolation))
+		err = devmem_make(mm, &options, use, out);
+	if (err && err != -EEXIST)
+		return err;
+	s = devmem_of(mm);
+	*out = exclusive ? s->shadow : s->isolation;
 	return 0;
 }
 
@@ -164,7 +191,7 @@ int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *option
 		err = mm_alive(mm);
 	if (!err)
 		err = check_copies(mm, &o);
-	return err ? err : devmem_make(mm, &o, false, devmem);
+	return err ? err : devmem_make(mm, &o, DEVMEM_DRIVER, devmem);
 }
 
 /* Takes the region off the list if nothing is in it. */

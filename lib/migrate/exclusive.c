@@ -16,7 +16,6 @@
 
 #include <errno.h>
 
-#define SHADOW_BYTES (256ULL << 20)
 #define RANGE_MAX (64ULL << 20)
 
 struct taken {
@@ -35,20 +34,6 @@ struct hmm_exclusive {
 };
 
 _Static_assert(sizeof(struct hmm_exclusive) <= HANDLE_BYTES, "it comes from the space's pool");
-
-static int need_shadow(struct hmm_mm *mm, struct hmm_devmem **out)
-{
-	const struct hmm_devmem_options options = { .bytes = SHADOW_BYTES, .fault_around = 1 };
-	struct devmem_space *s = devmem_of(mm);
-	int err = 0;
-
-	if (!s || !s->shadow)
-		err = devmem_make(mm, &options, true, out);
-	if (err && err != -EEXIST)
-		return err;
-	*out = devmem_of(mm)->shadow;
-	return 0;
-}
 
 static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t end)
 {
@@ -134,7 +119,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 	if (!err && !owner)
 		err = -EINVAL;
 	if (!err)
-		err = need_shadow(mm, &m.d);
+		err = devmem_need_one(mm, DEVMEM_EXCLUSIVE, &m.d);
 	if (err)
 		return err;
 	m.s = m.d->space;
