@@ -291,25 +291,39 @@ static uint32_t still_there(struct migrate_state *st, uint32_t i, uint32_t n,
 	return k;
 }
 
-static int send_home(struct migration *m, uint32_t i, uint32_t n)
+/* *n: of how many pages; less if one of them is not where it was found. */
+static int send_home(struct migration *m, uint32_t i, uint32_t *n)
 {
 	struct migrate_state *st = m->state;
-	const uint64_t start = state_addr(st, i);
 	struct hmm_devmem *d;
-	const uint32_t were = still_there(st, i, n, &d);
-	uint64_t end = state_addr(st, i + were);
+	const uint32_t were = still_there(st, i, *n, &d);
 	int err;
 
+	*n = were ? were : 1;
 	/* What waits in the isolation goes home in the end. */
 	if (!were || d == st->isolation)
 		return 0;
-	err = migrate_home(m->mm, start, end, d, m->timeout);
+	err = migrate_home(m->mm, state_addr(st, i), state_addr(st, i + were), d, m->timeout);
 	pthread_mutex_lock(&st->mm->region_lock);
 	turn_take(st->mm);
 	for (uint32_t k = i; k < i + were; k++)
 		st->page[k].gone = !state_has(st, k);
 	turn_end(st->mm);
 	pthread_mutex_unlock(&st->mm->region_lock);
+	return err;
+}
+
+/* The n pages from i on say the same. Returns as send_home(), of the first error. */
+static int send_all_home(struct migration *m, uint32_t i, uint32_t n)
+{
+	int err = 0;
+	int ret;
+
+	for (uint32_t end = i + n; i < end && err != -ESRCH; i += n) {
+		n = end - i;
+		ret = send_home(m, i, &n);
+		err = err && ret != -ESRCH ? err : ret;
+	}
 	return err;
 }
 
@@ -386,7 +400,7 @@ int state_send(struct migrate_state *st, const uint64_t *dst, uint64_t timeout_n
 		if (!(p->src & HMM_MIGRATE_PFN_MIGRATE) || !(home || is_for_frame(p->dst)))
 			continue;
 		n = row_from(st, i, home);
-		ret = home ? send_home(&m, i, n)
+		ret = home ? send_all_home(&m, i, n)
 			   : send_to_frames(&m, state_addr(st, i), state_addr(st, i + n));
 		err = err && ret != -ESRCH ? err : ret;
 	}
