@@ -12,8 +12,8 @@
  * in a region of the library's, and the CPU that touches it there does not wait for the end, as it
  * would in the kernel: it gets the page back, and the entry loses HMM_MIGRATE_PFN_MIGRATE in
  * hmm_migrate_vma_pages(). So does one that the program unmaps, moves or discards, or that is
- * brought home for another device. Whoever copies a page between the steps has therefore copied
- * what it was, or the copy does not count.
+ * brought home for another device. So what a driver has copied between the steps is the page, or
+ * does not count.
  */
 #ifndef HMM_MIGRATE_VMA_H
 #define HMM_MIGRATE_VMA_H
@@ -101,7 +101,7 @@ static inline uint64_t hmm_migrate_pfn_to_addr(uint64_t mpfn)
 /**
  * struct hmm_migrate_vma - a migration in steps
  * @size: sizeof(struct hmm_migrate_vma); the structure may grow, see hmm(7)
- * @flags: HMM_MIGRATE_VMA_SELECT_*: at least one of the first three
+ * @flags: HMM_MIGRATE_VMA_*: at least one of the first three
  * @mm: the space
  * @start: first address, a multiple of the machine's page size
  * @end: one past the last, likewise; at most 64 MiB further. It may span several mappings
@@ -210,7 +210,7 @@ void hmm_migrate_vma_finalize(struct hmm_migrate_vma *args);
  * @start: the first frame, an address in the region (hmm_devmem_stats.start and above)
  * @npages: how many, of the machine's page size
  *
- * Whoever evicts a part of its memory begins with it. The frames are not locked: pages may come and
+ * An eviction of a part of the region begins with it. The frames are not locked: pages may come and
  * go until hmm_migrate_device_pages().
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @devmem or @src, or the frames are not in the region; -ENOMEM no memory;

@@ -170,8 +170,8 @@ static void look(struct migrate_state *st)
 /* Which of a device's pages may the program write? */
 static void find_writable(struct migrate_state *st)
 {
-	const uint32_t known = HMM_MIGRATE_VMA_SELECT_DEVICE_PRIVATE |
-			       HMM_MIGRATE_VMA_SELECT_DEVICE_COHERENT;
+	const uint32_t known =
+		HMM_MIGRATE_VMA_SELECT_DEVICE_PRIVATE | HMM_MIGRATE_VMA_SELECT_DEVICE_COHERENT;
 	struct hmm_vma vma = { 0 };
 
 	for (uint64_t at = st->start; st->flags & known && at < st->end; at = vma.end) {

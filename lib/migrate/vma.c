@@ -15,8 +15,7 @@
 #define DEVICE_FLAGS                                                                               \
 	(HMM_MIGRATE_VMA_SELECT_DEVICE_PRIVATE | HMM_MIGRATE_VMA_SELECT_DEVICE_COHERENT)
 #define SELECT_FLAGS (HMM_MIGRATE_VMA_SELECT_SYSTEM | DEVICE_FLAGS)
-#define ALL_FLAGS                                                                                  \
-	(SELECT_FLAGS | HMM_MIGRATE_VMA_SELECT_COMPOUND | HMM_MIGRATE_VMA_SELECT_READONLY)
+#define ALL_FLAGS (SELECT_FLAGS | HMM_MIGRATE_VMA_SELECT_COMPOUND | HMM_MIGRATE_VMA_SELECT_READONLY)
 
 static int check_size(const struct hmm_migrate_vma *args)
 {

@@ -74,8 +74,7 @@ static uint32_t row_from(const struct migrate_state *st, uint32_t i, bool any)
 		return BLOCK_PAGES;
 	while (i + n < st->n && st->page[i + n].src & HMM_MIGRATE_PFN_MIGRATE &&
 	       !state_is_whole(st, i + n) && p[n].dst == p->dst + n * step &&
-	       p[n].place == p->place + n &&
-	       (any || state_addr(st, i + n) & (st->s->block - 1)))
+	       p[n].place == p->place + n && (any || state_addr(st, i + n) & (st->s->block - 1)))
 		n++;
 	return n;
 }
@@ -108,10 +107,10 @@ static int64_t move_row(struct migration *m, const struct row *r)
 {
 	const uint64_t page = m->s->page;
 	const uint64_t bytes = r->run.end - r->run.start;
-	const bool huge = r->run.huge && !(r->frame % BLOCK_PAGES) &&
-			  !frames_split(r->to, r->frame);
-	int64_t done = rekey(m->s, r->run.start, r->run.end,
-			     r->to->id << FRAME_BITS | r->frame, huge);
+	const bool huge =
+		r->run.huge && !(r->frame % BLOCK_PAGES) && !frames_split(r->to, r->frame);
+	int64_t done =
+		rekey(m->s, r->run.start, r->run.end, r->to->id << FRAME_BITS | r->frame, huge);
 
 	if (done)
 		return done;
@@ -210,8 +209,8 @@ static bool find_row(const struct migration *m, uint32_t i, uint32_t n, struct r
 			       .first = p->place };
 	if (!to || !frames_are_lent(to, r->frame, n) || r->from->copier || r->from->transit)
 		return false;
-	r->run.huge = n == BLOCK_PAGES &&
-		      places_next(m->s, r->run.start, r->run.end, NULL, &run) && run.huge;
+	r->run.huge = n == BLOCK_PAGES && places_next(m->s, r->run.start, r->run.end, NULL, &run) &&
+		      run.huge;
 	return true;
 }
 
@@ -276,8 +275,7 @@ static int send_to_frames(struct migration *m, uint64_t start, uint64_t end)
 /* ---- home ------------------------------------------------------------------------------------ */
 
 /* How many pages of the row are where they were found, from the first on, and whose? */
-static uint32_t still_there(struct migrate_state *st, uint32_t i, uint32_t n,
-			    struct hmm_devmem **d)
+static uint32_t still_there(struct migrate_state *st, uint32_t i, uint32_t n, struct hmm_devmem **d)
 {
 	uint32_t k = 0;
 
@@ -443,8 +441,8 @@ void state_end(struct migrate_state *st, const uint64_t *dst)
 		for (n = 0; i + n < st->n && waits(st, i + n); n++)
 			;
 		if (n)
-			devmem_home(st->mm, state_addr(st, i), state_addr(st, i + n),
-				    st->isolation, 0);
+			devmem_home(st->mm, state_addr(st, i), state_addr(st, i + n), st->isolation,
+				    0);
 	}
 	free_unused(st);
 }

@@ -288,9 +288,9 @@ static void errors_of_the_kernels_test_device(void **state)
 	assert_int_equal(begin(w, p + 2 * PAGE, 2, SYSTEM), -EINVAL);
 	/* another device's stays */
 	assert_int_equal(make_region(w, 2 * MIB, 0, &other, &other), 0);
-	assert_int_equal(hmm_migrate_to_device(other, at(p) + 4 * PAGE, at(p) + 6 * PAGE,
-					       HMM_FOREVER, NULL),
-			 0);
+	assert_int_equal(
+		hmm_migrate_to_device(other, at(p) + 4 * PAGE, at(p) + 6 * PAGE, HMM_FOREVER, NULL),
+		0);
 	assert_int_equal(begin(w, p + 4 * PAGE, 2, SYSTEM), -ENOENT);
 	assert_int_equal(begin(w, p + 4 * PAGE, 2, PRIVATE), -ENOENT);
 	assert_int_equal(pages_away(w, p + 4 * PAGE, 2, &other), 2);
@@ -612,8 +612,8 @@ static void the_driver_copies_itself(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		const uint64_t from = hmm_migrate_pfn_to_addr(src[i]);
 		const uint64_t to = frame(w->d, PAGE);
-		char *memory = has_copier(w) ? w->copying.memory + (to - s.start)
-					     : (char *)(uintptr_t)to;
+		char *memory =
+			has_copier(w) ? w->copying.memory + (to - s.start) : (char *)(uintptr_t)to;
 
 		if (from)
 			memcpy(memory, (char *)(uintptr_t)from, PAGE);
@@ -1072,7 +1072,10 @@ static void no_count_is_lost_meanwhile(void **state)
 }
 
 #define COHERENT_TOO(test)                                                                         \
-	BOTH(test), { #test "_coherent", test, setup_coherent, teardown, NULL }
+	BOTH(test),                                                                                \
+	{                                                                                          \
+#test "_coherent", test, setup_coherent, teardown, NULL                            \
+	}
 
 int main(void)
 {
