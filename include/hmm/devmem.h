@@ -167,7 +167,7 @@ int hmm_devmem_lose(struct hmm_devmem *devmem);
  * region with HMM_DEVMEM_EVICT evicts nothing for it; -ETIME @timeout_ns passed; -ESRCH a forked
  * child, the process has ended, or it closed the library's descriptors.
  * Ownership: the frame is the caller's until a page uses it, or hmm_devmem_free(), or
- * hmm_migrate_vma_finalize(). While a caller has one hmm_devmem_destroy() says -ETIME.
+ * hmm_migrate_vma_finalize(). hmm_devmem_destroy() waits for it, hmm_mm_detach() does not.
  * Since: 0.1. Follows: alloc_page_vma(), zone_device_page_init().
  */
 int hmm_devmem_alloc(struct hmm_devmem *devmem, uint64_t bytes, uint64_t timeout_ns,
@@ -179,7 +179,7 @@ int hmm_devmem_alloc(struct hmm_devmem *devmem, uint64_t bytes, uint64_t timeout
  * @addr: of hmm_devmem_alloc()
  * @bytes: as there
  *
- * What was written there is lost, and @page_free is told.
+ * What was written there is lost. @page_free is told.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @devmem, or no frame that the caller has; -ESRCH a forked child, the
  * process has ended, or it closed the library's descriptors.

@@ -10,7 +10,9 @@
 #include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "engine/gate.h"
+#include "space/space.h"
 #include "provider/provider.h"
+#include "kernel/pagemap.h"
 #include "base/mutation.h"
 #include "base/pool.h"
 
@@ -144,10 +146,27 @@ void frames_use(struct hmm_devmem *d, uint32_t first, uint32_t n, bool huge)
 		note_split(d, first, n);
 }
 
+/* Has a driver written something there? */
+static bool are_written(const struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	const uint64_t start = d->base + first * d->space->page;
+	struct page_run run;
+	uint64_t walked;
+	size_t found = 1;
+
+	return pagemap_runs(mm_pagemap(d->mm), start, start + n * d->space->page, &run, &found,
+			    &walked) ||
+	       found;
+}
+
 void frames_unlend(struct hmm_devmem *d, uint32_t first, uint32_t n)
 {
+	const bool full = are_written(d, first, n);
+
 	set_bits(d->lent, first, n, false);
-	frames_free(d, first, n, true); /* whatever the driver has written there */
+	if (full)
+		note_split(d, first, n);
+	frames_free(d, first, n, full);
 }
 
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)

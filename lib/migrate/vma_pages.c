@@ -409,20 +409,35 @@ int state_send(struct migrate_state *st, const uint64_t *dst, uint64_t timeout_n
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+/* Of the entries from i on: how many have frames in a row that no page uses; at most a block. */
+static uint32_t unused_from(const struct migrate_state *st, uint32_t i)
+{
+	const struct migrate_page *p = &st->page[i];
+	uint32_t n = 0;
+
+	while (p->dst & HMM_MIGRATE_PFN_COMPOUND && i + n < st->n && n < BLOCK_PAGES &&
+	       !p[n].used && p[n].dst == p->dst + n * st->s->page)
+		n++;
+	/* One that has no room in the range is given back as a whole, too. */
+	if (n && i + n == st->n)
+		n = BLOCK_PAGES - (uint32_t)(p->dst / st->s->page % BLOCK_PAGES);
+	return n ? n : is_for_frame(p->dst) && !p->used;
+}
+
 static void free_unused(struct migrate_state *st)
 {
 	pthread_mutex_lock(&st->mm->region_lock);
 	turn_take(st->mm);
-	for (uint32_t i = 0; i < st->n; i++) {
-		const struct migrate_page *p = &st->page[i];
+	for (uint32_t i = 0, n; i < st->n; i += n) {
 		struct hmm_devmem *d;
 		uint32_t first;
 
-		if (p->used || !is_for_frame(p->dst))
-			continue;
-		d = lend_find(st->s, p->dst & ~FLAGS, 1, &first);
-		if (d && frames_are_lent(d, first, 1))
-			frames_unlend(d, first, 1);
+		n = unused_from(st, i);
+		d = n ? lend_find(st->s, st->page[i].dst & ~FLAGS, n, &first) : NULL;
+		if (!d || !frames_are_lent(d, first, n))
+			n = 1;
+		if (d && frames_are_lent(d, first, n))
+			frames_unlend(d, first, n);
 	}
 	turn_end(st->mm);
 	pthread_mutex_unlock(&st->mm->region_lock);

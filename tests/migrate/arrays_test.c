@@ -150,6 +150,75 @@ static unsigned int device_word(const struct with_devmem *w, uint64_t addr)
 	return word_at(at(w->copying.memory) + (addr - s.start));
 }
 
+static int note_place(const struct hmm_place_run *run, void *arg)
+{
+	*(uint32_t *)arg = run->place;
+	return 1;
+}
+
+/* What waits is on its way, and no device's. */
+static void devices_have_stopped(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_anon(4 * PAGE, RW);
+	uint32_t place = HMM_PLACE_NR;
+	int told;
+
+	number(p, 4, 1);
+	assert_int_equal(fault(&w->m, p, 4, REQ_WRITE), 0);
+	told = w->m.events[HMM_EVENT_MIGRATE];
+	assert_int_equal(begin(w, p, 4, SYSTEM), 0);
+	assert_true(w->m.events[HMM_EVENT_MIGRATE] > told);
+	assert_int_equal(w->m.events[HMM_EVENT_EXCLUSIVE], 0);
+	assert_true(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));
+	assert_int_equal(hmm_place_walk(w->m.mm, at(p), at(p) + PAGE, note_place, &place), 1);
+	assert_int_equal(place, HMM_PLACE_SYSTEM);
+	assert_int_equal(away(w, p, 4), 0);
+	choose(w->d, 4);
+	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
+	hmm_migrate_vma_finalize(&args);
+	assert_int_equal(away(w, p, 4), 4);
+	/* the device's own pages leave it */
+	assert_int_equal(begin(w, p, 4, PRIVATE), 0);
+	for (size_t i = 0; i < 4; i++)
+		dst[i] = HMM_MIGRATE_PFN_SYSTEM;
+	told = w->m.events[HMM_EVENT_MIGRATE];
+	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
+	assert_true(w->m.events[HMM_EVENT_MIGRATE] > told);
+	hmm_migrate_vma_finalize(&args);
+	assert_numbered(p, 4, 1);
+	munmap(p, 4 * PAGE);
+}
+
+/* Where pages wait has room for 256 MiB. */
+static void what_does_not_fit_is_not_selected(void **state)
+{
+	enum { RANGES = 5, BYTES = 64 << 20 };
+	struct with_devmem *w = *state;
+	const size_t n = BYTES / PAGE;
+	uint64_t *entries = pool_map(2 * RANGES * n * sizeof(*entries));
+	struct hmm_migrate_vma each[RANGES];
+	char *p = map_anon(RANGES * (size_t)BYTES, RW);
+
+	assert_non_null(entries);
+	for (size_t i = 0; i < RANGES; i++) {
+		each[i] = (struct hmm_migrate_vma){ .size = sizeof(each[i]),
+						    .flags = SYSTEM,
+						    .mm = w->m.mm,
+						    .start = at(p) + i * BYTES,
+						    .end = at(p) + (i + 1) * BYTES,
+						    .src = entries + 2 * i * n,
+						    .dst = entries + (2 * i + 1) * n };
+		assert_int_equal(hmm_migrate_vma_setup(&each[i]), i < 4 ? 0 : -ENOENT);
+		assert_int_equal(each[i].cpages, i < 4 ? n : 0);
+	}
+	for (size_t i = 0; i < RANGES; i++)
+		hmm_migrate_vma_finalize(&each[i]);
+	assert_int_equal(p[BYTES], 0);
+	munmap(p, RANGES * (size_t)BYTES);
+	pool_unmap(entries, 2 * RANGES * n * sizeof(*entries));
+}
+
 static void bad_calls_are_refused(void **state)
 {
 	struct with_devmem *w = *state;
@@ -566,13 +635,20 @@ static void entries_that_make_no_sense_stay(void **state)
 	dst[4] = HMM_MIGRATE_PFN_SYSTEM; /* there it is */
 	dst[5] = hmm_migrate_pfn(dirty);
 	dst[6] = 64 * PAGE; /* without VALID */
-	dst[7] = hmm_migrate_pfn(frame(w->d, PAGE)) | HMM_MIGRATE_PFN_COMPOUND;
+	dst[7] = hmm_migrate_pfn(frame(w->d, 2 * MIB)) | HMM_MIGRATE_PFN_COMPOUND;
 	*(volatile unsigned int *)(uintptr_t)dirty = 99; /* and it is not said that it counts */
 	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
 	assert_int_equal(going(8), 1);
 	assert_true(src[2] & HMM_MIGRATE_PFN_MIGRATE);
 	hmm_migrate_vma_finalize(&args);
 	assert_int_equal(away(w, p, 8), 1);
+	wait_used(w->d, PAGE);
+	/* a block that is none, for a page that is small */
+	assert_int_equal(begin(w, p, 8, SYSTEM), 0);
+	dst[0] = hmm_migrate_pfn(frame(w->d, PAGE)) | HMM_MIGRATE_PFN_COMPOUND;
+	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
+	assert_int_equal(args.migrated, 0);
+	hmm_migrate_vma_finalize(&args);
 	wait_used(w->d, PAGE);
 	assert_numbered(p, 8, 1);
 	munmap(p, 8 * PAGE);
@@ -1082,6 +1158,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(bad_calls_are_refused),
 		COHERENT_TOO(frames_are_lent_and_come_back),
+		BOTH(devices_have_stopped),
+		cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_selected, setup, teardown),
 		BOTH(each_page_goes_to_its_frame),
 		COHERENT_TOO(what_is_not_sent_comes_home),
 		BOTH(errors_of_the_kernels_test_device),
