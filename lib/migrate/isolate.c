@@ -11,6 +11,7 @@
 #include "kernel/abi/pagemap.h"
 #include "kernel/pagemap.h"
 #include "kernel/vma.h"
+#include "base/mutation.h"
 #include "base/number.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ bool state_has(const struct migrate_state *st, uint32_t i)
 	if (d->transit)
 		return coherent_at(st->s, state_addr(st, i)) == p->place;
 	return place_at(st->s, state_addr(st, i)) == p->place &&
-	       (!is_isolated(st, p) ||
+	       (!is_isolated(st, p) || hmm_mutation(HMM_MUTATION_OLD_COPY) ||
 		atomic_load(&st->isolation->freed[place_frame(p->place)]) == p->freed);
 }
 
