@@ -160,8 +160,9 @@ int hmm_devmem_lose(struct hmm_devmem *devmem);
  * @timeout_ns: how long frames are waited for that are being freed, in ns; HMM_NO_WAIT: not at all
  * @addr: out: where it is, aligned to @bytes
  *
- * Only a driver that chooses itself needs one: hmm_migrate_to_device() takes frames. What the driver
- * writes to it before hmm_migrate_vma_pages() is the page's only with HMM_MIGRATE_PFN_COPIED.
+ * Only a driver that chooses itself needs one: hmm_migrate_to_device() takes frames. What the
+ * driver writes to it before hmm_migrate_vma_pages() is the page's only with
+ * HMM_MIGRATE_PFN_COPIED.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @devmem or @addr, or another @bytes; -ENOSPC no such frame is free: a
  * region with HMM_DEVMEM_EVICT evicts nothing for it; -ETIME @timeout_ns passed; -ESRCH a forked

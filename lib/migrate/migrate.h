@@ -5,8 +5,9 @@
  * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
  * both sides reach, to_device.c for programs. place.c tells where pages are.
  *
- * In steps: vma.c is for programs, isolate.c the first step, vma_pages.c the others; lend.c gives
- * frames to drivers, evict.c empties a part of a region.
+ * In steps: vma.c is for programs, state.c knows where each page waits, isolate.c is the
+ * first step, vma_pages.c the others; lend.c gives frames to drivers, evict.c empties a part of a
+ * region.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -157,7 +158,7 @@ static inline bool state_is_whole(const struct migrate_state *st, uint32_t i)
  * hmm_migrate_vma_setup().
  */
 int state_isolate(struct migrate_state *st, uint64_t timeout_ns);
-/* A row has moved to the isolation, from `first` on. R is held. */
+/* state.c: a row has moved to the isolation, from `first` on. R is held. */
 void state_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n);
 /* Is the page still where it was found? R is held, and nobody else moves. */
 bool state_has(const struct migrate_state *st, uint32_t i);

@@ -4,8 +4,8 @@
 tag, the calls of the preload object are named, and they render without a warning.
 
 pages.py check SOURCE_ROOT MAN3    SOURCE_ROOT/man/hmm* and every page of the folder MAN3
-pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT; of
-                                   several, between "|", one after the other
+pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT;
+                                   of several, between "|", one after the other
 """
 import glob
 import os
