@@ -809,9 +809,13 @@ static void pages_go_from_region_to_region(void **state)
 	number(p, 4, 1);
 	assert_int_equal(make_region(w, 2 * MIB, 0, w, &second), 0);
 	assert_int_equal(to_device(w, p, 4), 0);
+	assert_int_equal(away(w, p, 4), 4);
 	assert_int_equal(begin(w, p, 4, PRIVATE), 0);
 	choose(second, 4);
+	assert_false(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));
 	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
+	if (!has_copier(w))
+		assert_true(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));
 	hmm_migrate_vma_finalize(&args);
 	assert_int_equal(going(4), has_copier(w) ? 0 : 4);
 	wait_used(second, has_copier(w) ? 0 : 4 * PAGE);
