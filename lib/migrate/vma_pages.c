@@ -331,16 +331,15 @@ static int send_all_home(struct migration *m, uint32_t i, uint32_t n)
 static int wait_copied(struct migration *m)
 {
 	struct migrate_state *st = m->state;
+	bool used[REGIONS_MAX + 1] = { false };
 	int err = 0;
 
 	m->start = st->start;
 	m->end = st->end;
+	for (uint32_t i = 0; i < st->n; i++)
+		used[place_region(st->page[i].place)] |= st->page[i].used;
 	for (uint32_t id = 1; !err && id <= REGIONS_MAX; id++) {
-		bool any = false;
-
-		for (uint32_t i = 0; i < st->n && !any; i++)
-			any = st->page[i].used && place_region(st->page[i].place) == id;
-		m->d = any ? st->s->region[id] : NULL;
+		m->d = used[id] ? st->s->region[id] : NULL;
 		if (!m->d || !m->d->copier)
 			continue;
 		err = migrate_copied(m);
