@@ -154,6 +154,41 @@ int hmm_devmem_destroy(struct hmm_devmem *devmem, uint64_t timeout_ns);
 int hmm_devmem_lose(struct hmm_devmem *devmem);
 
 /**
+ * hmm_devmem_alloc() - take a frame of a region, for an entry of dst[] (migrate_vma.h)
+ * @devmem: the region
+ * @bytes: the machine's page size, or 512 times that (2 MiB) for a huge page
+ * @timeout_ns: how long frames are waited for that are being freed, in ns; HMM_NO_WAIT: not at all
+ * @addr: out: where it is, aligned to @bytes
+ *
+ * Only a driver that chooses itself needs one: hmm_migrate_to_device() takes frames. What the
+ * driver writes to it before hmm_migrate_vma_pages() is the page's only with
+ * HMM_MIGRATE_PFN_COPIED.
+ * Context: any thread outside sections and callbacks; may block.
+ * Return: 0; -EINVAL no @devmem or @addr, or another @bytes; -ENOSPC no such frame is free: a
+ * region with HMM_DEVMEM_EVICT evicts nothing for it; -ETIME @timeout_ns passed; -ESRCH a forked
+ * child, the process has ended, or it closed the library's descriptors.
+ * Ownership: the frame is the caller's until a page uses it, or hmm_devmem_free(), or
+ * hmm_migrate_vma_finalize(). hmm_devmem_destroy() waits for it, hmm_mm_detach() does not.
+ * Since: 0.1. Follows: alloc_page_vma(), zone_device_page_init().
+ */
+int hmm_devmem_alloc(struct hmm_devmem *devmem, uint64_t bytes, uint64_t timeout_ns,
+		     uint64_t *addr);
+
+/**
+ * hmm_devmem_free() - give a frame back that no page uses
+ * @devmem: the region
+ * @addr: of hmm_devmem_alloc()
+ * @bytes: as there
+ *
+ * What was written there is lost. @page_free is told.
+ * Context: any thread outside sections and callbacks; may block.
+ * Return: 0; -EINVAL no @devmem, or no frame that the caller has; -ESRCH a forked child, the
+ * process has ended, or it closed the library's descriptors.
+ * Since: 0.1. Follows: folio_put().
+ */
+int hmm_devmem_free(struct hmm_devmem *devmem, uint64_t addr, uint64_t bytes);
+
+/**
  * struct hmm_devmem_stats - a region in numbers
  * @size: sizeof(struct hmm_devmem_stats); the structure may grow, see hmm(7)
  * @pad: 0

@@ -15,6 +15,7 @@
 #include <hmm/range.h>
 #include <hmm/devmem.h>
 #include <hmm/migrate.h>
+#include <hmm/migrate_vma.h>
 #include <hmm/sealed.h>
 #include <hmm/ptable.h>
 #include <hmm/persist.h>

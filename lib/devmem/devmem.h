@@ -66,6 +66,7 @@ struct hmm_devmem {
 	uint32_t id;                       /* C: 1 to REGIONS_MAX */
 	bool exclusive;                    /* C: it holds what devices have exclusively */
 	bool alias;                        /* C: of these, shared memory (alias.c) */
+	bool isolates;                     /* C: pages wait there in the midst of a migration */
 	bool stage;                        /* C: it is the stage, whose frames are not counted */
 	char *map;                         /* C: the mapping; its aligned part begins at base */
 	uint64_t map_bytes;                /* C */
@@ -78,6 +79,7 @@ struct hmm_devmem {
 	uint64_t *to_free;                 /* R: in use, but only until the worker has freed it */
 	uint64_t *full;                    /* R: of to_free: has a page that nobody needs */
 	uint64_t *split;                   /* R: a bit a block: it has had small pages */
+	uint64_t *lent;                    /* R: in use, but only by its driver so far */
 	uint64_t evict_at;                 /* R: the address behind the block evicted last */
 	struct copier *copier;             /* C: of copy.h; NULL: the bytes are this process's */
 	/* C: pages go home by a copy, which is a new page */
@@ -89,7 +91,7 @@ struct hmm_devmem {
 	struct hmm_devmem *transit;
 	/* who may use transit */
 	pthread_mutex_t transit_lock;
-	/* A, for `exclusive` alone: how often each frame was freed */
+	/* A, for `exclusive` and `isolates` alone: how often each frame was freed */
 	_Atomic uint32_t *freed;
 	struct {
 		_Atomic uint64_t moved_out, moved_home, copied_home, faults, evicted, dropped;
@@ -132,6 +134,7 @@ struct devmem_space {
 	_Atomic uint32_t coherent_regions;          /* A, written under R */
 	struct hmm_devmem *shadow;                  /* R: for exclusive access; NULL: none yet */
 	_Atomic(struct hmm_devmem *) alias;         /* A, written under R: of shared memory */
+	struct hmm_devmem *isolation;               /* R: for migrate_vma; NULL: none yet */
 	struct stage stage;
 	struct itree trapped; /* R: a hint: where a hole is a fault */
 	struct {
@@ -236,6 +239,14 @@ uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge,
  * page that moves there.
  */
 bool frames_split(const struct hmm_devmem *d, uint32_t first);
+/*
+ * Lends a driver a frame, or an aligned block of them. False: none is free. What is lent can be
+ * used by pages of the program, as one huge page or not, or be given back.
+ */
+bool frames_lend(struct hmm_devmem *d, bool block, uint32_t *first);
+bool frames_are_lent(const struct hmm_devmem *d, uint32_t first, uint32_t n);
+void frames_use(struct hmm_devmem *d, uint32_t first, uint32_t n, bool huge);
+void frames_unlend(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* Gives frames back that never held a page of the program. */
 void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /*
@@ -245,7 +256,7 @@ void frames_untake(struct hmm_devmem *d, uint32_t first, uint32_t n);
 void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep);
 /* The frames' pages have gone home; full: they hold pages that nobody needs any more. */
 void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full);
-/* Where devices have pages exclusively: these are no longer what they took. */
+/* Where pages are isolated, or a device's exclusively: these are no longer what was taken. */
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n);
 /* The next row of frames that wait for the worker. */
 bool frames_dying(const struct hmm_devmem *d, uint32_t *first, uint32_t *n, bool *full);

@@ -10,7 +10,9 @@
 #include "devmem/copy.h"
 #include "devmem/devmem.h"
 #include "engine/gate.h"
+#include "space/space.h"
 #include "provider/provider.h"
+#include "kernel/pagemap.h"
 #include "base/mutation.h"
 #include "base/pool.h"
 
@@ -83,6 +85,12 @@ static uint32_t find_frame(const struct hmm_devmem *d)
 	return i;
 }
 
+static void note_split(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	set_bits(d->split, first / BLOCK_PAGES,
+		 (first + n - 1) / BLOCK_PAGES - first / BLOCK_PAGES + 1, true);
+}
+
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first)
 {
 	uint32_t n = 0;
@@ -100,8 +108,7 @@ uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge,
 	}
 	set_bits(d->in_use, *first, n, true);
 	if (!huge)
-		set_bits(d->split, *first / BLOCK_PAGES,
-			 (*first + n - 1) / BLOCK_PAGES - *first / BLOCK_PAGES + 1, true);
+		note_split(d, *first, n);
 	d->used += n;
 	d->next = (*first + n) % d->frames;
 	return n;
@@ -128,6 +135,54 @@ void frames_abandon(struct hmm_devmem *d, uint32_t first, uint32_t n, bool keep)
 		set_bits(d->full, i, 1, false);
 		d->dying--;
 	}
+}
+
+bool frames_lend(struct hmm_devmem *d, bool block, uint32_t *first)
+{
+	const uint32_t n = frames_take(d, block ? BLOCK_PAGES : 1, block, block, first);
+
+	if (n)
+		set_bits(d->lent, *first, n, true);
+	return n;
+}
+
+bool frames_are_lent(const struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (!bit(d->lent, i))
+			return false;
+	}
+	return true;
+}
+
+void frames_use(struct hmm_devmem *d, uint32_t first, uint32_t n, bool huge)
+{
+	set_bits(d->lent, first, n, false);
+	if (!huge)
+		note_split(d, first, n);
+}
+
+/* Has a driver written something there? */
+static bool are_written(const struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	const uint64_t start = d->base + first * d->space->page;
+	struct page_run run;
+	uint64_t walked;
+	size_t found = 1;
+
+	return pagemap_runs(mm_pagemap(d->mm), start, start + n * d->space->page, &run, &found,
+			    &walked) ||
+	       found;
+}
+
+void frames_unlend(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	const bool full = are_written(d, first, n);
+
+	set_bits(d->lent, first, n, false);
+	if (full)
+		note_split(d, first, n);
+	frames_free(d, first, n, full);
 }
 
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
@@ -224,10 +279,11 @@ int frames_init(struct hmm_devmem *d)
 	d->to_free = pool_map(map_bytes(d));
 	d->full = pool_map(map_bytes(d));
 	d->split = pool_map(map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
-	if (d->exclusive)
+	d->lent = pool_map(map_bytes(d));
+	if (d->exclusive || d->isolates)
 		d->freed = pool_map(d->frames * sizeof(*d->freed));
-	if (!d->map || !d->in_use || !d->to_free || !d->full || !d->split ||
-	    (d->exclusive && !d->freed))
+	if (!d->map || !d->in_use || !d->to_free || !d->full || !d->split || !d->lent ||
+	    ((d->exclusive || d->isolates) && !d->freed))
 		return -ENOMEM;
 	d->base = ((uint64_t)(uintptr_t)d->map + s->block - 1) & ~(s->block - 1);
 	/*
@@ -259,5 +315,6 @@ void frames_unmap(struct hmm_devmem *d)
 	pool_unmap(d->to_free, map_bytes(d));
 	pool_unmap(d->full, map_bytes(d));
 	pool_unmap(d->split, map_bytes(d) / BLOCK_PAGES + sizeof(*d->split));
+	pool_unmap(d->lent, map_bytes(d));
 	pool_unmap((void *)d->freed, d->frames * sizeof(*d->freed));
 }

@@ -19,18 +19,29 @@
 #define BYTES_MAX (32ULL << 30)
 #define AROUND (64ULL << 10)
 #define TRANSIT_BYTES (8ULL << 20)
+#define ONE_BYTES (256ULL << 20)
+#define ALIAS_BYTES (64ULL << 20)
 #define MPOL_BIND 2
+
+/* Where a space notes the region of which it has one. NULL: it may have many. */
+static struct hmm_devmem **only_one(const struct hmm_devmem *d)
+{
+	if (d->exclusive && !d->alias)
+		return &d->space->shadow;
+	return d->isolates ? &d->space->isolation : NULL;
+}
 
 /* Gives the region a number, so that places can name it. */
 static int enlist(struct hmm_devmem *d)
 {
 	struct devmem_space *s = d->space;
+	struct hmm_devmem **one = only_one(d);
 	int err = -ENOSPC;
 
 	pthread_mutex_lock(&d->mm->region_lock);
 	if (s->closed)
 		err = -ESRCH;
-	else if (d->alias ? s->alias != NULL : d->exclusive && s->shadow)
+	else if ((one && *one) || (d->alias && s->alias))
 		err = -EEXIST;
 	for (uint32_t i = 1; err == -ENOSPC && i <= REGIONS_MAX; i++) {
 		if (s->region[i])
@@ -39,10 +50,10 @@ static int enlist(struct hmm_devmem *d)
 		s->region[i] = d;
 		s->copiers += d->copier != NULL;
 		s->coherent_regions += d->transit != NULL;
+		if (one)
+			*one = d;
 		if (d->alias)
 			s->alias = d;
-		else if (d->exclusive)
-			s->shadow = d;
 		err = 0;
 	}
 	pthread_mutex_unlock(&d->mm->region_lock);
@@ -86,7 +97,7 @@ static int make_transit(struct hmm_devmem *d)
 	int err = bind_nodes(d);
 
 	if (!err)
-		err = devmem_make(d->mm, &options, DEVMEM_MIGRATION, &d->transit);
+		err = devmem_make(d->mm, &options, DEVMEM_DRIVER, &d->transit);
 	if (!err)
 		d->transit->copies = true;
 	return err;
@@ -109,8 +120,9 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enu
 	d->mm = mm;
 	d->space = s;
 	d->options = *options;
-	d->exclusive = use != DEVMEM_MIGRATION;
+	d->exclusive = use == DEVMEM_EXCLUSIVE || use == DEVMEM_ALIAS;
 	d->alias = use == DEVMEM_ALIAS;
+	d->isolates = use == DEVMEM_ISOLATION;
 	pthread_mutex_init(&d->transit_lock, NULL);
 	if (!d->options.fault_around)
 		d->options.fault_around = AROUND;
@@ -126,6 +138,30 @@ int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enu
 		return err;
 	}
 	*out = d;
+	return 0;
+}
+
+static struct hmm_devmem *the_one(const struct devmem_space *s, enum devmem_use use)
+{
+	if (use == DEVMEM_ALIAS)
+		return atomic_load(&s->alias);
+	return use == DEVMEM_EXCLUSIVE ? s->shadow : s->isolation;
+}
+
+int devmem_need_one(struct hmm_mm *mm, enum devmem_use use, struct hmm_devmem **out)
+{
+	const struct hmm_devmem_options options = {
+		.bytes = use == DEVMEM_ALIAS ? ALIAS_BYTES : ONE_BYTES,
+		.fault_around = 1,
+	};
+	const struct devmem_space *s = devmem_of(mm);
+	int err = 0;
+
+	if (!s || !the_one(s, use))
+		err = devmem_make(mm, &options, use, out);
+	if (err && err != -EEXIST)
+		return err;
+	*out = the_one(devmem_of(mm), use);
 	return 0;
 }
 
@@ -167,7 +203,7 @@ int hmm_devmem_create(struct hmm_mm *mm, const struct hmm_devmem_options *option
 		err = mm_alive(mm);
 	if (!err)
 		err = check_copies(mm, &o);
-	return err ? err : devmem_make(mm, &o, DEVMEM_MIGRATION, devmem);
+	return err ? err : devmem_make(mm, &o, DEVMEM_DRIVER, devmem);
 }
 
 /* Takes the region off the list if nothing is in it. */

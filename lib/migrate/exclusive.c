@@ -19,7 +19,6 @@
 
 #include <errno.h>
 
-#define SHADOW_BYTES (256ULL << 20)
 #define RANGE_MAX (64ULL << 20)
 
 struct taken {
@@ -38,30 +37,11 @@ struct hmm_exclusive {
 
 _Static_assert(sizeof(struct hmm_exclusive) <= HANDLE_BYTES, "it comes from the space's pool");
 
-static int need(struct hmm_mm *mm, enum devmem_use use, uint64_t bytes)
-{
-	const struct hmm_devmem_options options = { .bytes = bytes, .fault_around = 1 };
-	struct hmm_devmem *made;
-	const int err = devmem_make(mm, &options, use, &made);
-
-	return err == -EEXIST ? 0 : err;
-}
-
-static int need_shadow(struct hmm_mm *mm, struct hmm_devmem **out)
-{
-	const struct devmem_space *s = devmem_of(mm);
-	int err = 0;
-
-	if (!s || !s->shadow)
-		err = need(mm, DEVMEM_EXCLUSIVE, SHADOW_BYTES);
-	if (!err)
-		*out = devmem_of(mm)->shadow;
-	return err;
-}
-
 static int need_alias(struct hmm_mm *mm)
 {
-	return atomic_load(&devmem_of(mm)->alias) ? 0 : need(mm, DEVMEM_ALIAS, RANGE_MAX);
+	struct hmm_devmem *alias;
+
+	return devmem_need_one(mm, DEVMEM_ALIAS, &alias);
 }
 
 static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t end)
@@ -211,7 +191,7 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 	if (!err && !owner)
 		err = -EINVAL;
 	if (!err)
-		err = need_shadow(mm, &m.d);
+		err = devmem_need_one(mm, DEVMEM_EXCLUSIVE, &m.d);
 	if (err)
 		return err;
 	m.s = m.d->space;

@@ -5,6 +5,10 @@
  * shared.c is for shared memory that a device takes exclusively.
  * Exclusive access (exclusive.c) moves pages to a region of its own. coherent.c is for memory that
  * both sides reach, to_device.c for programs. place.c tells where pages are.
+ *
+ * In steps: vma.c is for programs, state.c knows where each page waits, isolate.c is the
+ * first step, vma_pages.c the others; lend.c gives frames to drivers, evict.c empties a part of a
+ * region.
  */
 #ifndef LIB_MIGRATE_MIGRATE_H
 #define LIB_MIGRATE_MIGRATE_H
@@ -12,13 +16,16 @@
 #include "devmem/devmem.h"
 
 #include <hmm/migrate.h>
+#include <hmm/migrate_vma.h>
 
 struct migration {
 	struct hmm_devmem *d;
 	struct hmm_devmem *into; /* the coherent region for which pages are in d; NULL: they stay */
 	bool lifts;              /* coherent pages move, too */
-	int (*need_alias)(
-		struct hmm_mm *mm); /* makes the region for shared memory; NULL: it stays */
+	/* makes the region for shared memory; NULL: that stays */
+	int (*need_alias)(struct hmm_mm *mm);
+	bool readonly;           /* those of mappings that may not be written, too */
+	struct migrate_state *state; /* of a migration in steps; NULL: of one call */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */
@@ -39,15 +46,20 @@ struct migration {
 	struct hmm_migrate_result result;
 };
 
-/* What a region is for. */
-enum devmem_use { DEVMEM_MIGRATION, DEVMEM_EXCLUSIVE, DEVMEM_ALIAS };
+/*
+ * What a region is for: drivers; exclusive access; the same of shared memory; pages in the midst of
+ * a migration.
+ */
+enum devmem_use { DEVMEM_DRIVER, DEVMEM_EXCLUSIVE, DEVMEM_ALIAS, DEVMEM_ISOLATION };
 
 /*
- * Makes a region that nobody knows yet. 0; -EEXIST: the space has one of the last two kinds; -errno
- * as hmm_devmem_create().
+ * Makes a region that nobody knows yet. 0; -EEXIST: the space has one of the latter uses already;
+ * -errno as hmm_devmem_create(). Of these a space has one each, which is made when it is first
+ * needed.
  */
 int devmem_make(struct hmm_mm *mm, const struct hmm_devmem_options *options, enum devmem_use use,
 		struct hmm_devmem **out);
+int devmem_need_one(struct hmm_mm *mm, enum devmem_use use, struct hmm_devmem **out);
 
 /* range.c: why the mapping as a whole stays in place; HMM_MIGRATE_REASON_NR: it need not. */
 enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma);
@@ -127,8 +139,62 @@ bool shared_may(const struct migration *m, const struct hmm_vma *vma);
 int shared_take(struct migration *m, const struct hmm_vma *vma, uint64_t at, uint64_t end);
 /* readonly.c: has the process locked memory? True: this cannot be told. */
 bool process_has_locked(void);
+typedef int (*migrate_move)(struct migration *m, uint64_t *at, uint64_t end);
+/* The same file: moves pages that are away already; signals are blocked. 0; -errno of `move`. */
+int migrate_turn(struct migration *m, migrate_move move, uint64_t *at, uint64_t end);
 /* copied.c: waits until the device has copied all; what it could not copy goes home. As above. */
 int migrate_copied(struct migration *m);
+
+/* ---- in steps (hmm/migrate_vma.h) ----------------------------------------------------------- */
+
+/* A page of the range. */
+struct migrate_page {
+	uint64_t src;   /* what the driver is told */
+	uint64_t dst;   /* what it says: of this page, also if the entry is a huge page's */
+	place_t place;  /* where it waits, and later where it has gone; 0: it does not take part */
+	uint32_t freed; /* of the frame in the isolation, as it was then */
+	bool used;      /* the frame of dst is a page's */
+	bool gone;      /* where dst says */
+};
+
+struct migrate_state {
+	struct hmm_mm *mm;            /* C */
+	struct devmem_space *s;       /* C */
+	struct hmm_devmem *isolation; /* C: NULL: nothing of system memory was selected */
+	uint64_t start, end;          /* C */
+	uint32_t n;                   /* C: pages */
+	uint32_t flags;               /* C */
+	void *owner;                  /* C */
+	bool told;                    /* dst has been read */
+	struct migrate_page page[];   /* written under R while pages move */
+};
+
+static inline uint64_t state_addr(const struct migrate_state *st, uint32_t i)
+{
+	return st->start + i * st->s->page;
+}
+
+static inline bool state_is_whole(const struct migrate_state *st, uint32_t i)
+{
+	return st->page[i].src & HMM_MIGRATE_PFN_COMPOUND;
+}
+
+/*
+ * isolate.c: takes pages out of the program's memory, says in each src what can go. 0; -errno as
+ * hmm_migrate_vma_setup().
+ */
+int state_isolate(struct migrate_state *st, uint64_t timeout_ns);
+/* state.c: a row has moved to the isolation, from `first` on. R is held. */
+void state_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n);
+/* Is the page still where it was found? R is held, and nobody else moves. */
+bool state_has(const struct migrate_state *st, uint32_t i);
+/* vma_pages.c: sends each page where its dst says. As hmm_migrate_vma_pages(). */
+int state_send(struct migrate_state *st, const uint64_t *dst, uint64_t timeout_ns);
+/* What waits goes home, and frames that were not used are free. */
+void state_end(struct migrate_state *st, const uint64_t *dst);
+/* lend.c: the region of these addresses, and the number of the first frame. NULL: there is none. */
+struct hmm_devmem *lend_find(const struct devmem_space *s, uint64_t addr, uint32_t n,
+			     uint32_t *first);
 
 /* So much stays in place. */
 void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes);

@@ -254,6 +254,7 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (done > 0) {
 		coherent_forget(m->s, from, from + (uint64_t)done);
 		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
+		state_note(m, from, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
 	return done > 0 ? MIGRATE_DONE : refused(m, at, next, (int)done);

@@ -160,7 +160,7 @@ static int look(struct place_walk *w, struct found *f, uint64_t start)
 	found_add(w, f, run.start, run.end, d->exclusive ? HMM_PLACE_EXCLUSIVE : HMM_PLACE_DEVICE,
 		  run.huge ? s->block : s->page);
 	f->end = run.end;
-	if (d->stage) {
+	if (d->stage || d->isolates) {
 		f->run[0].place = HMM_PLACE_SYSTEM; /* on its way */
 		return 0;
 	}

@@ -55,8 +55,8 @@ enum hmm_migrate_reason migrate_refuses(const struct hmm_vma *vma)
 /* Exclusive access is for atomic writes, and coherent pages come to an address by a move. */
 static bool refuses_staged(struct migration *m, const struct hmm_vma *vma)
 {
-	return migrate_is_staged(vma) && (!(m->d->options.flags & HMM_DEVMEM_READONLY) ||
-					  m->d->exclusive || m->into || readonly_begin(m));
+	return migrate_is_staged(vma) &&
+	       (!m->readonly || m->d->exclusive || m->into || readonly_begin(m));
 }
 
 /* *at: how far it came. -EAGAIN: the mapping has changed there. */

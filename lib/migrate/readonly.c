@@ -145,7 +145,7 @@ static int move_rest(struct migration *m, uint64_t *at, uint64_t end)
 	return err;
 }
 
-static int turn(struct migration *m, uint64_t *at, uint64_t end)
+static int turn(struct migration *m, migrate_move move, uint64_t *at, uint64_t end)
 {
 	int err;
 
@@ -160,14 +160,14 @@ static int turn(struct migration *m, uint64_t *at, uint64_t end)
 	err = -EAGAIN;
 	if (moving_begin(m->mm)) {
 		m->huge_to = 0;
-		err = move_rest(m, at, end);
+		err = move(m, at, end);
 		moving_end(m->mm);
 	}
 	gate_open(m->mm);
 	return err;
 }
 
-static int turn_locked(struct migration *m, uint64_t *at, uint64_t end)
+int migrate_turn(struct migration *m, migrate_move move, uint64_t *at, uint64_t end)
 {
 	int err;
 
@@ -175,7 +175,7 @@ static int turn_locked(struct migration *m, uint64_t *at, uint64_t end)
 	err = deadline_lock(&m->mm->region_lock, m->deadline);
 	if (err)
 		return err;
-	err = turn(m, at, end);
+	err = turn(m, move, at, end);
 	pthread_mutex_unlock(&m->mm->region_lock);
 	return err;
 }
@@ -202,7 +202,7 @@ static int to_frames(struct migration *m, uint64_t *at, uint64_t end)
 	while (*at < end) {
 		const uint64_t was = *at;
 
-		err = turn_locked(m, at, end);
+		err = migrate_turn(m, move_rest, at, end);
 		if (err == MIGRATE_POPULATE)
 			populate(m, *at);
 		else if (err == MIGRATE_EVICT)

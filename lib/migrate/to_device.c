@@ -12,7 +12,11 @@
 int migrate_to_device(struct hmm_devmem *d, uint64_t start, uint64_t end, uint64_t timeout_ns,
 		      struct hmm_migrate_result *result)
 {
-	struct migration m = { .d = d, .mm = d->mm, .s = d->space, .owner = d->options.owner };
+	struct migration m = { .d = d,
+			       .readonly = d->options.flags & HMM_DEVMEM_READONLY,
+			       .mm = d->mm,
+			       .s = d->space,
+			       .owner = d->options.owner };
 	int err = migrate_check(&m, start, end, timeout_ns);
 
 	*result = m.result;

@@ -17,6 +17,7 @@ static struct {
 	char *end;            /* of the room for a structure */
 	char *p;              /* PAGE bytes of memory to mirror */
 	uint64_t pfn;
+	uint64_t src, dst;
 	unsigned int invalidations;
 } with;
 
@@ -274,6 +275,20 @@ static int migrate(void *structure)
 	return ret;
 }
 
+/* All steps. */
+static int migrate_steps(void *structure)
+{
+	struct hmm_migrate_vma *args = structure;
+	int ret = hmm_migrate_vma_setup(args);
+
+	if (!ret) {
+		assert_int_equal(args->cpages, 1);
+		assert_int_equal(hmm_migrate_vma_pages(args), 0);
+		hmm_migrate_vma_finalize(args);
+	}
+	return ret;
+}
+
 static const struct hmm_devmem_options region = { .bytes = 2 << 20, .owner = &with };
 static const struct hmm_devmem_stats region_stats;
 static const struct hmm_migrate_result migrate_result;
@@ -285,6 +300,7 @@ static const struct hmm_mm_stats stats;
 static const struct hmm_interval_notifier_ops notifier_ops = { .invalidate = on_invalidate };
 static const struct hmm_quiescer_ops quiescer_ops = { .quiesce = stop, .resume = stop };
 static struct hmm_range range;
+static struct hmm_migrate_vma migrate_vma;
 static const struct hmm_device_ops device_ops = { .abi = HMM_DEVICE_ABI, .name = "old" };
 static const struct hmm_device_stats device_stats_none;
 static const struct hmm_svm_options svm_options;
@@ -329,6 +345,7 @@ static const struct {
 	ROW("hmm_devmem_options", create_region, region, owner, IN),
 	ROW("hmm_devmem_stats", get_region_stats, region_stats, used, OUT),
 	ROW("hmm_migrate_result", migrate, migrate_result, moved, OUT),
+	ROW("hmm_migrate_vma", migrate_steps, migrate_vma, state, IN),
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 
@@ -336,7 +353,8 @@ static const struct {
 static size_t next_row(size_t row)
 {
 	while (row < ROWS && !with.d &&
-	       (table[row].call == get_region_stats || table[row].call == migrate))
+	       (table[row].call == get_region_stats || table[row].call == migrate ||
+		table[row].call == migrate_steps))
 		row++;
 	return row;
 }
@@ -439,6 +457,13 @@ static int set_up(void **state)
 				    .end = at(with.p) + PAGE,
 				    .hmm_pfns = &with.pfn,
 				    .default_flags = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE };
+	migrate_vma = (struct hmm_migrate_vma){ .flags = HMM_MIGRATE_VMA_SELECT_SYSTEM,
+						.mm = with.m.mm,
+						.start = at(with.p),
+						.end = at(with.p) + PAGE,
+						.src = &with.src,
+						.dst = &with.dst,
+						.pgmap_owner = &with };
 	return 0;
 }
 

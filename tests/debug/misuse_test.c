@@ -183,6 +183,14 @@ static int end(void **state)
 	X(hmm_interval_invalidate, (a.mm, NULL))						\
 	X(hmm_devmem_create, (a.mm, NULL, NULL))					\
 	X(hmm_devmem_destroy, (NULL, 1))						\
+	X(hmm_devmem_alloc, (NULL, 0, 1, NULL))						\
+	X(hmm_devmem_free, (NULL, 0, 0))						\
+	X(hmm_migrate_vma_setup, (NULL))						\
+	X(hmm_migrate_vma_pages, (NULL))						\
+	X(hmm_migrate_vma_finalize, (NULL))						\
+	X(hmm_migrate_device_range, (NULL, NULL, 0, 0))					\
+	X(hmm_migrate_device_pfns, (NULL, NULL, 0))					\
+	X(hmm_migrate_device_pages, (NULL, NULL, NULL, 0, 1))				\
 	X(hmm_migrate_to_device, (NULL, 0, 0, 1, NULL))					\
 	X(hmm_migrate_to_system, (a.mm, 1, 0, 1))					\
 	X(hmm_evict_all, (a.mm, 1))							\

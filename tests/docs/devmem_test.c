@@ -69,7 +69,9 @@ static void nothing_is_lost(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, touch, p), 0);
 	for (unsigned int i = 0; i < ADDS; i++) {
 		if (!(i % 100))
-			assert_int_equal(adder_send(&a, p, bytes), 0);
+			assert_int_equal(i % 200 ? adder_send(&a, p, bytes)
+						 : adder_send_in_steps(&a, p, bytes),
+					 0);
 		assert_int_equal(adder_add(&a, word(p, i % PAGES), 1), 0);
 	}
 	over = true;

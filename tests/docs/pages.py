@@ -4,7 +4,8 @@
 tag, the calls of the preload object are named, and they render without a warning.
 
 pages.py check SOURCE_ROOT MAN3    SOURCE_ROOT/man/hmm* and every page of the folder MAN3
-pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT
+pages.py code PAGE WORDS OUT       writes the block of code of PAGE that begins with WORDS to OUT;
+                                   of several, between "|", one after the other
 """
 import glob
 import os
@@ -124,12 +125,15 @@ def check(root, man3):
 
 
 def code(page, words, out):
-    found = [b for b in blocks(read(page)) if b.startswith(words)]
-    if len(found) != 1:
-        print('%s: %d blocks begin with "%s"' % (name(page), len(found), words))
-        return 1
+    text = []
+    for start in words.split('|'):
+        found = [b for b in blocks(read(page)) if b.startswith(start)]
+        if len(found) != 1:
+            print('%s: %d blocks begin with "%s"' % (name(page), len(found), start))
+            return 1
+        text += found
     with open(out, 'w', encoding='utf-8') as f:
-        f.write(found[0])
+        f.write('\n'.join(text))
     return 0
 
 

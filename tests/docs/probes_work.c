@@ -126,7 +126,28 @@ static void expect_move(const char *what, struct hmm_mm *mm, const char *p, uint
 	       at(p) + bytes, rest, at(owner));
 }
 
-static void move(struct hmm_mm *mm, struct hmm_devmem *d, const void *owner)
+/* A page that its driver sends in steps. */
+static void move_in_steps(struct hmm_mm *mm, struct hmm_devmem *d, char *p, void *owner)
+{
+	uint64_t src, dst, frame;
+	struct hmm_migrate_vma args = { .size = sizeof(args),
+					.flags = HMM_MIGRATE_VMA_SELECT_SYSTEM,
+					.mm = mm,
+					.start = at(p),
+					.end = at(p) + page,
+					.src = &src,
+					.dst = &dst,
+					.pgmap_owner = owner };
+
+	MUST(hmm_migrate_vma_setup(&args));
+	MUST(hmm_devmem_alloc(d, page, HMM_FOREVER, &frame));
+	dst = hmm_migrate_pfn(frame);
+	MUST(hmm_migrate_vma_pages(&args));
+	hmm_migrate_vma_finalize(&args);
+	expect_move("migrate", mm, p, page, "* 0", owner);
+}
+
+static void move(struct hmm_mm *mm, struct hmm_devmem *d, void *owner)
 {
 	char *p = map(MAP_PRIVATE), *shared = map(MAP_SHARED);
 	struct hmm_exclusive *ex;
@@ -145,8 +166,8 @@ static void move(struct hmm_mm *mm, struct hmm_devmem *d, const void *owner)
 		MUST(-EINVAL);
 	printf("stay %" PRIu64 " %" PRIu64 " %d %" PRIu64 "\n", at(mm), 3 * page,
 	       HMM_MIGRATE_SHARED, at(owner));
-	MUST(hmm_exclusive_begin(mm, at(p), at(p) + page, (void *)(uintptr_t)owner, HMM_FOREVER,
-				 &ex));
+	move_in_steps(mm, d, p + 2 * page, owner);
+	MUST(hmm_exclusive_begin(mm, at(p), at(p) + page, owner, HMM_FOREVER, &ex));
 	expect_move("exclusive", mm, p, page, "0", owner);
 	hmm_exclusive_end(ex);
 	expect_move("home", mm, p, page, "0", NULL);
