@@ -24,7 +24,7 @@ struct migration {
 	bool lifts;              /* coherent pages move, too */
 	/* makes the region for shared memory; NULL: that stays */
 	int (*need_alias)(struct hmm_mm *mm);
-	bool readonly;           /* those of mappings that may not be written, too */
+	bool readonly;               /* those of mappings that may not be written, too */
 	struct migrate_state *state; /* of a migration in steps; NULL: of one call */
 	struct hmm_mm *mm;
 	struct devmem_space *s;
