@@ -67,15 +67,15 @@ struct bounce {
 };
 
 struct copier {
-	struct hmm_devmem *d;        /* C */
-	_Atomic uint64_t timeout;    /* A: how long a callback may take */
-	char *map;                   /* C: of the stage */
-	uint64_t stage;              /* C: where the page of frame 0 lies there */
-	char *huge_map;              /* C: the same for huge pages; NULL: there are none */
-	uint64_t huge;               /* C */
-	char *bounce_map;            /* C */
-	uint64_t bounce_bytes;       /* C */
-	uint64_t bounce;             /* C: where the bounce buffers begin */
+	struct hmm_devmem *d;     /* C */
+	_Atomic uint64_t timeout; /* A: how long a callback may take */
+	char *map;                /* C: of the stage */
+	uint64_t stage;           /* C: where the page of frame 0 lies there */
+	char *huge_map;           /* C: the same for huge pages; NULL: there are none */
+	uint64_t huge;            /* C */
+	char *bounce_map;         /* C */
+	uint64_t bounce_bytes;    /* C */
+	uint64_t bounce;          /* C: where the bounce buffers begin */
 	struct bounce buffer[BOUNCES];
 	_Atomic bool rests;          /* A: it is to be woken when a buffer is no longer needed */
 	uint8_t *state;              /* R: a byte a frame */

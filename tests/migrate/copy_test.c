@@ -210,10 +210,13 @@ static void nothing_stays_in_a_buffer(void **state)
 	assert_numbered(p + 40 * PAGE, 3, 41);
 	assert_int_equal(to_device(w, p, 64), 0);
 	assert_int_equal(bounced(w), 64 - 8 - 3);
+	assert_numbered(p, 8, 1);
+	assert_numbered(p + 40 * PAGE, 3, 41);
 	/* these are needed still, however long that takes */
 	usleep(50000);
-	assert_int_equal(bounced(w), 64 - 8 - 3);
-	assert_numbered(p, 64, 1);
+	until_bounced(w, 64 - 8 - 3);
+	assert_numbered(p + 8 * PAGE, 32, 9);
+	assert_numbered(p + 43 * PAGE, 21, 44);
 	until_bounced(w, 0);
 	assert_int_equal(to_device(w, p, 64), 0);
 	assert_int_equal(bounced(w), 0);

@@ -219,7 +219,7 @@ void revoke_work(struct worker *w);
 void discard_work(struct worker *w);
 void bait_work(struct worker *w);
 
-/* copying.c: 0; -errno: as hmm_devmem_create(), but where there can be no such region all is well. */
+/* copying.c: 0, also where there can be no such region; -errno: as hmm_devmem_create(). */
 int copying_open(struct away *away);
 /* Where the device finds what is at `page` of the region, or of memory that it shares. */
 uint64_t copying_page(struct away *away, uint64_t page);
