@@ -61,6 +61,7 @@
 	X(EARLY_OWNED, "early-owned", "a device may use what is still being copied to it")         \
 	X(TRUST_COUNT, "trust-count", "the kernel's count of moved pages is believed")             \
 	X(OUT_SILENT, "out-silent", "a device is not told before it copies pages out")             \
+	X(KEEP_BOUNCE, "keep-bounce", "what a device has may still be in a bounce buffer")         \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
 	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \

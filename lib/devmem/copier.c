@@ -10,6 +10,7 @@
 #include "space/turn.h"
 #include "base/deadline.h"
 #include "base/futex.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
 
@@ -282,7 +283,8 @@ static int copy_in(struct copier *c, const struct call *call)
 	if (empties)
 		madvise((void *)(uintptr_t)(c->d->base + call->first * page),
 			(at - call->first) * page, MADV_DONTNEED);
-	bounce_empty(c);
+	if (!hmm_mutation(HMM_MUTATION_KEEP_BOUNCE))
+		bounce_empty(c);
 	lock(c);
 	copy_change(c, call->first, at - call->first, COPY_DROP, COPY_DEVICE);
 	unlock(c);

@@ -221,6 +221,12 @@ static void nothing_stays_in_a_buffer(void **state)
 	assert_int_equal(to_device(w, p, 64), 0);
 	assert_int_equal(bounced(w), 0);
 	assert_int_equal(staged(w), 0);
+	if (break_rule("keep-bounce")) {
+		assert_numbered(p, 64, 1);
+		assert_int_equal(to_device(w, p, 64), 0);
+		assert_int_not_equal(bounced(w), 0);
+		mend();
+	}
 	munmap(p, 64 * PAGE);
 }
 
