@@ -164,7 +164,8 @@ int hmm_devmem_lose(struct hmm_devmem *devmem);
  * @moved_home: bytes that have gone home, for whatever reason; of coherent memory also those that
  *	have become the system's where they are
  * @copied_home: of these, bytes that had to be copied: the mapping could not be written, could be
- *	executed, or was locked, or the memory is coherent
+ *	executed, or was locked, or the memory is coherent. What comes from a buffer that
+ *	copy_out has filled does not count
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded
