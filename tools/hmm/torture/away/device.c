@@ -20,7 +20,7 @@ struct use {
 
 static void choose(struct worker *w, struct use *u)
 {
-	static const unsigned int which[] = { 0, 0, 0, 2, COPYING };
+	static const unsigned int which[] = { 0, 0, 2, COPYING, COPYING };
 	struct away *away = w->away;
 	const unsigned int i = rng_below(&w->rng, AREAS + 1);
 	const unsigned int pages = i < AREAS ? AREA_PAGES : WORD_PAGES;
