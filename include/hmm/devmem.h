@@ -54,9 +54,10 @@ struct hmm_devmem;
  *	comes home as a whole
  * @copy_in: optional: copy @bytes at @from to the device, to @offset of the region. See below.
  *	Returns 0, or another number if it failed
- * @copy_out: with @copy_in only: copy @bytes at @offset of the region from the device to @to.
- *	Returns 0; -EACCES the device keeps one of the pages for now: it stays on the device, and
- *	until it comes home a touch of the CPU is SIGBUS; another number if it failed
+ * @copy_out: with @copy_in only: copy @bytes at @offset of the region from the device to
+ *	@to, all of them, as another page may have been there before. Returns 0; -EACCES the
+ *	device keeps one of the pages for now: it stays on the device, and until it comes home a
+ *	touch of the CPU is SIGBUS; another number if it failed
  * @copy_timeout_ns: with @copy_in only: after so many ns a callback that has not returned counts as
  *	hanging; 0: 5 seconds
  * @nodes: HMM_DEVMEM_COHERENT: the NUMA nodes that the region's pages come from, a bit each, as a
