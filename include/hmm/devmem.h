@@ -54,9 +54,10 @@ struct hmm_devmem;
  *	comes home as a whole
  * @copy_in: optional: copy @bytes at @from to the device, to @offset of the region. See below.
  *	Returns 0, or another number if it failed
- * @copy_out: with @copy_in only: copy @bytes at @offset of the region from the device to @to.
- *	Returns 0; -EACCES the device keeps one of the pages for now: it stays on the device, and
- *	until it comes home a touch of the CPU is SIGBUS; another number if it failed
+ * @copy_out: with @copy_in only: copy @bytes at @offset of the region from the device to
+ *	@to, all of them, as another page may have been there before. Returns 0; -EACCES the
+ *	device keeps one of the pages for now: it stays on the device, and until it comes home a
+ *	touch of the CPU is SIGBUS; another number if it failed
  * @copy_timeout_ns: with @copy_in only: after so many ns a callback that has not returned counts as
  *	hanging; 0: 5 seconds
  * @nodes: HMM_DEVMEM_COHERENT: the NUMA nodes that the region's pages come from, a bit each, as a
@@ -199,7 +200,8 @@ int hmm_devmem_free(struct hmm_devmem *devmem, uint64_t addr, uint64_t bytes);
  * @moved_home: bytes that have gone home, for whatever reason; of coherent memory also those that
  *	have become the system's where they are
  * @copied_home: of these, bytes that had to be copied: the mapping could not be written, could be
- *	executed, or was locked, or the memory is coherent
+ *	executed, or was locked, or the memory is coherent. What comes from a buffer that
+ *	copy_out has filled does not count
  * @faults: touches of the CPU that brought pages home
  * @evicted: bytes that went home to make room
  * @dropped: bytes whose mapping the program has unmapped or discarded

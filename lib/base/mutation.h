@@ -62,6 +62,7 @@
 	X(TRUST_COUNT, "trust-count", "the kernel's count of moved pages is believed")             \
 	X(OLD_COPY, "old-copy", "a page that was at home meanwhile counts as the one copied")      \
 	X(OUT_SILENT, "out-silent", "a device is not told before it copies pages out")             \
+	X(KEEP_BOUNCE, "keep-bounce", "what a device has may still be in a bounce buffer")         \
 	X(PART_OF_VMA, "part-of-vma",                                                              \
 	  "of anonymous and shared memory only what is touched is registered")                     \
 	X(FILE_CHUNKS, "file-chunks", "of a file only the touched chunks are registered")          \

@@ -10,6 +10,7 @@
 #include "space/turn.h"
 #include "base/deadline.h"
 #include "base/futex.h"
+#include "base/mutation.h"
 #include "base/number.h"
 #include "base/pool.h"
 
@@ -23,8 +24,8 @@
 #define ERRORS_MAX 16
 #define TIMEOUT_NS 5000000000ULL
 #define NAP_NS 1000000ULL
-
-enum how { IN, OUT, HUGE_OUT };
+/* after so long without work the bounce buffers are given back */
+#define BOUNCE_NS 10000000ULL
 
 struct call {
 	uint32_t first;
@@ -32,7 +33,7 @@ struct call {
 	uint32_t touched; /* of these, the one that is waited for; else the first */
 	bool in;
 	bool urgent;
-	bool huge; /* a huge page is copied out */
+	enum copy_state out; /* what they become when they are copied out */
 };
 
 /* ---- what is to be done (R) ---------------------------------------------------------------- */
@@ -53,6 +54,14 @@ static bool is_asked(const struct copier *c, uint32_t i)
 	return c->state[i] == COPY_WANTED || c->state[i] == COPY_TOUCHED;
 }
 
+/* Where it is copied to. */
+static enum copy_state choose_out(const struct copier *c, uint32_t first, uint32_t n)
+{
+	if (c->huge && n == BLOCK_PAGES && !frames_split(c->d, first))
+		return COPY_STAGED_HUGE;
+	return bounce_take(c);
+}
+
 /* What is asked for around the frame, in one block. */
 static void pick_out(struct copier *c, struct call *call, enum copy_state state)
 {
@@ -68,8 +77,7 @@ static void pick_out(struct copier *c, struct call *call, enum copy_state state)
 			       .n = high - low,
 			       .touched = frame,
 			       .urgent = state == COPY_TOUCHED,
-			       .huge = c->huge && high - low == BLOCK_PAGES &&
-				       !frames_split(c->d, low) };
+			       .out = choose_out(c, low, high - low) };
 	copy_set(c, low, high - low, COPY_OUT);
 }
 
@@ -119,34 +127,47 @@ static int call_in(const struct copier *c, uint64_t offset, uint64_t bytes)
 			  o->priv);
 }
 
-static int call_out(const struct copier *c, uint64_t stage, uint64_t offset, uint64_t bytes)
+static int call_out(const struct copier *c, enum copy_state state, uint32_t first, uint32_t n)
 {
 	DEBUG_PROGRAM;
 	const struct hmm_devmem_options *o = &c->d->options;
+	const uint64_t page = c->d->space->page;
 
-	return o->copy_out(c->d, offset, (void *)(uintptr_t)(stage + offset), bytes, o->priv);
+	return o->copy_out(c->d, first * page, (void *)(uintptr_t)copy_staged(c, state, first),
+			   n * page, o->priv);
 }
 
-/* -ECANCELED: the region has ended meanwhile, and nothing but the copier is there any more. */
-static int ask(struct copier *c, enum how how, uint32_t first, uint32_t n)
+/* All at once is quicker than a fault for each page. */
+static void make_room(struct copier *c, enum copy_state state, uint32_t first, uint32_t n)
+{
+	if (COPY_BIT(state) & COPY_BOUNCED)
+		bounce_ready(c, state, first, n);
+	else
+		madvise((void *)(uintptr_t)copy_staged(c, state, first), n * c->d->space->page,
+			MADV_POPULATE_WRITE);
+}
+
+/*
+ * state: COPY_IN, or what is to become of pages that are copied out. -ECANCELED: the region has
+ * ended meanwhile, and nothing but the copier is there any more.
+ */
+static int ask(struct copier *c, enum copy_state state, uint32_t first, uint32_t n)
 {
 	const uint64_t page = c->d->space->page;
-	const uint64_t stage = how == OUT ? c->stage : c->huge;
+	const bool in = state == COPY_IN;
 	uint32_t phase = COPY_CALLS;
 	int ret;
 
-	/* All at once is quicker than a fault for each page. */
-	if (how != IN)
-		madvise((void *)(uintptr_t)(stage + first * page), n * page, MADV_POPULATE_WRITE);
+	if (!in)
+		make_room(c, state, first, n);
 	atomic_store(&c->since, clock_ns());
 	atomic_store(&c->phase, COPY_CALLS);
-	ret = how == IN ? call_in(c, first * page, n * page)
-			: call_out(c, stage, first * page, n * page);
+	ret = in ? call_in(c, first * page, n * page) : call_out(c, state, first, n);
 	if (!atomic_compare_exchange_strong(&c->phase, &phase, COPY_IDLE))
 		return -ECANCELED;
 	atomic_store(&c->since, 0);
 	if (!ret)
-		count(how == IN ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
+		count(in ? &c->d->stats.copied_in : &c->d->stats.copied_out, n * page);
 	return ret == -EACCES ? ret : ret ? -EIO : 0;
 }
 
@@ -175,23 +196,24 @@ static void tell(struct copier *c, bool parked)
 	c->d->mm->wake(c->d->mm);
 }
 
-static enum copy_state outcome(const struct copier *c, bool huge, int err)
+static enum copy_state outcome(const struct copier *c, enum copy_state out, int err)
 {
 	if (c->lost)
 		return COPY_LOST;
 	if (err == -EACCES)
 		return COPY_KEPT;
-	if (err)
-		return COPY_FAILED;
-	return huge ? COPY_STAGED_HUGE : COPY_STAGED;
+	return err ? COPY_FAILED : out;
 }
 
-static void settle_out(struct copier *c, uint32_t first, uint32_t n, bool huge, int err)
+static void settle_out(struct copier *c, uint32_t first, uint32_t n, enum copy_state out, int err)
 {
 	bool parked;
 
 	lock(c);
-	copy_change(c, first, n, COPY_OUT, outcome(c, huge, err));
+	copy_change(c, first, n, COPY_OUT, outcome(c, out, err));
+	/* Then a mover that is quick finds the frames free. */
+	if (n == c->n)
+		c->n = 0;
 	parked = c->d->space->parked;
 	unlock(c);
 	tell(c, parked);
@@ -200,36 +222,37 @@ static void settle_out(struct copier *c, uint32_t first, uint32_t n, bool huge, 
 /* All together were not copied: one page after the other, first the one that is waited for. */
 static int one_by_one(struct copier *c, const struct call *call, bool quick)
 {
+	const enum copy_state out = call->out == COPY_STAGED_HUGE ? COPY_STAGED : call->out;
 	uint32_t errors = 0;
 	bool skips;
-	int err = ask(c, OUT, call->touched, 1);
+	int err = ask(c, out, call->touched, 1);
 
 	if (err == -ECANCELED)
 		return err;
-	settle_out(c, call->touched, 1, false, err);
+	settle_out(c, call->touched, 1, out, err);
 	for (uint32_t i = call->first; i < call->first + call->n; i++) {
 		if (i == call->touched)
 			continue;
 		/* Others are not to wait for what nobody needs now, and may fail slowly. */
 		skips = (call->urgent && !quick) || errors >= ERRORS_MAX;
-		err = skips ? -EIO : ask(c, OUT, i, 1);
+		err = skips ? -EIO : ask(c, out, i, 1);
 		if (err == -ECANCELED)
 			return err;
 		errors = err && err != -EACCES ? errors + 1 : 0;
-		settle_out(c, i, 1, false, err);
+		settle_out(c, i, 1, out, err);
 	}
 	return 0;
 }
 
 static int copy_out(struct copier *c, const struct call *call)
 {
-	const int err = ask(c, call->huge ? HUGE_OUT : OUT, call->first, call->n);
+	const int err = ask(c, call->out, call->first, call->n);
 
 	if (err == -ECANCELED)
 		return err;
 	if (err && call->n > 1)
 		return one_by_one(c, call, err == -EACCES);
-	settle_out(c, call->first, call->n, call->huge, err);
+	settle_out(c, call->first, call->n, call->out, err);
 	return 0;
 }
 
@@ -245,7 +268,7 @@ static int copy_in(struct copier *c, const struct call *call)
 
 	while (at < end && !err && !(at > call->first && atomic_load(&c->hurry))) {
 		n = min64(end - at, BLOCK_PAGES - at % BLOCK_PAGES);
-		err = ask(c, IN, at, n);
+		err = ask(c, COPY_IN, at, n);
 		at += err ? 0 : n;
 	}
 	if (err == -ECANCELED)
@@ -260,6 +283,8 @@ static int copy_in(struct copier *c, const struct call *call)
 	if (empties)
 		madvise((void *)(uintptr_t)(c->d->base + call->first * page),
 			(at - call->first) * page, MADV_DONTNEED);
+	if (!hmm_mutation(HMM_MUTATION_KEEP_BOUNCE))
+		bounce_empty(c);
 	lock(c);
 	copy_change(c, call->first, at - call->first, COPY_DROP, COPY_DEVICE);
 	unlock(c);
@@ -290,9 +315,24 @@ static void free_copier(struct hmm_devmem *d)
 
 	pool_unmap(c->map, d->map_bytes);
 	pool_unmap(c->huge_map, d->map_bytes);
+	pool_unmap(c->bounce_map, c->bounce_bytes);
 	pool_unmap(c->state, d->frames);
 	pool_unmap(c, sizeof(*c));
 	d->copier = NULL;
+}
+
+/* There is no work. */
+static void rest(struct copier *c, uint32_t seen)
+{
+	if (bounce_holds(c)) {
+		futex_wait(&c->work, seen, BOUNCE_NS);
+		if (atomic_load(&c->work) != seen)
+			return;
+		atomic_store(&c->rests, true);
+		bounce_empty(c);
+	}
+	futex_wait(&c->work, seen, HMM_FOREVER);
+	atomic_store(&c->rests, false);
 }
 
 static void *copier_main(void *arg)
@@ -312,7 +352,7 @@ static void *copier_main(void *arg)
 		if (found)
 			err = work(c, &call);
 		else
-			futex_wait(&c->work, seen, HMM_FOREVER);
+			rest(c, seen);
 	}
 	if (err) {
 		frames_unmap(d);
@@ -325,30 +365,30 @@ static void *copier_main(void *arg)
 	return NULL;
 }
 
-/* Where a region's first page lies there; 0: there is no memory. */
-static uint64_t make_stage(const struct hmm_devmem *d, char **map)
+/* Where its first block begins; 0: there is no memory. */
+static uint64_t make_stage(const struct hmm_devmem *d, uint64_t bytes, int advice, char **map)
 {
 	const uint64_t block = d->space->block;
 
-	*map = pool_map_lazily(d->map_bytes);
+	*map = pool_map_lazily(bytes);
 	/* As the frames (frames.c). */
-	if (!*map || madvise(*map, d->map_bytes, MADV_WIPEONFORK))
+	if (!*map || madvise(*map, bytes, MADV_WIPEONFORK))
 		return 0;
+	madvise(*map, bytes, advice);
 	return ((uint64_t)(uintptr_t)*map + block - 1) & ~(block - 1);
 }
 
 static bool make_memory(struct hmm_devmem *d, struct copier *c)
 {
 	c->state = pool_map_lazily(d->frames);
-	c->stage = make_stage(d, &c->map);
-	if (!c->state || !c->stage)
+	c->stage = make_stage(d, d->map_bytes, MADV_NOHUGEPAGE, &c->map);
+	c->bounce_bytes = (BOUNCES + 1) * d->space->block;
+	c->bounce = make_stage(d, c->bounce_bytes, MADV_NOHUGEPAGE, &c->bounce_map);
+	if (!c->state || !c->stage || !c->bounce)
 		return false;
-	madvise(c->map, d->map_bytes, MADV_NOHUGEPAGE);
 	if (!d->space->large)
 		return true;
-	c->huge = make_stage(d, &c->huge_map);
-	if (c->huge)
-		madvise((void *)(uintptr_t)c->huge, d->options.bytes, MADV_HUGEPAGE);
+	c->huge = make_stage(d, d->map_bytes, MADV_HUGEPAGE, &c->huge_map);
 	return c->huge;
 }
 

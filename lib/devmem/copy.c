@@ -131,34 +131,28 @@ bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full)
 	struct copier *c = d->copier;
 	const enum copy_state state = (enum copy_state)c->state[first];
 	const bool busy = copy_busy(c, first);
-	const bool empty = COPY_BIT(state) & COPY_AWAY;
+	const bool empty = COPY_BIT(state) & (COPY_AWAY | COPY_BOUNCED);
 	uint32_t i = 1;
 
 	while (i < *n && c->state[first + i] == state && copy_busy(c, first + i) == busy)
 		i++;
 	*n = i;
 	copy_set(c, first, i, COPY_HOST);
+	if (COPY_BIT(state) & COPY_BOUNCED && !c->count[state] && atomic_load(&c->rests))
+		copy_wake(c);
 	return busy || (full && !empty);
 }
 
 uint64_t copy_source(const struct devmem_space *s, place_t place)
 {
-	const struct hmm_devmem *d = place_devmem(s, place);
+	const struct copier *c = place_devmem(s, place)->copier;
+	const uint32_t frame = place_frame(place);
 
-	if (!d->copier)
+	if (!c || bit_of(c, frame) & COPY_FRAME)
 		return place_addr(s, place);
-	switch (d->copier->state[place_frame(place)]) {
-	case COPY_HOST:
-	case COPY_ARRIVED:
-	case COPY_IN:
-		return place_addr(s, place);
-	case COPY_STAGED:
-		return d->copier->stage + place_frame(place) * s->page;
-	case COPY_STAGED_HUGE:
-		return d->copier->huge + place_frame(place) * s->page;
-	default:
-		return 0;
-	}
+	if (bit_of(c, frame) & COPY_OUTSIDE)
+		return copy_staged(c, (enum copy_state)c->state[frame], frame);
+	return 0;
 }
 
 bool copy_only_stuck(const struct hmm_devmem *d)

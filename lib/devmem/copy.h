@@ -5,11 +5,12 @@
  *	copy.c		what is known of each frame
  *	copy_home.c	what becomes of a row that is to go home
  *	copier.c	a thread of the region's that calls the driver
+ *	bounce.c	buffers for small pages on their way home
  *
  * A page moves to its frame as in any region. The copier has it copied from there, and gives the
  * frame's memory back. On the way home the driver writes into the stage, address space with a page
- * for each frame, from where the page moves home. So a page is always moved by a mover, and the
- * copier moves nothing.
+ * for each frame, from where the page moves home, or into a bounce buffer, from where it is copied.
+ * So a page is always brought home by a mover, and the copier moves nothing.
  *
  * The driver's callbacks run without a lock and may hang. Nobody waits for them but with a bound,
  * and the thread that hangs in one is left behind if the region ends.
@@ -18,6 +19,9 @@
 #define LIB_DEVMEM_COPY_H
 
 #include "devmem/devmem.h"
+
+/* how many bounce buffers a region has, of a block each */
+#define BOUNCES 4
 
 enum copy_state {
 	COPY_HOST,        /* free, or in the frame and to stay there */
@@ -33,7 +37,8 @@ enum copy_state {
 	COPY_FAILED,      /* on the device, which did not copy it out */
 	COPY_KEPT,        /* on the device, which keeps it for now */
 	COPY_LOST,        /* nowhere any more */
-	COPY_STATES,
+	COPY_BOUNCE,      /* copied out: in the first bounce buffer; then those in the others */
+	COPY_STATES = COPY_BOUNCE + BOUNCES,
 };
 
 #define COPY_BIT(state) (1U << (state))
@@ -41,19 +46,38 @@ enum copy_state {
 #define COPY_OWNED (COPY_BIT(COPY_DEVICE) | COPY_BIT(COPY_FAILED) | COPY_BIT(COPY_KEPT))
 /* What takes no memory of the host. */
 #define COPY_AWAY (COPY_OWNED | COPY_BIT(COPY_WANTED) | COPY_BIT(COPY_TOUCHED))
+/* In a bounce buffer. */
+#define COPY_BOUNCED (COPY_BIT(COPY_STATES) - COPY_BIT(COPY_BOUNCE))
+/* Copied out. */
+#define COPY_OUTSIDE (COPY_BIT(COPY_STAGED) | COPY_BIT(COPY_STAGED_HUGE) | COPY_BOUNCED)
+/* In the frame, where nobody empties it. */
+#define COPY_FRAME (COPY_BIT(COPY_HOST) | COPY_BIT(COPY_ARRIVED) | COPY_BIT(COPY_IN))
 /* On its way to the device. */
 #define COPY_COMING (COPY_BIT(COPY_ARRIVED) | COPY_BIT(COPY_IN) | COPY_BIT(COPY_DROP))
 
 /* What the copier's thread does. */
 enum copy_phase { COPY_IDLE, COPY_CALLS, COPY_ABANDONED };
 
+/* Of the copier's thread. */
+struct bounce {
+	uint32_t block; /* the first frame of the block that was copied there last */
+	uint32_t low;   /* there may be pages from this one on, of that block's */
+	uint32_t high;  /* and below this one; 0: there are none */
+	bool holes;     /* some of these are not there */
+};
+
 struct copier {
-	struct hmm_devmem *d;        /* C */
-	_Atomic uint64_t timeout;    /* A: how long a callback may take */
-	char *map;                   /* C: of the stage */
-	uint64_t stage;              /* C: where the page of frame 0 lies there */
-	char *huge_map;              /* C: the same for huge pages; NULL: there are none */
-	uint64_t huge;               /* C */
+	struct hmm_devmem *d;     /* C */
+	_Atomic uint64_t timeout; /* A: how long a callback may take */
+	char *map;                /* C: of the stage */
+	uint64_t stage;           /* C: where the page of frame 0 lies there */
+	char *huge_map;           /* C: the same for huge pages; NULL: there are none */
+	uint64_t huge;            /* C */
+	char *bounce_map;         /* C */
+	uint64_t bounce_bytes;    /* C */
+	uint64_t bounce;          /* C: where the bounce buffers begin */
+	struct bounce buffer[BOUNCES];
+	_Atomic bool rests;          /* A: it is to be woken when a buffer is no longer needed */
 	uint8_t *state;              /* R: a byte a frame */
 	uint32_t count[COPY_STATES]; /* R: how many frames are so; not of COPY_HOST */
 	uint32_t next;               /* R: where it looks for work first */
@@ -84,6 +108,22 @@ int copier_start(struct hmm_devmem *d);
 bool copier_stop(struct hmm_devmem *d);
 /* Discards what is staged there. */
 void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes);
+
+/* ---- bounce.c ------------------------------------------------------------------------------ */
+
+/* Where a page that was copied out is; state: one of those that say so. */
+uint64_t copy_staged(const struct copier *c, enum copy_state state, uint32_t frame);
+/*
+ * The rest is for the copier's thread. R: a buffer of which nobody needs anything, as what pages
+ * there are; COPY_STAGED: there is none.
+ */
+enum copy_state bounce_take(const struct copier *c);
+/* The buffer gets pages for the frames, which are of one block. */
+void bounce_ready(struct copier *c, enum copy_state state, uint32_t first, uint32_t n);
+/* Has one of them a page? */
+bool bounce_holds(const struct copier *c);
+/* Gives back what nobody needs. */
+void bounce_empty(struct copier *c);
 
 /* ---- copy.c (R) ---------------------------------------------------------------------------- */
 

@@ -55,10 +55,12 @@ int copy_ask(struct hmm_mm *mm, const struct run *run)
 
 /* ---- the way home --------------------------------------------------------------------------- */
 
-enum way { FROM_FRAME, FROM_STAGE, FROM_HUGE, POISON, WAIT, BROKEN };
+enum way { FROM_FRAME, FROM_STAGE, FROM_BOUNCE, POISON, WAIT, BROKEN };
 
 static enum way way_of(const struct copier *c, enum copy_state state)
 {
+	if (COPY_BIT(state) & COPY_BOUNCED)
+		return FROM_BOUNCE;
 	switch (state) {
 	case COPY_HOST:
 	case COPY_ARRIVED:
@@ -68,9 +70,8 @@ static enum way way_of(const struct copier *c, enum copy_state state)
 	case COPY_DROP:
 		return WAIT;
 	case COPY_STAGED:
-		return FROM_STAGE;
 	case COPY_STAGED_HUGE:
-		return FROM_HUGE;
+		return FROM_STAGE;
 	case COPY_LOST:
 		return POISON;
 	case COPY_FAILED:
@@ -163,16 +164,17 @@ static int poison_row(struct hmm_mm *mm, struct hmm_devmem *d, const struct run 
 static int go(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run, enum way way,
 	      uint64_t *at)
 {
-	const uint64_t offset = place_frame(run->first) * d->space->page;
+	const uint32_t frame = place_frame(run->first);
+	const enum copy_state state = (enum copy_state)d->copier->state[frame];
 
 	*at = run->start;
 	switch (way) {
 	case FROM_FRAME:
-		return home_row(mm, run, d->base + offset, at);
+		return home_row(mm, run, place_addr(d->space, run->first), at);
 	case FROM_STAGE:
-		return home_row(mm, run, d->copier->stage + offset, at);
-	case FROM_HUGE:
-		return home_row(mm, run, d->copier->huge + offset, at);
+		return home_row(mm, run, copy_staged(d->copier, state, frame), at);
+	case FROM_BOUNCE:
+		return home_bounced(mm, run, copy_staged(d->copier, state, frame), at);
 	case POISON:
 		return poison_row(mm, d, run, at);
 	case WAIT:

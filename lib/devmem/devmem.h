@@ -292,6 +292,8 @@ int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done);
 bool home_begin(struct hmm_mm *mm, struct hmm_devmem *d, const struct run *run);
 /* The row's pages are at `from`. As home_run(). */
 int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done);
+/* The same of pages that stay at `from`: what is there is copied. */
+int home_bounced(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done);
 /* What devices are told of it. */
 struct hmm_invalidation home_news(const struct hmm_devmem *d, uint64_t start, uint64_t end);
 

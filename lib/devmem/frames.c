@@ -224,7 +224,7 @@ void frames_free(struct hmm_devmem *d, uint32_t first, uint32_t n, bool full)
 		bool needs;
 
 		row = n - i;
-		needs = copy_free(d, first + i, &row, full);
+		needs = copy_free(d, first + i, &row, full) || late;
 		free_row(d, first + i, row, needs);
 	}
 }

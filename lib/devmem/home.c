@@ -15,8 +15,10 @@
 
 /* How long the gate is kept closed for further blocks. */
 #define TURN_NS 50000ULL
-/* how many blocks a device copies out while others go home */
-#define AHEAD_BLOCKS 8
+/* how many blocks a device copies out while others go home: as many as there are buffers */
+#define AHEAD_BLOCKS BOUNCES
+/* how many small pages a mover copies home before it looks at the time */
+#define COPIED_PAGES 128
 /* How long a mover sleeps before it looks at a device again. */
 #define COPIED_NS 10000000ULL
 
@@ -66,22 +68,32 @@ static int left(struct hmm_mm *mm, struct going *g, const struct run *run, uint6
 	return 0;
 }
 
+/* How far the mover goes before it looks at the time. */
+static uint64_t part_end(const struct devmem_space *s, const struct run *run)
+{
+	if (place_devmem(s, run->first)->copier && !run->huge)
+		return run->start + COPIED_PAGES * s->page;
+	return (run->start & ~(s->block - 1)) + s->block;
+}
+
 /* The gate is closed. A few blocks, as closing it costs more than moving a huge page. */
 static int home_blocks(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
 	const struct devmem_space *s = devmem_of(mm);
-	uint64_t block = *at & ~(s->block - 1);
-	const uint64_t until = g->end - block > s->block ? clock_ns() + TURN_NS : 0;
+	const uint64_t until = g->end - *at > s->page ? clock_ns() + TURN_NS : 0;
+	uint64_t part = UINT64_MAX;
 	struct run run;
 	int err = 0;
 
 	while (!err && places_next(s, *at, g->end, g->only, &run)) {
-		if (run.start - block >= s->block) {
+		if (run.start >= part) {
 			*at = run.start;
-			block = *at & ~(s->block - 1);
 			if (clock_ns() >= until)
 				return 0;
+			part = UINT64_MAX;
 		}
+		part = min64(part, part_end(s, &run));
+		run.end = min64(run.end, part);
 		err = home_run(mm, &run, at);
 		err = left(mm, g, &run, at, err);
 	}

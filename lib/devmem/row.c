@@ -125,19 +125,27 @@ static int64_t copy_whole(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_
 	return n > 0 ? n : settle(mm, to, from, devmem_of(mm)->page, -EINVAL);
 }
 
+static int ended(struct hmm_mm *mm, const struct run *run, uint64_t at, int64_t err, uint64_t *done)
+{
+	*done = at;
+	hmm_trace(home, mm, run->start, at, err,
+		  place_devmem(devmem_of(mm), run->first)->options.owner);
+	return err == -EBADF || err == -ENOTTY ? -ESRCH : (int)err;
+}
+
 static int show_row(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 {
 	struct hmm_devmem *d = place_devmem(devmem_of(mm), run->first);
+	uint64_t at = run->start;
 	int64_t n = 0;
 
-	for (*done = run->start; *done < run->end; *done += (uint64_t)n) {
-		n = alias_show(mm, *done, run->end - *done);
+	for (; at < run->end; at += (uint64_t)n) {
+		n = alias_show(mm, at, run->end - at);
 		if (n < 0)
 			break;
-		account(d, run, *done, (uint64_t)n, false);
+		account(d, run, at, (uint64_t)n, false);
 	}
-	hmm_trace(home, mm, run->start, *done, n < 0 ? n : 0, d->options.owner);
-	return n < 0 ? (int)n : 0;
+	return ended(mm, run, at, n < 0 ? n : 0, done);
 }
 
 int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
@@ -174,17 +182,32 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 			n = settle(mm, at, frame, s->page, (int)n);
 			copied = true;
 		}
-		if (n < 0) {
-			*done = at;
-			hmm_trace(home, mm, run->start, at, n, d->options.owner);
-			return n == -EBADF || n == -ENOTTY ? -ESRCH : (int)n;
-		}
+		if (n < 0)
+			return ended(mm, run, at, n, done);
 		account(d, run, at, (uint64_t)n, copied);
 		at += (uint64_t)n;
 	}
-	*done = at;
-	hmm_trace(home, mm, run->start, at, 0, d->options.owner);
-	return 0;
+	return ended(mm, run, at, 0, done);
+}
+
+int home_bounced(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *done)
+{
+	struct devmem_space *s = devmem_of(mm);
+	struct hmm_devmem *d = place_devmem(s, run->first);
+	uint64_t at = run->start;
+
+	while (at < run->end) {
+		const uint64_t page = from + (at - run->start);
+		int64_t n = mm->provider.ops->move->copy(&mm->provider, at, page, run->end - at);
+
+		if (n <= 0)
+			n = settle(mm, at, page, s->page, (int)n);
+		if (n < 0)
+			return ended(mm, run, at, n, done);
+		account(d, run, at, (uint64_t)n, false);
+		at += (uint64_t)n;
+	}
+	return ended(mm, run, at, 0, done);
 }
 
 int home_untold(struct hmm_mm *mm, const struct run *run, uint64_t *done)

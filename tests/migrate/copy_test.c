@@ -134,6 +134,20 @@ static size_t staged(const struct with_devmem *w)
 	return resident(c->stage, REGION) + (c->huge ? resident(c->huge, REGION) : 0);
 }
 
+static size_t bounced(const struct with_devmem *w)
+{
+	return resident(w->d->copier->bounce, BOUNCES * 2 * MIB);
+}
+
+static void until_bounced(const struct with_devmem *w, size_t pages)
+{
+	const uint64_t limit = now_ns() + LONG_NS;
+
+	while (bounced(w) != pages && now_ns() < limit)
+		usleep(1000);
+	assert_int_equal(bounced(w), pages);
+}
+
 static void takes_no_memory(struct with_devmem *w, bool huge)
 {
 	char *p = map_block(PAGES);
@@ -150,10 +164,12 @@ static void takes_no_memory(struct with_devmem *w, bool huge)
 	assert_int_equal(staged(w), 0);
 	assert_numbered(p, 5, 1);
 	assert_int_equal(staged(w), 0);
+	until_bounced(w, 0);
 	assert_int_equal(to_system(w, p, PAGES), 0);
 	assert_int_equal(resident(at(p), PAGES * PAGE), PAGES);
 	assert_int_equal(resident(s.start, REGION), 0);
 	assert_int_equal(staged(w), 0);
+	until_bounced(w, 0);
 	assert_int_equal(stats_of(w).copied_out, PAGES * PAGE);
 	assert_numbered(p, PAGES, 1);
 	munmap(p, PAGES * PAGE);
@@ -167,6 +183,87 @@ static void what_is_away_takes_no_memory(void **state)
 static void huge_pages_that_are_away_take_no_memory(void **state)
 {
 	takes_no_memory(*state, true);
+}
+
+/* The device copies the pages out, and nobody takes them. */
+static void copied_out_in_vain(struct with_devmem *w, char *p, size_t pages)
+{
+	const uint64_t before = stats_of(w).copied_out;
+
+	w->copying.hold_out = 1;
+	assert_int_equal(hmm_migrate_to_system(w->m.mm, at(p), at(p) + pages * PAGE, HMM_NO_WAIT),
+			 -ETIME);
+	copying_release(&w->copying.hold_out);
+	while (stats_of(w).copied_out < before + pages * PAGE)
+		sched_yield();
+}
+
+/* What a device alone has is nowhere else, also if it has been at home in between. */
+static void nothing_stays_in_a_buffer(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, 64);
+
+	copied_out_in_vain(w, p, 64);
+	assert_int_equal(bounced(w), 64);
+	assert_numbered(p, 8, 1);
+	assert_numbered(p + 40 * PAGE, 3, 41);
+	assert_int_equal(to_device(w, p, 64), 0);
+	assert_int_equal(bounced(w), 64 - 8 - 3);
+	assert_numbered(p, 8, 1);
+	assert_numbered(p + 40 * PAGE, 3, 41);
+	/* these are needed still, however long that takes */
+	usleep(50000);
+	until_bounced(w, 64 - 8 - 3);
+	assert_numbered(p + 8 * PAGE, 32, 9);
+	assert_numbered(p + 43 * PAGE, 21, 44);
+	until_bounced(w, 0);
+	assert_int_equal(to_device(w, p, 64), 0);
+	assert_int_equal(bounced(w), 0);
+	assert_int_equal(staged(w), 0);
+	if (break_rule("keep-bounce")) {
+		assert_numbered(p, 64, 1);
+		assert_int_equal(to_device(w, p, 64), 0);
+		assert_int_not_equal(bounced(w), 0);
+		mend();
+	}
+	munmap(p, 64 * PAGE);
+}
+
+/* What does not fit into the buffers passes through the stage. */
+static void more_than_the_buffers_take(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, 64);
+
+	for (size_t i = 0; i < BOUNCES + 2; i++)
+		copied_out_in_vain(w, p + 2 * i * PAGE, 1);
+	assert_int_equal(bounced(w), BOUNCES);
+	assert_int_equal(staged(w), 2);
+	assert_int_equal(to_system(w, p, 64), 0);
+	assert_int_equal(staged(w), 0);
+	assert_numbered(p, 64, 1);
+	until_bounced(w, 0);
+	munmap(p, 64 * PAGE);
+}
+
+/* A buffer is used again, for other pages of other blocks. */
+static void a_buffer_that_is_used_again(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = pages_on_device(w, PAGES);
+
+	for (size_t i = 0; i < 200; i++) {
+		const size_t n = i * 379 % PAGES;
+
+		assert_numbered(p + n * PAGE, 1, (int)n + 1);
+	}
+	for (size_t i = 0; i < PAGES; i++)
+		*(unsigned int *)(p + i * PAGE) += 1000;
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	assert_int_equal(to_system(w, p + 100 * PAGE, 800), 0);
+	assert_numbered(p, PAGES, 1001);
+	munmap(p, PAGES * PAGE);
 }
 
 static void pages_in_a_row_are_one_call(void **state)
@@ -639,6 +736,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_away_takes_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(huge_pages_that_are_away_take_no_memory, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(nothing_stays_in_a_buffer, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_than_the_buffers_take, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_buffer_that_is_used_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages_in_a_row_are_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_device_writes_comes_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_options_are_refused, setup, teardown),

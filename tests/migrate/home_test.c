@@ -218,7 +218,8 @@ static void after_mprotect(void **state)
 	assert_int_equal(mprotect(p, 8 * PAGE, PROT_READ), 0);
 	assert_numbered(p, 16, 1);
 	assert_int_equal(hmm_devmem_get_stats(w->d, &s), 0);
-	assert_int_equal(s.copied_home, 8 * PAGE);
+	/* What a device has copied out is not moved anyway. */
+	assert_int_equal(s.copied_home, w->copying.memory ? 0 : 8 * PAGE);
 	assert_int_equal(mprotect(p, 8 * PAGE, RW), 0);
 	number(p, 16, 100);
 	assert_int_equal(to_device(w, p, 16), 0);

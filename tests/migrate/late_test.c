@@ -27,6 +27,15 @@ static int setup(void **state)
 	return 0;
 }
 
+/* A device that is not told when its pages are free. */
+static int setup_copying(void **state)
+{
+	*state = &with;
+	devmem_open_copying(&with, 2 * MIB, 0, 0);
+	with.d->options.page_free = NULL;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -97,7 +106,7 @@ static void late_store_hits_no_other_page(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(late_store_hits_no_other_page, setup, teardown),
+		BOTH(late_store_hits_no_other_page),
 	};
 
 	if (devmem_is_missing())

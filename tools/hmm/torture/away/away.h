@@ -10,6 +10,7 @@
  *	fork.c		children that see what they must
  *	move.c		migrations
  *	device.c	a device that works in its memory
+ *	copying.c	the memory of a device that copies pages in and out
  *	words.c		words that everybody counts up
  *	exclusive.c	a device that has them for itself
  *	discard.c	a migration in the middle of a discard
@@ -25,7 +26,9 @@
 #define AREA_PAGES 1024U
 #define WORD_PAGES 64U
 #define WORD_SHARED 16U /* of these, the last ones are shared memory */
-#define REGIONS 3
+#define REGIONS 4
+#define COPYING 3 /* the region of a device that copies */
+#define COPYING_BYTES (2ULL << 20)
 #define THREADS_MAX 12
 #define CALL_NS 200000000ULL
 #define AWAY_TRANSFERS 1000000ULL
@@ -107,12 +110,12 @@ struct away {
 	struct hmm_mm *mm;
 	bool event_fork;
 	bool user_mode_only;
-	struct hmm_devmem *region[REGIONS]; /* evicts; refuses; is coherent */
+	struct hmm_devmem *region[REGIONS]; /* evicts; refuses; is coherent; copies */
 	struct area area[AREAS];
 	char *words;
 	struct worker worker[THREADS_MAX];
 	unsigned int workers;
-	struct wrong *told; /* by children, shared with them, one for each area */
+	struct told *told; /* by children, shared with them, one for each area */
 	_Atomic bool stop;
 	uint64_t round;
 
@@ -146,7 +149,12 @@ struct away {
 	_Atomic uint64_t not_had;
 	_Atomic uint64_t overruns;
 	_Atomic uint64_t increments;
+	_Atomic uint64_t child_sigbus; /* pages of a device that children had not */
 	struct hmm_devmem_stats stats; /* pages, summed over regions and rounds */
+
+	/* copying.c */
+	uint64_t copying_start; /* where the region begins whose pages are in device_memory */
+	_Alignas(64) char device_memory[COPYING_BYTES];
 };
 
 static inline void tally(_Atomic uint64_t *counter, uint64_t n)
@@ -187,6 +195,11 @@ struct wrong {
 	int word;
 	uint64_t value;
 };
+/* What a child tells. */
+struct told {
+	struct wrong wrong;
+	uint64_t sigbus; /* pages whose touch was SIGBUS */
+};
 /* The same without a finding, in a child. */
 bool area_fits(const struct area *a, const struct part *part, uint64_t at, struct wrong *wrong);
 /* It is zero from now on. */
@@ -206,6 +219,11 @@ void exclusive_work(struct worker *w);
 void revoke_work(struct worker *w);
 void discard_work(struct worker *w);
 void bait_work(struct worker *w);
+
+/* copying.c: 0, also where there can be no such region; -errno: as hmm_devmem_create(). */
+int copying_open(struct away *away);
+/* Where the device finds what is at `page` of the region, or of memory that it shares. */
+uint64_t copying_page(struct away *away, uint64_t page);
 
 /* words.c: all threads have ended: is every count there? */
 int words_map(struct away *away);

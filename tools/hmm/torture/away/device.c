@@ -20,6 +20,7 @@ struct use {
 
 static void choose(struct worker *w, struct use *u)
 {
+	static const unsigned int which[] = { 0, 0, 2, COPYING, COPYING };
 	struct away *away = w->away;
 	const unsigned int i = rng_below(&w->rng, AREAS + 1);
 	const unsigned int pages = i < AREAS ? AREA_PAGES : WORD_PAGES;
@@ -33,7 +34,7 @@ static void choose(struct worker *w, struct use *u)
 				       .start = base + u->first * HMM_PAGE_SIZE,
 				       .hmm_pfns = u->pfns,
 				       .dev_private_owner =
-					       &away->region[rng_below(&w->rng, 3) ? 0 : 2] };
+					       &away->region[which[rng_below(&w->rng, 5)]] };
 	u->range.end = u->range.start + WINDOW_PAGES * HMM_PAGE_SIZE;
 	/* Pages of another device are sometimes asked for, which brings them home. */
 	if (!rng_below(&w->rng, 8))
@@ -60,7 +61,7 @@ static bool load(volatile uint64_t *word, uint64_t *value)
 }
 
 /* Bits of the pages that were counted up. */
-static uint64_t write_pages(const struct use *u, struct rng *rng)
+static uint64_t write_pages(struct away *away, const struct use *u, struct rng *rng)
 {
 	uint64_t done = 0;
 
@@ -70,7 +71,7 @@ static uint64_t write_pages(const struct use *u, struct rng *rng)
 
 		if (!is_ours(u, i))
 			continue;
-		page = hmm_pfn_to_addr(u->pfns[i]);
+		page = copying_page(away, hmm_pfn_to_addr(u->pfns[i]));
 		if (!load(word_at(page, u->area ? WORD_COUNT : SHARED_DEVICE), &was))
 			continue;
 		/* Time for a page to go home in between, if the gate were open. */
@@ -115,7 +116,7 @@ void device_work(struct worker *w)
 		hmm_engine_enter(away->device_engine);
 		ret = hmm_interval_check_retry(u.range.notifier, u.range.notifier_seq);
 		if (!ret)
-			done = write_pages(&u, &w->rng);
+			done = write_pages(away, &u, &w->rng);
 		sure = hmm_engine_exit(away->device_engine);
 		note(away, &u, done, sure);
 		if (!sure)

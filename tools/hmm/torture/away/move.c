@@ -28,8 +28,11 @@ static void outcome(struct away *away, int ret, const char *what)
 void move_out(struct away *away, struct hmm_devmem *region, uint64_t start, uint64_t end)
 {
 	struct hmm_migrate_result result = { .size = sizeof(result) };
-	const int ret = hmm_migrate_to_device(region, start, end, CALL_NS, &result);
+	int ret;
 
+	if (!region)
+		return;
+	ret = hmm_migrate_to_device(region, start, end, CALL_NS, &result);
 	outcome(away, ret, "hmm_migrate_to_device");
 	tally(&away->migrations, 1);
 	tally(&away->huge, result.huge);
@@ -60,7 +63,7 @@ static void choose(struct away *away, struct rng *rng, uint64_t *start, uint64_t
 void move_work(struct worker *w)
 {
 	struct away *away = w->away;
-	static const unsigned int which[] = { 0, 0, 0, 0, 1, 1, 2, 2 };
+	static const unsigned int which[] = { 0, 0, 0, 0, 1, 1, 2, 2, COPYING, COPYING };
 	uint64_t start;
 	uint64_t end;
 
@@ -75,6 +78,6 @@ void move_work(struct worker *w)
 			"hmm_migrate_to_system");
 	} else {
 		atomic_store(&w->beat.doing, "hmm_migrate_to_device");
-		move_out(away, away->region[which[rng_below(&w->rng, 8)]], start, end);
+		move_out(away, away->region[which[rng_below(&w->rng, 10)]], start, end);
 	}
 }

@@ -43,6 +43,9 @@ static void print_migrations(const struct away *away)
 	       (ull)atomic_load(&away->huge), (ull)away->stats.moved_home,
 	       (ull)away->stats.copied_home, (ull)away->stats.evicted, (ull)away->stats.dropped,
 	       (ull)away->stats.faults, (ull)atomic_load(&away->evictions));
+	printf("pages copied in %llu, out %llu; SIGBUS in children %llu\n",
+	       (ull)away->stats.copied_in, (ull)away->stats.copied_out,
+	       (ull)atomic_load(&away->child_sigbus));
 	printf("pages that stayed:");
 	for (unsigned int i = 0; i < HMM_MIGRATE_REASON_NR; i++)
 		printf(" %s %llu", hmm_migrate_reason_name(i), (ull)atomic_load(&away->left[i]));
@@ -113,6 +116,9 @@ static struct json_object *json_migrations(const struct away *away)
 	add(o, "copied_home", away->stats.copied_home);
 	add(o, "evicted", away->stats.evicted);
 	add(o, "dropped", away->stats.dropped);
+	add(o, "copied_in", away->stats.copied_in);
+	add(o, "copied_out", away->stats.copied_out);
+	add(o, "child_sigbus", atomic_load(&away->child_sigbus));
 	add(o, "faults", away->stats.faults);
 	add(o, "evictions_of_all", atomic_load(&away->evictions));
 	add(o, "refused", atomic_load(&away->refused));

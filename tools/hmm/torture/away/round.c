@@ -38,11 +38,11 @@ static int make_regions(struct away *away)
 	static const struct {
 		uint64_t bytes;
 		uint32_t flags;
-	} region[REGIONS] = { { 6 * MIB, HMM_DEVMEM_EVICT },
+	} region[COPYING] = { { 6 * MIB, HMM_DEVMEM_EVICT },
 			      { 2 * MIB, 0 },
 			      { 2 * MIB, HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT } };
 
-	for (unsigned int i = 0; i < REGIONS; i++) {
+	for (unsigned int i = 0; i < COPYING; i++) {
 		const struct hmm_devmem_options options = { .size = sizeof(options),
 							    .flags = region[i].flags,
 							    .bytes = region[i].bytes,
@@ -52,7 +52,7 @@ static int make_regions(struct away *away)
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return copying_open(away);
 }
 
 static int make_notifiers(struct away *away)
@@ -125,6 +125,11 @@ static void add_stats(struct away *away, uint64_t *used)
 		away->stats.faults += s.faults;
 		away->stats.evicted += s.evicted / HMM_PAGE_SIZE;
 		away->stats.dropped += s.dropped / HMM_PAGE_SIZE;
+		away->stats.copied_in += s.copied_in / HMM_PAGE_SIZE;
+		away->stats.copied_out += s.copied_out / HMM_PAGE_SIZE;
+		if (s.lost)
+			finding(FINDING_LOST, "region %u: %llu bytes are lost", i,
+				(unsigned long long)s.lost);
 		if (s.moved_out != s.moved_home + s.dropped)
 			finding(FINDING_LEAK,
 				"region %u: %llu bytes went out, %llu home, %llu were dropped", i,
