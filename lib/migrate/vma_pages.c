@@ -16,6 +16,8 @@
 #include <errno.h>
 
 #define FLAGS (HMM_PAGE_SIZE - 1)
+/* how long a page that is busy is tried again */
+#define BUSY_NS 10000000ULL
 
 /* ---- what dst says --------------------------------------------------------------------------- */
 
@@ -214,6 +216,16 @@ static bool find_row(const struct migration *m, uint32_t i, uint32_t n, struct r
 	return true;
 }
 
+/* The kernel itself may hold a page for a moment, as when it splits a huge one. */
+static bool is_busy(struct migration *m, uint64_t at)
+{
+	if (m->want != at) {
+		m->want = at;
+		m->patience = clock_ns() + BUSY_NS;
+	}
+	return clock_ns() < m->patience && !deadline_passed(m->deadline);
+}
+
 /* One row, or its beginning; a page that does not go is passed over. */
 static int send_row(struct migration *m, uint64_t *at, uint64_t end)
 {
@@ -242,6 +254,8 @@ static int send_row(struct migration *m, uint64_t *at, uint64_t end)
 	done = carry(m, &r);
 	if (home_ends(done))
 		return done == -EBADF || done == -ENOTTY ? -ESRCH : (int)done;
+	if (done == -EBUSY && is_busy(m, *at))
+		return -EAGAIN;
 	if (done > 0)
 		arrived(m, i, &r, (uint32_t)((uint64_t)done / m->s->page));
 	*at += done > 0 ? (uint64_t)done : m->s->page;
