@@ -28,7 +28,8 @@ struct hmm_devmem;
  * @HMM_DEVMEM_READONLY: pages of mappings that may not be written, or may be executed, migrate,
  *	too. For programs that do not move other memory to such a mapping (mremap() with
  *	MREMAP_FIXED), nor map memory anew where they have just unmapped it, while it migrates: what
- *	comes there at that instant could be lost. Not with HMM_DEVMEM_COHERENT: there it does
+ *	comes there at that instant could be lost. On Linux 7 with CAP_IPC_LOCK for programs, too,
+ *	that register no such memory with io_uring. Not with HMM_DEVMEM_COHERENT: there it does
  *	nothing
  *
  * Since: 0.1.

@@ -4,8 +4,9 @@
  * stage (devmem/stage.c), and from there to frames. What the kernel refuses to move there, too,
  * goes home. The kernel refuses that way as well, so home is a copy: of a page that somebody has
  * pinned it would be the wrong page that the program sees. Nobody tells which pages are pinned, but
- * the kernel counts them for the process, and so nothing moves while it counts any. Locked memory
- * stays, as its lock would not come home.
+ * the kernel counts them for the process, and so nothing moves while it counts any. (Linux 7 does
+ * not count what io_uring pins for a process with CAP_IPC_LOCK. hmm-devmem(7) says so.) Locked
+ * memory stays, as its lock would not come home.
  */
 #include "migrate/migrate.h"
 #include "devmem/moving.h"
