@@ -187,7 +187,8 @@ void frames_unlend(struct hmm_devmem *d, uint32_t first, uint32_t n)
 
 void frames_revoke(struct hmm_devmem *d, uint32_t first, uint32_t n)
 {
-	if (hmm_mutation(HMM_MUTATION_NO_REVOKE))
+	/* An alias that was kept would be a crash. */
+	if (hmm_mutation(HMM_MUTATION_NO_REVOKE) && !d->alias)
 		return;
 	if (d->alias && gate_has_overrun(d->mm))
 		alias_cut(d, first, n);

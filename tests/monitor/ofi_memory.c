@@ -325,7 +325,7 @@ static void run_evicted(void)
 	stage_warm(stage_cache(), at);
 	area = mmap(NULL, BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(area != MAP_FAILED);
-	for (size_t i = 0; i < 2 * many; i++) {
+	for (size_t i = 0; i < 3 * many; i++) {
 		struct ofi_held *held;
 		uint64_t id;
 
