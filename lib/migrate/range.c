@@ -76,6 +76,7 @@ static int migrate_mapping(struct migration *m, const struct hmm_vma *vma, uint6
 		*at = end;
 		return 0;
 	}
+	m->stale_at = *at;
 	err = region_ensure(m->mm, vma, *at, end, m->deadline);
 	if (err == -EOPNOTSUPP) {
 		migrate_left(m, HMM_MIGRATE_SPECIAL, end - *at);

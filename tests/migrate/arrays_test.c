@@ -439,6 +439,7 @@ static void empty_and_zero_pages_have_no_source(void **state)
 	hmm_migrate_vma_finalize(&args);
 	assert_int_equal(away(w, p, 8), 8);
 	*(volatile unsigned int *)on_device(w, 5) = 5;
+	device_wrote(w);
 	if (has_copier(w)) /* by a call, which ThreadSanitizer sees */
 		assert_int_equal(to_system(w, p, 8), 0);
 	assert_true(p[0] == 7 && !p[PAGE] && !p[3 * PAGE] && p[5 * PAGE] == 5 && !p[7 * PAGE]);

@@ -288,6 +288,7 @@ static void what_the_device_writes_comes_home(void **state)
 	hmm_engine_enter(engine);
 	for (size_t i = 0; i < 64; i++)
 		*(unsigned int *)on_device(w, i) += 1000;
+	device_wrote(w);
 	hmm_engine_exit(engine);
 	hmm_engine_destroy(engine);
 	assert_numbered(p, 64, 1001);
@@ -529,6 +530,7 @@ static void one_bad_page_of_many(void **state)
 	assert_int_equal(hmm_devmem_destroy(w->d, HMM_FOREVER), -EIO);
 	/* it is on the device still */
 	*(unsigned int *)on_device(w, 700) += 5;
+	device_wrote(w);
 	w->copying.bad = 0;
 	assert_int_equal(p[700 * PAGE] & 0xff, (701 + 5) & 0xff);
 	munmap(p, PAGES * PAGE);

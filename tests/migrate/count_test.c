@@ -16,8 +16,8 @@ static struct with_devmem with;
 
 /* The next move counts only so many pages, and moves so many more. More is 0: the kernel's word. */
 static struct {
-	uint64_t told;
-	uint64_t more;
+	_Atomic uint64_t told;
+	_Atomic uint64_t more;
 } next;
 
 int __real_ioctl(int fd, unsigned long request, void *arg);

@@ -130,6 +130,7 @@ static void what_the_device_writes_comes_home(void **state)
 	assert_int_equal(away(w, p, 4), 4);
 	for (size_t i = 0; i < 4; i++)
 		*(unsigned int *)on_device(w, i) += 100;
+	device_wrote(w);
 	assert_numbered(p, 4, 101);
 	munmap(p, 4 * PAGE);
 }
@@ -145,6 +146,7 @@ static void untouched_and_zero_pages_move_as_zeros(void **state)
 	assert_int_equal(w->result.moved, 8);
 	assert_int_equal(away(w, p, 8), 8);
 	*on_device(w, 5) = 5;
+	device_wrote(w);
 	assert_true(p[0] == 1 && !p[PAGE] && !p[3 * PAGE] && p[5 * PAGE] == 5 && !p[7 * PAGE]);
 	munmap(p, 8 * PAGE);
 }
