@@ -216,7 +216,7 @@ static void *read_all(void *arg)
 {
 	(void)arg;
 	for (unsigned int i = 0; !atomic_load(&stop); i += 7)
-		(void)*(volatile char *)(read_by_all + i % PAGES * PAGE);
+		(void)*(volatile char *)(read_by_all + i % PAGES * PAGE + 64);
 	return NULL;
 }
 
