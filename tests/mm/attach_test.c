@@ -109,7 +109,7 @@ void __real_ownthread_join(struct ownthread *t);
 void __wrap_ownthread_join(struct ownthread *t);
 
 static struct {
-	struct hmm_mm *mm; /* whose events are not read before it ends; NULL: none */
+	_Atomic(struct hmm_mm *) mm; /* whose events are not read before it ends; NULL: none */
 	_Atomic bool forked;
 	bool late;
 } unread;
