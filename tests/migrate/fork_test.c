@@ -288,7 +288,7 @@ static int open_in_child(struct with_devmem *w, char **p, size_t pages)
 	struct hmm_migrate_result r = { .size = sizeof(r) };
 
 	memset(w, 0, sizeof(*w));
-	*p = mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	*p = map_fd_apart(pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (*p == MAP_FAILED || hmm_mm_attach(NULL, &w->m.mm))
 		return 10;
 	number(*p, pages, 1);

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hmm/hmm.h"
+
 #include "../../../lib/kernel/abi/pagemap.h"
 #include "../../../lib/kernel/abi/uffd.h"
 #include "raw.h"
@@ -16,19 +18,23 @@
 
 void *raw_map(size_t size, bool huge)
 {
-	char *p = mmap(NULL, size + ALIGN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		       0);
-	size_t before;
+	char *room = mmap(NULL, size + 2 * ALIGN, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p, *end;
 
-	if (p == MAP_FAILED)
+	if (room == MAP_FAILED)
 		return NULL;
-	before = (size_t)(-(uintptr_t)p & (ALIGN - 1));
-	if (before)
-		munmap(p, before);
-	if (ALIGN - before)
-		munmap(p + before + size, ALIGN - before);
-	madvise(p + before, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	return p + before;
+	p = (char *)(((uintptr_t)room + ALIGN) & ~(uintptr_t)(ALIGN - 1));
+	end = p + size;
+	/* A page of PROT_NONE stays on each side: apart.h says why. */
+	if (p - HMM_PAGE_SIZE > room)
+		munmap(room, (size_t)(p - HMM_PAGE_SIZE - room));
+	munmap(end + HMM_PAGE_SIZE, (size_t)(room + 2 * ALIGN - HMM_PAGE_SIZE - p));
+	if (mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+	    p)
+		return NULL;
+	madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	return p;
 }
 
 int raw_file(size_t size)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../apart.h"
 #include "../command.h"
 #include "job.h"
 
@@ -84,17 +85,17 @@ static int read_in(struct input *input, enum input_use use)
 /* Reads the file into memory of the program's own. False: errno says why. */
 static bool take_in(struct input *input)
 {
-	uint8_t *base =
-		mmap(NULL, input->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *base = apart_map(input->size);
 	size_t done = 0;
 	ssize_t n = 0;
 
-	if (base == MAP_FAILED)
+	if (!base)
 		return false;
 	while (done < input->size &&
 	       (n = pread(input->fd, base + done, input->size - done, (off_t)done)) > 0)
 		done += (size_t)n;
 	input->base = base;
+	input->apart = true;
 	if (done == input->size)
 		return true;
 	/* It shrank, or cannot be read. */
@@ -165,11 +166,14 @@ int input_open(struct input *input, const char *path, enum input_use use)
 
 void input_close(struct input *input)
 {
-	if (input->base)
+	if (input->apart)
+		apart_unmap(input->base, input->size);
+	else if (input->base)
 		munmap(input->base, input->size);
 	if (input->fd >= 0)
 		close(input->fd);
 	input->base = NULL;
+	input->apart = false;
 	input->fd = -1;
 }
 

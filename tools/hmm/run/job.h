@@ -36,6 +36,7 @@ struct input {
 	int fd;
 	uint8_t *base;
 	size_t size;
+	bool apart; /* mapped by apart_map() */
 };
 
 struct work {

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../apart.h"
 #include "../command.h"
 #include "../json.h"
 #include "job.h"
@@ -195,10 +196,7 @@ static int sort_prepare(struct work *work)
 	s->text = s->size + (last != '\n');
 	s->pieces = s->runs = (s->size + PIECE - 1) / PIECE;
 	s->begins = calloc(s->pieces + 1, sizeof(*s->begins));
-	s->buffers =
-		mmap(NULL, 2 * s->text, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->buffers == MAP_FAILED)
-		s->buffers = NULL;
+	s->buffers = apart_map(2 * s->text);
 	if (!s->begins || !s->buffers)
 		return -ENOMEM;
 	s->from = s->buffers;
@@ -302,8 +300,7 @@ static void sort_release(struct work *work)
 
 	if (!s)
 		return;
-	if (s->buffers)
-		munmap(s->buffers, 2 * s->text);
+	apart_unmap(s->buffers, 2 * s->text);
 	if (s->reference)
 		munmap(s->reference, s->text);
 	free(s->begins);
