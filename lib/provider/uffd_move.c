@@ -2,6 +2,7 @@
 /* Pages that move from one address to another, and what a touch of a missing page waits for. */
 #include "provider/provider.h"
 #include "kernel/abi/uffd.h"
+#include "base/mutation.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,20 @@ static int64_t outcome(int ret, int64_t done)
 	if (!ret)
 		return done;
 	return done > 0 ? done : -errno;
+}
+
+/*
+ * Since Linux 6.9 the kernel looks the mapping up before it looks once more whether an event is
+ * unread. If the program moves or unmaps the mapping at that instant it says ENOENT, as if nothing
+ * had ever been there. The event is unread by then, so it says EAGAIN when it is asked again.
+ */
+static int ask(int fd, unsigned long request, void *arg)
+{
+	const int ret = ioctl(fd, request, arg);
+
+	return ret && errno == ENOENT && !hmm_mutation(HMM_MUTATION_ASK_ONCE)
+		       ? ioctl(fd, request, arg)
+		       : ret;
 }
 
 static int reg(const struct provider *p, uint64_t start, uint64_t end, uint64_t mode)
@@ -37,7 +52,7 @@ static int trap_shared(const struct provider *p, uint64_t start, uint64_t end)
 static int64_t show(const struct provider *p, uint64_t start, uint64_t bytes)
 {
 	struct uffdio_continue c = { .range = { start, bytes } };
-	const int ret = ioctl(p->fd.fd, UFFDIO_CONTINUE, &c);
+	const int ret = ask(p->fd.fd, UFFDIO_CONTINUE, &c);
 
 	return outcome(ret, c.mapped);
 }
@@ -45,7 +60,7 @@ static int64_t show(const struct provider *p, uint64_t start, uint64_t bytes)
 static int64_t move(const struct provider *p, uint64_t to, uint64_t from, uint64_t bytes)
 {
 	struct uffdio_move m = { .dst = to, .src = from, .len = bytes };
-	const int ret = ioctl(p->fd.fd, UFFDIO_MOVE, &m);
+	const int ret = ask(p->fd.fd, UFFDIO_MOVE, &m);
 
 	return outcome(ret, m.move);
 }
@@ -53,7 +68,7 @@ static int64_t move(const struct provider *p, uint64_t to, uint64_t from, uint64
 static int64_t copy_into(int fd, uint64_t to, uint64_t from, uint64_t bytes)
 {
 	struct uffdio_copy c = { .dst = to, .src = from, .len = bytes };
-	const int ret = ioctl(fd, UFFDIO_COPY, &c);
+	const int ret = ask(fd, UFFDIO_COPY, &c);
 
 	return outcome(ret, c.copy);
 }
@@ -66,7 +81,7 @@ static int64_t copy(const struct provider *p, uint64_t to, uint64_t from, uint64
 static int64_t zero(const struct provider *p, uint64_t start, uint64_t bytes)
 {
 	struct uffdio_zeropage z = { .range = { start, bytes } };
-	const int ret = ioctl(p->fd.fd, UFFDIO_ZEROPAGE, &z);
+	const int ret = ask(p->fd.fd, UFFDIO_ZEROPAGE, &z);
 
 	return outcome(ret, z.zeropage);
 }
@@ -81,7 +96,7 @@ static void wake(const struct provider *p, uint64_t start, uint64_t bytes)
 static int64_t poison(int fd, uint64_t start, uint64_t bytes)
 {
 	struct uffdio_poison p = { .range = { start, bytes } };
-	const int ret = ioctl(fd, UFFDIO_POISON, &p);
+	const int ret = ask(fd, UFFDIO_POISON, &p);
 
 	return outcome(ret, p.updated);
 }
