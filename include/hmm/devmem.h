@@ -31,12 +31,17 @@ struct hmm_devmem;
  *	comes there at that instant could be lost. On Linux 7 with CAP_IPC_LOCK for programs, too,
  *	that register no such memory with io_uring. Not with HMM_DEVMEM_COHERENT: there it does
  *	nothing
+ * @HMM_DEVMEM_BACKED: with @copy_in only: the host keeps the pages whose content is on the device,
+ *	and the device copies out into them. Small pages come and go twice as fast, and coming home
+ *	takes no fresh page; what is on the device takes memory of the host meanwhile, with what was
+ *	there before in it
  *
  * Since: 0.1.
  */
 #define HMM_DEVMEM_EVICT (1U << 0)
 #define HMM_DEVMEM_COHERENT (1U << 1)
 #define HMM_DEVMEM_READONLY (1U << 2)
+#define HMM_DEVMEM_BACKED (1U << 3)
 
 /**
  * struct hmm_devmem_options - what hmm_devmem_create() makes
@@ -65,12 +70,13 @@ struct hmm_devmem;
  *	device's coherent memory is a node of its own; 0: any
  *
  * Without @copy_in the region's memory is this process's. With it the device has memory of its own,
- * and what is there takes none of the process: @copy_in is called before a page counts as moved,
- * and @copy_out before it comes home. Both are called for up to 2 MiB in a row, on a thread of the
- * region's, one at a time, with no lock held. They may block and fail, and must not call into the
- * library but for hmm_devmem_lose(), hmm_devmem_get_stats() and what never blocks; nor may they
- * touch memory that migrates. What they are given is theirs until they return. From the
- * HMM_EVENT_MIGRATE of a page until it is at home its device must not change it.
+ * and what is there takes none of the process, but with HMM_DEVMEM_BACKED: @copy_in is called
+ * before a page counts as moved, and @copy_out before it comes home. Both are called for up to 2
+ * MiB in a row, on a thread of the region's, one at a time, with no lock held. They may block and
+ * fail, and must not call into the library but for hmm_devmem_lose(), hmm_devmem_get_stats() and
+ * what never blocks; nor may they touch memory that migrates. What they are given is theirs until
+ * they return. From the HMM_EVENT_MIGRATE of a page until it is at home its device must not change
+ * it.
  *
  * Since: 0.1. Follows: struct dev_pagemap, struct dev_pagemap_ops, struct drm_pagemap_devmem_ops.
  */
@@ -112,13 +118,13 @@ struct hmm_devmem_options {
  * Core dumps and debuggers do not see pages in device memory: hmm_evict_all() brings them home.
  * Context: any thread outside sections and callbacks; may block.
  * Return: 0; -EINVAL no @options, a wrong size, flag, number of bytes or @fault_around, no @owner,
- * one of @copy_in and @copy_out without the other or with HMM_DEVMEM_COHERENT, or @nodes of private
- * memory or that are not there; -E2BIG @options says what this library does not know; -EOPNOTSUPP
- * the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), with @copy_in cannot make them SIGBUS
- * (UFFDIO_POISON, Linux 6.6), or knows no @nodes, or a log tells of the space (HMM_PROVIDER_BPF,
- * HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no memory or address space;
- * -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or it closed the
- * library's descriptors.
+ * one of @copy_in and @copy_out without the other or with HMM_DEVMEM_COHERENT, HMM_DEVMEM_BACKED
+ * without them, or @nodes of private memory or that are not there; -E2BIG @options says what this
+ * library does not know; -EOPNOTSUPP the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), with
+ * @copy_in cannot make them SIGBUS (UFFDIO_POISON, Linux 6.6), or knows no @nodes, or a log tells
+ * of the space (HMM_PROVIDER_BPF, HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no
+ * memory or address space; -EAGAIN no thread could be made; -ESRCH a forked child, the process has
+ * ended, or it closed the library's descriptors.
  * Ownership: *devmem is the caller's until hmm_devmem_destroy(), which comes before
  * hmm_mm_detach().
  * Since: 0.1. Follows: memremap_pages().

@@ -57,6 +57,8 @@ static bool is_asked(const struct copier *c, uint32_t i)
 /* Where it is copied to. */
 static enum copy_state choose_out(const struct copier *c, uint32_t first, uint32_t n)
 {
+	if (c->backed)
+		return COPY_STAGED;
 	if (c->huge && n == BLOCK_PAGES && !frames_split(c->d, first))
 		return COPY_STAGED_HUGE;
 	return bounce_take(c);
@@ -142,7 +144,7 @@ static void make_room(struct copier *c, enum copy_state state, uint32_t first, u
 {
 	if (COPY_BIT(state) & COPY_BOUNCED)
 		bounce_ready(c, state, first, n);
-	else
+	else if (!c->backed)
 		madvise((void *)(uintptr_t)copy_staged(c, state, first), n * c->d->space->page,
 			MADV_POPULATE_WRITE);
 }
@@ -256,10 +258,24 @@ static int copy_out(struct copier *c, const struct call *call)
 	return 0;
 }
 
-/* A block at a time, until a thread waits for a page. The frames that were copied are emptied. */
-static int copy_in(struct copier *c, const struct call *call)
+/* The frames that were copied are emptied. */
+static void empty_frames(struct copier *c, uint32_t first, uint32_t n)
 {
 	const uint64_t page = c->d->space->page;
+
+	if (n)
+		madvise((void *)(uintptr_t)(c->d->base + first * page), n * page, MADV_DONTNEED);
+	if (!hmm_mutation(HMM_MUTATION_KEEP_BOUNCE))
+		bounce_empty(c);
+	lock(c);
+	copy_change(c, first, n, COPY_DROP, COPY_DEVICE);
+	unlock(c);
+}
+
+/* A block at a time, until a thread waits for a page. */
+static int copy_in(struct copier *c, const struct call *call)
+{
+	const enum copy_state copied = c->backed ? COPY_DEVICE : COPY_DROP;
 	const uint32_t end = call->first + call->n;
 	uint32_t at = call->first;
 	uint32_t n = 0;
@@ -274,20 +290,14 @@ static int copy_in(struct copier *c, const struct call *call)
 	if (err == -ECANCELED)
 		return err;
 	lock(c);
-	copy_change(c, call->first, at - call->first, COPY_IN, c->lost ? COPY_HOST : COPY_DROP);
+	copy_change(c, call->first, at - call->first, COPY_IN, c->lost ? COPY_HOST : copied);
 	if (err)
 		copy_change(c, at, n, COPY_IN, COPY_HOST);
 	copy_change(c, at, end - at, COPY_IN, COPY_ARRIVED);
 	empties = c->count[COPY_DROP];
 	unlock(c);
-	if (empties)
-		madvise((void *)(uintptr_t)(c->d->base + call->first * page),
-			(at - call->first) * page, MADV_DONTNEED);
-	if (!hmm_mutation(HMM_MUTATION_KEEP_BOUNCE))
-		bounce_empty(c);
-	lock(c);
-	copy_change(c, call->first, at - call->first, COPY_DROP, COPY_DEVICE);
-	unlock(c);
+	if (!c->backed)
+		empty_frames(c, call->first, empties ? at - call->first : 0);
 	return 0;
 }
 
@@ -381,6 +391,10 @@ static uint64_t make_stage(const struct hmm_devmem *d, uint64_t bytes, int advic
 static bool make_memory(struct hmm_devmem *d, struct copier *c)
 {
 	c->state = pool_map_lazily(d->frames);
+	if (c->backed) {
+		c->stage = d->base;
+		return c->state;
+	}
 	c->stage = make_stage(d, d->map_bytes, MADV_NOHUGEPAGE, &c->map);
 	c->bounce_bytes = (BOUNCES + 1) * d->space->block;
 	c->bounce = make_stage(d, c->bounce_bytes, MADV_NOHUGEPAGE, &c->bounce_map);
@@ -399,6 +413,7 @@ static bool make(struct hmm_devmem *d)
 	if (!c)
 		return false;
 	c->d = d;
+	c->backed = d->options.flags & HMM_DEVMEM_BACKED;
 	c->timeout = d->options.copy_timeout_ns ? d->options.copy_timeout_ns : TIMEOUT_NS;
 	d->copier = c;
 	if (make_memory(d, c))
@@ -423,7 +438,8 @@ int copier_start(struct hmm_devmem *d)
 
 void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes)
 {
-	madvise((void *)(uintptr_t)(c->stage + offset), bytes, MADV_DONTNEED);
+	if (c->map)
+		madvise((void *)(uintptr_t)(c->stage + offset), bytes, MADV_DONTNEED);
 	if (c->huge)
 		madvise((void *)(uintptr_t)(c->huge + offset), bytes, MADV_DONTNEED);
 }

@@ -131,7 +131,7 @@ bool copy_free(struct hmm_devmem *d, uint32_t first, uint32_t *n, bool full)
 	struct copier *c = d->copier;
 	const enum copy_state state = (enum copy_state)c->state[first];
 	const bool busy = copy_busy(c, first);
-	const bool empty = COPY_BIT(state) & (COPY_AWAY | COPY_BOUNCED);
+	const bool empty = !c->backed && COPY_BIT(state) & (COPY_AWAY | COPY_BOUNCED);
 	uint32_t i = 1;
 
 	while (i < *n && c->state[first + i] == state && copy_busy(c, first + i) == busy)

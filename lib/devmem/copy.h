@@ -10,7 +10,8 @@
  * A page moves to its frame as in any region. The copier has it copied from there, and gives the
  * frame's memory back. On the way home the driver writes into the stage, address space with a page
  * for each frame, from where the page moves home, or into a bounce buffer, from where it is copied.
- * So a page is always brought home by a mover, and the copier moves nothing.
+ * So a page is always brought home by a mover, and the copier moves nothing. If the region is
+ * backed the frame's memory is kept, and the frames are the stage.
  *
  * The driver's callbacks run without a lock and may hang. Nobody waits for them but with a bound,
  * and the thread that hangs in one is left behind if the region ends.
@@ -69,7 +70,8 @@ struct bounce {
 struct copier {
 	struct hmm_devmem *d;     /* C */
 	_Atomic uint64_t timeout; /* A: how long a callback may take */
-	char *map;                /* C: of the stage */
+	bool backed;              /* C: frames keep their memory */
+	char *map;                /* C: of the stage; NULL: the frames are it */
 	uint64_t stage;           /* C: where the page of frame 0 lies there */
 	char *huge_map;           /* C: the same for huge pages; NULL: there are none */
 	uint64_t huge;            /* C */

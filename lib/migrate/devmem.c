@@ -170,14 +170,16 @@ static bool is_power(uint64_t n)
 	return !(n & (n - 1));
 }
 
+#define FLAGS (HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT | HMM_DEVMEM_READONLY | HMM_DEVMEM_BACKED)
+
 static int check(const struct hmm_devmem_options *o)
 {
-	if (o->flags & ~(HMM_DEVMEM_EVICT | HMM_DEVMEM_COHERENT | HMM_DEVMEM_READONLY) ||
-	    (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner || !o->bytes ||
-	    o->bytes % UNIT || o->bytes > BYTES_MAX || !is_power(o->fault_around) ||
+	if (o->flags & ~FLAGS || (o->nodes && !(o->flags & HMM_DEVMEM_COHERENT)) || !o->owner ||
+	    !o->bytes || o->bytes % UNIT || o->bytes > BYTES_MAX || !is_power(o->fault_around) ||
 	    o->fault_around > UNIT)
 		return -EINVAL;
 	if (!o->copy_in != !o->copy_out || (!o->copy_out && o->copy_timeout_ns) ||
+	    (!o->copy_out && o->flags & HMM_DEVMEM_BACKED) ||
 	    (o->copy_out && o->flags & HMM_DEVMEM_COHERENT))
 		return -EINVAL;
 	return 0;

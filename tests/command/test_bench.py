@@ -25,7 +25,7 @@ COUNTS = {
 }
 
 MIGRATE = ["migrate-4k", "migrate-4k-copy", "migrate-thp", "migrate-copies-thp",
-           "migrate-copies-4k", "migrate-touch-p50",
+           "migrate-copies-4k", "migrate-copies-backed", "migrate-touch-p50",
            "migrate-touch-p99", "migrate-exclusive", "migrate-stream", "migrate-memory"]
 
 # Of the log of the kernel's changes: without one they are not measured.

@@ -10,11 +10,12 @@
 
 #define REGION (8UL * MIB)
 
-/* A test with the setups `setup` and `setup_copying`. */
+/* A test with the setups `setup`, `setup_copying` and `setup_backed`. */
 #define BOTH(test)                                                                                 \
 	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
+		{ #test "_copying", test, setup_copying, teardown, NULL },                         \
 	{                                                                                          \
-#test "_copying", test, setup_copying, teardown, NULL                              \
+#test "_backed", test, setup_backed, teardown, NULL                                \
 	}
 
 struct with_devmem {

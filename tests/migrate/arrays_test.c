@@ -49,6 +49,13 @@ static int setup_copying(void **state)
 	return 0;
 }
 
+static int setup_backed(void **state)
+{
+	devmem_open_copying(&with, REGION, HMM_DEVMEM_BACKED, 0);
+	*state = &with;
+	return 0;
+}
+
 static uint64_t used(struct hmm_devmem *d)
 {
 	struct hmm_devmem_stats s = { .size = sizeof(s) };

@@ -27,6 +27,20 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_backed(void **state)
+{
+	devmem_open_copying(&with, REGION, HMM_DEVMEM_BACKED, 0);
+	*state = &with;
+	return 0;
+}
+
+/* A test of regions that give the host's pages back, and of those that keep them. */
+#define EITHER(test)                                                                               \
+	cmocka_unit_test_setup_teardown(test, setup, teardown),                                    \
+	{                                                                                          \
+#test "_backed", test, setup_backed, teardown, NULL                                \
+	}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);
@@ -180,6 +194,65 @@ static void what_is_away_takes_no_memory(void **state)
 	takes_no_memory(*state, false);
 }
 
+/* Each frame keeps the page that came, until the program needs it no more. */
+static void keeps_the_pages(struct with_devmem *w, bool huge)
+{
+	char *p = map_block(PAGES);
+	const uint64_t start = stats_of(w).start;
+	uint64_t were_huge = 0;
+
+	madvise(p, PAGES * PAGE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	number(p, PAGES, 1);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(to_device(w, p, PAGES), 0);
+		assert_int_equal(stats_of(w).copied_in, (round + 1) * PAGES * PAGE);
+		assert_int_equal(resident(at(p), PAGES * PAGE), 0);
+		assert_int_equal(resident(start, REGION), PAGES);
+		were_huge = round ? were_huge : w->result.huge;
+		assert_int_equal(w->result.huge, were_huge);
+		assert_int_equal(to_system(w, p, PAGES), 0);
+		assert_int_equal(resident(start, REGION), 0);
+		assert_numbered(p, PAGES, 1);
+	}
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	assert_int_equal(madvise(p, PAGES / 2 * PAGE, MADV_DONTNEED), 0);
+	munmap(p + PAGES / 2 * PAGE, PAGES / 2 * PAGE);
+	for (int i = 0; i < 20000 && stats_of(w).used; i++)
+		usleep(1000);
+	assert_int_equal(stats_of(w).used, 0);
+	assert_int_equal(resident(start, REGION), 0);
+	munmap(p, PAGES / 2 * PAGE);
+}
+
+static void a_backed_region_keeps_the_pages(void **state)
+{
+	keeps_the_pages(*state, false);
+}
+
+static void a_backed_region_keeps_huge_pages(void **state)
+{
+	keeps_the_pages(*state, true);
+}
+
+/* A page that the program has not written is the zero page, which the device must not write. */
+static void a_backed_zero_page_is_written(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_block(2);
+	const char *q = map_block(2);
+
+	madvise(p, 2 * PAGE, MADV_NOHUGEPAGE);
+	assert_int_equal(q[0] + p[0], 0);
+	assert_int_equal(to_device(w, p, 2), 0);
+	assert_int_equal(away(w, p, 2), 2);
+	*(unsigned char *)on_device(w, 0) = 9;
+	device_wrote(w);
+	assert_int_equal(p[0], 9);
+	assert_int_equal(q[0], 0);
+	munmap(p, 2 * PAGE);
+	munmap((void *)q, 2 * PAGE);
+}
+
 static void huge_pages_that_are_away_take_no_memory(void **state)
 {
 	takes_no_memory(*state, true);
@@ -310,6 +383,9 @@ static void bad_options_are_refused(void **state)
 	o.copy_timeout_ns = 1;
 	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &d), -EINVAL);
 	o.copy_timeout_ns = 0;
+	o.flags = HMM_DEVMEM_BACKED;
+	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &d), -EINVAL);
+	o.flags = 0;
 	assert_int_equal(hmm_devmem_create(w->m.mm, &o, &d), 0);
 	assert_int_equal(hmm_devmem_lose(d), -EINVAL);
 	assert_int_equal(hmm_devmem_lose(NULL), -EINVAL);
@@ -738,31 +814,33 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_away_takes_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(huge_pages_that_are_away_take_no_memory, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_backed_region_keeps_the_pages, setup_backed,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_backed_region_keeps_huge_pages, setup_backed,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_backed_zero_page_is_written, setup_backed,
+						teardown),
 		cmocka_unit_test_setup_teardown(nothing_stays_in_a_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_the_buffers_take, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_buffer_that_is_used_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(pages_in_a_row_are_one_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_the_device_writes_comes_home, setup, teardown),
+		EITHER(pages_in_a_row_are_one_call),
+		EITHER(what_the_device_writes_comes_home),
 		cmocka_unit_test_setup_teardown(bad_options_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_sees_nothing_on_its_way, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_is_told_before_it_copies, setup, teardown),
-		cmocka_unit_test_setup_teardown(changes_during_a_copy, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_unmapping_while_pages_are_copied_in, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(what_cannot_be_copied_in_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_touched_page_is_lost_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_bad_page_of_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_in, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_hangs_while_it_copies_out, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_loses_its_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_lost_while_it_hangs, setup,
-						teardown),
+		EITHER(a_device_sees_nothing_on_its_way),
+		EITHER(a_device_is_told_before_it_copies),
+		EITHER(changes_during_a_copy),
+		EITHER(an_unmapping_while_pages_are_copied_in),
+		EITHER(what_cannot_be_copied_in_stays),
+		EITHER(the_touched_page_is_lost_alone),
+		EITHER(one_bad_page_of_many),
+		EITHER(a_device_that_hangs_while_it_copies_in),
+		EITHER(a_device_that_hangs_while_it_copies_out),
+		EITHER(a_device_that_loses_its_memory),
+		EITHER(a_device_that_is_lost_while_it_hangs),
 		cmocka_unit_test(the_space_ends_with_a_device_that_hangs),
-		cmocka_unit_test_setup_teardown(a_fork_while_the_device_hangs, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_raw_clone, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_threads_wait_than_are_listed, setup, teardown),
+		EITHER(a_fork_while_the_device_hangs),
+		EITHER(a_raw_clone),
+		EITHER(more_threads_wait_than_are_listed),
 	};
 
 	if (devmem_is_missing())

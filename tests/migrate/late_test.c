@@ -36,6 +36,14 @@ static int setup_copying(void **state)
 	return 0;
 }
 
+static int setup_backed(void **state)
+{
+	*state = &with;
+	devmem_open_copying(&with, 2 * MIB, HMM_DEVMEM_BACKED, 0);
+	with.d->options.page_free = NULL;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);

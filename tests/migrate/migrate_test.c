@@ -42,6 +42,13 @@ static int setup_copying(void **state)
 	return 0;
 }
 
+static int setup_backed(void **state)
+{
+	devmem_open_copying(&with, REGION, HMM_DEVMEM_BACKED, 0);
+	*state = &with;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	devmem_close(*state);

@@ -261,9 +261,11 @@ int bench_migrate(struct bench *b)
 	if (!ret && bench_wants(b, "migrate-thp"))
 		ret = large(b, true);
 	if (!ret && bench_wants(b, "migrate-copies-thp"))
-		ret = bench_migrate_copies(b, "migrate-copies-thp", true);
+		ret = bench_migrate_copies(b, "migrate-copies-thp", true, 0);
 	if (!ret && bench_wants(b, "migrate-copies-4k"))
-		ret = bench_migrate_copies(b, "migrate-copies-4k", false);
+		ret = bench_migrate_copies(b, "migrate-copies-4k", false, 0);
+	if (!ret && bench_wants(b, "migrate-copies-backed"))
+		ret = bench_migrate_copies(b, "migrate-copies-backed", false, HMM_DEVMEM_BACKED);
 	if (!ret && (bench_wants(b, "migrate-touch") || bench_wants(b, "migrate-exclusive")))
 		ret = small_on_one(b);
 	if (!ret && bench_wants(b, "migrate-stream"))

@@ -30,7 +30,7 @@ struct raw_answerer {
 };
 void *raw_answer(void *answerer);
 /* migrate_copies.c: a row. 0 or -errno. huge: of huge pages. */
-int bench_migrate_copies(struct bench *b, const char *name, bool huge);
+int bench_migrate_copies(struct bench *b, const char *name, bool huge, uint32_t flags);
 /* migrate_around.c: a row each. 0 or -errno. */
 int bench_migrate_stream(struct bench *b);
 int bench_migrate_memory(struct bench *b);

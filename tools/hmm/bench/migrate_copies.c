@@ -64,9 +64,10 @@ static double by_memcpy(void *arg)
 	return 2 * (double)BYTES / (bench_now_ns() - begin);
 }
 
-static int open_copies(struct copies *c, bool huge)
+static int open_copies(struct copies *c, bool huge, uint32_t flags)
 {
 	const struct hmm_devmem_options o = { .size = sizeof(o),
+					      .flags = flags,
 					      .bytes = BYTES,
 					      .owner = c,
 					      .copy_in = copy_in,
@@ -97,14 +98,14 @@ static void close_copies(const struct copies *c)
 		munmap(c->buffer, BYTES);
 }
 
-int bench_migrate_copies(struct bench *b, const char *name, bool huge)
+int bench_migrate_copies(struct bench *b, const char *name, bool huge, uint32_t flags)
 {
 	struct bench_row row = { .unit = "GB/s",
 				 .target = 0.7,
 				 .sense = BENCH_HIGHER,
 				 .note = "the device copies 256 MiB there and back; memcpy()" };
 	struct copies c = { .mm = NULL };
-	int ret = open_copies(&c, huge);
+	int ret = open_copies(&c, huge, flags);
 
 	snprintf(row.name, sizeof(row.name), "%s", name);
 	if (!ret)

@@ -46,8 +46,10 @@ static int copy_out(struct hmm_devmem *d, uint64_t offset, void *to, uint64_t by
 
 int copying_open(struct away *away)
 {
+	/* In every second round the host keeps the pages. */
+	const uint32_t kept = away->round & 1 ? HMM_DEVMEM_BACKED : 0;
 	const struct hmm_devmem_options options = { .size = sizeof(options),
-						    .flags = HMM_DEVMEM_EVICT,
+						    .flags = HMM_DEVMEM_EVICT | kept,
 						    .bytes = COPYING_BYTES,
 						    .owner = &away->region[COPYING],
 						    .priv = away,
