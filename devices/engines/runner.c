@@ -87,6 +87,7 @@ static void *engine_main(void *arg)
 	struct runner *r = e->runner;
 	struct rjob *rj = NULL;
 
+	hmm_thread_block_signals();
 	pthread_setname_np(pthread_self(), "hmm-engine");
 	pthread_mutex_lock(&r->lock);
 	for (;;) {
@@ -159,13 +160,8 @@ int runner_start(struct runner *r, struct hmm_device *dev)
 	int ret = hmm_guard_look();
 
 	r->dev = dev;
-	/* Engines block all signals but those that their own accesses cause. */
+	/* Engines have their signals blocked from the start. */
 	sigfillset(&mask);
-	sigdelset(&mask, SIGSEGV);
-	sigdelset(&mask, SIGBUS);
-	sigdelset(&mask, SIGFPE);
-	sigdelset(&mask, SIGILL);
-	sigdelset(&mask, SIGTRAP);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	for (unsigned int i = 0; !ret && i < r->n; i++)
 		ret = engine_start(r, i);

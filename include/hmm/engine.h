@@ -76,6 +76,22 @@ bool hmm_engine_exit(struct hmm_engine *engine);
 bool hmm_engine_poll(const struct hmm_engine *engine);
 
 /**
+ * hmm_thread_block_signals() - block the calling thread's signals, for good
+ *
+ * Calls that move pages (hmm/migrate.h) block the signals of their thread meanwhile, which are two
+ * system calls each: a page that is taken exclusively and given back takes six in all. For a thread
+ * that serves a device and has done this once there are two. It blocks all signals but those that
+ * an access or an instruction of the thread's own raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ * SIGSYS), for which it has no handler that moves, touches or gives up mirrored memory while the
+ * library works. The thread must not unblock a signal afterwards: a handler that waits for the
+ * library could then wait for ever. LIBHMM_DEBUG reports a thread that does. A child that the
+ * thread forks inherits both.
+ * Context: any thread, once; a further call does the same.
+ * Since: 0.1.
+ */
+void hmm_thread_block_signals(void);
+
+/**
  * hmm_mm_commit_begin() - begin a commit section on a thread that has no engine
  * @mm: the space
  *

@@ -13,7 +13,7 @@
  * While a mover calls drivers it does not move: a callback may be stuck, or touch a page that is
  * away, and a thief goes on then (moving_pause()).
  *
- * A mover has all its signals blocked: a handler that unmaps would wait for a thief that waits for
+ * A mover has its signals blocked: a handler that unmaps would wait for a thief that waits for
  * this thread. A fault that begins meanwhile waits, as in the kernel: its sequence is
  * younger than the invalidation, and it could see the page table of before (ni_read_begin()).
  */
@@ -24,6 +24,7 @@
 #include "space/space.h"
 #include "base/deadline.h"
 #include "base/raw.h"
+#include "base/signals.h"
 
 #include <signal.h>
 
@@ -34,12 +35,14 @@ static inline void moving_mask(uint64_t *old)
 {
 	const uint64_t all = MOVING_MASK;
 
-	raw5(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)old, sizeof(all), 0);
+	if (!signals_blocked)
+		raw5(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)old, sizeof(all), 0);
 }
 
 static inline void moving_unmask(const uint64_t *old)
 {
-	raw5(SYS_rt_sigprocmask, SIG_SETMASK, (long)old, 0, sizeof(*old), 0);
+	if (!signals_blocked)
+		raw5(SYS_rt_sigprocmask, SIG_SETMASK, (long)old, 0, sizeof(*old), 0);
 }
 
 /* False: a thief's events wait for the pump, which needs region_lock for them. */

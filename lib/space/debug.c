@@ -9,6 +9,7 @@
 #include "kernel/thread.h"
 #include "kernel/vma.h"
 #include "base/log.h"
+#include "base/signals.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ enum rule {
 	ALLOCATES,
 	UNMAPS_IN_SECTION,
 	UNMAPS_IN_COMMIT,
+	SIGNALS,
 };
 
 /* What is wrong, and what to do: a sentence each. */
@@ -89,6 +91,9 @@ static const char *const text_of[] = {
 			     "runs in one). It waits "
 			     "for the pump, which waits for the section to end: end it before, or "
 			     "return from map.",
+	[SIGNALS] = "is called by a thread that has unblocked a signal after "
+		    "hmm_thread_block_signals(). A handler that waits for the library could wait "
+		    "for ever: leave the signals of such a thread blocked.",
 };
 
 /* ---- once a call site and rule ------------------------------------------------------------ */
@@ -209,6 +214,8 @@ void debug_call(const char *function, const struct hmm_mm *mm, enum debug_call c
 		report(IN_SECTION, function, NULL, site);
 	else if (mine.commits)
 		report(IN_COMMIT, function, NULL, site);
+	else if (signals_blocked && !signals_are_blocked())
+		report(SIGNALS, function, NULL, site);
 }
 
 void debug_enter(struct hmm_engine *e, const void *site)

@@ -507,6 +507,26 @@ static void engines_destroyed_too_early(void **state)
 	expect_none();
 }
 
+static void *unblock(void *arg)
+{
+	sigset_t set;
+
+	hmm_thread_block_signals();
+	assert_int_equal(hmm_mm_barrier(a.mm, HMM_FOREVER), 0);
+	expect_none();
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	assert_int_equal(hmm_mm_barrier(a.mm, HMM_FOREVER), 0);
+	return arg;
+}
+
+static void signals_that_are_unblocked_again(void **state)
+{
+	elsewhere(unblock);
+	expect_report("hmm_mm_barrier", "has unblocked a signal");
+}
+
 /* ---- spaces and arrays -------------------------------------------------------------------- */
 
 static void a_space_that_was_detached(void **state)
@@ -663,6 +683,7 @@ int main(int argc, char **argv)
 		TEST(sections_that_were_not_begun),
 		TEST(the_engine_of_another_thread),
 		TEST(engines_destroyed_too_early),
+		TEST(signals_that_are_unblocked_again),
 		TEST(a_space_that_was_detached),
 		TEST(an_array_in_mirrored_memory),
 		TEST(the_function_for_messages),

@@ -360,10 +360,7 @@ static int bare_munmap(struct count *c)
 	return 0;
 }
 
-/*
- * ---- exclusive access
- * -------------------------------------------------------------------------------
- */
+/* ---- exclusive access ---------------------------------------------------------------------- */
 
 static int exclusive(struct count *c)
 {
@@ -386,6 +383,13 @@ static int exclusive(struct count *c)
 	count_finish(c);
 	moves_close(&m);
 	return ret;
+}
+
+/* Each operation has a process of its own. */
+static int exclusive_for_device(struct count *c)
+{
+	hmm_thread_block_signals();
+	return exclusive(c);
 }
 
 static int bare_exclusive(struct count *c)
@@ -437,6 +441,8 @@ static const struct operation {
 	  bystanders_munmap, bare_munmap, 1, 0, 0 },
 	{ "calls-exclusive", "a page taken and given back; two UFFDIO_MOVE", exclusive,
 	  bare_exclusive, 0, 6, 0 },
+	{ "calls-exclusive-device", "the same, by a thread whose signals are blocked",
+	  exclusive_for_device, bare_exclusive, 0, 2, 0 },
 };
 
 static int measure(struct bench *b, const struct operation *op)

@@ -217,6 +217,46 @@ static int with_answerer(struct bench *b, struct samples *s)
 	return ret;
 }
 
+static int exclusive(struct bench *b, struct samples *s, const char *name, const char *note)
+{
+	const int ret = bench_wants(b, name) ? sample(b, s, take_ours, take_theirs) : 0;
+
+	if (!ret && bench_wants(b, name))
+		add(b, s, name, 50, 1.5, note);
+	return ret;
+}
+
+struct for_device {
+	struct bench *b;
+	struct samples *s;
+	int ret;
+};
+
+static void *exclusive_for_device(void *arg)
+{
+	struct for_device *f = arg;
+
+	hmm_thread_block_signals();
+	f->ret = exclusive(f->b, f->s, "migrate-exclusive-device",
+			   "the same, by a thread whose signals are blocked");
+	return NULL;
+}
+
+static int both_exclusive(struct bench *b, struct samples *s)
+{
+	struct for_device f = { b, s, 0 };
+	pthread_t thread;
+	int ret = exclusive(b, s, "migrate-exclusive",
+			    "a page taken and given back; two UFFDIO_MOVE");
+
+	if (!ret)
+		ret = -pthread_create(&thread, NULL, exclusive_for_device, &f);
+	if (ret)
+		return ret;
+	pthread_join(thread, NULL);
+	return f.ret;
+}
+
 static int small(struct bench *b)
 {
 	const size_t n = (size_t)b->rounds * SAMPLES;
@@ -225,12 +265,8 @@ static int small(struct bench *b)
 
 	if (!ret && bench_wants(b, "migrate-touch"))
 		ret = with_answerer(b, &s);
-	if (!ret && bench_wants(b, "migrate-exclusive")) {
-		ret = sample(b, &s, take_ours, take_theirs);
-		if (!ret)
-			add(b, &s, "migrate-exclusive", 50, 1.5,
-			    "a page taken and given back; two UFFDIO_MOVE");
-	}
+	if (!ret && bench_wants(b, "migrate-exclusive"))
+		ret = both_exclusive(b, &s);
 	moves_close(&s.moves);
 	free(s.mine);
 	free(s.base);
