@@ -56,7 +56,7 @@ struct run {
 	uint64_t start;
 	uint64_t end;
 	place_t first;
-	bool huge; /* all of a block, which moved as one huge page */
+	bool huge; /* all of a block, which moved as one huge page; or of several such blocks */
 };
 
 struct hmm_devmem {
@@ -170,6 +170,12 @@ static inline struct devmem_space *devmem_of(struct hmm_mm *mm)
 	return atomic_load_explicit(&mm->devmem, memory_order_acquire);
 }
 
+/* Where the address's block ends. */
+static inline uint64_t block_above(const struct devmem_space *s, uint64_t addr)
+{
+	return (addr & ~(s->block - 1)) + s->block;
+}
+
 /* space.c: what a space has of device memory is made when it is asked for first. */
 int devmem_need(struct hmm_mm *mm, struct devmem_space **out);
 /* Brings all home and ends it, before the space is detached. */
@@ -206,7 +212,12 @@ place_t place_at(const struct devmem_space *s, uint64_t addr);
  */
 bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 		 const struct hmm_devmem *only, struct run *run);
-/* The pages of [start, end), of one block and all at home, are now at `first` and behind. */
+/* Huge pages that follow the one huge page of `run`, in the region, too, join it, up to `end`. */
+void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run);
+/*
+ * The pages of [start, end), all at home, are now at `first` and behind. They are of one block, or
+ * several blocks as a whole. 0; -ENOMEM: nothing was done.
+ */
 int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge);
 /* They are no longer anywhere. What is not away stays so. 0; -ENOMEM: nothing was done. */
 int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
@@ -231,7 +242,7 @@ void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64
 
 /*
  * Takes up to `want` frames in a row. whole: an aligned block of BLOCK_PAGES, or none. huge: for a
- * huge page. Returns how many.
+ * huge page, or several. Returns how many.
  */
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first);
 /*
@@ -280,8 +291,8 @@ int64_t devmem_move(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t byte
 /* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*
- * Tells devices and moves the row home, of one block. The caller holds R, has closed the gate and
- * has begun to move. *done: how far it came. 0; -EAGAIN: an event is to be read first; -EINTR: a
+ * Tells devices and moves the row home, of one block or of several huge pages. The caller holds R,
+ * has closed the gate and has begun to move. *done: how far it came, also without an error. 0; -EAGAIN: an event is to be read first; -EINTR: a
  * thief has come while devices were told, and the caller may not look at the index; -ENOMEM;
  * -ESRCH; -EINPROGRESS: a device is to copy it first; -EIO: and does not.
  */
