@@ -38,6 +38,8 @@
 #define FAULTS_MAX 128
 #define RECENT_HOME 16
 #define HANDLE_BYTES 64
+/* so many huge pages move by one call, in 10 us */
+#define HUGE_AT_ONCE 16
 
 /* 0: at home; else the region's number << FRAME_BITS | frame */
 typedef uint32_t place_t;
@@ -292,9 +294,10 @@ int64_t devmem_move(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t byte
 
 /*
  * Tells devices and moves the row home, of one block or of several huge pages. The caller holds R,
- * has closed the gate and has begun to move. *done: how far it came, also without an error. 0; -EAGAIN: an event is to be read first; -EINTR: a
- * thief has come while devices were told, and the caller may not look at the index; -ENOMEM;
- * -ESRCH; -EINPROGRESS: a device is to copy it first; -EIO: and does not.
+ * has closed the gate and has begun to move. *done: how far it came, which may be less of several
+ * huge pages, too. 0; -EAGAIN: an event is to be read first; -EINTR: a thief has come while devices
+ * were told, and the caller may not look at the index; -ENOMEM; -ESRCH; -EINPROGRESS: a device is
+ * to copy it first; -EIO: and does not.
  */
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
 /* The same where devices are told afterwards. Never -EINTR; not for regions with a copier. */
@@ -326,6 +329,11 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
  * is there.
  */
 bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any);
+/*
+ * Up to where there are huge pages from `start` on, where one may begin; `start`: there is none.
+ * They may be split at any time.
+ */
+uint64_t huge_until(struct hmm_mm *mm, uint64_t start, uint64_t end);
 #define PAGE_IS_HERE (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);

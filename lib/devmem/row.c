@@ -62,6 +62,19 @@ bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any)
 	       (n && run.categories & any);
 }
 
+uint64_t huge_until(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct page_run run;
+	uint64_t walked;
+	size_t n = 1;
+
+	if (pagemap_runs(mm_pagemap(mm), start, end, &run, &n, &walked) || n != 1 ||
+	    run.start > start || !(run.categories & PAGE_IS_HUGE) ||
+	    run.categories & PAGE_IS_PFNZERO)
+		return start;
+	return run.end;
+}
+
 /*
  * One page that cannot be moved, for the reason `err`. Returns the bytes that are done, or -errno.
  * Afterwards nobody needs what is in the frame.

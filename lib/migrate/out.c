@@ -39,8 +39,6 @@
 
 /* So long the gate stays closed for further blocks: closing it costs more than a huge page. */
 #define TURN_NS 50000ULL
-/* how far the kernel is asked about huge pages, and how many of them move at once, in 10 us */
-#define BLOCKS_AHEAD 16
 
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 {
@@ -51,17 +49,6 @@ void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t byt
 {
 	hmm_trace(stay, m->mm, bytes, why, m->owner);
 	m->result.left[why] += bytes / HMM_PAGE_SIZE;
-}
-
-/* Does the range begin with a huge page? *run: from there on pages of the same kind. */
-static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struct page_run *run)
-{
-	uint64_t walked;
-	size_t n = 1;
-
-	return !pagemap_runs(mm_pagemap(m->mm), start, end, run, &n, &walked) && n == 1 &&
-	       run->start <= start && run->categories & PAGE_IS_HUGE &&
-	       !(run->categories & PAGE_IS_PFNZERO);
 }
 
 static bool knows_huge(const struct migration *m, uint64_t start, uint64_t end)
@@ -75,19 +62,17 @@ static bool knows_huge(const struct migration *m, uint64_t start, uint64_t end)
  */
 bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
 {
-	struct page_run run;
-
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
 	if (knows_huge(m, start, end))
 		return true;
-	if (!begins_huge(m, start, start + m->s->page, &run))
+	if (huge_until(m->mm, start, start + m->s->page) == start)
 		return false;
+	limit = min64(limit, start + HUGE_AT_ONCE * m->s->block) & ~(m->s->block - 1);
 	m->huge_from = start;
 	m->huge_to = end;
-	limit = min64(limit, start + BLOCKS_AHEAD * m->s->block);
-	if (limit > end && mm_pagemap(m->mm)->scan && begins_huge(m, start, limit, &run))
-		m->huge_to = run.end & ~(m->s->block - 1);
+	if (limit > end && mm_pagemap(m->mm)->scan)
+		m->huge_to = max64(end, huge_until(m->mm, start, limit));
 	return true;
 }
 
@@ -263,8 +248,9 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		state_note(m, from, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
+	/* Several huge pages may lie in several mappings by now. */
 	if (done <= 0 && n > BLOCK_PAGES)
-		m->huge_to = from + m->s->block; /* one by one: they may lie in several mappings */
+		m->huge_to = from + m->s->block;
 	else if (done <= 0)
 		return refused(m, at, block_end(m, from, next), (int)done);
 	return MIGRATE_DONE;
