@@ -351,6 +351,26 @@ static bool is_same(const struct migration *m, const struct hmm_vma *vma, const 
 }
 
 /*
+ * Asks of the block at `start`, as its rest is next, and of those behind that are to move. *end: up
+ * to where all is watched. As is_watched().
+ */
+static int watched_until(const struct migration *m, uint64_t start, uint64_t limit, uint64_t *end)
+{
+	const struct provider *p = &m->mm->provider;
+	const uint64_t far = m->staged || m->shares ? start : start + HUGE_AT_ONCE * m->s->block;
+	int err;
+
+	*end = start;
+	do {
+		const uint64_t next = block_end(m, *end, limit);
+
+		err = p->ops->is_watched(p, *end, next);
+		*end = err == 1 ? next : *end;
+	} while (err == 1 && *end < min64(far, min64(limit, m->end)));
+	return *end > start ? 1 : err;
+}
+
+/*
  * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
  * mapping is there; -EOPNOTSUPP: it cannot be trapped.
  */
@@ -373,10 +393,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 		return -ESRCH;
 	if (err)
 		return -ESTALE;
-	/* The rest of the block is next. */
 	start = max64(start & ~(m->s->block - 1), now.start);
-	end = block_end(m, start, now.end);
-	err = p->ops->is_watched(p, start, end);
+	err = watched_until(m, start, now.end, &end);
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
 	devmem_note_trapped(m->s, now.start, now.end);
