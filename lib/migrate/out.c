@@ -51,11 +51,6 @@ void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t byt
 	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
-static bool knows_huge(const struct migration *m, uint64_t start, uint64_t end)
-{
-	return m->huge_from <= start && end <= m->huge_to;
-}
-
 /*
  * Is the block one huge page of the program's? What is huge has one entry, so its first page tells.
  * If it is others may follow, of which the kernel tells in one call.
@@ -64,7 +59,7 @@ bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t
 {
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
-	if (knows_huge(m, start, end))
+	if (m->huge_from <= start && end <= m->huge_to)
 		return true;
 	if (huge_until(m->mm, start, start + m->s->page) == start)
 		return false;
@@ -279,12 +274,12 @@ int migrate_reserve(struct devmem_space *s)
 /*
  * Where the block ends, or huge pages in a row, or the next page is that is in some region already.
  */
-static uint64_t row_end(const struct migration *m, uint64_t at, uint64_t end, bool *huge)
+static uint64_t row_end(struct migration *m, uint64_t at, uint64_t end, bool *huge)
 {
 	const uint64_t block = block_end(m, at, end);
 	struct run run;
 
-	*huge = !(at & (m->s->block - 1)) && knows_huge(m, at, block);
+	*huge = migrate_is_huge(m, at, block, end);
 	end = *huge ? min64(end, m->huge_to) : block;
 	if (places_next(m->s, at, end, NULL, &run))
 		end = min64(block, run.start);
