@@ -21,6 +21,8 @@ static struct with_devmem with;
 
 static struct {
 	_Atomic unsigned int calls;
+	/* so much was to move by one call */
+	_Atomic uint64_t longest;
 	/* the page there does not move; 0: all do */
 	_Atomic uint64_t pinned;
 	/* the next call for more moves so much, and ends; 0: none does */
@@ -70,6 +72,8 @@ static int move(int fd, struct uffdio_move *m)
 	uint64_t bytes = m->len;
 
 	kernel.calls++;
+	if (m->len > kernel.longest)
+		kernel.longest = m->len;
 	if (m->len > BLOCK) {
 		meddle();
 		if (kernel.most && kernel.most < m->len)
@@ -254,6 +258,30 @@ static void the_way_home_falls_short(void **state)
 	ends(w, p);
 }
 
+/* Memory was short meanwhile: nobody waits for as many small pages. */
+static void they_are_split_on_the_device(void **state)
+{
+	struct hmm_devmem_stats stats = { .size = sizeof(stats) };
+	struct with_devmem *w = *state;
+	char *p = map_thps(w);
+	char *frames;
+
+	if (!p)
+		skip();
+	assert_int_equal(hmm_devmem_get_stats(w->d, &stats), 0);
+	frames = (char *)(uintptr_t)stats.start;
+	assert_int_equal(to_device(w, p, PAGES), 0);
+	for (size_t i = 0; i < BLOCKS; i++) {
+		assert_int_equal(mprotect(frames + i * BLOCK, PAGE, PROT_READ), 0);
+		assert_int_equal(mprotect(frames + i * BLOCK, PAGE, RW), 0);
+	}
+	kernel.longest = 0;
+	assert_int_equal(to_system(w, p, PAGES), 0);
+	assert_int_equal(kernel.longest, BLOCK);
+	assert_int_equal(huge_blocks(w, p), 0);
+	ends(w, p);
+}
+
 /* Only the pages that cannot move stay, and no other huge page is split for them. */
 static void one_in_the_midst_is_pinned(void **state)
 {
@@ -352,20 +380,19 @@ static void one_in_the_midst_is_to_be_discarded(void **state)
 	struct with_devmem *w = *state;
 	struct held_discard held;
 	char *p = map_thps(w);
-	const char *one = p + 5 * BLOCK;
 
 	if (!p)
 		skip();
 	assert_int_equal(to_device(w, p, PAGES), 0);
 	assert_int_equal(to_system(w, p, PAGES), 0);
 	held_discard_begin(&held);
-	assert_int_equal(madvise(p + 5 * BLOCK, BLOCK, MADV_DONTNEED), 0);
+	assert_int_equal(madvise(p + 5 * BLOCK, BLOCK, MADV_FREE), 0);
+	number(p + 5 * BLOCK, IN_BLOCK, 5 * IN_BLOCK + 1);
 	assert_int_equal(to_device(w, p, PAGES), 0);
 	assert_int_equal(left(w, HMM_MIGRATE_DISCARD), IN_BLOCK);
 	assert_int_equal(w->result.huge, PAGES - IN_BLOCK);
-	assert_int_equal(away(w, one, IN_BLOCK), 0);
+	assert_int_equal(away(w, p + 5 * BLOCK, IN_BLOCK), 0);
 	held_discard_end(&held);
-	number(p + 5 * BLOCK, IN_BLOCK, 5 * IN_BLOCK + 1);
 	ends(w, p);
 }
 
@@ -410,6 +437,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_touch_takes_one_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_move_falls_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_way_home_falls_short, setup, teardown),
+		cmocka_unit_test_setup_teardown(they_are_split_on_the_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_in_the_midst_is_pinned, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_in_the_midst_has_a_hole, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_is_split_meanwhile, setup, teardown),
