@@ -214,7 +214,10 @@ place_t place_at(const struct devmem_space *s, uint64_t addr);
  */
 bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 		 const struct hmm_devmem *only, struct run *run);
-/* Huge pages that follow the one huge page of `run`, in the region, too, join it, up to `end`. */
+/*
+ * Huge pages that follow that of `run`, in the region, too, join it. None of them ends behind
+ * `end`, which is not below run->end.
+ */
 void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run);
 /*
  * The pages of [start, end), all at home, are now at `first` and behind. They are of one block, or

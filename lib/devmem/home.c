@@ -76,7 +76,8 @@ static void add_huge(struct hmm_mm *mm, uint64_t end, struct run *run)
 	const uint64_t from = place_addr(s, run->first);
 	const uint64_t one = run->end;
 
-	if (!run->huge || d->copier || d->copies || !mm_pagemap(mm)->scan)
+	if (!run->huge || one - run->start < s->block || d->copier || d->copies ||
+	    !mm_pagemap(mm)->scan)
 		return;
 	places_add_huge(s, min64(end, run->start + HUGE_AT_ONCE * s->block), run);
 	end = from + (run->end - run->start);

@@ -72,11 +72,16 @@ bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 
 void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run)
 {
-	const struct block *b;
+	place_t next = run->first + BLOCK_PAGES;
 
-	while (run->end < end && (b = block_first(s, run->end, run->end + 1)) && b->huge &&
-	       b->first == run->first + (place_t)((run->end - run->start) / s->page))
+	for (; end - run->end >= s->block; next += BLOCK_PAGES) {
+		const struct block *b = block_first(s, run->end, run->end + 1);
+
+		if (!b || !b->huge || b->first != next ||
+		    place_region(next) != place_region(run->first))
+			return;
 		run->end = b->node.end;
+	}
 }
 
 static struct block *block_new(struct devmem_space *s, uint64_t addr)

@@ -445,7 +445,7 @@ int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)
 		err = migrate_tell(m, *at, to) ? move_all(m, at, to) : -EAGAIN;
 		to = block_end(m, *at, end);
 	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
-		 !must_wait(m, *at, to));
+		 !must_wait(m, *at, to) && !copy_may_come(m->d));
 	return err;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
-/* Huge pages that follow each other move together, whatever becomes of one of them meanwhile. */
+/* Huge pages in a row move by one call, whatever becomes of one of them meanwhile. */
 #include "common/apart.h"
 #include "common/devmem.h"
 #include "common/held_discard.h"
@@ -430,6 +430,83 @@ static void frames_lie_apart(void **state)
 	ends(w, p);
 }
 
+/* ---- everything at once --------------------------------------------------------------------- */
+
+#define WRITERS 2
+#define ROUNDS 1500
+
+static struct {
+	char *p;
+	_Atomic bool stop;
+} at_work;
+
+struct writer {
+	pthread_t thread;
+	size_t offset; /* of its counters, one a block */
+	unsigned int counted[BLOCKS];
+};
+
+static volatile unsigned int *counter(const struct writer *w, size_t block)
+{
+	return (volatile unsigned int *)(at_work.p + block * BLOCK + w->offset);
+}
+
+static void *count_up(void *arg)
+{
+	struct writer *w = arg;
+
+	for (size_t i = 0; !atomic_load(&at_work.stop); i = (i + 3) % BLOCKS) {
+		++*counter(w, i);
+		w->counted[i]++;
+		usleep(100);
+	}
+	return NULL;
+}
+
+/* A block becomes a mapping of its own, and joins its neighbours again. */
+static void *cut_mappings(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; !atomic_load(&at_work.stop); i = (i + 5) % BLOCKS) {
+		madvise(at_work.p + i * BLOCK, BLOCK, MADV_DONTFORK);
+		usleep(50);
+		madvise(at_work.p + i * BLOCK, BLOCK, MADV_DOFORK);
+		usleep(50);
+	}
+	return NULL;
+}
+
+static void no_store_is_lost(void **state)
+{
+	struct writer writers[WRITERS] = { 0 };
+	struct with_devmem *w = *state;
+	pthread_t cutter;
+
+	at_work.p = map_thps(w);
+	if (!at_work.p)
+		skip();
+	atomic_store(&at_work.stop, false);
+	for (size_t i = 0; i < WRITERS; i++) {
+		writers[i].offset = (40 + i) * PAGE + 64;
+		pthread_create(&writers[i].thread, NULL, count_up, &writers[i]);
+	}
+	pthread_create(&cutter, NULL, cut_mappings, NULL);
+	for (int i = 0; i < ROUNDS; i++) {
+		const int ret = to_device(w, at_work.p, PAGES);
+
+		assert_true(!ret || ret == -EBUSY || ret == -ENOENT);
+		assert_int_equal(to_system(w, at_work.p, PAGES), 0);
+	}
+	atomic_store(&at_work.stop, true);
+	pthread_join(cutter, NULL);
+	for (size_t i = 0; i < WRITERS; i++) {
+		pthread_join(writers[i].thread, NULL);
+		for (size_t k = 0; k < BLOCKS; k++)
+			assert_int_equal(*counter(&writers[i], k), writers[i].counted[k]);
+	}
+	ends(w, at_work.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_region_has_room_for_some, setup_few_frames,
 						teardown),
 		cmocka_unit_test_setup_teardown(frames_lie_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_store_is_lost, setup, teardown),
 	};
 
 	if (devmem_is_missing())
