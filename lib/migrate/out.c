@@ -59,12 +59,12 @@ bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t
 {
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
-	if (m->huge_from <= start && end <= m->huge_to)
-		return true;
+	if (m->huge_from == start || (m->huge_from < start && end <= m->huge_to))
+		return end <= m->huge_to;
+	m->huge_from = m->huge_to = start;
 	if (huge_until(m->mm, start, start + m->s->page) == start)
 		return false;
 	limit = min64(limit, start + HUGE_AT_ONCE * m->s->block) & ~(m->s->block - 1);
-	m->huge_from = start;
 	m->huge_to = end;
 	if (limit > end && mm_pagemap(m->mm)->scan)
 		m->huge_to = max64(end, huge_until(m->mm, start, limit));
@@ -439,7 +439,7 @@ int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)
 	const uint64_t until = to < end ? clock_ns() + TURN_NS : 0;
 	int err;
 
-	m->huge_to = 0;
+	m->huge_from = m->huge_to = 0;
 	do {
 		to = step_end(m, *at, end);
 		err = migrate_tell(m, *at, to) ? move_all(m, at, to) : -EAGAIN;
