@@ -38,6 +38,8 @@
 #define FAULTS_MAX 128
 #define RECENT_HOME 16
 #define HANDLE_BYTES 64
+/* so many huge pages move by one call, in 10 us */
+#define HUGE_AT_ONCE 16
 
 /* 0: at home; else the region's number << FRAME_BITS | frame */
 typedef uint32_t place_t;
@@ -56,7 +58,7 @@ struct run {
 	uint64_t start;
 	uint64_t end;
 	place_t first;
-	bool huge; /* all of a block, which moved as one huge page */
+	bool huge; /* all of a block, which moved as one huge page; or of several such blocks */
 };
 
 struct hmm_devmem {
@@ -170,6 +172,12 @@ static inline struct devmem_space *devmem_of(struct hmm_mm *mm)
 	return atomic_load_explicit(&mm->devmem, memory_order_acquire);
 }
 
+/* Where the address's block ends. */
+static inline uint64_t block_above(const struct devmem_space *s, uint64_t addr)
+{
+	return (addr & ~(s->block - 1)) + s->block;
+}
+
 /* space.c: what a space has of device memory is made when it is asked for first. */
 int devmem_need(struct hmm_mm *mm, struct devmem_space **out);
 /* Brings all home and ends it, before the space is detached. */
@@ -206,7 +214,15 @@ place_t place_at(const struct devmem_space *s, uint64_t addr);
  */
 bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 		 const struct hmm_devmem *only, struct run *run);
-/* The pages of [start, end), of one block and all at home, are now at `first` and behind. */
+/*
+ * Huge pages that follow that of `run`, in the region, too, join it. None of them ends behind
+ * `end`, which is not below run->end.
+ */
+void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run);
+/*
+ * The pages of [start, end), all at home, are now at `first` and behind. They are of one block, or
+ * several blocks as a whole. 0; -ENOMEM: nothing was done.
+ */
 int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge);
 /* They are no longer anywhere. What is not away stays so. 0; -ENOMEM: nothing was done. */
 int places_take(struct devmem_space *s, uint64_t start, uint64_t end);
@@ -231,7 +247,7 @@ void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64
 
 /*
  * Takes up to `want` frames in a row. whole: an aligned block of BLOCK_PAGES, or none. huge: for a
- * huge page. Returns how many.
+ * huge page, or several. Returns how many.
  */
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first);
 /*
@@ -280,10 +296,11 @@ int64_t devmem_move(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t byte
 /* ---- row.c, home.c ------------------------------------------------------------------------- */
 
 /*
- * Tells devices and moves the row home, of one block. The caller holds R, has closed the gate and
- * has begun to move. *done: how far it came. 0; -EAGAIN: an event is to be read first; -EINTR: a
- * thief has come while devices were told, and the caller may not look at the index; -ENOMEM;
- * -ESRCH; -EINPROGRESS: a device is to copy it first; -EIO: and does not.
+ * Tells devices and moves the row home, of one block or of several huge pages. The caller holds R,
+ * has closed the gate and has begun to move. *done: how far it came, which may be less of several
+ * huge pages, too. 0; -EAGAIN: an event is to be read first; -EINTR: a thief has come while devices
+ * were told, and the caller may not look at the index; -ENOMEM; -ESRCH; -EINPROGRESS: a device is
+ * to copy it first; -EIO: and does not.
  */
 int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done);
 /* The same where devices are told afterwards. Never -EINTR; not for regions with a copier. */
@@ -315,6 +332,11 @@ int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hm
  * is there.
  */
 bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any);
+/*
+ * Up to where there are huge pages from `start` on, where one may begin; `start`: there is none.
+ * They may be split at any time.
+ */
+uint64_t huge_until(struct hmm_mm *mm, uint64_t start, uint64_t end);
 #define PAGE_IS_HERE (PAGE_IS_PRESENT | PAGE_IS_SWAPPED)
 /* fault.c: the pump, at the end of a cycle: answers those who wait for a page. */
 void devmem_resolve(struct hmm_mm *mm);

@@ -72,6 +72,18 @@ static bool find_block(const struct hmm_devmem *d, bool unsplit, uint32_t *first
 	return false;
 }
 
+/* How many frames there are in blocks that follow each other and never held small pages. */
+static uint32_t blocks_from(const struct hmm_devmem *d, uint32_t first, uint32_t want)
+{
+	const uint32_t end = d->frames - d->frames % BLOCK_PAGES;
+	uint32_t n = BLOCK_PAGES;
+
+	while (n < want && first + n < end && block_is_free(d, first + n) &&
+	       !frames_split(d, first + n))
+		n += BLOCK_PAGES;
+	return n;
+}
+
 /* A free frame at d->next or behind, around the end. The region is not full. */
 static uint32_t find_frame(const struct hmm_devmem *d)
 {
@@ -93,14 +105,16 @@ static void note_split(struct hmm_devmem *d, uint32_t first, uint32_t n)
 
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first)
 {
+	bool unsplit;
 	uint32_t n = 0;
 
 	if (d->used == d->frames)
 		return 0;
 	if (whole) {
-		if (!(huge && find_block(d, true, first)) && !find_block(d, false, first))
+		unsplit = huge && find_block(d, true, first);
+		if (!unsplit && !find_block(d, false, first))
 			return 0;
-		n = BLOCK_PAGES;
+		n = unsplit ? blocks_from(d, *first, want) : BLOCK_PAGES;
 	} else {
 		*first = find_frame(d);
 		while (n < want && *first + n < d->frames && !bit(d->in_use, *first + n))

@@ -68,12 +68,29 @@ static int left(struct hmm_mm *mm, struct going *g, const struct run *run, uint6
 	return 0;
 }
 
+/* The row becomes several huge pages if others follow, and still are huge. */
+static void add_huge(struct hmm_mm *mm, uint64_t end, struct run *run)
+{
+	const struct devmem_space *s = devmem_of(mm);
+	const struct hmm_devmem *d = place_devmem(s, run->first);
+	const uint64_t from = place_addr(s, run->first);
+	const uint64_t one = run->end;
+
+	if (!run->huge || one - run->start < s->block || d->copier || d->copies ||
+	    !mm_pagemap(mm)->scan)
+		return;
+	places_add_huge(s, min64(end, run->start + HUGE_AT_ONCE * s->block), run);
+	end = from + (run->end - run->start);
+	if (run->end > one)
+		run->end = max64(one, run->start + (huge_until(mm, from, end) - from));
+}
+
 /* How far the mover goes before it looks at the time. */
 static uint64_t part_end(const struct devmem_space *s, const struct run *run)
 {
 	if (place_devmem(s, run->first)->copier && !run->huge)
 		return run->start + COPIED_PAGES * s->page;
-	return (run->start & ~(s->block - 1)) + s->block;
+	return max64(run->end, block_above(s, run->start));
 }
 
 /* The gate is closed. A few blocks, as closing it costs more than moving a huge page. */
@@ -92,6 +109,7 @@ static int home_blocks(struct hmm_mm *mm, struct going *g, uint64_t *at)
 				return 0;
 			part = UINT64_MAX;
 		}
+		add_huge(mm, g->end, &run);
 		part = min64(part, part_end(s, &run));
 		run.end = min64(run.end, part);
 		err = home_run(mm, &run, at);

@@ -70,6 +70,20 @@ bool places_next(const struct devmem_space *s, uint64_t start, uint64_t end,
 	return false;
 }
 
+void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run)
+{
+	place_t next = run->first + BLOCK_PAGES;
+
+	for (; end - run->end >= s->block; next += BLOCK_PAGES) {
+		const struct block *b = block_first(s, run->end, run->end + 1);
+
+		if (!b || !b->huge || b->first != next ||
+		    place_region(next) != place_region(run->first))
+			return;
+		run->end = b->node.end;
+	}
+}
+
 static struct block *block_new(struct devmem_space *s, uint64_t addr)
 {
 	struct block *b = objpool_get(&s->blocks);
@@ -110,7 +124,7 @@ static void block_drop(struct devmem_space *s, struct block *b)
 	objpool_put(&s->blocks, b);
 }
 
-int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge)
+static int put_in(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge)
 {
 	const uint32_t n = (uint32_t)((end - start) / s->page);
 	struct block *b = block_first(s, start, start + 1);
@@ -136,6 +150,20 @@ int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t fir
 	if (fresh)
 		itree_insert(&s->places, &b->node);
 	return 0;
+}
+
+int places_put(struct devmem_space *s, uint64_t start, uint64_t end, place_t first, bool huge)
+{
+	int err = 0;
+
+	for (uint64_t at = start, next; !err && at < end; at = next) {
+		next = min64(end, block_above(s, at));
+		err = put_in(s, at, next, first + (place_t)((at - start) / s->page), huge);
+		/* Blocks as a whole, for which no memory is needed. */
+		if (err)
+			places_take(s, start, at);
+	}
+	return err;
 }
 
 static int take_in(struct devmem_space *s, struct block *b, uint64_t start, uint64_t end)

@@ -62,6 +62,19 @@ bool page_is(struct hmm_mm *mm, uint64_t page, uint64_t any)
 	       (n && run.categories & any);
 }
 
+uint64_t huge_until(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	struct page_run run;
+	uint64_t walked;
+	size_t n = 1;
+
+	if (pagemap_runs(mm_pagemap(mm), start, end, &run, &n, &walked) || n != 1 ||
+	    run.start > start || !(run.categories & PAGE_IS_HUGE) ||
+	    run.categories & PAGE_IS_PFNZERO)
+		return start;
+	return run.end;
+}
+
 /*
  * One page that cannot be moved, for the reason `err`. Returns the bytes that are done, or -errno.
  * Afterwards nobody needs what is in the frame.
@@ -92,18 +105,30 @@ static int64_t settle(struct hmm_mm *mm, uint64_t to, uint64_t from, uint64_t pa
 	return (int64_t)page;
 }
 
+/* [start, end), of one block, is at home. */
+static void account_block(struct hmm_devmem *d, const struct run *run, uint64_t start, uint64_t end,
+			  bool copied)
+{
+	const uint64_t page = d->space->page;
+	const uint32_t first = place_frame(run->first) + (uint32_t)((start - run->start) / page);
+
+	if (places_take(d->space, start, end))
+		return; /* it is at home all the same, and the next move finds it there */
+	frames_free(d, first, (uint32_t)((end - start) / page), copied || d->alias);
+	count(&d->stats.moved_home, end - start);
+	if (copied)
+		count(&d->stats.copied_home, end - start);
+}
+
 static void account(struct hmm_devmem *d, const struct run *run, uint64_t at, uint64_t bytes,
 		    bool copied)
 {
-	const uint64_t page = d->space->page;
-	const uint32_t first = place_frame(run->first) + (uint32_t)((at - run->start) / page);
+	const uint64_t end = at + bytes;
 
-	if (places_take(d->space, at, at + bytes))
-		return; /* it is at home all the same, and the next move finds it there */
-	frames_free(d, first, (uint32_t)(bytes / page), copied || d->alias);
-	count(&d->stats.moved_home, bytes);
-	if (copied)
-		count(&d->stats.copied_home, bytes);
+	for (uint64_t next; at < end; at = next) {
+		next = min64(end, block_above(d->space, at));
+		account_block(d, run, at, next, copied);
+	}
 }
 
 /*
@@ -152,29 +177,31 @@ int home_row(struct hmm_mm *mm, const struct run *run, uint64_t from, uint64_t *
 {
 	struct devmem_space *s = devmem_of(mm);
 	struct hmm_devmem *d = place_devmem(s, run->first);
-	uint64_t step = run->end - run->start; /* below a page: they are copied */
+	uint64_t end = run->end;
+	uint64_t step = end - run->start; /* below a page: they are copied */
 	uint64_t at = run->start;
 
 	if (hmm_mutation(HMM_MUTATION_EARLY_TAKE))
 		places_take(s, run->start, run->end);
 	if (d->alias)
 		return show_row(mm, run, done);
-	while (at < run->end) {
+	while (at < end) {
 		const uint64_t frame = from + (at - run->start);
 		bool copied = d->copies || step < s->page;
 		int64_t n = 0;
 
 		if (d->copies)
-			n = copy_whole(mm, at, frame, run->end - at);
+			n = copy_whole(mm, at, frame, end - at);
 		else if (copied)
-			n = copy_some(mm, at, frame, min64(COPIED * s->page, run->end - at));
+			n = copy_some(mm, at, frame, min64(COPIED * s->page, end - at));
 		if (d->copies ? n == -ENOMEM : n <= 0) {
 			copied = false;
-			n = devmem_move(mm, at, frame, min64(max64(step, s->page), run->end - at));
+			n = devmem_move(mm, at, frame, min64(max64(step, s->page), end - at));
 		}
 		/* It may lie in several mappings by now, or in one that may not be written. */
 		if (n < 0 && n != -EAGAIN && step > s->page) {
-			step = s->page;
+			step = end > block_above(s, at) ? s->block : s->page;
+			end = min64(end, block_above(s, at));
 			continue;
 		}
 		if (n < 0) {

@@ -37,9 +37,10 @@ struct migration {
 	uint64_t want;     /* up to here pages are to be made the program's own */
 	uint64_t patience; /* until when a pending discard is waited for; 0: none was met */
 	uint64_t stale_at; /* where the mapping had changed */
-	uint64_t huge_from, huge_to; /* huge pages, as of the time when the gate was closed */
-	bool staged;                 /* pages of this mapping pass through the stage */
-	bool shares;                 /* this mapping is shared memory, and d the alias region */
+	/* huge pages, as of the time when the gate was closed; none, of the block at huge_from */
+	uint64_t huge_from, huge_to;
+	bool staged;       /* pages of this mapping pass through the stage */
+	bool shares;       /* this mapping is shared memory, and d the alias region */
 	uint64_t shift;    /* how far the page lies behind its address: it is in the stage */
 	struct run victim; /* what is to go home to make room, once its device has copied it */
 	bool cannot_evict; /* that has failed */

@@ -4,8 +4,8 @@
  *
  *	takes region_lock, closes the gate, begins to move (devmem/moving.h)
  *	looks the mapping up, traps it, asks the kernel whether it is registered with us
- *	invalidates
- *	for each row: takes frames, notes the place, moves
+ *	invalidates a block, or several huge pages
+ *	for each row: takes frames, notes the places, moves
  *	opens the gate
  *
  * From the question on every change of the mapping raises an event, and while one is unread the
@@ -39,12 +39,10 @@
 
 /* So long the gate stays closed for further blocks: closing it costs more than a huge page. */
 #define TURN_NS 50000ULL
-/* how far the kernel is asked about huge pages */
-#define BLOCKS_AHEAD 16
 
 uint64_t block_end(const struct migration *m, uint64_t at, uint64_t end)
 {
-	return min64(end, (at & ~(m->s->block - 1)) + m->s->block);
+	return min64(end, block_above(m->s, at));
 }
 
 void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t bytes)
@@ -53,36 +51,23 @@ void migrate_left(struct migration *m, enum hmm_migrate_reason why, uint64_t byt
 	m->result.left[why] += bytes / HMM_PAGE_SIZE;
 }
 
-/* Does the range begin with a huge page? *run: from there on pages of the same kind. */
-static bool begins_huge(struct migration *m, uint64_t start, uint64_t end, struct page_run *run)
-{
-	uint64_t walked;
-	size_t n = 1;
-
-	return !pagemap_runs(mm_pagemap(m->mm), start, end, run, &n, &walked) && n == 1 &&
-	       run->start <= start && run->categories & PAGE_IS_HUGE &&
-	       !(run->categories & PAGE_IS_PFNZERO);
-}
-
 /*
  * Is the block one huge page of the program's? What is huge has one entry, so its first page tells.
  * If it is others may follow, of which the kernel tells in one call.
  */
 bool migrate_is_huge(struct migration *m, uint64_t start, uint64_t end, uint64_t limit)
 {
-	struct page_run run;
-
 	if (!m->s->large || start & (m->s->block - 1) || end - start != m->s->block)
 		return false;
-	if (m->huge_from <= start && end <= m->huge_to)
-		return true;
-	if (!begins_huge(m, start, start + m->s->page, &run))
+	if (m->huge_from == start || (m->huge_from < start && end <= m->huge_to))
+		return end <= m->huge_to;
+	m->huge_from = m->huge_to = start;
+	if (huge_until(m->mm, start, start + m->s->page) == start)
 		return false;
-	limit = min64(limit, start + BLOCKS_AHEAD * m->s->block);
-	if (limit > end && mm_pagemap(m->mm)->scan && begins_huge(m, start, limit, &run)) {
-		m->huge_from = run.start;
-		m->huge_to = run.end;
-	}
+	limit = min64(limit, start + HUGE_AT_ONCE * m->s->block) & ~(m->s->block - 1);
+	m->huge_to = end;
+	if (limit > end && mm_pagemap(m->mm)->scan)
+		m->huge_to = max64(end, huge_until(m->mm, start, limit));
 	return true;
 }
 
@@ -129,14 +114,15 @@ static uint32_t room_in(const struct hmm_devmem *into, const struct hmm_devmem *
 static int take_frames(struct migration *m, uint32_t want, bool huge, uint32_t *first, uint32_t *n)
 {
 	const uint32_t room = m->into ? room_in(m->into, m->d) : want;
-	const bool whole = want == BLOCK_PAGES && want <= room;
+	const uint32_t fits = want < room ? want : room;
+	const uint32_t whole = want % BLOCK_PAGES ? 0 : fits - fits % BLOCK_PAGES;
 	struct hmm_devmem *d = m->d;
 	int err = 0;
 
 	if (!room)
 		return m->into->dying ? -EAGAIN : -ENOSPC;
-	want = want < room ? want : room;
-	*n = whole ? frames_take(d, want, true, huge, first) : 0;
+	*n = whole ? frames_take(d, whole, true, huge, first) : 0;
+	want = fits < BLOCK_PAGES ? fits : BLOCK_PAGES;
 	while (!*n && !err) {
 		*n = frames_take(d, want, false, false, first);
 		if (*n || d->used < d->frames)
@@ -154,7 +140,7 @@ static void moved(struct migration *m, uint64_t bytes, bool huge)
 {
 	count(&m->d->stats.moved_out, bytes);
 	m->result.moved += bytes / HMM_PAGE_SIZE;
-	m->result.huge += huge ? bytes / HMM_PAGE_SIZE : 0;
+	m->result.huge += huge ? (bytes & ~(m->s->block - 1)) / HMM_PAGE_SIZE : 0;
 	m->deadline = deadline_after(m->timeout);
 }
 
@@ -237,7 +223,7 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (err)
 		return err;
 	to = from + n * page;
-	huge &= n == BLOCK_PAGES && !(first % BLOCK_PAGES) && !frames_split(m->d, first);
+	huge &= !(n % BLOCK_PAGES) && !(first % BLOCK_PAGES) && !frames_split(m->d, first);
 	/* The place comes before the move. */
 	err = replace(m, from, to, m->d->id << FRAME_BITS | first, huge);
 	if (err) {
@@ -257,7 +243,12 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		state_note(m, from, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
-	return done > 0 ? MIGRATE_DONE : refused(m, at, next, (int)done);
+	/* Several huge pages may lie in several mappings by now. */
+	if (done <= 0 && n > BLOCK_PAGES)
+		m->huge_to = from + m->s->block;
+	else if (done <= 0)
+		return refused(m, at, block_end(m, from, next), (int)done);
+	return MIGRATE_DONE;
 }
 
 /* ---- one block ------------------------------------------------------------------------------ */
@@ -280,22 +271,28 @@ int migrate_reserve(struct devmem_space *s)
 	return s->reserve ? 0 : -ENOMEM;
 }
 
-/* Where the next page is that is in some region already. */
-static uint64_t row_end(const struct migration *m, uint64_t at, uint64_t end)
+/*
+ * Where the block ends, or huge pages in a row, or the next page is that is in some region already.
+ */
+static uint64_t row_end(struct migration *m, uint64_t at, uint64_t end, bool *huge)
 {
+	const uint64_t block = block_end(m, at, end);
 	struct run run;
 
+	*huge = migrate_is_huge(m, at, block, end);
+	end = *huge ? min64(end, m->huge_to) : block;
 	if (places_next(m->s, at, end, NULL, &run))
-		end = run.start;
+		end = min64(block, run.start);
 	if (!m->lifts && coherent_next(m->s, at, end, NULL, &run))
-		end = run.start;
+		end = min64(block, run.start);
 	return end;
 }
 
-static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t limit)
+static int move_all(struct migration *m, uint64_t *at, uint64_t end)
 {
-	const bool huge = migrate_is_huge(m, *at, end, limit);
 	int err = MIGRATE_DONE;
+	uint64_t to;
+	bool huge;
 
 	while (err == MIGRATE_DONE && *at < end) {
 		place_t place = place_at(m->s, *at);
@@ -310,7 +307,8 @@ static int move_all(struct migration *m, uint64_t *at, uint64_t end, uint64_t li
 		err = migrate_reserve(m->s);
 		if (err)
 			return err;
-		err = migrate_row(m, at, row_end(m, *at, end), huge);
+		to = row_end(m, *at, end, &huge);
+		err = migrate_row(m, at, to, huge);
 	}
 	return err;
 }
@@ -348,6 +346,26 @@ static bool is_same(const struct migration *m, const struct hmm_vma *vma, const 
 }
 
 /*
+ * Asks of the block at `start`, as its rest is next, and of those behind that are to move. *end: up
+ * to where all is watched. As is_watched().
+ */
+static int watched_until(const struct migration *m, uint64_t start, uint64_t limit, uint64_t *end)
+{
+	const struct provider *p = &m->mm->provider;
+	const uint64_t far = m->staged || m->shares ? start : start + HUGE_AT_ONCE * m->s->block;
+	int err;
+
+	*end = start;
+	do {
+		const uint64_t next = block_end(m, *end, limit);
+
+		err = p->ops->is_watched(p, *end, next);
+		*end = err == 1 ? next : *end;
+	} while (err == 1 && *end < min64(far, min64(limit, m->end)));
+	return *end > start ? 1 : err;
+}
+
+/*
  * From its success on no page of [start, end) can go or come without an event. -ESTALE: another
  * mapping is there; -EOPNOTSUPP: it cannot be trapped.
  */
@@ -370,10 +388,8 @@ static int trap(struct migration *m, const struct hmm_vma *vma, uint64_t start, 
 		return -ESRCH;
 	if (err)
 		return -ESTALE;
-	/* The rest of the block is next. */
 	start = max64(start & ~(m->s->block - 1), now.start);
-	end = block_end(m, start, now.end);
-	err = p->ops->is_watched(p, start, end);
+	err = watched_until(m, start, now.end, &end);
 	if (err != 1)
 		return err == -EAGAIN || err == -ESRCH ? err : -ESTALE;
 	devmem_note_trapped(m->s, now.start, now.end);
@@ -406,18 +422,30 @@ static bool must_wait(const struct migration *m, uint64_t start, uint64_t end)
 						   !hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD));
 }
 
+/* How far one step goes: a block, or several huge pages. */
+static uint64_t step_end(struct migration *m, uint64_t at, uint64_t end)
+{
+	const uint64_t to = block_end(m, at, end);
+
+	if (!migrate_is_huge(m, at, to, end))
+		return to;
+	end = min64(end, m->huge_to);
+	return is_proven(m, to, end) && !must_wait(m, to, end) ? end : to;
+}
+
 int migrate_blocks(struct migration *m, uint64_t *at, uint64_t end)
 {
 	uint64_t to = block_end(m, *at, end);
 	const uint64_t until = to < end ? clock_ns() + TURN_NS : 0;
 	int err;
 
-	m->huge_to = 0;
+	m->huge_from = m->huge_to = 0;
 	do {
-		err = migrate_tell(m, *at, to) ? move_all(m, at, to, end) : -EAGAIN;
+		to = step_end(m, *at, end);
+		err = migrate_tell(m, *at, to) ? move_all(m, at, to) : -EAGAIN;
 		to = block_end(m, *at, end);
 	} while (!err && *at < end && clock_ns() < until && is_proven(m, *at, to) &&
-		 !must_wait(m, *at, to));
+		 !must_wait(m, *at, to) && !copy_may_come(m->d));
 	return err;
 }
 

@@ -160,7 +160,7 @@ static int turn(struct migration *m, migrate_move move, uint64_t *at, uint64_t e
 		return err;
 	err = -EAGAIN;
 	if (moving_begin(m->mm)) {
-		m->huge_to = 0;
+		m->huge_from = m->huge_to = 0;
 		err = move(m, at, end);
 		moving_end(m->mm);
 	}

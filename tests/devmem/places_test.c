@@ -90,6 +90,49 @@ static void rows_end_where_frames_do_not_follow_and_at_blocks(void **state)
 	assert_int_equal(places_take(s, 0, UINT64_MAX), 0);
 }
 
+static void huge_pages_in_a_row_become_one(void **state)
+{
+	struct devmem_space *s = *state;
+	struct run run;
+
+	assert_int_equal(places_put(s, AT(0), AT(3 * 512), place(1, 512), true), 0);
+	assert_int_equal(places_put(s, AT(3 * 512), AT(4 * 512), place(1, 2048), false), 0);
+	assert_int_equal(places_put(s, AT(4 * 512), AT(5 * 512), place(1, 2560), true), 0);
+	assert_int_equal(places_put(s, AT(5 * 512), AT(6 * 512), place(1, 0), true), 0);
+	assert_int_equal(place_at(s, AT(2 * 512 + 9)), place(1, 3 * 512 + 9));
+	/* as far as they are huge */
+	assert_true(places_next(s, 0, UINT64_MAX, NULL, &run) && run.end == AT(512));
+	places_add_huge(s, UINT64_MAX, &run);
+	assert_true(run.start == AT(0) && run.end == AT(3 * 512));
+	/* none that ends behind the range */
+	assert_true(places_next(s, 0, UINT64_MAX, NULL, &run));
+	places_add_huge(s, AT(2 * 512 - 1), &run);
+	assert_true(run.end == AT(512));
+	/* none whose frames lie elsewhere */
+	assert_true(places_next(s, AT(4 * 512), UINT64_MAX, NULL, &run));
+	places_add_huge(s, UINT64_MAX, &run);
+	assert_true(run.end == AT(5 * 512));
+	assert_int_equal(places_take(s, AT(100), AT(2 * 512)), 0);
+	assert_int_equal(place_at(s, AT(99)), place(1, 512 + 99));
+	assert_int_equal(place_at(s, AT(600)), 0);
+	assert_int_equal(place_at(s, AT(2 * 512)), place(1, 3 * 512));
+	assert_int_equal(places_take(s, 0, UINT64_MAX), 0);
+}
+
+/* What follows by number alone is another region's. */
+static void huge_pages_of_two_regions_do_not_join(void **state)
+{
+	struct devmem_space *s = *state;
+	struct run run;
+
+	assert_int_equal(places_put(s, AT(0), AT(512), place(2, 0) - 512, true), 0);
+	assert_int_equal(places_put(s, AT(512), AT(1024), place(2, 0), true), 0);
+	assert_true(places_next(s, 0, UINT64_MAX, NULL, &run));
+	places_add_huge(s, UINT64_MAX, &run);
+	assert_true(run.end == AT(512));
+	assert_int_equal(places_take(s, 0, UINT64_MAX), 0);
+}
+
 /* 16 bytes a page of 4 KiB at most, with what a frame takes. */
 static void the_index_is_small(void **state)
 {
@@ -108,6 +151,9 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(rows_end_where_frames_do_not_follow_and_at_blocks,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(huge_pages_in_a_row_become_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(huge_pages_of_two_regions_do_not_join, setup,
+						teardown),
 		cmocka_unit_test(the_index_is_small),
 	};
 
