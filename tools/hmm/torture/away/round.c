@@ -268,7 +268,7 @@ static int start_all(struct away *away)
 	return ret ? ret : start(away, "migrator of discards", bait_work, NULL);
 }
 
-/* True: a thread has not come back from a call for a long time. */
+/* True: a thread has not come back for a long time, or not begun since `since`. */
 static bool hangs(const struct away *away, uint64_t since)
 {
 	bool hang = false;
@@ -328,6 +328,7 @@ static bool over(struct away *away, uint64_t began, double seconds)
 /* 0; 1: a thread hangs, so nothing may be touched any more; -errno. */
 static int play(struct away *away, double seconds)
 {
+	const uint64_t since = tort_ticks(away->t);
 	const uint64_t began = tort_now_ns();
 	bool hang = false;
 	int ret;
@@ -336,7 +337,7 @@ static int play(struct away *away, double seconds)
 	ret = start_all(away);
 	while (!ret && !hang && !over(away, began, seconds)) {
 		tick(away);
-		hang = hangs(away, 0);
+		hang = hangs(away, since);
 	}
 	atomic_store(&away->stop, true);
 	if (hang || !join_all(away))
