@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #define PAGES 8192UL
-#define MARGIN (2UL * MIB) /* of which the library and the kernel may take something */
+#define MARGIN (8UL * MIB) /* of which the library and the kernel may take something */
 
 /* Of the two versions of cgroups. */
 struct names {
