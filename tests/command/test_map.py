@@ -102,7 +102,8 @@ def test_pages_that_moved_are_shown_where_they_live(folder):
     assert result["bytes"]["device"] == 0, result["bytes"]
     assert 4 << 20 < result["bytes"]["coherent"] <= 8 << 20, result["bytes"]
     text = tap.fine("map", "--migrate", "--pages")
-    assert re.search(r"^  [0-9a-f]{12} +4.0 MiB device, pages of .* at [0-9a-f]{12}$", text,
+    # Where the region ends the second half has a place of its own.
+    assert re.search(r"^  [0-9a-f]{12} +[24].0 MiB device, pages of .* at [0-9a-f]{12}$", text,
                      re.M), text
 
 
