@@ -47,11 +47,15 @@ static bool read_file(const char *dir, const char *name, char *text, size_t size
 static bool write_number(const char *name, unsigned long number)
 {
 	char path[256];
+	bool written;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	f = fopen(path, "we");
-	return f && (fprintf(f, "%lu", number) > 0) & !fclose(f);
+	if (!f)
+		return false;
+	written = fprintf(f, "%lu", number) > 0;
+	return !fclose(f) && written;
 }
 
 static bool has_memory(const struct names *g)
