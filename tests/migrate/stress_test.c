@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <time.h>
 
-#define SECONDS 3
+#define SECONDS 2
 #define PATIENCE 120 /* seconds, of a machine that is slow */
 #define WRITERS 2
 #define PAGES 1280
