@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 """Runs a script's functions named test_* as TAP: one behaviour each, in a folder of its own."""
+import ctypes
+import mmap
 import os
 import pathlib
 import shutil
@@ -10,6 +12,7 @@ import traceback
 
 HMM = os.environ["HMM"]
 NOBODY = 65534
+MADV_COLLAPSE = 25
 
 
 class Skip(Exception):
@@ -56,6 +59,18 @@ def refused(status, sentence, *arguments, **more):
     assert len(lines) == 1, f"{arguments}: {len(lines)} lines: {result.stderr}"
     assert sentence in lines[0], f"{arguments}: '{lines[0]}' does not say '{sentence}'"
     assert lines[0].startswith("hmm"), lines[0]
+
+
+def has_huge_pages():
+    """Does the host give anonymous memory a huge page, at a fault or when it is asked for one?"""
+    size = 4 << 20
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + (2 << 20) - 1 & -2 << 20
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    advise(start, 2 << 20, mmap.MADV_HUGEPAGE)
+    ctypes.memset(start, 1, 2 << 20)
+    return advise(start, 2 << 20, MADV_COLLAPSE) == 0
 
 
 def main(names):

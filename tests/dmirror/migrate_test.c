@@ -3,6 +3,7 @@
  * Pages in the device's memory, touched by the CPU in every way afterwards: what it finds is what
  * was written last.
  */
+#include "common/huge.h"
 #include "dmirror/device.h"
 
 #include <hmm/hmm.h>
@@ -405,6 +406,7 @@ static void huge_pages(void **state)
 
 		madvise(p, huge, MADV_HUGEPAGE);
 		write_words(p, huge, round);
+		ask_for_huge_pages(p, huge);
 		first = device_sees(fd, p);
 		if (flags)
 			device_did(fd, DMIRROR_FLAGS, p, flags, NULL);

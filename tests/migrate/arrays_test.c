@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Migration in three steps: what is selected, where it goes, and what happens in between. */
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "common/zero_page.h"
 
 #include "common/broken.h"
@@ -847,6 +848,7 @@ static char *map_thp(struct with_devmem *w)
 
 	madvise(p, 2 * MIB, MADV_HUGEPAGE);
 	number(p, 512, 1);
+	ask_for_huge_pages(p, 2 * MIB);
 	assert_int_equal(snapshot(&w->m, p, 512), 0);
 	if (at(p) % (2 * MIB) || order(&w->m, 0) != 9) {
 		munmap(p, 2 * MIB);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Coherent device memory: pages stay at their address and become the region's. */
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "kernel/abi/pagemap.h"
 #include "kernel/abi/uffd.h"
 
@@ -300,6 +301,7 @@ static void huge_and_untouched_pages_become_small_ones(void **state)
 
 	madvise(p, 2 * MIB, MADV_HUGEPAGE);
 	number(p, 512, 1);
+	ask_for_huge_pages(p, 2 * MIB);
 	assert_int_equal(to_device(w, p, 520), 0);
 	assert_int_equal(w->result.moved, 520);
 	assert_int_equal(w->result.huge, 0);

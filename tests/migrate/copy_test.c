@@ -5,6 +5,7 @@
  */
 #include "common/child.h"
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "common/broken.h"
 #include "devmem/copy.h"
 
@@ -169,6 +170,8 @@ static void takes_no_memory(struct with_devmem *w, bool huge)
 
 	madvise(p, PAGES * PAGE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	number(p, PAGES, 1);
+	if (huge)
+		ask_for_huge_pages(p, PAGES * PAGE);
 	assert_int_equal(to_device(w, p, PAGES), 0);
 	s = stats_of(w);
 	assert_int_equal(s.copied_in, PAGES * PAGE);
@@ -203,6 +206,8 @@ static void keeps_the_pages(struct with_devmem *w, bool huge)
 
 	madvise(p, PAGES * PAGE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	number(p, PAGES, 1);
+	if (huge)
+		ask_for_huge_pages(p, PAGES * PAGE);
 	for (int round = 0; round < 3; round++) {
 		assert_int_equal(to_device(w, p, PAGES), 0);
 		assert_int_equal(stats_of(w).copied_in, (round + 1) * PAGES * PAGE);

@@ -2,6 +2,7 @@
 /* Huge pages in a row move by one call, whatever becomes of one of them meanwhile. */
 #include "common/apart.h"
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "common/held_discard.h"
 #include "kernel/abi/uffd.h"
 
@@ -136,6 +137,7 @@ static char *map_thps(struct with_devmem *w)
 
 	madvise(p, BLOCKS * BLOCK, MADV_HUGEPAGE);
 	number(p, PAGES, 1);
+	ask_for_huge_pages(p, BLOCKS * BLOCK);
 	if (huge_blocks(w, p) == BLOCKS)
 		return p;
 	munmap(p, BLOCKS * BLOCK);

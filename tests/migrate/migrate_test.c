@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Which pages move, how the others are counted, what a region does when it is full. */
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "common/held_discard.h"
 
 #include <sys/syscall.h>
@@ -307,6 +308,7 @@ static void a_huge_page_stays_one(void **state)
 	if (madvise(p, 4 * MIB, MADV_HUGEPAGE))
 		skip();
 	number(p, pages, 1);
+	ask_for_huge_pages(p, 4 * MIB);
 	assert_int_equal(snapshot(&w->m, p, pages), 0);
 	if (order(&w->m, 0) != 9 || order(&w->m, 512) != 9) {
 		munmap(p, 4 * MIB);
@@ -335,6 +337,7 @@ static void a_part_of_a_huge_page_moves(void **state)
 
 	madvise(p, 2 * MIB, MADV_HUGEPAGE);
 	number(p, pages, 1);
+	ask_for_huge_pages(p, 2 * MIB);
 	assert_int_equal(to_device(w, p + 100 * PAGE, 50), 0);
 	assert_int_equal(w->result.moved, 50);
 	assert_int_equal(away(w, p, pages), 50);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Pages of mappings that may not be written, or may be executed. */
 #include "common/devmem.h"
+#include "common/huge.h"
 #include "common/child.h"
 #include "base/deadline.h"
 #include "kernel/vma.h"
@@ -198,6 +199,7 @@ static void a_huge_page_goes_as_one(void **state)
 	if (madvise(p, 2 * MIB, MADV_HUGEPAGE))
 		skip();
 	number(p, pages, 1);
+	ask_for_huge_pages(p, 2 * MIB);
 	assert_int_equal(mprotect(p, 2 * MIB, RO), 0);
 	assert_int_equal(snapshot(&w->m, p, pages), 0);
 	if (order(&w->m, 0) != 9) {

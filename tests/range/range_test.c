@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The walk rules of hmm_range_fault(), one a test. */
+#include "common/huge.h"
 #include "common/mirror.h"
 
 #include "kernel/abi/pagemap.h"
@@ -359,6 +360,7 @@ static void huge_pages_carry_their_order(void **state)
 	if (madvise(p, 4 * MIB, MADV_HUGEPAGE))
 		skip();
 	memset(p, 1, 2 * MIB);
+	ask_for_huge_pages(p, 2 * MIB);
 	if (!is_huge(m, p))
 		skip();
 	assert_int_equal(snapshot(m, p, 1024), 0);
@@ -386,6 +388,7 @@ static void huge_page_shared_with_a_child_is_read_only(void **state)
 	if (madvise(p, 2 * MIB, MADV_HUGEPAGE))
 		skip();
 	memset(p, 1, 2 * MIB);
+	ask_for_huge_pages(p, 2 * MIB);
 	if (!is_huge(m, p))
 		skip();
 	assert_int_equal(pipe(go) | pipe(ready), 0);

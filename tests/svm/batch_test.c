@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Faults in batches, and what may happen between the walk and the commit. */
+#include "common/huge.h"
 #include "common/null.h"
 #include "svm/svm.h"
 
@@ -195,6 +196,7 @@ static void large_page_is_one_entry(void **state)
 	mirror_need(m, true, false);
 	madvise(p, M2, MADV_HUGEPAGE);
 	memset(p, 1, M2);
+	ask_for_huge_pages(p, M2);
 	if (!is_huge(p)) {
 		munmap(p, M2);
 		print_message("no transparent huge pages here\n");

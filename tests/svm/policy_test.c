@@ -3,6 +3,7 @@
  * Where pages live: a mirror with device memory, and policies of ranges. A device that works on
  * what has moved gets and leaves what the CPU would, wherever each page is.
  */
+#include "common/huge.h"
 #include "common/soft.h"
 #include "svm/svm.h"
 
@@ -196,6 +197,7 @@ static void test_huge(void **state)
 	open_fixture(&f);
 	madvise(p, M2, MADV_HUGEPAGE);
 	memset(p, 'c', M2);
+	ask_for_huge_pages(p, M2);
 	store_all(&f, p + K64, K64, 'd');
 	s = svm_stats(&f.m);
 	assert_int_equal(s.migrated, M2 / PAGE);

@@ -106,8 +106,8 @@ def away(*options, least, seconds=5, **more):
 
 def little_migrated(result):
     pages = result["migrate"]
-    limits = {"out": 20000, "home": 20000, "faults": 200, "out_huge": 512, "evicted": 1,
-              "dropped": 1, "device_uses": 100}
+    limits = {"out": 20000, "home": 20000, "faults": 200, "evicted": 1, "dropped": 1,
+              "device_uses": 100, "out_huge": 512 if tap.has_huge_pages() else 0}
     short = [name for name, limit in limits.items() if pages[name] < limit]
     short += [name for name in ("busy", "elsewhere", "exhausted") if not pages["left"][name]]
     never = [name for name, operation in result["owners"].items() if not operation["times"]]

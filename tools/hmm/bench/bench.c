@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* hmm bench: which figures, and how they are shown. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,13 @@ void bench_add(struct bench *b, const struct bench_row *row)
 	}
 	b->rows = more;
 	b->rows[b->n++] = *row;
+}
+
+void bench_add_without_huge(struct bench *b, struct bench_row *row)
+{
+	row->value = row->baseline = NAN;
+	snprintf(row->note, sizeof(row->note), "this host has no transparent huge pages to give");
+	bench_add(b, row);
 }
 
 /* A group by its name, or by that of one of its figures. */

@@ -75,6 +75,9 @@ bool bench_wants(const struct bench *b, const char *figure);
 /* Keeps a copy. */
 void bench_add(struct bench *b, const struct bench_row *row);
 
+/* The row cannot be measured: this host gives no transparent huge pages. */
+void bench_add_without_huge(struct bench *b, struct bench_row *row);
+
 /* Measures one side once; NAN says that it could not. */
 typedef double (*bench_side)(void *arg);
 

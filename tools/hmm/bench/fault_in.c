@@ -75,6 +75,19 @@ static double theirs(void *arg)
 	return result;
 }
 
+static bool has_pages(const struct fault_in *f)
+{
+	char *base = f->huge ? raw_map(SIZE, true) : NULL;
+	bool has;
+
+	if (!base)
+		return !f->huge;
+	has = !madvise(base, SIZE, f->write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) &&
+	      raw_is_huge(base, SIZE);
+	munmap(base, SIZE);
+	return has;
+}
+
 int bench_fault_in(struct bench *b)
 {
 	struct fault_in f = { 0 };
@@ -97,6 +110,10 @@ int bench_fault_in(struct bench *b)
 			 f.huge ? "thp" : "4k");
 		snprintf(row.note, sizeof(row.note), "256 MiB; MADV_POPULATE_%s",
 			 f.write ? "WRITE" : "READ");
+		if (!has_pages(&f)) {
+			bench_add_without_huge(b, &row);
+			continue;
+		}
 		ret = bench_interleave(b, ours, theirs, &f, &row);
 		if (!ret)
 			bench_add(b, &row);

@@ -16,7 +16,7 @@ struct moves {
 	int uffd;
 };
 
-/* migrate_raw.c. bytes: a multiple of 2 MiB. 0 or -errno. */
+/* migrate_raw.c. bytes: a multiple of 2 MiB. 0; -ENODATA: no huge pages; or -errno. */
 int moves_open(struct moves *m, size_t bytes, bool huge);
 void moves_close(struct moves *m);
 /* Moves by UFFDIO_MOVE, at most 2 MiB a call. False: it failed. */

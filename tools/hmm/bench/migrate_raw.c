@@ -119,8 +119,8 @@ int moves_open(struct moves *m, size_t bytes, bool huge)
 	m->theirs = raw_map(bytes, huge);
 	if (!m->ours || !m->theirs)
 		return -ENOMEM;
-	memset(m->ours, 1, bytes);
-	memset(m->theirs, 1, bytes);
+	if (!raw_fill(m->ours, bytes, huge) || !raw_fill(m->theirs, bytes, huge))
+		return -ENODATA;
 	ret = open_ours(m);
 	return ret ? ret : open_theirs(m, huge);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -10,6 +11,7 @@
 
 #include "hmm/hmm.h"
 
+#include "../../../lib/kernel/abi/madvise.h"
 #include "../../../lib/kernel/abi/pagemap.h"
 #include "../../../lib/kernel/abi/uffd.h"
 #include "raw.h"
@@ -35,6 +37,37 @@ void *raw_map(size_t size, bool huge)
 		return NULL;
 	madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return p;
+}
+
+bool raw_fill(void *base, size_t size, bool huge)
+{
+	memset(base, 1, size);
+	if (!huge)
+		return true;
+	madvise(base, size, MADV_COLLAPSE);
+	return raw_is_huge(base, size);
+}
+
+bool raw_is_huge(void *base, size_t size)
+{
+	struct page_region other;
+	struct pm_scan_arg scan = { .size = sizeof(scan),
+				    .start = (uintptr_t)base,
+				    .end = (uintptr_t)base + size,
+				    .vec = (uintptr_t)&other,
+				    .vec_len = 1,
+				    .max_pages = 1,
+				    .category_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE,
+				    .category_inverted = PAGE_IS_HUGE,
+				    .return_mask = PAGE_IS_PRESENT };
+	const int pagemap = raw_pagemap_open();
+	int n;
+
+	if (pagemap < 0)
+		return false;
+	n = ioctl(pagemap, PAGEMAP_SCAN, &scan);
+	close(pagemap);
+	return !n;
 }
 
 int raw_file(size_t size)

@@ -12,6 +12,15 @@
 /* Anonymous memory at a multiple of 2 MiB, of 4K pages or of huge ones. NULL if there is none. */
 void *raw_map(size_t size, bool huge);
 
+/*
+ * Fills it. False: it was to be huge pages, and the host has none. One that gives none at a fault
+ * is asked for them afterwards.
+ */
+bool raw_fill(void *base, size_t size, bool huge);
+
+/* Are its pages huge ones? */
+bool raw_is_huge(void *base, size_t size);
+
 /* An unlinked file of this size on a disk's filesystem, in the page cache. -errno. */
 int raw_file(size_t size);
 

@@ -75,15 +75,20 @@ static double theirs(void *arg)
 }
 
 static int measure(struct bench *b, struct hmm_mm *mm, struct snapshot *s, const char *kind,
-		   double slack)
+		   bool has_pages, double slack)
 {
 	struct bench_row row = { .unit = "ns/page", .target = 1.2, .slack = slack };
-	int ret = hmm_interval_notifier_insert(mm, (uintptr_t)s->base, SIZE, &ops, NULL, &s->ni);
+	int ret;
 
-	if (ret)
-		return ret;
 	snprintf(row.name, sizeof(row.name), "snapshot-%s-1GiB", kind);
 	snprintf(row.note, sizeof(row.note), s->words ? "scan and pagemap words" : "scan");
+	if (!has_pages) {
+		bench_add_without_huge(b, &row);
+		return 0;
+	}
+	ret = hmm_interval_notifier_insert(mm, (uintptr_t)s->base, SIZE, &ops, NULL, &s->ni);
+	if (ret)
+		return ret;
 	ret = bench_interleave(b, ours, theirs, s, &row);
 	hmm_interval_notifier_remove(s->ni);
 	if (!ret)
@@ -100,8 +105,7 @@ static int anonymous(struct bench *b, struct hmm_mm *mm, struct snapshot *s, boo
 		return -ENOMEM;
 	s->words = true;
 	s->step = huge ? 2 * RAW_MIB : HMM_PAGE_SIZE;
-	memset(s->base, 1, SIZE);
-	ret = measure(b, mm, s, huge ? "thp" : "4k", huge ? 1 : 0);
+	ret = measure(b, mm, s, huge ? "thp" : "4k", raw_fill(s->base, SIZE, huge), huge ? 1 : 0);
 	munmap(s->base, SIZE);
 	return ret;
 }
@@ -122,7 +126,7 @@ static int shared(struct bench *b, struct hmm_mm *mm, struct snapshot *s, const 
 		return -ENOMEM;
 	madvise(s->base, SIZE, MADV_NOHUGEPAGE);
 	s->words = false;
-	ret = measure(b, mm, s, kind, 0);
+	ret = measure(b, mm, s, kind, true, 0);
 	munmap(s->base, SIZE);
 	return ret;
 }

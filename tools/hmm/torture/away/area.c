@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include "away.h"
 
-#define HUGE_PAGES 512U
 #define FEW 24U
 
 int area_map(struct away *away, unsigned int id, bool huge)

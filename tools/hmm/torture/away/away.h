@@ -24,6 +24,7 @@
 
 #define AREAS 2
 #define AREA_PAGES 1024U
+#define HUGE_PAGES 512U
 #define WORD_PAGES 64U
 #define WORD_SHARED 16U /* of these, the last ones are shared memory */
 #define REGIONS 4
@@ -58,6 +59,7 @@ enum {
 	X(DONTNEED, "MADV_DONTNEED")                                                               \
 	X(FREE, "MADV_FREE")                                                                       \
 	X(COLLAPSE, "MADV_COLLAPSE")                                                               \
+	X(HUGE, "huge page out and home")                                                          \
 	X(CALL, "system call")                                                                     \
 	X(FORK, "fork")                                                                            \
 	X(CLONE, "raw clone")                                                                      \
@@ -209,9 +211,12 @@ void area_forget(struct area *a, const struct part *part);
 extern const char *const owner_op_names[OWNER_NR];
 void owner_work(struct worker *w);
 void owner_fork(struct area *a, bool raw);
+void owner_huge(struct area *a);
 void move_work(struct worker *w);
 /* Migrates once. Errors that may come are counted, others are findings. */
 void move_out(struct away *away, struct hmm_devmem *region, uint64_t start, uint64_t end);
+/* Brings home what regions have. */
+void evict_all(struct away *away);
 void device_work(struct worker *w);
 void words_work(struct worker *w);
 void words_alone_work(struct worker *w);

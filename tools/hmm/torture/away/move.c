@@ -40,6 +40,12 @@ void move_out(struct away *away, struct hmm_devmem *region, uint64_t start, uint
 		tally(&away->left[i], result.left[i]);
 }
 
+void evict_all(struct away *away)
+{
+	outcome(away, hmm_evict_all(away->mm, CALL_NS), "hmm_evict_all");
+	tally(&away->evictions, 1);
+}
+
 static void choose(struct away *away, struct rng *rng, uint64_t *start, uint64_t *end)
 {
 	const unsigned int i = rng_below(rng, AREAS + 1);
@@ -70,8 +76,7 @@ void move_work(struct worker *w)
 	choose(away, &w->rng, &start, &end);
 	if (!rng_below(&w->rng, EVICT_ONE_OF)) {
 		atomic_store(&w->beat.doing, "hmm_evict_all");
-		outcome(away, hmm_evict_all(away->mm, CALL_NS), "hmm_evict_all");
-		tally(&away->evictions, 1);
+		evict_all(away);
 	} else if (!rng_below(&w->rng, HOME_ONE_OF)) {
 		atomic_store(&w->beat.doing, "hmm_migrate_to_system");
 		outcome(away, hmm_migrate_to_system(away->mm, start, end, CALL_NS),

@@ -183,6 +183,12 @@ static void read_part(struct area *a, const struct part *p)
 	area_check(a, p, part_start(a, p), "nothing of its own");
 }
 
+static void whole(struct area *a, const struct part *p)
+{
+	(void)p;
+	owner_huge(a);
+}
+
 static void fork_libc(struct area *a, const struct part *p)
 {
 	(void)p;
@@ -210,7 +216,7 @@ static void (*const ops[OWNER_NR])(struct area *a, const struct part *p) = {
 	[OWNER_MREMAP] = remap,        [OWNER_PROTECT] = protect, [OWNER_DONTNEED] = discard,
 	[OWNER_DONTUNMAP] = dontunmap, [OWNER_CALL] = call,       [OWNER_COLLAPSE] = collapse,
 	[OWNER_FREE] = lazily_free,    [OWNER_FORK] = fork_libc,  [OWNER_CLONE] = fork_raw,
-	[OWNER_READONLY] = read_only,
+	[OWNER_READONLY] = read_only,  [OWNER_HUGE] = whole,
 };
 
 /* What can be done to memory that may not be written. */
