@@ -11,6 +11,9 @@
  *
  * The system calls are made directly: the preload object stands in for libc's functions and notes
  * what they do.
+ *
+ * Other threads of the program map memory meanwhile, and the kernel may put it into a hole that an
+ * operation has left. Then it is theirs, and the rest is tried elsewhere.
  */
 #include "mm/selftest.h"
 #include "notifier/drain.h"
@@ -68,6 +71,7 @@ struct attempt {
 	const char *sites[SITES_MAX]; /* one of them, if it is not tried */
 	const char *huge[SITES_MAX];  /* one of them is needed for hugetlbfs */
 	const char *dax[SITES_MAX];   /* one of them is needed for DAX */
+	bool hole;                    /* the page is a hole afterwards */
 };
 
 static long advise(const struct trial *t, int advice)
@@ -205,11 +209,11 @@ static bool make_first_write(struct trial *t)
 	}
 
 static const struct attempt attempts[HMM_OP_NR] = {
-	[HMM_OP_MUNMAP] = { make_munmap, false, true },
+	[HMM_OP_MUNMAP] = { make_munmap, false, true, .hole = true },
 	[HMM_OP_MAP_FIXED] = { make_map_fixed, false, true },
-	[HMM_OP_BRK_SHRINK] = { make_munmap, false, true },
-	[HMM_OP_MREMAP_MOVE] = { make_move, false, true },
-	[HMM_OP_MREMAP_SHRINK] = { make_shrink, false, true },
+	[HMM_OP_BRK_SHRINK] = { make_munmap, false, true, .hole = true },
+	[HMM_OP_MREMAP_MOVE] = { make_move, false, true, .hole = true },
+	[HMM_OP_MREMAP_SHRINK] = { make_shrink, false, true, .hole = true },
 	[HMM_OP_MREMAP_DONTUNMAP] = { make_dontunmap, false, true, { "move_page_tables" } },
 	[HMM_OP_MADV_DONTNEED] = { make_dontneed, false, true },
 	[HMM_OP_MADV_FREE] = { make_free, false, true },
@@ -220,7 +224,7 @@ static const struct attempt attempts[HMM_OP_NR] = {
 	[HMM_OP_MPROTECT] = { make_protect, false, true },
 	[HMM_OP_TRUNCATE] = { make_truncate, true, true, TRUNCATION, HUGE_ZAP },
 	[HMM_OP_PUNCH_HOLE] = { make_punch, true, true, TRUNCATION, HUGE_ZAP },
-	[HMM_OP_SHMDT] = { make_shmdt, false, true, { "unmap_vmas" } },
+	[HMM_OP_SHMDT] = { make_shmdt, false, true, { "unmap_vmas" }, .hole = true },
 	[HMM_OP_SHM_REMAP] = { make_shm_remap, false, true, { "unmap_vmas" } },
 	[HMM_OP_REMAP_FILE_PAGES] = { make_remap_file_pages, true, true, { "unmap_vmas" } },
 	[HMM_OP_GUARD_INSTALL] = { make_guard, false, false, TRUNCATION },
@@ -273,12 +277,38 @@ static bool prepare(struct trial *t, bool file)
 	return true;
 }
 
+static bool find_room(struct trial *t)
+{
+	const long room =
+		syscall(SYS_mmap, NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	t->room = room == -1 ? NULL : (char *)room;
+	return t->room;
+}
+
+static void fill_hole(struct trial *t)
+{
+	char *behind = t->p + t->page;
+
+	if (syscall(SYS_mmap, t->p, t->page, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == (long)t->p)
+		return;
+	syscall(SYS_munmap, t->room, t->p - t->room);
+	syscall(SYS_munmap, behind, t->room + ROOM - behind);
+	find_room(t);
+}
+
 static int try_once(struct trial *t, const struct attempt *a, bool *lost)
 {
 	int seen = -EOPNOTSUPP;
 
-	if (prepare(t, a->file) && a->make(t))
+	if (!t->room)
+		return seen;
+	if (prepare(t, a->file) && a->make(t)) {
 		seen = log_probe_seen(t->mm, lost) != 0;
+		if (a->hole)
+			fill_hole(t);
+	}
 	if (t->fd >= 0)
 		close(t->fd);
 	return seen;
@@ -341,16 +371,15 @@ int selftest(struct hmm_mm *mm)
 
 	for (int op = 0; op < HMM_OP_NR; op++)
 		t.seen[op] = UNTRIED;
-	t.room = (char *)syscall(SYS_mmap, NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-				 0);
-	if (t.room == MAP_FAILED)
+	if (!find_room(&t))
 		return -ENOMEM;
 	for (int op = 0; op < HMM_OP_NR; op++) {
 		test(&t, (enum hmm_operation)op);
 		if (attempts[op].essential && !mm->exact[op])
 			err = -EOPNOTSUPP;
 	}
-	syscall(SYS_munmap, t.room, ROOM);
+	if (t.room)
+		syscall(SYS_munmap, t.room, ROOM);
 	return err;
 }
 
