@@ -79,9 +79,9 @@ static bool put_in(struct table *t, uint64_t start, uint64_t end)
  * keep the kernel from merging the mapping with a mirrored neighbour. Before it has these the
  * kernel does not merge it either, as nothing that is mirrored is inaccessible.
  */
-static void *map_named(size_t size, int flags)
+static void *map_named(void *at, size_t size, int flags)
 {
-	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	void *p = mmap(at, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -94,9 +94,22 @@ static void *map_named(size_t size, int flags)
  * By number: mprotect() may be the preload object's, which would note the call, and we may hold the
  * gate.
  */
-static bool open_up(void *p, size_t size)
+bool pool_open(void *p, size_t size)
 {
 	return !syscall(SYS_mprotect, p, size, PROT_READ | PROT_WRITE);
+}
+
+bool pool_locks_all(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char resident = 0;
+	void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return true;
+	mincore(p, page, &resident);
+	munmap(p, page);
+	return resident & 1;
 }
 
 /*
@@ -105,9 +118,9 @@ static bool open_up(void *p, size_t size)
  */
 static bool add_table(void)
 {
-	struct table *t = map_named(TABLE_BYTES, 0);
+	struct table *t = map_named(NULL, TABLE_BYTES, 0);
 
-	if (!t || !open_up(t, TABLE_BYTES)) {
+	if (!t || !pool_open(t, TABLE_BYTES)) {
 		if (t)
 			munmap(t, TABLE_BYTES);
 		return false;
@@ -163,7 +176,7 @@ bool pool_owns(uint64_t addr)
 
 static void *reserve(size_t size, int flags)
 {
-	void *p = map_named(size, flags);
+	void *p = map_named(NULL, size, flags);
 
 	if (!p || own((uint64_t)(uintptr_t)p, (uint64_t)(uintptr_t)p + size))
 		return p;
@@ -175,7 +188,11 @@ static void *map(size_t size, int flags)
 {
 	void *p = reserve(size, flags);
 
-	if (!p || open_up(p, size))
+	if (!p)
+		return NULL;
+	if (flags & MAP_NORESERVE && pool_locks_all())
+		syscall(SYS_mlock2, p, size, MLOCK_ONFAULT);
+	if (pool_open(p, size))
 		return p;
 	pool_unmap(p, size);
 	return NULL;
@@ -194,6 +211,11 @@ void *pool_map(size_t size)
 void *pool_map_lazily(size_t size)
 {
 	return map(size, MAP_NORESERVE);
+}
+
+bool pool_renew(void *ptr, size_t size)
+{
+	return map_named(ptr, size, MAP_NORESERVE | MAP_FIXED) == ptr;
 }
 
 void pool_unmap(void *ptr, size_t size)

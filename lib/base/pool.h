@@ -16,8 +16,19 @@
  * memory.
  */
 void *pool_map(size_t size);
-/* The same for a large one of which little is used: pages count when they are touched. */
+/*
+ * The same for a large one of which little is used: pages count when they are touched, also in a
+ * program that locks all its memory.
+ */
 void *pool_map_lazily(size_t size);
+/*
+ * Maps whole pages of such a one anew, so that the kernel keeps no page table of what was there.
+ * Nobody can access them before pool_open(). False: there is no memory; they may be gone.
+ */
+bool pool_renew(void *ptr, size_t size);
+bool pool_open(void *ptr, size_t size);
+/* Has the program called mlockall(MCL_FUTURE)? Then what is mapped takes its memory at once. */
+bool pool_locks_all(void);
 /* The same as address space alone: nobody can access it. */
 void *pool_reserve(size_t size);
 void pool_unmap(void *ptr, size_t size);

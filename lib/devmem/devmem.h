@@ -75,6 +75,7 @@ struct hmm_devmem {
 	uint64_t base;                     /* C */
 	uint32_t frames;                   /* C */
 	_Atomic uint32_t used;             /* A, written under R: frames in use, or being freed */
+	_Atomic uint32_t unusable;         /* A, written under R: of these, for good */
 	uint32_t dying;                    /* R: of these, those that wait for the worker */
 	uint32_t next;                     /* R: where the search for a free one begins */
 	uint64_t *in_use;                  /* R: a bit a frame */
@@ -251,10 +252,12 @@ void coherent_rekey(struct devmem_space *s, uint64_t start, uint64_t end, uint64
  */
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first);
 /*
- * The block has had small pages. The kernel keeps the table that these had, and so splits a huge
+ * The block has small pages, or had. The kernel keeps the table of these, and so splits a huge
  * page that moves there.
  */
 bool frames_split(const struct hmm_devmem *d, uint32_t first);
+/* A huge page was to move there, and did not as a whole. */
+void frames_torn(struct hmm_devmem *d, uint32_t frame);
 /*
  * Lends a driver a frame, or an aligned block of them. False: none is free. What is lent can be
  * used by pages of the program, as one huge page or not, or be given back.

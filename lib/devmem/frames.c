@@ -58,30 +58,69 @@ bool frames_split(const struct hmm_devmem *d, uint32_t first)
 	return bit(d->split, first / BLOCK_PAGES);
 }
 
-/* unsplit: only a block that never held small pages. */
-static bool find_block(const struct hmm_devmem *d, bool unsplit, uint32_t *first)
+/* A free block that is split, or not. */
+static bool find_block(const struct hmm_devmem *d, bool split, uint32_t *first)
 {
 	const uint32_t blocks = d->frames / BLOCK_PAGES;
 	const uint32_t from = d->next / BLOCK_PAGES;
 
 	for (uint32_t i = 0; i < blocks; i++) {
 		*first = (from + i) % blocks * BLOCK_PAGES;
-		if (block_is_free(d, *first) && !(unsplit && frames_split(d, *first)))
+		if (frames_split(d, *first) == split && block_is_free(d, *first))
 			return true;
 	}
 	return false;
 }
 
-/* How many frames there are in blocks that follow each other and never held small pages. */
-static uint32_t blocks_from(const struct hmm_devmem *d, uint32_t first, uint32_t want)
+/* How many frames there are in free blocks that follow each other. */
+static uint32_t blocks_from(const struct hmm_devmem *d, bool split_too, uint32_t first,
+			    uint32_t want)
 {
 	const uint32_t end = d->frames - d->frames % BLOCK_PAGES;
 	uint32_t n = BLOCK_PAGES;
 
 	while (n < want && first + n < end && block_is_free(d, first + n) &&
-	       !frames_split(d, first + n))
+	       (split_too || !frames_split(d, first + n)))
 		n += BLOCK_PAGES;
 	return n;
+}
+
+/* The frames from `first` on are unsplit again, if they can be. */
+static bool renew(struct hmm_devmem *d, uint32_t first, uint32_t n)
+{
+	const struct provider *p = &d->mm->provider;
+	const uint64_t start = d->base + first * d->space->page;
+	const uint64_t bytes = n * d->space->page;
+	void *map = (void *)(uintptr_t)start;
+
+	/* A late store of an engine that was run over may still come. */
+	if (d->alias || gate_has_overrun(d->mm) || pool_locks_all() ||
+	    p->ops->unwatch(p, start, start + bytes))
+		return false;
+	if (!pool_renew(map, bytes)) {
+		if (!p->ops->move->trap(p, start, start + bytes))
+			return false;
+	} else if (!madvise(map, bytes, MADV_WIPEONFORK) &&
+		   !p->ops->move->trap(p, start, start + bytes) && pool_open(map, bytes)) {
+		set_bits(d->split, first / BLOCK_PAGES, n / BLOCK_PAGES, false);
+		return true;
+	}
+	set_bits(d->in_use, first, n, true);
+	d->used += n;
+	d->unusable += n;
+	return false;
+}
+
+/* Blocks for huge pages: unsplit ones, or such as become so. */
+static uint32_t find_huge(struct hmm_devmem *d, uint32_t want, uint32_t *first)
+{
+	if (!find_block(d, false, first)) {
+		if (!find_block(d, true, first))
+			return 0;
+		if (!renew(d, *first, blocks_from(d, true, *first, want)))
+			return block_is_free(d, *first) ? BLOCK_PAGES : 0;
+	}
+	return blocks_from(d, false, *first, want);
 }
 
 /* A free frame at d->next or behind, around the end. The region is not full. */
@@ -103,23 +142,29 @@ static void note_split(struct hmm_devmem *d, uint32_t first, uint32_t n)
 		 (first + n - 1) / BLOCK_PAGES - first / BLOCK_PAGES + 1, true);
 }
 
+void frames_torn(struct hmm_devmem *d, uint32_t frame)
+{
+	note_split(d, frame, 1);
+}
+
 uint32_t frames_take(struct hmm_devmem *d, uint32_t want, bool whole, bool huge, uint32_t *first)
 {
-	bool unsplit;
 	uint32_t n = 0;
 
 	if (d->used == d->frames)
 		return 0;
-	if (whole) {
-		unsplit = huge && find_block(d, true, first);
-		if (!unsplit && !find_block(d, false, first))
-			return 0;
-		n = unsplit ? blocks_from(d, *first, want) : BLOCK_PAGES;
+	if (whole && huge) {
+		n = find_huge(d, want, first);
+	} else if (whole) {
+		if (find_block(d, true, first) || find_block(d, false, first))
+			n = BLOCK_PAGES;
 	} else {
 		*first = find_frame(d);
 		while (n < want && *first + n < d->frames && !bit(d->in_use, *first + n))
 			n++;
 	}
+	if (!n)
+		return 0;
 	set_bits(d->in_use, *first, n, true);
 	if (!huge)
 		note_split(d, *first, n);

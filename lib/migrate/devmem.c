@@ -216,7 +216,7 @@ static bool delist(struct hmm_devmem *d)
 
 	pthread_mutex_lock(&d->mm->region_lock);
 	turn_take(d->mm);
-	empty = !d->used || copy_only_stuck(d);
+	empty = d->used == d->unusable || copy_only_stuck(d);
 	if (empty)
 		s->region[d->id] = NULL;
 	if (empty)
@@ -291,7 +291,7 @@ int hmm_devmem_get_stats(struct hmm_devmem *d, struct hmm_devmem_stats *stats)
 		.faults = d->stats.faults,
 		.evicted = d->stats.evicted,
 		.dropped = d->stats.dropped,
-		.used = atomic_load(&d->used) * d->space->page,
+		.used = (atomic_load(&d->used) - d->unusable) * d->space->page,
 		.copied_in = d->stats.copied_in,
 		.copied_out = d->stats.copied_out,
 		.lost = d->stats.lost,

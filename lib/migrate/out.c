@@ -235,6 +235,8 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (*at < to) {
 		/* does not fail, as there is a reserve */
 		replace(m, *at, to, was ? was + (place_t)((*at - from) / page) : 0, false);
+		if (huge)
+			frames_torn(m->d, first + (uint32_t)((*at - from) / page));
 		give_back(m, first, n, (uint32_t)((*at - from) / page), done);
 	}
 	if (done > 0) {

@@ -120,6 +120,8 @@ static int64_t move_row(struct migration *m, const struct row *r)
 	if (done < (int64_t)bytes) {
 		const uint64_t n = done > 0 ? (uint64_t)done / page : 0;
 
+		if (huge)
+			frames_torn(r->to, r->frame);
 		/* does not fail, as there is a reserve */
 		rekey(m->s, r->run.start + n * page, r->run.end, r->run.first + (place_t)n, false);
 	}

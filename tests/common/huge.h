@@ -3,8 +3,12 @@
 #ifndef TESTS_HUGE_H
 #define TESTS_HUGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/mman.h>
+
+#include "common/apart.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -14,6 +18,23 @@
 static inline void ask_for_huge_pages(char *p, size_t bytes)
 {
 	madvise(p, bytes, MADV_COLLAPSE);
+}
+
+/*
+ * At a fault. Without that, what is copied home arrives as small pages. And a touch, before it is
+ * told, puts a table of small pages where the huge page was to come back.
+ */
+static inline bool faults_give_huge_pages(void)
+{
+	const size_t bytes = 2UL << 20;
+	char *p = map_apart(bytes, PROT_READ | PROT_WRITE);
+	unsigned char last = 0;
+
+	madvise(p, bytes, MADV_HUGEPAGE);
+	*(volatile char *)p = 1;
+	mincore(p + bytes - 4096, 4096, &last);
+	munmap(p, bytes);
+	return last & 1;
 }
 
 #endif

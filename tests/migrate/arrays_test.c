@@ -887,7 +887,8 @@ static void a_huge_page_is_one_entry(void **state)
 	assert_int_equal(away(w, p, 512), 0);
 	assert_numbered(p, 512, 1);
 	assert_int_equal(snapshot(&w->m, p, 512), 0);
-	assert_int_equal(order(&w->m, 0), 9);
+	if (!w->copying.memory || faults_give_huge_pages())
+		assert_int_equal(order(&w->m, 0), 9);
 	wait_used(w->d, 0);
 	munmap(p, 2 * MIB);
 }
@@ -1098,7 +1099,8 @@ static void a_huge_frame_is_emptied_as_one(void **state)
 	assert_int_equal(away(w, p, 512), 0);
 	assert_numbered(p, 512, 1);
 	assert_int_equal(snapshot(&w->m, p, 512), 0);
-	assert_int_equal(order(&w->m, 0), 9);
+	if (!w->copying.memory || faults_give_huge_pages())
+		assert_int_equal(order(&w->m, 0), 9);
 	munmap(p, 2 * MIB);
 }
 

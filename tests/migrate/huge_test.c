@@ -32,6 +32,9 @@ static struct {
 	char *_Atomic protects;
 	size_t protects_bytes;
 	bool for_a_moment;
+	/* a request that fails for memory from there on; 0: none does */
+	unsigned long refuses;
+	uint64_t refuses_from;
 } kernel;
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
@@ -93,6 +96,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
+	if (kernel.refuses == request &&
+	    ((const struct uffdio_range *)arg)->start - kernel.refuses_from < BLOCKS * BLOCK) {
+		errno = ENOMEM;
+		return -1;
+	}
 	return request == UFFDIO_MOVE ? move(fd, arg) : __real_ioctl(fd, request, arg);
 }
 
@@ -153,6 +161,14 @@ static uint64_t used(const struct with_devmem *w)
 	return stats.used;
 }
 
+static uint64_t frames_of(const struct with_devmem *w)
+{
+	struct hmm_devmem_stats stats = { .size = sizeof(stats) };
+
+	assert_int_equal(hmm_devmem_get_stats(w->d, &stats), 0);
+	return stats.start;
+}
+
 static void until_unused(const struct with_devmem *w)
 {
 	for (int i = 0; i < 20000 && used(w); i++)
@@ -211,7 +227,7 @@ static void a_touch_takes_one_home(void **state)
 	assert_int_equal(away(w, p, PAGES), PAGES - IN_BLOCK);
 	assert_int_equal(to_system(w, p + BLOCK, 6 * IN_BLOCK), 0);
 	assert_int_equal(away(w, p, PAGES), 2 * IN_BLOCK);
-	assert_int_equal(huge_blocks(w, p), BLOCKS);
+	assert_int_equal(huge_blocks(w, p), BLOCKS - !faults_give_huge_pages());
 	ends(w, p);
 }
 
@@ -234,7 +250,8 @@ static void a_move_falls_short(void **state)
 		assert_int_equal(away(w, p, PAGES), PAGES);
 		assert_int_equal(to_system(w, p, PAGES), 0);
 		assert_numbered(p, PAGES, 1);
-		assert_true(huge_blocks(w, p) >= BLOCKS - 2);
+		/* The frames are whole again before the next time. */
+		assert_true(huge_blocks(w, p) >= BLOCKS - 1 - i);
 	}
 	ends(w, p);
 }
@@ -432,6 +449,75 @@ static void frames_lie_apart(void **state)
 	ends(w, p);
 }
 
+/* Each block of the region has had small pages, and is whole again for a huge one. */
+static void frames_of_small_pages_become_whole(void **state)
+{
+	struct with_devmem *w = *state;
+	char *p = map_thps(w);
+	char *q = map_apart(BLOCKS * BLOCK, RW);
+
+	if (!p)
+		skip();
+	madvise(q, BLOCKS * BLOCK, MADV_NOHUGEPAGE);
+	number(q, PAGES, 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(to_device(w, q, PAGES), 0);
+		assert_int_equal(w->result.moved, PAGES);
+		assert_int_equal(w->result.huge, 0);
+		assert_int_equal(to_system(w, q, PAGES), 0);
+		until_unused(w);
+		assert_int_equal(to_device(w, p, PAGES), 0);
+		assert_int_equal(w->result.huge, PAGES);
+		assert_int_equal(huge_blocks(w, p), BLOCKS);
+		assert_int_equal(to_system(w, p, PAGES), 0);
+		assert_int_equal(huge_blocks(w, p), BLOCKS);
+		until_unused(w);
+	}
+	assert_numbered(q, PAGES, 1);
+	munmap(q, BLOCKS * BLOCK);
+	ends(w, p);
+}
+
+/* They are small pages then. What is not registered any more is not used either. */
+static void frames_cannot_become_whole(void **state, unsigned long refuses, uint64_t least,
+				       uint64_t most)
+{
+	struct with_devmem *w = *state;
+	char *p = map_thps(w);
+	char *q = map_apart(BLOCKS * BLOCK, RW);
+
+	if (!p)
+		skip();
+	madvise(q, BLOCKS * BLOCK, MADV_NOHUGEPAGE);
+	number(q, PAGES, 1);
+	/* Both are registered from now on. */
+	to_device(w, p, PAGES);
+	assert_int_equal(to_system(w, p, PAGES), 0);
+	to_device(w, q, PAGES);
+	assert_int_equal(to_system(w, q, PAGES), 0);
+	until_unused(w);
+	kernel.refuses = refuses;
+	kernel.refuses_from = frames_of(w);
+	to_device(w, p, PAGES);
+	assert_int_equal(w->result.huge, 0);
+	assert_in_range(w->result.moved, least, most);
+	assert_int_equal(used(w), w->result.moved * PAGE);
+	kernel.refuses = 0;
+	assert_numbered(q, PAGES, 1);
+	munmap(q, BLOCKS * BLOCK);
+	ends(w, p);
+}
+
+static void frames_stay_registered(void **state)
+{
+	frames_cannot_become_whole(state, UFFDIO_UNREGISTER, 3 * IN_BLOCK, 3 * IN_BLOCK);
+}
+
+static void frames_are_not_registered_again(void **state)
+{
+	frames_cannot_become_whole(state, UFFDIO_REGISTER, 0, 2 * IN_BLOCK);
+}
+
 /* ---- everything at once --------------------------------------------------------------------- */
 
 #define WRITERS 2
@@ -528,6 +614,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_region_has_room_for_some, setup_few_frames,
 						teardown),
 		cmocka_unit_test_setup_teardown(frames_lie_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(frames_of_small_pages_become_whole, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(frames_stay_registered, setup_few_frames, teardown),
+		cmocka_unit_test_setup_teardown(frames_are_not_registered_again, setup_few_frames,
+						teardown),
 		cmocka_unit_test_setup_teardown(no_store_is_lost, setup, teardown),
 	};
 
