@@ -47,6 +47,15 @@ static inline char *map_anon(size_t bytes, int prot)
 	return map_fd(bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+/* A touch makes one page, also where the kernel makes larger ones of several. */
+static inline char *map_anon_small(size_t bytes, int prot)
+{
+	char *p = map_anon(bytes, prot);
+
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
 /* An unlinked or named file of some bytes on the filesystem of the build folder. */
 static inline int make_file(char *path, size_t bytes)
 {

@@ -47,7 +47,7 @@ static void runs_name_present_pages_only(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		struct pagemap *p = i ? &m->words : &m->scan;
-		char *a = map_anon(16 * PAGE, RW);
+		char *a = map_anon_small(16 * PAGE, RW);
 
 		assert_int_equal(runs_of(p, a, 16 * PAGE, r, 8), 0);
 		memset(a + 2 * PAGE, 1, 3 * PAGE);
@@ -69,7 +69,7 @@ static void a_full_array_stops_the_walk(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		struct pagemap *p = i ? &m->words : &m->scan;
-		char *a = map_anon(16 * PAGE, RW);
+		char *a = map_anon_small(16 * PAGE, RW);
 		uint64_t walked = 0;
 		size_t n = 2;
 

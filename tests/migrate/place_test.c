@@ -52,7 +52,7 @@ static void assert_run(const struct hmm_place_run *run, const char *p, size_t fr
 static void each_page_is_told_of_once(void **state)
 {
 	struct with_devmem *w = *state;
-	char *p = map_anon(16 * PAGE, RW);
+	char *p = map_anon_small(16 * PAGE, RW);
 	struct told t;
 
 	number(p, 8, 1);

@@ -105,7 +105,7 @@ static void write_to_read_only_is_eperm(void **state)
 static void absent_and_not_requested_is_zero(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_anon(4 * PAGE, RW);
+	char *p = map_anon_small(4 * PAGE, RW);
 
 	p[PAGE] = 1;
 	assert_int_equal(snapshot(m, p, 4), 0);
@@ -186,7 +186,7 @@ static void a_timeout_of_0_makes_one_attempt(void **state)
 static void a_fresh_array_is_only_written(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_anon(20 * PAGE, RW);
+	char *p = map_anon_small(20 * PAGE, RW);
 	const uint64_t garbage = ~0ULL;
 
 	p[0] = p[18 * PAGE] = 1;
@@ -310,7 +310,7 @@ static void the_mask_hides_requests(void **state)
 static void sticky_bits_survive(void **state)
 {
 	struct mirror *m = *state;
-	char *p = map_anon(4 * PAGE, RW);
+	char *p = map_anon_small(4 * PAGE, RW);
 
 	memset(p, 1, PAGE);
 	mprotect(p + 2 * PAGE, PAGE, PROT_NONE);
@@ -574,7 +574,7 @@ static void works_reduced(void **state)
 		char path[32];
 		int fd = make_file(path, 2 * PAGE);
 		char *f = map_fd(2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
-		char *p = map_anon(4 * PAGE, RW);
+		char *p = map_anon_small(4 * PAGE, RW);
 		struct hmm_vma vma;
 		struct mirror m;
 		bool cached;
