@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 #include "base/pool.h"
+#include "kernel/abi/madvise.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -216,6 +217,17 @@ void *pool_map_lazily(size_t size)
 bool pool_renew(void *ptr, size_t size)
 {
 	return map_named(ptr, size, MAP_NORESERVE | MAP_FIXED) == ptr;
+}
+
+void pool_discard(void *ptr, size_t size)
+{
+	/*
+	 * By number: madvise() may be the preload object's, which would note the call, and the gate
+	 * may be closed. The program may have locked all its memory, which is in the way before
+	 * Linux 5.18.
+	 */
+	if (syscall(SYS_madvise, ptr, size, MADV_DONTNEED_LOCKED))
+		syscall(SYS_madvise, ptr, size, MADV_DONTNEED);
 }
 
 void pool_unmap(void *ptr, size_t size)

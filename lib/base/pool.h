@@ -31,6 +31,8 @@ bool pool_open(void *ptr, size_t size);
 bool pool_locks_all(void);
 /* The same as address space alone: nobody can access it. */
 void *pool_reserve(size_t size);
+/* Whole pages of any of these are zero again and take no memory. */
+void pool_discard(void *ptr, size_t size);
 void pool_unmap(void *ptr, size_t size);
 /* Is this address in memory from pool_map() or pool_reserve()? Never blocks. */
 bool pool_owns(uint64_t addr);

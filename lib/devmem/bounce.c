@@ -12,6 +12,7 @@
 #include "space/space.h"
 #include "space/turn.h"
 #include "base/number.h"
+#include "base/pool.h"
 
 #include <sys/mman.h>
 
@@ -92,8 +93,8 @@ static void discard(const struct copier *c, uint32_t i, uint32_t at, uint32_t en
 {
 	const struct bounce *b = &c->buffer[i];
 
-	madvise((void *)(uintptr_t)copy_staged(c, state_of(i), b->block + at),
-		(end - at) * c->d->space->page, MADV_DONTNEED);
+	pool_discard((void *)(uintptr_t)copy_staged(c, state_of(i), b->block + at),
+		     (end - at) * c->d->space->page);
 }
 
 /* Only this thread puts pages there, so what nobody needs stays so without the lock. */

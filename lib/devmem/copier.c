@@ -264,7 +264,7 @@ static void empty_frames(struct copier *c, uint32_t first, uint32_t n)
 	const uint64_t page = c->d->space->page;
 
 	if (n)
-		madvise((void *)(uintptr_t)(c->d->base + first * page), n * page, MADV_DONTNEED);
+		pool_discard((void *)(uintptr_t)(c->d->base + first * page), n * page);
 	if (!hmm_mutation(HMM_MUTATION_KEEP_BOUNCE))
 		bounce_empty(c);
 	lock(c);
@@ -439,9 +439,9 @@ int copier_start(struct hmm_devmem *d)
 void copier_empty(const struct copier *c, uint64_t offset, uint64_t bytes)
 {
 	if (c->map)
-		madvise((void *)(uintptr_t)(c->stage + offset), bytes, MADV_DONTNEED);
+		pool_discard((void *)(uintptr_t)(c->stage + offset), bytes);
 	if (c->huge)
-		madvise((void *)(uintptr_t)(c->huge + offset), bytes, MADV_DONTNEED);
+		pool_discard((void *)(uintptr_t)(c->huge + offset), bytes);
 }
 
 static bool abandon(struct copier *c)

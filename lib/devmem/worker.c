@@ -12,10 +12,10 @@
 #include "space/debug.h"
 #include "space/space.h"
 #include "base/futex.h"
+#include "base/pool.h"
 
 #include <errno.h>
 #include <hmm/types.h>
-#include <sys/mman.h>
 #include <time.h>
 
 struct work {
@@ -54,7 +54,7 @@ static void work(struct devmem_space *s, const struct work *w)
 	if (w->d->alias)
 		alias_clear(w->d, w->first, w->n);
 	else if (w->full)
-		madvise((void *)(uintptr_t)start, bytes, MADV_DONTNEED);
+		pool_discard((void *)(uintptr_t)start, bytes);
 	if (w->full && w->d->copier)
 		copier_empty(w->d->copier, w->first * s->page, bytes);
 	if (w->d->options.page_free)

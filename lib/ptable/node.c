@@ -115,11 +115,7 @@ static void slab_rest(struct pt_slab *s)
 	char *mem = is_large(s) ? s->first : (char *)s + PAGE;
 	size_t size = is_large(s) ? s->size : s->size - PAGE;
 
-	/*
-	 * By number: madvise() may be the preload object's, which would note the call, and the gate
-	 * is closed.
-	 */
-	syscall(SYS_madvise, mem, size, MADV_DONTNEED);
+	pool_discard(mem, size);
 	s->free = NULL;
 	s->fresh = 0;
 }

@@ -104,6 +104,9 @@ static const char *set_scene(struct scene *s, enum memory_kind kind)
 	s->m.p = shmat(id, NULL, 0);
 	s->other = shmat(id, NULL, 0);
 	shmctl(id, IPC_RMID, NULL);
+	/* Of a huge page that is held the kernel zeroes a part in place. */
+	madvise(s->m.p, 4 * PAGE + BUSY_LEN, MADV_NOHUGEPAGE);
+	madvise(s->other, 4 * PAGE + BUSY_LEN, MADV_NOHUGEPAGE);
 	memset(s->m.p, OLD_BYTE, s->m.len);
 	return NULL;
 }

@@ -126,6 +126,7 @@ static void end_of_file_fails_only_beyond_it(void **state)
 
 	assert_int_equal(ftruncate(fd, 5 * PAGE), 0);
 	p = mmap(p, M2, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+	madvise(p, M2, MADV_NOHUGEPAGE); /* a huge page reaches beyond the end */
 	assert_int_equal(hmm_svm_fault(m->svm, at(p) + 4 * PAGE, 1, PROT_READ), 0);
 	assert_int_equal(hmm_svm_fault(m->svm, at(p) + 5 * PAGE, 1, PROT_READ), -EFAULT);
 	assert_true(entry(m, p + 4 * PAGE) & HMM_PFN_VALID);

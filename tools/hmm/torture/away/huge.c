@@ -30,9 +30,8 @@ static void check(const struct area *a, uint64_t start)
 		const uint64_t count = *word_at(start + i * HMM_PAGE_SIZE, WORD_COUNT);
 
 		if (count != first + i)
-			finding(FINDING_WRONG,
-				"page %u of a huge page says %#llx instead of %#llx", i,
-				(unsigned long long)count, (unsigned long long)(first + i));
+			finding(FINDING_WRONG, "page %u of a huge page says %#llx instead of %#llx",
+				i, (unsigned long long)count, (unsigned long long)(first + i));
 	}
 }
 
