@@ -12,8 +12,10 @@
 
 #define TAKEN_MAX 64
 
+/* In the thread that tries. */
+static _Thread_local bool on;
+
 static struct {
-	bool on;
 	unsigned int n;
 	char *at[TAKEN_MAX];
 } other;
@@ -40,7 +42,7 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	const long ret = __real_syscall(number, a, b, c, d, e, f);
 
-	if (!other.on || ret == -1)
+	if (!on || ret == -1)
 		return ret;
 	if (number == SYS_munmap && b == (long)PAGE)
 		take((char *)a);
@@ -59,10 +61,10 @@ static void what_others_map_in_a_hole_is_theirs(void **state)
 	(void)state;
 	fake_options(&o, HMM_PROVIDER_BPF);
 	assert_int_equal(hmm_mm_attach(&o, &mm), 0);
-	other.on = true;
+	on = true;
 	/* Nothing was told. */
 	assert_int_equal(selftest(mm), -EOPNOTSUPP);
-	other.on = false;
+	on = false;
 	/* munmap, mremap away, mremap shrink */
 	assert_in_range(other.n, 3, TAKEN_MAX - 1);
 	for (unsigned int i = 0; i < other.n; i++) {
