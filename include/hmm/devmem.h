@@ -121,10 +121,10 @@ struct hmm_devmem_options {
  * one of @copy_in and @copy_out without the other or with HMM_DEVMEM_COHERENT, HMM_DEVMEM_BACKED
  * without them, or @nodes of private memory or that are not there; -E2BIG @options says what this
  * library does not know; -EOPNOTSUPP the kernel moves no pages (UFFDIO_MOVE, Linux 6.8), with
- * @copy_in cannot make them SIGBUS (UFFDIO_POISON, Linux 6.6), or knows no @nodes, or a log tells
- * of the space (HMM_PROVIDER_BPF, HMM_PROVIDER_BOTH); -ENOSPC the space has 255 regions; -ENOMEM no
- * memory or address space; -EAGAIN no thread could be made; -ESRCH a forked child, the process has
- * ended, or it closed the library's descriptors.
+ * @copy_in cannot make them SIGBUS (UFFDIO_POISON, Linux 6.6), or knows no @nodes, or the space
+ * has no userfaultfd (HMM_PROVIDER_BPF); -ENOSPC the space has 255 regions; -ENOMEM no memory or
+ * address space; -EAGAIN no thread could be made; -ESRCH a forked child, the process has ended, or
+ * it closed the library's descriptors.
  * Ownership: *devmem is the caller's until hmm_devmem_destroy(), which comes before
  * hmm_mm_detach().
  * Since: 0.1. Follows: memremap_pages().

@@ -257,7 +257,8 @@ const char *hmm_place_name(enum hmm_place place);
  *	hmm_engine_exit(engine);
  *
  * An engine that is run over in its section (hmm_engine_exit() returns false) has lost the page
- * meanwhile, so a section must be short and must not sleep. Pages that could not be had are said by
+ * meanwhile, so a section must be short and must not sleep. With HMM_PROVIDER_BOTH it is false for
+ * other changes, too, see hmm-devmem(7). Pages that could not be had are said by
  * hmm_exclusive_check().
  * Context: any thread outside sections and callbacks; may block, on page faults too. A cancellation
  * point when it begins.

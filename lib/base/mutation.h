@@ -60,6 +60,7 @@
 	X(LOST_ZEROS, "lost-zeros", "what a device has lost reads as zeros")                       \
 	X(EARLY_OWNED, "early-owned", "a device may use what is still being copied to it")         \
 	X(TRUST_COUNT, "trust-count", "the kernel's count of moved pages is believed")             \
+	X(STAGE_EVENT, "stage-event", "a move of the library's own counts as the program's")       \
 	X(ASK_ONCE, "ask-once", "a mapping counts as gone while its event is unread")              \
 	X(OLD_COPY, "old-copy", "a page that was at home meanwhile counts as the one copied")      \
 	X(OUT_SILENT, "out-silent", "a device is not told before it copies pages out")             \

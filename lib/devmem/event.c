@@ -234,7 +234,8 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 	} else if (s && (e->type == PROVIDER_UNMAP || e->type == PROVIDER_REMOVE)) {
 		drop(s, e->start, e->end);
 		coherent_drop(s, e->start, e->end);
-	} else if (s && e->type == PROVIDER_MOVE && stage_has(s, e->to)) {
+	} else if (s && e->type == PROVIDER_MOVE && stage_has(s, e->to) &&
+		   !hmm_mutation(HMM_MUTATION_STAGE_EVENT)) {
 		return; /* the places say so already */
 	} else if (s && e->type == PROVIDER_MOVE) {
 		rekey(s, e->start, e->end, e->to);

@@ -97,7 +97,7 @@ int devmem_need(struct hmm_mm *mm, struct devmem_space **out)
 	struct devmem_space *s;
 	int err;
 
-	if (mm->log || !mm->provider.moves || !mm->provider.ops->move)
+	if (!mm->provider.moves || !mm->provider.ops->move)
 		return -EOPNOTSUPP;
 	if (!devmem_of(mm)) {
 		s = make(mm);

@@ -14,7 +14,7 @@
 /* 1: a discard is pending, and that is waited for; 0: none is; -ETIME: it stays so. */
 static int wait_discard(struct migration *m, uint64_t start, uint64_t end)
 {
-	if (hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD) || !discard_pending(m->mm, start, end))
+	if (hmm_mutation(HMM_MUTATION_MIGRATE_DISCARD) || !discard_announced(m->mm, start, end))
 		return 0;
 	if (!m->patience)
 		m->patience = clock_ns() + PATIENCE_NS;

@@ -101,8 +101,10 @@ static void handle(struct hmm_mm *mm, const struct provider_event *e)
 		/* The worker frees frames (devmem/frames.c). */
 		if (pool_owns(e->start))
 			return;
-		/* A log tells when it begins and when it ends. */
-		if (!mm->log)
+		/* A log tells when it begins and when it ends; but pages must not move before. */
+		if (mm->log && !devmem_of(mm))
+			discard_unlisted(mm);
+		else
 			discard_add(mm, e->start, e->end);
 		inv.event = HMM_EVENT_CLEAR;
 		break;

@@ -158,6 +158,7 @@ struct discard_list {
 	uint64_t next_id;        /* D */
 	struct itree tree;       /* D */
 	struct discard *reserve; /* C: used when there is no memory */
+	_Atomic bool unlisted;   /* A: some came before there was device memory */
 	struct objpool pool;     /* has a lock of its own */
 	struct suspect_list suspects;
 	uint64_t looked; /* P: the youngest discard at the pump's last look */

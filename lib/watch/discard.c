@@ -187,10 +187,23 @@ static bool is_known(struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t *
 	return known;
 }
 
+void discard_unlisted(struct hmm_mm *mm)
+{
+	atomic_store(&mm->discards.unlisted, true);
+}
+
+/* They may be anywhere. */
+static void list_all(struct hmm_mm *mm)
+{
+	if (atomic_load(&mm->discards.unlisted) && atomic_exchange(&mm->discards.unlisted, false))
+		discard_add(mm, 0, UINT64_MAX);
+}
+
 bool discard_known(struct hmm_mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t youngest;
 
+	list_all(mm);
 	return is_known(mm, start, end, &youngest);
 }
 
@@ -199,7 +212,7 @@ bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end)
 	return discard_pending_fault(mm, start, end, NULL);
 }
 
-bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own)
+static bool is_unproven(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own)
 {
 	uint64_t youngest;
 
@@ -213,6 +226,17 @@ bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, stru
 		return true;
 	settle_up_to(mm, suspects_ask(mm, youngest, true), own);
 	return is_known(mm, start, end, &youngest);
+}
+
+bool discard_pending_fault(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_range *own)
+{
+	return !mm->log && is_unproven(mm, start, end, own);
+}
+
+bool discard_announced(struct hmm_mm *mm, uint64_t start, uint64_t end)
+{
+	list_all(mm);
+	return is_unproven(mm, start, end, NULL);
 }
 
 /*

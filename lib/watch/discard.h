@@ -11,10 +11,17 @@ int discards_init(struct hmm_mm *mm);
 void discards_fini(struct hmm_mm *mm);
 /* The pump has read that a discard is about to begin. */
 void discard_add(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* The same in a space with a log and without device memory so far: nobody asks where. */
+void discard_unlisted(struct hmm_mm *mm);
 /* The caller knows that discards inside [start, end) have ended. */
 void discard_settle(struct hmm_mm *mm, uint64_t start, uint64_t end);
-/* Is a discard of any part of the range pending? Tries to prove its end first. */
+/*
+ * Is a discard of any part of the range pending? Tries to prove its end first. Not where a log
+ * tells when discards begin and end.
+ */
 bool discard_pending(struct hmm_mm *mm, uint64_t start, uint64_t end);
+/* The same for pages that are not to move before it: a log does not tell that it will begin. */
+bool discard_announced(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /* Is one known to be pending? Proves nothing, so it is cheap. */
 bool discard_known(struct hmm_mm *mm, uint64_t start, uint64_t end);
 /*

@@ -14,12 +14,6 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* Of memory that was filled after MADV_HUGEPAGE. A host that has none leaves it as it is. */
-static inline void ask_for_huge_pages(char *p, size_t bytes)
-{
-	madvise(p, bytes, MADV_COLLAPSE);
-}
-
 /*
  * At a fault. Without that, what is copied home arrives as small pages. And a touch, before it is
  * told, puts a table of small pages where the huge page was to come back.
@@ -35,6 +29,16 @@ static inline bool faults_give_huge_pages(void)
 	mincore(p + bytes - 4096, 4096, &last);
 	munmap(p, bytes);
 	return last & 1;
+}
+
+/*
+ * Of memory that was filled after MADV_HUGEPAGE, on a host that gives huge pages only so. One that
+ * has none leaves it as it is. The call may take a second where the kernel is emulated.
+ */
+static inline void ask_for_huge_pages(char *p, size_t bytes)
+{
+	if (!faults_give_huge_pages())
+		madvise(p, bytes, MADV_COLLAPSE);
 }
 
 #endif

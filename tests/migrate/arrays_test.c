@@ -825,7 +825,8 @@ static void pages_go_from_region_to_region(void **state)
 	assert_int_equal(away(w, p, 4), 4);
 	assert_int_equal(begin(w, p, 4, PRIVATE), 0);
 	choose(second, 4);
-	assert_false(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));
+	if (!w->m.mm->log) /* which tells of the first step, too */
+		assert_false(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));
 	assert_int_equal(hmm_migrate_vma_pages(&args), 0);
 	if (!has_copier(w))
 		assert_true(hmm_interval_read_retry(w->m.ni, w->m.range.notifier_seq));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Pages of mappings that may not be written, or may be executed. */
 #include "common/devmem.h"
-#include "common/huge.h"
+#include "common/broken.h"
 #include "common/child.h"
+#include "common/huge.h"
 #include "base/deadline.h"
 #include "kernel/vma.h"
 
@@ -106,6 +107,24 @@ static void pages_that_may_be_executed_move(void **state)
 static void and_those_that_may_be_written_and_executed(void **state)
 {
 	go_and_come(*state, RW | PROT_EXEC);
+}
+
+/* Or the places would move with the pages, to where these are for a moment only. */
+static void the_librarys_own_move_is_known(void **state)
+{
+	struct with_devmem *w = *state;
+	unsigned int *p = (unsigned int *)numbered(PAGES, RO);
+	size_t wrong;
+
+	if (!break_rule("stage-event"))
+		skip();
+	to_device(w, p, PAGES);
+	mend();
+	wrong = PAGES - away(w, p, PAGES);
+	for (size_t i = 0; i < PAGES; i++)
+		wrong += p[i * PAGE / sizeof(*p)] != 1 + i;
+	assert_true(wrong);
+	munmap(p, PAGES * PAGE);
 }
 
 /* The library's mappings are as many afterwards, and the mapping is what it was. */
@@ -564,6 +583,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pages_that_may_be_executed_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(and_those_that_may_be_written_and_executed, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(the_librarys_own_move_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_map_entry_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(untouched_and_zero_pages_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages_of_several_mappings_move, setup, teardown),

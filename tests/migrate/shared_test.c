@@ -111,7 +111,8 @@ static void others_are_told(void **state)
 	w->m.events[HMM_EVENT_EXCLUSIVE] = 0;
 	first = take(w, p, 2);
 	assert_int_equal(w->m.events[HMM_EVENT_EXCLUSIVE], 1);
-	assert_int_equal(w->m.events[HMM_EVENT_MOVE], 0); /* the program has moved nothing */
+	if (!w->m.mm->log) /* the program has moved nothing */
+		assert_int_equal(w->m.events[HMM_EVENT_MOVE], 0);
 	second = take(w, p + PAGE, 1);
 	assert_int_equal(has(first, p), 0);
 	assert_int_equal(has(first, p + PAGE), -ESTALE);

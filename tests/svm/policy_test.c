@@ -622,7 +622,7 @@ static void test_rows(void **state)
 	munmap(all, 3 * M2);
 }
 
-/* No UFFDIO_MOVE, or a log tells of the space. */
+/* No UFFDIO_MOVE, or no userfaultfd. */
 static bool is_missing(void)
 {
 	struct fixture f = { 0 };

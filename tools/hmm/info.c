@@ -239,8 +239,8 @@ const char *info_no_devmem(const struct info *info)
 		return NULL;
 	if (info->devmem_error != -EOPNOTSUPP)
 		return strerror(-info->devmem_error);
-	if (info->mm.provider != HMM_PROVIDER_UFFD)
-		return "a log tells of the space (--provider uffd, or LIBHMM_PROVIDER=uffd)";
+	if (info->mm.provider == HMM_PROVIDER_BPF)
+		return "the space has no userfaultfd (--provider both, or LIBHMM_PROVIDER=both)";
 	return "the kernel moves no pages (UFFDIO_MOVE, Linux 6.8)";
 }
 

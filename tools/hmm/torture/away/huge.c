@@ -14,12 +14,25 @@
 
 #define HUGE_SIZE (HUGE_PAGES * HMM_PAGE_SIZE)
 
+/* Of what is there by a touch of its first page. */
+static bool is_huge(uint64_t start)
+{
+	unsigned char last = 0;
+
+	mincore((void *)(start + HUGE_SIZE - HMM_PAGE_SIZE), HMM_PAGE_SIZE, &last);
+	return last & 1;
+}
+
 /* False: the host has no huge page. */
 static bool fill(struct area *a, uint64_t start)
 {
+	bool huge;
+
+	*word_at(start, WORD_COUNT) = 0;
+	huge = is_huge(start);
 	for (unsigned int i = 0; i < HUGE_PAGES; i++)
 		*word_at(start + i * HMM_PAGE_SIZE, WORD_COUNT) = ++a->writes;
-	return !madvise((void *)start, HUGE_SIZE, MADV_COLLAPSE);
+	return huge || !madvise((void *)start, HUGE_SIZE, MADV_COLLAPSE);
 }
 
 static void check(const struct area *a, uint64_t start)
