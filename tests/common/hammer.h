@@ -99,7 +99,8 @@ static inline void hammer_page(struct with_devmem *w, char *page, uint64_t trans
 		sum += hammer.added[i];
 	}
 	assert_int_equal(hammer.word[THREADS], sum + device);
-	assert_true(device >= tried / 50);
+	/* With a log an engine waits until drivers were told, and the CPU is faster. */
+	assert_true(device >= (hammer.log ? 1 : tried / 50));
 	assert_true(sum >= tried / 50);
 	hmm_engine_destroy(engine);
 }
