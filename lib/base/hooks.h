@@ -24,6 +24,7 @@ enum hmm_point {
 	 */
 	HMM_POINT_UNDELIVERED,
 	HMM_POINT_COUNTED, /* drain, broken by early-read: records count as handled too early */
+	HMM_POINT_IDLE,    /* a thread of the library's is about to look whether it is to end */
 	HMM_POINT_NR,
 };
 

@@ -7,8 +7,13 @@
 #ifndef LIB_BASE_OWNTHREAD_H
 #define LIB_BASE_OWNTHREAD_H
 
+#include "base/hooks.h"
+
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ownthread {
 	pthread_t id;
@@ -20,5 +25,17 @@ struct ownthread {
 int ownthread_start(struct ownthread *t, void *(*fn)(void *), void *arg, int priority);
 /* Waits until it has ended. */
 void ownthread_join(struct ownthread *t);
+
+/*
+ * For a thread that sleeps on `word` (base/futex.h) until it has work: false when it is to end. Who
+ * ends it sets `stop` first, and then changes and wakes `word`. So `word` is read first here: a
+ * thread that has seen no `stop` does not sleep through the change that came with it.
+ */
+static inline bool ownthread_goes_on(_Atomic uint32_t *word, _Atomic uint32_t *stop, uint32_t *seen)
+{
+	*seen = atomic_load(word);
+	hmm_hook(HMM_POINT_IDLE);
+	return !atomic_load(stop);
+}
 
 #endif

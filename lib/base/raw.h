@@ -6,7 +6,9 @@
 #ifndef LIB_BASE_RAW_H
 #define LIB_BASE_RAW_H
 
+#include <stdint.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static inline long raw5(long nr, long a, long b, long c, long d, long e)
 {
@@ -97,6 +99,14 @@ static inline long raw_clone(unsigned long flags, void *stack, int (*fn)(void *)
 static inline long raw3(long nr, long a, long b, long c)
 {
 	return raw5(nr, a, b, c, 0, 0);
+}
+
+static inline uint64_t raw_clock_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	raw3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&ts, 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 #endif

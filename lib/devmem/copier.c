@@ -349,10 +349,10 @@ static void *copier_main(void *arg)
 {
 	struct hmm_devmem *d = arg;
 	struct copier *c = d->copier;
+	uint32_t seen;
 	int err = 0;
 
-	while (!err && !atomic_load(&c->stop)) {
-		const uint32_t seen = atomic_load(&c->work);
+	while (!err && ownthread_goes_on(&c->work, &c->stop, &seen)) {
 		struct call call;
 		bool found;
 

@@ -62,10 +62,9 @@ static int take_away(const struct stage *st)
 static void *stage_main(void *arg)
 {
 	struct stage *st = arg;
+	uint32_t asked;
 
-	while (!atomic_load(&st->stop)) {
-		const uint32_t asked = atomic_load(&st->asked);
-
+	while (ownthread_goes_on(&st->asked, &st->stop, &asked)) {
 		if (asked == atomic_load(&st->answered)) {
 			futex_wait(&st->asked, asked, HMM_FOREVER);
 			continue;

@@ -78,10 +78,10 @@ static void *worker_main(void *arg)
 {
 	struct devmem_space *s = arg;
 
-	while (!atomic_load(&s->stop)) {
-		const uint32_t seen = atomic_load(&s->work);
-		struct work w;
+	struct work w;
+	uint32_t seen;
 
+	while (ownthread_goes_on(&s->work, &s->stop, &seen)) {
 		if (!find_work(s, &w))
 			futex_wait(&s->work, seen, HMM_FOREVER);
 		else if (gate_has_overrun(s->mm))

@@ -13,14 +13,14 @@
 void *settler_main(void *arg)
 {
 	struct hmm_mm *mm = arg;
+	uint32_t resolved = 0;
+	uint32_t doubts;
 
-	uint32_t doubts = 0;
-
-	for (;;) {
-		futex_wait(&mm->log->doubts, doubts, HMM_FOREVER);
-		/* A thread that sets it calls the settler after that. */
-		if (atomic_load(&mm->stopping))
-			return NULL;
-		doubts = log_resolve(mm);
+	while (ownthread_goes_on(&mm->log->doubts, &mm->stopping, &doubts)) {
+		if (doubts == resolved)
+			futex_wait(&mm->log->doubts, doubts, HMM_FOREVER);
+		else
+			resolved = log_resolve(mm);
 	}
+	return NULL;
 }
