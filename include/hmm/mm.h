@@ -167,7 +167,7 @@ void hmm_mm_detach(struct hmm_mm *mm);
  * @reduced: there is no WP_ASYNC or no PAGEMAP_SCAN: files are never cached
  * @dumpable: the process is dumpable now. If not, the end of a discard is proven by the states of
  *	threads alone
- * @keeper: the keeper runs now. If not, a debugger may hang while it attaches
+ * @keeper: the keeper runs now. If not, a debugger may hang while it attaches (hmm(7))
  * @lost: the program closed the library's descriptors, or a seccomp filter keeps the pump from its
  *	events: nothing is valid any more
  * @descriptors: how many are open for mirrored files, by all spaces of the process together

@@ -17,6 +17,7 @@
 #include "pump/kick.h"
 #include "pump/steal.h"
 #include "space/space.h"
+#include "space/turn.h"
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "base/futex.h"
@@ -64,14 +65,6 @@ struct keeper {
 	_Atomic uint32_t state; /* futex: 0 it starts, 1 it runs, 2 it could not */
 	char *stack;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts = { 0, 0 };
-
-	raw3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&ts, 0);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* True: the program has closed its end of the lifeline. */
 static bool sleep_ms(const struct keeper *k, int ms)
@@ -186,13 +179,13 @@ static bool devices_stopped(const struct hmm_mm *mm)
 static void take_over(struct keeper *k, struct thief *t)
 {
 	struct hmm_mm *mm = k->mm;
-	const uint64_t began = now_ns();
+	const uint64_t began = raw_clock_ns();
 
 	steal_close(mm);
 	while (!steal_may_read(mm) || !devices_stopped(mm)) {
 		if (atomic_load(&mm->pump_seq) != t->last_seq)
 			break;
-		if (now_ns() - began > PATIENCE_NS) {
+		if (raw_clock_ns() - began > PATIENCE_NS) {
 			run_over(mm);
 			break;
 		}
@@ -345,6 +338,7 @@ void keeper_look(struct hmm_mm *mm)
 		return;
 	atomic_store(&mm->keeper, NULL);
 	keeper_free(k);
+	turn_keeper_ended(mm);
 	if (mm->log)
 		atomic_store(&mm->log->alone, mm->log->mapped);
 	if (atomic_load(&t->busy)) {

@@ -36,6 +36,9 @@ struct thief {
 	_Atomic uint32_t overflow; /* some events did not fit: anything may have changed */
 	uint64_t last_seq;         /* the thief's own: pump_seq at its last look ... */
 	bool waited;               /* ... and whether an event waited then */
+	uint32_t turn;             /* the keeper's own: another's turn that it has seen ... */
+	uint64_t turn_ns;          /* ... and when it saw it first */
+	struct provider_event fresh[EVENTS_AT_ONCE]; /* the thief's own: what it reads */
 	struct provider_event event[THIEF_EVENTS];
 	uint64_t number[THIEF_EVENTS]; /* of each: in which order all thieves have read */
 	_Atomic uint32_t ordered;      /* written in turn: how many devmem_event() was told of */
@@ -65,6 +68,11 @@ bool steal_may_read(struct hmm_mm *mm);
  */
 bool steal_read(struct hmm_mm *mm, struct thief *t,
 		void (*then)(struct hmm_mm *mm, struct thief *t));
+/*
+ * Who has the turn asks before and after it reads. Waits for a keeper that intrudes (space/turn.h).
+ * True: that one's events are older than what was read.
+ */
+bool steal_was_overtaken(struct hmm_mm *mm);
 /* For `then`: is there room for one more event, and puts it there. */
 bool steal_has_room(const struct thief *t);
 void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *e);

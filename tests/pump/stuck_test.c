@@ -8,6 +8,7 @@
 #include "pump/steal.h"
 #include "engine/gate.h"
 #include "pump/kick.h"
+#include "space/turn.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -411,6 +412,25 @@ static void a_signal_handler_unmaps_while_its_thread_holds_a_lock(void **state)
 	space_close(&s);
 }
 
+/* A debugger has stopped the holder of the turn. */
+static void the_keeper_reads_in_anothers_turn(void **state)
+{
+	struct space s;
+
+	space_open(&s, 4, 0);
+	pthread_mutex_lock(&s.mm->region_lock);
+	turn_take(s.mm);
+	alarm(50);
+	munmap(s.p, PAGE);
+	alarm(0);
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 0);
+	turn_end(s.mm);
+	pthread_mutex_unlock(&s.mm->region_lock);
+	settle(&s);
+	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
+	space_close(&s);
+}
+
 /* ---- debuggers ------------------------------------------------------------------------------- */
 
 static void *unmap_for_ever(void *arg)
@@ -601,6 +621,10 @@ static void a_keeper_that_is_killed_is_done_without(void **state)
 	space_open(&s, 4, 0);
 	pid = wait_for_keeper(true);
 	assert_true(pid);
+	/* in the middle of a read */
+	while (!turn_try(s.mm, TURN_KEEPER))
+		sleep_ms(1);
+	s.mm->intruding = 1;
 	kill(pid, SIGKILL);
 	assert_int_equal(wait_for_keeper(false), 0);
 	for (int i = 0; i < 20000 && !hmm_mm_get_info(s.mm, &info) && info.keeper; i++)
@@ -652,6 +676,7 @@ int main(void)
 		cmocka_unit_test(a_thief_that_is_late_stops_no_device),
 		cmocka_unit_test(a_device_that_stopped_late_goes_on),
 		cmocka_unit_test(a_signal_handler_unmaps_while_its_thread_holds_a_lock),
+		cmocka_unit_test(the_keeper_reads_in_anothers_turn),
 		cmocka_unit_test(a_debugger_stops_all_threads),
 		cmocka_unit_test(the_keeper_is_nobodys_business),
 		cmocka_unit_test(a_keeper_that_is_killed_is_done_without),
