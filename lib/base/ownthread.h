@@ -27,9 +27,10 @@ int ownthread_start(struct ownthread *t, void *(*fn)(void *), void *arg, int pri
 void ownthread_join(struct ownthread *t);
 
 /*
- * For a thread that sleeps on `word` (base/futex.h) until it has work: false when it is to end. Who
- * ends it sets `stop` first, and then changes and wakes `word`. So `word` is read first here: a
- * thread that has seen no `stop` does not sleep through the change that came with it.
+ * For a thread that sleeps on `word` (base/futex.h) until it has work: false when it is to end.
+ * Another thread ends it: that one sets `stop` first, and then changes and wakes `word`. So `word`
+ * is read first here: a thread that has seen no `stop` does not sleep through the change that came
+ * with it.
  */
 static inline bool ownthread_goes_on(_Atomic uint32_t *word, _Atomic uint32_t *stop, uint32_t *seen)
 {

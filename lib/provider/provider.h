@@ -21,7 +21,6 @@
 #include <hmm/mm.h>
 
 enum provider_event_type {
-	PROVIDER_NOTHING,
 	PROVIDER_UNMAP, /* [start, end) was unmapped */
 	PROVIDER_MOVE,  /* [start, end) was moved to `to` */
 	/* pages of [start, end) will be dropped; no event marks when that has ended */
@@ -100,8 +99,7 @@ struct provider_ops {
 	/*
 	 * Reads up to max events without blocking. The calls that raised them go on when they are
 	 * read. Returns how many, or -errno; -EBADF: the program has closed our descriptor, and
-	 * nothing was read. As soon as the kernel has been here the first one's type is no longer
-	 * PROVIDER_NOTHING (space/turn.h).
+	 * nothing was read.
 	 */
 	int (*read)(struct provider *p, struct provider_event *events, int max);
 	/*

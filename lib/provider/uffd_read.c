@@ -8,7 +8,6 @@
 #include "base/raw.h"
 
 #include <errno.h>
-#include <stddef.h>
 
 /*
  * One message becomes at most one event. A FORK message comes with a userfaultfd of the child,
@@ -45,26 +44,21 @@ static int translate(const struct uffd_msg *m, struct provider_event *e, bool fo
 	}
 }
 
-/* A message begins with a byte that is not 0, so an event's type is seen to be something. */
-_Static_assert(sizeof(struct uffd_msg) == sizeof(struct provider_event) &&
-		       _Alignof(struct uffd_msg) <= _Alignof(struct provider_event) &&
-		       !offsetof(struct uffd_msg, event) && !offsetof(struct provider_event, type),
-	       "a message has the place of an event");
+#define MESSAGES 32
 
-/* The kernel writes to the events, where others may see at once that it has been there. */
 static int read_messages(int fd, struct provider_event *events, int max, bool fork)
 {
+	struct uffd_msg msgs[MESSAGES];
 	int out = 0;
 	long n;
 
-	n = raw3(SYS_read, fd, (long)events, (long)((size_t)max * sizeof(*events)));
+	if (max > MESSAGES)
+		max = MESSAGES;
+	n = raw3(SYS_read, fd, (long)msgs, (long)((size_t)max * sizeof(msgs[0])));
 	if (n < 0)
 		return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
-	for (int i = 0; i < (int)((size_t)n / sizeof(*events)); i++) {
-		const struct uffd_msg m = *(const struct uffd_msg *)&events[i];
-
-		out += translate(&m, &events[out], fork);
-	}
+	for (int i = 0; i < (int)((size_t)n / sizeof(msgs[0])); i++)
+		out += translate(&msgs[i], &events[out], fork);
 	return out;
 }
 

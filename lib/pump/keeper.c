@@ -66,6 +66,14 @@ struct keeper {
 	char *stack;
 };
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	raw3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&ts, 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 /* True: the program has closed its end of the lifeline. */
 static bool sleep_ms(const struct keeper *k, int ms)
 {
@@ -179,13 +187,13 @@ static bool devices_stopped(const struct hmm_mm *mm)
 static void take_over(struct keeper *k, struct thief *t)
 {
 	struct hmm_mm *mm = k->mm;
-	const uint64_t began = raw_clock_ns();
+	const uint64_t began = now_ns();
 
 	steal_close(mm);
 	while (!steal_may_read(mm) || !devices_stopped(mm)) {
 		if (atomic_load(&mm->pump_seq) != t->last_seq)
 			break;
-		if (raw_clock_ns() - began > PATIENCE_NS) {
+		if (now_ns() - began > PATIENCE_NS) {
 			run_over(mm);
 			break;
 		}
@@ -329,23 +337,30 @@ void keeper_start(struct hmm_mm *mm)
 		keeper_free(k);
 }
 
-void keeper_look(struct hmm_mm *mm)
+/* It may have been killed while it was reading. */
+static void end_its_read(struct hmm_mm *mm)
 {
 	struct thief *t = &mm->thieves[THIEF_KEEPER];
+
+	if (!atomic_load(&t->busy))
+		return;
+	turn_keeper_ended(mm);
+	atomic_store(&t->overflow, 1);
+	atomic_store(&t->busy, 0);
+	pump_kick(mm);
+}
+
+void keeper_look(struct hmm_mm *mm)
+{
 	struct keeper *k = mm->keeper;
 
 	if (!k || !has_ended(k))
 		return;
 	atomic_store(&mm->keeper, NULL);
 	keeper_free(k);
-	turn_keeper_ended(mm);
 	if (mm->log)
 		atomic_store(&mm->log->alone, mm->log->mapped);
-	if (atomic_load(&t->busy)) {
-		atomic_store(&t->overflow, 1);
-		atomic_store(&t->busy, 0);
-		pump_kick(mm);
-	}
+	end_its_read(mm);
 }
 
 void keeper_stop(struct hmm_mm *mm)
@@ -357,6 +372,7 @@ void keeper_stop(struct hmm_mm *mm)
 	mm->keeper = NULL;
 	ownfd_close(&k->lifeline);
 	reap(k);
+	end_its_read(mm);
 	keeper_free(k);
 }
 

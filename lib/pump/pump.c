@@ -42,6 +42,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#define BATCH 32
 /* how long until the pump tries again to close files, when a lock was busy */
 #define FILES_WAIT_MS 1
 #define LOG_WAIT_MS 1
@@ -157,19 +158,14 @@ static bool log_has_all(struct hmm_mm *mm)
 	return log_is_quiet(mm->log);
 }
 
-static int read_events(struct hmm_mm *mm)
+static int read_events(struct hmm_mm *mm, struct provider_event *events)
 {
-	struct provider_event *events = mm->fresh;
 	int n;
 
-	turn_take(mm);
-	turn_reads(mm, events);
-	steal_was_overtaken(mm);
 	/* Thieves may have read older ones. */
+	turn_take(mm);
 	steal_order(mm);
-	n = mm->provider.ops->read(&mm->provider, events, EVENTS_AT_ONCE);
-	if (steal_was_overtaken(mm))
-		steal_order(mm);
+	n = mm->provider.ops->read(&mm->provider, events, BATCH);
 	for (int i = 0; i < n; i++)
 		devmem_event(mm, &events[i]);
 	turn_end(mm);
@@ -187,6 +183,7 @@ static int read_events(struct hmm_mm *mm)
 /* Returns a read's -errno, or 0. */
 static int cycle(struct hmm_mm *mm)
 {
+	struct provider_event events[BATCH];
 	uint64_t began;
 	int handled = 0;
 	int n = 0;
@@ -199,17 +196,17 @@ static int cycle(struct hmm_mm *mm)
 	/* Nobody registers between a read and its invalidation. */
 	pthread_mutex_lock(&mm->region_lock);
 	if (hmm_mutation(HMM_MUTATION_READ_FIRST))
-		n = read_events(mm);
+		n = read_events(mm, events);
 	began = clock_ns();
 	gate_close(mm, 0);
 	hmm_hook(HMM_POINT_QUIESCED);
 	if (!hmm_mutation(HMM_MUTATION_READ_FIRST))
-		n = read_events(mm);
+		n = read_events(mm, events);
 	hmm_hook(HMM_POINT_READ);
-	for (; n > 0; n = n == EVENTS_AT_ONCE ? read_events(mm) : 0) {
+	for (; n > 0; n = n == BATCH ? read_events(mm, events) : 0) {
 		mm->told_by_log = log_has_all(mm);
 		for (int i = 0; i < n; i++)
-			handle(mm, &mm->fresh[i]);
+			handle(mm, &events[i]);
 		mm->told_by_log = false;
 		handled += n;
 	}

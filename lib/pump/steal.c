@@ -17,10 +17,7 @@
  * hours the program's calls wait.
  */
 #define CLOSED_MAX 0xffff0000U
-/* After this time the keeper reads in another's turn (space/turn.h). */
-#define INTRUDE_NS 1000000000ULL
-/* A holder waits for the keeper that intrudes, but not for ever: it may be killed. */
-#define INTRUDER_NS 1000000000ULL
+#define AT_ONCE 16
 
 static bool event_waits(const struct hmm_mm *mm)
 {
@@ -57,66 +54,6 @@ bool steal_may_read(struct hmm_mm *mm)
 	return true;
 }
 
-static bool thief_turn(struct hmm_mm *mm)
-{
-	if (!turn_try(mm, TURN_OTHER))
-		return false;
-	if (!atomic_load(&mm->intruding))
-		return true;
-	turn_end(mm);
-	return false;
-}
-
-/* Without device memory it makes no difference who was first. */
-static bool intrude(struct hmm_mm *mm, struct thief *t)
-{
-	const uint64_t patience = atomic_load(&mm->devmem) ? INTRUDE_NS : 0;
-	const uint32_t turn = atomic_load(&mm->turn);
-	const struct provider_event *heard;
-
-	if (turn != t->turn) {
-		t->turn = turn;
-		t->turn_ns = raw_clock_ns();
-	}
-	if ((turn & TURN_WHO) != TURN_OTHER || raw_clock_ns() - t->turn_ns < patience)
-		return false;
-	atomic_store(&mm->intruding, 1);
-	if (atomic_load(&mm->turn) != turn) {
-		atomic_store(&mm->intruding, 0);
-		return false;
-	}
-	heard = atomic_load(&mm->heard);
-	if (heard && heard->type == PROVIDER_NOTHING)
-		atomic_store(&mm->overtaken, 1);
-	return true;
-}
-
-static bool keeper_turn(struct hmm_mm *mm, struct thief *t)
-{
-	return turn_try(mm, TURN_KEEPER) || intrude(mm, t);
-}
-
-static void keeper_turn_end(struct hmm_mm *mm)
-{
-	if (!atomic_exchange(&mm->intruding, 0))
-		turn_end(mm);
-}
-
-bool steal_was_overtaken(struct hmm_mm *mm)
-{
-	const struct timespec moment = { 0, 100000 };
-	uint64_t began = 0;
-
-	while (atomic_load(&mm->intruding)) {
-		if (!began)
-			began = raw_clock_ns();
-		if (raw_clock_ns() - began > INTRUDER_NS)
-			break;
-		raw3(SYS_nanosleep, (long)&moment, 0, 0);
-	}
-	return atomic_exchange(&mm->overtaken, 0);
-}
-
 /*
  * Nothing is read while pages move (devmem/moving.h): the caller tries again in a moment.
  *
@@ -138,8 +75,10 @@ static bool begin(struct hmm_mm *mm, struct thief *t)
 	while (closed & GATE_THIEVES && closed < CLOSED_MAX) {
 		if (!atomic_compare_exchange_strong(&mm->gate.closed, &closed, closed + GATE_THIEF))
 			continue;
+		t->in_turn = atomic_load(&mm->devmem);
 		if (atomic_load(&mm->pump_seq) == t->last_seq && !atomic_load(&mm->moving) &&
-		    (t == &mm->thieves[THIEF_KEEPER] ? keeper_turn(mm, t) : thief_turn(mm)))
+		    (!t->in_turn ||
+		     turn_try(mm, t == &mm->thieves[THIEF_KEEPER] ? TURN_KEEPER : TURN_OTHER)))
 			return true;
 		break;
 	}
@@ -170,7 +109,7 @@ static int room(struct hmm_mm *mm, const struct thief *t)
 {
 	const uint32_t left = THIEF_EVENTS - (atomic_load(&t->head) - atomic_load(&t->tail));
 
-	return left < EVENTS_AT_ONCE && atomic_load(&mm->devmem) ? (int)left : EVENTS_AT_ONCE;
+	return left < AT_ONCE && atomic_load(&mm->devmem) ? (int)left : AT_ONCE;
 }
 
 /* The child of a fork gets copies of what is in device memory: the pump needs its descriptor. */
@@ -207,43 +146,21 @@ void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *
 	hand_over(t, e, atomic_fetch_add(&mm->stolen, 1));
 }
 
-/* The numbers of what is read next. */
-static uint64_t take_numbers(struct hmm_mm *mm)
-{
-	return atomic_fetch_add(&mm->stolen, EVENTS_AT_ONCE);
-}
-
-/* Reads once. The numbers come before the keeper's if the keeper reads after this. */
-static int read_in_turn(struct hmm_mm *mm, struct thief *t, int n, uint64_t *number)
-{
-	const bool intrudes = atomic_load(&mm->intruding) && t == &mm->thieves[THIEF_KEEPER];
-
-	if (!intrudes)
-		turn_reads(mm, t->fresh);
-	*number = take_numbers(mm);
-	n = read_some(mm, t->fresh, n);
-	if (!intrudes && steal_was_overtaken(mm))
-		*number = take_numbers(mm);
-	return n;
-}
-
 bool steal_read(struct hmm_mm *mm, struct thief *t,
 		void (*then)(struct hmm_mm *mm, struct thief *t))
 {
-	uint64_t number;
+	struct provider_event events[AT_ONCE];
 	int n;
 
 	if (!begin(mm, t))
 		return false;
-	while ((n = room(mm, t)) && (n = read_in_turn(mm, t, n, &number)) > 0) {
+	while ((n = room(mm, t)) && (n = read_some(mm, events, n)) > 0) {
 		for (int i = 0; i < n; i++)
-			hand_over(t, &t->fresh[i], number + (uint64_t)i);
+			steal_add(mm, t, &events[i]);
 	}
-	if (then)
+	if (t->in_turn && then)
 		then(mm, t);
-	else if (t == &mm->thieves[THIEF_KEEPER])
-		keeper_turn_end(mm);
-	else
+	else if (t->in_turn)
 		turn_end(mm);
 	atomic_store(&t->busy, 0);
 	return true;

@@ -36,9 +36,7 @@ struct thief {
 	_Atomic uint32_t overflow; /* some events did not fit: anything may have changed */
 	uint64_t last_seq;         /* the thief's own: pump_seq at its last look ... */
 	bool waited;               /* ... and whether an event waited then */
-	uint32_t turn;             /* the keeper's own: another's turn that it has seen ... */
-	uint64_t turn_ns;          /* ... and when it saw it first */
-	struct provider_event fresh[EVENTS_AT_ONCE]; /* the thief's own: what it reads */
+	bool in_turn;              /* the thief's own: it has the turn (space/turn.h) */
 	struct provider_event event[THIEF_EVENTS];
 	uint64_t number[THIEF_EVENTS]; /* of each: in which order all thieves have read */
 	_Atomic uint32_t ordered;      /* written in turn: how many devmem_event() was told of */
@@ -63,16 +61,11 @@ void steal_close_fetched(struct thief *t);
 /* Are all engines out of their sections? */
 bool steal_may_read(struct hmm_mm *mm);
 /*
- * Reads all events that wait, and calls `then`, or NULL, which ends the turn. False: it did not
- * read, as the pump has opened the gate meanwhile.
+ * Reads all events that wait; if that was in turn it calls `then`, or NULL, which ends the turn.
+ * False: it did not read, as the pump has opened the gate meanwhile.
  */
 bool steal_read(struct hmm_mm *mm, struct thief *t,
 		void (*then)(struct hmm_mm *mm, struct thief *t));
-/*
- * Who has the turn asks before and after it reads. Waits for a keeper that intrudes (space/turn.h).
- * True: that one's events are older than what was read.
- */
-bool steal_was_overtaken(struct hmm_mm *mm);
 /* For `then`: is there room for one more event, and puts it there. */
 bool steal_has_room(const struct thief *t);
 void steal_add(struct hmm_mm *mm, struct thief *t, const struct provider_event *e);

@@ -70,7 +70,7 @@ static void answer_touches(struct hmm_mm *mm, struct thief *t)
 	struct provider_event home;
 
 	/* Sanitizers do not see into steal.c, so the turn is looked at and ended here. */
-	if (turn_who(mm) == TURN_OTHER && devmem_of(mm)) {
+	if (atomic_load(&mm->turn) == TURN_OTHER && devmem_of(mm)) {
 		atomic_fetch_add(&mm->moving, 1);
 		steal_order(mm);
 		while (steal_has_room(t) && devmem_answer(mm, &home))

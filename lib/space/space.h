@@ -43,7 +43,6 @@ struct devmem_space;
 #define ENGINES_MAX 1024
 #define DISCARDS_MAX 4096
 #define THIEF_EVENTS 512
-#define EVENTS_AT_ONCE 32 /* so many are read by one call */
 
 /*
  * Where an engine is. OVERRUN: the pump went on while the engine was in its section, so that
@@ -257,20 +256,15 @@ struct hmm_mm {
 	_Atomic uint32_t stopping; /* A, futex */
 	struct ownthread pump;
 	struct ownthread watchdog;
-	struct ownthread settler;   /* with a log */
-	_Atomic pid_t pump_tid;     /* A: 0 until it runs */
-	_Atomic pid_t watchdog_tid; /* A */
-	_Atomic uint32_t watched;   /* A, futex: the watchdog runs, with a keeper or without */
-	struct ownfd kick[2];       /* C: a pipe that wakes the pump: end to read, to write */
-	struct thief *thieves;      /* C: THIEVES of them */
-	_Atomic uint32_t turn;      /* A: somebody reads events (turn.h) */
-	_Atomic uint32_t intruding; /* A: the keeper reads in another's turn */
-	_Atomic uint32_t overtaken; /* A: it has read before that one */
-	/* A: to where that one reads: `fresh`, or that of a thief */
-	struct provider_event *_Atomic heard;
-	struct provider_event fresh[EVENTS_AT_ONCE]; /* the pump's own */
-	_Atomic uint64_t stolen;                     /* A: events that thieves have read */
-	struct keeper *prepared;                     /* the keeper that the watchdog is to start */
+	struct ownthread settler;      /* with a log */
+	_Atomic pid_t pump_tid;        /* A: 0 until it runs */
+	_Atomic pid_t watchdog_tid;    /* A */
+	_Atomic uint32_t watched;      /* A, futex: the watchdog runs, with a keeper or without */
+	struct ownfd kick[2];          /* C: a pipe that wakes the pump: end to read, to write */
+	struct thief *thieves;         /* C: THIEVES of them */
+	_Atomic uint32_t turn;         /* A: somebody reads events */
+	_Atomic uint64_t stolen;       /* A: events that thieves have read */
+	struct keeper *prepared;       /* the keeper that the watchdog is to start */
 	struct keeper *_Atomic keeper; /* written by the watchdog; NULL: there is none */
 
 	struct objpool regions_pool;

@@ -8,6 +8,7 @@
 #include "pump/steal.h"
 #include "engine/gate.h"
 #include "pump/kick.h"
+#include "base/futex.h"
 #include "space/turn.h"
 
 #include <dirent.h>
@@ -612,6 +613,14 @@ static void the_keeper_is_nobodys_business(void **state)
 	assert_int_equal(wait_for_keeper(false), 0);
 }
 
+/* As if the keeper were reading. */
+static void begin_its_turn(struct hmm_mm *mm)
+{
+	while (!turn_try(mm, TURN_KEEPER))
+		sleep_ms(1);
+	mm->thieves[THIEF_KEEPER].busy = 1;
+}
+
 static void a_keeper_that_is_killed_is_done_without(void **state)
 {
 	struct hmm_mm_info info = { .size = sizeof(info) };
@@ -621,10 +630,7 @@ static void a_keeper_that_is_killed_is_done_without(void **state)
 	space_open(&s, 4, 0);
 	pid = wait_for_keeper(true);
 	assert_true(pid);
-	/* in the middle of a read */
-	while (!turn_try(s.mm, TURN_KEEPER))
-		sleep_ms(1);
-	s.mm->intruding = 1;
+	begin_its_turn(s.mm);
 	kill(pid, SIGKILL);
 	assert_int_equal(wait_for_keeper(false), 0);
 	for (int i = 0; i < 20000 && !hmm_mm_get_info(s.mm, &info) && info.keeper; i++)
@@ -634,6 +640,25 @@ static void a_keeper_that_is_killed_is_done_without(void **state)
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	space_close(&s);
+}
+
+static void a_keeper_that_is_killed_holds_no_end_up(void **state)
+{
+	struct space s;
+	pid_t pid;
+
+	space_open(&s, 4, 0);
+	pid = wait_for_keeper(true);
+	assert_true(pid);
+	begin_its_turn(s.mm);
+	atomic_fetch_add(&s.mm->gate.closed, 2 * GATE_THIEF);
+	/* The watchdog is to look no more. */
+	atomic_store(&s.mm->stopping, 1);
+	futex_wake(&s.mm->stopping);
+	kill(pid, SIGKILL);
+	alarm(50);
+	space_close(&s);
+	alarm(0);
 }
 
 static void the_keeper_ends_with_the_program(void **state)
@@ -680,6 +705,7 @@ int main(void)
 		cmocka_unit_test(a_debugger_stops_all_threads),
 		cmocka_unit_test(the_keeper_is_nobodys_business),
 		cmocka_unit_test(a_keeper_that_is_killed_is_done_without),
+		cmocka_unit_test(a_keeper_that_is_killed_holds_no_end_up),
 		cmocka_unit_test(the_keeper_ends_with_the_program),
 	};
 
