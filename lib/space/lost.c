@@ -13,10 +13,9 @@
 
 static void lose(struct hmm_mm *mm, const char *why)
 {
-	if (atomic_exchange(&mm->lost, 1))
-		return;
+	/* First: a thread that finds the space lost already returns, and its calls must fail. */
 	atomic_store(&mm->dead, 1);
-	if (!atomic_load(&mm->stopping))
+	if (!atomic_exchange(&mm->lost, 1) && !atomic_load(&mm->stopping))
 		log_say(HMM_LOG_ERROR, why);
 }
 

@@ -517,6 +517,44 @@ static void nothing_is_read_once_the_space_is_lost(void **state)
 	in_child(read_later);
 }
 
+/* Two find at the same moment that a space is lost: the pump, and a call of the program's. */
+struct finders {
+	struct hmm_mm mm;
+	_Atomic int ready;
+	_Atomic int alive; /* calls that would have gone on */
+};
+
+static void *find(void *arg)
+{
+	struct finders *f = arg;
+
+	f->ready++;
+	while (f->ready < 2)
+		;
+	mm_lost(&f->mm);
+	f->alive += !mm_alive(&f->mm);
+	return NULL;
+}
+
+static void whoever_finds_a_space_lost_finds_it_dead(void **state)
+{
+	struct space s;
+
+	(void)state;
+	space_open(&s, 4, 0);
+	for (int i = 0; i < 2000; i++) {
+		struct finders f = { .mm = { .epoch = s.mm->epoch, .stopping = 1 } };
+		pthread_t t;
+
+		assert_int_equal(mm_alive(&f.mm), 0);
+		assert_int_equal(pthread_create(&t, NULL, find, &f), 0);
+		find(&f);
+		pthread_join(t, NULL);
+		assert_int_equal(f.alive, 0);
+	}
+	space_close(&s);
+}
+
 /*
  * ---- cancellation ------------------------------------------------------------------------------
  */
@@ -633,6 +671,7 @@ int main(void)
 		cmocka_unit_test(any_descriptor_that_is_closed_harms_nobody),
 		cmocka_unit_test(a_thread_with_a_table_of_its_own_may_close_and_detach),
 		cmocka_unit_test(nothing_is_read_once_the_space_is_lost),
+		cmocka_unit_test(whoever_finds_a_space_lost_finds_it_dead),
 		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_held),
 	};
 
