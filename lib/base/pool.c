@@ -261,7 +261,7 @@ static int grow(struct objpool *pool)
 	return 0;
 }
 
-void *objpool_get(struct objpool *pool)
+static void *get_locked(struct objpool *pool)
 {
 	void *obj = NULL;
 
@@ -271,6 +271,17 @@ void *objpool_get(struct objpool *pool)
 		pool->free = *(void **)obj;
 	}
 	pthread_mutex_unlock(&pool->lock);
+	return obj;
+}
+
+void *objpool_get(struct objpool *pool)
+{
+	void *obj = atomic_load_explicit(&pool->spare, memory_order_relaxed);
+
+	if (obj)
+		obj = atomic_exchange(&pool->spare, NULL);
+	if (!obj)
+		obj = get_locked(pool);
 	if (obj)
 		memset(obj, 0, pool->size);
 	return obj;
@@ -278,7 +289,10 @@ void *objpool_get(struct objpool *pool)
 
 void objpool_put(struct objpool *pool, void *obj)
 {
-	if (!obj)
+	void *none = NULL;
+
+	if (!obj || (!atomic_load_explicit(&pool->spare, memory_order_relaxed) &&
+		     atomic_compare_exchange_strong(&pool->spare, &none, obj)))
 		return;
 	pthread_mutex_lock(&pool->lock);
 	*(void **)obj = pool->free;

@@ -6,6 +6,7 @@
 #ifndef LIB_BASE_POOL_H
 #define LIB_BASE_POOL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,9 +45,10 @@ bool pool_owns(uint64_t addr);
  */
 struct objpool {
 	pthread_mutex_t lock;
-	size_t size;        /* of an object, a multiple of 16 */
-	void *free;         /* list, linked through the first word (lock) */
-	struct slab *slabs; /* (lock) */
+	size_t size;         /* of an object, a multiple of 16 */
+	void *free;          /* list, linked through the first word (lock) */
+	struct slab *slabs;  /* (lock) */
+	void *_Atomic spare; /* a free one, which is taken and put back without the lock */
 };
 
 void objpool_init(struct objpool *pool, size_t size);

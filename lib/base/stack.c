@@ -12,9 +12,12 @@
 
 _Atomic bool stack_may_be_trapped;
 
-/* The pages of [low, high) are there. */
+/*
+ * The pages are there for calls whose frame lies in [from, to): down to the first of the pages that
+ * the lowest call needs.
+ */
 static _Thread_local struct {
-	uintptr_t low, high;
+	uintptr_t from, to;
 } there __attribute__((tls_model("initial-exec")));
 
 /*
@@ -34,28 +37,34 @@ static void touch(uintptr_t low, uintptr_t high, uintptr_t page)
 }
 
 /* Calls from both sides of a page's boundary come in turn, so what was there before counts, too. */
-static void keep(uintptr_t low, uintptr_t high)
+static void keep(uintptr_t from, uintptr_t to)
 {
-	const uintptr_t bottom = low < there.low ? low : there.low;
-	const uintptr_t top = high > there.high ? high : there.high;
-	const bool joins = low <= there.high && there.low <= high && top - bottom <= 2 * DEPTH;
+	const uintptr_t bottom = from < there.from ? from : there.from;
+	const uintptr_t top = to > there.to ? to : there.to;
+	const bool joins =
+		from < there.to + DEPTH && there.from < to + DEPTH && top - bottom <= DEPTH;
 
-	there.low = joins ? bottom : low;
-	there.high = joins ? top : high;
+	there.from = joins ? bottom : from;
+	there.to = joins ? top : to;
 }
 
-void stack_touch(void)
+static __attribute__((noinline)) void populate(uintptr_t here)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	const uintptr_t high = (here | (page - 1)) + 1;
 	const uintptr_t low = high - DEPTH;
 	const int saved = errno;
 
-	if (there.low <= low && high <= there.high)
-		return;
 	if (madvise((void *)low, DEPTH, MADV_POPULATE_READ))
 		touch(low, high, page);
-	keep(low, high);
+	keep(high - page, high);
 	errno = saved;
+}
+
+void stack_touch(void)
+{
+	const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (here < there.from || here >= there.to)
+		populate(here);
 }

@@ -130,6 +130,7 @@ struct devmem_space {
 	struct objpool handles;                     /* of migrate/exclusive.c */
 	char *zeros;                                /* C: a page that nobody writes */
 	place_t *reserve;                           /* R: an array, for when there is no memory */
+	struct block *spare;                        /* R: one of which nothing is away, or NULL */
 	struct hmm_devmem *region[REGIONS_MAX + 1]; /* R */
 	uint32_t regions;                           /* R: how many */
 	uint32_t copiers;                           /* R: how many have had a copier */

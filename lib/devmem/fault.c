@@ -40,7 +40,7 @@ uint64_t devmem_recent(const struct devmem_space *s, uint64_t start, uint64_t en
 	uint64_t until = 0;
 	uint64_t now;
 
-	for (int i = 0; i < RECENT_HOME; i++) {
+	for (uint32_t i = 0; i < RECENT_HOME && i < s->recents; i++) {
 		if (s->recent[i].start < end && s->recent[i].end > start)
 			until = max64(until, s->recent[i].ns + KEEP_NS);
 	}

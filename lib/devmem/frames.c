@@ -26,11 +26,22 @@ static bool bit(const uint64_t *map, uint32_t i)
 	return map[i / 64] >> i % 64 & 1;
 }
 
+static void set_bit(uint64_t *map, uint32_t i, bool on)
+{
+	const uint64_t mask = 1ULL << i % 64;
+
+	map[i / 64] = on ? map[i / 64] | mask : map[i / 64] & ~mask;
+}
+
 static void set_bits(uint64_t *map, uint32_t first, uint32_t n, bool on)
 {
 	const uint32_t end = first + n;
 	uint32_t next;
 
+	if (n == 1) {
+		set_bit(map, first, on);
+		return;
+	}
 	for (uint32_t i = first; i < end; i = next) {
 		const uint32_t low = i % 64;
 		uint64_t bits = UINT64_MAX << low;

@@ -84,10 +84,12 @@ void places_add_huge(const struct devmem_space *s, uint64_t end, struct run *run
 	}
 }
 
+/* The last one of which everything came home has its array still, if it had one. */
 static struct block *block_new(struct devmem_space *s, uint64_t addr)
 {
-	struct block *b = objpool_get(&s->blocks);
+	struct block *b = s->spare ? s->spare : objpool_get(&s->blocks);
 
+	s->spare = NULL;
 	if (!b)
 		return NULL;
 	b->node.start = addr & ~(s->block - 1);
@@ -120,6 +122,10 @@ static int spread(struct devmem_space *s, struct block *b)
 static void block_drop(struct devmem_space *s, struct block *b)
 {
 	itree_remove(&s->places, &b->node);
+	if (!b->n && b->page && !s->spare) {
+		s->spare = b;
+		return;
+	}
 	objpool_put(&s->arrays, b->page);
 	objpool_put(&s->blocks, b);
 }

@@ -31,8 +31,8 @@ struct hmm_exclusive {
 	uint64_t start;
 	uint64_t end;
 	uint32_t pages;
-	struct taken *page;
-	struct taken one; /* `page` of a single page */
+	struct taken *page; /* &one, of the space's pool of arrays, or a mapping, see list_new() */
+	struct taken one;
 };
 
 _Static_assert(sizeof(struct hmm_exclusive) <= HANDLE_BYTES, "it comes from the space's pool");
@@ -42,6 +42,25 @@ static int need_alias(struct hmm_mm *mm)
 	struct hmm_devmem *alias;
 
 	return devmem_need_one(mm, DEVMEM_ALIAS, &alias);
+}
+
+/* No system call for pages that fit into an array of the space's pool. */
+#define FEW ((uint32_t)(BLOCK_PAGES * sizeof(place_t) / sizeof(struct taken)))
+
+static struct taken *list_new(struct hmm_exclusive *ex)
+{
+	if (ex->pages == 1)
+		return &ex->one;
+	return ex->pages <= FEW ? objpool_get(&ex->d->space->arrays)
+				: pool_map(ex->pages * sizeof(*ex->page));
+}
+
+static void list_free(struct hmm_exclusive *ex)
+{
+	if (ex->pages > FEW)
+		pool_unmap(ex->page, ex->pages * sizeof(*ex->page));
+	else if (ex->page != &ex->one)
+		objpool_put(&ex->d->space->arrays, ex->page);
 }
 
 static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t end)
@@ -55,7 +74,7 @@ static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t
 	ex->start = start;
 	ex->end = end;
 	ex->pages = pages;
-	ex->page = pages == 1 ? &ex->one : pool_map(pages * sizeof(*ex->page));
+	ex->page = list_new(ex);
 	if (ex->page)
 		return ex;
 	objpool_put(&d->space->handles, ex);
@@ -64,8 +83,7 @@ static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t
 
 static void unmake(struct hmm_exclusive *ex)
 {
-	if (ex->page != &ex->one)
-		pool_unmap(ex->page, ex->pages * sizeof(*ex->page));
+	list_free(ex);
 	objpool_put(&ex->d->space->handles, ex);
 }
 

@@ -74,6 +74,38 @@ static void objects_are_zeroed_and_distinct(void **state)
 	objpool_fini(&pool);
 }
 
+struct takers {
+	struct objpool pool;
+	_Atomic unsigned int shared; /* objects that two had at once, or that were not zeroed */
+};
+
+static void *take_and_put(void *arg)
+{
+	struct takers *t = arg;
+
+	for (int i = 0; i < 20000; i++) {
+		_Atomic unsigned int *obj = objpool_get(&t->pool);
+
+		t->shared += atomic_fetch_add(&obj[3], 1) != 0;
+		objpool_put(&t->pool, obj);
+	}
+	return NULL;
+}
+
+static void no_two_threads_get_one_object(void **state)
+{
+	struct takers t = { .shared = 0 };
+	pthread_t thread[4];
+
+	objpool_init(&t.pool, 64);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, take_and_put, &t), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(t.shared, 0);
+	objpool_fini(&t.pool);
+}
+
 static void pool_memory_does_not_merge_with_a_neighbour(void **state)
 {
 	char *p = pool_map(PAGE);
@@ -113,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(itree_finds_what_a_linear_search_finds),
 		cmocka_unit_test(objects_are_zeroed_and_distinct),
+		cmocka_unit_test(no_two_threads_get_one_object),
 		cmocka_unit_test(pool_memory_does_not_merge_with_a_neighbour),
 		cmocka_unit_test(timeouts_without_end_do_not_end_at_once),
 	};

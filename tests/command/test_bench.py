@@ -22,13 +22,14 @@ COUNTS = {
     "calls-munmap-mirrored": (2, 2),
     "calls-munmap-bystander": (0, 0),
     "calls-exclusive": (6, 0),
+    "calls-exclusive-64k": (6, 0),
     "calls-exclusive-device": (2, 0),
 }
 
 MIGRATE = ["migrate-4k", "migrate-4k-copy", "migrate-thp", "migrate-copies-thp",
            "migrate-copies-4k", "migrate-copies-backed", "migrate-touch-p50",
-           "migrate-touch-p99", "migrate-exclusive", "migrate-exclusive-device", "migrate-stream",
-           "migrate-memory"]
+           "migrate-touch-p99", "migrate-exclusive", "migrate-exclusive-64k",
+           "migrate-exclusive-device", "migrate-stream", "migrate-memory"]
 
 # Of the log of the kernel's changes: without one they are not measured.
 EXACT = ["exact-calls", "exact-valid", "exact-valid-disturbed", "exact-events",

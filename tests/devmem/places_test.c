@@ -50,6 +50,27 @@ static void a_place_is_found_until_it_is_taken(void **state)
 	assert_null(s->places.root);
 }
 
+/* The block of which everything came home is used again: for other pages, and a whole block. */
+static void nothing_is_left_of_what_came_home(void **state)
+{
+	struct devmem_space *s = *state;
+
+	for (uint64_t at = 0; at < 5 * BLOCK_PAGES; at += BLOCK_PAGES + 1) {
+		assert_int_equal(places_put(s, AT(at), AT(at + 1), place(1, 7), false), 0);
+		for (uint64_t i = 0; i < 6 * BLOCK_PAGES; i++)
+			assert_int_equal(place_at(s, AT(i)), i == at ? place(1, 7) : 0);
+		assert_int_equal(places_take(s, AT(at), AT(at + 1)), 0);
+		assert_null(s->places.root);
+	}
+	assert_int_equal(places_put(s, AT(0), AT(512), place(2, 1024), true), 0);
+	assert_null(((struct block *)s->places.root)->page);
+	assert_int_equal(place_at(s, AT(5)), place(2, 1024 + 5));
+	assert_int_equal(places_take(s, 0, UINT64_MAX), 0);
+	assert_int_equal(places_put(s, AT(9), AT(10), place(1, 7), false), 0);
+	assert_int_equal(place_at(s, AT(5)), 0);
+	assert_int_equal(places_take(s, 0, UINT64_MAX), 0);
+}
+
 static void a_whole_block_needs_no_array_and_can_be_cut(void **state)
 {
 	struct devmem_space *s = *state;
@@ -147,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_place_is_found_until_it_is_taken, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_left_of_what_came_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_whole_block_needs_no_array_and_can_be_cut, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(rows_end_where_frames_do_not_follow_and_at_blocks,

@@ -77,6 +77,32 @@ static void a_touch_revokes_one_page(void **state)
 	munmap(p, 4 * PAGE);
 }
 
+static void several_ranges_of_any_length_are_had_at_once(void **state)
+{
+	static const size_t pages[] = { 1, 2, 255, 256, 257, 600 };
+	const size_t n = sizeof(pages) / sizeof(pages[0]);
+	struct with_devmem *w = *state;
+	struct hmm_exclusive *ex[6];
+	char *p[6];
+
+	for (size_t k = 0; k < n; k++) {
+		p[k] = map_anon(pages[k] * PAGE, RW);
+		number(p[k], pages[k], 1);
+		ex[k] = take(w, p[k], pages[k]);
+	}
+	for (size_t k = 0; k < n; k++) {
+		for (size_t i = 0; i < pages[k]; i++)
+			*reach(ex[k], p[k] + i * PAGE) += 10;
+		assert_int_equal(hmm_exclusive_check(ex[k], at(p[k]) + pages[k] * PAGE, NULL),
+				 -EINVAL);
+	}
+	for (size_t k = 0; k < n; k++) {
+		hmm_exclusive_end(ex[k]);
+		assert_numbered(p[k], pages[k], 11);
+		munmap(p[k], pages[k] * PAGE);
+	}
+}
+
 static void others_are_told(void **state)
 {
 	struct with_devmem *w = *state;
@@ -233,6 +259,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bad_calls_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_touch_revokes_one_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_ranges_of_any_length_are_had_at_once, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(others_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_second_taker_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_had_is_said, setup, teardown),

@@ -362,19 +362,19 @@ static int bare_munmap(struct count *c)
 
 /* ---- exclusive access ---------------------------------------------------------------------- */
 
-static int exclusive(struct count *c)
+static int exclusive(struct count *c, size_t bytes)
 {
 	struct moves m;
-	int ret = moves_open(&m, 2 * RAW_MIB, false);
+	int ret = moves_open(&m, (WARM + COUNT_OPS) * CHUNK, false);
 
 	for (size_t i = 0; i < WARM + COUNT_OPS && !ret; i++) {
-		const uint64_t start = (uintptr_t)m.ours + i * HMM_PAGE_SIZE;
+		const uint64_t start = (uintptr_t)m.ours + i * bytes;
 		struct hmm_exclusive *ex;
 
 		/* The first one traps the mapping, the others are next to it. */
 		if (i >= WARM)
 			count_begin(c);
-		ret = hmm_exclusive_begin(m.mm, start, start + HMM_PAGE_SIZE, &m, HMM_FOREVER, &ex);
+		ret = hmm_exclusive_begin(m.mm, start, start + bytes, &m, HMM_FOREVER, &ex);
 		if (!ret)
 			hmm_exclusive_end(ex);
 		if (i >= WARM)
@@ -385,30 +385,50 @@ static int exclusive(struct count *c)
 	return ret;
 }
 
+static int exclusive_page(struct count *c)
+{
+	return exclusive(c, HMM_PAGE_SIZE);
+}
+
+static int exclusive_row(struct count *c)
+{
+	return exclusive(c, CHUNK);
+}
+
 /* Each operation has a process of its own. */
 static int exclusive_for_device(struct count *c)
 {
 	hmm_thread_block_signals();
-	return exclusive(c);
+	return exclusive_page(c);
 }
 
-static int bare_exclusive(struct count *c)
+static int bare_exclusive(struct count *c, size_t bytes)
 {
 	struct moves m;
-	int ret = moves_open(&m, 2 * RAW_MIB, false);
+	int ret = moves_open(&m, (WARM + COUNT_OPS) * CHUNK, false);
 
 	for (size_t i = 0; i < COUNT_OPS && !ret; i++) {
-		char *page = m.theirs + i * HMM_PAGE_SIZE;
+		char *page = m.theirs + i * bytes;
 
 		count_begin(c);
-		if (!raw_move(m.uffd, m.frames, page, HMM_PAGE_SIZE) ||
-		    !raw_move(m.uffd, page, m.frames, HMM_PAGE_SIZE))
+		if (!raw_move(m.uffd, m.frames, page, bytes) ||
+		    !raw_move(m.uffd, page, m.frames, bytes))
 			ret = -EIO;
 		count_end(c);
 	}
 	count_finish(c);
 	moves_close(&m);
 	return ret;
+}
+
+static int bare_exclusive_page(struct count *c)
+{
+	return bare_exclusive(c, HMM_PAGE_SIZE);
+}
+
+static int bare_exclusive_row(struct count *c)
+{
+	return bare_exclusive(c, CHUNK);
 }
 
 /*
@@ -439,10 +459,12 @@ static const struct operation {
 	  bare_cycle, 1, 2, 2 },
 	{ "calls-munmap-bystander", "of what is not mirrored, beyond munmap itself",
 	  bystanders_munmap, bare_munmap, 1, 0, 0 },
-	{ "calls-exclusive", "a page taken and given back; two UFFDIO_MOVE", exclusive,
-	  bare_exclusive, 0, 6, 0 },
-	{ "calls-exclusive-device", "the same, by a thread whose signals are blocked",
-	  exclusive_for_device, bare_exclusive, 0, 2, 0 },
+	{ "calls-exclusive", "a page taken and given back; two UFFDIO_MOVE", exclusive_page,
+	  bare_exclusive_page, 0, 6, 0 },
+	{ "calls-exclusive-64k", "the same with 64 KiB", exclusive_row, bare_exclusive_row, 0, 6,
+	  0 },
+	{ "calls-exclusive-device", "a page, by a thread whose signals are blocked",
+	  exclusive_for_device, bare_exclusive_page, 0, 2, 0 },
 };
 
 static int measure(struct bench *b, const struct operation *op)

@@ -18,6 +18,7 @@
 #define BYTES (256 * RAW_MIB)
 #define FEW (2 * RAW_MIB)
 #define PAGE 4096UL
+#define ROW (16 * PAGE)
 #define SAMPLES 1000 /* a round */
 
 /* ---- out and home --------------------------------------------------------------------------- */
@@ -116,6 +117,7 @@ struct samples {
 	double *mine;
 	double *base;
 	size_t n;
+	size_t bytes; /* that are taken exclusively */
 };
 
 typedef int (*sample_one)(struct samples *s);
@@ -156,7 +158,7 @@ static int take_ours(struct samples *s)
 	const uint64_t start = (uintptr_t)m->ours;
 	const double begin = bench_now_ns();
 	struct hmm_exclusive *ex;
-	int ret = hmm_exclusive_begin(m->mm, start, start + PAGE, m, HMM_FOREVER, &ex);
+	int ret = hmm_exclusive_begin(m->mm, start, start + s->bytes, m, HMM_FOREVER, &ex);
 
 	if (!ret)
 		ret = hmm_exclusive_check(ex, start, NULL);
@@ -171,8 +173,8 @@ static int take_theirs(struct samples *s)
 	struct moves *m = &s->moves;
 	const double begin = bench_now_ns();
 
-	if (!raw_move(m->uffd, m->frames, m->theirs, PAGE) ||
-	    !raw_move(m->uffd, m->theirs, m->frames, PAGE))
+	if (!raw_move(m->uffd, m->frames, m->theirs, s->bytes) ||
+	    !raw_move(m->uffd, m->theirs, m->frames, s->bytes))
 		return -EIO;
 	s->base[s->n] = (bench_now_ns() - begin) / 1000;
 	return 0;
@@ -226,10 +228,13 @@ static int with_answerer(struct bench *b, struct samples *s)
 	return ret;
 }
 
-static int exclusive(struct bench *b, struct samples *s, const char *name, const char *note)
+static int exclusive(struct bench *b, struct samples *s, size_t bytes, const char *name,
+		     const char *note)
 {
-	const int ret = bench_wants(b, name) ? sample(b, s, take_ours, take_theirs) : 0;
+	int ret;
 
+	s->bytes = bytes;
+	ret = bench_wants(b, name) ? sample(b, s, take_ours, take_theirs) : 0;
 	if (!ret && bench_wants(b, name))
 		add(b, s, name, 50, 1.5, note);
 	return ret;
@@ -246,18 +251,20 @@ static void *exclusive_for_device(void *arg)
 	struct for_device *f = arg;
 
 	hmm_thread_block_signals();
-	f->ret = exclusive(f->b, f->s, "migrate-exclusive-device",
-			   "the same, by a thread whose signals are blocked");
+	f->ret = exclusive(f->b, f->s, PAGE, "migrate-exclusive-device",
+			   "a page, by a thread whose signals are blocked");
 	return NULL;
 }
 
-static int both_exclusive(struct bench *b, struct samples *s)
+static int all_exclusive(struct bench *b, struct samples *s)
 {
 	struct for_device f = { b, s, 0 };
 	pthread_t thread;
-	int ret = exclusive(b, s, "migrate-exclusive",
+	int ret = exclusive(b, s, PAGE, "migrate-exclusive",
 			    "a page taken and given back; two UFFDIO_MOVE");
 
+	if (!ret)
+		ret = exclusive(b, s, ROW, "migrate-exclusive-64k", "the same with 64 KiB");
 	if (!ret)
 		ret = -pthread_create(&thread, NULL, exclusive_for_device, &f);
 	if (ret)
@@ -275,7 +282,7 @@ static int small(struct bench *b)
 	if (!ret && bench_wants(b, "migrate-touch"))
 		ret = with_answerer(b, &s);
 	if (!ret && bench_wants(b, "migrate-exclusive"))
-		ret = both_exclusive(b, &s);
+		ret = all_exclusive(b, &s);
 	moves_close(&s.moves);
 	free(s.mine);
 	free(s.base);
