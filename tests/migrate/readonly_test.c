@@ -16,7 +16,7 @@
 
 #define PAGES 1100
 #define RO PROT_READ
-#define SECONDS 3
+#define SECONDS 1
 #define WRITTEN 64
 
 static struct with_devmem with;
