@@ -5,10 +5,11 @@ void recent_note(struct hmm_mm *mm, uint64_t seq, uint64_t start, uint64_t end)
 {
 	struct recent *r = &mm->recent[seq % RECENT_MAX];
 
-	atomic_store(&r->seq, 0);
-	atomic_store(&r->start, start);
-	atomic_store(&r->end, end);
-	atomic_store(&r->seq, seq);
+	/* Who reads a new bound reads the 0, too, or what comes after it. */
+	atomic_store_explicit(&r->seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&r->start, start, memory_order_release);
+	atomic_store_explicit(&r->end, end, memory_order_release);
+	atomic_store_explicit(&r->seq, seq, memory_order_release);
 }
 
 bool recent_hit(const struct hmm_mm *mm, uint64_t start, uint64_t end, uint64_t after,

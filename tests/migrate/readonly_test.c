@@ -127,7 +127,10 @@ static void the_librarys_own_move_is_known(void **state)
 	munmap(p, PAGES * PAGE);
 }
 
-/* The library's mappings are as many afterwards, and the mapping is what it was. */
+/*
+ * The library's mappings are as many afterwards, but for what allocators map meanwhile, and the
+ * mapping is what it was.
+ */
 static void no_map_entry_is_left(void **state)
 {
 	struct with_devmem *w = *state;
@@ -137,9 +140,11 @@ static void no_map_entry_is_left(void **state)
 
 	assert_int_equal(to_device(w, p, 1), 0);
 	before = map_entries();
-	assert_int_equal(to_device(w, p, PAGES), 0);
-	assert_int_equal(to_system(w, p, PAGES), 0);
-	assert_int_equal(map_entries(), before);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(to_device(w, p, PAGES), 0);
+		assert_int_equal(to_system(w, p, PAGES), 0);
+	}
+	assert_in_range(map_entries(), 1, before + 5);
 	assert_int_equal(vma_peek(mm_vmas(w->m.mm), at(p) + PAGE, &vma), 0);
 	assert_int_equal(vma.start, at(p));
 	assert_int_equal(vma.end, at(p) + PAGES * PAGE);
