@@ -36,13 +36,15 @@ static void touch(uintptr_t low, uintptr_t high, uintptr_t page)
 	}
 }
 
-/* Calls from both sides of a page's boundary come in turn, so what was there before counts, too. */
+/*
+ * Calls from both sides of a page's boundary come in turn, so what was there before counts, too. The
+ * pages of calls that are no further apart than DEPTH overlap.
+ */
 static void keep(uintptr_t from, uintptr_t to)
 {
 	const uintptr_t bottom = from < there.from ? from : there.from;
 	const uintptr_t top = to > there.to ? to : there.to;
-	const bool joins =
-		from < there.to + DEPTH && there.from < to + DEPTH && top - bottom <= DEPTH;
+	const bool joins = top - bottom <= DEPTH;
 
 	there.from = joins ? bottom : from;
 	there.to = joins ? top : to;
