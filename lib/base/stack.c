@@ -37,8 +37,8 @@ static void touch(uintptr_t low, uintptr_t high, uintptr_t page)
 }
 
 /*
- * Calls from both sides of a page's boundary come in turn, so what was there before counts, too. The
- * pages of calls that are no further apart than DEPTH overlap.
+ * Calls from both sides of a page's boundary come in turn, so what was there before counts, too.
+ * The pages of calls that are no further apart than DEPTH overlap.
  */
 static void keep(uintptr_t from, uintptr_t to)
 {

@@ -5,7 +5,7 @@ void recent_note(struct hmm_mm *mm, uint64_t seq, uint64_t start, uint64_t end)
 {
 	struct recent *r = &mm->recent[seq % RECENT_MAX];
 
-	/* Who reads a new bound reads the 0, too, or what comes after it. */
+	/* A thread that reads a new bound reads this 0 as well, or a later number. */
 	atomic_store_explicit(&r->seq, 0, memory_order_relaxed);
 	atomic_store_explicit(&r->start, start, memory_order_release);
 	atomic_store_explicit(&r->end, end, memory_order_release);
