@@ -69,12 +69,13 @@ struct hint {
  * invalidation makes it dead. ENTRY_DEAD: its memory has changed. ENTRY_MADE: it is not free;
  * without references it is ending. Then come 24 bits of references: one is the index's, one the
  * list's of dead entries, the others are of users. The upper half counts hits, so that a hit
- * changes one word only.
+ * changes one word only. No hit is taken back: a state that is the same later was so all the time.
  */
 #define ENTRY_LIVE 1ULL
 #define ENTRY_WATCHED 2ULL
 #define ENTRY_DEAD 4ULL
 #define ENTRY_MADE 8ULL
+#define ENTRY_LISTED 16ULL /* the list of dead entries has a reference */
 #define ENTRY_REF 0x100ULL
 #define ENTRY_REFS(state) ((state) / ENTRY_REF & 0xffffff)
 #define ENTRY_REFS_MAX 0x800000ULL /* from then on it is handed out no more */
@@ -89,6 +90,7 @@ struct entry {
 	bool indexed;                     /* L */
 	bool joined;                      /* L: it was made larger, as it touched others */
 	bool ended;                       /* L: too early, by a mutation */
+	uint64_t seen;                    /* L: the state that entries_are_used() has seen */
 	struct hmm_regcache *cache;       /* C */
 	struct hmm_interval_notifier *ni; /* C: NULL: it is used once. Ends what a hit looks at */
 	uint64_t seq;                     /* C: the notifier's, when it was registered */
@@ -230,6 +232,8 @@ int entry_reg(struct hmm_regcache *c, struct entry *e);
 void entry_dereg(struct hmm_regcache *c, struct entry *e);
 /* The caller has the lock. Does another thread end one? It says when it is done: `changed`. */
 bool entries_ending(const struct hmm_regcache *c);
+/* The caller has the lock. Was there a moment, during the call, when each one had a user? */
+bool entries_are_used(struct hmm_regcache *c);
 /* Ends all that there are, those in use, too. */
 void entries_end(struct hmm_regcache *c);
 /* Gives back their memory. */

@@ -102,14 +102,15 @@ static int on_invalidate(struct hmm_interval_notifier *ni, const struct hmm_inva
 	struct entry *e = priv;
 	struct hmm_regcache *c = e->cache;
 	uint64_t was = atomic_load(&e->state);
+	uint64_t listed;
 
 	(void)ni;
 	(void)inv;
 	do {
 		if (!(was & ENTRY_WATCHED) || was & ENTRY_DEAD || !ENTRY_REFS(was))
 			return 0;
-	} while (!atomic_compare_exchange_weak(&e->state, &was,
-					       ((was & ~ENTRY_LIVE) | ENTRY_DEAD) + ENTRY_REF));
+		listed = ((was & ~ENTRY_LIVE) | ENTRY_DEAD | ENTRY_LISTED) + ENTRY_REF;
+	} while (!atomic_compare_exchange_weak(&e->state, &was, listed));
 	entry_count_out(c, e, was);
 	count(&c->invalidated, 1);
 	count(&c->dead, 1);
@@ -279,9 +280,10 @@ void entry_end_all(struct hmm_regcache *c, struct doomed *doomed)
 
 /* ---- references ------------------------------------------------------------------------------ */
 
+/* The hit stays in the state, see there. */
 void entry_untake(struct hmm_regcache *c, struct entry *e)
 {
-	atomic_fetch_sub(&e->state, ENTRY_HIT);
+	count(&c->hits, -1ULL);
 	entry_put(c, e);
 }
 
@@ -387,6 +389,7 @@ void entry_reap_locked(struct hmm_regcache *c, struct doomed *doomed)
 			e->ended = true;
 			entry_dereg(c, e);
 		}
+		atomic_fetch_and(&e->state, ~ENTRY_LISTED);
 		entry_put_locked(e, doomed);
 	}
 }
@@ -424,6 +427,36 @@ bool entries_ending(const struct hmm_regcache *c)
 		}
 	}
 	return false;
+}
+
+static bool is_used(const struct entry *e, uint64_t state)
+{
+	return ENTRY_REFS(state) > (uint64_t)e->indexed + !!(state & ENTRY_LISTED);
+}
+
+/*
+ * Users come and go without the lock. One that has left an entry, after that was looked at, may
+ * have come to one that is looked at later. So all are looked at twice: what has not changed in
+ * between was so at the moment when the second look began.
+ */
+bool entries_are_used(struct hmm_regcache *c)
+{
+	struct slab *const slabs = atomic_load(&c->slabs);
+
+	for (struct slab *s = slabs; s; s = s->next) {
+		for (size_t i = 0; i < s->n; i++) {
+			struct entry *e = &s->entry[i];
+
+			e->seen = atomic_load(&e->state);
+			if (e->seen & ENTRY_MADE && !is_used(e, e->seen))
+				return false;
+		}
+	}
+	for (const struct slab *s = slabs; s; s = s->next)
+		for (size_t i = 0; i < s->n; i++)
+			if (atomic_load(&s->entry[i].state) != s->entry[i].seen)
+				return false;
+	return true;
 }
 
 void entries_end(struct hmm_regcache *c)

@@ -230,7 +230,11 @@ int hmm_regcache_get_stats(const struct hmm_regcache *c, struct hmm_regcache_sta
 
 	if (err)
 		return err;
-	s.hits = get(&c->hits) + entries_hits(c);
+	/* One that was none may be subtracted already, and its entry gone. */
+	s.hits = get(&c->hits);
+	s.hits += entries_hits(c);
+	if ((int64_t)s.hits < 0)
+		s.hits = 0;
 	grow_give(stats, &s, sizeof(s));
 	return 0;
 }

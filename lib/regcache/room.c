@@ -57,15 +57,23 @@ static bool evict_locked(struct hmm_regcache *c, struct doomed *doomed)
 }
 
 /*
- * Has no room; ends something, or waits for another thread that does. 0; -ENOSPC: nothing ends;
- * -ETIME.
+ * Has no room; ends something, or waits for another thread that does. 0; -ENOSPC: all are in use;
+ * -ETIME. Where threads come and go meanwhile it looks again.
  */
 static int make_room(struct hmm_regcache *c, uint64_t deadline, struct doomed *doomed)
 {
-	entry_reap_locked(c, doomed);
-	if (doomed->first || evict_locked(c, doomed))
-		return 0;
-	return entries_ending(c) ? deadline_cond_wait(&c->changed, &c->lock, deadline) : -ENOSPC;
+	for (unsigned int round = 0;; round++) {
+		entry_reap_locked(c, doomed);
+		if (doomed->first || evict_locked(c, doomed))
+			return 0;
+		if (entries_ending(c))
+			return deadline_cond_wait(&c->changed, &c->lock, deadline);
+		if (entries_are_used(c))
+			return -ENOSPC;
+		if (deadline_passed(deadline))
+			return -ETIME;
+		deadline_spin(round);
+	}
 }
 
 int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline)

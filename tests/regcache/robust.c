@@ -91,7 +91,7 @@ int use(const char *at)
 {
 	struct hmm_registration *r;
 	int err =
-		hmm_regcache_get(cache, (uintptr_t)at, BUFFER, HMM_REGCACHE_WRITE, TIMEOUT_NS, &r);
+		hmm_regcache_get(cache, (uintptr_t)at, BUFFER, HMM_REGCACHE_WRITE, PATIENT_NS, &r);
 
 	if (!err)
 		hmm_regcache_put(cache, r);

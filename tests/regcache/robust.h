@@ -11,7 +11,8 @@
 #include <hmm/regcache.h>
 
 #define BUFFER (4 * 4096UL)
-#define TIMEOUT_NS 50000000ULL /* of each get */
+#define TIMEOUT_NS 50000000ULL    /* of a get that may be held up */
+#define PATIENT_NS 10000000000ULL /* of others */
 
 enum { SKIP = 77 };
 
