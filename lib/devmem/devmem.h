@@ -151,6 +151,7 @@ struct devmem_space {
 	_Atomic uint32_t parked;  /* R: how many of these wait for a device */
 	_Atomic bool staged;      /* A: a device has copied something since */
 	_Atomic uint32_t copied;  /* A, futex: counts what devices have copied */
+	_Atomic uint32_t moves;   /* A, written under R: how often the program moved mappings */
 	_Atomic bool wake_all;    /* R: more wait than fit */
 	_Atomic bool confused;    /* R: events were lost: all is to go home */
 	bool any_lost;            /* R: a device has lost a page of the program */
@@ -166,7 +167,7 @@ struct devmem_space {
 	_Atomic uint32_t stop;    /* A: it is to end */
 	struct ownthread rescuer; /* C */
 	_Atomic uint32_t ready;   /* A, futex: it has its table of descriptors */
-	_Atomic uint32_t alarm;   /* A, futex: the space is lost, or ends */
+	_Atomic uint32_t alarm;   /* A, futex: the space is lost, or ends: see rescue.c */
 };
 
 static inline struct devmem_space *devmem_of(struct hmm_mm *mm)
@@ -399,7 +400,8 @@ static inline void worker_wake(struct devmem_space *s)
 }
 
 int rescue_start(struct devmem_space *s);
-void rescue_stop(struct devmem_space *s);
+/* home: no page is away. Else the rescuer brings them home first. */
+void rescue_stop(struct devmem_space *s, bool home);
 /* The space is lost, and the pump has ended. */
 void devmem_lost(struct hmm_mm *mm);
 

@@ -238,6 +238,7 @@ void devmem_event(struct hmm_mm *mm, const struct provider_event *e)
 		   !hmm_mutation(HMM_MUTATION_STAGE_EVENT)) {
 		return; /* the places say so already */
 	} else if (s && e->type == PROVIDER_MOVE) {
+		atomic_fetch_add(&s->moves, 1);
 		rekey(s, e->start, e->end, e->to);
 		coherent_rekey(s, e->start, e->end, e->to);
 		trap_moved(s, e);

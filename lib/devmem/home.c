@@ -36,7 +36,10 @@ int home_run(struct hmm_mm *mm, const struct run *run, uint64_t *done)
 /* How a range goes home. */
 struct going {
 	const struct hmm_devmem *only; /* of this region, or NULL */
+	uint64_t start;
 	uint64_t end;
+	uint32_t moves;  /* the space's, when the mover began at the start */
+	uint32_t passes; /* how often it has begun there once more */
 	uint64_t deadline;
 	bool tried;    /* devices are asked again for what they did not give before */
 	bool hopeless; /* no device is waited for any more */
@@ -169,43 +172,80 @@ static int home_locked(struct hmm_mm *mm, struct going *g, uint64_t *at)
 	return err;
 }
 
-int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
-		uint64_t timeout_ns)
+/*
+ * The program may have moved a page (mremap) from behind the mover to before it. Then the mover
+ * begins once more. True: there may be such a page.
+ */
+static bool has_passed(struct hmm_mm *mm, struct going *g, uint64_t *at)
 {
-	struct going g = { .only = only, .deadline = deadline_after(timeout_ns) };
+	const struct devmem_space *s = devmem_of(mm);
+	const uint32_t moves = atomic_load(&s->moves);
+	struct run run;
+	bool away;
+
+	if (moves == g->moves)
+		return false;
+	turn_take(mm);
+	away = places_next(s, g->start, g->end, g->only, &run);
+	turn_end(mm);
+	g->moves = moves;
+	*at = g->start;
+	return away;
+}
+
+/* [*at, g->end). 0; -errno. */
+static int home_pass(struct hmm_mm *mm, struct going *g, uint64_t *at, uint64_t timeout_ns)
+{
 	struct devmem_space *s = devmem_of(mm);
 	unsigned int round = 0;
-	uint64_t at;
 
-	if (!s)
-		return 0;
-	at = start & ~(s->page - 1);
-	g.end = end > -s->page ? UINT64_MAX : (end + s->page - 1) & ~(s->page - 1);
-	while (at < g.end) {
+	while (*at < g->end) {
 		const uint32_t seen = atomic_load(&s->copied);
-		const uint64_t was = at;
-		int err = home_locked(mm, &g, &at);
+		const uint64_t was = *at;
+		int err = home_locked(mm, g, at);
 
-		if (at > was) {
-			g.deadline = g.hopeless ? g.deadline : deadline_after(timeout_ns);
+		if (*at > was && !g->passes) {
+			g->deadline = g->hopeless ? g->deadline : deadline_after(timeout_ns);
 			round = 0;
 		}
 		if (err && err != -EAGAIN && err != -EINPROGRESS)
 			return err;
 		if (err && mm_alive(mm))
 			return -ESRCH;
-		if (err == -EINPROGRESS && deadline_passed(g.deadline)) {
+		if (err == -EINPROGRESS && deadline_passed(g->deadline)) {
 			/* What other devices have comes home all the same. */
-			g.hopeless = true;
-			g.deadline = deadline_after(timeout_ns);
+			g->hopeless = true;
+			g->deadline = deadline_after(timeout_ns);
 		} else if (err == -EINPROGRESS) {
 			futex_wait(&s->copied, seen,
-				   min64(COPIED_NS, deadline_slice_ns(g.deadline)));
-		} else if (err && deadline_passed(g.deadline)) {
+				   min64(COPIED_NS, deadline_slice_ns(g->deadline)));
+		} else if (err && deadline_passed(g->deadline)) {
 			return -ETIME;
 		} else if (err) {
 			deadline_pause(round++);
 		}
 	}
-	return g.err;
+	return 0;
+}
+
+int devmem_home(struct hmm_mm *mm, uint64_t start, uint64_t end, const struct hmm_devmem *only,
+		uint64_t timeout_ns)
+{
+	struct going g = { .only = only, .deadline = deadline_after(timeout_ns) };
+	struct devmem_space *s = devmem_of(mm);
+	uint64_t at;
+	int err;
+
+	if (!s)
+		return 0;
+	at = start & ~(s->page - 1);
+	g.end = end > -s->page ? UINT64_MAX : (end + s->page - 1) & ~(s->page - 1);
+	g.start = at;
+	g.moves = atomic_load(&s->moves);
+	err = home_pass(mm, &g, &at, timeout_ns);
+	while (!err && has_passed(mm, &g, &at))
+		err = g.passes++ && deadline_passed(g.deadline)
+			      ? -ETIME
+			      : home_pass(mm, &g, &at, timeout_ns);
+	return err ? err : g.err;
 }

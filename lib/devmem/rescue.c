@@ -26,6 +26,9 @@
 
 #define EVENTS 32
 
+/* What the alarm says: pages may be away; none is, so there is nothing to rescue. */
+enum { ALARM_AWAY = 1, ALARM_HOME };
+
 /* Closes all but the userfaultfd, in a table of this thread's own. */
 static bool keep_only(int fd)
 {
@@ -102,7 +105,7 @@ static void *rescuer_main(void *arg)
 	futex_wake(&s->ready);
 	while (!atomic_load(&s->alarm))
 		futex_wait(&s->alarm, 0, HMM_FOREVER);
-	if (atomic_load(&s->mm->lost))
+	if (atomic_load(&s->alarm) == ALARM_AWAY)
 		rescue(s);
 	if (apart)
 		raw3(SYS_close, fd, 0, 0);
@@ -125,12 +128,13 @@ void devmem_lost(struct hmm_mm *mm)
 
 	if (!s)
 		return;
-	atomic_store(&s->alarm, 1);
+	atomic_store(&s->alarm, ALARM_AWAY);
 	futex_wake(&s->alarm);
 }
 
-void rescue_stop(struct devmem_space *s)
+void rescue_stop(struct devmem_space *s, bool home)
 {
-	devmem_lost(s->mm);
+	atomic_store(&s->alarm, home ? ALARM_HOME : ALARM_AWAY);
+	futex_wake(&s->alarm);
 	ownthread_join(&s->rescuer);
 }

@@ -132,10 +132,13 @@ void devmem_fini(struct hmm_mm *mm)
 	if (!s)
 		return;
 	close_space(s);
-	/* The program's data is worth any wait. If the space is lost the rescuer does it. */
+	/*
+	 * The program's data is worth any wait. If the program has closed our descriptors the
+	 * rescuer does it, also where the pump has not noticed that yet.
+	 */
 	while ((err = devmem_home(mm, 0, UINT64_MAX, NULL, 0)) && err != -ESRCH)
 		deadline_pause(round++);
-	rescue_stop(s);
+	rescue_stop(s, !err);
 	worker_stop(s);
 	stage_stop(s);
 	for (uint32_t i = 1; i <= REGIONS_MAX; i++) {

@@ -18,6 +18,7 @@
 #include "base/trace.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define RANGE_MAX (64ULL << 20)
 
@@ -75,10 +76,12 @@ static struct hmm_exclusive *make(struct hmm_devmem *d, uint64_t start, uint64_t
 	ex->end = end;
 	ex->pages = pages;
 	ex->page = list_new(ex);
-	if (ex->page)
-		return ex;
-	objpool_put(&d->space->handles, ex);
-	return NULL;
+	if (!ex->page) {
+		objpool_put(&d->space->handles, ex);
+		return NULL;
+	}
+	memset(ex->page, 0, pages * sizeof(*ex->page));
+	return ex;
 }
 
 static void unmake(struct hmm_exclusive *ex)
@@ -97,21 +100,31 @@ static struct hmm_devmem *region_of(const struct hmm_exclusive *ex, place_t plac
 	return place && alias && place_region(place) == alias->id ? alias : NULL;
 }
 
-/* Notes which pages were had. The caller holds R, and moves or has the turn. How many they are. */
-static uint32_t note(struct hmm_exclusive *ex)
+void exclusive_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n)
 {
-	struct devmem_space *s = ex->d->space;
+	struct hmm_exclusive *ex = m->taking;
+
+	for (uint32_t i = 0; ex && i < n; i++) {
+		struct taken *t = &ex->page[(at - ex->start) / m->s->page + i];
+
+		t->place = m->d->id << FRAME_BITS | (first + i);
+		t->freed = atomic_load(&m->d->freed[first + i]);
+	}
+}
+
+static bool still_has(const struct hmm_exclusive *ex, const struct taken *t)
+{
+	return t->place &&
+	       atomic_load(&region_of(ex, t->place)->freed[place_frame(t->place)]) == t->freed;
+}
+
+/* How many pages were had, and still are. */
+static uint32_t had(const struct hmm_exclusive *ex)
+{
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < ex->pages; i++) {
-		const place_t place = place_at(s, ex->start + i * s->page);
-		const struct hmm_devmem *d = region_of(ex, place);
-		struct taken *t = &ex->page[i];
-
-		t->place = d ? place : 0;
-		t->freed = d ? atomic_load(&d->freed[place_frame(place)]) : 0;
-		n += d != NULL;
-	}
+	for (uint32_t i = 0; i < ex->pages; i++)
+		n += still_has(ex, &ex->page[i]);
 	return n;
 }
 
@@ -123,7 +136,7 @@ static bool take_all(struct migration *m, struct hmm_exclusive *ex)
 
 	if (places_next(m->s, at, ex->end, NULL, &run) || migrate_blocks(m, &at, ex->end))
 		return false;
-	return note(ex) == ex->pages;
+	return had(ex) == ex->pages;
 }
 
 /*
@@ -153,12 +166,16 @@ static bool take_quickly(struct migration *m, struct hmm_exclusive *ex)
 	return all;
 }
 
+/*
+ * What another device takes meanwhile, after its pages went home, stays that one's: this call has
+ * what it has moved itself.
+ */
 static int take_slowly(struct migration *m, struct hmm_exclusive *ex)
 {
 	struct hmm_devmem *alias = atomic_load(&m->s->alias);
 	int err = migrate_check_mapped(m);
-	uint32_t had;
 
+	memset(ex->page, 0, ex->pages * sizeof(*ex->page));
 	/* Another device loses what it has there. */
 	if (!err && atomic_load(&m->d->used))
 		err = devmem_home(m->mm, m->start, m->end, m->d, m->timeout);
@@ -168,12 +185,7 @@ static int take_slowly(struct migration *m, struct hmm_exclusive *ex)
 		err = migrate_range(m, m->start, m->end);
 	if (err)
 		return err;
-	pthread_mutex_lock(&m->mm->region_lock);
-	turn_take(m->mm);
-	had = note(ex);
-	turn_end(m->mm);
-	pthread_mutex_unlock(&m->mm->region_lock);
-	return had ? 0 : -EBUSY;
+	return had(ex) ? 0 : -EBUSY;
 }
 
 static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t timeout_ns,
@@ -189,6 +201,7 @@ static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t time
 	ex = make(m->d, start, end);
 	if (!ex)
 		return -ENOMEM;
+	m->taking = ex;
 	if (!take_quickly(m, ex))
 		err = take_slowly(m, ex);
 	if (err)
@@ -216,12 +229,6 @@ int hmm_exclusive_begin(struct hmm_mm *mm, uint64_t start, uint64_t end, void *o
 	err = take(&m, start, end, timeout_ns, exclusive);
 	hmm_trace(exclusive, mm, start, end, err, owner);
 	return mm_lost_by(mm, err);
-}
-
-static bool still_has(const struct hmm_exclusive *ex, const struct taken *t)
-{
-	return t->place &&
-	       atomic_load(&region_of(ex, t->place)->freed[place_frame(t->place)]) == t->freed;
 }
 
 int hmm_exclusive_check(const struct hmm_exclusive *ex, uint64_t addr, uint64_t *at)

@@ -243,6 +243,7 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 		coherent_forget(m->s, from, from + (uint64_t)done);
 		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
 		state_note(m, from, first, (uint32_t)((uint64_t)done / page));
+		exclusive_note(m, from, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
 	/* Several huge pages may lie in several mappings by now. */

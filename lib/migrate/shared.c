@@ -175,6 +175,22 @@ static void abandon(struct migration *m, const struct row *r)
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* What of it the CPU has taken home meanwhile the device does not get. */
+static void note(struct migration *m, const struct row *r)
+{
+	const place_t first = m->d->id << FRAME_BITS | r->first;
+
+	pthread_mutex_lock(&m->mm->region_lock);
+	turn_take(m->mm);
+	for (uint32_t i = 0; i < r->n; i++) {
+		const uint64_t at = r->start + i * m->s->page;
+
+		if (place_at(m->s, at) == first + i)
+			exclusive_note(m, at, r->first + i, 1);
+	}
+	turn_end(m->mm);
+	pthread_mutex_unlock(&m->mm->region_lock);
+}
+
 static void finish(struct migration *m, const struct row *r)
 {
 	const uint64_t bytes = r->end - r->start;
@@ -183,6 +199,8 @@ static void finish(struct migration *m, const struct row *r)
 	if (madvise((void *)(uintptr_t)r->to, bytes, MADV_POPULATE_WRITE)) {
 		devmem_home(m->mm, r->start, r->end, m->d, 0);
 		migrate_left(m, HMM_MIGRATE_BUSY, bytes);
+	} else {
+		note(m, r);
 	}
 	leave(m);
 	m->deadline = deadline_after(m->timeout);

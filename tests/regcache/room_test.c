@@ -74,9 +74,8 @@ static void go_over(struct entry *e)
 	moves--;
 	hmm_regcache_put(g.cache, r[from]);
 	r[from] = NULL;
-	assert_int_equal(hmm_regcache_get(g.cache, at(p[to]), PAGE, HMM_REGCACHE_HIT, LONG_NS,
-					  &r[to]),
-			 0);
+	assert_int_equal(
+		hmm_regcache_get(g.cache, at(p[to]), PAGE, HMM_REGCACHE_HIT, LONG_NS, &r[to]), 0);
 }
 
 /* At each moment one of the three has no user, so there is room. */
