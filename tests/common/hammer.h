@@ -79,6 +79,9 @@ static inline void hammer_page(struct with_devmem *w, char *page, uint64_t trans
 	assert_int_equal(hmm_engine_create(w->m.mm, &engine), 0);
 	for (size_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, hammer_main, (void *)i), 0);
+	/* The CPU is to have added something, however late its threads begin. */
+	while (hammer.added[0] + hammer.added[1] + hammer.added[2] < transfers / 50)
+		sched_yield();
 	/* An emulated machine does not come to so many. */
 	for (; tried < transfers && (wanted || tried < LEAST || time(NULL) < end); tried++) {
 		struct hmm_exclusive *ex;

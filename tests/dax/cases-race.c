@@ -238,7 +238,8 @@ static void run_race(struct run *r, act_fn change, size_t ndevices)
 		      "no thread");
 	/* A cycle and a job at least, however slow the machine. */
 	while (!race.stop && (target_clock() < enough ||
-			      ((!race.cycles || race.jobs < 10) && target_clock() < end)))
+			      ((!race.cycles || race.jobs < 10 || race.jobs <= race.refused) &&
+			       target_clock() < end)))
 		nanosleep(&pause, NULL);
 	race.stop = true;
 	for (i = 0; i <= ndevices; i++)

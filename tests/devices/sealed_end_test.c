@@ -47,7 +47,7 @@ static bool is_gone(pid_t pid)
 
 static void until_gone(pid_t pid)
 {
-	for (int i = 0; !is_gone(pid) && i < 10000; i++)
+	for (int i = 0; !is_gone(pid) && i < 60000; i++)
 		usleep(1000);
 	assert_true(is_gone(pid));
 }

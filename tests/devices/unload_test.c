@@ -99,7 +99,7 @@ static int forks(void)
 
 int main(int argc, char **argv)
 {
-	alarm(30);
+	alarm(100);
 	signal(SIGSEGV, own_handler);
 	for (volatile int i = 0; i < 3; i++) {
 		void *lib = dlopen(argc > 1 ? argv[1] : "", RTLD_NOW | RTLD_LOCAL);

@@ -95,7 +95,7 @@ static void writes(void **state)
 /* The descriptors of an opening are counted, whichever way they were made. */
 static void duplicates(void **state)
 {
-	const int fd = device_open(0);
+	int fd = device_open(0);
 	char *p = anonymous(PAGE);
 	char *buffer = anonymous(PAGE);
 	struct dmirror_command cmd;
@@ -104,14 +104,17 @@ static void duplicates(void **state)
 	assert_int_equal(device_read(fd, p, 1, buffer), 1);
 	assert_int_equal(close(fd), 0);
 	assert_int_equal(device_read(other, p, 1, buffer), 0);
-	assert_int_equal(fcntl(other, F_DUPFD, fd), fd);
+	/* A thread of the library may have opened a file meanwhile, and have this number. */
+	fd = fcntl(other, F_DUPFD, fd);
+	assert_true(fd >= 0);
 	assert_int_equal(close(other), 0);
 	assert_int_equal(device_read(fd, p, 1, buffer), 0);
 	assert_int_equal(close(fd), 0);
 	assert_int_equal(device_do(fd, DMIRROR_READ, p, 1, buffer, &cmd), -EBADF);
 	assert_int_equal(close(fd), -1);
 	/* The next opening has an empty page table. */
-	assert_int_equal(device_open(0), fd);
+	fd = device_open(0);
+	assert_true(fd >= 0);
 	assert_int_equal(device_read(fd, p, 1, buffer), 1);
 	close(fd);
 	munmap(p, PAGE);

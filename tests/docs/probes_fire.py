@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 120  # seconds
+PATIENCE = 120  # seconds, for each run
+LUCK = 300  # seconds, for all that need luck
 
 
 def skip(why):
@@ -77,7 +78,7 @@ def main():
         sys.exit(f'no work for {sorted(needed - names)} of {sorted(known)}')
     silent = {site for site, told in said.items() if site[0] in needed and not told}
     begin = time.monotonic()
-    while silent and time.monotonic() < begin + PATIENCE:
+    while silent and time.monotonic() < begin + LUCK:
         for more in ([], ['--migrate', '--exclusive']) if moves else ([],):
             told, _ = under_gdb(script, hmm, 'torture', '--seconds', '2', *more, forks=True)
             silent -= {site for site, arguments in told.items() if arguments}

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ static void fault(struct hmm_mm *mm, struct hmm_interval_notifier *ni, const cha
 static struct {
 	struct hmm_engine *engine;
 	_Atomic int tid;
+	sem_t wake;
 } sleeper;
 
 static void *sleep_in_section(void *arg)
@@ -84,7 +86,8 @@ static void *sleep_in_section(void *arg)
 	(void)arg;
 	hmm_engine_enter(sleeper.engine);
 	atomic_store(&sleeper.tid, gettid());
-	usleep(500000);
+	while (sem_wait(&sleeper.wake))
+		;
 	hmm_engine_exit(sleeper.engine);
 	return NULL;
 }
@@ -105,10 +108,13 @@ static void change(struct hmm_mm *mm)
 	MUST(hmm_mm_barrier(mm, HMM_FOREVER));
 	fault(mm, ni, p);
 	MUST(hmm_engine_create(mm, &sleeper.engine));
+	sem_init(&sleeper.wake, 0, 0);
 	MUST(-pthread_create(&thread, NULL, sleep_in_section, NULL));
 	while (!atomic_load(&sleeper.tid))
 		usleep(1000);
+	/* The sleeper is in its section until it is run over and the memory is gone. */
 	munmap(p, page);
+	sem_post(&sleeper.wake);
 	pthread_join(thread, NULL);
 	hmm_engine_destroy(sleeper.engine);
 	printf("overrun %" PRIu64 " %d\n", at(mm), sleeper.tid);

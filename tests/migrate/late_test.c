@@ -96,6 +96,8 @@ static void late_store_hits_no_other_page(void **state)
 	sem_wait(&l.inside);
 	/* This runs the engine over. */
 	assert_int_equal(to_system(w, p, 1), 0);
+	assert_int_equal(to_device(w, others, pages - 1), 0);
+	/* For the last there is no frame, however long it waits. */
 	hmm_migrate_to_device(w->d, at(others), at(others) + pages * PAGE, 100000000, NULL);
 	assert_int_equal(away(w, others, pages), pages - 1);
 	assert_int_equal(used(w), 2 * MIB);

@@ -57,8 +57,10 @@ static void stay(struct with_devmem *w, char *p, struct held_discard *held)
 	assert_int_equal(to_device(w, p, 4), -ENOENT);
 	assert_int_equal(w->result.left[HMM_MIGRATE_DISCARD], 4);
 	held_discard_end(held);
-	for (int i = 0; i < 1000 && away(w, p, 4) < 4; i++)
+	for (int i = 0; i < 30000 && away(w, p, 4) < 4; i++) {
 		to_device(w, p, 4);
+		usleep(1000);
+	}
 	assert_int_equal(away(w, p, 4), 4);
 	assert_numbered(p, 4, 50);
 	munmap(p, 8 * PAGE);

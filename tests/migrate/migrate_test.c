@@ -232,8 +232,10 @@ static void nothing_moves_while_a_discard_is_pending(void **state)
 	assert_int_equal(away(w, p, 8), 4);
 	held_discard_end(&held);
 	/* Until every thread was seen elsewhere the discard is pending; the machine may be busy. */
-	for (int i = 0; i < 1000 && away(w, p, 8) < 8; i++)
+	for (int i = 0; i < 30000 && away(w, p, 8) < 8; i++) {
 		to_device(w, p, 8);
+		usleep(1000);
+	}
 	assert_int_equal(away(w, p, 8), 8);
 	assert_numbered(p, 4, 50);
 	assert_numbered(p + 4 * PAGE, 4, 5);

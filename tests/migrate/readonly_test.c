@@ -311,7 +311,7 @@ static void nothing_moves_while_a_page_is_pinned(void **state)
 	assert_int_equal(w->result.left[HMM_MIGRATE_PERMISSION], 4);
 	syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0);
 	close(ring);
-	for (int i = 0; to_device(w, p, 4) == -ENOENT && i < 1000; i++)
+	for (int i = 0; to_device(w, p, 4) == -ENOENT && i < 30000; i++)
 		usleep(1000);
 	assert_int_equal(w->result.moved, 4);
 	assert_numbered(p, 4, 1);

@@ -8,7 +8,7 @@
 #include <pthread.h>
 
 #define PAGES 64
-#define GIVE_UP_S 20
+#define GIVE_UP_S 100
 
 /* What the callback touches, and the lock that it takes; NULL: nothing. */
 static struct {

@@ -14,11 +14,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <hmm/hmm.h>
 
 #define FORKS 200
+#define LEAST 20 /* on a busy machine, in SLOW_S */
+#define SLOW_S 60
 #define BLOCK (256UL << 10)
 
 static _Atomic bool stop;
@@ -79,6 +82,8 @@ int main(int argc, char **argv)
 	struct hmm_svm *svm;
 	struct hmm_mm *mm;
 	pthread_t thread[2];
+	time_t end;
+	int forks;
 
 	if (argc < 2 || !is_loaded(argv[1])) {
 		printf("the allocator is not there: %s\n", argc < 2 ? "no name" : argv[1]);
@@ -91,7 +96,8 @@ int main(int argc, char **argv)
 	assert(!hmm_svm_create(mm, dev, NULL, &svm));
 	for (int i = 0; i < 2; i++)
 		assert(!pthread_create(&thread[i], NULL, churn, NULL));
-	for (int i = 0; i < FORKS; i++) {
+	end = time(NULL) + SLOW_S;
+	for (forks = 0; forks < LEAST || (forks < FORKS && time(NULL) < end); forks++) {
 		char *p = malloc(2 * BLOCK);
 		int status = 0;
 		pid_t pid;
@@ -109,7 +115,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	assert(!hmm_mm_get_stats(mm, &stats));
-	printf("%d forks, %llu discards\n", FORKS, (unsigned long long)stats.discards_pending);
+	printf("%d forks, %llu discards\n", forks, (unsigned long long)stats.discards_pending);
 	hmm_svm_destroy(svm);
 	hmm_device_destroy(dev);
 	hmm_mm_detach(mm);

@@ -105,7 +105,7 @@ static int in_a_child(void (*install)(void))
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(20);
+		alarm(60);
 		_exit(job(install));
 	}
 	waitpid(pid, &status, 0);

@@ -345,7 +345,8 @@ static void what_breaks_a_rule_is_found(void **state)
 		r.skipping = !strcmp(names[i], "trust-word");
 		hmm_hook_fn = strcmp(names[i], "early-read") ? NULL : hold;
 		assert_int_equal(hmm_mutation_set(names[i]), 0);
-		race_run(&r, FOUND_NS);
+		/* It ends with the first find. */
+		race_run(&r, 3 * FOUND_NS);
 		hmm_mutation_set(NULL);
 		print_message("%s: %lu changes, %lu uses, %lu stale\n", names[i], r.changes, r.uses,
 			      r.stale);

@@ -143,10 +143,12 @@ static void what_cannot_be_watched_is_refused(void **state)
 /* A discard whose thread has been joined: on a busy machine it may be pending for a while. */
 static int watch_after_a_discard(struct watched *w)
 {
-	int err = -EAGAIN;
+	const uint64_t until = clock_ns() + 2 * LONG;
+	int err;
 
-	for (int i = 0; err == -EAGAIN && i < 300; i++)
+	do
 		err = hmm_range_watch(&w->range, LONG);
+	while (err == -EAGAIN && clock_ns() < until);
 	return err;
 }
 

@@ -130,9 +130,10 @@ static void hugetlb(void **state)
 /* A discard before may be pending for a while: on a busy machine, for longer than a get waits. */
 static bool is_kept(const char *p, size_t bytes)
 {
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 30000; i++) {
 		if (!once(p, bytes))
 			return true;
+		usleep(1000);
 	}
 	return false;
 }

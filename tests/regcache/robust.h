@@ -12,7 +12,7 @@
 
 #define BUFFER (4 * 4096UL)
 #define TIMEOUT_NS 50000000ULL    /* of a get that may be held up */
-#define PATIENT_NS 10000000000ULL /* of others */
+#define PATIENT_NS 30000000000ULL /* of others */
 
 enum { SKIP = 77 };
 

@@ -15,7 +15,7 @@ def stale_hits(*arguments, nobody=False):
     if nobody and os.geteuid() == 0:
         command = ["setpriv", f"--reuid={tap.NOBODY}", f"--regid={tap.NOBODY}", "--clear-groups",
                    *command]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=250)
     if result.returncode == 77:
         raise tap.Skip(result.stdout.strip())
     return result

@@ -538,6 +538,7 @@ static void test_kept(void **state)
 	}
 	assert_true(svm_stats(&f.m).kept > 0);
 	/* The device has it in place, and a further touch does not disturb that. */
+	assert_int_equal(hmm_mm_barrier(f.m.mm, HMM_FOREVER), 0);
 	moved = region(&f).moved_home;
 	p[0]++;
 	expect_load(&f, p, 1, p);
@@ -613,6 +614,8 @@ static void test_rows(void **state)
 	while (region(&f).used > 2 * M2 - PAGE)
 		sched_yield();
 	s.buf = "y";
+	/* What the CPU has just touched would be left to it. */
+	usleep(1000);
 	assert_int_equal(run(&f.m, kernel_fill, &s, 1), 0);
 	assert_int_equal(svm_stats(&f.m).gathered, 0);
 	assert_int_equal(away(&f), 2 * M2);

@@ -34,6 +34,15 @@ def check(seconds, *arguments, **more):
     raise AssertionError(f"too little happened: {short or result}")
 
 
+def in_every_window(*arguments, **more):
+    """On a busy machine too little happens otherwise, but that each window is held open is sure."""
+    for times in (1, 3, 10):
+        result = torture("--seconds", 2 * times, *arguments, statuses=(0, 1), **more)
+        if result["passed"]:
+            return check_windows(result)
+    raise AssertionError(f"too little happened: {result}")
+
+
 def check_windows(result):
     """Every cell was held open with a use in it, or says why there is no such cell."""
     for name, operation in result["hostile"].items():
@@ -43,6 +52,7 @@ def check_windows(result):
             held = "cannot" in cell or (cell["held_open"] > 0 and cell["uses"] > 0)
             assert held, (name, window, cell)
     assert result["windows_forced"] == result["windows_possible"] > 40, result["windows_possible"]
+    return result
 
 
 def test_sound_for_some_seconds(folder):
@@ -60,8 +70,7 @@ def test_sound_unprivileged(folder):
 
 
 def test_every_operation_is_forced_into_every_window(folder):
-    result = torture("--seconds", 2, "--seed", 3)
-    check_windows(result)
+    result = in_every_window("--seed", 3)
     for name in ("munmap", "mmap(MAP_FIXED)", "mremap away", "mremap onto", "mremap shrink",
                  "mremap dontunmap", "brk", "stack growth"):
         assert result["hostile"][name]["changed"]["held_open"] > 0, name
@@ -69,7 +78,7 @@ def test_every_operation_is_forced_into_every_window(folder):
 
 
 def test_every_operation_is_forced_into_every_window_unprivileged(folder):
-    check_windows(torture("--seconds", 2, nobody=True))
+    in_every_window(nobody=True)
 
 
 def by_the_log(provider):
