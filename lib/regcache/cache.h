@@ -130,6 +130,7 @@ struct hmm_regcache {
 	struct miss *missing;       /* L */
 	struct entry *free;         /* L */
 	struct slab *_Atomic slabs; /* A: written under L */
+	_Atomic uint64_t ends;      /* A: how many registrations have ended; written under L */
 	_Atomic uint64_t time;      /* A: how many registrations were made; written under L */
 	/* L: larger registrations that were made of what touched; that died; that were not made */
 	uint64_t joins, joins_lost, joins_refused;
@@ -285,8 +286,11 @@ bool merge_insert(struct hmm_regcache *c, struct entry *e, struct doomed *doomed
 int room_take(struct hmm_regcache *c, uint64_t bytes, uint64_t deadline);
 /* One that was counted is not made. */
 void room_give(struct hmm_regcache *c, uint64_t bytes);
-/* Ends an idle registration, or waits until one has ended. False: there is none. */
-bool room_evict(struct hmm_regcache *c, uint64_t deadline);
+/*
+ * Ends an idle registration, or waits until one has ended. False: there is none, and none has ended
+ * since c->ends was `ends`.
+ */
+bool room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline);
 /*
  * Are more bytes idle than max_bytes? The count may be below 0 for a moment: another thread takes
  * an entry before the one that has put it counts it.

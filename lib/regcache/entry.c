@@ -227,6 +227,7 @@ static void ended(struct hmm_regcache *c, struct entry *e)
 	if (atomic_load(&e->state) & ENTRY_DEAD)
 		atomic_fetch_sub(&c->dead, 1);
 	c->registered--;
+	atomic_fetch_add(&c->ends, 1);
 	atomic_fetch_sub(&c->pinned, e->bytes);
 	free_locked(c, e);
 	pthread_cond_broadcast(&c->changed);

@@ -178,11 +178,13 @@ static int commit(struct hmm_regcache *c, struct entry *e, uint64_t deadline)
 static int reg(struct hmm_regcache *c, struct entry *e, bool evicts, uint64_t *deadline)
 {
 	const uint64_t began = *deadline ? clock_ns() : 0;
+	uint64_t ends;
 	int ret;
 
-	do
+	do {
+		ends = atomic_load(&c->ends);
 		ret = entry_reg(c, e);
-	while ((ret == -ENOMEM || ret == -ENOBUFS) && evicts && room_evict(c, *deadline));
+	} while ((ret == -ENOMEM || ret == -ENOBUFS) && evicts && room_evict(c, ends, *deadline));
 	if (*deadline) {
 		const uint64_t spent = clock_ns() - began;
 

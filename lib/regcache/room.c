@@ -111,13 +111,13 @@ void room_give(struct hmm_regcache *c, uint64_t bytes)
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool room_evict(struct hmm_regcache *c, uint64_t deadline)
+bool room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline)
 {
 	struct doomed doomed = { NULL, 0 };
 	bool more;
 
 	pthread_mutex_lock(&c->lock);
-	more = !make_room(c, deadline, &doomed);
+	more = !make_room(c, deadline, &doomed) || atomic_load(&c->ends) != ends;
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);
 	return more;

@@ -61,6 +61,32 @@ static void sort(struct hmm_device_fault *faults, int n)
 }
 
 /*
+ * The svm's notifier at the address, which is kept from now on. Collection may have removed it
+ * after the fault was served: then it is made anew. 0; -errno.
+ */
+static int keep_notifier(struct hmm_svm *svm, uint64_t addr, struct svm_notifier **w)
+{
+	const uint64_t deadline = deadline_after(svm->options.fault_timeout_ns);
+	struct hmm_interval_notifier *ni;
+
+	for (;;) {
+		int ret = svm_notifier_ensure(svm, addr, deadline, &ni);
+
+		if (ret)
+			return ret;
+		pthread_mutex_lock(&svm->lock);
+		*w = (struct svm_notifier *)itree_first(&svm->notifiers, addr, addr + 1);
+		if (*w)
+			(*w)->once = true;
+		pthread_mutex_unlock(&svm->lock);
+		if (*w)
+			return 0;
+		if (deadline_passed(deadline))
+			return -ETIME;
+	}
+}
+
+/*
  * Memory that cannot be cached: walks exactly what is needed, under the svm's notifier, which lives
  * until the device has asked whether the access is valid.
  */
@@ -75,13 +101,11 @@ static int grant_once(struct hmm_svm *svm, struct hmm_device_fault *f)
 	range.end = (f->addr + f->len + HMM_PAGE_SIZE - 1) & ~(HMM_PAGE_SIZE - 1);
 	if (range.end - start > sizeof(pfns) / sizeof(pfns[0]) * HMM_PAGE_SIZE)
 		return -EINVAL;
-	pthread_mutex_lock(&svm->lock);
-	w = (struct svm_notifier *)itree_first(&svm->notifiers, start, start + 1);
-	if (w)
-		w->once = true;
-	pthread_mutex_unlock(&svm->lock);
+	ret = keep_notifier(svm, start, &w);
+	if (ret)
+		return ret;
 	/* No single notifier covers an access across two of them. */
-	if (!w || range.end > w->node.end)
+	if (range.end > w->node.end)
 		return -EOPNOTSUPP;
 	range.notifier = w->ni;
 	range.default_flags = HMM_PFN_REQ_FAULT | (f->prot & PROT_WRITE ? HMM_PFN_REQ_WRITE : 0);

@@ -135,12 +135,56 @@ static void one_that_dies_meanwhile_is_found(void **state)
 	close_full();
 }
 
+/* What is unmapped after the driver had no room for another. */
+static char *unmapped;
+
+bool __real_room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline);
+bool __wrap_room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline);
+
+bool __wrap_room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline)
+{
+	char *mem = unmapped;
+
+	unmapped = NULL;
+	if (mem) {
+		munmap(mem, PAGE);
+		hmm_mm_barrier(g.mm, HMM_FOREVER);
+		hmm_regcache_reap(c);
+	}
+	return __real_room_evict(c, ends, deadline);
+}
+
+/* Then nothing is left to end for it, and the driver has room all the same. */
+static void the_driver_is_asked_again_after_others_have_ended(void **state)
+{
+	struct hmm_registration *got, *none;
+	char *idle, *mem, *other;
+
+	registrar_open(&g, NULL);
+	g.limit = PAGE;
+	idle = buffer(PAGE);
+	mem = buffer(PAGE);
+	other = buffer(PAGE);
+	hmm_regcache_put(g.cache, get(&g, idle, PAGE));
+	unmapped = idle;
+	got = get(&g, mem, PAGE);
+	assert_null(unmapped);
+	assert_int_equal(g.bytes, PAGE);
+	/* This one is in use, and nothing ends. */
+	assert_int_equal(hmm_regcache_get(g.cache, at(other), PAGE, 0, LONG_NS, &none), -ENOMEM);
+	hmm_regcache_put(g.cache, got);
+	registrar_close(&g);
+	munmap(mem, PAGE);
+	munmap(other, PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_is_always_idle_is_found),
 		cmocka_unit_test(who_looks_again_has_a_deadline),
 		cmocka_unit_test(one_that_dies_meanwhile_is_found),
+		cmocka_unit_test(the_driver_is_asked_again_after_others_have_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
