@@ -7,6 +7,7 @@
 #include <hmm/notifier.h>
 #include <hmm/range.h>
 #include <hmm/sealed.h>
+#include <pthread.h>
 #include "link.h"
 
 /* One look at a range: a large page, or what there is of it. */
@@ -20,7 +21,12 @@ struct hmm_sealed {
 	uint64_t base; /* where the region begins in this process */
 	enum hmm_sealed_policy policy;
 	pid_t program;
-	_Atomic bool ends;        /* everything may come home */
+	_Atomic bool ends; /* everything may come home */
+	/*
+	 * Of marks that are set: a look that is still true under it is of the pages whose marks are
+	 * set. Another page that comes there is copied in afterwards, which takes its mark away.
+	 */
+	pthread_mutex_t marks_lock;
 	_Atomic uint8_t *allowed; /* for each HMM_PAGE_SIZE of the region: may it come home? */
 	struct link link;
 };

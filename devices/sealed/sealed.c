@@ -45,7 +45,9 @@ static int copy_in(struct hmm_devmem *devmem, uint64_t offset, const void *from,
 {
 	struct hmm_sealed *s = priv;
 
+	pthread_mutex_lock(&s->marks_lock);
 	allow(s, offset, bytes, false);
+	pthread_mutex_unlock(&s->marks_lock);
 	return answer(devmem, link_in(&s->link, offset, from, bytes));
 }
 
@@ -78,6 +80,7 @@ static size_t marks(const struct hmm_sealed *s)
 static void release(struct hmm_sealed *s)
 {
 	link_close(&s->link);
+	pthread_mutex_destroy(&s->marks_lock);
 	if (s->allowed)
 		hmm_memory_free((void *)s->allowed, marks(s));
 	hmm_memory_free(s, sizeof(*s));
@@ -140,6 +143,7 @@ static int create(struct hmm_mm *mm, uint64_t bytes, enum hmm_sealed_policy poli
 	s->policy = policy;
 	s->program = getpid();
 	s->link.fd = -1;
+	pthread_mutex_init(&s->marks_lock, NULL);
 	err = make(s, flags);
 	if (err)
 		release(s);
@@ -224,13 +228,34 @@ pid_t hmm_sealed_holder(const struct hmm_sealed *s)
 
 /* ---- the way home ---------------------------------------------------------------------------- */
 
-static void allow_seen(const struct walker *w, uint64_t start, uint64_t end, bool may)
+/* False: what was seen is true no more. */
+static bool allow_seen(const struct walker *w, uint64_t start, uint64_t end, bool may)
 {
 	uint64_t offset;
+	bool holds;
 
-	for (uint64_t at = start; at < end; at += HMM_PAGE_SIZE) {
+	pthread_mutex_lock(&w->sealed->marks_lock);
+	holds = walker_holds(w);
+	for (uint64_t at = start; holds && at < end; at += HMM_PAGE_SIZE) {
 		if (walker_offset(w, at, &offset))
 			allow(w->sealed, offset, HMM_PAGE_SIZE, may);
+	}
+	pthread_mutex_unlock(&w->sealed->marks_lock);
+	return holds;
+}
+
+/* Looks so often whatever the timeout is: what is not true any more is rare. */
+#define LOOKS 100
+
+static int mark_block(struct walker *w, uint64_t start, uint64_t end, bool may)
+{
+	for (unsigned int looks = 1;; looks++) {
+		const int err = walker_look(w, start, end);
+
+		if (err || allow_seen(w, start, end, may))
+			return err;
+		if (looks >= LOOKS && walker_is_late(w))
+			return -ETIME;
 	}
 }
 
@@ -245,9 +270,7 @@ static int mark(struct hmm_sealed *s, uint64_t start, uint64_t end, uint64_t tim
 		return err;
 	for (uint64_t at = start; !err && at < end; at = to) {
 		to = walker_block(at, end);
-		err = walker_look(w, at, to);
-		if (!err)
-			allow_seen(w, at, to, may);
+		err = mark_block(w, at, to, may);
 	}
 	walker_close(w);
 	return err;

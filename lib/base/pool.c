@@ -144,6 +144,17 @@ static bool own(uint64_t start, uint64_t end)
 	return false;
 }
 
+/*
+ * A place may get another mapping meanwhile. If its start is the same afterwards the end belongs to
+ * it: places are emptied start first and filled end last.
+ */
+static bool is_in(const struct owned *o, uint64_t addr)
+{
+	const uint64_t start = atomic_load(&o->start);
+
+	return addr >= start && addr < atomic_load(&o->end) && atomic_load(&o->start) == start;
+}
+
 /* The place of the mapping that an address lies in. */
 static struct owned *find(uint64_t addr)
 {
@@ -153,8 +164,7 @@ static struct owned *find(uint64_t addr)
 		if (addr < atomic_load(&t->low) || addr >= atomic_load(&t->high))
 			continue;
 		for (size_t i = 0; i < top; i++)
-			if (addr >= atomic_load(&t->place[i].start) &&
-			    addr < atomic_load(&t->place[i].end))
+			if (is_in(&t->place[i], addr))
 				return &t->place[i];
 	}
 	return NULL;

@@ -147,17 +147,16 @@ struct devmem_space {
 	uint64_t fault[FAULTS_MAX]; /* R: threads wait there for a page */
 	/* R: since when the one of `fault` waits for a device; 0: it does not */
 	uint64_t fault_since[FAULTS_MAX];
-	_Atomic uint32_t faults;  /* R */
-	_Atomic uint32_t parked;  /* R: how many of these wait for a device */
-	_Atomic bool staged;      /* A: a device has copied something since */
-	_Atomic uint32_t copied;  /* A, futex: counts what devices have copied */
-	_Atomic uint32_t moves;   /* A, written under R: how often the program moved mappings */
-	_Atomic bool wake_all;    /* R: more wait than fit */
-	_Atomic bool confused;    /* R: events were lost: all is to go home */
-	bool any_lost;            /* R: a device has lost a page of the program */
-	bool rescued;             /* R: the rescuer is at work, and no thief any more */
-	_Atomic uint32_t forking; /* A: how many forks are under way */
-	_Atomic bool closed;      /* A, written under R: no page moves out any more */
+	_Atomic uint32_t faults; /* R */
+	_Atomic uint32_t parked; /* R: how many of these wait for a device */
+	_Atomic bool staged;     /* A: a device has copied something since */
+	_Atomic uint32_t copied; /* A, futex: counts what devices have copied */
+	_Atomic uint32_t moves;  /* A, written under R: how often the program moved mappings */
+	_Atomic bool wake_all;   /* R: more wait than fit */
+	_Atomic bool confused;   /* R: events were lost: all is to go home */
+	bool any_lost;           /* R: a device has lost a page of the program */
+	bool rescued;            /* R: the rescuer is at work, and no thief any more */
+	_Atomic bool closed;     /* A, written under R: no page moves out any more */
 	struct {
 		uint64_t start, end, ns;
 	} recent[RECENT_HOME];    /* R: what the CPU touched last */
@@ -443,8 +442,8 @@ int64_t alias_show(struct hmm_mm *mm, uint64_t start, uint64_t bytes);
 
 /* ---- fork.c -------------------------------------------------------------------------------- */
 
+/* Brings all home. Until the fork is over nothing moves out: mm_forking(). */
 void devmem_fork_begin(struct hmm_mm *mm);
-void devmem_fork_end(struct hmm_mm *mm);
 
 /* Is a page of the range away? Under R. */
 bool devmem_any(struct hmm_mm *mm, uint64_t start, uint64_t end);

@@ -41,19 +41,10 @@ void devmem_fork_begin(struct hmm_mm *mm)
 
 	if (!s || mm_inherited(mm) || hmm_mutation(HMM_MUTATION_FORK_AWAY))
 		return;
-	atomic_fetch_add(&s->forking, 1);
 	/* A callback or a signal handler that forks may have interrupted who has the lock. */
 	if (!inside_library)
 		err = home_all(mm);
 	if (err && !mm->provider.event_fork)
 		log_say(HMM_LOG_ERROR, "a fork was made while pages were in device memory that "
 				       "could not be brought home: the child reads zeros there.");
-}
-
-void devmem_fork_end(struct hmm_mm *mm)
-{
-	struct devmem_space *s = devmem_of(mm);
-
-	if (s && !mm_inherited(mm) && atomic_load(&s->forking))
-		atomic_fetch_sub(&s->forking, 1);
 }

@@ -12,6 +12,7 @@
  * as the page that it is. The locks and the gate are those of private memory, for the steps are.
  */
 #include "migrate/migrate.h"
+#include "mm/fork.h"
 #include "devmem/moving.h"
 #include "space/space.h"
 #include "space/turn.h"
@@ -99,7 +100,7 @@ static int land(struct migration *m, uint64_t *at, uint64_t end)
 	struct run run;
 	int err = 0;
 
-	if (atomic_load(&m->s->forking) || !moving_begin(m->mm))
+	if (mm_forking() || !moving_begin(m->mm))
 		return -EAGAIN;
 	while (!err && places_next(m->s, *at, end, m->d, &run)) {
 		if (!m->s->reserve)

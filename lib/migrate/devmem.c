@@ -276,12 +276,15 @@ int hmm_devmem_get_stats(struct hmm_devmem *d, struct hmm_devmem_stats *stats)
 {
 	DEBUG_CALL(d ? d->mm : NULL, DEBUG_QUICK);
 	struct hmm_devmem_stats now;
+	uint32_t unusable;
 	int err = d ? grow_room(stats, GROW_LEAST(struct hmm_devmem_stats, used)) : -EINVAL;
 
 	if (err)
 		return err;
 	if (mm_inherited(d->mm))
 		return -ESRCH;
+	/* First: both grow, this one last. */
+	unusable = atomic_load(&d->unusable);
 	now = (struct hmm_devmem_stats){
 		.start = d->base,
 		.bytes = d->options.bytes,
@@ -291,7 +294,7 @@ int hmm_devmem_get_stats(struct hmm_devmem *d, struct hmm_devmem_stats *stats)
 		.faults = d->stats.faults,
 		.evicted = d->stats.evicted,
 		.dropped = d->stats.dropped,
-		.used = (atomic_load(&d->used) - d->unusable) * d->space->page,
+		.used = (atomic_load(&d->used) - unusable) * d->space->page,
 		.copied_in = d->stats.copied_in,
 		.copied_out = d->stats.copied_out,
 		.lost = d->stats.lost,

@@ -100,11 +100,11 @@ static struct hmm_devmem *region_of(const struct hmm_exclusive *ex, place_t plac
 	return place && alias && place_region(place) == alias->id ? alias : NULL;
 }
 
-void exclusive_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n)
+static void note(struct migration *m, uint64_t at, uint32_t first, uint32_t n)
 {
 	struct hmm_exclusive *ex = m->taking;
 
-	for (uint32_t i = 0; ex && i < n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct taken *t = &ex->page[(at - ex->start) / m->s->page + i];
 
 		t->place = m->d->id << FRAME_BITS | (first + i);
@@ -202,6 +202,7 @@ static int take(struct migration *m, uint64_t start, uint64_t end, uint64_t time
 	if (!ex)
 		return -ENOMEM;
 	m->taking = ex;
+	m->arrived = note;
 	if (!take_quickly(m, ex))
 		err = take_slowly(m, ex);
 	if (err)

@@ -156,6 +156,7 @@ int state_isolate(struct migrate_state *st, uint64_t timeout_ns)
 	struct migration m = { .d = st->isolation,
 			       .readonly = st->flags & HMM_MIGRATE_VMA_SELECT_READONLY,
 			       .state = st,
+			       .arrived = state_note,
 			       .mm = st->mm,
 			       .s = st->s,
 			       .owner = st->owner };

@@ -27,6 +27,8 @@ struct migration {
 	bool readonly;                /* those of mappings that may not be written, too */
 	struct migrate_state *state;  /* of a migration in steps; NULL: of one call */
 	struct hmm_exclusive *taking; /* of exclusive access, or NULL */
+	/* a row has moved to d, from frame `first` on; R is held; may be NULL */
+	void (*arrived)(struct migration *m, uint64_t at, uint32_t first, uint32_t n);
 	struct hmm_mm *mm;
 	struct devmem_space *s;
 	void *owner;         /* of the invalidation */
@@ -186,8 +188,6 @@ static inline bool state_is_whole(const struct migrate_state *st, uint32_t i)
  * hmm_migrate_vma_setup().
  */
 int state_isolate(struct migrate_state *st, uint64_t timeout_ns);
-/* exclusive.c: a row has moved to m->d, from frame `first` on. R is held. */
-void exclusive_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n);
 /* state.c: a row has moved to the isolation, from `first` on. R is held. */
 void state_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n);
 /* Is the page still where it was found? R is held, and nobody else moves. */

@@ -15,6 +15,7 @@
  * what was to be discarded. So nothing moves while a discard of the range is pending.
  */
 #include "migrate/migrate.h"
+#include "mm/fork.h"
 #include "devmem/copy.h"
 #include "watch/discard.h"
 #include "watch/region.h"
@@ -242,8 +243,8 @@ int migrate_row(struct migration *m, uint64_t *at, uint64_t next, bool huge)
 	if (done > 0) {
 		coherent_forget(m->s, from, from + (uint64_t)done);
 		copy_arrived(m->d, first, (uint32_t)((uint64_t)done / page));
-		state_note(m, from, first, (uint32_t)((uint64_t)done / page));
-		exclusive_note(m, from, first, (uint32_t)((uint64_t)done / page));
+		if (m->arrived)
+			m->arrived(m, from, first, (uint32_t)((uint64_t)done / page));
 		moved(m, (uint64_t)done, huge);
 	}
 	/* Several huge pages may lie in several mappings by now. */
@@ -458,7 +459,7 @@ int moving_ready(struct migration *m, const struct hmm_vma *vma, uint64_t start,
 
 	if (m->s->closed)
 		return -ESRCH;
-	if (atomic_load(&m->s->forking) || must_wait(m, start, end))
+	if (mm_forking() || must_wait(m, start, end))
 		return -EAGAIN;
 	err = gate_close(m->mm, m->deadline);
 	if (err)

@@ -9,6 +9,7 @@
  * memory stays, as its lock would not come home.
  */
 #include "migrate/migrate.h"
+#include "mm/fork.h"
 #include "devmem/moving.h"
 #include "engine/gate.h"
 #include "space/space.h"
@@ -153,7 +154,7 @@ static int turn(struct migration *m, migrate_move move, uint64_t *at, uint64_t e
 	if (m->s->closed)
 		return -ESRCH;
 	/* A thread that forks brings home what is on the stage. */
-	if (atomic_load(&m->s->forking))
+	if (mm_forking())
 		return -EAGAIN;
 	err = gate_close(m->mm, m->deadline);
 	if (err)

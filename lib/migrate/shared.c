@@ -181,11 +181,11 @@ static void note(struct migration *m, const struct row *r)
 
 	pthread_mutex_lock(&m->mm->region_lock);
 	turn_take(m->mm);
-	for (uint32_t i = 0; i < r->n; i++) {
+	for (uint32_t i = 0; m->arrived && i < r->n; i++) {
 		const uint64_t at = r->start + i * m->s->page;
 
 		if (place_at(m->s, at) == first + i)
-			exclusive_note(m, at, r->first + i, 1);
+			m->arrived(m, at, r->first + i, 1);
 	}
 	turn_end(m->mm);
 	pthread_mutex_unlock(&m->mm->region_lock);

@@ -31,8 +31,6 @@ void state_note(struct migration *m, uint64_t at, uint32_t first, uint32_t n)
 	struct migrate_state *st = m->state;
 	const uint64_t write = m->staged ? 0 : HMM_MIGRATE_PFN_WRITE;
 
-	if (!st)
-		return;
 	for (uint32_t i = 0; i < n; i++) {
 		struct migrate_page *p = &st->page[(at - st->start) / st->s->page + i];
 

@@ -398,7 +398,9 @@ static void settle(struct migrate_state *st)
 
 int state_send(struct migrate_state *st, const uint64_t *dst, uint64_t timeout_ns)
 {
-	struct migration m = { .state = st, .mm = st->mm, .s = st->s, .owner = st->owner };
+	struct migration m = {
+		.state = st, .arrived = state_note, .mm = st->mm, .s = st->s, .owner = st->owner
+	};
 	int err = 0;
 	int ret;
 

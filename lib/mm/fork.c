@@ -139,12 +139,6 @@ static void home(struct hmm_mm *mm, void *arg)
 	devmem_fork_begin(mm);
 }
 
-static void over(struct hmm_mm *mm, void *arg)
-{
-	(void)arg;
-	devmem_fork_end(mm);
-}
-
 static void prepare_early(void)
 {
 	spaces_for_each(kill_early, NULL);
@@ -166,7 +160,6 @@ static void parent(void)
 		return;
 	mine--;
 	epoch_forking(false);
-	spaces_for_each(over, NULL);
 	atomic_fetch_add(&under_way, OVER - 1);
 }
 
@@ -231,6 +224,11 @@ bool mm_fork_passed(struct hmm_mm *mm, uint64_t word)
 {
 	atomic_fetch_add(&mm->faulted, 1);
 	return atomic_load(&under_way) != word;
+}
+
+bool mm_forking(void)
+{
+	return atomic_load(&under_way) & UNDER_WAY;
 }
 
 /* ---- a space --------------------------------------------------------------------------------- */

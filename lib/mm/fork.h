@@ -20,5 +20,7 @@ void fork_unwatch(struct hmm_mm *mm);
  */
 int mm_fork_wait(uint64_t deadline, uint64_t *word);
 bool mm_fork_passed(struct hmm_mm *mm, uint64_t word);
+/* Is a fork under way, whoever makes it? */
+bool mm_forking(void);
 
 #endif

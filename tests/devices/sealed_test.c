@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* Sealed memory: jobs, the policies, a full holder, several holders. */
 #include "common/sealed.h"
+#include "sealed/internal.h"
 
 #include <pthread.h>
 
@@ -328,6 +329,52 @@ static void several_holders(void **state)
 	munmap(q, 64 * PAGE);
 }
 
+/* ---- a request that is late ------------------------------------------------------------------ */
+
+/* After the next look `gone` is unmapped, and `next` comes to its place. */
+static struct {
+	char *gone;
+	char *next;
+} late;
+
+int __real_walker_look(struct walker *w, uint64_t start, uint64_t end);
+int __wrap_walker_look(struct walker *w, uint64_t start, uint64_t end);
+
+int __wrap_walker_look(struct walker *w, uint64_t start, uint64_t end)
+{
+	const int ret = __real_walker_look(w, start, end);
+
+	if (late.gone) {
+		munmap(late.gone, PAGE);
+		late.gone = NULL;
+		until_used(&with, 0);
+		assert_int_equal(seal(&with, late.next, 1), 0);
+	}
+	return ret;
+}
+
+static void a_request_is_for_what_was_there_alone(void **state)
+{
+	struct with_sealed *w = *state;
+	char *p = map_anon(8 * MIB, RW);
+	char *next = p + 4 * MIB; /* the frames are chosen by the address */
+	uint64_t offset;
+
+	number(p, 1, 1);
+	number(next, 1, 77);
+	assert_int_equal(seal(w, p, 1), 0);
+	offset = sealed_offset(w, p);
+	late.next = next;
+	late.gone = p;
+	unseal(w, p, 1); /* of what is gone by then */
+	assert_null(late.gone);
+	assert_int_equal(sealed_offset(w, next), offset);
+	assert_true(is_sigbus(next));
+	assert_int_equal(unseal(w, next, 1), 0);
+	assert_int_equal(*(unsigned int *)next, 77);
+	munmap(p, 8 * MIB);
+}
+
 #define T(f, s) cmocka_unit_test_setup_teardown(f, s, teardown)
 
 int main(void)
@@ -343,6 +390,7 @@ int main(void)
 		T(a_request_is_for_its_range_alone, setup_request),
 		T(a_move_of_pages_is_no_request, setup_request),
 		cmocka_unit_test(the_end_is_a_request),
+		T(a_request_is_for_what_was_there_alone, setup_request),
 		T(never_is_never, setup_never),
 		T(a_full_holder_takes_no_more, setup_request),
 		cmocka_unit_test(a_full_holder_makes_room),
