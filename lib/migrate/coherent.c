@@ -209,10 +209,28 @@ int coherent_home(struct hmm_mm *mm, uint64_t start, uint64_t end, struct hmm_de
 
 /* ---- to the device -------------------------------------------------------------------------- */
 
-/* Makes room by bringing home what is not in the way. -ENOSPC: there is nothing. */
+/* Is it full, as it was when no frame was had? */
+static bool is_full(struct hmm_devmem *d)
+{
+	uint64_t old;
+	bool full;
+
+	moving_mask(&old);
+	pthread_mutex_lock(&d->mm->region_lock);
+	full = d->used == d->frames && !d->dying;
+	pthread_mutex_unlock(&d->mm->region_lock);
+	moving_unmask(&old);
+	return full;
+}
+
+/*
+ * Makes room by bringing home what is not in the way. -ENOSPC: there is nothing; -EAGAIN: the
+ * program has unmapped or moved some meanwhile.
+ */
 static int evict(struct migration *m)
 {
 	struct hmm_devmem *d = m->into, *same;
+	const uint32_t moves = atomic_load(&m->s->moves);
 	struct run run;
 	int err;
 
@@ -220,7 +238,7 @@ static int evict(struct migration *m)
 		return -ENOSPC;
 	if (!find(m->mm, 0, m->start, d, &run, &same) &&
 	    !find(m->mm, m->end, UINT64_MAX, d, &run, &same))
-		return -ENOSPC;
+		return is_full(d) && atomic_load(&m->s->moves) == moves ? -ENOSPC : -EAGAIN;
 	err = send_home(d, run.start, run.end, m->timeout);
 	if (!err)
 		count(&d->stats.evicted, run.end - run.start);

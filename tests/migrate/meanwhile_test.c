@@ -202,6 +202,62 @@ static void a_page_that_another_device_takes_is_its_own(void **state)
 	devmem_close(&with);
 }
 
+/* ---- a full region --------------------------------------------------------------------------- */
+
+/* What is unmapped when the thread that migrates has let go of its lock: nothing else is there. */
+static struct {
+	char *p; /* 2 MiB; NULL: it has been unmapped */
+	pthread_t thread;
+} filling;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *lock);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
+
+static bool is_next(const pthread_mutex_t *lock)
+{
+	const struct hmm_devmem *transit;
+
+	if (!filling.p || !pthread_equal(pthread_self(), filling.thread) ||
+	    lock != &with.m.mm->region_lock)
+		return false;
+	transit = with.d->transit;
+	return transit->used > transit->dying;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
+{
+	if (is_next(lock)) {
+		munmap(filling.p, 2 * MIB);
+		filling.p = NULL;
+		for (int i = 0; i < 30000 && with.d->used; i++)
+			usleep(1000);
+	}
+	return __real_pthread_mutex_lock(lock);
+}
+
+/* It was full, and before something is evicted all of it is free. */
+static void a_region_that_becomes_empty_is_not_exhausted(void **state)
+{
+	char *p = map_apart(2 * MIB, RW);
+	char *q = map_apart(2 * MIB, RW);
+
+	devmem_open(&with, 2 * MIB, HMM_DEVMEM_COHERENT | HMM_DEVMEM_EVICT);
+	madvise(p, 2 * MIB, MADV_NOHUGEPAGE);
+	madvise(q, 2 * MIB, MADV_NOHUGEPAGE);
+	number(p, 512, 1);
+	number(q, 512, 1);
+	assert_int_equal(to_device(&with, p, 512), 0);
+	assert_int_equal(with.result.moved, 512);
+	filling.thread = pthread_self();
+	filling.p = p;
+	assert_int_equal(to_device(&with, q, 512), 0);
+	assert_null(filling.p);
+	assert_int_equal(with.result.moved, 512);
+	assert_numbered(q, 512, 1);
+	munmap(q, 2 * MIB);
+	devmem_close(&with);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +266,7 @@ int main(void)
 		cmocka_unit_test(a_fork_meets_a_page_that_moves),
 		cmocka_unit_test(who_closes_and_detaches_keeps_its_pages),
 		cmocka_unit_test(a_page_that_another_device_takes_is_its_own),
+		cmocka_unit_test(a_region_that_becomes_empty_is_not_exhausted),
 	};
 
 	if (devmem_is_missing())
