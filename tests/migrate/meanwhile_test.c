@@ -24,7 +24,7 @@ static struct {
 	char *high;
 	pthread_t thread;
 	sem_t go, done;
-	unsigned int turn; /* counts turns of the mover; 0: none is counted */
+	_Atomic unsigned int turn; /* counts turns of the mover; 0: none is counted */
 	bool passed;
 } page;
 
@@ -206,7 +206,7 @@ static void a_page_that_another_device_takes_is_its_own(void **state)
 
 /* What is unmapped when the thread that migrates has let go of its lock: nothing else is there. */
 static struct {
-	char *p; /* 2 MiB; NULL: it has been unmapped */
+	char *_Atomic p; /* 2 MiB; NULL: it has been unmapped */
 	pthread_t thread;
 } filling;
 
@@ -215,13 +215,8 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 
 static bool is_next(const pthread_mutex_t *lock)
 {
-	const struct hmm_devmem *transit;
-
-	if (!filling.p || !pthread_equal(pthread_self(), filling.thread) ||
-	    lock != &with.m.mm->region_lock)
-		return false;
-	transit = with.d->transit;
-	return transit->used > transit->dying;
+	return filling.p && pthread_equal(pthread_self(), filling.thread) &&
+	       lock == &with.m.mm->region_lock && with.d->transit->used;
 }
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock)
@@ -248,6 +243,8 @@ static void a_region_that_becomes_empty_is_not_exhausted(void **state)
 	number(q, 512, 1);
 	assert_int_equal(to_device(&with, p, 512), 0);
 	assert_int_equal(with.result.moved, 512);
+	for (int i = 0; i < 30000 && with.d->transit->used; i++)
+		usleep(1000);
 	filling.thread = pthread_self();
 	filling.p = p;
 	assert_int_equal(to_device(&with, q, 512), 0);
