@@ -164,8 +164,12 @@ def test_load_is_said(folder):
 
 
 def test_dear_calls_cost_both_sides(folder):
-    cheap = bench("valid")[0]
-    dear = bench("--dear-calls", "20000", "valid")[0]
+    for _ in range(5):
+        cheap = bench("valid")[0]
+        dear = bench("--dear-calls", "20000", "valid")[0]
+        # On a busy machine what is cheap may take long for once.
+        if all(dear[side] > 2 * cheap[side] for side in ("baseline", "value")):
+            break
     assert dear["baseline"] > 2 * cheap["baseline"], (cheap, dear)
     assert dear["value"] > 2 * cheap["value"], (cheap, dear)
 

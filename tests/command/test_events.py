@@ -182,7 +182,8 @@ def test_rows_that_are_too_many(folder):
 
 def test_losses_are_told(folder):
     log = "0:10000-11000:0:0 lost:3 ended"
-    assert "3 records of process" in lines(log)[1]
+    # The tool may see the loss before it reads the record, which was there first.
+    assert any("3 records of process" in line for line in lines(log))
     text = run(log, "-c", "true").err
     assert "3 more records did not fit in the log: lost (--log-size)." in text, text
     got = summary(log)

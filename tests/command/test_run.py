@@ -295,9 +295,13 @@ def test_migrate_gives_the_same_and_brings_all_home(folder):
     needs_moves()
     data = random.Random(8).randbytes(5 * PIECE + 123)
     (folder / "f").write_bytes(data)
-    result = migrate("checksum", "f")
-    assert result["checksum"] == f"{zlib.crc32(data):08x}"
-    assert result["device_memory"]["moved"] >= len(data) // 4096
+    results = []
+    # A page that is busy at that moment stays where it is.
+    while len(results) < 10 and (not results
+                                 or results[-1]["device_memory"]["moved"] < len(data) // 4096):
+        results.append(migrate("checksum", "f"))
+        assert results[-1]["checksum"] == f"{zlib.crc32(data):08x}"
+    assert results[-1]["device_memory"]["moved"] >= len(data) // 4096, results
     assert migrate("search", "a", "f")["matches"] == data.count(b"a")
     result = migrate("checksum", "f", "--device", "soft:faults=none", "--confine")
     assert result["checksum"] == f"{zlib.crc32(data):08x}"
@@ -334,7 +338,11 @@ def test_migrate_several_files_and_says_so(folder):
     needs_moves()
     for name in "ab":
         (folder / name).write_bytes(name.encode() * 100000)
-    out = tap.fine("run", "checksum", "--verify", "--migrate", "a", "b")
+    for _ in range(10):
+        out = tap.fine("run", "checksum", "--verify", "--migrate", "a", "b")
+        # A page that is busy at that moment stays where it is.
+        if "50 pages moved there" in out and "used in place    none" in out:
+            break
     assert "device memory    50 pages moved there" in out, out
     assert "used in place    none" in out, out
     assert run("checksum", "a")["device_memory"] is None

@@ -2,10 +2,12 @@
 /* The gate: it waits for sections that are open, for so long as their threads can be waited for. */
 #include "common/space.h"
 #include "engine/gate.h"
+#include "pump/steal.h"
 #include "base/deadline.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
@@ -119,7 +121,9 @@ static uint64_t overrun_case(int asleep)
 	pthread_join(engine, NULL);
 	assert_false(w.stood);
 	hmm_mm_get_stats(s.mm, &stats);
-	assert_int_equal(stats.overruns, 1);
+	/* The keeper, which comes first where pump and watchdog stand still, counts none. */
+	assert_true(stats.overruns == 1 ||
+		    (!stats.overruns && atomic_load(&s.mm->thieves[THIEF_KEEPER].head)));
 	hmm_engine_destroy(w.engine);
 	space_close(&s);
 	return took;
@@ -163,6 +167,7 @@ static pid_t start_debugger(int *to, int *from)
 		prctl(PR_SET_PTRACER, pid, 0, 0, 0);
 		return pid;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (read(down[0], &tid, sizeof(tid)) == sizeof(tid) && !ptrace(PTRACE_SEIZE, tid, 0, 0) &&
 	    !ptrace(PTRACE_INTERRUPT, tid, 0, 0) && waitpid(tid, NULL, __WALL) == tid)
 		said = 'y';
@@ -248,14 +253,26 @@ static void a_commit_section_holds_the_pump_back(void **state)
 	space_close(&s);
 }
 
+struct bracket {
+	_Atomic int begins, ends;
+};
+
 static void count_quiesce(void *priv)
 {
-	((int *)priv)[0]++;
+	((struct bracket *)priv)->begins++;
 }
 
 static void count_resume(void *priv)
 {
-	((int *)priv)[1]++;
+	((struct bracket *)priv)->ends++;
+}
+
+/* On a busy machine a thief may stop it once more, after the pump has read. */
+static void until_resumed(struct bracket *n)
+{
+	for (int i = 0; i < 20000 && n->ends != n->begins; i++)
+		sleep_ms(1);
+	assert_int_equal(n->ends, n->begins);
 }
 
 static void a_quiescer_brackets_every_invalidation(void **state)
@@ -263,19 +280,24 @@ static void a_quiescer_brackets_every_invalidation(void **state)
 	static const struct hmm_quiescer_ops ops = { sizeof(ops), count_quiesce, count_resume };
 	struct hmm_quiescer *q;
 	struct space s;
-	int n[2] = { 0, 0 };
+	struct bracket n = { 0, 0 };
+	int before;
 
 	space_open(&s, 4, 0);
-	assert_int_equal(hmm_quiescer_add(s.mm, &ops, n, &q), 0);
+	assert_int_equal(hmm_quiescer_add(s.mm, &ops, &n, &q), 0);
 	munmap(s.p, PAGE);
 	settle(&s);
+	until_resumed(&n);
+	before = n.begins;
+	assert_true(before >= 1);
 	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_PROTECT, addr(&s, 1), addr(&s, 2)), 0);
-	assert_int_equal(n[0], 2);
-	assert_int_equal(n[1], 2);
+	assert_true(n.begins > before);
+	until_resumed(&n);
 	hmm_quiescer_remove(q);
+	before = n.begins;
 	munmap(s.p + PAGE, PAGE);
 	settle(&s);
-	assert_int_equal(n[0], 2);
+	assert_int_equal(n.begins, before);
 	space_close(&s);
 }
 

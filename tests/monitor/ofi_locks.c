@@ -82,15 +82,19 @@ static void run_allocator(void)
 
 /* ---- threads with a real-time priority ------------------------------------------------------- */
 
+#define ENOUGH 100
+
 static _Atomic unsigned int turns;
 
 static void *remap_in_real_time(void *arg)
 {
-	const uint64_t end = stage_now_ns() + 1000 * MS;
+	const uint64_t begin = stage_now_ns();
 	uint64_t *at = stage_map();
 
 	(void)arg;
-	while (stage_now_ns() < end) {
+	/* A machine that stood still takes longer. */
+	while (stage_now_ns() - begin < 1000 * MS ||
+	       (atomic_load(&turns) <= ENOUGH && stage_now_ns() - begin < PATIENCE_NS)) {
 		CHECK(stage_use(stage_cache(), at) != USE_STALE);
 		CHECK(stage_use(stage_cache(), at) != USE_STALE);
 		CHECK(!munmap(at, BUFFER) && stage_map_at(at));
@@ -125,7 +129,7 @@ static void run_real_time(void)
 	for (long i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	printf("%u turns\n", atomic_load(&turns));
-	CHECK(atomic_load(&turns) > 100);
+	CHECK(atomic_load(&turns) > ENOUGH);
 }
 
 /* ---- a stalled pump -------------------------------------------------------------------------- */

@@ -98,7 +98,8 @@ static void run_sysv(void)
 
 	stage_begin();
 	CHECK(one >= 0 && two >= 0);
-	at = shmat(one, NULL, 0);
+	at = shmat(one, stage_place(), 0);
+	CHECK(at != (void *)-1);
 	CHECK(!shmctl(one, IPC_RMID, NULL));
 	stage_paint(at);
 	for (int i = 0; i < 4; i++)

@@ -49,7 +49,7 @@ static bool keeps(const struct plugin *p, void *buf)
 {
 	uint64_t last = p->use(buf, BUF);
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 1000; i++) {
 		uint64_t id = p->use(buf, BUF);
 
 		if (id && id == last)

@@ -401,9 +401,9 @@ static int segment(void)
 static void scene_shmdt(void)
 {
 	int id[2] = { segment(), segment() };
-	void *buf = shmat(id[0], NULL, 0);
+	void *buf = fresh();
 
-	MUST(buf != (void *)-1);
+	MUST(!munmap(buf, BUF) && shmat(id[0], buf, 0) == buf);
 	registered(buf, BUF);
 	MUST(!shmdt(buf) && shmat(id[1], buf, 0) == buf);
 	shmctl(id[0], IPC_RMID, NULL);

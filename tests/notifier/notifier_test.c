@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /* The notifiers' contract and validated use. */
 #include "common/space.h"
+#include "common/stands.h"
 #include "notifier/notifier.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ static void munmap_invalidates_before_it_is_valid_again(void **state)
 	assert_int_equal(s.seen.last.start, addr(&s, 0));
 	assert_int_equal(s.seen.last.end, addr(&s, 1));
 	assert_true(hmm_interval_read_retry(s.ni, seq));
-	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
+	assert_true(stands(s.ni, hmm_interval_read_begin(s.ni)));
 	space_close(&s);
 }
 
@@ -55,7 +56,7 @@ static void a_change_of_another_part_is_no_change(void **state)
 	settle(&s);
 	assert_true(ni_unchanged(s.ni, addr(&s, 1), addr(&s, 8), &seq));
 	assert_int_not_equal(seq, old);
-	assert_false(hmm_interval_stale(s.ni, seq));
+	assert_true(stands(s.ni, seq));
 	seq = old;
 	assert_false(ni_unchanged(s.ni, addr(&s, 0), addr(&s, 8), &seq));
 	assert_int_equal(seq, old);
@@ -104,7 +105,7 @@ static void an_event_elsewhere_leaves_a_notifier_alone(void **state)
 	settle(&s);
 	assert_int_equal(s.seen.calls, 1);
 	assert_int_equal(seen.calls, 0);
-	assert_false(hmm_interval_stale(other, seq));
+	assert_true(stands(other, seq));
 	hmm_interval_notifier_remove(other);
 	space_close(&s);
 }

@@ -5,6 +5,7 @@
  * returned: no test is about time.
  */
 #include "common/space.h"
+#include "common/stands.h"
 #include "pump/steal.h"
 #include "engine/gate.h"
 #include "pump/kick.h"
@@ -182,7 +183,7 @@ static void goes_on(const struct hmm_interval_notifier_ops *ops, bool quiesces,
 	settle(&s);
 	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
 	assert_true(hmm_interval_check_retry(s.ni, seq));
-	assert_false(hmm_interval_stale(s.ni, hmm_interval_read_begin(s.ni)));
+	assert_true(stands(s.ni, hmm_interval_read_begin(s.ni)));
 	space_close(&s);
 }
 
@@ -276,6 +277,9 @@ static void what_is_stolen_is_refused_until_the_pump_comes(void **state)
 	settle(&s);
 	assert_false(hmm_interval_stale(s.ni, seq));
 	assert_int_equal(hmm_mm_barrier(s.mm, HMM_NO_WAIT), 0);
+	/* The pump opens the gate a moment after it has shown that it is idle. */
+	for (int ms = 0; s.mm->gate.closed && ms < GIVE_UP_MS; ms++)
+		sleep_ms(1);
 	assert_true(gate_commit_try(s.mm));
 	hmm_mm_commit_end(s.mm);
 	/* nothing is closed */
@@ -569,7 +573,7 @@ static pid_t wait_for_keeper(bool there)
 {
 	pid_t pid = 0;
 
-	for (int i = 0; i < 5000 && !(pid = find_keeper()) == there; i++)
+	for (int i = 0; i < GIVE_UP_MS && !(pid = find_keeper()) == there; i++)
 		sleep_ms(1);
 	return pid;
 }
@@ -638,7 +642,8 @@ static void a_keeper_that_is_killed_is_done_without(void **state)
 	assert_false(info.keeper);
 	munmap(s.p, PAGE);
 	settle(&s);
-	assert_int_equal(s.seen.events[HMM_EVENT_UNMAP], 1);
+	/* Where a thief reads, what the keeper may have lost is told, too. */
+	assert_true(s.seen.events[HMM_EVENT_UNMAP] >= 1);
 	space_close(&s);
 }
 

@@ -94,6 +94,7 @@ static void a_note_settles_a_discard(void **state)
 static void a_note_of_ones_own_discard_leaves_others_pending(void **state)
 {
 	struct held_discard held;
+	unsigned int left = 1;
 	struct space s;
 
 	space_open(&s, 4, 0);
@@ -104,11 +105,19 @@ static void a_note_of_ones_own_discard_leaves_others_pending(void **state)
 	assert_true(discard_pending(s.mm, addr(&s, 0), addr(&s, 1)));
 	held_discard_end(&held);
 	assert_true(settles(&s, 0));
-	/* Alone, it settles the discard, though it runs. */
-	madvise(s.p, PAGE, MADV_DONTNEED);
-	settle(&s);
-	assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)), 0);
-	assert_int_equal(atomic_load(&s.mm->discards.n), 0);
+	/*
+	 * Alone, it settles the discard, though it runs. It is not alone while a sanitizer's thread
+	 * runs, or the other one is still on its way out of the kernel.
+	 */
+	for (int i = 0; i < 5 && left; i++) {
+		madvise(s.p, PAGE, MADV_DONTNEED);
+		settle(&s);
+		assert_int_equal(hmm_mm_note(s.mm, HMM_NOTE_OWN_DISCARD, addr(&s, 0), addr(&s, 1)),
+				 0);
+		left = atomic_load(&s.mm->discards.n);
+		assert_true(!left || settles(&s, 0));
+	}
+	assert_int_equal(left, 0);
 	space_close(&s);
 }
 
