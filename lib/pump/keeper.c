@@ -21,6 +21,7 @@
 #include "provider/log.h"
 #include "provider/provider.h"
 #include "base/futex.h"
+#include "base/number.h"
 #include "base/opening.h"
 #include "base/ownfd.h"
 #include "base/pool.h"
@@ -175,7 +176,8 @@ static void run_over(struct hmm_mm *mm)
 	for (uint32_t i = 0; i < top; i++) {
 		uint32_t in = ENGINE_IN;
 
-		atomic_compare_exchange_strong(&mm->gate.engines[i].state, &in, ENGINE_OVERRUN);
+		if (atomic_compare_exchange_strong(&mm->gate.engines[i].state, &in, ENGINE_OVERRUN))
+			count(&mm->stats.overruns, 1);
 	}
 }
 

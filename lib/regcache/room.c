@@ -114,13 +114,15 @@ void room_give(struct hmm_regcache *c, uint64_t bytes)
 bool room_evict(struct hmm_regcache *c, uint64_t ends, uint64_t deadline)
 {
 	struct doomed doomed = { NULL, 0 };
-	bool more;
+	int err;
 
 	pthread_mutex_lock(&c->lock);
-	more = !make_room(c, deadline, &doomed) || atomic_load(&c->ends) != ends;
+	err = make_room(c, deadline, &doomed);
+	if (err == -ENOSPC && atomic_load(&c->ends) != ends)
+		err = 0;
 	pthread_mutex_unlock(&c->lock);
 	entry_end_all(c, &doomed);
-	return more;
+	return !err;
 }
 
 void room_trim(struct hmm_regcache *c)
