@@ -155,8 +155,14 @@ static bool is_in(const struct owned *o, uint64_t addr)
 	return addr >= start && addr < atomic_load(&o->end) && atomic_load(&o->start) == start;
 }
 
-/* The place of the mapping that an address lies in. */
-static struct owned *find(uint64_t addr)
+/* The mapping's user alone empties the place, so no other mapping comes there meanwhile. */
+static bool begins_at(const struct owned *o, uint64_t addr)
+{
+	return atomic_load(&o->start) == addr;
+}
+
+/* The place of the mapping that an address lies in, or that begins there. */
+static struct owned *find(uint64_t addr, bool (*has)(const struct owned *o, uint64_t addr))
 {
 	for (struct table *t = atomic_load(&tables); t; t = t->next) {
 		const size_t top = atomic_load(&t->top);
@@ -164,7 +170,7 @@ static struct owned *find(uint64_t addr)
 		if (addr < atomic_load(&t->low) || addr >= atomic_load(&t->high))
 			continue;
 		for (size_t i = 0; i < top; i++)
-			if (is_in(&t->place[i], addr))
+			if (has(&t->place[i], addr))
 				return &t->place[i];
 	}
 	return NULL;
@@ -172,7 +178,7 @@ static struct owned *find(uint64_t addr)
 
 static void disown(uint64_t start)
 {
-	struct owned *o = find(start);
+	struct owned *o = find(start, begins_at);
 
 	if (!o)
 		return;
@@ -182,7 +188,7 @@ static void disown(uint64_t start)
 
 bool pool_owns(uint64_t addr)
 {
-	return find(addr);
+	return find(addr, is_in);
 }
 
 static void *reserve(size_t size, int flags)
