@@ -181,13 +181,20 @@ static bool has_passed(struct hmm_mm *mm, struct going *g, uint64_t *at)
 	const struct devmem_space *s = devmem_of(mm);
 	const uint32_t moves = atomic_load(&s->moves);
 	struct run run;
-	bool away;
+	bool away = true;
+	uint64_t old;
 
 	if (moves == g->moves)
 		return false;
-	turn_take(mm);
-	away = places_next(s, g->start, g->end, g->only, &run);
-	turn_end(mm);
+	moving_let_pump(mm);
+	moving_mask(&old);
+	if (!deadline_lock(&mm->region_lock, g->deadline)) {
+		turn_take(mm);
+		away = places_next(s, g->start, g->end, g->only, &run);
+		turn_end(mm);
+		pthread_mutex_unlock(&mm->region_lock);
+	}
+	moving_unmask(&old);
 	g->moves = moves;
 	*at = g->start;
 	return away;
