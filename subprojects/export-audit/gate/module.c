@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_DEPTH 4 /* of objects made of objects */
+#define MAX_DEPTH 4     /* of objects made of objects */
+#define MAX_WORDS 10000 /* that are looked at for one: lists may name each other, many times */
 
 static const char *makefile(const struct gate *g, const char *dir, size_t n, const char *name)
 {
@@ -49,23 +50,30 @@ static bool is_end(char c)
 	return !c || strchr(" \t\n\r\\)", c);
 }
 
-static bool in_lists(const char *text, const char *stem, size_t n, int depth);
+/* How far one look has come. */
+struct look {
+	const char *text;
+	unsigned int words;
+};
+
+static bool in_lists(struct look *l, const char *stem, size_t n, int depth);
 
 /* The Makefile lists the object at AT: does that make it part of a module? */
-static bool in_list(const char *text, const char *at, int depth)
+static bool in_list(struct look *l, const char *at, int depth)
 {
-	const char *name = variable(text, at), *dash;
+	const char *name = variable(l->text, at), *dash;
 	size_t n = strcspn(name, " \t:+=\n");
 
 	if (!strncmp(name, "obj-", 4) || !strncmp(name, "lib-", 4))
 		return !((n == 5 && strchr("yn", name[4])) || n == 4);
 	dash = memrchr(name, '-', n);
-	return !dash || depth == MAX_DEPTH ||
-	       in_lists(text, name, (size_t)(dash - name), depth + 1);
+	return !dash || depth == MAX_DEPTH || in_lists(l, name, (size_t)(dash - name), depth + 1);
 }
 
-static bool in_lists(const char *text, const char *stem, size_t n, int depth)
+/* True, too, where there are too many lists to tell. */
+static bool in_lists(struct look *l, const char *stem, size_t n, int depth)
 {
+	const char *text = l->text;
 	bool found = false;
 
 	for (const char *p = text; (p = memmem(p, strlen(p), stem, n)); p += n) {
@@ -73,7 +81,7 @@ static bool in_lists(const char *text, const char *stem, size_t n, int depth)
 		    !is_end(p[n + 2]))
 			continue;
 		found = true;
-		if (in_list(text, p, depth))
+		if (++l->words > MAX_WORDS || in_list(l, p, depth))
 			return true;
 	}
 	return !found;
@@ -86,9 +94,9 @@ static bool may_be_module(const struct gate *g, const char *path)
 	size_t n = strcspn(stem, ".");
 
 	for (int i = 0; i < 2; i++) {
-		const char *text = makefile(g, path, (size_t)(stem - path), names[i]);
+		struct look l = { makefile(g, path, (size_t)(stem - path), names[i]), 0 };
 
-		if (text && !in_lists(text, stem, n, 0))
+		if (l.text && !in_lists(&l, stem, n, 0))
 			return false;
 	}
 	return true;

@@ -94,6 +94,8 @@ struct composite {
 	const struct make *m;
 	uint32_t unit;
 	int depth;
+	/* how deep each list of members was when it was read, 0 for not at all */
+	unsigned char *read;
 };
 
 static int add_members(struct composite *c, const char *stem, size_t n);
@@ -132,6 +134,10 @@ static int add_members(struct composite *c, const char *stem, size_t n)
 		if (strncmp(v->name, stem, n) || v->name[n] != '-' ||
 		    kbuild_composite_stem(v->name) != n)
 			continue;
+		/* Lists may name each other, many times. What was read less deep has it all. */
+		if (c->read[i] && c->read[i] <= c->depth)
+			continue;
+		c->read[i] = (unsigned char)c->depth;
 		for (const char *w = v->value; !err && *(w += strspn(w, " \t")); w += k) {
 			k = strcspn(w, " \t");
 			err = add_object(c, w, k);
@@ -219,6 +225,30 @@ static bool of_autotools(const char *base)
 	return dot && (!strcmp(dot, ".am") || !strcmp(dot, ".in"));
 }
 
+/* The units of the Makefile's modules. */
+static int add_composites(struct kbuild *k, const struct make *m)
+{
+	unsigned char *read = calloc(m->n_vars ? m->n_vars : 1, 1);
+	int err = read ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < m->n_vars; i++) {
+		size_t n = kbuild_composite_stem(m->vars[i].name);
+		struct composite c = { .k = k, .m = m, .unit = k->n_units, .read = read };
+		bool first = n > 0;
+
+		for (size_t j = 0; first && j < i; j++) /* one unit for all lists of a stem */
+			first = kbuild_composite_stem(m->vars[j].name) != n ||
+				strncmp(m->vars[j].name, m->vars[i].name, n);
+		if (!first || !listed(m, m->vars[i].name, n))
+			continue;
+		k->n_units++;
+		memset(read, 0, m->n_vars);
+		err = add_members(&c, m->vars[i].name, n);
+	}
+	free(read);
+	return err;
+}
+
 static int read_makefile(struct kbuild *k, uint32_t file)
 {
 	const char *path = k->files[file].path, *slash = strrchr(path, '/');
@@ -236,19 +266,7 @@ static int read_makefile(struct kbuild *k, uint32_t file)
 	err = make_init(&m, dir);
 	err = err ? err
 		  : make_eval(&m, blob_str(k->files[file].blob, k->files[file].blob->text_str));
-	for (size_t i = 0; !err && i < m.n_vars; i++) {
-		size_t n = kbuild_composite_stem(m.vars[i].name);
-		struct composite c = { .k = k, .m = &m, .unit = k->n_units };
-		bool first = n > 0;
-
-		for (size_t j = 0; first && j < i; j++) /* one unit for all lists of a stem */
-			first = kbuild_composite_stem(m.vars[j].name) != n ||
-				strncmp(m.vars[j].name, m.vars[i].name, n);
-		if (!first || !listed(&m, m.vars[i].name, n))
-			continue;
-		k->n_units++;
-		err = add_members(&c, m.vars[i].name, n);
-	}
+	err = err ? err : add_composites(k, &m);
 	err = err ? err : add_namespace(k, &m);
 	err = err ? err : members_read(k->built, &m);
 	make_fini(&m);

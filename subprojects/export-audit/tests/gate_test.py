@@ -249,6 +249,11 @@ def lost_series(r):
     one("lastuser", {"drivers/one.c": driver("alpha_used")})
     one("unexport",
         {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN})
+    # Modules that consist of each other, many times.
+    one("unexportlists",
+        {"mm/gamma.c": core("builtin") + HIDDEN.replace("hidden", "gamma_used") + HIDDEN,
+         "drivers/Makefile": "a-y := " + 64 * "one.o b.o " + "\nb-y := " + 64 * "a.o " +
+                             "\nobj-m += one.o a.o\nobj-$(CONFIG_TWO) += two.o\n"})
     closed = core("gamma_used", "builtin") + HIDDEN
     closed = closed.replace("EXPORT_SYMBOL_GPL(gamma_used)",
                             'EXPORT_SYMBOL_FOR_MODULES(gamma_used, "kvm")')
@@ -280,6 +285,7 @@ LOST_CASES = {
     "already": ([], [("consumer", "hidden")]), "lastuser": ([], [("orphaned", "gamma_used")]),
     "closed": ([("needed", "gamma_used")], []), "closedunused": ([], [("orphaned", "gamma_used")]),
     "unexport": ([("needed", "gamma_used")], []), "unexportall": ([], []), "inlined": ([], []),
+    "unexportlists": ([("needed", "gamma_used")], []),
     "unexportbuiltin": ([], []), "foruser": ([("consumer", "fresh")], [("ack", "fresh")]),
     "macro": ([], []), "macros": ([], []), "nomacro": ([("functionality", "GAMMA_FLAG")], []),
 }

@@ -200,6 +200,16 @@ class Scan(unittest.TestCase):
         self.used_by(self.CALL, makefile="obj-m += other.o\n")
         self.assertIn("no Makefile builds names it: drivers/user.c", self.symbols()["f"]["reason"])
 
+    def test_modules_that_consist_of_each_other(self):
+        for makefile in ["m-objs := " + 64 * "m.o " + "user.o\n",
+                         "m-objs := " + 64 * "n.o " + "\nn-objs := " + 64 * "m.o " + "user.o\n",
+                         "m-objs := a.o\n" + "".join(
+                             f"{c}-objs := " + 64 * f"{chr(ord(c) + 1)}.o " + "\n"
+                             for c in "abcd") + "e-objs := user.o\n"]:
+            with self.subTest(makefile):
+                self.assertEqual(self.used_by(self.CALL, makefile="obj-m += m.o\n" + makefile),
+                                 "consumed")
+
     def test_no_makefile_at_all(self):
         self.maker()
         self.put("elsewhere/user.c", self.CALL)
